@@ -1,0 +1,121 @@
+//! One watermark: the descriptor of a note, both versions read, version 2 written.
+//!
+//! Version 2: byte 0 version = 2, byte 1 flags, bytes 2 and 3 reserved (zero), u32 length of the metadata,
+//! 16 bytes of UUID, metadata, zero padding to a multiple of eight.
+//! Version 1 (OGRT 0.5): byte 0 version = 1, 36 characters of UUID, NUL.
+
+use crate::{ByteOrder, METADATA_MAX, OWNER, OWNER_V1, RawNote, Signature, TYPE, VERSION};
+use core::fmt;
+
+const HEADER: usize = 12;
+const FIXED: usize = 24;
+
+/// What one `.note.ogrt` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Watermark<'a> {
+    /// 1 for OGRT 0.5's notes, 2 for ours.
+    pub version: u8,
+    /// Reserved, zero today; always zero in version 1.
+    pub flags: u8,
+    /// The build's name.
+    pub signature: Signature,
+    /// A protobuf `BuildMetadata`, not checked; empty in version 1.
+    pub metadata: &'a [u8],
+}
+
+/// Why a note could not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncodeError {
+    /// More than [`METADATA_MAX`] bytes of metadata.
+    MetadataTooLong {
+        /// Bytes of metadata given.
+        len: usize,
+    },
+    /// The buffer is shorter than [`encoded_len`].
+    BufferTooShort {
+        /// Bytes that are needed.
+        needed: usize,
+    },
+}
+
+impl<'a> Watermark<'a> {
+    /// Reads the watermark out of a note, or `None` when it is somebody else's or malformed.
+    pub fn from_note(note: &RawNote<'a>, order: ByteOrder) -> Option<Self> {
+        if note.kind != TYPE {
+            return None;
+        }
+        match note.owner {
+            owner if *owner == OWNER => Self::version_2(note.descriptor, order),
+            owner if *owner == OWNER_V1 => Self::version_1(note.descriptor),
+            _ => None,
+        }
+    }
+
+    fn version_2(descriptor: &'a [u8], order: ByteOrder) -> Option<Self> {
+        let (fixed, rest) = descriptor.split_at_checked(FIXED)?;
+        let &[version, flags, _, _, l0, l1, l2, l3, ..] = fixed else { return None };
+        let metadata_len = order.u32([l0, l1, l2, l3]) as usize;
+        if version != VERSION || metadata_len > METADATA_MAX {
+            return None;
+        }
+        Some(Watermark {
+            version,
+            flags,
+            signature: Signature::from_slice(fixed.get(8..)?)?,
+            metadata: rest.get(..metadata_len)?,
+        })
+    }
+
+    fn version_1(descriptor: &'a [u8]) -> Option<Self> {
+        let (&version, rest) = descriptor.split_first()?;
+        let text = rest.get(..Signature::TEXT_LEN)?;
+        let signature = Signature::parse(text).ok()?;
+        (version == 1).then_some(Watermark { version, flags: 0, signature, metadata: &[] })
+    }
+}
+
+/// Bytes that [`encode`] writes for metadata of this length; always a multiple of eight.
+pub const fn encoded_len(metadata_len: usize) -> usize {
+    HEADER + OWNER.len() + (FIXED + metadata_len).next_multiple_of(8)
+}
+
+/// Writes a whole version 2 note, header and owner included, to the start of `out`.
+///
+/// Returns the number of bytes written, [`encoded_len`]`(metadata.len())`.
+pub fn encode(
+    order: ByteOrder,
+    signature: Signature,
+    metadata: &[u8],
+    out: &mut [u8],
+) -> Result<usize, EncodeError> {
+    if metadata.len() > METADATA_MAX {
+        return Err(EncodeError::MetadataTooLong { len: metadata.len() });
+    }
+    let needed = encoded_len(metadata.len());
+    let note = out.get_mut(..needed).ok_or(EncodeError::BufferTooShort { needed })?;
+    note.fill(0);
+    let descriptor_len = needed - HEADER - OWNER.len();
+    note[0..4].copy_from_slice(&order.u32_bytes(OWNER.len() as u32));
+    note[4..8].copy_from_slice(&order.u32_bytes(descriptor_len as u32));
+    note[8..12].copy_from_slice(&order.u32_bytes(TYPE));
+    note[HEADER..HEADER + OWNER.len()].copy_from_slice(&OWNER);
+    let descriptor = &mut note[HEADER + OWNER.len()..];
+    descriptor[0] = VERSION;
+    descriptor[4..8].copy_from_slice(&order.u32_bytes(metadata.len() as u32));
+    descriptor[8..FIXED].copy_from_slice(signature.as_bytes());
+    descriptor[FIXED..FIXED + metadata.len()].copy_from_slice(metadata);
+    Ok(needed)
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EncodeError::MetadataTooLong { len } => {
+                write!(f, "{len} bytes of metadata, a note holds at most {METADATA_MAX}")
+            }
+            EncodeError::BufferTooShort { needed } => write!(f, "the note needs {needed} bytes"),
+        }
+    }
+}
+
+impl core::error::Error for EncodeError {}

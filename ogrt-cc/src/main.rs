@@ -1,0 +1,2 @@
+//! ogrt-cc
+fn main() {}

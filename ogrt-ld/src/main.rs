@@ -1,0 +1,2 @@
+//! ogrt-ld
+fn main() {}

@@ -1,0 +1,296 @@
+//! A build record as JSON, as the HTTP API gives it: signatures as UUID text, digests as hexadecimal, paths as
+//! text (bytes that are not UTF-8 become U+FFFD), times in nanoseconds of Unix time.
+
+use crate::{BuildMetadata, BuildRecord, FileKind, Input, Output, Tool};
+use ogrt_note::Signature;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// A whole build record.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BuildJson {
+    /// UUID text.
+    pub signature: String,
+    /// What the note says.
+    pub metadata: MetadataJson,
+    /// Start of the link, nanoseconds of Unix time.
+    pub time_ns: i64,
+    /// Duration of the link in nanoseconds.
+    pub duration_ns: u64,
+    /// Where it was linked.
+    pub hostname: String,
+    /// Who linked it.
+    pub uid: Option<u32>,
+    /// Their name, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Working directory of the link.
+    pub working_directory: String,
+    /// argv of the compiler driver; empty when the linker was called by itself.
+    pub driver_command: Vec<String>,
+    /// argv of the real linker.
+    pub linker_command: Vec<String>,
+    /// The compiler driver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<ToolJson>,
+    /// The linker.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub linker: Option<ToolJson>,
+    /// Distinct compilers found in the inputs.
+    pub compilers: Vec<CompilerJson>,
+    /// What was linked.
+    pub inputs: Vec<FileJson>,
+    /// What came out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<FileJson>,
+    /// Environment modules loaded at the link.
+    pub loaded_modules: Vec<String>,
+    /// Further OGRT_META_*.
+    pub extra: BTreeMap<String, String>,
+    /// Commit of the source directory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub git_commit: Option<String>,
+    /// Name and version of the wrapper.
+    pub client: String,
+    /// Equal builds share this signature.
+    pub reproducible: bool,
+}
+
+/// What the note itself carries; empty fields are left out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MetadataJson {
+    /// Name of the software.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// EasyBuild's version suffix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version_suffix: Option<String>,
+    /// Toolchain, as `foss-2024a`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub toolchain: Option<String>,
+    /// `easybuild`, `spack`, ...
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package_manager: Option<String>,
+    /// Easyconfig file, Spack hash, ...
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub package_id: Option<String>,
+    /// Name of the module that will provide it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub module: Option<String>,
+    /// Who built it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub builder: Option<String>,
+    /// When, seconds of Unix time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<i64>,
+    /// `gcc 12.2.0`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compiler: Option<String>,
+}
+
+/// A build in a few words: what is joined into a process's document as `build`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct BuildSummary {
+    /// UUID text.
+    pub signature: String,
+    /// `record` when the registry knows the build, `note` when only the note told.
+    pub source: String,
+    /// What the note says, and the registry with it.
+    #[serde(flatten)]
+    pub metadata: MetadataJson,
+    /// Where it was linked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hostname: Option<String>,
+    /// Who linked it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Their uid.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// SHA-256 of the output when it was linked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output_sha256: Option<String>,
+}
+
+/// A program that took part.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ToolJson {
+    /// Its canonical path.
+    pub path: String,
+    /// First line of its `--version`.
+    pub version: String,
+}
+
+/// A compiler named by inputs.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CompilerJson {
+    /// DW_AT_producer or `.comment`.
+    pub producer: String,
+    /// Number of inputs that name it.
+    pub inputs: u32,
+}
+
+/// A file that went in or came out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FileJson {
+    /// Its path as the linker resolved it.
+    pub path: String,
+    /// 64 hexadecimal digits; empty when it could not be read.
+    pub sha256: String,
+    /// Bytes.
+    pub size: u64,
+    /// `object`, `archive`, `shared_library`, `executable`, `linker_script`, `lto_object` or `unknown`.
+    pub kind: String,
+    /// Watermarks found in it (inputs).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub signatures: Vec<String>,
+    /// GNU build-id, hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build_id: Option<String>,
+    /// ELF machine (output).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+}
+
+impl From<&BuildRecord> for BuildJson {
+    fn from(record: &BuildRecord) -> Self {
+        let texts = |items: &[bytes::Bytes]| items.iter().map(text).collect();
+        BuildJson {
+            signature: signature_text(record.signature.as_deref()),
+            metadata: record.metadata.as_ref().map(MetadataJson::from).unwrap_or_default(),
+            time_ns: record.time_ns(),
+            duration_ns: record.duration_ns(),
+            hostname: record.hostname().into(),
+            uid: record.uid,
+            username: record.username.clone(),
+            working_directory: record.working_directory.as_ref().map(text).unwrap_or_default(),
+            driver_command: texts(&record.driver_command),
+            linker_command: texts(&record.linker_command),
+            driver: record.driver.as_ref().map(ToolJson::from),
+            linker: record.linker.as_ref().map(ToolJson::from),
+            compilers: record
+                .compilers
+                .iter()
+                .map(|c| CompilerJson { producer: c.producer().into(), inputs: c.inputs() })
+                .collect(),
+            inputs: record.inputs.iter().map(FileJson::from).collect(),
+            output: record.output.as_ref().map(FileJson::from),
+            loaded_modules: record.loaded_modules.clone(),
+            extra: record.extra.iter().map(|kv| (kv.key().into(), kv.value().into())).collect(),
+            git_commit: record.source.as_ref().and_then(|source| source.git_commit.clone()),
+            client: record.client().into(),
+            reproducible: record.reproducible(),
+        }
+    }
+}
+
+impl From<&BuildMetadata> for MetadataJson {
+    fn from(metadata: &BuildMetadata) -> Self {
+        let metadata = metadata.clone();
+        MetadataJson {
+            name: metadata.name,
+            version: metadata.version,
+            version_suffix: metadata.version_suffix,
+            toolchain: metadata.toolchain,
+            package_manager: metadata.package_manager,
+            package_id: metadata.package_id,
+            module: metadata.module,
+            builder: metadata.builder,
+            time: metadata.time,
+            compiler: metadata.compiler,
+        }
+    }
+}
+
+impl From<&BuildRecord> for BuildSummary {
+    fn from(record: &BuildRecord) -> Self {
+        BuildSummary {
+            signature: signature_text(record.signature.as_deref()),
+            source: "record".into(),
+            metadata: record.metadata.as_ref().map(MetadataJson::from).unwrap_or_default(),
+            hostname: record.hostname.clone(),
+            username: record.username.clone(),
+            uid: record.uid,
+            output_sha256: record.output.as_ref().and_then(|o| o.sha256.as_deref()).map(hex),
+        }
+    }
+}
+
+impl BuildSummary {
+    /// What a note alone tells, for a signature that the registry does not know.
+    pub fn from_note(signature: Signature, metadata: &BuildMetadata) -> Self {
+        BuildSummary {
+            signature: signature.to_string(),
+            source: "note".into(),
+            metadata: metadata.into(),
+            ..BuildSummary::default()
+        }
+    }
+}
+
+impl From<&Tool> for ToolJson {
+    fn from(tool: &Tool) -> Self {
+        ToolJson { path: tool.path.as_ref().map(text).unwrap_or_default(), version: tool.version().into() }
+    }
+}
+
+impl From<&Input> for FileJson {
+    fn from(input: &Input) -> Self {
+        FileJson {
+            path: input.path.as_ref().map(text).unwrap_or_default(),
+            sha256: input.sha256.as_deref().map(hex).unwrap_or_default(),
+            size: input.size(),
+            kind: kind_name(input.kind()).into(),
+            signatures: input.signatures.iter().map(|s| signature_text(Some(s))).collect(),
+            build_id: input.build_id.as_deref().map(hex),
+            machine: None,
+        }
+    }
+}
+
+impl From<&Output> for FileJson {
+    fn from(output: &Output) -> Self {
+        FileJson {
+            path: output.path.as_ref().map(text).unwrap_or_default(),
+            sha256: output.sha256.as_deref().map(hex).unwrap_or_default(),
+            size: output.size(),
+            kind: kind_name(output.kind()).into(),
+            signatures: Vec::new(),
+            build_id: output.build_id.as_deref().map(hex),
+            machine: output.machine.clone(),
+        }
+    }
+}
+
+fn text(bytes: &bytes::Bytes) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn signature_text(bytes: Option<&[u8]>) -> String {
+    bytes.and_then(Signature::from_slice).map(|signature| signature.to_string()).unwrap_or_default()
+}
+
+fn kind_name(kind: FileKind) -> &'static str {
+    match kind {
+        FileKind::Unknown => "unknown",
+        FileKind::Object => "object",
+        FileKind::Archive => "archive",
+        FileKind::SharedLibrary => "shared_library",
+        FileKind::Executable => "executable",
+        FileKind::LinkerScript => "linker_script",
+        FileKind::LtoObject => "lto_object",
+    }
+}

@@ -1,0 +1,18 @@
+//! What travels between OGRT's parts: the messages of `ogrt.proto` and the frames that carry them.
+//!
+//! Framing is OGRT 0.5's, so that its clients still talk to our server. Everything that comes from the wire is
+//! hostile until proved otherwise: a frame's length is checked against a bound before a byte is kept, and text
+//! that comes from user processes stays bytes until somebody shows it.
+
+mod build_json;
+mod frame;
+
+/// The messages, generated from `ogrt.proto`, which documents each field. `tests/generated.rs` keeps the file
+/// true and writes it anew; it is committed so that a build needs no generator.
+#[allow(missing_docs)]
+#[rustfmt::skip]
+mod messages;
+
+pub use build_json::{BuildJson, BuildSummary, CompilerJson, FileJson, MetadataJson, ToolJson};
+pub use frame::{DATAGRAM_MAX, FRAME_HEADER_LEN, FRAME_MAX, Frame, FrameError, decode_frame, encode_frame};
+pub use messages::*;
