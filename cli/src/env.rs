@@ -1,0 +1,137 @@
+//! `ogrt env`: the lines that switch tracking on, for a shell or as a module file.
+//!
+//! They are right wherever they are evaluated: a user's own LD_PRELOAD is kept, in front, and evaluating them twice
+//! changes nothing for the programs that follow. A module file takes back what it did when it is unloaded.
+
+use crate::{
+    answer::{Answer, print},
+    library,
+};
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+
+/// Print the lines that switch tracking on: `eval "$(ogrt env)"`, or a module file.
+///
+/// When OGRT_SERVER is set, a module file passes it on.
+#[derive(Args)]
+pub struct Env {
+    /// The shell that will evaluate the lines.
+    #[arg(long, value_enum, default_value_t = Shell::Sh)]
+    shell: Shell,
+
+    /// Print a module file instead, for Lmod (lua) or environment-modules (tcl).
+    #[arg(long, value_enum, conflicts_with = "shell")]
+    module: Option<Module>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Shell {
+    /// sh, bash, dash, ksh, zsh
+    Sh,
+    /// csh, tcsh
+    Csh,
+    Fish,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Module {
+    /// Lmod
+    Lua,
+    /// environment-modules, and Lmod too
+    Tcl,
+}
+
+impl Env {
+    /// Prints the lines.
+    pub fn run(self) -> Result<Answer> {
+        let library = library::path()?;
+        let library = library
+            .to_str()
+            .with_context(|| format!("{}: not UTF-8, cannot be written down", library.display()))?;
+        let server = std::env::var("OGRT_SERVER").ok().filter(|server| !server.is_empty());
+        print(match (self.module, self.shell) {
+            (Some(Module::Lua), _) => lua(library, server.as_deref()),
+            (Some(Module::Tcl), _) => tcl(library, server.as_deref()),
+            (None, Shell::Sh) => sh(library),
+            (None, Shell::Csh) => csh(library),
+            (None, Shell::Fish) => fish(library),
+        })?;
+        Ok(Answer::Yes)
+    }
+}
+
+fn sh(library: &str) -> String {
+    let library = quoted(library, "'\\''");
+    format!(
+        "case \":${{LD_PRELOAD-}}:\" in\n  \
+         *:{library}:*) ;;\n  \
+         *) export LD_PRELOAD=\"${{LD_PRELOAD:+$LD_PRELOAD:}}\"{library} ;;\n\
+         esac\n\
+         export OGRT_ACTIVE=1\n"
+    )
+}
+
+/// One `if` a line, each a command of its own: csh's backquotes turn line ends into spaces, so the lines end in `;`.
+/// A leading colon in LD_PRELOAD is an empty entry, which the loader skips.
+fn csh(library: &str) -> String {
+    let library = quoted(library, "'\\''");
+    format!(
+        "if ( ! $?LD_PRELOAD ) setenv LD_PRELOAD '';\n\
+         if ( \":$LD_PRELOAD\" !~ *:{library}* ) setenv LD_PRELOAD \"$LD_PRELOAD\":{library};\n\
+         setenv OGRT_ACTIVE 1;\n"
+    )
+}
+
+fn fish(library: &str) -> String {
+    let library = quoted(&library.replace('\\', "\\\\"), "\\'");
+    format!(
+        "string match -q -- '*:'{library}':*' \":$LD_PRELOAD:\"; \
+         or set -gx LD_PRELOAD (string join : -- $LD_PRELOAD {library});\n\
+         set -gx OGRT_ACTIVE 1;\n"
+    )
+}
+
+fn lua(library: &str, server: Option<&str>) -> String {
+    let server = server.map(|server| format!("setenv(\"OGRT_SERVER\", {})\n", double_quoted(server, "\"\\")));
+    format!(
+        "help([[Records which programs run, and from which builds they come.]])\n\
+         whatis(\"OGRT: tracking of programs\")\n\
+         append_path(\"LD_PRELOAD\", {})\n\
+         setenv(\"OGRT_ACTIVE\", \"1\")\n{}",
+        double_quoted(library, "\"\\"),
+        server.unwrap_or_default()
+    )
+}
+
+fn tcl(library: &str, server: Option<&str>) -> String {
+    const SPECIAL: &str = "\"\\$[]";
+    let server = server.map(|server| format!("setenv OGRT_SERVER {}\n", double_quoted(server, SPECIAL)));
+    format!(
+        "#%Module1.0\n\
+         proc ModulesHelp {{ }} {{\n    \
+             puts stderr \"Records which programs run, and from which builds they come.\"\n\
+         }}\n\
+         module-whatis \"OGRT: tracking of programs\"\n\
+         append-path LD_PRELOAD {}\n\
+         setenv OGRT_ACTIVE 1\n{}",
+        double_quoted(library, SPECIAL),
+        server.unwrap_or_default()
+    )
+}
+
+/// In single quotes, with `quote` for each single quote inside.
+fn quoted(text: &str, quote: &str) -> String {
+    format!("'{}'", text.replace('\'', quote))
+}
+
+/// In double quotes, with a backslash before each of `special`.
+fn double_quoted(text: &str, special: &str) -> String {
+    let inner = text.chars().fold(String::new(), |mut out, c| {
+        if special.contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+        out
+    });
+    format!("\"{inner}\"")
+}

@@ -1,0 +1,75 @@
+//! A sheet: labels on the left, values on the right, as all our answers for people look.
+//!
+//! Values come from notes and records that anybody may have written, so control characters are shown, not sent: a
+//! terminal must not act on what a stranger put into a file.
+
+use comfy_table::{Attribute, Cell, Row, Table, presets};
+
+/// Collects the lines of one answer.
+pub struct Sheet(Table);
+
+impl Sheet {
+    /// An empty sheet. Labels are bold on a terminal, unless NO_COLOR is set.
+    pub fn new() -> Sheet {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+            table.force_no_tty();
+        }
+        Sheet(table)
+    }
+
+    /// Text alone on its line, above a sheet.
+    pub fn heading(text: &str) -> String {
+        printable(text) + "\n"
+    }
+
+    /// One line, left out where there is no value.
+    pub fn line(&mut self, label: &str, value: impl Into<Option<String>>) {
+        if let Some(value) = value.into().filter(|value| !value.is_empty()) {
+            self.0.add_row([Cell::new(label).add_attribute(Attribute::Bold), Cell::new(printable(&value))]);
+        }
+    }
+
+    /// A line of several columns.
+    pub fn columns(&mut self, values: impl IntoIterator<Item = String>) {
+        self.0.add_row(Row::from(values.into_iter().map(|value| printable(&value)).collect::<Vec<_>>()));
+    }
+
+    /// The text, with no spaces at the ends of lines.
+    pub fn text(&self) -> String {
+        self.0.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+    }
+}
+
+/// The text with every control character in its escaped form, such as `\u{1b}`.
+fn printable(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        if c.is_control() {
+            out.extend(c.escape_default())
+        } else {
+            out.push(c)
+        }
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_terminal_is_never_sent_what_a_file_says() {
+        let mut sheet = Sheet::new();
+        sheet.line("name", "zl\u{1b}[31mib\nsignature  fake".to_owned());
+        assert_eq!(sheet.text(), " name  zl\\u{1b}[31mib\\nsignature  fake\n");
+    }
+
+    #[test]
+    fn empty_values_leave_no_line() {
+        let mut sheet = Sheet::new();
+        sheet.line("version", None);
+        sheet.line("name", String::new());
+        assert_eq!(sheet.text(), "");
+    }
+}

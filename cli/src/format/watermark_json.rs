@@ -1,0 +1,48 @@
+//! `ogrt show --json`: `[{"path", "build_id", "watermarks": [{"signature", "note_version", "metadata"}]}]`.
+//! `build_id` and `metadata` are null where the file has none or the bytes make no sense.
+
+use crate::{elf_notes::FileWatermark, show::ShownFile};
+use ogrt_proto::MetadataJson;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct FileEntry<'a> {
+    path: &'a str,
+    build_id: Option<String>,
+    watermarks: Vec<WatermarkEntry>,
+}
+
+#[derive(Serialize)]
+struct WatermarkEntry {
+    signature: String,
+    note_version: u8,
+    metadata: Option<MetadataJson>,
+}
+
+/// The files as a JSON list.
+pub fn text(files: &[ShownFile]) -> serde_json::Result<String> {
+    let entries: Vec<FileEntry> = files
+        .iter()
+        .map(|file| FileEntry {
+            path: &file.name,
+            build_id: file.notes.build_id.as_deref().map(hex),
+            watermarks: file.notes.watermarks.iter().map(WatermarkEntry::from).collect(),
+        })
+        .collect();
+    Ok(serde_json::to_string_pretty(&entries)? + "\n")
+}
+
+impl From<&FileWatermark> for WatermarkEntry {
+    fn from(watermark: &FileWatermark) -> Self {
+        WatermarkEntry {
+            signature: watermark.signature.to_string(),
+            note_version: watermark.note_version,
+            metadata: watermark.metadata.as_ref().map(MetadataJson::from),
+        }
+    }
+}
+
+/// A build-id as it is written everywhere: hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

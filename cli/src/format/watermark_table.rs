@@ -1,0 +1,35 @@
+//! `ogrt show` for people: a heading for each file, a sheet for each watermark in it.
+
+use crate::{
+    elf_notes::FileWatermark,
+    format::{build_table::add_metadata, sheet::Sheet, watermark_json::hex},
+    show::ShownFile,
+};
+use ogrt_proto::MetadataJson;
+
+/// The watermarked files; those without a watermark are left out.
+pub fn text(files: &[ShownFile]) -> String {
+    let mut out = String::new();
+    for file in files.iter().filter(|file| !file.notes.watermarks.is_empty()) {
+        if !out.is_empty() {
+            out.push('\n');
+        }
+        out.push_str(&Sheet::heading(&file.name));
+        for watermark in &file.notes.watermarks {
+            out.push_str(&sheet(watermark, file.notes.build_id.as_deref()).text());
+        }
+    }
+    out
+}
+
+fn sheet(watermark: &FileWatermark, build_id: Option<&[u8]>) -> Sheet {
+    let mut sheet = Sheet::new();
+    sheet.line("signature", watermark.signature.to_string());
+    sheet.line("note version", watermark.note_version.to_string());
+    match &watermark.metadata {
+        Some(metadata) => add_metadata(&mut sheet, &MetadataJson::from(metadata)),
+        None => sheet.line("metadata", "unreadable".to_owned()),
+    }
+    sheet.line("build-id", build_id.map(hex));
+    sheet
+}

@@ -1,0 +1,67 @@
+//! Where libogrt.so is, and how it joins a list of preloaded libraries.
+
+use anyhow::{Context, Result, ensure};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt,
+    path::PathBuf,
+};
+
+/// The library: OGRT_LIBRARY, else `../lib/libogrt.so` beside the folder of this executable.
+pub fn path() -> Result<PathBuf> {
+    let path = match env::var_os("OGRT_LIBRARY") {
+        Some(path) if !path.is_empty() => std::path::absolute(path).context("OGRT_LIBRARY")?,
+        _ => {
+            let executable = env::current_exe()
+                .and_then(|path| path.canonicalize())
+                .context("cannot tell where ogrt is installed; set OGRT_LIBRARY")?;
+            let prefix = executable.parent().and_then(|bin| bin.parent()).unwrap_or(&executable);
+            prefix.join("lib/libogrt.so")
+        }
+    };
+    ensure!(
+        path.is_file(),
+        "{}: no such file; set OGRT_LIBRARY to where libogrt.so is installed",
+        path.display()
+    );
+    // The loader splits its list there, and knows no way to quote.
+    ensure!(
+        !path.as_os_str().as_bytes().iter().any(|byte| b" :\t\n".contains(byte)),
+        "{}: the loader takes no path with a space or colon in LD_PRELOAD",
+        path.display()
+    );
+    Ok(path)
+}
+
+/// The user's own list with the library behind it, once: what they preload keeps its place in front.
+pub fn appended(preload: Option<&OsStr>, library: &OsStr) -> OsString {
+    let mut list = preload.map(OsStr::as_bytes).unwrap_or_default().to_vec();
+    if list.split(|byte| b" :".contains(byte)).any(|entry| entry == library.as_bytes()) {
+        return OsStr::from_bytes(&list).to_owned();
+    }
+    if !list.is_empty() {
+        list.push(b':');
+    }
+    list.extend_from_slice(library.as_bytes());
+    OsStr::from_bytes(&list).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_own_list_stays_in_front() {
+        let library = OsStr::new("/p/lib/libogrt.so");
+        for (before, after) in [
+            (None, "/p/lib/libogrt.so"),
+            (Some(""), "/p/lib/libogrt.so"),
+            (Some("/a.so"), "/a.so:/p/lib/libogrt.so"),
+            (Some("/a.so /b.so"), "/a.so /b.so:/p/lib/libogrt.so"),
+            (Some("/p/lib/libogrt.so:/a.so"), "/p/lib/libogrt.so:/a.so"),
+        ] {
+            assert_eq!(appended(before.map(OsStr::new), library), after);
+        }
+    }
+}

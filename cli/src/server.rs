@@ -1,0 +1,127 @@
+//! The one place that talks to ogrt-server's HTTP API.
+//!
+//! A server may be away, slow, or somebody else's: each ends as one line that names the address. "Not there" is
+//! believed only when the answer is a problem document (RFC 9457), which no stranger's 404 page is. Proxies of the
+//! environment are not asked: the server stands inside the site. HTTP only, no TLS.
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use ogrt_note::Signature;
+use reqwest::{Client, Response, StatusCode, Url, header::CONTENT_TYPE};
+use serde::Deserialize;
+use std::{env, error::Error, time::Duration};
+
+const DEFAULT: &str = "http://127.0.0.1:7972";
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Between two pieces of an answer, not for the whole of it: a job may have many processes.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Most bytes of an answer.
+const BODY_BYTES_MAX: usize = 1 << 30;
+
+/// Where to ask.
+pub struct Server {
+    base: Url,
+}
+
+/// An error as ogrt-server tells it; only what is shown.
+#[derive(Deserialize)]
+struct Problem {
+    title: String,
+    #[serde(default)]
+    detail: String,
+}
+
+impl Server {
+    /// The server that OGRT_HTTP names.
+    pub fn from_environment() -> Result<Server> {
+        let text = match env::var("OGRT_HTTP") {
+            Ok(text) if !text.is_empty() => text,
+            Ok(_) | Err(env::VarError::NotPresent) => DEFAULT.to_owned(),
+            Err(error) => return Err(anyhow!("OGRT_HTTP: {error}")),
+        };
+        let base = Url::parse(&text).with_context(|| format!("OGRT_HTTP: {text}"))?;
+        ensure!(
+            base.scheme() == "http" && base.has_host(),
+            "OGRT_HTTP: {text}: expected an address such as {DEFAULT}"
+        );
+        Ok(Server { base })
+    }
+
+    /// The build record as the server's JSON text, or `None` when it knows no such build.
+    pub fn build(&self, signature: Signature) -> Result<Option<Vec<u8>>> {
+        self.get(&["v1", "builds", &signature.to_string()])
+    }
+
+    /// The job's document as the server's JSON text, or `None` when it knows no such job.
+    pub fn job(&self, job_id: &str) -> Result<Option<Vec<u8>>> {
+        ensure!(!matches!(job_id, "" | "." | ".."), "{job_id:?}: not a job id");
+        self.get(&["v1", "jobs", job_id])
+    }
+
+    /// The address, for lines that speak of it.
+    pub fn address(&self) -> &str {
+        self.base.as_str().trim_end_matches('/')
+    }
+
+    fn get(&self, segments: &[&str]) -> Result<Option<Vec<u8>>> {
+        let mut url = self.base.clone();
+        // Only an address without a host has no segments, and such a base was refused.
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.answer(url)).with_context(|| self.address().to_owned())
+    }
+
+    async fn answer(&self, url: Url) -> Result<Option<Vec<u8>>> {
+        let client = Client::builder()
+            .user_agent(concat!("ogrt/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .no_proxy()
+            .build()?;
+        let response = client.get(url).send().await.map_err(|error| {
+            if error.is_connect() {
+                anyhow!(
+                    "no server there ({}); is ogrt-server running, and OGRT_HTTP right?",
+                    root_cause(&error)
+                )
+            } else {
+                anyhow!("no answer ({})", root_cause(&error))
+            }
+        })?;
+        let status = response.status();
+        let content_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let is_json = content_type.is_some_and(|kind| kind.starts_with("application/json"));
+        let is_problem = content_type.is_some_and(|kind| kind.starts_with("application/problem+json"));
+        let body = body(response).await?;
+        if status.is_success() && is_json && serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok() {
+            return Ok(Some(body));
+        }
+        match serde_json::from_slice::<Problem>(&body) {
+            Ok(_) if is_problem && status == StatusCode::NOT_FOUND => Ok(None),
+            Ok(problem) if is_problem && problem.detail.is_empty() => bail!("{}", problem.title),
+            Ok(problem) if is_problem => bail!("{}: {}", problem.title, problem.detail),
+            _ => bail!("answered {status}, but not as ogrt-server does; is OGRT_HTTP right?"),
+        }
+    }
+}
+
+async fn body(mut response: Response) -> Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) =
+        response.chunk().await.map_err(|error| anyhow!("the answer broke off ({})", root_cause(&error)))?
+    {
+        ensure!(body.len() + chunk.len() <= BODY_BYTES_MAX, "an answer of more than {BODY_BYTES_MAX} bytes");
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+/// `Connection refused (os error 111)` out of a chain that repeats the address at every step.
+fn root_cause(error: &dyn Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}

@@ -1,0 +1,89 @@
+//! `ogrt show`: the watermarks in ELF files, or in what a process has loaded.
+
+use crate::{
+    answer::{Answer, complain, print},
+    elf_notes::{self, ElfError, ElfNotes},
+    format::{watermark_json, watermark_table},
+    mapped_files,
+};
+use anyhow::Result;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Show the signature and metadata in ELF files, or of a running process.
+#[derive(Args)]
+pub struct Show {
+    /// Programs, shared libraries or object files.
+    #[arg(value_name = "FILE", required_unless_present = "pid")]
+    files: Vec<PathBuf>,
+
+    /// Show the executable and the shared objects of this process instead.
+    #[arg(long, value_name = "PID", conflicts_with = "files")]
+    pid: Option<u32>,
+
+    /// Print JSON: a list with one entry a file.
+    #[arg(long)]
+    json: bool,
+}
+
+/// A file that could be read, watermarked or not.
+pub struct ShownFile {
+    /// As the user, or the process, names it.
+    pub name: String,
+    /// What is in it.
+    pub notes: ElfNotes,
+}
+
+impl Show {
+    /// Prints every watermark. Answers no when a file (of a process: every file) has none.
+    pub fn run(self) -> Result<Answer> {
+        let (shown, answer) = match self.pid {
+            None => self.show_files(),
+            Some(pid) => show_process(pid)?,
+        };
+        print(if self.json { watermark_json::text(&shown)? } else { watermark_table::text(&shown) })?;
+        Ok(answer)
+    }
+
+    /// One unreadable file does not hide the others.
+    fn show_files(&self) -> (Vec<ShownFile>, Answer) {
+        let mut answer = Answer::Yes;
+        let mut shown = Vec::new();
+        for path in &self.files {
+            match elf_notes::read(path) {
+                Ok(notes) => {
+                    if notes.watermarks.is_empty() {
+                        complain(format_args!("{}: no watermark", path.display()));
+                        answer = answer.max(Answer::No);
+                    }
+                    shown.push(ShownFile { name: path.display().to_string(), notes });
+                }
+                Err(error) => {
+                    complain(format_args!("{}: {error}", path.display()));
+                    answer = Answer::Error;
+                }
+            }
+        }
+        (shown, answer)
+    }
+}
+
+/// Most of a process's objects come from the distribution and carry no watermark: that is said once, as a count.
+fn show_process(pid: u32) -> Result<(Vec<ShownFile>, Answer)> {
+    let mut shown = Vec::new();
+    let files = mapped_files::of_process(pid)?;
+    let total = files.len();
+    for file in files {
+        match elf_notes::read(&file.path) {
+            Ok(notes) => shown.push(ShownFile { name: file.name, notes }),
+            // Code may be mapped from files that are no ELF: just-in-time caches, Wine's DLLs.
+            Err(ElfError::NotElf) => {}
+            Err(error) => complain(format_args!("{}: {error}", file.name)),
+        }
+    }
+    let marked = shown.iter().filter(|file| !file.notes.watermarks.is_empty()).count();
+    if marked == 0 {
+        complain(format_args!("process {pid}: no watermark in its {total} loaded objects"));
+    }
+    Ok((shown, if marked == 0 { Answer::No } else { Answer::Yes }))
+}

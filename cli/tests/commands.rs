@@ -1,0 +1,343 @@
+//! The program itself, called as a person calls it: what it prints, and how it exits.
+//!
+//! The server's side is in `tests/end_to_end`, with the real one; here are only servers that are away or strangers.
+
+use ogrt_note::{ByteOrder, encode, encoded_len};
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{Read, Write},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    thread,
+};
+use tempfile::TempDir;
+
+const SIGNATURE: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+fn ogrt(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ogrt"));
+    command.args(arguments).stdin(Stdio::null());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("OGRT_") || name == "LD_PRELOAD" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+struct Seen {
+    status: Option<i32>,
+    out: String,
+    err: String,
+}
+
+fn see(command: &mut Command) -> Seen {
+    let Output { status, stdout, stderr } = command.output().unwrap();
+    Seen {
+        status: status.code(),
+        out: String::from_utf8(stdout).unwrap(),
+        err: String::from_utf8(stderr).unwrap(),
+    }
+}
+
+/// True when the compiler is there. In CI it must be.
+fn has_gcc() -> bool {
+    let there = Command::new("gcc").arg("--version").output().is_ok_and(|output| output.status.success());
+    assert!(there || std::env::var_os("CI").is_none(), "in CI a missing gcc is a failure");
+    if !there {
+        println!("skipped: needs gcc");
+    }
+    there
+}
+
+/// Links a program that waits for its standard input to end, with our note in it as assembler bytes.
+fn watermarked_program(dir: &Path, metadata: &[u8]) -> PathBuf {
+    let mut note = vec![0; encoded_len(metadata.len())];
+    encode(ByteOrder::NATIVE, SIGNATURE.parse().unwrap(), metadata, &mut note).unwrap();
+    let mut assembler =
+        String::from(".section .note.GNU-stack,\"\"\n.section .note.ogrt,\"a\",@note\n.balign 4\n");
+    for byte in note {
+        writeln!(assembler, ".byte {byte}").unwrap();
+    }
+    fs::write(dir.join("note.s"), assembler).unwrap();
+    fs::write(dir.join("main.c"), "int getchar(void); int main(void) { return getchar() == -1 ? 0 : 1; }")
+        .unwrap();
+    let program = dir.join("program");
+    let status =
+        Command::new("gcc").current_dir(dir).args(["main.c", "note.s", "-o", "program"]).status().unwrap();
+    assert!(status.success());
+    program
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn show_reads_a_linked_program_and_a_running_process() {
+    if !has_gcc() {
+        return;
+    }
+    let dir = TempDir::new().unwrap();
+    // Field 1 of BuildMetadata is the name.
+    let program = watermarked_program(dir.path(), b"\x0a\x04zlib");
+
+    let seen = see(&mut ogrt(&["show", text(&program)]));
+    assert_eq!((seen.status, seen.err.as_str()), (Some(0), ""));
+    assert!(seen.out.starts_with(text(&program)), "{}", seen.out);
+    for expected in [SIGNATURE, "zlib", "note version"] {
+        assert!(seen.out.contains(expected), "{expected} in {}", seen.out);
+    }
+    assert!(!seen.out.contains('\x1b'), "colour off a terminal");
+
+    let seen = see(&mut ogrt(&["show", "--json", text(&program), "/bin/true"]));
+    assert_eq!(seen.status, Some(1), "one of two has none");
+    assert_eq!(seen.err, "ogrt: /bin/true: no watermark\n");
+    let files: serde_json::Value = serde_json::from_str(&seen.out).unwrap();
+    assert_eq!(files[0]["watermarks"][0]["signature"], SIGNATURE);
+    assert_eq!(files[0]["watermarks"][0]["metadata"]["name"], "zlib");
+    assert_eq!(files[0]["watermarks"][0]["note_version"], 2);
+    assert_eq!(files[1]["watermarks"], serde_json::json!([]));
+
+    let mut running = Command::new(&program).stdin(Stdio::piped()).spawn().unwrap();
+    let pid = running.id().to_string();
+    // The program is mapped once exec is over; until then the process still is this test.
+    let executable = format!("/proc/{pid}/exe");
+    while fs::read_link(&executable).is_ok_and(|path| path != program) {
+        thread::yield_now();
+    }
+    fs::remove_file(&program).unwrap();
+    let seen = see(&mut ogrt(&["show", "--pid", &pid]));
+    drop(running.stdin.take());
+    running.wait().unwrap();
+    assert_eq!(seen.status, Some(0), "{}", seen.err);
+    assert!(seen.out.contains(SIGNATURE), "{}", seen.out);
+}
+
+#[test]
+fn bad_files_get_one_line_each_and_do_not_hide_good_ones() {
+    let dir = TempDir::new().unwrap();
+    let (script, cut) = (dir.path().join("script"), dir.path().join("cut"));
+    fs::write(&script, "#!/bin/sh\nexit 0\n# and some more text\n").unwrap();
+    let whole = fs::read("/bin/true").unwrap();
+    fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    let folder = dir.path().to_path_buf();
+    let away = dir.path().join("away");
+
+    for (path, cause) in [
+        (&script, "not an ELF file"),
+        (&cut, "damaged ELF file"),
+        (&folder, "not a regular file"),
+        (&away, "No such file or directory"),
+    ] {
+        let seen = see(&mut ogrt(&["show", text(path), "/bin/true"]));
+        assert_eq!(seen.status, Some(2));
+        let lines: Vec<_> = seen.err.lines().collect();
+        assert_eq!(lines.len(), 2, "{}", seen.err);
+        assert!(lines[0].starts_with(&format!("ogrt: {}: {cause}", text(path))), "{}", seen.err);
+        assert_eq!(lines[1], "ogrt: /bin/true: no watermark");
+    }
+}
+
+#[test]
+fn wrong_usage_exits_2() {
+    for arguments in [&["show"][..], &["query"], &["nonsense"], &["show", "--pid", "x"], &["run"], &[]] {
+        assert_eq!(see(&mut ogrt(arguments)).status, Some(2), "{arguments:?}");
+    }
+    assert_eq!(see(&mut ogrt(&["--version"])).status, Some(0));
+    let seen = see(&mut ogrt(&["show", "--pid", "4194304"]));
+    assert_eq!(seen.status, Some(2));
+    assert!(seen.err.starts_with("ogrt: process 4194304: /proc/4194304/maps: "), "{}", seen.err);
+}
+
+#[test]
+fn a_word_that_is_neither_signature_nor_file_is_named() {
+    let seen = see(&mut ogrt(&["query", "01890a5d-ac96"]));
+    assert_eq!(seen.status, Some(2));
+    assert_eq!(seen.err, "ogrt: 01890a5d-ac96: neither a signature (a UUID) nor a file\n");
+    let seen = see(&mut ogrt(&["query", "/nowhere/a.out"]));
+    assert_eq!(
+        (seen.status, seen.err.as_str()),
+        (Some(2), "ogrt: /nowhere/a.out: No such file or directory\n")
+    );
+}
+
+#[test]
+fn a_server_that_is_away_is_named_in_one_line() {
+    // A port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let address = format!("http://127.0.0.1:{port}");
+    for arguments in [&["query", SIGNATURE], &["job", "4711"]] {
+        let seen = see(ogrt(arguments).env("OGRT_HTTP", &address));
+        assert_eq!(seen.status, Some(2));
+        assert_eq!(seen.err.lines().count(), 1, "{}", seen.err);
+        assert!(
+            seen.err.starts_with(&format!("ogrt: {address}: no server there (Connection refused")),
+            "{}",
+            seen.err
+        );
+    }
+    for (value, cause) in [("https://127.0.0.1", "expected an address such as"), ("nonsense", "relative URL")]
+    {
+        let seen = see(ogrt(&["query", SIGNATURE]).env("OGRT_HTTP", value));
+        assert_eq!(seen.status, Some(2));
+        assert!(
+            seen.err.starts_with(&format!("ogrt: OGRT_HTTP: {value}: ")) && seen.err.contains(cause),
+            "{}",
+            seen.err
+        );
+    }
+}
+
+#[test]
+fn a_server_that_is_not_ours_is_believed_in_nothing() {
+    for reply in [
+        "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>",
+        "HTTP/1.1 404 Not Found\r\nContent-Type: text/html\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\n{\"a\"",
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n{}",
+        "SSH-2.0-OpenSSH_9.2\r\n",
+        "",
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let stranger = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 1024];
+            let _ = stream.read(&mut request);
+            let _ = stream.write_all(reply.as_bytes());
+        });
+        let seen = see(ogrt(&["query", SIGNATURE]).env("OGRT_HTTP", &address));
+        stranger.join().unwrap();
+        assert_eq!(seen.status, Some(2), "{reply:?}: {}", seen.err);
+        assert_eq!(seen.err.lines().count(), 1, "{}", seen.err);
+        assert!(seen.err.starts_with(&format!("ogrt: {address}: ")), "{}", seen.err);
+    }
+}
+
+/// A prefix as installed, with a shared object in libogrt.so's place that does nothing.
+fn prefix() -> TempDir {
+    let dir = TempDir::new().unwrap();
+    for folder in ["bin", "lib"] {
+        fs::create_dir(dir.path().join(folder)).unwrap();
+    }
+    fs::copy(env!("CARGO_BIN_EXE_ogrt"), dir.path().join("bin/ogrt")).unwrap();
+    let empty = Command::new("gcc")
+        .args(["-shared", "-nostdlib", "-x", "c", "/dev/null", "-o"])
+        .arg(dir.path().join("lib/libogrt.so"))
+        .status()
+        .unwrap();
+    assert!(empty.success());
+    dir
+}
+
+fn installed(prefix: &TempDir, arguments: &[&str]) -> Command {
+    let mut command = Command::new(prefix.path().join("bin/ogrt"));
+    command.args(arguments).stdin(Stdio::null()).env_remove("LD_PRELOAD").env_remove("OGRT_ACTIVE");
+    command.env_remove("OGRT_LIBRARY").env_remove("OGRT_SERVER");
+    command
+}
+
+#[test]
+fn run_becomes_the_command() {
+    if !has_gcc() {
+        return;
+    }
+    let prefix = prefix();
+    let library = prefix.path().canonicalize().unwrap().join("lib/libogrt.so");
+    let script = "echo $LD_PRELOAD $OGRT_ACTIVE; exit 7";
+    let seen = see(&mut installed(&prefix, &["run", "--", "sh", "-c", script]));
+    assert_eq!((seen.status, seen.out), (Some(7), format!("{} 1\n", library.display())));
+
+    // A user's own preload stays in front.
+    let own = prefix.path().join("own.so");
+    fs::copy(&library, &own).unwrap();
+    let seen = see(installed(&prefix, &["run", "sh", "-c", script]).env("LD_PRELOAD", &own));
+    assert_eq!(seen.out, format!("{}:{} 1\n", own.display(), library.display()));
+
+    let seen = see(&mut installed(&prefix, &["run", "no-such-command"]));
+    assert_eq!((seen.status, seen.err.starts_with("ogrt: no-such-command: No such file")), (Some(127), true));
+    let plain = prefix.path().join("plain");
+    fs::write(&plain, "text").unwrap();
+    fs::set_permissions(&plain, fs::Permissions::from_mode(0o644)).unwrap();
+    let seen = see(&mut installed(&prefix, &["run", text(&plain)]));
+    assert_eq!((seen.status, seen.err.contains("Permission denied")), (Some(126), true), "{}", seen.err);
+
+    let seen = see(installed(&prefix, &["run", "true"]).env("OGRT_LIBRARY", "/nowhere/libogrt.so"));
+    assert_eq!(seen.status, Some(2));
+    assert_eq!(
+        seen.err,
+        "ogrt: /nowhere/libogrt.so: no such file; set OGRT_LIBRARY to where libogrt.so is installed\n"
+    );
+}
+
+#[test]
+fn env_switches_tracking_on_in_each_shell() {
+    if !has_gcc() {
+        return;
+    }
+    let prefix = prefix();
+    let library = prefix.path().canonicalize().unwrap().join("lib/libogrt.so");
+    let program = prefix.path().join("bin/ogrt");
+    let program = text(&program);
+    let print = "printenv LD_PRELOAD; printenv OGRT_ACTIVE";
+    for (shell, script) in [
+        ("sh", format!("eval \"$({program} env)\"; eval \"$({program} env)\"; {print}")),
+        ("bash", format!("set -eu; eval \"$({program} env --shell sh)\"; {print}")),
+        ("tcsh", format!("eval `{program} env --shell csh`; eval `{program} env --shell csh`; {print}")),
+        (
+            "fish",
+            format!("{program} env --shell fish | source; {program} env --shell fish | source; {print}"),
+        ),
+    ] {
+        if Command::new(shell).args(["-c", "true"]).output().is_err() {
+            // Of these only sh is a shell that every machine has; the others are checked where they are.
+            assert_ne!(shell, "sh");
+            println!("skipped: needs {shell}");
+            continue;
+        }
+        for own in [None, Some("libdl.so.2")] {
+            let mut command = Command::new(shell);
+            command.args(["-c", &script]).env_remove("LD_PRELOAD").env_remove("OGRT_ACTIVE");
+            command.env_remove("OGRT_LIBRARY").envs(own.map(|own| ("LD_PRELOAD", own)));
+            let seen = see(&mut command);
+            let list = own.map(|own| format!("{own}:")).unwrap_or_default() + text(&library);
+            let out = seen.out.trim_start_matches(':');
+            assert_eq!((out, seen.err.as_str()), (format!("{list}\n1\n").as_str(), ""), "{shell}");
+        }
+    }
+}
+
+#[test]
+fn module_files_name_the_library_and_the_server() {
+    if !has_gcc() {
+        return;
+    }
+    let prefix = prefix();
+    let library = prefix.path().canonicalize().unwrap().join("lib/libogrt.so");
+    for (kind, expected) in [
+        (
+            "lua",
+            [
+                format!("append_path(\"LD_PRELOAD\", \"{}\")", library.display()),
+                "setenv(\"OGRT_SERVER\", \"unix:/run/o.sock\")".into(),
+            ],
+        ),
+        (
+            "tcl",
+            [
+                format!("append-path LD_PRELOAD \"{}\"", library.display()),
+                "setenv OGRT_SERVER \"unix:/run/o.sock\"".into(),
+            ],
+        ),
+    ] {
+        let seen = see(installed(&prefix, &["env", "--module", kind]).env("OGRT_SERVER", "unix:/run/o.sock"));
+        assert_eq!((seen.status, seen.err.as_str()), (Some(0), ""));
+        for line in expected {
+            assert!(seen.out.lines().any(|l| l == line), "{line} in {}", seen.out);
+        }
+    }
+}
