@@ -1,0 +1,149 @@
+//! AArch64 (AAPCS64).
+
+use core::arch::{asm, global_asm};
+
+/// Numbers of the system calls we make (Linux, include/uapi/asm-generic/unistd.h).
+#[allow(missing_docs)]
+pub mod number {
+    pub const GETCWD: usize = 17;
+    pub const FCNTL: usize = 25;
+    pub const MKDIRAT: usize = 34;
+    pub const UNLINKAT: usize = 35;
+    pub const OPENAT: usize = 56;
+    pub const CLOSE: usize = 57;
+    pub const READ: usize = 63;
+    pub const WRITE: usize = 64;
+    pub const PPOLL: usize = 73;
+    pub const READLINKAT: usize = 78;
+    pub const CLOCK_GETTIME: usize = 113;
+    pub const RT_SIGPROCMASK: usize = 135;
+    pub const UNAME: usize = 160;
+    pub const GETRUSAGE: usize = 165;
+    pub const GETPID: usize = 172;
+    pub const GETPPID: usize = 173;
+    pub const GETUID: usize = 174;
+    pub const GETGID: usize = 176;
+    pub const SOCKET: usize = 198;
+    pub const CONNECT: usize = 203;
+    pub const GETSOCKOPT: usize = 209;
+    pub const SENDMSG: usize = 211;
+    pub const MUNMAP: usize = 215;
+    pub const MREMAP: usize = 216;
+    pub const MMAP: usize = 222;
+    pub const PRLIMIT64: usize = 261;
+    pub const RENAMEAT2: usize = 276;
+    pub const GETRANDOM: usize = 278;
+    pub const OPENAT2: usize = 437;
+}
+
+/// Makes a system call and returns what the kernel left in the result register.
+///
+/// # Safety
+/// The caller answers for the meaning of `number` and of each argument.
+#[inline(always)]
+pub unsafe fn syscall(number: usize, arguments: [usize; 6]) -> isize {
+    let [a, b, c, d, e, f] = arguments;
+    let result;
+    // SAFETY: the kernel keeps all registers but x0; memory is the caller's affair.
+    unsafe {
+        asm!(
+            "svc 0",
+            in("x8") number,
+            inlateout("x0") a as isize => result,
+            in("x1") b, in("x2") c, in("x3") d, in("x4") e, in("x5") f,
+            options(nostack)
+        );
+    }
+    result
+}
+
+/// The address of a weak symbol, 0 where nobody defines it. Read through the GOT: a direct reference to an
+/// undefined weak symbol may be folded away.
+macro_rules! weak_address {
+    ($name:literal) => {{
+        let address: usize;
+        // SAFETY: reads one word of our own GOT.
+        unsafe {
+            core::arch::asm!(
+                concat!("adrp {0}, :got:", $name),
+                concat!("ldr {0}, [{0}, :got_lo12:", $name, "]"),
+                out(reg) address,
+                options(pure, readonly, nostack, preserves_flags)
+            );
+        }
+        address
+    }};
+}
+pub(crate) use weak_address;
+
+// The compiler calls these by name. They are hidden: exported, they would take the place of libc's in the whole
+// process. In assembly, because a loop in Rust may be recognised as the very function it implements.
+global_asm!(
+    ".hidden memcpy",
+    ".hidden memmove",
+    ".hidden memset",
+    ".hidden memcmp",
+    ".hidden bcmp",
+    ".hidden strlen",
+    ".globl memcpy, memmove, memset, memcmp, bcmp, strlen",
+    ".type memcpy, @function",
+    ".type memmove, @function",
+    ".type memset, @function",
+    ".type memcmp, @function",
+    ".type bcmp, @function",
+    ".type strlen, @function",
+    ".p2align 4",
+    "memmove:",
+    "sub x3, x0, x1",
+    "cmp x3, x2", // Destination inside the source: from the end.
+    "b.lo 4f",
+    "memcpy:",
+    "mov x3, x0",
+    "2:",
+    "cbz x2, 3f",
+    "ldrb w4, [x1], #1",
+    "strb w4, [x3], #1",
+    "sub x2, x2, #1",
+    "b 2b",
+    "3:",
+    "ret",
+    "4:",
+    "cbz x2, 3b",
+    "sub x2, x2, #1",
+    "ldrb w4, [x1, x2]",
+    "strb w4, [x0, x2]",
+    "b 4b",
+    ".p2align 4",
+    "memset:",
+    "mov x3, x0",
+    "2:",
+    "cbz x2, 3f",
+    "strb w1, [x3], #1",
+    "sub x2, x2, #1",
+    "b 2b",
+    "3:",
+    "ret",
+    ".p2align 4",
+    "bcmp:",
+    "memcmp:",
+    "mov x3, x0",
+    "mov w0, #0",
+    "2:",
+    "cbz x2, 3f",
+    "ldrb w4, [x3], #1",
+    "ldrb w5, [x1], #1",
+    "sub x2, x2, #1",
+    "subs w0, w4, w5",
+    "b.eq 2b",
+    "3:",
+    "ret",
+    ".p2align 4",
+    "strlen:",
+    "mov x1, x0",
+    "2:",
+    "ldrb w2, [x1], #1",
+    "cbnz w2, 2b",
+    "sub x0, x1, x0",
+    "sub x0, x0, #1",
+    "ret",
+);

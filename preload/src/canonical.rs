@@ -1,0 +1,231 @@
+//! Canonical paths by readlink on the file system: procfs would cost thirty microseconds in a new process.
+//!
+//! Directories once resolved are remembered, since a process loads most of its objects from a few. The number of
+//! calls is bounded: beyond it, and for what is too long, a path stays as it was given, made absolute.
+
+use crate::sys;
+
+/// Longer paths are left as they are.
+pub const PATH_ROOM: usize = 1024;
+/// Links in one path, as in the kernel.
+const NESTED_MAX: u32 = 40;
+/// Bytes for remembered directories; Debian's multiarch layout takes 150.
+const MEMORY: usize = 768;
+
+/// Resolves paths of one process.
+pub struct Paths<'a> {
+    working_directory: &'a [u8],
+    calls_left: u32,
+    memory: [u8; MEMORY],
+    memory_len: usize,
+}
+
+/// A path in the making.
+pub struct PathBuffer {
+    bytes: [u8; PATH_ROOM],
+    len: usize,
+}
+
+impl<'a> Paths<'a> {
+    /// With at most so many calls of readlink in all.
+    pub fn new(working_directory: &'a [u8], calls_max: u32) -> Self {
+        Paths { working_directory, calls_left: calls_max, memory: [0; MEMORY], memory_len: 0 }
+    }
+
+    /// Allows more calls.
+    pub fn allow(&mut self, calls: u32) {
+        self.calls_left = self.calls_left.saturating_add(calls);
+    }
+
+    /// The path made absolute, its links as they are.
+    pub fn absolute<'o>(&self, path: &[u8], out: &'o mut PathBuffer) -> &'o [u8] {
+        out.len = 0;
+        if path.first() != Some(&b'/') {
+            let _ = out.push(self.working_directory);
+            let _ = out.push(b"/");
+        }
+        let _ = out.push(path.strip_prefix(b"./").unwrap_or(path));
+        out.as_bytes()
+    }
+
+    /// The canonical path.
+    pub fn canonical<'o>(&mut self, path: &[u8], out: &'o mut PathBuffer) -> &'o [u8] {
+        if self.resolve(path, out).is_none() {
+            return self.absolute(path, out);
+        }
+        out.as_bytes()
+    }
+
+    fn resolve(&mut self, path: &[u8], out: &mut PathBuffer) -> Option<()> {
+        // What is still to be walked lies at the end of this room, so that a link's target goes in front of it.
+        let mut room = [0u8; PATH_ROOM];
+        let mut start = PATH_ROOM.checked_sub(path.len())?;
+        room.get_mut(start..)?.copy_from_slice(path);
+        out.len = 0;
+        if path.first() != Some(&b'/') {
+            // The kernel's answer is canonical.
+            out.push(self.working_directory)?;
+        }
+        // A directory link being followed: its name's place in the memory, and what is left when it is through.
+        let mut following: Option<(PathName, usize)> = None;
+        let mut links = 0;
+        loop {
+            if let Some((link, _)) = following.take_if(|(_, rest)| PATH_ROOM - start <= *rest) {
+                self.remember(link, out.as_bytes());
+            }
+            let rest = room.get(start..)?;
+            let slashes = rest.iter().take_while(|&&byte| byte == b'/').count();
+            start += slashes;
+            let rest = rest.get(slashes..)?;
+            let component = rest.split(|&byte| byte == b'/').next().unwrap_or_default();
+            start += component.len();
+            let is_last = start == PATH_ROOM;
+            match component {
+                b"" => break,
+                b"." => continue,
+                b".." => {
+                    out.pop();
+                    continue;
+                }
+                _ => {}
+            }
+            let parent_len = out.len;
+            out.push(b"/")?;
+            out.push(component)?;
+            if let Some(known) = self.recall(out) {
+                out.len = 0;
+                out.push(self.memory.get(known.start..known.start + known.len)?)?;
+                continue;
+            }
+            let mut target_room = [0u8; PATH_ROOM];
+            let target = match self.calls_left.checked_sub(1) {
+                Some(left) => {
+                    self.calls_left = left;
+                    sys::read_link(out.with_nul()?, &mut target_room)
+                }
+                None => return None,
+            };
+            match target {
+                Err(_) if is_last => {}
+                Err(_) => {
+                    if let Some(name) = self.keep(out.as_bytes()) {
+                        self.remember(name, out.as_bytes());
+                    }
+                }
+                Ok(target) => {
+                    links += 1;
+                    if links > NESTED_MAX || target.len() == PATH_ROOM {
+                        return None;
+                    }
+                    if !is_last && following.is_none() {
+                        following = self.keep(out.as_bytes()).map(|name| (name, PATH_ROOM - start));
+                    }
+                    out.len = if target.first() == Some(&b'/') { 0 } else { parent_len };
+                    start = start.checked_sub(target.len())?;
+                    room.get_mut(start..start + target.len())?.copy_from_slice(target);
+                }
+            }
+        }
+        if out.len == 0 {
+            out.push(b"/")?;
+        }
+        Some(())
+    }
+
+    /// Entries: length and bytes of the name, length and bytes of what it is; the latter length 0 while unknown.
+    fn keep(&mut self, name: &[u8]) -> Option<PathName> {
+        let len = u8::try_from(name.len()).ok()?;
+        let at = self.memory_len;
+        // Room for the meaning is reserved with it: as long as it turns out, or none.
+        let end = at + 1 + name.len();
+        if end >= MEMORY {
+            return None;
+        }
+        *self.memory.get_mut(at)? = len;
+        self.memory.get_mut(at + 1..end)?.copy_from_slice(name);
+        *self.memory.get_mut(end)? = 0;
+        self.memory_len = end + 1;
+        Some(PathName { start: at + 1, len: name.len() })
+    }
+
+    /// Says what a kept name is: written as a new entry when others were kept since.
+    fn remember(&mut self, name: PathName, meaning: &[u8]) {
+        let meaning_at = name.start + name.len;
+        if meaning_at + 1 != self.memory_len {
+            let mut copy = [0u8; 255];
+            let Some(source) = self.memory.get(name.start..meaning_at) else { return };
+            let Some(room) = copy.get_mut(..name.len) else { return };
+            room.copy_from_slice(source);
+            if let Some(name) = self.keep(room) {
+                self.remember(name, meaning);
+            }
+            return;
+        }
+        let (Ok(len), end) = (u8::try_from(meaning.len()), meaning_at + 1 + meaning.len()) else { return };
+        if let Some(room) = self.memory.get_mut(meaning_at + 1..end) {
+            room.copy_from_slice(meaning);
+            if let Some(length) = self.memory.get_mut(meaning_at) {
+                *length = len;
+                self.memory_len = end;
+            }
+        }
+    }
+
+    fn recall(&self, name: &PathBuffer) -> Option<PathName> {
+        let mut at = 0;
+        while at < self.memory_len {
+            let name_len = usize::from(*self.memory.get(at)?);
+            let kept = self.memory.get(at + 1..at + 1 + name_len)?;
+            at += 1 + name_len;
+            let len = usize::from(*self.memory.get(at)?);
+            at += 1;
+            if len > 0 && kept == name.as_bytes() {
+                return Some(PathName { start: at, len });
+            }
+            at += len;
+        }
+        None
+    }
+}
+
+/// A run of bytes in the memory.
+#[derive(Clone, Copy)]
+struct PathName {
+    start: usize,
+    len: usize,
+}
+
+impl PathBuffer {
+    /// Empty.
+    pub fn new() -> Self {
+        PathBuffer { bytes: [0; PATH_ROOM], len: 0 }
+    }
+
+    /// A path with a NUL behind it, as the kernel takes it.
+    pub fn of(&mut self, path: &[u8]) -> Option<&[u8]> {
+        self.len = 0;
+        self.push(path)?;
+        self.with_nul()
+    }
+
+    /// The path.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Option<()> {
+        let end = self.len.checked_add(bytes.len())?;
+        self.bytes.get_mut(self.len..end)?.copy_from_slice(bytes);
+        self.len = end;
+        Some(())
+    }
+
+    fn pop(&mut self) {
+        self.len = self.as_bytes().iter().rposition(|&byte| byte == b'/').unwrap_or(0);
+    }
+
+    fn with_nul(&mut self) -> Option<&[u8]> {
+        *self.bytes.get_mut(self.len)? = 0;
+        self.bytes.get(..=self.len)
+    }
+}

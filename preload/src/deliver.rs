@@ -1,0 +1,134 @@
+//! One event to the server, now or never: nothing here waits.
+//!
+//! A Unix socket first by a short stream connection, whose backlog holds thousands of processes and whose
+//! kernel-proved credentials need no help from us, then by the datagram socket beside it. UDP is one datagram.
+//! What nobody takes goes to the spool.
+
+use crate::{
+    destination::{Destination, Route},
+    parts::{Event, ValueMax},
+    spool::Spool,
+    sys::{self, Descriptor, Errno},
+};
+
+/// How an event left.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// By a connection to the server's stream socket.
+    Stream,
+    /// By datagrams to a Unix socket.
+    Datagram,
+    /// By UDP; whether it arrived is not known.
+    Udp,
+    /// Into a file, for later.
+    Spooled,
+    /// Not at all.
+    Lost,
+}
+
+impl Delivery {
+    /// What happened, before the server's name.
+    pub fn in_words(self) -> &'static [u8] {
+        match self {
+            Delivery::Stream => b"sent by stream to ",
+            Delivery::Datagram => b"sent by datagram to ",
+            Delivery::Udp => b"sent by UDP to ",
+            Delivery::Spooled => b"spooled for ",
+            Delivery::Lost => b"lost: nobody took it at ",
+        }
+    }
+}
+
+/// Sends all frames of an event.
+pub fn deliver(event: &Event, destination: Option<&Destination>, spool: Option<&Spool>) -> Delivery {
+    // Frames that one route took are not sent again by the next.
+    let mut sent = 0;
+    if let Some(destination) = destination {
+        match destination.route {
+            Route::Unix if !is_reachable(destination) => {}
+            Route::Unix => {
+                if by_stream(event, destination, &mut sent).is_ok() {
+                    return Delivery::Stream;
+                }
+                let twin = destination.datagram_twin();
+                if twin.is_some_and(|twin| by_datagram(event, &twin, &mut sent).is_ok()) {
+                    return Delivery::Datagram;
+                }
+            }
+            Route::Udp => {
+                // A refusal is told only on a connected socket, which costs two more calls: worth it when there
+                // is a spool to use instead.
+                let result = match spool {
+                    Some(_) => by_connected_datagram(event, destination, &mut sent),
+                    None => by_datagram(event, destination, &mut sent),
+                };
+                if result.is_ok() {
+                    return Delivery::Udp;
+                }
+            }
+        }
+    }
+    match spool.map(|spool| spool.keep(event, sent)) {
+        Some(Ok(())) => Delivery::Spooled,
+        _ => Delivery::Lost,
+    }
+}
+
+/// Looking up a path on a dead file server would hang.
+fn is_reachable(destination: &Destination) -> bool {
+    let mut room = [0; 110];
+    destination.remote_directory(&mut room).is_none_or(sys::is_cached)
+}
+
+fn by_stream(event: &Event, destination: &Destination, sent: &mut usize) -> Result<(), Errno> {
+    let mut frames = event.frames(ValueMax::Stream).skip(*sent).peekable();
+    while frames.peek().is_some() {
+        let socket = sys::socket(sys::AF_UNIX, sys::STREAM)?;
+        let before = *sent;
+        let result = sys::connect(socket, destination.address()).and_then(|()| {
+            while let Some(frame) = frames.peek() {
+                match sys::send(socket, &[], &frame.pieces()) {
+                    Ok(taken) if taken == frame.len() => *sent += 1,
+                    // This connection's buffer is full, and what it took of this frame ends with it: the server
+                    // drops an unfinished frame, and the whole goes into another connection.
+                    Ok(_) | Err(sys::WOULD_BLOCK) if *sent > before => return Ok(()),
+                    Ok(_) => return Err(sys::WOULD_BLOCK),
+                    Err(error) => return Err(error),
+                }
+                frames.next();
+            }
+            Ok(())
+        });
+        sys::close(socket);
+        result?;
+    }
+    Ok(())
+}
+
+fn by_datagram(event: &Event, destination: &Destination, sent: &mut usize) -> Result<(), Errno> {
+    let socket = sys::socket(destination.family(), sys::DATAGRAM)?;
+    let result = send_rest(event, socket, destination.address(), sent);
+    sys::close(socket);
+    result
+}
+
+fn by_connected_datagram(event: &Event, destination: &Destination, sent: &mut usize) -> Result<(), Errno> {
+    let socket = sys::socket(destination.family(), sys::DATAGRAM)?;
+    let result = sys::connect(socket, destination.address())
+        .and_then(|()| send_rest(event, socket, &[], sent))
+        .and_then(|()| sys::pending_error(socket));
+    if result.is_err() {
+        // Which of them were refused is not known.
+        *sent = 0;
+    }
+    sys::close(socket);
+    result
+}
+
+fn send_rest(event: &Event, socket: Descriptor, address: &[u8], sent: &mut usize) -> Result<(), Errno> {
+    for frame in event.frames(ValueMax::Datagram).skip(*sent) {
+        sys::send(socket, address, &frame.pieces())?;
+        *sent += 1;
+    }
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! Protobuf, written straight into memory, as far as our two messages need it.
+//!
+//! An event is written whole, once, into a buffer on the stack; one that outgrows it moves to anonymous memory
+//! of its own. Cutting it into parts comes later (`parts`), at the boundaries of top-level fields, which are easy
+//! to find again. Written by hand rather than generated: it is sixty lines, and it can grow its buffer without
+//! an allocator.
+
+use crate::sys;
+use core::{ffi::c_void, mem::MaybeUninit, slice};
+
+/// More than any process can bring: arguments and environment end at 6 MB on Linux.
+const LEN_MAX: usize = 32 << 20;
+
+/// Varint.
+pub const WIRE_VARINT: u32 = 0;
+/// Length, then bytes.
+pub const WIRE_LENGTH: u32 = 2;
+
+/// A message being written.
+pub struct Encoder {
+    start: *mut u8,
+    len: usize,
+    capacity: usize,
+    mapped: bool,
+    overflowed: bool,
+}
+
+impl Encoder {
+    /// Starts in `room`, which must stay as long as the encoder is used.
+    ///
+    /// # Safety
+    /// Nobody else touches `room`, and it outlives the encoder.
+    pub unsafe fn new(room: &mut [MaybeUninit<u8>]) -> Self {
+        Encoder {
+            start: room.as_mut_ptr().cast(),
+            len: 0,
+            capacity: room.len(),
+            mapped: false,
+            overflowed: false,
+        }
+    }
+
+    /// What is written.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: `len` bytes at `start` are written.
+        unsafe { slice::from_raw_parts(self.start, self.len) }
+    }
+
+    /// Memory could not be had, so what is written is not all.
+    pub fn overflowed(&self) -> bool {
+        self.overflowed
+    }
+
+    /// Gives back memory beyond the first room.
+    pub fn release(self) {
+        if self.mapped {
+            // SAFETY: mapped by `grow`; the encoder is gone.
+            unsafe { sys::unmap(self.start.cast(), self.capacity) };
+        }
+    }
+
+    /// An integer field.
+    pub fn varint(&mut self, field: u32, value: u64) {
+        self.tag(field, WIRE_VARINT);
+        self.raw_varint(value);
+    }
+
+    /// A bytes or string field.
+    pub fn field(&mut self, field: u32, value: &[u8]) {
+        self.tag(field, WIRE_LENGTH);
+        self.raw_varint(value.len() as u64);
+        self.put(value);
+    }
+
+    /// A bytes field of several pieces.
+    pub fn gathered(&mut self, field: u32, pieces: &[&[u8]]) {
+        self.tag(field, WIRE_LENGTH);
+        self.raw_varint(pieces.iter().map(|piece| piece.len() as u64).sum());
+        pieces.iter().for_each(|piece| self.put(piece));
+    }
+
+    /// The same, left out when empty.
+    pub fn field_unless_empty(&mut self, field: u32, value: &[u8]) {
+        if !value.is_empty() {
+            self.field(field, value);
+        }
+    }
+
+    /// A message field: what `write` writes.
+    pub fn message(&mut self, field: u32, write: impl FnOnce(&mut Encoder)) {
+        self.tag(field, WIRE_LENGTH);
+        let length_at = self.len;
+        self.put(&[0]);
+        let start = self.len;
+        write(self);
+        let length = Varint::new((self.len - start) as u64);
+        if length.as_bytes().len() > 1 {
+            // Most are short; the others move up by a byte or two.
+            let extra = length.as_bytes().len() - 1;
+            if !self.has_room(extra) {
+                return;
+            }
+            // SAFETY: the room is there.
+            unsafe {
+                let from = self.start.add(start);
+                from.copy_to(from.add(extra), self.len - start);
+            }
+            self.len += extra;
+        }
+        if self.overflowed {
+            return;
+        }
+        // SAFETY: those bytes were put or moved away just now.
+        unsafe {
+            let bytes = length.as_bytes();
+            self.start.add(length_at).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        }
+    }
+
+    fn tag(&mut self, field: u32, wire: u32) {
+        self.raw_varint(u64::from(field << 3 | wire));
+    }
+
+    fn raw_varint(&mut self, value: u64) {
+        let varint = Varint::new(value);
+        self.put(varint.as_bytes());
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        if self.has_room(bytes.len()) {
+            // SAFETY: the room is there, and it is ours alone.
+            unsafe {
+                self.start.add(self.len).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            }
+            self.len += bytes.len();
+        }
+    }
+
+    fn has_room(&mut self, len: usize) -> bool {
+        if self.overflowed {
+            return false;
+        }
+        let needed = self.len.saturating_add(len);
+        if needed > self.capacity && !self.grow(needed) {
+            self.overflowed = true;
+        }
+        !self.overflowed
+    }
+
+    fn grow(&mut self, needed: usize) -> bool {
+        let capacity = needed.saturating_mul(2).max(128 << 10).next_multiple_of(4096);
+        if needed > LEN_MAX {
+            return false;
+        }
+        let moved: Result<*mut c_void, _> = match self.mapped {
+            // SAFETY: mapped below; no reference to it is alive.
+            true => unsafe { sys::map_longer(self.start.cast(), self.capacity, capacity) },
+            false => sys::map(capacity),
+        };
+        let Ok(moved) = moved else { return false };
+        if !self.mapped {
+            // SAFETY: both are at least `len` long.
+            unsafe { moved.cast::<u8>().copy_from_nonoverlapping(self.start, self.len) };
+        }
+        (self.start, self.capacity, self.mapped) = (moved.cast(), capacity, true);
+        true
+    }
+}
+
+/// An integer as protobuf writes it.
+pub struct Varint {
+    bytes: [u8; 10],
+    len: usize,
+}
+
+impl Varint {
+    /// Writes `value`.
+    pub fn new(value: u64) -> Self {
+        let mut bytes = [0; 10];
+        let (mut rest, mut len) = (value, 0);
+        for byte in &mut bytes {
+            len += 1;
+            *byte = rest as u8 & 0x7F;
+            rest >>= 7;
+            if rest == 0 {
+                break;
+            }
+            *byte |= 0x80;
+        }
+        Varint { bytes, len }
+    }
+
+    /// Its 1 to 10 bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Reads one off the front.
+    pub fn read(bytes: &[u8]) -> Option<(u64, &[u8])> {
+        let mut value = 0u64;
+        for (at, &byte) in bytes.iter().take(10).enumerate() {
+            value |= u64::from(byte & 0x7F) << (7 * at);
+            if byte & 0x80 == 0 {
+                return Some((value, bytes.get(at + 1..)?));
+            }
+        }
+        None
+    }
+}

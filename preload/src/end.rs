@@ -1,0 +1,72 @@
+//! The flow of the end event: duration, resources, and the objects that came after the start.
+//!
+//! Sent when the program returns from main or calls exit. `_exit`, a signal and exec leave the start event alone.
+
+use crate::{
+    canonical::Paths, deliver::deliver, encoder::Encoder, fields, objects::write_object, parts::Event,
+    say::Words, state, sys,
+};
+
+/// The thread that ends a process may have a small stack.
+const ROOM: usize = 1 << 10;
+/// For the directories of the objects; each brings one call more.
+const READLINKS_MAX: u32 = 16;
+
+/// Sends the end event, if the start event was this very process's.
+pub fn end() {
+    let Some(tracked) = state::tracked() else { return };
+    let pid = sys::pid();
+    // A forked child that exits runs this too, and a child of vfork does so in its parent's memory.
+    if pid != tracked.pid {
+        return;
+    }
+    let duration_ns = sys::clock(sys::MONOTONIC).as_nanoseconds().saturating_sub(tracked.started_ns);
+    let usage = sys::usage();
+
+    let mut room = sys::uninitialised::<ROOM>();
+    // SAFETY: the room is used by nobody else and outlives the encoder.
+    let mut out = unsafe { Encoder::new(&mut room) };
+    use fields::*;
+    out.field(PROCESS_END_EVENT_ID, &tracked.event_id);
+    out.varint(PROCESS_END_PID, pid as u64);
+    out.varint(PROCESS_END_TIME_NS, tracked.start_time_ns.saturating_add(duration_ns));
+    out.varint(PROCESS_END_DURATION_NS, duration_ns);
+    out.varint(PROCESS_END_USER_TIME_US, usage.user_us);
+    out.varint(PROCESS_END_SYSTEM_TIME_US, usage.system_us);
+    out.varint(PROCESS_END_MAX_RSS_KIB, usage.max_rss_kib);
+    out.field_unless_empty(PROCESS_END_JOB_ID, tracked.job_id.as_bytes());
+    out.field_unless_empty(PROCESS_END_HOSTNAME, tracked.host_name.as_bytes());
+    if tracked.events_lost > 0 {
+        out.varint(PROCESS_END_EVENTS_LOST, tracked.events_lost);
+    }
+    // The directory may have changed since, but the loader's names are absolute but for oddities.
+    let mut paths = Paths::new(b"", READLINKS_MAX);
+    let mut seen = 0;
+    tracked.loader.each(&tracked.process, &mut |object| {
+        seen += 1;
+        // The loader appends, and what was there at the start cannot be unloaded.
+        if seen > tracked.objects {
+            write_object(&mut out, PROCESS_END_SHARED_OBJECTS, object, &mut paths, false);
+        }
+        true
+    });
+    if !out.overflowed() {
+        let event = Event {
+            frame_type: FRAME_PROCESS_END,
+            message: out.bytes(),
+            event_id: &tracked.event_id,
+            pid,
+        };
+        let delivery = deliver(&event, tracked.destination.as_ref(), tracked.spool.as_ref());
+        if !tracked.silent {
+            Words::new()
+                .text(b"ogrt: end of process ")
+                .number(pid as u64)
+                .text(b" ")
+                .text(delivery.in_words())
+                .text(b"the server")
+                .say();
+        }
+    }
+    out.release();
+}

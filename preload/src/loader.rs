@@ -1,0 +1,258 @@
+//! The objects that the dynamic loader has brought into this process, and their notes in memory.
+//!
+//! Under LD_PRELOAD libc's `dl_iterate_phdr` tells; under LD_AUDIT the loader's own list, from the link map that
+//! `la_objopen` was given. Notes are read where they are mapped and never from the file. A note must lie in a
+//! readable PT_LOAD of its object; pages that the loader has not read itself are asked about first, because a
+//! mapping can reach beyond the end of a truncated file.
+
+use crate::{
+    arch::weak_address,
+    process::{Process, c_string},
+    sys,
+};
+use core::{
+    arch::global_asm,
+    ffi::{c_char, c_int, c_void},
+    mem::transmute,
+    ptr, slice,
+};
+
+global_asm!(".weak dl_iterate_phdr");
+
+const PT_LOAD: u32 = 1;
+const PT_NOTE: u32 = 4;
+const PF_R: u32 = 4;
+const PAGE: usize = 4096;
+
+/// `Elf64_Phdr`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct ProgramHeader {
+    kind: u32,
+    flags: u32,
+    offset: u64,
+    address: u64,
+    physical: u64,
+    file_len: u64,
+    memory_len: u64,
+    alignment: u64,
+}
+
+/// One loaded object.
+#[derive(Clone, Copy)]
+pub struct LoadedObject {
+    /// As the loader found it; empty for the executable (glibc).
+    pub name: &'static [u8],
+    /// What is added to the addresses in the file.
+    pub base: usize,
+    /// The executable, wherever its name comes from.
+    pub is_executable: bool,
+    headers: &'static [ProgramHeader],
+}
+
+/// A note segment in memory.
+pub struct NoteSegment {
+    /// Its bytes, all of them readable.
+    pub bytes: &'static [u8],
+    /// Its `p_align`.
+    pub alignment: u64,
+}
+
+/// Where the list of objects comes from.
+#[derive(Clone, Copy)]
+pub enum Loader {
+    /// libc's `dl_iterate_phdr`.
+    Libc(Iterate),
+    /// glibc's list, from any member of it.
+    LinkMap(*const LinkMap),
+}
+
+type Callback = unsafe extern "C" fn(*const Info, usize, *mut c_void) -> c_int;
+type Iterate = extern "C" fn(Callback, *mut c_void) -> c_int;
+
+/// `struct dl_phdr_info` as far as both libcs have it.
+#[repr(C)]
+pub struct Info {
+    base: usize,
+    name: *const c_char,
+    headers: *const ProgramHeader,
+    header_count: u16,
+}
+
+/// `struct link_map`, its public part (`<link.h>`).
+#[repr(C)]
+pub struct LinkMap {
+    base: usize,
+    name: *const c_char,
+    dynamic: *const c_void,
+    next: *const LinkMap,
+    previous: *const LinkMap,
+}
+
+impl Loader {
+    /// libc's list, or `None` where no libc is in reach.
+    pub fn of_libc() -> Option<Self> {
+        match weak_address!("dl_iterate_phdr") {
+            0 => None,
+            // SAFETY: both libcs document this signature.
+            address => Some(Loader::Libc(unsafe { transmute::<usize, Iterate>(address) })),
+        }
+    }
+
+    /// Shows each object in the loader's order, the executable first, until `visit` answers `false`. The kernel's
+    /// object and our own library are left out.
+    pub fn each(self, process: &Process, visit: &mut dyn FnMut(&LoadedObject) -> bool) {
+        let vdso = process.vdso_base();
+        let mut visit_theirs = |object: &LoadedObject| {
+            (Some(object.base) == vdso && !object.is_executable) || object.is_ours() || visit(object)
+        };
+        match self {
+            Loader::Libc(iterate) => {
+                let mut walk = Walk { visit: &mut visit_theirs, first: true };
+                iterate(shown, (&raw mut walk).cast());
+            }
+            Loader::LinkMap(member) => each_linked(member, process, &mut visit_theirs),
+        }
+    }
+}
+
+struct Walk<'a> {
+    visit: &'a mut dyn FnMut(&LoadedObject) -> bool,
+    first: bool,
+}
+
+/// # Safety
+/// Called by `dl_iterate_phdr` with what it documents, and the `Walk` given to it.
+unsafe extern "C" fn shown(info: *const Info, _len: usize, walk: *mut c_void) -> c_int {
+    // SAFETY: by our caller's promise; the names and headers stay while the object is loaded, and the loader's
+    // lock is held.
+    let (walk, object) = unsafe {
+        let walk = &mut *walk.cast::<Walk>();
+        let info = &*info;
+        let object = LoadedObject {
+            name: c_string(info.name),
+            base: info.base,
+            is_executable: walk.first,
+            headers: headers(info.headers, info.header_count.into()),
+        };
+        (walk, object)
+    };
+    walk.first = false;
+    c_int::from(!(walk.visit)(&object))
+}
+
+fn each_linked(member: *const LinkMap, process: &Process, visit: &mut dyn FnMut(&LoadedObject) -> bool) {
+    // SAFETY: the loader changes the list only while it is not calling us, and it is never shorter than what we
+    // were given.
+    unsafe {
+        let mut at = member;
+        while !at.is_null() && !(*at).previous.is_null() {
+            at = (*at).previous;
+        }
+        let mut first = true;
+        while !at.is_null() {
+            let map = &*at;
+            let headers = if first { executable_headers(process) } else { mapped_headers(map.base) };
+            let object =
+                LoadedObject { name: c_string(map.name), base: map.base, is_executable: first, headers };
+            if !visit(&object) {
+                return;
+            }
+            first = false;
+            at = map.next;
+        }
+    }
+}
+
+fn executable_headers(process: &Process) -> &'static [ProgramHeader] {
+    match process.program_headers() {
+        // SAFETY: the kernel says so.
+        Some((address, count)) => unsafe { headers(address as *const ProgramHeader, count) },
+        None => &[],
+    }
+}
+
+/// The program headers of an object mapped from its first byte on.
+fn mapped_headers(base: usize) -> &'static [ProgramHeader] {
+    // \x7FELF and ELFCLASS64.
+    const MAGIC_64: u64 = 0x02_464C_457F;
+    if base == 0 || !base.is_multiple_of(PAGE) || !sys::is_readable(base) {
+        return &[];
+    }
+    // SAFETY: the page is there; e_ident, e_phoff, e_phentsize and e_phnum are in its first 64 bytes, and the
+    // table is believed only within the same page.
+    unsafe {
+        let ident = ptr::read(base as *const u64);
+        let table_offset = ptr::read((base + 32) as *const u64) as usize;
+        let entry_len = ptr::read((base + 54) as *const u16) as usize;
+        let count = ptr::read((base + 56) as *const u16) as usize;
+        let fits = table_offset.is_multiple_of(8)
+            && entry_len == size_of::<ProgramHeader>()
+            && table_offset.saturating_add(count * entry_len) <= PAGE;
+        if ident & 0xFF_FFFF_FFFF != MAGIC_64 || !fits {
+            return &[];
+        }
+        headers((base + table_offset) as *const ProgramHeader, count)
+    }
+}
+
+/// # Safety
+/// `count` headers at `address`, or NULL.
+unsafe fn headers(address: *const ProgramHeader, count: usize) -> &'static [ProgramHeader] {
+    if address.is_null() {
+        return &[];
+    }
+    // SAFETY: by our caller's promise.
+    unsafe { slice::from_raw_parts(address, count) }
+}
+
+impl LoadedObject {
+    fn loads(&self) -> impl Iterator<Item = &ProgramHeader> {
+        self.headers.iter().filter(|header| header.kind == PT_LOAD)
+    }
+
+    /// This library.
+    fn is_ours(&self) -> bool {
+        static INSIDE: u8 = 1;
+        let here = (&raw const INSIDE as usize).wrapping_sub(self.base) as u64;
+        self.loads().any(|load| here.checked_sub(load.address).is_some_and(|at| at < load.memory_len))
+    }
+
+    /// Its note segments, each cut to what is in memory and readable.
+    pub fn note_segments(&self) -> impl Iterator<Item = NoteSegment> + '_ {
+        self.headers.iter().filter(|header| header.kind == PT_NOTE).filter_map(|note| {
+            let load = self.loads().find(|load| {
+                load.flags & PF_R != 0
+                    && note.address.checked_sub(load.address).is_some_and(|at| at < load.file_len)
+            })?;
+            let room = load.file_len - (note.address - load.address);
+            let start = self.base.wrapping_add(note.address as usize);
+            let len = note.file_len.min(room) as usize;
+            // The loader has read the first page of the file itself.
+            let known_end = match load.offset {
+                0 => self.base.wrapping_add(load.address as usize).checked_add(PAGE)?,
+                _ => start,
+            };
+            let len = readable_len(start, len, known_end);
+            // SAFETY: mapped by the loader, within one PT_LOAD, asked about page by page; it stays while the
+            // object is loaded.
+            let bytes = unsafe { slice::from_raw_parts(start as *const u8, len) };
+            Some(NoteSegment { bytes, alignment: note.alignment })
+        })
+    }
+}
+
+/// How much of `start..start + len` can be read; what lies before `known_end` can.
+fn readable_len(start: usize, len: usize, known_end: usize) -> usize {
+    // No object needs more; a longer segment is not walked to its end.
+    const LEN_MAX: usize = 1 << 20;
+    let end = start.saturating_add(len.min(LEN_MAX));
+    let mut page = known_end.max(start) & !(PAGE - 1);
+    while page < end {
+        if !sys::is_readable(page) {
+            return page.saturating_sub(start);
+        }
+        page += PAGE;
+    }
+    end - start
+}

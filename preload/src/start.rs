@@ -1,0 +1,270 @@
+//! The flow of the start event: settings, is this process wanted, facts, message, send.
+
+use crate::{
+    canonical::{PathBuffer, Paths},
+    deliver::{Delivery, deliver},
+    destination::Destination,
+    disclosure::{Disclosure, WITHHELD, disclosure},
+    encoder::Encoder,
+    event_id::event_id,
+    executable::executable_path,
+    fields,
+    loader::Loader,
+    objects::{write_build_id, write_object, write_watermarks},
+    parts::Event,
+    process::Process,
+    say::Words,
+    settings::{Settings, split},
+    spool::Spool,
+    state::{self, Text, Tracked},
+    surroundings::Surroundings,
+    sys,
+};
+
+/// Version of this library, as it stands in the event.
+const CLIENT: &str = concat!("libogrt ", env!("CARGO_PKG_VERSION"));
+/// Calls of readlink for the executable and for the directories of its objects; each object brings one more.
+/// With the others the whole start stays within 20 system calls for a program with a handful of objects.
+const READLINKS_MAX: u32 = 7;
+/// A usual event; a larger one moves to memory of its own.
+const ROOM: usize = 8 << 10;
+
+/// Sends the start event of this process, if it is to be tracked.
+///
+/// # Safety
+/// Called once, before the program's own code runs.
+pub unsafe fn start(process: &Process, loader: Loader) {
+    if !Settings::are_active(process) || process.is_secure() {
+        return;
+    }
+    let settings = Settings::read(process);
+    let mut directory_room = [0u8; 512];
+    let mut path_room = [0u8; 512];
+    let called = executable_path(process, &mut path_room);
+    // A process with an absolute path is left out without asking the kernel anything.
+    let known = called.first() == Some(&b'/');
+    if known && is_left_out_as_called(&settings, called) {
+        return;
+    }
+    let directory = sys::working_directory(&mut directory_room);
+    let mut paths = Paths::new(directory, READLINKS_MAX);
+    let mut room = PathBuffer::new();
+    if !known && is_left_out_as_called(&settings, paths.absolute(called, &mut room)) {
+        return;
+    }
+    let executable = paths.canonical(called, &mut room);
+    if settings.leave_out(executable) {
+        return;
+    }
+
+    let facts = Facts {
+        process,
+        settings: &settings,
+        surroundings: Surroundings::read(process, settings.job_id_variables),
+        executable,
+        directory,
+        time: sys::clock(sys::REALTIME),
+        pid: sys::pid(),
+    };
+    let started_ns = sys::clock(sys::MONOTONIC).as_nanoseconds();
+    let start_time_ns = facts.time.as_nanoseconds();
+    let event_id = event_id(start_time_ns, facts.pid);
+    let mut host_room = [0u8; 390];
+    let host_name = sys::host_name(&mut host_room);
+    let destination = Destination::parse(settings.server);
+    let spool = Spool::new(settings.spool_directory);
+
+    let mut message_room = sys::uninitialised::<ROOM>();
+    // SAFETY: the room is used by nobody else and outlives the encoder.
+    let mut message = unsafe { Encoder::new(&mut message_room) };
+    let objects = facts.write(&mut message, &event_id, host_name, loader, &mut paths);
+    let event = Event {
+        frame_type: fields::FRAME_PROCESS_INFO,
+        message: message.bytes(),
+        event_id: &event_id,
+        pid: facts.pid,
+    };
+    let delivery = match message.overflowed() {
+        true => Delivery::Lost,
+        false => deliver(&event, destination.as_ref(), spool.as_ref()),
+    };
+    if settings.debug_info {
+        say_settings(&settings);
+    }
+    if !settings.silent {
+        say_sent(b"start", &facts, objects, event.message.len(), delivery);
+    }
+    message.release();
+    // SAFETY: the constructor's only call.
+    unsafe {
+        state::track(Tracked {
+            event_id,
+            pid: facts.pid,
+            started_ns,
+            start_time_ns,
+            destination,
+            spool,
+            loader,
+            process: *process,
+            objects,
+            events_lost: u64::from(delivery == Delivery::Lost),
+            silent: settings.silent,
+            job_id: Text::new(facts.surroundings.job_id),
+            host_name: Text::new(host_name),
+        });
+    }
+}
+
+/// OGRT_SKIP and OGRT_ONLY by the path as it was called, so that a process that is left out costs nothing. A
+/// process that only its canonical path would let in is found by one readlink of the whole path.
+fn is_left_out_as_called(settings: &Settings, path: &[u8]) -> bool {
+    use crate::glob::any_matches;
+    // /bin and /sbin have been links to /usr for ten years.
+    let mut merged = [0u8; 512];
+    let usr = [&b"/usr"[..], path].into_iter().flatten();
+    let merged = match path.starts_with(b"/bin/") || path.starts_with(b"/sbin/") {
+        true => {
+            let mut len = 0;
+            for (room, &byte) in merged.iter_mut().zip(usr) {
+                *room = byte;
+                len += 1;
+            }
+            merged.get(..len).unwrap_or_default()
+        }
+        false => path,
+    };
+    if any_matches(settings.skip, path) || any_matches(settings.skip, merged) {
+        return true;
+    }
+    if settings.only.is_empty() || any_matches(settings.only, path) || any_matches(settings.only, merged) {
+        return false;
+    }
+    let mut name = PathBuffer::new();
+    let mut target = [0u8; 512];
+    let linked = name.of(path).and_then(|name| sys::read_link(name, &mut target).ok());
+    !linked.is_some_and(|target| any_matches(settings.only, target))
+}
+
+/// Everything about this process that its start event says, but for its objects.
+struct Facts<'a> {
+    process: &'a Process,
+    settings: &'a Settings,
+    surroundings: Surroundings,
+    executable: &'a [u8],
+    directory: &'a [u8],
+    time: sys::Time,
+    pid: i32,
+}
+
+impl Facts<'_> {
+    /// Writes the message and returns the number of objects in the process, the executable included.
+    fn write(
+        &self,
+        out: &mut Encoder,
+        event_id: &[u8; 16],
+        host_name: &[u8],
+        loader: Loader,
+        paths: &mut Paths,
+    ) -> usize {
+        use fields::*;
+        let around = &self.surroundings;
+        out.field(PROCESS_INFO_EVENT_ID, event_id);
+        out.field(PROCESS_INFO_BINPATH, self.executable);
+        out.varint(PROCESS_INFO_PID, self.pid as u64);
+        out.varint(PROCESS_INFO_PARENT_PID, sys::parent_pid() as u64);
+        out.varint(PROCESS_INFO_TIME, self.time.as_seconds() as u64);
+        out.varint(PROCESS_INFO_START_TIME_NS, self.time.as_nanoseconds());
+        out.varint(PROCESS_INFO_UID, self.process.uid().into());
+        out.varint(PROCESS_INFO_GID, self.process.gid().into());
+        out.field_unless_empty(PROCESS_INFO_HOSTNAME, host_name);
+        out.field_unless_empty(PROCESS_INFO_WORKING_DIRECTORY, self.directory);
+        out.field_unless_empty(PROCESS_INFO_JOB_ID, around.job_id);
+        out.field_unless_empty(PROCESS_INFO_JOB_STEP, around.job_step);
+        out.field_unless_empty(PROCESS_INFO_ARRAY_INDEX, around.array_index);
+        out.field_unless_empty(PROCESS_INFO_CONTAINER, around.container);
+        if let Some(rank) = around.mpi_rank {
+            out.varint(PROCESS_INFO_MPI_RANK, rank.into());
+        }
+        if let Some(size) = around.mpi_size {
+            out.varint(PROCESS_INFO_MPI_SIZE, size.into());
+        }
+        out.field(PROCESS_INFO_CLIENT, CLIENT.as_bytes());
+        let mut objects = 0;
+        loader.each(self.process, &mut |object| {
+            objects += 1;
+            if object.is_executable {
+                write_watermarks(out, PROCESS_INFO_WATERMARKS, object);
+                write_build_id(out, PROCESS_INFO_BUILD_ID, object);
+            } else {
+                let preloaded = around.is_preloaded(object.name);
+                write_object(out, PROCESS_INFO_SHARED_OBJECTS, object, paths, preloaded);
+            }
+            true
+        });
+        for (name, file) in around.loaded_modules() {
+            out.message(PROCESS_INFO_LOADED_MODULES, |out| {
+                out.field(MODULE_NAME, name);
+                out.field_unless_empty(MODULE_FILE, file);
+            });
+        }
+        for argument in self.process.arguments {
+            out.field(PROCESS_INFO_ARGUMENTS, argument);
+        }
+        if !matches!(self.settings.environment, b"" | b"none") {
+            self.write_environment(out);
+        }
+        objects
+    }
+
+    fn write_environment(&self, out: &mut Encoder) {
+        for entry in self.process.environment {
+            match disclosure(self.settings.environment, entry) {
+                Disclosure::Hidden => {}
+                Disclosure::Whole => out.field(fields::PROCESS_INFO_ENVIRONMENT_VARIABLES, entry),
+                Disclosure::NameOnly => {
+                    let name = split(entry).map(|(name, _)| name).unwrap_or_default();
+                    let pieces = [name, b"=", WITHHELD];
+                    out.gathered(fields::PROCESS_INFO_ENVIRONMENT_VARIABLES, &pieces);
+                }
+            }
+        }
+    }
+}
+
+fn say_settings(settings: &Settings) {
+    let or_unset = |text: &'static [u8]| if text.is_empty() { &b"(unset)"[..] } else { text };
+    Words::new()
+        .text(b"ogrt: ")
+        .text(CLIENT.as_bytes())
+        .text(b"\nogrt: OGRT_SERVER=")
+        .text(settings.server)
+        .text(b"\nogrt: OGRT_SPOOL_DIR=")
+        .text(or_unset(settings.spool_directory))
+        .text(b"\nogrt: OGRT_JOBID_VARS=")
+        .text(settings.job_id_variables)
+        .text(b"\nogrt: OGRT_ENV=")
+        .text(or_unset(settings.environment))
+        .text(b"\nogrt: OGRT_SKIP=")
+        .text(or_unset(settings.skip))
+        .text(b"\nogrt: OGRT_ONLY=")
+        .text(or_unset(settings.only))
+        .say();
+}
+
+fn say_sent(what: &[u8], facts: &Facts, objects: usize, bytes: usize, delivery: Delivery) {
+    Words::new()
+        .text(b"ogrt: ")
+        .text(what)
+        .text(b" of ")
+        .text(facts.executable)
+        .text(b" (process ")
+        .number(facts.pid as u64)
+        .text(b", ")
+        .number(objects as u64)
+        .text(b" objects, ")
+        .number(bytes as u64)
+        .text(b" bytes) ")
+        .text(delivery.in_words())
+        .text(facts.settings.server)
+        .say();
+}

@@ -1,0 +1,85 @@
+//! What the end of a process needs from its beginning.
+//!
+//! One static, in .data: a .bss would cost every process another mapping. It is written once, by the constructor,
+//! before the program has any thread of its own.
+
+use crate::{destination::Destination, loader::Loader, process::Process, spool::Spool};
+use core::cell::UnsafeCell;
+
+/// A tracked process.
+#[derive(Clone, Copy)]
+pub struct Tracked {
+    /// Its event's id.
+    pub event_id: [u8; 16],
+    /// The process that sent the start: a forked child has another number and stays silent.
+    pub pid: i32,
+    /// Monotonic clock at the start, nanoseconds.
+    pub started_ns: u64,
+    /// Unix time at the start, nanoseconds.
+    pub start_time_ns: u64,
+    /// Where events go.
+    pub destination: Option<Destination>,
+    /// Where they go when nobody takes them.
+    pub spool: Option<Spool>,
+    /// Where the list of loaded objects comes from.
+    pub loader: Loader,
+    /// The arguments and so on, for the addresses of the kernel's objects.
+    pub process: Process,
+    /// Objects seen at the start.
+    pub objects: usize,
+    /// The start event could not be sent.
+    pub events_lost: u64,
+    /// OGRT_SILENT.
+    pub silent: bool,
+    /// The job id, for events that the server must place without the start.
+    pub job_id: Text<64>,
+    /// The host's name.
+    pub host_name: Text<64>,
+}
+
+/// A short text, kept; a longer one is not.
+#[derive(Clone, Copy)]
+pub struct Text<const N: usize> {
+    bytes: [u8; N],
+    len: u8,
+}
+
+impl<const N: usize> Text<N> {
+    /// A copy; empty where it does not fit.
+    pub fn new(text: &[u8]) -> Self {
+        let mut copy = Text { bytes: [0; N], len: 0 };
+        if let Some(room) = copy.bytes.get_mut(..text.len()) {
+            room.copy_from_slice(text);
+            copy.len = text.len() as u8;
+        }
+        copy
+    }
+
+    /// The text.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+    }
+}
+
+struct Slot(UnsafeCell<Option<Tracked>>);
+
+// SAFETY: written once, before there is a second thread; read by the one thread that ends the process.
+unsafe impl Sync for Slot {}
+
+#[unsafe(link_section = ".data")]
+static TRACKED: Slot = Slot(UnsafeCell::new(None));
+
+/// Keeps it.
+///
+/// # Safety
+/// Only from the constructor.
+pub unsafe fn track(tracked: Tracked) {
+    // SAFETY: by our caller's promise nobody else is there.
+    unsafe { *TRACKED.0.get() = Some(tracked) };
+}
+
+/// The process, where it is tracked.
+pub fn tracked() -> Option<&'static Tracked> {
+    // SAFETY: nobody writes any more.
+    unsafe { (*TRACKED.0.get()).as_ref() }
+}

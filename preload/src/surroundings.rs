@@ -1,0 +1,128 @@
+//! What the environment tells of the job around this process: scheduler, MPI, modules, container.
+//!
+//! One pass over the environment for everything. Where several variables mean the same, the order below counts:
+//! what the MPI library's own launcher says comes before what the scheduler says.
+
+use crate::{glob, literal, process::Process, settings::split};
+
+/// The fields of an event that come from the environment; empty where nothing is known.
+#[derive(Default)]
+pub struct Surroundings {
+    /// By OGRT_JOBID_VARS.
+    pub job_id: &'static [u8],
+    /// Step of the job.
+    pub job_step: &'static [u8],
+    /// Index in a job array.
+    pub array_index: &'static [u8],
+    /// Rank in MPI_COMM_WORLD.
+    pub mpi_rank: Option<u32>,
+    /// Size of MPI_COMM_WORLD.
+    pub mpi_size: Option<u32>,
+    /// Name or kind of the container.
+    pub container: &'static [u8],
+    /// LOADEDMODULES.
+    pub modules: &'static [u8],
+    /// _LMFILES_.
+    pub module_files: &'static [u8],
+    /// LD_PRELOAD.
+    pub preload: &'static [u8],
+    /// LD_AUDIT.
+    pub audit: &'static [u8],
+}
+
+/// What is found first stays unless something of a better rank comes.
+#[derive(Clone, Copy)]
+struct Best {
+    rank: usize,
+    value: &'static [u8],
+}
+
+impl Best {
+    const NONE: Best = Best { rank: usize::MAX, value: &[] };
+
+    fn offer(&mut self, rank: usize, value: &'static [u8]) {
+        if rank < self.rank && !value.is_empty() {
+            *self = Best { rank, value };
+        }
+    }
+
+    fn number(self) -> Option<u32> {
+        literal::number(self.value, 10, u32::MAX)
+    }
+}
+
+impl Surroundings {
+    /// Reads them.
+    pub fn read(process: &Process, job_id_variables: &[u8]) -> Self {
+        let mut found = Surroundings::default();
+        let [mut job_id, mut step, mut array, mut rank, mut size, mut container] = [Best::NONE; 6];
+        for entry in process.environment {
+            let Some((name, value)) = split(entry) else { continue };
+            if let Some(at) = glob::entries(job_id_variables).position(|wanted| wanted == name) {
+                job_id.offer(at, value);
+            }
+            match name {
+                b"SLURM_STEP_ID" => step.offer(0, value),
+                b"SLURM_STEPID" => step.offer(1, value),
+                b"SLURM_ARRAY_TASK_ID" => array.offer(0, value),
+                b"PBS_ARRAY_INDEX" => array.offer(1, value),
+                b"PBS_ARRAYID" => array.offer(2, value),
+                // LSF and Grid Engine set these outside arrays too, to a word that is no index.
+                b"LSB_JOBINDEX" if value != b"0" => array.offer(3, value),
+                b"SGE_TASK_ID" if value != b"undefined" => array.offer(4, value),
+                b"OMPI_COMM_WORLD_RANK" => rank.offer(0, value),
+                b"PMIX_RANK" => rank.offer(1, value),
+                b"PMI_RANK" => rank.offer(2, value),
+                b"MV2_COMM_WORLD_RANK" => rank.offer(3, value),
+                b"FLUX_TASK_RANK" => rank.offer(4, value),
+                b"PALS_RANKID" => rank.offer(5, value),
+                b"SLURM_PROCID" => rank.offer(6, value),
+                b"OMPI_COMM_WORLD_SIZE" => size.offer(0, value),
+                b"PMIX_SIZE" => size.offer(1, value),
+                b"PMI_SIZE" => size.offer(2, value),
+                b"MV2_COMM_WORLD_SIZE" => size.offer(3, value),
+                b"FLUX_JOB_SIZE" => size.offer(4, value),
+                b"SLURM_STEP_NUM_TASKS" => size.offer(5, value),
+                b"SLURM_NTASKS" => size.offer(6, value),
+                b"APPTAINER_CONTAINER" => container.offer(0, value),
+                b"SINGULARITY_CONTAINER" => container.offer(1, value),
+                b"APPTAINER_NAME" => container.offer(2, value),
+                b"SINGULARITY_NAME" => container.offer(3, value),
+                b"SARUS_CONTAINER" | b"CH_RUNNING" => container.offer(4, name),
+                // systemd-nspawn, Podman and others set it to their name.
+                b"container" => container.offer(5, value),
+                b"KUBERNETES_SERVICE_HOST" => container.offer(6, b"kubernetes"),
+                b"LOADEDMODULES" => found.modules = value,
+                b"_LMFILES_" => found.module_files = value,
+                b"LD_PRELOAD" => found.preload = value,
+                b"LD_AUDIT" => found.audit = value,
+                _ => {}
+            }
+        }
+        found.job_id = job_id.value;
+        found.job_step = step.value;
+        found.array_index = array.value;
+        found.mpi_rank = rank.number();
+        found.mpi_size = size.number();
+        found.container = container.value;
+        found
+    }
+
+    /// Whether the user asked the loader for this object.
+    pub fn is_preloaded(&self, object: &[u8]) -> bool {
+        let file_name = object.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
+        let names = |list: &'static [u8]| list.split(|byte| matches!(byte, b':' | b' '));
+        names(self.preload)
+            .chain(names(self.audit))
+            .any(|name| !name.is_empty() && (name == object || name == file_name))
+    }
+
+    /// The loaded modules, each with its file where that is known.
+    pub fn loaded_modules(&self) -> impl Iterator<Item = (&'static [u8], &'static [u8])> {
+        let mut files = self.module_files.split(|&byte| byte == b':');
+        self.modules
+            .split(|&byte| byte == b':')
+            .map(move |name| (name, files.next().unwrap_or_default()))
+            .filter(|(name, _)| !name.is_empty())
+    }
+}

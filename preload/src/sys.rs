@@ -1,0 +1,373 @@
+//! The system calls we make, each once, with a type.
+//!
+//! Straight to the kernel: libc's wrappers would set `errno`, may be interposed by the program, and are not
+//! there at all under LD_AUDIT. A failed call gives its [`Errno`]; nothing is retried, because whatever must be
+//! waited for is not worth it in somebody else's process.
+
+use crate::arch::{number, syscall};
+use core::{ffi::c_void, mem::MaybeUninit};
+
+/// Why a call failed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Errno(pub i32);
+
+/// An open descriptor. It is not closed by itself: each flow closes what it opens, where one can see it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Descriptor(pub i32);
+
+/// `struct timespec`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+pub struct Time {
+    seconds: i64,
+    nanoseconds: i64,
+}
+
+/// One piece of what `sendmsg` gathers: `struct iovec`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Piece {
+    base: *const u8,
+    len: usize,
+}
+
+/// `struct msghdr`, 64-bit.
+#[repr(C)]
+struct MessageHeader {
+    name: *const u8,
+    name_len: u32,
+    pieces: *const Piece,
+    piece_count: usize,
+    control: *const u8,
+    control_len: usize,
+    flags: i32,
+}
+
+/// `struct rusage` up to what we read of it.
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct ResourceUsage {
+    user: [i64; 2],
+    system: [i64; 2],
+    max_rss_kib: i64,
+    _rest: [i64; 13],
+}
+
+/// What `getrusage` says of this process.
+pub struct Usage {
+    /// CPU time in user mode, microseconds.
+    pub user_us: u64,
+    /// CPU time in the kernel, microseconds.
+    pub system_us: u64,
+    /// Largest resident set, KiB.
+    pub max_rss_kib: u64,
+}
+
+/// `CLOCK_REALTIME`: Unix time.
+pub const REALTIME: usize = 0;
+/// `CLOCK_MONOTONIC`: for durations.
+pub const MONOTONIC: usize = 1;
+/// `AF_UNIX`.
+pub const AF_UNIX: u16 = 1;
+/// `AF_INET`.
+pub const AF_INET: u16 = 2;
+/// `AF_INET6`.
+pub const AF_INET6: u16 = 10;
+/// `SOCK_STREAM`.
+pub const STREAM: usize = 1;
+/// `SOCK_DGRAM`.
+pub const DATAGRAM: usize = 2;
+/// `RLIMIT_FSIZE`.
+pub const LIMIT_FILE_SIZE: usize = 1;
+/// `ENOENT`.
+pub const NOT_FOUND: Errno = Errno(2);
+/// `EAGAIN`.
+pub const WOULD_BLOCK: Errno = Errno(11);
+
+const AT_FDCWD: usize = -100isize as usize;
+const NONBLOCK_CLOEXEC: usize = 0o4000 | 0o2000000;
+const DONTWAIT_NOSIGNAL: usize = 0x40 | 0x4000;
+
+impl Time {
+    /// Nanoseconds since the clock's beginning.
+    pub fn as_nanoseconds(self) -> u64 {
+        (self.seconds as u64).wrapping_mul(1_000_000_000).wrapping_add(self.nanoseconds as u64)
+    }
+
+    /// Whole seconds.
+    pub fn as_seconds(self) -> i64 {
+        self.seconds
+    }
+}
+
+impl Piece {
+    /// The bytes, which must stay where they are until the call.
+    pub fn new(bytes: &[u8]) -> Self {
+        Piece { base: bytes.as_ptr(), len: bytes.len() }
+    }
+}
+
+fn call(number: usize, arguments: [usize; 6]) -> Result<usize, Errno> {
+    // SAFETY: every caller below passes what the manual of that call asks for.
+    let result = unsafe { syscall(number, arguments) };
+    if (-4095..0).contains(&result) { Err(Errno(-result as i32)) } else { Ok(result as usize) }
+}
+
+/// Reads a clock.
+pub fn clock(clock: usize) -> Time {
+    let mut time = Time::default();
+    let _ = call(number::CLOCK_GETTIME, [clock, &raw mut time as usize, 0, 0, 0, 0]);
+    time
+}
+
+/// This process.
+pub fn pid() -> i32 {
+    call(number::GETPID, [0; 6]).unwrap_or(0) as i32
+}
+
+/// Its parent.
+pub fn parent_pid() -> i32 {
+    call(number::GETPPID, [0; 6]).unwrap_or(0) as i32
+}
+
+/// Real user, where the auxiliary vector does not tell.
+pub fn uid() -> u32 {
+    call(number::GETUID, [0; 6]).unwrap_or(0) as u32
+}
+
+/// Real group, where the auxiliary vector does not tell.
+pub fn gid() -> u32 {
+    call(number::GETGID, [0; 6]).unwrap_or(0) as u32
+}
+
+/// Random bytes of the kernel's generator, never waiting for it to be seeded.
+pub fn random(out: &mut [u8]) -> Result<(), Errno> {
+    const NONBLOCK: usize = 1;
+    match call(number::GETRANDOM, [out.as_mut_ptr() as usize, out.len(), NONBLOCK, 0, 0, 0])? {
+        len if len == out.len() => Ok(()),
+        _ => Err(WOULD_BLOCK),
+    }
+}
+
+/// The node name of `uname`.
+pub fn host_name(storage: &mut [u8; 390]) -> &[u8] {
+    // struct utsname: six arrays of 65 bytes, the second is the node name.
+    if call(number::UNAME, [storage.as_mut_ptr() as usize, 0, 0, 0, 0, 0]).is_err() {
+        return &[];
+    }
+    until_nul(storage.get(65..130).unwrap_or_default())
+}
+
+/// The working directory, empty where it has none any more.
+pub fn working_directory(storage: &mut [u8]) -> &[u8] {
+    match call(number::GETCWD, [storage.as_mut_ptr() as usize, storage.len(), 0, 0, 0, 0]) {
+        // The kernel counts the NUL, and says "(unreachable)" of a directory outside the root.
+        Ok(len) => match storage.get(..len.wrapping_sub(1)) {
+            Some(path @ [b'/', ..]) => path,
+            _ => &[],
+        },
+        Err(_) => &[],
+    }
+}
+
+/// The target of a symbolic link; `path` ends in NUL.
+pub fn read_link<'a>(path: &[u8], out: &'a mut [u8]) -> Result<&'a [u8], Errno> {
+    debug_assert!(path.last() == Some(&0));
+    let room = out.len();
+    let len = call(
+        number::READLINKAT,
+        [AT_FDCWD, path.as_ptr() as usize, out.as_mut_ptr() as usize, room, 0, 0],
+    )?;
+    out.get(..len).ok_or(WOULD_BLOCK)
+}
+
+/// Usage of resources of this process and of its threads.
+pub fn usage() -> Usage {
+    let mut usage = ResourceUsage { user: [0; 2], system: [0; 2], max_rss_kib: 0, _rest: [0; 13] };
+    let _ = call(number::GETRUSAGE, [0, &raw mut usage as usize, 0, 0, 0, 0]);
+    let microseconds = |[seconds, rest]: [i64; 2]| (seconds * 1_000_000 + rest) as u64;
+    Usage {
+        user_us: microseconds(usage.user),
+        system_us: microseconds(usage.system),
+        max_rss_kib: usage.max_rss_kib as u64,
+    }
+}
+
+/// The soft limit of a resource; the largest number where there is none.
+pub fn limit(resource: usize) -> u64 {
+    let mut limits = [u64::MAX; 2];
+    let _ = call(number::PRLIMIT64, [0, resource, 0, limits.as_mut_ptr() as usize, 0, 0]);
+    limits[0]
+}
+
+/// A socket that never blocks and that no program executed later inherits; never descriptor 0, 1 or 2.
+pub fn socket(family: u16, kind: usize) -> Result<Descriptor, Errno> {
+    let socket = call(number::SOCKET, [family as usize, kind | NONBLOCK_CLOEXEC, 0, 0, 0, 0])?;
+    above_standard(Descriptor(socket as i32))
+}
+
+/// Where a program has closed one of its first three descriptors, ours must not stand in for it even for a
+/// moment: another thread may be printing.
+fn above_standard(descriptor: Descriptor) -> Result<Descriptor, Errno> {
+    const DUPFD_CLOEXEC: usize = 1030;
+    if descriptor.0 > 2 {
+        return Ok(descriptor);
+    }
+    let moved = call(number::FCNTL, [descriptor.0 as usize, DUPFD_CLOEXEC, 3, 0, 0, 0]);
+    close(descriptor);
+    moved.map(|moved| Descriptor(moved as i32))
+}
+
+/// Connects; a Unix socket at once, or not at all.
+pub fn connect(socket: Descriptor, address: &[u8]) -> Result<(), Errno> {
+    let [at, len] = [address.as_ptr() as usize, address.len()];
+    call(number::CONNECT, [socket.0 as usize, at, len, 0, 0, 0]).map(drop)
+}
+
+/// Sends the pieces as one message, to `address` or, where that is empty, to the connected peer. Returns the
+/// number of bytes taken.
+pub fn send(socket: Descriptor, address: &[u8], pieces: &[Piece]) -> Result<usize, Errno> {
+    let header = MessageHeader {
+        name: if address.is_empty() { core::ptr::null() } else { address.as_ptr() },
+        name_len: address.len() as u32,
+        pieces: pieces.as_ptr(),
+        piece_count: pieces.len(),
+        control: core::ptr::null(),
+        control_len: 0,
+        flags: 0,
+    };
+    call(number::SENDMSG, [socket.0 as usize, &raw const header as usize, DONTWAIT_NOSIGNAL, 0, 0, 0])
+}
+
+/// What the network has said since of a datagram sent on a connected socket.
+pub fn pending_error(socket: Descriptor) -> Result<(), Errno> {
+    const SOL_SOCKET: usize = 1;
+    const SO_ERROR: usize = 4;
+    let (mut error, mut len) = (0i32, 4u32);
+    call(
+        number::GETSOCKOPT,
+        [socket.0 as usize, SOL_SOCKET, SO_ERROR, &raw mut error as usize, &raw mut len as usize, 0],
+    )?;
+    if error == 0 { Ok(()) } else { Err(Errno(error)) }
+}
+
+/// Closes.
+pub fn close(descriptor: Descriptor) {
+    let _ = call(number::CLOSE, [descriptor.0 as usize, 0, 0, 0, 0, 0]);
+}
+
+/// Creates a file for writing, mode 0600; `path` ends in NUL.
+pub fn create(path: &[u8]) -> Result<Descriptor, Errno> {
+    const WRONLY_CREAT_EXCL_NOFOLLOW_CLOEXEC: usize = 0o1 | 0o100 | 0o200 | NOFOLLOW | 0o2000000;
+    let at = path.as_ptr() as usize;
+    let file = call(number::OPENAT, [AT_FDCWD, at, WRONLY_CREAT_EXCL_NOFOLLOW_CLOEXEC, 0o600, 0, 0])?;
+    above_standard(Descriptor(file as i32))
+}
+
+#[cfg(target_arch = "x86_64")]
+const NOFOLLOW: usize = 0o400000;
+#[cfg(target_arch = "aarch64")]
+const NOFOLLOW: usize = 0o100000;
+
+/// Opens a file for reading; `path` ends in NUL.
+pub fn open(path: &[u8]) -> Result<Descriptor, Errno> {
+    const RDONLY_NONBLOCK_CLOEXEC: usize = NONBLOCK_CLOEXEC;
+    let at = path.as_ptr() as usize;
+    let file = call(number::OPENAT, [AT_FDCWD, at, RDONLY_NONBLOCK_CLOEXEC, 0, 0, 0])?;
+    above_standard(Descriptor(file as i32))
+}
+
+/// Whether the directory can be reached from what the kernel has in memory, without asking a disk or a file
+/// server that may be dead; `path` ends in NUL. Kernels before 5.12 and filters that do not know the call cannot
+/// tell, and then it counts as reachable.
+pub fn is_cached(path: &[u8]) -> bool {
+    const PATH_DIRECTORY_CLOEXEC: u64 = 0o10000000 | 0o2000000;
+    const RESOLVE_CACHED: u64 = 0x20;
+    let how: [u64; 3] = [PATH_DIRECTORY_CLOEXEC, 0, RESOLVE_CACHED];
+    let at = path.as_ptr() as usize;
+    match call(number::OPENAT2, [AT_FDCWD, at, how.as_ptr() as usize, size_of_val(&how), 0, 0]) {
+        Ok(directory) => {
+            close(Descriptor(directory as i32));
+            true
+        }
+        Err(error) => error != WOULD_BLOCK,
+    }
+}
+
+/// Makes a directory, mode 0700; `path` ends in NUL.
+pub fn make_directory(path: &[u8]) -> Result<(), Errno> {
+    call(number::MKDIRAT, [AT_FDCWD, path.as_ptr() as usize, 0o700, 0, 0, 0]).map(drop)
+}
+
+/// Removes a file; `path` ends in NUL.
+pub fn remove(path: &[u8]) {
+    let _ = call(number::UNLINKAT, [AT_FDCWD, path.as_ptr() as usize, 0, 0, 0, 0]);
+}
+
+/// Renames a file; both paths end in NUL.
+pub fn rename(from: &[u8], to: &[u8]) -> Result<(), Errno> {
+    let [from, to] = [from.as_ptr() as usize, to.as_ptr() as usize];
+    call(number::RENAMEAT2, [AT_FDCWD, from, AT_FDCWD, to, 0, 0]).map(drop)
+}
+
+/// Reads.
+pub fn read(file: Descriptor, out: &mut [u8]) -> Result<usize, Errno> {
+    call(number::READ, [file.0 as usize, out.as_mut_ptr() as usize, out.len(), 0, 0, 0])
+}
+
+/// Writes; the caller has seen to RLIMIT_FSIZE and to a reader's being there.
+pub fn write(file: Descriptor, bytes: &[u8]) -> Result<usize, Errno> {
+    call(number::WRITE, [file.0 as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0])
+}
+
+/// Whether a descriptor takes a write at once and has somebody at its other end.
+pub fn is_writable(file: Descriptor) -> bool {
+    const POLLOUT: u64 = 4;
+    let mut poll = (file.0 as u32 as u64) | (POLLOUT << 32);
+    let now = Time::default();
+    let ready = call(number::PPOLL, [&raw mut poll as usize, 1, &raw const now as usize, 0, 8, 0]);
+    ready == Ok(1) && poll >> 48 == POLLOUT
+}
+
+/// Whether the page at `address` can be read. Part of a mapped file that lies beyond the file's end cannot: a
+/// plain read of it would be a SIGBUS.
+pub fn is_readable(address: usize) -> bool {
+    // The kernel copies the set in before it looks at `how`, which is invalid here, so nothing is changed.
+    const EFAULT: Errno = Errno(14);
+    let invalid = usize::MAX;
+    call(number::RT_SIGPROCMASK, [invalid, address, 0, 8, 0, 0]) != Err(EFAULT)
+}
+
+/// Fresh anonymous memory.
+pub fn map(len: usize) -> Result<*mut c_void, Errno> {
+    const READ_WRITE: usize = 3;
+    const PRIVATE_ANONYMOUS: usize = 0x22;
+    call(number::MMAP, [0, len, READ_WRITE, PRIVATE_ANONYMOUS, usize::MAX, 0]).map(|at| at as *mut c_void)
+}
+
+/// Makes memory from [`map`] longer, moving it where needed.
+///
+/// # Safety
+/// `at` and `len` are those of a live mapping of ours, to which no reference is left.
+pub unsafe fn map_longer(at: *mut c_void, len: usize, longer: usize) -> Result<*mut c_void, Errno> {
+    const MAY_MOVE: usize = 1;
+    call(number::MREMAP, [at as usize, len, longer, MAY_MOVE, 0, 0]).map(|at| at as *mut c_void)
+}
+
+/// Gives memory from [`map`] back.
+///
+/// # Safety
+/// `at` and `len` are those of a live mapping of ours, to which no reference is left.
+pub unsafe fn unmap(at: *mut c_void, len: usize) {
+    let _ = call(number::MUNMAP, [at as usize, len, 0, 0, 0, 0]);
+}
+
+/// The bytes before the first NUL, or all.
+pub fn until_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|&byte| byte == 0).next().unwrap_or_default()
+}
+
+/// Room for `N` bytes that is not cleared first.
+pub fn uninitialised<const N: usize>() -> [MaybeUninit<u8>; N] {
+    [const { MaybeUninit::uninit() }; N]
+}
