@@ -124,6 +124,9 @@ pub struct ProcessInfo {
     /// Version of libogrt.so.
     #[prost(string, optional, tag = "335")]
     pub client: ::core::option::Option<::prost::alloc::string::String>,
+    /// Arguments and variables of this event that were cut: one alone was larger than a datagram.
+    #[prost(uint32, optional, tag = "336")]
+    pub values_cut: ::core::option::Option<u32>,
 }
 /// A process has ended normally.
 #[derive(Clone, PartialEq, ::prost::Message)]
