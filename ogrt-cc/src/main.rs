@@ -1,2 +1,86 @@
-//! ogrt-cc
-fn main() {}
+//! `ogrt-cc`, `ogrt-c++`, `ogrt-fc`: the real compiler, and on a final link a way for the driver to find
+//! `ogrt-ld`.
+//!
+//! This program does one `exec` and is gone; it never waits, prints nothing of its own as long as there is a
+//! real compiler, and leaves a line that does not link exactly as it was.
+
+mod which_compiler;
+
+use ogrt_wrap::driver_command;
+use ogrt_wrap::driver_line::{DriverJob, driver_job};
+use ogrt_wrap::find_tool::{FindToolError, Finder};
+use ogrt_wrap::run_tool::Call;
+use ogrt_wrap::settings;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use which_compiler::{Compiler, which_compiler};
+
+const DEPTH_VARIABLE: &str = "OGRT_CC_DEPTH";
+
+fn main() -> ExitCode {
+    let argv: Vec<OsString> = std::env::args_os().collect();
+    match compile(&argv) {
+        Ok(never) => match never {},
+        Err(error) => {
+            eprintln!("ogrt-cc: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Why no compiler could be run. Nothing else of ours stops a build.
+#[derive(Debug, thiserror::Error)]
+enum CompileError {
+    #[error("no real compiler: {0}")]
+    Find(#[from] FindToolError),
+    #[error("cannot run {path}: {source}", path = path.display())]
+    Run { path: PathBuf, source: std::io::Error },
+    #[error("the linker wrapper is not at {path}, and OGRT_STRICT is set", path = path.display())]
+    NoLinkerWrapper { path: PathBuf },
+}
+
+/// argv -> which compiler? -> does it link? -> become the compiler.
+fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> {
+    let argv0 = argv.first().map_or(OsStr::new("ogrt-cc"), OsString::as_os_str);
+    let finder = Finder::new(DEPTH_VARIABLE).also_ours(argv0);
+    let Compiler { path, arguments } = which_compiler(argv0, argv.get(1..).unwrap_or_default(), &finder)?;
+
+    let untouched = || Call {
+        program: &path,
+        argv0: path.as_os_str(),
+        arguments,
+        set: vec![finder.guard()],
+        removed: &[],
+    };
+    if settings::is_on("OGRT_DISABLE") || driver_job(arguments) == DriverJob::Other {
+        return Err(run_error(&path, untouched().exec()));
+    }
+    let Some(linkers) = linker_dir() else {
+        if settings::is_on("OGRT_STRICT") {
+            return Err(CompileError::NoLinkerWrapper { path: "../libexec/ogrt/ld".into() });
+        }
+        return Err(run_error(&path, untouched().exec()));
+    };
+
+    // First on the line, because the first -B wins.
+    let mut routed = vec![OsString::from("-B"), linkers.into_os_string()];
+    routed.extend_from_slice(arguments);
+    let words = std::iter::once(path.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
+    let told = (driver_command::VARIABLE, driver_command::encode(&path, words));
+    let with_linker = Call { arguments: &routed, set: vec![finder.guard(), told], ..untouched() };
+    // Only a line at the system's limit of length fails here; it is short enough again without ours.
+    let _ = with_linker.exec();
+    Err(run_error(&path, untouched().exec()))
+}
+
+/// `../libexec/ogrt` as seen from where this program really is, if the linker wrapper is there.
+fn linker_dir() -> Option<PathBuf> {
+    let program = std::fs::read_link("/proc/self/exe").ok()?;
+    let dir = program.parent()?.parent()?.join("libexec/ogrt");
+    dir.join("ld").exists().then_some(dir)
+}
+
+fn run_error(path: &std::path::Path, source: std::io::Error) -> CompileError {
+    CompileError::Run { path: path.to_owned(), source }
+}

@@ -1,0 +1,65 @@
+//! Which real linker is meant: the one that the driver would have run, had it not found us.
+//!
+//! We are called under the name that the driver asked for (`ld`, `ld.lld`, ...). gcc hands the directories it
+//! searches down in COMPILER_PATH; of clang we know from `ogrt-cc` where it is and which `-B` it was given. Then
+//! PATH, and `TARGET-ld` before `ld` where the driver is a cross compiler's.
+
+use ogrt_wrap::driver_line::{target_triple, tool_prefixes};
+use ogrt_wrap::find_tool::{FindToolError, Finder, dirs_of};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The driver's path and its argv, if one called us through `ogrt-cc`.
+pub type Driver = Option<(PathBuf, Vec<OsString>)>;
+
+/// Decides; `overriding` is `OGRT_REAL_LD`.
+pub fn which_linker(
+    argv0: &OsStr,
+    driver: &Driver,
+    overriding: Option<&Path>,
+    finder: &Finder,
+) -> Result<PathBuf, FindToolError> {
+    let path_dirs = dirs_of("PATH");
+    if let Some(real) = overriding {
+        return match real.as_os_str().as_bytes().contains(&b'/') {
+            true => Ok(real.to_owned()),
+            false => finder.find(&[real.as_os_str()], &path_dirs),
+        };
+    }
+    let name = match Path::new(argv0).file_name() {
+        Some(name) if name != "ogrt-ld" => name,
+        _ => OsStr::new("ld"),
+    };
+    let compiler_path = dirs_of("COMPILER_PATH");
+    let mut dirs = compiler_path.clone();
+    if let (Some((path, argv)), true) = (driver, compiler_path.is_empty()) {
+        dirs.extend(tool_prefixes(argv).into_iter().map(PathBuf::from));
+        let canonical = std::fs::canonicalize(path).ok();
+        dirs.extend(canonical.as_deref().and_then(Path::parent).map(Path::to_owned));
+        dirs.extend(target_triple(argv).map(|triple| Path::new("/usr").join(triple).join("bin")));
+    }
+    if let Ok(found) = finder.find(&[name], &dirs) {
+        return Ok(found);
+    }
+    let prefixed = target_of(driver).map(|mut target| {
+        target.push("-");
+        target.push(name);
+        target
+    });
+    match prefixed.as_deref().and_then(|prefixed| finder.find(&[prefixed], &path_dirs).ok()) {
+        Some(found) => Ok(found),
+        None => finder.find(&[name], &path_dirs),
+    }
+}
+
+/// The target that a cross driver was built for or told: `--target=T`, or `T-gcc`.
+fn target_of(driver: &Driver) -> Option<OsString> {
+    if let Some(triple) = driver.as_ref().and_then(|(_, argv)| target_triple(argv)) {
+        return Some(triple);
+    }
+    let gcc = std::env::var_os("COLLECT_GCC")?;
+    let name = Path::new(&gcc).file_name()?.to_str()?;
+    let at = ["-gcc", "-g++", "-gfortran", "-c++", "-cpp"].iter().find_map(|driver| name.rfind(driver))?;
+    Some(OsString::from(&name[..at]))
+}

@@ -1,0 +1,195 @@
+//! Which compilers made the inputs: DW_AT_producer (with the flags, where the compiler records them), or the
+//! `.comment` section where there is no DWARF.
+//!
+//! Of an object the first compilation unit is asked, of an archive its first ELF member: a file compiled by
+//! another compiler than its neighbours in one archive is rarer than the time is dear.
+
+use crate::elf_identity::Head;
+use gimli::{Reader, RelocateReader, RunTimeEndian};
+use object::read::elf::{FileHeader, SectionHeader};
+use object::{Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef, RelocationTarget};
+use ogrt_proto::Compiler;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+/// Longer sections are not read.
+const SECTION_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// The producer stands in the first entry; relocations beyond this many bytes do not concern it.
+const RELOCATED_BYTES_MAX: u64 = 512;
+
+/// Longer producers are cut.
+const PRODUCER_BYTES_MAX: usize = 4096;
+
+/// Units of an object that are asked before giving up.
+const UNITS_MAX: usize = 4;
+
+/// Counts producers: one entry for each distinct one, not for each object.
+#[derive(Debug, Default)]
+pub struct Compilers {
+    inputs: BTreeMap<String, u32>,
+}
+
+impl Compilers {
+    /// Counts one input.
+    pub fn add(&mut self, producer: String) {
+        *self.inputs.entry(producer).or_default() += 1;
+    }
+
+    /// As the record has them: the most frequent first.
+    pub fn into_record(self) -> Vec<Compiler> {
+        let mut counted: Vec<(String, u32)> = self.inputs.into_iter().collect();
+        counted.sort_by_key(|(_, inputs)| std::cmp::Reverse(*inputs));
+        counted
+            .into_iter()
+            .map(|(producer, inputs)| Compiler { producer: Some(producer), inputs: Some(inputs) })
+            .collect()
+    }
+}
+
+/// The compiler of an object, or of an archive's first ELF member.
+pub fn producer(path: &Path, head: Head) -> Option<String> {
+    let (offset, size) = match head {
+        Head::Elf(identity) if identity.is_relocatable() => (0, None),
+        Head::Archive(Some(member)) => (member.offset, Some(member.size)),
+        _ => return None,
+    };
+    let file = File::open(path).ok()?;
+    let size = match size {
+        Some(size) => size,
+        None => file.metadata().ok()?.len(),
+    };
+    let cache = ReadCache::new(file);
+    let data = cache.range(offset, size);
+    dwarf_producer(data).or_else(|| comment(data)).map(|text| {
+        let cut = text.floor_char_boundary(PRODUCER_BYTES_MAX);
+        text[..cut].to_owned()
+    })
+}
+
+/// The compiler in a few words, for the note: "gcc 12.2.0". Reads no DWARF.
+pub fn short_name(path: &Path) -> Option<String> {
+    let file = File::open(path).ok()?;
+    let cache = ReadCache::new(file);
+    Some(shorten(&comment(&cache)?))
+}
+
+/// "GCC: (Debian 12.2.0-14) 12.2.0" is gcc 12.2.0; other compilers call themselves what they like.
+fn shorten(comment: &str) -> String {
+    let version = || comment.split_whitespace().last().unwrap_or_default();
+    if comment.starts_with("GCC: (") {
+        return format!("gcc {}", version());
+    }
+    let after = |name: &str| comment.split_once(name).and_then(|(_, rest)| rest.split_whitespace().next());
+    match after("clang version ") {
+        Some(version) => format!("clang {version}"),
+        None => comment.to_owned(),
+    }
+}
+
+/// The first string of `.comment`.
+fn comment<'a, R: ReadRef<'a>>(data: R) -> Option<String> {
+    match object::FileKind::parse(data).ok()? {
+        object::FileKind::Elf32 => comment_of::<object::elf::FileHeader32<object::Endianness>, R>(data),
+        object::FileKind::Elf64 => comment_of::<object::elf::FileHeader64<object::Endianness>, R>(data),
+        _ => None,
+    }
+}
+
+fn comment_of<'a, Elf, R>(data: R) -> Option<String>
+where
+    Elf: FileHeader<Endian = object::Endianness>,
+    R: ReadRef<'a>,
+{
+    let header = Elf::parse(data).ok()?;
+    let endian = header.endian().ok()?;
+    let sections = header.sections(endian, data).ok()?;
+    let (_, section) = sections.section_by_name(endian, b".comment")?;
+    if section.sh_size(endian).into() > SECTION_BYTES_MAX {
+        return None;
+    }
+    let text = section.data(endian, data).ok()?;
+    let first = text.split(|&byte| byte == 0).find(|text| !text.is_empty())?;
+    Some(String::from_utf8_lossy(first).into_owned())
+}
+
+fn dwarf_producer<'a, R: ReadRef<'a>>(data: R) -> Option<String> {
+    let object = object::File::parse(data).ok()?;
+    let endian = match object.endianness() {
+        object::Endianness::Little => RunTimeEndian::Little,
+        object::Endianness::Big => RunTimeEndian::Big,
+    };
+    let section = |name: &str| {
+        let section = object.section_by_name(name).filter(|section| section.size() <= SECTION_BYTES_MAX);
+        let bytes = section.as_ref().and_then(|section| section.data().ok()).unwrap_or_default();
+        let relocations = section.map(|section| relocations(&object, &section)).unwrap_or_default();
+        RelocateReader::new(gimli::EndianSlice::new(bytes, endian), relocations)
+    };
+    object.section_by_name(".debug_info")?;
+    let load = |id: gimli::SectionId| -> Result<_, gimli::Error> { Ok(section(id.name())) };
+    let dwarf = gimli::Dwarf::load(load).ok()?;
+    let mut units = dwarf.units();
+    for _ in 0..UNITS_MAX {
+        let unit = dwarf.unit(units.next().ok()??).ok()?;
+        let mut entries = unit.entries();
+        let entry = entries.next_dfs().ok()??;
+        if let Some(value) = entry.attr_value(gimli::DW_AT_producer) {
+            let text = dwarf.attr_string(&unit, value).ok()?;
+            return Some(text.to_string_lossy().ok()?.into_owned());
+        }
+    }
+    None
+}
+
+/// In an object, offsets into other debug sections are still relocations.
+#[derive(Clone, Debug, Default)]
+struct Relocations(std::rc::Rc<Vec<(u64, u64, bool)>>);
+
+fn relocations<'a, R: ReadRef<'a>>(
+    object: &object::File<'a, R>,
+    section: &object::Section<'a, '_, R>,
+) -> Relocations {
+    let list = section
+        .relocations()
+        .take_while(|(at, _)| *at < RELOCATED_BYTES_MAX)
+        .map(|(at, relocation)| {
+            let symbol = match relocation.target() {
+                RelocationTarget::Symbol(index) => {
+                    object.symbol_by_index(index).map(|symbol| symbol.address()).unwrap_or_default()
+                }
+                _ => 0,
+            };
+            let value = symbol.wrapping_add(relocation.addend() as u64);
+            (at, value, relocation.has_implicit_addend())
+        })
+        .collect();
+    Relocations(std::rc::Rc::new(list))
+}
+
+impl gimli::Relocate for Relocations {
+    fn relocate_address(&self, _offset: usize, value: u64) -> gimli::Result<u64> {
+        Ok(value)
+    }
+
+    fn relocate_offset(&self, offset: usize, value: usize) -> gimli::Result<usize> {
+        let found = self.0.iter().find(|(at, ..)| *at == offset as u64);
+        Ok(match found {
+            Some(&(_, target, true)) => value.wrapping_add(target as usize),
+            Some(&(_, target, false)) => target as usize,
+            None => value,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shorten;
+
+    #[test]
+    fn compilers_in_a_few_words() {
+        assert_eq!(shorten("GCC: (Debian 12.2.0-14+deb12u1) 12.2.0"), "gcc 12.2.0");
+        assert_eq!(shorten("Debian clang version 14.0.6"), "clang 14.0.6");
+        assert_eq!(shorten("rustc version 1.95.0"), "rustc version 1.95.0");
+    }
+}

@@ -1,0 +1,151 @@
+//! One file described: digest, size, kind, and what an ELF file says of itself.
+//!
+//! Files are read in pieces, never mapped and never whole: an input may be gigabytes, and may be replaced while
+//! we look. What cannot be read is left out of the description, which is then shorter, and never wrong.
+
+use crate::digest::sha256;
+use crate::digest_cache::DigestCache;
+use crate::elf_identity::Head;
+use object::elf;
+use object::read::elf::{FileHeader, ProgramHeader};
+use object::{Endianness, ReadCache, ReadRef};
+use ogrt_note::ByteOrder;
+use ogrt_proto::{FileKind, Input, Output};
+use std::fs::File;
+use std::io::Seek;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Larger PT_NOTE segments are not read.
+const NOTES_BYTES_MAX: u64 = 1024 * 1024;
+
+/// What the notes of a linked file say.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// Our watermarks.
+    pub signatures: Vec<[u8; 16]>,
+    /// GNU build-id.
+    pub build_id: Option<Vec<u8>>,
+}
+
+/// An input as the record has it.
+pub fn input(path: &Path, head: Head, is_script: bool, cache: &DigestCache) -> Input {
+    let mut input = Input {
+        path: Some(path.as_os_str().as_bytes().to_vec().into()),
+        kind: Some(kind(head, is_script) as i32),
+        ..Input::default()
+    };
+    let Ok(mut file) = File::open(path) else { return input };
+    let Ok(metadata) = file.metadata() else { return input };
+    if !metadata.is_file() {
+        return input;
+    }
+    input.size = Some(metadata.len());
+    let digest = cache.get(&metadata).or_else(|| {
+        let (digest, _) = sha256(&mut file).ok()?;
+        cache.put(&metadata, &digest);
+        Some(digest)
+    });
+    input.sha256 = digest.map(|digest| digest.to_vec().into());
+    if matches!(head, Head::Elf(identity) if !identity.is_relocatable()) {
+        let notes = notes(&mut file).unwrap_or_default();
+        input.signatures = notes.signatures.iter().map(|s| s.to_vec().into()).collect();
+        input.build_id = notes.build_id.map(Into::into);
+    }
+    input
+}
+
+/// The output as the record has it, and its notes.
+pub fn output(path: &Path) -> std::io::Result<(Output, Notes)> {
+    let mut file = File::open(path)?;
+    let notes = notes(&mut file).unwrap_or_default();
+    file.rewind()?;
+    let head = crate::elf_identity::head(path)?;
+    let (digest, size) = sha256(&mut file)?;
+    let machine = match head {
+        Head::Elf(identity) => Some(machine_name(identity.machine, identity.is_64)),
+        _ => None,
+    };
+    let output = Output {
+        path: Some(path.as_os_str().as_bytes().to_vec().into()),
+        sha256: Some(digest.to_vec().into()),
+        size: Some(size),
+        kind: Some(kind(head, false) as i32),
+        build_id: notes.build_id.clone().map(Into::into),
+        machine,
+    };
+    Ok((output, notes))
+}
+
+/// The notes in a file's PT_NOTE segments: what a process that loads it will see.
+pub fn notes(file: &mut File) -> object::Result<Notes> {
+    let cache = ReadCache::new(file);
+    match object::FileKind::parse(&cache)? {
+        object::FileKind::Elf32 => {
+            let header = elf::FileHeader32::<Endianness>::parse(&cache)?;
+            Ok(notes_of(header, header.endian()?, &cache))
+        }
+        object::FileKind::Elf64 => {
+            let header = elf::FileHeader64::<Endianness>::parse(&cache)?;
+            Ok(notes_of(header, header.endian()?, &cache))
+        }
+        _ => Ok(Notes::default()),
+    }
+}
+
+fn notes_of<'a, Elf, R>(header: &Elf, endian: Endianness, data: R) -> Notes
+where
+    Elf: FileHeader<Endian = Endianness>,
+    R: ReadRef<'a>,
+{
+    let order = match endian {
+        Endianness::Little => ByteOrder::Little,
+        Endianness::Big => ByteOrder::Big,
+    };
+    let mut notes = Notes::default();
+    for segment in header.program_headers(endian, data).unwrap_or_default() {
+        if segment.p_type(endian) != elf::PT_NOTE || segment.p_filesz(endian).into() > NOTES_BYTES_MAX {
+            continue;
+        }
+        let Ok(bytes) = segment.data(endian, data) else { continue };
+        let alignment = segment.p_align(endian).into();
+        notes
+            .signatures
+            .extend(ogrt_note::watermarks(bytes, order, alignment).map(|w| *w.signature.as_bytes()));
+        let build_id = ogrt_note::build_id(bytes, order, alignment).map(<[u8]>::to_vec);
+        notes.build_id = notes.build_id.take().or(build_id);
+    }
+    notes
+}
+
+fn kind(head: Head, is_script: bool) -> FileKind {
+    const ET_EXEC: u16 = 2;
+    match head {
+        _ if is_script => FileKind::LinkerScript,
+        Head::Elf(identity) if identity.is_relocatable() => FileKind::Object,
+        Head::Elf(identity) if identity.file_type == ET_EXEC => FileKind::Executable,
+        Head::Elf(_) => FileKind::SharedLibrary,
+        Head::Archive(_) | Head::ThinArchive => FileKind::Archive,
+        Head::Bitcode => FileKind::LtoObject,
+        Head::Other => FileKind::Unknown,
+    }
+}
+
+/// The machine as `uname -m` calls it, or `e_machine` in figures.
+fn machine_name(machine: u16, is_64: bool) -> String {
+    let name = match (elf::Machine(machine), is_64) {
+        (elf::EM_X86_64, _) => "x86_64",
+        (elf::EM_386, _) => "i386",
+        (elf::EM_AARCH64, _) => "aarch64",
+        (elf::EM_ARM, _) => "arm",
+        (elf::EM_RISCV, true) => "riscv64",
+        (elf::EM_RISCV, false) => "riscv32",
+        (elf::EM_PPC64, _) => "ppc64",
+        (elf::EM_PPC, _) => "ppc",
+        (elf::EM_S390, _) => "s390x",
+        (elf::EM_LOONGARCH, _) => "loongarch64",
+        (elf::EM_MIPS, _) => "mips",
+        _ => return format!("e_machine {machine}"),
+    };
+    name.to_owned()
+}

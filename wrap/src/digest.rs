@@ -1,0 +1,25 @@
+//! SHA-256 of files.
+
+use sha2::{Digest, Sha256};
+use std::fs::File;
+use std::io::{self, Read};
+
+const BUFFER_BYTES: usize = 128 * 1024;
+
+/// SHA-256 of a file from where it stands, and the number of bytes.
+pub fn sha256(file: &mut File) -> io::Result<([u8; 32], u64)> {
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let mut size = 0;
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok((hash.finalize().into(), size)),
+            Ok(read) => {
+                hash.update(&buffer[..read]);
+                size += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}

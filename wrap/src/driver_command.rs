@@ -1,0 +1,38 @@
+//! How `ogrt-cc` tells `ogrt-ld` which driver it ran and with which argv: one environment variable.
+//!
+//! Words are joined by the ASCII unit separator. The kernel bounds one variable to 128 KiB, so a long line is
+//! cut, and says so in its last word: the record is then shorter, and the build is not in danger.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// The variable.
+pub const VARIABLE: &str = "OGRT_DRIVER_COMMAND";
+
+const SEPARATOR: u8 = 0x1f;
+
+const BYTES_MAX: usize = 96 * 1024;
+
+/// The value for a driver at `path` and its argv.
+pub fn encode<'a>(path: &Path, argv: impl Iterator<Item = &'a OsStr>) -> OsString {
+    let mut bytes = path.as_os_str().as_bytes().to_vec();
+    for word in argv {
+        bytes.push(SEPARATOR);
+        if bytes.len() + word.len() > BYTES_MAX {
+            bytes.extend(b"...");
+            break;
+        }
+        bytes.extend(word.as_bytes());
+    }
+    OsString::from_vec(bytes)
+}
+
+/// The driver's path and its argv, from our environment.
+pub fn from_environment() -> Option<(PathBuf, Vec<OsString>)> {
+    let value = std::env::var_os(VARIABLE)?;
+    let mut words =
+        value.as_bytes().split(|&byte| byte == SEPARATOR).map(|word| OsStr::from_bytes(word).to_owned());
+    let path = PathBuf::from(words.next()?);
+    Some((path, words.collect()))
+}

@@ -1,0 +1,185 @@
+//! A compiler driver's command line: does it end in a link?
+//!
+//! Asked only to decide whether `-B` is added. A "no" hands the line over untouched; a wrong "yes" adds a `-B`
+//! that nobody uses, which gcc and clang take without a word. So an option that we do not know does not stop.
+
+use crate::response_file;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+/// Options after which nothing is linked.
+const STOPS: &[&str] = &[
+    "-c",
+    "-S",
+    "-E",
+    "-M",
+    "-MM",
+    "-r",
+    "-fsyntax-only",
+    "-###",
+    "--version",
+    "-dumpversion",
+    "-dumpfullversion",
+    "-dumpmachine",
+    "-dumpspecs",
+    "--target-help",
+    "-emit-ast",
+    "-cc1",
+    "-cc1as",
+    "-cc1gen-reproducer",
+    "--analyze",
+    "--precompile",
+    "--compile",
+    "--assemble",
+    "--preprocess",
+    "-analyze",
+    "-emit-pch",
+];
+
+/// The same with something behind.
+const STOPS_BY_PREFIX: &[&str] = &["-print-", "--print-", "--help", "-help"];
+
+/// Options whose value is the next word, so that it is not taken for an input.
+const TAKES_NEXT: &[&str] = &[
+    "-o",
+    "-x",
+    "-I",
+    "-L",
+    "-l",
+    "-D",
+    "-U",
+    "-include",
+    "-imacros",
+    "-isystem",
+    "-iquote",
+    "-idirafter",
+    "-iprefix",
+    "-iwithprefix",
+    "-iwithprefixbefore",
+    "-isysroot",
+    "-imultilib",
+    "-MF",
+    "-MT",
+    "-MQ",
+    "-Xlinker",
+    "-Xassembler",
+    "-Xpreprocessor",
+    "-Xclang",
+    "-mllvm",
+    "-u",
+    "-T",
+    "-e",
+    "-z",
+    "-B",
+    "-V",
+    "-b",
+    "-aux-info",
+    "--param",
+    "-wrapper",
+    "-specs",
+    "--sysroot",
+    "-target",
+    "-arch",
+    "-G",
+    "-dumpbase",
+    "-dumpdir",
+    "-J",
+    "-A",
+];
+
+/// What a driver was asked to do, as far as we need to know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DriverJob {
+    /// It ends in a final link.
+    Link,
+    /// It compiles, preprocesses, answers a question, or has nothing to do.
+    Other,
+}
+
+/// Reads the arguments behind `argv[0]`.
+pub fn driver_job(arguments: &[OsString]) -> DriverJob {
+    let mut has_input = false;
+    let mut skip = false;
+    for word in arguments.iter().flat_map(|argument| response_file::expand(argument)) {
+        if std::mem::take(&mut skip) {
+            continue;
+        }
+        let bytes = word.as_bytes();
+        let is = |name: &&str| bytes == name.as_bytes();
+        if STOPS.iter().any(&is) || STOPS_BY_PREFIX.iter().any(|p| bytes.starts_with(p.as_bytes())) {
+            return DriverJob::Other;
+        }
+        // An input: a name, `-` for stdin, or a library.
+        has_input |= !bytes.starts_with(b"-") || bytes == b"-" || bytes.starts_with(b"-l");
+        skip = TAKES_NEXT.iter().any(is);
+    }
+    if has_input { DriverJob::Link } else { DriverJob::Other }
+}
+
+/// The word that follows or is joined to `-target`, `--target=`: clang's cross links.
+pub fn target_triple(arguments: &[OsString]) -> Option<OsString> {
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        if word == "-target" || word == "--target" {
+            return words.next().cloned();
+        }
+        if let Some(triple) = word.as_bytes().strip_prefix(b"--target=") {
+            return Some(OsStr::from_bytes(triple).to_owned());
+        }
+    }
+    None
+}
+
+/// The values of `-B`, in order.
+pub fn tool_prefixes(arguments: &[OsString]) -> Vec<OsString> {
+    let mut prefixes = Vec::new();
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        if word == "-B" {
+            prefixes.extend(words.next().cloned());
+        } else if let Some(prefix) = word.as_bytes().strip_prefix(b"-B") {
+            prefixes.push(OsStr::from_bytes(prefix).to_owned());
+        }
+    }
+    prefixes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(line: &str) -> DriverJob {
+        let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+        driver_job(&words)
+    }
+
+    #[test]
+    fn final_links_are_told_from_the_rest() {
+        for line in
+            ["a.o", "-o a a.c", "-MD a.c", "-MMD -MF d a.c", "-shared a.o", "-x c -", "-v a.o", "-lfoo"]
+        {
+            assert_eq!(job(line), DriverJob::Link, "{line}");
+        }
+        for line in [
+            "-c a.c",
+            "-E a.c",
+            "-S a.c",
+            "-M a.c",
+            "-MM a.c",
+            "-fsyntax-only a.c",
+            "-### a.o",
+            "--version",
+            "-v",
+            "-print-prog-name=ld",
+            "--print-search-dirs",
+            "-dumpmachine",
+            "-r -o b.o a.o",
+            "",
+            "--help=target",
+            "-o a",
+            "-x c",
+        ] {
+            assert_eq!(job(line), DriverJob::Other, "{line}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! A linker's command line, read by a table: is it a final link, and what goes in?
+//!
+//! One table serves GNU ld, gold, lld, mold and wild, whose options agree where it matters to us. Only options
+//! that change our decisions, or take a value that could be mistaken for an input, have a row. Long options are
+//! accepted with one dash and with two, with `=` and with the value as the next word, as getopt_long_only does.
+
+use crate::note_file;
+use crate::response_file;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// What an option means to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    /// Nothing: the row is there because the option takes a value.
+    Skip,
+    Output,
+    Library,
+    LibraryDir,
+    Sysroot,
+    Emulation,
+    /// `-b`, `--format`: how the inputs behind it are read.
+    InputFormat,
+    OutputFormat,
+    OrphanHandling,
+    /// A file that shapes the output without being linked: a linker script, a version script, a list of symbols.
+    Script,
+    DependencyFile,
+    StaticLibraries,
+    SharedLibraries,
+    PushState,
+    PopState,
+    /// Inputs behind it are archive members in spirit: taken only when needed.
+    StartLib,
+    EndLib,
+    /// No final link takes place.
+    NotFinal,
+}
+
+/// How an option takes its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Value {
+    Nothing,
+    /// One letter: `-lm`, `-l m`.
+    Letter,
+    /// `--name=value`, `--name value`.
+    Word,
+    /// `--name=value` only.
+    Equals,
+}
+
+use Effect::*;
+use Value::{Equals, Letter, Nothing, Word};
+
+/// Names without dashes.
+#[rustfmt::skip]
+const FLAGS: &[(&[&str], Value, Effect)] = &[
+    (&["r", "i", "Ur", "relocatable"],                       Nothing, NotFinal),
+    (&["version", "help", "target-help", "run"],             Nothing, NotFinal),
+    (&["print-output-format", "print-sysroot"],              Nothing, NotFinal),
+    (&["o"],                                                 Letter, Output),
+    (&["output"],                                            Word,   Output),
+    (&["l"],                                                 Letter, Library),
+    (&["library"],                                           Word,   Library),
+    (&["L"],                                                 Letter, LibraryDir),
+    (&["library-path"],                                      Word,   LibraryDir),
+    (&["sysroot"],                                           Word,   Sysroot),
+    (&["m"],                                                 Letter, Emulation),
+    (&["b"],                                                 Letter, InputFormat),
+    (&["format"],                                            Word,   InputFormat),
+    (&["oformat"],                                           Word,   OutputFormat),
+    (&["orphan-handling"],                                   Word,   OrphanHandling),
+    (&["T"],                                                 Letter, Script),
+    (&["script", "default-script", "dT"],                    Word,   Script),
+    (&["version-script", "dynamic-list"],                    Word,   Script),
+    (&["retain-symbols-file", "export-dynamic-symbol-list"], Word,   Script),
+    (&["symbol-ordering-file", "section-ordering-file"],     Word,   Script),
+    (&["dependency-file"],                                   Word,   DependencyFile),
+    (&["Bstatic", "dn", "non_shared", "static"],             Nothing, StaticLibraries),
+    (&["Bdynamic", "dy", "call_shared"],                     Nothing, SharedLibraries),
+    (&["push-state"],                                        Nothing, PushState),
+    (&["pop-state"],                                         Nothing, PopState),
+    (&["start-lib"],                                         Nothing, StartLib),
+    (&["end-lib"],                                           Nothing, EndLib),
+    (&["a", "A", "c", "e", "f", "F", "h", "I", "P", "R"],    Letter, Skip),
+    (&["u", "y", "Y", "z"],                                  Letter, Skip),
+    (&["architecture", "assert", "auxiliary", "defsym"],     Word,   Skip),
+    (&["depaudit", "audit", "dynamic-linker", "entry"],      Word,   Skip),
+    (&["error-handling-script", "exclude-libs", "filter"],   Word,   Skip),
+    (&["export-dynamic-symbol", "fini", "init", "gpsize"],   Word,   Skip),
+    (&["ignore-unresolved-symbol", "image-base", "Map"],     Word,   Skip),
+    (&["just-symbols", "mllvm", "mri-script", "package-metadata"], Word, Skip),
+    (&["out-implib", "plugin", "plugin-opt", "task-link"],   Word,   Skip),
+    (&["require-defined", "rpath", "rpath-link", "soname"],  Word,   Skip),
+    (&["section-start", "spare-dynamic-tags", "wrap"],       Word,   Skip),
+    (&["Tbss", "Tdata", "Ttext", "Ttext-segment"],           Word,   Skip),
+    (&["Trodata-segment", "Tldata-segment", "target2"],      Word,   Skip),
+    (&["trace-symbol", "undefined", "version-exports-section"], Word, Skip),
+    (&["build-id", "hash-style", "color-diagnostics"],       Equals, Skip),
+];
+
+/// One thing that the linker reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// A file by its name.
+    File(PathBuf),
+    /// `-l`; only archives are looked for when `static_only`.
+    Library {
+        /// The name without `lib`, or `:file`.
+        name: OsString,
+        /// In force: `-Bstatic`.
+        static_only: bool,
+    },
+    /// A script or a list of symbols.
+    Script(PathBuf),
+}
+
+/// An input in its place on the line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedInput {
+    /// What is named.
+    pub named: Named,
+    /// Index in argv of the argument (perhaps a response file) that names it.
+    pub argument: usize,
+    /// A relocatable object standing here is linked in whole.
+    pub taken_whole: bool,
+}
+
+/// A command line as far as we understand it.
+#[derive(Clone, Debug, Default)]
+pub struct LinkLine {
+    /// What goes in, in order.
+    pub inputs: Vec<NamedInput>,
+    /// `-o`, by default `a.out`.
+    pub output: PathBuf,
+    /// `-L`, in order, `=` not yet replaced.
+    pub library_dirs: Vec<PathBuf>,
+    /// `--sysroot`.
+    pub sysroot: Option<PathBuf>,
+    /// `-m`.
+    pub emulation: Option<OsString>,
+    /// `--dependency-file`.
+    pub dependency_file: Option<PathBuf>,
+    /// Why this is not a link to mark, if it is not.
+    pub not_final: Option<String>,
+    /// For each argument: an object put behind it would be read as one and linked in whole.
+    safe_after: Vec<bool>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct State {
+    static_only: bool,
+    foreign_format: bool,
+    in_lib: bool,
+}
+
+impl LinkLine {
+    /// Reads the arguments behind `argv[0]`.
+    pub fn read(arguments: &[OsString]) -> LinkLine {
+        let mut line = LinkLine { output: "a.out".into(), ..LinkLine::default() };
+        let mut state = State::default();
+        let mut saved = Vec::new();
+        let mut awaiting: Option<Effect> = None;
+        for (index, argument) in arguments.iter().enumerate() {
+            for word in response_file::expand(argument) {
+                if let Some(effect) = awaiting.take() {
+                    line.apply(effect, &word, index, &mut state, &mut saved);
+                    continue;
+                }
+                match classify(&word) {
+                    Meaning::Input if note_file::is_ours(&word) => line.refuse("it carries our note already"),
+                    Meaning::Input => line.input(Named::File(PathBuf::from(&word)), index, &state),
+                    Meaning::Flag(effect, Some(value)) => {
+                        line.apply(effect, value, index, &mut state, &mut saved)
+                    }
+                    Meaning::Flag(effect, None) => {
+                        line.apply(effect, OsStr::new(""), index, &mut state, &mut saved)
+                    }
+                    Meaning::FlagAwaiting(effect) => awaiting = Some(effect),
+                    Meaning::Unknown => {}
+                }
+            }
+            line.safe_after.push(awaiting.is_none() && !state.foreign_format && !state.in_lib);
+        }
+        if line.inputs.iter().all(|input| matches!(input.named, Named::Script(_))) {
+            line.refuse("no inputs");
+        }
+        line
+    }
+
+    /// Where our object may be put: an index in the arguments, right behind that which names `input`, or else
+    /// the first safe place after it.
+    pub fn place_after(&self, input: &NamedInput) -> Option<usize> {
+        (input.argument..self.safe_after.len()).find(|&index| self.safe_after[index]).map(|index| index + 1)
+    }
+
+    fn input(&mut self, named: Named, argument: usize, state: &State) {
+        let taken_whole = !state.foreign_format && !state.in_lib;
+        self.inputs.push(NamedInput { named, argument, taken_whole });
+    }
+
+    fn refuse(&mut self, why: &str) {
+        self.not_final.get_or_insert_with(|| why.to_owned());
+    }
+
+    fn apply(
+        &mut self,
+        effect: Effect,
+        value: &OsStr,
+        argument: usize,
+        state: &mut State,
+        saved: &mut Vec<State>,
+    ) {
+        match effect {
+            Skip => {}
+            Output => self.output = value.into(),
+            Library => {
+                let named = Named::Library { name: value.into(), static_only: state.static_only };
+                self.input(named, argument, state);
+            }
+            LibraryDir => self.library_dirs.push(value.into()),
+            Sysroot => self.sysroot = Some(value.into()),
+            Emulation => self.emulation = Some(value.into()),
+            InputFormat => {
+                let name = value.as_bytes();
+                state.foreign_format = name != b"default" && !name.starts_with(b"elf");
+            }
+            OutputFormat if !value.as_bytes().starts_with(b"elf") => self.refuse("the output is not ELF"),
+            OrphanHandling if value != "place" && value != "discard" => {
+                self.refuse("a section of ours would be reported as an orphan");
+            }
+            OutputFormat | OrphanHandling => {}
+            Script => self.input(Named::Script(value.into()), argument, state),
+            DependencyFile => self.dependency_file = Some(value.into()),
+            StaticLibraries => state.static_only = true,
+            SharedLibraries => state.static_only = false,
+            PushState => saved.push(*state),
+            PopState => *state = saved.pop().unwrap_or(*state),
+            StartLib => state.in_lib = true,
+            EndLib => state.in_lib = false,
+            NotFinal => self.refuse("not a final link"),
+        }
+    }
+}
+
+enum Meaning<'a> {
+    Input,
+    Flag(Effect, Option<&'a OsStr>),
+    FlagAwaiting(Effect),
+    Unknown,
+}
+
+fn classify(word: &OsStr) -> Meaning<'_> {
+    let bytes = word.as_bytes();
+    let (name, two_dashes) = match bytes {
+        b"-" => return Meaning::Unknown,
+        b"--" => return Meaning::Unknown,
+        b"-(" | b"-)" => return Meaning::Unknown,
+        [b'-', b'-', name @ ..] => (name, true),
+        [b'-', name @ ..] => (name, false),
+        _ => return Meaning::Input,
+    };
+    let (stem, value) = match name.iter().position(|&byte| byte == b'=') {
+        Some(at) => (&name[..at], Some(OsStr::from_bytes(&name[at + 1..]))),
+        None => (name, None),
+    };
+    let row = |wanted: &[u8]| FLAGS.iter().find(|(names, ..)| names.iter().any(|n| n.as_bytes() == wanted));
+    if let Some(&(_, takes, effect)) = row(stem).filter(|(_, takes, _)| *takes != Letter || value.is_none()) {
+        return match (takes, value) {
+            (Word, None) | (Letter, None) => Meaning::FlagAwaiting(effect),
+            (_, value) => Meaning::Flag(effect, value),
+        };
+    }
+    if two_dashes {
+        return Meaning::Unknown;
+    }
+    match row(&name[..1]) {
+        Some(&(_, Letter, effect)) => Meaning::Flag(effect, Some(OsStr::from_bytes(&name[1..]))),
+        _ => Meaning::Unknown,
+    }
+}

@@ -1,0 +1,68 @@
+//! The little that stands in the note itself: `BuildMetadata` from OGRT_META_*.
+//!
+//! In a reproducible build nothing is put in that varies with time, host or user. Values are cut to a bound, and
+//! what is still too long for a note is left to the record.
+
+use ogrt_proto::{BuildMetadata, KeyValue};
+use std::io::Read;
+
+const PREFIX: &str = "OGRT_META_";
+
+/// Most bytes of one value in the note.
+const VALUE_BYTES_MAX: usize = 512;
+
+/// What the build system told about the software, for the note.
+pub fn for_note(reproducible: bool, unix_time_s: i64, compiler: Option<String>) -> BuildMetadata {
+    BuildMetadata {
+        name: meta("NAME"),
+        version: meta("VERSION"),
+        version_suffix: meta("VERSIONSUFFIX"),
+        toolchain: meta("TOOLCHAIN"),
+        package_manager: meta("PACKAGER"),
+        package_id: meta("PACKAGE_ID"),
+        module: meta("MODULE"),
+        builder: (!reproducible).then(builder),
+        time: (!reproducible).then_some(unix_time_s),
+        compiler: compiler.map(|name| cut(&name)),
+    }
+}
+
+/// OGRT_META_* beyond those that the note names, sorted.
+pub fn extra() -> Vec<KeyValue> {
+    const IN_NOTE: [&str; 7] =
+        ["NAME", "VERSION", "VERSIONSUFFIX", "TOOLCHAIN", "PACKAGER", "PACKAGE_ID", "MODULE"];
+    let mut extra: Vec<KeyValue> = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
+        .filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?.to_owned(), value)))
+        .filter(|(key, _)| !key.is_empty() && !IN_NOTE.contains(&key.as_str()))
+        .map(|(key, value)| KeyValue { key: Some(key), value: Some(value.to_string_lossy().into_owned()) })
+        .collect();
+    extra.sort_by(|a, b| a.key.cmp(&b.key));
+    extra
+}
+
+/// The name that `/etc/passwd` gives our uid, without asking NSS (a static program cannot).
+pub fn user_name() -> Option<String> {
+    const PASSWD_BYTES_MAX: u64 = 4 * 1024 * 1024;
+    let uid = rustix::process::getuid().as_raw().to_string();
+    let mut passwd = String::new();
+    std::fs::File::open("/etc/passwd").ok()?.take(PASSWD_BYTES_MAX).read_to_string(&mut passwd).ok()?;
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then(|| name.to_owned())
+    })
+}
+
+fn builder() -> String {
+    user_name().unwrap_or_else(|| rustix::process::getuid().as_raw().to_string())
+}
+
+fn meta(name: &str) -> Option<String> {
+    let value = std::env::var_os(format!("{PREFIX}{name}"))?;
+    (!value.is_empty()).then(|| cut(&value.to_string_lossy()))
+}
+
+fn cut(value: &str) -> String {
+    value[..value.floor_char_boundary(VALUE_BYTES_MAX)].to_owned()
+}

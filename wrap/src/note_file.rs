@@ -1,0 +1,92 @@
+//! Where the note object lives while the linker reads it.
+//!
+//! A memory file, named through `/proc/self/fd`: nothing is written to a disk, nothing is left behind however
+//! the link ends, and an unwritable or full temporary directory does not matter. The linker inherits the
+//! descriptor under a fixed number, so that maps and traces name the same file every time. Where that cannot
+//! work (no `/proc`; a linker that is a script, whose interpreter may close descriptors) it is a temporary file,
+//! removed afterwards.
+
+use crate::find_tool;
+use rustix::fs::MemfdFlags;
+use rustix::io::FdFlags;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// The descriptor's number, if it is free: high, out of the way of redirections and jobservers.
+const DESCRIPTOR: i32 = 199;
+
+const DISK_PREFIX: &str = "ogrt-note-";
+
+/// A file that exists as long as this value.
+#[derive(Debug)]
+pub struct NoteFile {
+    path: PathBuf,
+    descriptor: Option<OwnedFd>,
+}
+
+impl NoteFile {
+    /// Puts the object where `linker` can read it.
+    pub fn create(object: &[u8], linker: &Path) -> io::Result<NoteFile> {
+        match find_tool::is_script(linker) {
+            false => in_memory(object).or_else(|_| on_disk(object)),
+            true => on_disk(object),
+        }
+    }
+
+    /// Its name for the linker.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for NoteFile {
+    fn drop(&mut self) {
+        if self.descriptor.is_none() {
+            // A file that somebody removed before us is as removed as we want it.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// The word names a note object of ours: another of our wrappers has been here before.
+pub fn is_ours(word: &OsStr) -> bool {
+    let memory = format!("/proc/self/fd/{DESCRIPTOR}");
+    let name = Path::new(word).file_name().unwrap_or_default().as_bytes();
+    word == OsStr::new(&memory) || (name.starts_with(DISK_PREFIX.as_bytes()) && name.ends_with(b".o"))
+}
+
+fn in_memory(object: &[u8]) -> io::Result<NoteFile> {
+    let first = rustix::fs::memfd_create("ogrt-note.o", MemfdFlags::CLOEXEC)?;
+    let mut file = File::from(rustix::io::fcntl_dupfd_cloexec(&first, DESCRIPTOR)?);
+    file.write_all(object)?;
+    let descriptor = OwnedFd::from(file);
+    rustix::io::fcntl_setfd(&descriptor, FdFlags::empty())?;
+    let path = PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
+    std::fs::metadata(&path)?;
+    Ok(NoteFile { path, descriptor: Some(descriptor) })
+}
+
+fn on_disk(object: &[u8]) -> io::Result<NoteFile> {
+    let temporary = std::env::var_os("TMPDIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let dirs = temporary.into_iter().chain(["/tmp", "/dev/shm", "/var/tmp"].map(PathBuf::from));
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    for dir in dirs {
+        let path = dir.join(format!("{DISK_PREFIX}{}.o", uuid::Uuid::new_v4().simple()));
+        match File::options().write(true).create_new(true).mode(0o600).open(&path) {
+            Ok(mut file) => {
+                let note = NoteFile { path, descriptor: None };
+                match file.write_all(object) {
+                    Ok(()) => return Ok(note),
+                    Err(error) => last = error,
+                }
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}

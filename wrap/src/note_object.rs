@@ -1,0 +1,141 @@
+//! The object that carries the note into the link: three sections, no code, no symbols.
+//!
+//! - `.note.ogrt`, allocated, so that it ends up in a PT_NOTE segment.
+//! - `.note.GNU-stack`, empty: without it a linker makes the program's stack executable.
+//! - `.note.gnu.property`, claiming every AND feature of the machine. Linkers keep such a feature only when each
+//!   object has it; an object without code has them all, truly, and so takes none away from the output.
+
+use crate::elf_identity::ElfIdentity;
+use object::elf;
+use object::write::elf::{FileHeader, SectionHeader, Writer};
+use ogrt_note::{ByteOrder, EncodeError, Signature};
+
+/// The object could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum NoteObjectError {
+    /// The metadata do not fit.
+    #[error("the note: {0}")]
+    Encode(#[from] EncodeError),
+    /// The writer refused.
+    #[error("the note object: {0}")]
+    Write(#[from] object::write::Error),
+}
+
+/// A relocatable object that fits a link with objects of this identity.
+pub fn note_object(
+    identity: &ElfIdentity,
+    signature: Signature,
+    metadata: &[u8],
+) -> Result<Vec<u8>, NoteObjectError> {
+    let mut note = vec![0; ogrt_note::encoded_len(metadata.len())];
+    ogrt_note::encode(identity.order, signature, metadata, &mut note)?;
+    let property = feature_property(identity);
+
+    let mut bytes = Vec::new();
+    let endian = match identity.order {
+        ByteOrder::Little => object::Endianness::Little,
+        ByteOrder::Big => object::Endianness::Big,
+    };
+    let mut writer = Writer::new(endian, identity.is_64, &mut bytes);
+    let word_size = if identity.is_64 { 8 } else { 4 };
+
+    writer.reserve_file_header();
+    let note_at = writer.reserve(note.len() as u64, ogrt_note::ALIGNMENT);
+    let property_at = writer.reserve(property.len() as u64, word_size);
+    writer.reserve_null_section_index();
+    let note_name = writer.add_section_name(ogrt_note::SECTION.as_bytes());
+    let stack_name = writer.add_section_name(b".note.GNU-stack");
+    let property_name = (!property.is_empty()).then(|| writer.add_section_name(b".note.gnu.property"));
+    writer.reserve_section_index();
+    writer.reserve_section_index();
+    if property_name.is_some() {
+        writer.reserve_section_index();
+    }
+    writer.reserve_shstrtab_section_index();
+    writer.reserve_shstrtab()?;
+    writer.reserve_section_headers();
+
+    writer.write_file_header(&FileHeader {
+        os_abi: elf::OsAbi(identity.os_abi),
+        abi_version: identity.abi_version,
+        e_type: elf::ET_REL,
+        e_machine: elf::Machine(identity.machine),
+        e_entry: 0,
+        e_flags: elf::FileFlags(identity.flags),
+    })?;
+    writer.write_align(ogrt_note::ALIGNMENT);
+    writer.write(&note);
+    writer.write_align(word_size);
+    writer.write(&property);
+    writer.write_shstrtab();
+    writer.write_null_section_header();
+    let section = |name, kind, flags, at, len: usize, alignment| SectionHeader {
+        sh_name: name,
+        sh_type: kind,
+        sh_flags: flags,
+        sh_addr: 0,
+        sh_offset: at,
+        sh_size: len as u64,
+        sh_link: 0,
+        sh_info: 0,
+        sh_addralign: alignment,
+        sh_entsize: 0,
+    };
+    let none = elf::SectionFlags(0);
+    let name = writer.section_name_offset(Some(note_name));
+    writer.write_section_header(&section(
+        name,
+        elf::SHT_NOTE,
+        elf::SHF_ALLOC,
+        note_at,
+        note.len(),
+        ogrt_note::ALIGNMENT,
+    ));
+    let name = writer.section_name_offset(Some(stack_name));
+    writer.write_section_header(&section(name, elf::SHT_PROGBITS, none, property_at, 0, 1));
+    if property_name.is_some() {
+        let name = writer.section_name_offset(property_name);
+        writer.write_section_header(&section(
+            name,
+            elf::SHT_NOTE,
+            elf::SHF_ALLOC,
+            property_at,
+            property.len(),
+            word_size,
+        ));
+    }
+    writer.write_shstrtab_section_header();
+    Ok(bytes)
+}
+
+/// The bytes of `.note.gnu.property`, empty for a machine that has no AND features.
+fn feature_property(identity: &ElfIdentity) -> Vec<u8> {
+    const X86_FEATURE_1_AND: u32 = 0xc000_0002;
+    const X86_IBT_SHSTK: u32 = 0b11;
+    const AARCH64_FEATURE_1_AND: u32 = 0xc000_0000;
+    const AARCH64_BTI_PAC_GCS: u32 = 0b111;
+    const NT_GNU_PROPERTY_TYPE_0: u32 = 5;
+
+    let (property, features) = match elf::Machine(identity.machine) {
+        elf::EM_386 | elf::EM_X86_64 => (X86_FEATURE_1_AND, X86_IBT_SHSTK),
+        elf::EM_AARCH64 => (AARCH64_FEATURE_1_AND, AARCH64_BTI_PAC_GCS),
+        _ => return Vec::new(),
+    };
+    let word = |value: u32| match identity.order {
+        ByteOrder::Little => value.to_le_bytes(),
+        ByteOrder::Big => value.to_be_bytes(),
+    };
+    // A property is padded to the word of its class.
+    let padding: &[u8] = if identity.is_64 { &[0; 4] } else { &[] };
+    let descriptor_len = 12 + padding.len() as u32;
+    let mut note = Vec::new();
+    for field in [4, descriptor_len, NT_GNU_PROPERTY_TYPE_0] {
+        note.extend(word(field));
+    }
+    note.extend(b"GNU\0");
+    for field in [property, 4, features] {
+        note.extend(word(field));
+    }
+    note.extend(padding);
+    note
+}

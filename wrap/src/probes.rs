@@ -1,0 +1,72 @@
+//! Links that are a configure script's questions, not builds: never marked, never registered.
+
+use crate::link_line::{LinkLine, Named};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path};
+
+/// The link answers a question of autoconf, CMake or meson.
+pub fn is_probe(line: &LinkLine, driver_command: &[OsString], working_directory: &Path) -> bool {
+    let absolute = working_directory.join(&line.output);
+    let inputs = line.inputs.iter().filter_map(|input| match &input.named {
+        Named::File(path) => Some(path.as_path()),
+        _ => None,
+    });
+    in_probe_directory(&absolute)
+        || is_probe_name(&line.output)
+        || inputs.into_iter().any(is_autoconf_name)
+        || driver_command.iter().skip(1).any(|word| is_autoconf_name(Path::new(word)))
+}
+
+fn is_autoconf_name(path: &Path) -> bool {
+    // autoconf: conftest.c, conftest.o, conftest1.o, conftest
+    path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"conftest"))
+}
+
+fn is_probe_name(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    // CMake's try_compile: cmTC_1a2b3, older ones cmTryCompileExec123; meson: sanitycheckc.exe
+    is_autoconf_name(path)
+        || name.starts_with(b"cmTC_")
+        || name.starts_with(b"libcmTC_")
+        || name.starts_with(b"cmTryCompileExec")
+        || name.starts_with(b"sanitycheck")
+}
+
+fn in_probe_directory(path: &Path) -> bool {
+    let names: Vec<&[u8]> = path
+        .components()
+        .filter_map(|component| match component {
+            Component::Normal(name) => Some(name.as_bytes()),
+            _ => None,
+        })
+        .collect();
+    let under = |parent: &[u8], starts: &[&[u8]]| {
+        names.iter().position(|name| *name == parent).is_some_and(|at| {
+            names[at + 1..].iter().any(|name| starts.iter().any(|start| name.starts_with(start)))
+        })
+    };
+    under(b"CMakeFiles", &[b"CMakeTmp", b"CMakeScratch", b"CompilerId"]) || under(b"meson-private", &[b"tmp"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn probe(arguments: &[&str], directory: &str) -> bool {
+        let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+        is_probe(&LinkLine::read(&arguments), &[], Path::new(directory))
+    }
+
+    #[test]
+    fn questions_are_told_from_builds() {
+        assert!(probe(&["-o", "conftest", "/tmp/ccX.o"], "/b"));
+        assert!(probe(&["conftest.o"], "/b"));
+        assert!(probe(&["-o", "cmTC_12345", "x.o"], "/b/CMakeFiles/CMakeScratch/TryCompile-x"));
+        assert!(probe(&["x.o"], "/b/CMakeFiles/3.25.1/CompilerIdC"));
+        assert!(probe(&["-o", "/b/meson-private/tmpab12/output.exe", "x.o"], "/b"));
+        assert!(probe(&["-o", "meson-private/sanitycheckc.exe", "x.o"], "/b"));
+        assert!(!probe(&["-o", "prog", "CMakeFiles/prog.dir/main.c.o"], "/b"));
+        assert!(!probe(&["x.o"], "/tmp/build"));
+    }
+}

@@ -1,0 +1,46 @@
+//! The environment variables that steer the wrappers, read once.
+
+use crate::deliver::Server;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What the user and the site have set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `OGRT_DISABLE=1`: hand straight over.
+    pub disabled: bool,
+    /// `OGRT_STRICT=1`: what would be passed over in silence fails the build.
+    pub strict: bool,
+    /// `OGRT_REPRODUCIBLE=1`, or SOURCE_DATE_EPOCH is set: equal links give equal bytes.
+    pub reproducible: bool,
+    /// `OGRT_REAL_LD`.
+    pub real_linker: Option<PathBuf>,
+    /// `OGRT_SERVER`.
+    pub server: Server,
+    /// `OGRT_TOKEN_FILE`.
+    pub token_file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Reads the environment.
+    pub fn from_environment() -> Settings {
+        Settings {
+            disabled: is_on("OGRT_DISABLE"),
+            strict: is_on("OGRT_STRICT"),
+            reproducible: is_on("OGRT_REPRODUCIBLE") || std::env::var_os("SOURCE_DATE_EPOCH").is_some(),
+            real_linker: non_empty("OGRT_REAL_LD").map(PathBuf::from),
+            server: Server::from_environment(),
+            token_file: non_empty("OGRT_TOKEN_FILE").map(PathBuf::from),
+        }
+    }
+}
+
+/// The variable is set to `1`.
+pub fn is_on(name: &str) -> bool {
+    std::env::var_os(name).is_some_and(|value| value == "1")
+}
+
+/// The variable's value, unless it is unset or empty.
+pub fn non_empty(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}

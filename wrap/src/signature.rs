@@ -1,0 +1,43 @@
+//! The signature of a link: random, or computed where builds have to be reproducible.
+
+use ogrt_note::Signature;
+use sha2::{Digest, Sha256};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use uuid::Uuid;
+
+/// A new random signature (UUIDv7: it sorts by time).
+pub fn random() -> Signature {
+    Signature::from_bytes(*Uuid::now_v7().as_bytes())
+}
+
+/// The signature that two equal links share (UUIDv8): SHA-256 of the inputs' digests in their order, the link
+/// line without what depends on the place, and the metadata.
+///
+/// Left out of the line is every argument with a slash in it (paths of inputs, of directories, of plugins and
+/// temporary files) and every argument that does not start with a dash (names of inputs, of the output).
+pub fn reproducible<'a>(
+    input_digests: impl Iterator<Item = &'a [u8; 32]>,
+    arguments: &[OsString],
+    metadata: &[u8],
+) -> Signature {
+    let mut hash = Sha256::new();
+    hash.update(b"ogrt link 1\0");
+    for digest in input_digests {
+        hash.update(digest);
+    }
+    hash.update(b"\0line\0");
+    for argument in arguments {
+        let bytes = argument.as_bytes();
+        if bytes.starts_with(b"-") && !bytes.contains(&b'/') {
+            hash.update(bytes);
+            hash.update(b"\0");
+        }
+    }
+    hash.update(b"\0metadata\0");
+    hash.update(metadata);
+    let digest: [u8; 32] = hash.finalize().into();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    Signature::from_bytes(*Uuid::new_v8(bytes).as_bytes())
+}

@@ -1,0 +1,348 @@
+//! The spool: a directory where frames wait that no server has acknowledged yet.
+//!
+//! A file holds whole frames exactly as on the wire. It appears under its final name by one rename, so a reader
+//! never sees half of it, and hundreds of links may write at once. Who sends a file first claims it by renaming
+//! it; a claim whose owner died is taken back after [`CLAIM_MAX`]. A file is removed when its frames are durable
+//! at the server, so a crash in between sends it twice, which the server tells by the signature. The directory is
+//! bounded in files and bytes; when it is full, what is new is refused, and what waits is kept.
+
+use crate::deliver::{Connection, DeliverError, PATIENCE, REST, Server};
+use ogrt_proto::FRAME_HEADER_LEN;
+use std::fs::{DirBuilder, File};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Most files that wait.
+pub const FILES_MAX: usize = 20_000;
+
+/// Most bytes that wait.
+pub const BYTES_MAX: u64 = 512 * 1024 * 1024;
+
+/// A claimed file is taken back after this long.
+pub const CLAIM_MAX: Duration = Duration::from_secs(120);
+
+const WAITING: &str = ".frames";
+const CLAIMED: &str = ".frames.sending";
+const TEMPORARY: &str = ".writing";
+const STAMP: &str = "server-failed";
+
+/// A spool directory.
+#[derive(Clone, Debug)]
+pub struct SpoolDir {
+    path: PathBuf,
+}
+
+/// Why something could not be spooled or sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The directory cannot be used.
+    #[error("the spool {path}: {source}", path = path.display())]
+    Io {
+        /// Directory or file.
+        path: PathBuf,
+        /// What happened.
+        source: io::Error,
+    },
+    /// The default directory belongs to somebody else.
+    #[error("the spool {path} is not ours alone", path = path.display())]
+    NotOurs {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// No room.
+    #[error("the spool {path} is full: {files} files, {bytes} bytes", path = path.display())]
+    Full {
+        /// The directory.
+        path: PathBuf,
+        /// That wait.
+        files: usize,
+        /// That wait.
+        bytes: u64,
+    },
+}
+
+/// What a flush has done.
+#[derive(Debug, Default)]
+pub struct FlushReport {
+    /// Files sent, and durable at the server.
+    pub sent: usize,
+    /// Files that still wait.
+    pub left: usize,
+    /// Files that hold no whole frames, set aside under `.damaged`.
+    pub damaged: usize,
+    /// What stopped it, if it did not come to its end.
+    pub error: Option<DeliverError>,
+}
+
+impl SpoolDir {
+    /// `OGRT_SPOOL_DIR`, or `$XDG_STATE_HOME/ogrt/spool`, `$HOME/.local/state/ogrt/spool`,
+    /// `/var/tmp/ogrt-spool-UID`: the first that is set.
+    pub fn from_environment() -> SpoolDir {
+        let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let uid = rustix::process::geteuid().as_raw();
+        let path = set("OGRT_SPOOL_DIR")
+            .or_else(|| set("XDG_STATE_HOME").map(|state| state.join("ogrt/spool")))
+            .or_else(|| set("HOME").map(|home| home.join(".local/state/ogrt/spool")))
+            .unwrap_or_else(|| PathBuf::from(format!("/var/tmp/ogrt-spool-{uid}")));
+        SpoolDir { path }
+    }
+
+    /// This directory; made when something is put in.
+    pub fn at(path: impl Into<PathBuf>) -> SpoolDir {
+        SpoolDir { path: path.into() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts frames in.
+    pub fn put(&self, frames: &[u8]) -> Result<(), SpoolError> {
+        self.make()?;
+        let (files, bytes) = self.load();
+        if files >= FILES_MAX || bytes + frames.len() as u64 > BYTES_MAX {
+            return Err(SpoolError::Full { path: self.path.clone(), files, bytes });
+        }
+        let now_ns = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
+        let random = uuid::Uuid::new_v4().simple();
+        let name = format!("{now_ns}-{}-{random}", std::process::id());
+        let temporary = self.path.join(format!("{name}{TEMPORARY}"));
+        let written = File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&temporary)
+            .and_then(|mut file| file.write_all(frames))
+            .and_then(|()| std::fs::rename(&temporary, self.path.join(format!("{name}{WAITING}"))));
+        written.map_err(|source| {
+            let _ = std::fs::remove_file(&temporary);
+            self.error(source)
+        })
+    }
+
+    /// Files that wait, the oldest first.
+    pub fn waiting(&self) -> Vec<PathBuf> {
+        let mut files = self.named(WAITING);
+        files.sort();
+        files
+    }
+
+    /// The server failed a short while ago and is to be left alone.
+    pub fn server_rests(&self, server: &Server) -> bool {
+        let stamp = self.path.join(STAMP);
+        let recent = std::fs::metadata(&stamp)
+            .and_then(|metadata| metadata.modified())
+            .is_ok_and(|at| at.elapsed().is_ok_and(|age| age < REST));
+        recent && std::fs::read_to_string(&stamp).is_ok_and(|text| text == server.to_string())
+    }
+
+    /// The server has just failed.
+    pub fn let_server_rest(&self, server: &Server) {
+        // Without a stamp the next link tries again: slower, not wrong.
+        if self.make().is_ok() {
+            let _ = std::fs::write(self.path.join(STAMP), server.to_string());
+        }
+    }
+
+    /// Sends some of what waits over a connection, until `deadline`. Stops at the first failure.
+    pub fn send_some(&self, connection: &mut Connection, files_max: usize, deadline: Instant) -> FlushReport {
+        let mut report = FlushReport::default();
+        let mut claimed = Vec::new();
+        for path in self.waiting().into_iter().take(files_max) {
+            let Some(claim) = Claim::take(&path) else { continue };
+            match claim.frames() {
+                Some((frames, count)) => match connection.send(&frames, count, deadline) {
+                    Ok(()) => claimed.push(claim),
+                    Err(error) => {
+                        claim.give_back();
+                        report.error = Some(error);
+                        break;
+                    }
+                },
+                None => {
+                    claim.set_aside();
+                    report.damaged += 1;
+                }
+            }
+        }
+        let durable = match report.error {
+            None => connection.wait_durable(deadline),
+            Some(_) => Err(DeliverError::Exchange {
+                server: String::new(),
+                source: io::ErrorKind::Interrupted.into(),
+            }),
+        };
+        match durable {
+            Ok(()) => {
+                report.sent = claimed.len();
+                claimed.into_iter().for_each(Claim::done);
+            }
+            Err(error) => {
+                claimed.into_iter().for_each(Claim::give_back);
+                report.error.get_or_insert(error);
+            }
+        }
+        report
+    }
+
+    fn make(&self) -> Result<(), SpoolError> {
+        let metadata = match std::fs::metadata(&self.path) {
+            Ok(metadata) => metadata,
+            Err(_) => DirBuilder::new()
+                .recursive(true)
+                .mode(0o700)
+                .create(&self.path)
+                .and_then(|()| std::fs::metadata(&self.path))
+                .map_err(|source| self.error(source))?,
+        };
+        // /var/tmp is everybody's: a directory that another user put there is not taken.
+        let uid = rustix::process::geteuid().as_raw();
+        if self.path.starts_with("/var/tmp") && (metadata.uid() != uid || metadata.mode() & 0o022 != 0) {
+            return Err(SpoolError::NotOurs { path: self.path.clone() });
+        }
+        Ok(())
+    }
+
+    fn named(&self, suffix: &str) -> Vec<PathBuf> {
+        let Ok(entries) = std::fs::read_dir(&self.path) else { return Vec::new() };
+        entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(suffix)))
+            .collect()
+    }
+
+    fn load(&self) -> (usize, u64) {
+        let Ok(entries) = std::fs::read_dir(&self.path) else { return (0, 0) };
+        let sizes = entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len()));
+        sizes.fold((0, 0), |(files, bytes), size| (files + 1, bytes + size))
+    }
+
+    fn take_back_dead_claims(&self) {
+        for path in self.named(CLAIMED) {
+            let old = std::fs::metadata(&path)
+                .map(|metadata| metadata.ctime())
+                .is_ok_and(|at| seconds_since(at) > CLAIM_MAX.as_secs());
+            if old {
+                Claim { path }.give_back();
+            }
+        }
+        for path in self.named(TEMPORARY) {
+            let old = std::fs::metadata(&path).is_ok_and(|m| seconds_since(m.mtime()) > CLAIM_MAX.as_secs());
+            if old {
+                let _ = std::fs::remove_file(path);
+            }
+        }
+    }
+
+    fn error(&self, source: io::Error) -> SpoolError {
+        SpoolError::Io { path: self.path.clone(), source }
+    }
+}
+
+/// Sends all that waits. Connecting and every group of files have `patience` each.
+pub fn flush(
+    spool: &SpoolDir,
+    server: &Server,
+    token_file: Option<&Path>,
+    patience: Duration,
+) -> FlushReport {
+    const GROUP: usize = 64;
+    let mut total = FlushReport::default();
+    spool.take_back_dead_claims();
+    if !spool.waiting().is_empty() {
+        match server.connect(token_file, Instant::now() + patience) {
+            Ok(mut connection) => loop {
+                let report = spool.send_some(&mut connection, GROUP, Instant::now() + patience);
+                total.sent += report.sent;
+                total.damaged += report.damaged;
+                total.error = report.error;
+                if total.error.is_some() || report.sent + report.damaged == 0 {
+                    break;
+                }
+            },
+            Err(error) => total.error = Some(error),
+        }
+    }
+    total.left = spool.waiting().len();
+    total
+}
+
+/// Delivers frames now, or spools them: what a link does with its record.
+///
+/// Returns whether the server has them. An error means that they are lost.
+pub fn deliver_or_spool(
+    frames: &[u8],
+    count: u64,
+    connecting: Option<crate::deliver::Connecting>,
+    server: &Server,
+    spool: &SpoolDir,
+) -> Result<bool, SpoolError> {
+    /// Of what waits, a link takes along this many files.
+    const TAKEN_ALONG: usize = 8;
+
+    let Some(connecting) = connecting else { return spool.put(frames).map(|()| false) };
+    let deadline = Instant::now() + PATIENCE;
+    let delivered = connecting.ready_by(deadline).and_then(|mut connection| {
+        connection.send(frames, count, deadline)?;
+        connection.wait_durable(deadline)?;
+        Ok(connection)
+    });
+    match delivered {
+        Ok(mut connection) => {
+            spool.take_back_dead_claims();
+            spool.send_some(&mut connection, TAKEN_ALONG, deadline);
+            Ok(true)
+        }
+        Err(_) => {
+            spool.let_server_rest(server);
+            spool.put(frames).map(|()| false)
+        }
+    }
+}
+
+/// A file that this process, and no other, is sending.
+struct Claim {
+    path: PathBuf,
+}
+
+impl Claim {
+    fn take(waiting: &Path) -> Option<Claim> {
+        let path = PathBuf::from(format!("{}.sending", waiting.to_str()?));
+        // Who loses the race finds the file gone.
+        std::fs::rename(waiting, &path).ok()?;
+        Some(Claim { path })
+    }
+
+    /// The bytes, and how many whole frames they are.
+    fn frames(&self) -> Option<(Vec<u8>, u64)> {
+        let bytes = std::fs::read(&self.path).ok()?;
+        let (mut at, mut count) = (0usize, 0);
+        while at < bytes.len() {
+            let header = bytes.get(at..at + FRAME_HEADER_LEN)?;
+            let len = u32::from_be_bytes(header[4..].try_into().ok()?) as usize;
+            at = at.checked_add(FRAME_HEADER_LEN)?.checked_add(len)?;
+            count += 1;
+        }
+        (at == bytes.len() && count > 0).then_some((bytes, count))
+    }
+
+    fn done(self) {
+        let _ = std::fs::remove_file(self.path);
+    }
+
+    fn give_back(self) {
+        let _ = std::fs::rename(&self.path, self.path.with_extension(""));
+    }
+
+    fn set_aside(self) {
+        let _ = std::fs::rename(&self.path, self.path.with_extension("damaged"));
+    }
+}
+
+fn seconds_since(unix_time_s: i64) -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    now.saturating_sub(unix_time_s.max(0) as u64)
+}
