@@ -11,6 +11,7 @@
 mod answer;
 mod elf_notes;
 mod env;
+mod flush;
 mod format;
 mod job;
 mod library;
@@ -42,6 +43,7 @@ enum Command {
     Job(job::Job),
     Run(run::Run),
     Env(env::Env),
+    Flush(flush::Flush),
 }
 
 fn main() -> ExitCode {
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Command::Job(job) => job.run(),
         Command::Run(run) => return run.run(),
         Command::Env(env) => env.run(),
+        Command::Flush(flush) => flush.run(),
     };
     match answer {
         Ok(answer) => answer.into(),

@@ -1,0 +1,38 @@
+//! `ogrt flush`: sends what waits in the spool.
+//!
+//! The wrappers do the same in passing, a few files with each link, but never wait for it. This waits.
+
+use crate::answer::{Answer, complain, print};
+use anyhow::Result;
+use clap::Args;
+use ogrt_wrap::{deliver::Server, settings, spool::SpoolDir};
+use std::{path::PathBuf, time::Duration};
+
+/// For connecting, and for each group of files.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Send the build records and events that wait in the spool to OGRT_SERVER.
+#[derive(Args)]
+pub struct Flush {}
+
+impl Flush {
+    /// Sends all of it. Answers no when files had to be set aside; that some could not be sent is an error.
+    pub fn run(self) -> Result<Answer> {
+        let (spool, server) = (SpoolDir::from_environment(), Server::from_environment());
+        let token_file = settings::non_empty("OGRT_TOKEN_FILE").map(PathBuf::from);
+        let report = ogrt_wrap::spool::flush(&spool, &server, token_file.as_deref(), PATIENCE);
+        let place = spool.path().display();
+        print(format!("{place}: {} sent, {} waiting\n", report.sent, report.left))?;
+        if report.damaged > 0 {
+            complain(format_args!(
+                "{place}: {} files hold no whole frames and were set aside",
+                report.damaged
+            ));
+        }
+        if let Some(error) = report.error {
+            complain(format_args!("{error}; what waits stays in {place}"));
+            return Ok(Answer::Error);
+        }
+        Ok(if report.damaged > 0 || report.left > 0 { Answer::No } else { Answer::Yes })
+    }
+}
