@@ -1,0 +1,93 @@
+//! `cargo xtask bench`: what we cost, each figure beside the peers' and the budget, in one run.
+//!
+//! The compared cases are interleaved, round by round, so that whatever else the machine does falls on all of them
+//! alike, and medians are printed: of a cost, the difference to the baseline of the same run. Peers were measured once on
+//! a 2-core x86_64 Debian 12 machine; their figures are quoted, not measured again.
+
+mod link;
+mod measure;
+mod process;
+
+use crate::{
+    child,
+    cleanup::Scratch,
+    daemon::{Daemon, Ports},
+    install,
+    machine::{BUILD_TOOLS, install_tools, static_linkage},
+    programs,
+    steps::Steps,
+    workspace::Workspace,
+};
+use anyhow::Result;
+use clap::Args;
+use std::{fs, process::Command};
+
+/// Measure the cost for each process and each link, and events received without loss.
+#[derive(Args)]
+pub struct Bench {
+    /// Fewer rounds: to see that it works, not to quote.
+    #[arg(long)]
+    quick: bool,
+}
+
+/// One printed line.
+struct Figure {
+    what: &'static str,
+    ours: String,
+    budget: &'static str,
+    ogrt_0_5: &'static str,
+    xalt: &'static str,
+}
+
+impl Bench {
+    /// Builds what is shipped and measures that.
+    pub fn run(self) -> Result<()> {
+        let workspace = Workspace::find()?;
+        let scratch = Scratch::new()?;
+        let prefix = scratch.folder("prefix")?;
+        let mut steps = Steps::new(4);
+        steps.step("tools of this machine", |step| install_tools(step, BUILD_TOOLS))?;
+        let server = steps.step("build, install, start the server", |step| {
+            let linkage = static_linkage(step, &workspace);
+            install::into(&prefix, &programs::build(step, &workspace, &linkage)?)?;
+            Daemon::start(&prefix.join("bin/ogrt-server"), &scratch.folder("server")?, &Ports::default())
+        })?;
+        let rounds = if self.quick { 200 } else { 2_000 };
+        let process = steps.step(&format!("cost of a process, {rounds} rounds"), |_| {
+            process::figures(&prefix, &server, &scratch.folder("process")?, rounds)
+        })?;
+        let rounds = if self.quick { 20 } else { 100 };
+        let link = steps.step(&format!("cost of a link, {rounds} rounds"), |_| {
+            link::figures(&prefix, &server, &scratch.folder("link")?, rounds)
+        })?;
+        server.stop();
+        println!("\n{}\n", machine()?);
+        for (title, figures) in [("For each process", process), ("For each link", link)] {
+            print(title, &figures);
+        }
+        Ok(())
+    }
+}
+
+fn print(title: &str, figures: &[Figure]) {
+    println!("{title:<44} {:>22} {:>12} {:>22} {:>22}", "ours", "budget", "OGRT 0.5", "XALT 3.2");
+    for Figure { what, ours, budget, ogrt_0_5, xalt } in figures {
+        println!("  {what:<42} {ours:>22} {budget:>12} {ogrt_0_5:>22} {xalt:>22}");
+    }
+    println!();
+}
+
+/// `2026-11-23, Linux 6.1.0, 2 cores, Intel(R) Xeon(R)`.
+fn machine() -> Result<String> {
+    let date = child::capture(Command::new("date").args(["-u", "+%F %H:%M UTC"]))?;
+    let kernel = child::capture(Command::new("uname").arg("-srm"))?;
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
+    Ok(format!(
+        "{}, {}, {cores} cores, {}",
+        date.trim(),
+        kernel.trim(),
+        model.trim_start_matches(['\t', ' ', ':'])
+    ))
+}

@@ -1,0 +1,62 @@
+//! Interleaved timing of commands, from start to end of the process.
+
+use anyhow::{Context, Result, ensure};
+use std::{
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// The commands take turns for so many rounds. Returns the median of each, in the order given.
+///
+/// A warm-up of a tenth of the rounds is not counted. A command that fails ends the measurement: it would have been
+/// fast.
+pub fn medians(commands: &mut [Command], rounds: usize) -> Result<Vec<Duration>> {
+    for command in &mut *commands {
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    }
+    let warm_up = (rounds / 10).max(1);
+    let mut times = vec![Vec::with_capacity(rounds); commands.len()];
+    for round in 0..warm_up + rounds {
+        for (command, times) in commands.iter_mut().zip(&mut times) {
+            let name = command.get_program().to_string_lossy().into_owned();
+            let started = Instant::now();
+            let status = command.status().with_context(|| name.clone())?;
+            let took = started.elapsed();
+            ensure!(status.success(), "{name}: {status}");
+            if round >= warm_up {
+                times.push(took);
+            }
+        }
+    }
+    Ok(times.into_iter().map(median).collect())
+}
+
+/// `+12 us` or `-3 us`: how much longer `with` takes than `without`.
+pub fn over(with: Duration, without: Duration) -> String {
+    format!("{:+.0} us", (with.as_secs_f64() - without.as_secs_f64()) * 1e6)
+}
+
+/// `21.3 ms (+0.9)`: a time, and how much longer than `without`.
+pub fn milliseconds_over(with: Duration, without: Duration) -> String {
+    let (with, without) = (with.as_secs_f64() * 1e3, without.as_secs_f64() * 1e3);
+    format!("{with:.2} ms ({:+.2})", with - without)
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slower_command_has_the_larger_median() {
+        let mut sleep = Command::new("sleep");
+        sleep.arg("0.02");
+        let medians = medians(&mut [Command::new("true"), sleep], 3).unwrap();
+        assert!(medians[1] > medians[0] + Duration::from_millis(10), "{medians:?}");
+        assert!(super::medians(&mut [Command::new("false")], 1).is_err());
+    }
+}

@@ -1,0 +1,180 @@
+//! The demo's software: where its sources come from, how it is built, which of its programs run.
+
+use crate::{cleanup::Scratch, daemon::Daemon, steps::Step, workspace::Workspace};
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::{
+    env,
+    ffi::OsString,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The job that the demo's programs run in.
+pub const JOB_ID: &str = "demo";
+
+/// A site that has installed OGRT: the environment of all that is built, run and asked there.
+pub struct Site {
+    variables: Vec<(&'static str, OsString)>,
+    ogrt: PathBuf,
+}
+
+impl Site {
+    /// With the programs in `prefix` and this server.
+    pub fn new(prefix: &Path, server: &Daemon, scratch: &Scratch) -> Result<Site> {
+        let bin = prefix.join("bin");
+        let path = env::var_os("PATH").unwrap_or_default();
+        let path = env::join_paths([bin.clone()].into_iter().chain(env::split_paths(&path)))?;
+        let variables = vec![
+            ("PATH", path),
+            ("OGRT_SERVER", server.unix.clone().into()),
+            ("OGRT_HTTP", server.http.clone().into()),
+            ("OGRT_SPOOL_DIR", scratch.folder("spool")?.into()),
+        ];
+        Ok(Site { variables, ogrt: bin.join("ogrt") })
+    }
+
+    /// A command there, free of what else the environment says of us.
+    pub fn command(&self, program: &str, folder: &Path) -> Command {
+        let mut command = Command::new(program);
+        for (name, _) in env::vars_os() {
+            if name.to_string_lossy().starts_with("OGRT_") || name == "LD_PRELOAD" {
+                command.env_remove(name);
+            }
+        }
+        command.current_dir(folder).envs(self.variables.iter().map(|(name, value)| (name, value)));
+        command
+    }
+
+    /// `ogrt` there.
+    pub fn ogrt(&self, arguments: &[&str]) -> Command {
+        let mut command = self.command(&self.ogrt.to_string_lossy(), Path::new("/"));
+        command.args(arguments);
+        command
+    }
+}
+
+/// One package, built.
+pub struct Software {
+    /// As OGRT_META_NAME says.
+    pub name: &'static str,
+    /// As OGRT_META_VERSION says.
+    pub version: &'static str,
+    /// Its shared library.
+    pub library: PathBuf,
+    /// A program that loads it.
+    pub program: PathBuf,
+    /// Part of a source file's name that must stand among the library's inputs.
+    pub input: &'static str,
+    folder: PathBuf,
+}
+
+/// The folder of the crate that ships both sources, fetched by cargo.
+pub fn fetch(step: &Step, workspace: &Workspace) -> Result<PathBuf> {
+    let manifest = workspace.root.join("demo/Cargo.toml");
+    let metadata = step.capture(
+        workspace.cargo(&["metadata", "--locked", "--format-version", "1", "--manifest-path"]).arg(&manifest),
+    )?;
+    let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata")?;
+    let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let package = packages.iter().find(|package| package["name"] == "libz-sys");
+    let manifest = package.and_then(|package| package["manifest_path"].as_str());
+    let sources =
+        manifest.and_then(|path| Path::new(path).parent()).context("cargo metadata: no libz-sys")?;
+    Ok(sources.join("src"))
+}
+
+impl Software {
+    /// zlib, by its own configure script and make.
+    pub fn zlib(step: &Step, site: &Site, sources: &Path, folder: &Path) -> Result<Software> {
+        copy_tree(&sources.join("zlib"), folder)?;
+        let zlib = Software {
+            name: "zlib",
+            version: "1.3.1",
+            library: folder.join("libz.so.1.3.1"),
+            program: folder.join("minigzipsh"),
+            input: "deflate.lo",
+            folder: folder.to_owned(),
+        };
+        step.run(&mut zlib.build_command(site, "./configure"))?;
+        step.run(zlib.build_command(site, "make").arg(jobs()))?;
+        Ok(zlib)
+    }
+
+    /// zlib-ng, by CMake.
+    pub fn zlib_ng(step: &Step, site: &Site, sources: &Path, folder: &Path) -> Result<Software> {
+        copy_tree(&sources.join("zlib-ng"), folder)?;
+        let build = folder.join("build");
+        let zlib_ng = Software {
+            name: "zlib-ng",
+            version: "2.1.6",
+            library: build.join("libz-ng.so.2.1.6"),
+            program: build.join("minigzip"),
+            input: "deflate.c.o",
+            folder: folder.to_owned(),
+        };
+        let options = [
+            "-S",
+            ".",
+            "-B",
+            "build",
+            "-DCMAKE_BUILD_TYPE=Release",
+            "-DBUILD_SHARED_LIBS=ON",
+            "-DWITH_GTEST=OFF",
+        ];
+        step.run(zlib_ng.build_command(site, "cmake").args(options))?;
+        let targets = ["--build", "build", "--target", "zlib", "minigzip", "example"];
+        step.run(zlib_ng.build_command(site, "cmake").args(targets).arg(jobs()))?;
+        Ok(zlib_ng)
+    }
+
+    fn build_command(&self, site: &Site, program: &str) -> Command {
+        let mut command = site.command(program, &self.folder);
+        command.env("CC", "ogrt-cc").env("CXX", "ogrt-c++");
+        command.env("OGRT_META_NAME", self.name).env("OGRT_META_VERSION", self.version);
+        command
+    }
+
+    /// Packs and unpacks a file with the package's own program, tracked. Returns how many processes that made.
+    pub fn run_programs(&self, step: &Step, site: &Site) -> Result<usize> {
+        let text = self.folder.join("text");
+        let content = "What did my job really run?\n".repeat(1000);
+        fs::write(&text, &content).with_context(|| text.display().to_string())?;
+        let libraries = self.library.parent().unwrap_or(&self.folder);
+        let tracked = |arguments: &[&str]| {
+            let mut command = site.ogrt(&["run", "--"]);
+            command.arg(&self.program).args(arguments).arg(if arguments.is_empty() {
+                "text"
+            } else {
+                "text.gz"
+            });
+            command.current_dir(&self.folder).env("LD_LIBRARY_PATH", libraries).env("JOBID", JOB_ID);
+            command
+        };
+        step.run(&mut tracked(&[]))?;
+        step.run(&mut tracked(&["-d"]))?;
+        let unpacked = fs::read_to_string(&text).with_context(|| text.display().to_string())?;
+        anyhow::ensure!(unpacked == content, "{}: unpacked to something else", self.program.display());
+        Ok(2)
+    }
+}
+
+fn jobs() -> String {
+    format!("-j{}", std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Copies regular files and folders, with their permissions made writable: cargo's copy is never touched.
+fn copy_tree(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| to.display().to_string())?;
+    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let entry = entry.with_context(|| from.display().to_string())?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_tree(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target).with_context(|| entry.path().display().to_string())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! `cargo xtask install`: the programs and the library into a prefix.
+//!
+//! PREFIX/bin holds the programs (`ogrt-c++` and `ogrt-fc` are other names of `ogrt-cc`), PREFIX/lib the library, and
+//! PREFIX/libexec/ogrt the linker wrapper under each name that a compiler driver asks for. Every file is written under
+//! another name and then renamed, so that a running program or build is never caught by half a file.
+
+use crate::{
+    machine::{BUILD_TOOLS, install_tools, static_linkage},
+    programs::{self, Built},
+    steps::Steps,
+    workspace::Workspace,
+};
+use anyhow::{Context, Result};
+use clap::Args;
+use std::{
+    env, fs,
+    os::unix::fs::symlink,
+    path::{Path, PathBuf},
+};
+
+/// Build the programs and libogrt.so, and install them. DESTDIR is honoured.
+#[derive(Args)]
+pub struct Install {
+    /// Where to: DIR/bin, DIR/lib, DIR/libexec.
+    #[arg(long, value_name = "DIR")]
+    prefix: PathBuf,
+}
+
+/// Names of one program besides its own, as symlinks beside it.
+const OTHER_NAMES: [(&str, &str); 2] = [("ogrt-c++", "ogrt-cc"), ("ogrt-fc", "ogrt-cc")];
+
+/// Names by which compiler drivers call linkers.
+const LINKER_NAMES: [&str; 6] = ["ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold", "ld.wild"];
+
+impl Install {
+    /// Does the chore.
+    pub fn run(self) -> Result<()> {
+        let workspace = Workspace::find()?;
+        let prefix = std::path::absolute(&self.prefix).with_context(|| self.prefix.display().to_string())?;
+        let place = match env::var_os("DESTDIR").filter(|dir| !dir.is_empty()) {
+            Some(dir) => Path::new(&dir).join(prefix.strip_prefix("/").unwrap_or(&prefix)),
+            None => prefix,
+        };
+        let mut steps = Steps::new(4);
+        steps.step("tools of this machine", |step| install_tools(step, BUILD_TOOLS))?;
+        let linkage =
+            steps.step("Rust target for static programs", |step| Ok(static_linkage(step, &workspace)))?;
+        let built =
+            steps.step("build programs and library", |step| programs::build(step, &workspace, &linkage))?;
+        steps.step(&format!("install into {}", place.display()), |_| into(&place, &built))
+    }
+}
+
+/// Puts what was built into `prefix`.
+pub fn into(prefix: &Path, built: &Built) -> Result<()> {
+    let (bin, lib, libexec) = (prefix.join("bin"), prefix.join("lib"), prefix.join("libexec/ogrt"));
+    for folder in [&bin, &lib, &libexec] {
+        fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
+    }
+    for program in &built.programs {
+        copy(program, &bin)?;
+    }
+    copy(&built.library, &lib)?;
+    for (name, program) in OTHER_NAMES {
+        link(Path::new(program), &bin.join(name))?;
+    }
+    for name in LINKER_NAMES {
+        link(Path::new("../../bin/ogrt-ld"), &libexec.join(name))?;
+    }
+    Ok(())
+}
+
+fn copy(file: &Path, folder: &Path) -> Result<()> {
+    let name = file.file_name().with_context(|| format!("{}: no file name", file.display()))?;
+    replace(&folder.join(name), |new| fs::copy(file, new).map(drop))
+        .with_context(|| format!("{} to {}", file.display(), folder.display()))
+}
+
+fn link(to: &Path, from: &Path) -> Result<()> {
+    replace(from, |new| symlink(to, new)).with_context(|| from.display().to_string())
+}
+
+/// Makes a file under another name, then gives it its own.
+fn replace(path: &Path, make: impl FnOnce(&Path) -> std::io::Result<()>) -> std::io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(format!(".new-{}", std::process::id()));
+    let new = PathBuf::from(new);
+    let result = make(&new).and_then(|()| fs::rename(&new, path));
+    if result.is_err() {
+        let _ = fs::remove_file(&new);
+    }
+    result
+}

@@ -1,0 +1,18 @@
+//! The project's chores, as a library: `main.rs` is their command line, and `tests/end_to_end` starts the programs with
+//! the same hands.
+//!
+//! Policy: a chore shows where it is, says in one line what failed and shows what the failing command printed, and
+//! leaves nothing behind - no process, no file outside of cargo's target folder - also when it is interrupted.
+
+pub mod bench;
+pub mod child;
+pub mod cleanup;
+pub mod daemon;
+pub mod demo;
+pub mod generate;
+pub mod install;
+pub mod machine;
+pub mod programs;
+pub mod steps;
+pub mod suite;
+pub mod workspace;

@@ -1,0 +1,105 @@
+//! What the machine must have, and getting it: Debian packages, rustup's target and components.
+//!
+//! On Debian as root missing packages are installed; anywhere else one line says what is missing. The programs are
+//! linked static for musl, which rustup brings; where it cannot, for glibc with `crt-static`.
+
+use crate::{child, steps::Step, workspace::Workspace};
+use anyhow::{Context, Result, bail};
+use std::{path::Path, process::Command};
+
+/// A program that a chore calls, and the Debian package that brings it.
+#[derive(Clone, Copy, Debug)]
+pub struct Tool {
+    program: &'static str,
+    package: &'static str,
+}
+
+/// What builds the project and the demo's sources.
+pub const BUILD_TOOLS: &[Tool] = &[
+    Tool { program: "gcc", package: "gcc" },
+    Tool { program: "ld", package: "binutils" },
+    Tool { program: "make", package: "make" },
+    Tool { program: "cmake", package: "cmake" },
+];
+
+/// What the tests use besides: other compilers and linkers, tracers, libcs.
+pub const TEST_TOOLS: &[Tool] = &[
+    Tool { program: "g++", package: "g++" },
+    Tool { program: "gfortran", package: "gfortran" },
+    Tool { program: "clang", package: "clang" },
+    Tool { program: "ld.gold", package: "binutils" },
+    Tool { program: "ld.lld", package: "lld" },
+    Tool { program: "mold", package: "mold" },
+    Tool { program: "musl-gcc", package: "musl-tools" },
+    Tool { program: "strace", package: "strace" },
+    Tool { program: "git", package: "git" },
+    Tool { program: "python3", package: "python3" },
+    Tool { program: "tcsh", package: "tcsh" },
+    Tool { program: "fish", package: "fish" },
+];
+
+/// How the programs are linked.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Linkage {
+    /// Static, for the musl target of this name.
+    Musl(String),
+    /// Static, for glibc: the target of this name with `crt-static`.
+    StaticGlibc(String),
+}
+
+/// Installs those of `tools` that are missing.
+pub fn install_tools(step: &Step, tools: &[Tool]) -> Result<()> {
+    let mut packages: Vec<&str> =
+        tools.iter().filter(|tool| !is_on_path(tool.program)).map(|tool| tool.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let wanted = packages.join(" ");
+    let debian = Path::new("/etc/debian_version").exists() && is_on_path("apt-get");
+    if !debian || !rustix::process::geteuid().is_root() {
+        bail!("missing on this machine: {wanted} (names of Debian packages; as root they are installed)");
+    }
+    step.say(&format!("installing {wanted}"));
+    let apt = |arguments: &[&str]| {
+        let mut command = Command::new("apt-get");
+        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    };
+    step.run(&mut apt(&["update", "--quiet"]))?;
+    let mut install = apt(&["install", "--quiet", "--yes", "--no-install-recommends"]);
+    step.run(install.args(&packages)).with_context(|| format!("missing: {wanted}"))
+}
+
+/// Adds the musl target, or says that it cannot be had.
+pub fn static_linkage(step: &Step, workspace: &Workspace) -> Linkage {
+    let architecture = workspace.host.split('-').next().unwrap_or("x86_64");
+    let musl = format!("{architecture}-unknown-linux-musl");
+    match step.run(Command::new("rustup").args(["target", "add", &musl]).current_dir(&workspace.root)) {
+        Ok(()) => Linkage::Musl(musl),
+        Err(error) => {
+            let reason = error.to_string();
+            let reason = reason.lines().last().unwrap_or_default();
+            step.say(&format!(
+                "the Rust target {musl} cannot be had ({reason}); the programs are linked static with glibc instead, \
+                 and start a third of a millisecond slower"
+            ));
+            Linkage::StaticGlibc(workspace.host.clone())
+        }
+    }
+}
+
+/// Adds rustfmt and clippy where rustup knows them and they are missing.
+pub fn install_lints(step: &Step) -> Result<()> {
+    if child::exists("rustfmt") && child::exists("cargo-clippy") {
+        return Ok(());
+    }
+    step.run(Command::new("rustup").args(["component", "add", "rustfmt", "clippy"]))
+        .context("missing: rustfmt and clippy of this Rust")
+}
+
+fn is_on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}

@@ -1,0 +1,51 @@
+//! Building what is shipped: the four static programs and libogrt.so.
+//!
+//! `preload` is built by a cargo call of its own (see ARCHITECTURE.md), into a folder beside cargo's target folder.
+
+use crate::{machine::Linkage, steps::Step, workspace::Workspace};
+use anyhow::Result;
+use std::{ffi::OsString, path::PathBuf};
+
+/// Package and program.
+const PROGRAMS: [(&str, &str); 4] =
+    [("ogrt-cli", "ogrt"), ("ogrt-cc", "ogrt-cc"), ("ogrt-ld", "ogrt-ld"), ("ogrt-server", "ogrt-server")];
+
+/// What was built, and where it lies.
+#[derive(Clone, Debug)]
+pub struct Built {
+    /// `ogrt`, `ogrt-cc`, `ogrt-ld`, `ogrt-server`.
+    pub programs: Vec<PathBuf>,
+    /// `libogrt.so`.
+    pub library: PathBuf,
+}
+
+/// Builds all of it, optimised.
+pub fn build(step: &Step, workspace: &Workspace, linkage: &Linkage) -> Result<Built> {
+    let mut cargo = workspace.cargo(&["build", "--release", "--locked"]);
+    let triple = match linkage {
+        Linkage::Musl(triple) => triple,
+        Linkage::StaticGlibc(triple) => {
+            let flags = format!("target.{triple}.rustflags=[\"-Ctarget-feature=+crt-static\"]");
+            cargo.args(["--config", &flags]);
+            triple
+        }
+    };
+    cargo.args(["--target", triple]);
+    for (package, _) in PROGRAMS {
+        cargo.args(["--package", package]);
+    }
+    step.run(&mut cargo)?;
+    let folder = workspace.target.join(triple).join("release");
+    let programs = PROGRAMS.iter().map(|(_, program)| folder.join(program)).collect();
+    Ok(Built { programs, library: build_library(step, workspace)? })
+}
+
+/// Builds libogrt.so alone.
+pub fn build_library(step: &Step, workspace: &Workspace) -> Result<PathBuf> {
+    let target = workspace.target.join("preload");
+    let mut cargo =
+        workspace.cargo(&["build", "--release", "--locked", "--manifest-path", "preload/Cargo.toml"]);
+    let option: OsString = "--target-dir".into();
+    step.run(cargo.args([&option, target.as_os_str()]))?;
+    Ok(target.join("release/libogrt.so"))
+}

@@ -1,0 +1,189 @@
+//! `cargo xtask test`: everything that must hold before a change is shared, in one list.
+//!
+//! The lines of each test runner are passed through; at the end stand the runners' closing lines and one sum,
+//! `N passed, N failed`. A step that fails does not keep the later ones from running, so that one run tells all.
+
+use crate::{
+    cleanup::Scratch,
+    install,
+    machine::{BUILD_TOOLS, TEST_TOOLS, install_lints, install_tools, static_linkage},
+    programs,
+    steps::{Step, Steps},
+    workspace::Workspace,
+};
+use anyhow::{Result, bail};
+use clap::Args;
+use std::{path::Path, process::Command};
+
+/// Run everything: format, lints, all tests, the demo.
+#[derive(Args)]
+pub struct Test {
+    /// Only what needs no release build: no end-to-end tests and no demo.
+    #[arg(long)]
+    fast: bool,
+}
+
+/// Where the end-to-end tests find the installed programs; they build them themselves when it is not set.
+pub const PREFIX_VARIABLE: &str = "OGRT_TEST_PREFIX";
+
+/// A package that needs the installed programs.
+const END_TO_END: &str = "ogrt-end-to-end";
+
+/// A cargo workspace of its own: built apart, so checked apart.
+const PRELOAD: [&str; 2] = ["--manifest-path", "preload/Cargo.toml"];
+
+/// What the runners said at their ends.
+#[derive(Debug, Default)]
+struct Tally {
+    closing_lines: Vec<String>,
+    passed: u64,
+    failed: u64,
+}
+
+impl Test {
+    /// The list, top to bottom.
+    pub fn run(self) -> Result<()> {
+        let workspace = Workspace::find()?;
+        let scratch = Scratch::new()?;
+        let mut steps = Steps::new(if self.fast { 6 } else { 10 });
+        let mut failures = Vec::new();
+        let mut tally = Tally::default();
+        let mut note = |result: Result<()>| failures.extend(result.err().map(|error| format!("{error:#}")));
+
+        steps.step("tools of this machine", |step| {
+            install_tools(step, BUILD_TOOLS)?;
+            install_tools(step, TEST_TOOLS)?;
+            install_lints(step)
+        })?;
+        note(steps.step("rustfmt", |step| {
+            step.run(&mut workspace.cargo(&["fmt", "--all", "--check"]))?;
+            step.run(workspace.cargo(&["fmt", "--check"]).args(PRELOAD))
+        }));
+        note(steps.step("clippy, workspace", |step| {
+            step.run(&mut workspace.cargo(&[
+                "clippy",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ]))
+        }));
+        note(steps.step("clippy, preload", |step| {
+            let mut clippy = workspace.cargo(&["clippy", "--release"]);
+            clippy.args(PRELOAD).arg("--target-dir").arg(workspace.target.join("preload"));
+            step.run(clippy.args(["--", "-D", "warnings"]))
+        }));
+        note(steps.step("build libogrt.so", |step| programs::build_library(step, &workspace).map(drop)));
+        note(steps.step("tests of each part", |step| {
+            let mut cargo =
+                workspace.cargo(&["test", "--workspace", "--no-fail-fast", "--exclude", END_TO_END]);
+            tally.watch(step, &mut cargo)
+        }));
+        if !self.fast {
+            let prefix = scratch.path().join("prefix");
+            let linkage =
+                steps.step("Rust target for static programs", |step| Ok(static_linkage(step, &workspace)))?;
+            note(steps.step("build and install the programs as they are shipped", |step| {
+                install::into(&prefix, &programs::build(step, &workspace, &linkage)?)
+            }));
+            note(steps.step("tests end to end", |step| {
+                let mut cargo = workspace.cargo(&["test", "--package", END_TO_END, "--no-fail-fast"]);
+                tally.watch(step, cargo.env(PREFIX_VARIABLE, &prefix))
+            }));
+            note(steps.step("demo", |step| demo(step, &workspace.root)));
+        }
+        conclude(&tally, &failures)
+    }
+}
+
+/// In a process of its own, as everybody runs it.
+fn demo(step: &Step, root: &Path) -> Result<()> {
+    step.watch(Command::new(std::env::current_exe()?).arg("demo").current_dir(root), &mut |line| {
+        println!("{line}")
+    })
+}
+
+fn conclude(tally: &Tally, failures: &[String]) -> Result<()> {
+    println!();
+    for line in &tally.closing_lines {
+        println!("{line}");
+    }
+    for failure in failures {
+        println!("\n{failure}");
+    }
+    // A step that failed without a failed test in it (formatting, the demo) counts as one.
+    let failed = tally.failed.max(failures.len() as u64);
+    println!("\n{} passed, {failed} failed", tally.passed);
+    if failed > 0 {
+        bail!("{failed} failed");
+    }
+    Ok(())
+}
+
+impl Tally {
+    /// Runs a test runner, passes on what it prints, and keeps its closing lines.
+    fn watch(&mut self, step: &Step, command: &mut Command) -> Result<()> {
+        println!();
+        let mut runner = String::new();
+        step.watch(command, &mut |line| {
+            println!("{line}");
+            self.read(line, &mut runner);
+        })
+    }
+
+    /// `     Running tests/wire.rs (target/...)`, then `test result: ok. 6 passed; 0 failed; ...`.
+    fn read(&mut self, line: &str, runner: &mut String) {
+        let line = line.trim();
+        if let Some(name) = line.strip_prefix("Running ").or_else(|| line.strip_prefix("Doc-tests ")) {
+            *runner = match name.split_once(" (") {
+                Some((source, program)) => {
+                    let program = Path::new(program.trim_end_matches(')'));
+                    let program = program.file_stem().unwrap_or_default().to_string_lossy();
+                    // Without the hash that cargo appends.
+                    format!("{} {source}", program.rsplit_once('-').map_or(&*program, |(name, _)| name))
+                }
+                None => format!("{name} documentation"),
+            };
+        }
+        if let Some(result) = line.strip_prefix("test result: ") {
+            let count = |word: &str| {
+                let (before, _) = result.split_once(word)?;
+                before.split_whitespace().next_back()?.parse::<u64>().ok()
+            };
+            self.passed += count(" passed").unwrap_or(0);
+            self.failed += count(" failed").unwrap_or(0);
+            self.closing_lines.push(format!("{runner}: {result}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_lines_are_kept_and_counted() {
+        let mut tally = Tally::default();
+        let mut runner = String::new();
+        for line in [
+            "     Running tests/wire.rs (target/debug/deps/wire-0123456789abcdef)",
+            "test a ... ok",
+            "test result: ok. 6 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.10s",
+            "   Doc-tests ogrt_note",
+            "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s",
+        ] {
+            tally.read(line, &mut runner);
+        }
+        assert_eq!((tally.passed, tally.failed), (7, 2));
+        assert!(tally.closing_lines[0].starts_with("wire tests/wire.rs: ok. 6 passed"), "{tally:?}");
+        assert!(tally.closing_lines[1].starts_with("ogrt_note documentation: FAILED"), "{tally:?}");
+    }
+
+    #[test]
+    fn a_failed_step_fails_the_whole() {
+        assert!(conclude(&Tally::default(), &[]).is_ok());
+        assert!(conclude(&Tally::default(), &["[2/10] rustfmt".into()]).is_err());
+        assert!(conclude(&Tally { failed: 1, ..Tally::default() }, &[]).is_err());
+    }
+}
