@@ -3,18 +3,22 @@
 //! Sent when the program returns from main or calls exit. `_exit`, a signal and exec leave the start event alone.
 
 use crate::{
-    canonical::Paths, deliver::deliver, encoder::Encoder, fields, objects::write_object, parts::Event,
-    say::Words, state, sys,
+    canonical::Paths, deliver::deliver, encoder::Encoder, fields, imports::imports, loader::LoadedObject,
+    objects::write_object, parts::Event, say::Words, state, sys,
 };
 
 /// The thread that ends a process may have a small stack.
 const ROOM: usize = 1 << 10;
 /// For the directories of the objects; each brings one call more.
-const READLINKS_MAX: u32 = 16;
+const READLINKS_MAX: u32 = 96;
 
 /// Sends the end event, if the start event was this very process's.
 pub fn end() {
     let Some(tracked) = state::tracked() else { return };
+    let executable = LoadedObject::executable(&tracked.process);
+    if tracked.may_be_sandboxed || executable.is_some_and(|object| imports(&object, b"prctl")) {
+        return;
+    }
     let pid = sys::pid();
     // A forked child that exits runs this too, and a child of vfork does so in its parent's memory.
     if pid != tracked.pid {
@@ -51,12 +55,8 @@ pub fn end() {
         true
     });
     if !out.overflowed() {
-        let event = Event {
-            frame_type: FRAME_PROCESS_END,
-            message: out.bytes(),
-            event_id: &tracked.event_id,
-            pid,
-        };
+        let event =
+            Event { frame_type: FRAME_PROCESS_END, message: out.bytes(), event_id: &tracked.event_id, pid };
         let delivery = deliver(&event, tracked.destination.as_ref(), tracked.spool.as_ref());
         if !tracked.silent {
             Words::new()

@@ -15,9 +15,7 @@ pub fn event_id(time_ns: u64, pid: i32) -> [u8; 16] {
     let [_, _, a, b, c, d, e, f] = milliseconds;
     let [_, _, _, _, _, _, version, r7, variant, rest @ ..] = id;
     let [r9, r10, r11, r12, r13, r14, r15] = rest;
-    [
-        a, b, c, d, e, f, 0x70 | version & 0x0F, r7, 0x80 | variant & 0x3F, r9, r10, r11, r12, r13, r14, r15,
-    ]
+    [a, b, c, d, e, f, 0x70 | version & 0x0F, r7, 0x80 | variant & 0x3F, r9, r10, r11, r12, r13, r14, r15]
 }
 
 /// The finaliser of SplitMix64.

@@ -20,7 +20,8 @@ where
     // Of a script the kernel makes: interpreter, its argument, script, arguments.
     let mut arguments = process.arguments;
     let Some(interpreter) = arguments.next() else { return called };
-    if arguments.take(INTERPRETER_ARGUMENTS_MAX).any(|argument| argument == called) && is_script(called, room) {
+    if arguments.take(INTERPRETER_ARGUMENTS_MAX).any(|argument| argument == called) && is_script(called, room)
+    {
         return interpreter;
     }
     called

@@ -12,6 +12,7 @@
 #![no_std]
 
 mod arch;
+mod audit;
 mod canonical;
 mod deliver;
 mod destination;
@@ -22,6 +23,7 @@ mod event_id;
 mod executable;
 mod fields;
 mod glob;
+mod imports;
 mod literal;
 mod loader;
 mod objects;
@@ -35,23 +37,28 @@ mod state;
 mod surroundings;
 mod sys;
 
+use core::ffi::{c_char, c_int};
 use loader::Loader;
 use process::Process;
 
-/// musl passes a constructor no arguments, so it takes none.
+type Constructor = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
+
 #[used]
 #[unsafe(link_section = ".init_array")]
-static CONSTRUCTOR: extern "C" fn() = on_load;
+static CONSTRUCTOR: Constructor = on_load;
 
 #[used]
 #[unsafe(link_section = ".fini_array")]
 static DESTRUCTOR: extern "C" fn() = on_exit;
 
-extern "C" fn on_load() {
-    // Without libc's list of objects this is no program's namespace.
-    if let Some(loader) = Loader::of_libc() {
+/// glibc passes a constructor what it passes to main. musl passes nothing, so the arguments are looked at only
+/// where there is no libc: in the namespace of an audit library, which only glibc has.
+extern "C" fn on_load(_count: c_int, arguments: *const *const c_char, environment: *const *const c_char) {
+    match Loader::of_libc() {
         // SAFETY: the loader calls a constructor once, before main.
-        unsafe { start::start(&Process::from_libc(), loader) };
+        Some(loader) => unsafe { start::start(&Process::from_libc(), loader) },
+        // SAFETY: as said above.
+        None => unsafe { audit::remember(Process::from_constructor(arguments, environment)) },
     }
 }
 

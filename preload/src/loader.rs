@@ -20,7 +20,9 @@ use core::{
 global_asm!(".weak dl_iterate_phdr");
 
 const PT_LOAD: u32 = 1;
+const PT_DYNAMIC: u32 = 2;
 const PT_NOTE: u32 = 4;
+const PT_PHDR: u32 = 6;
 const PF_R: u32 = 4;
 const PAGE: usize = 4096;
 
@@ -38,6 +40,16 @@ pub struct ProgramHeader {
     alignment: u64,
 }
 
+/// `Elf64_Dyn`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct DynamicEntry {
+    /// What it is, `DT_*`.
+    pub tag: i64,
+    /// Its number or address.
+    pub value: usize,
+}
+
 /// One loaded object.
 #[derive(Clone, Copy)]
 pub struct LoadedObject {
@@ -47,6 +59,9 @@ pub struct LoadedObject {
     pub base: usize,
     /// The executable, wherever its name comes from.
     pub is_executable: bool,
+    /// The ELF interpreter: everybody knows it by the name in PT_INTERP, which the ABI fixes, so its path is not
+    /// made canonical.
+    pub is_interpreter: bool,
     headers: &'static [ProgramHeader],
 }
 
@@ -102,9 +117,13 @@ impl Loader {
     /// Shows each object in the loader's order, the executable first, until `visit` answers `false`. The kernel's
     /// object and our own library are left out.
     pub fn each(self, process: &Process, visit: &mut dyn FnMut(&LoadedObject) -> bool) {
-        let vdso = process.vdso_base();
+        let (vdso, interpreter) = (process.vdso_base(), process.interpreter_base());
         let mut visit_theirs = |object: &LoadedObject| {
-            (Some(object.base) == vdso && !object.is_executable) || object.is_ours() || visit(object)
+            let is = |base: Option<usize>| Some(object.base) == base && !object.is_executable;
+            if is(vdso) || object.is_ours() {
+                return true;
+            }
+            visit(&LoadedObject { is_interpreter: is(interpreter), ..*object })
         };
         match self {
             Loader::Libc(iterate) => {
@@ -133,6 +152,7 @@ unsafe extern "C" fn shown(info: *const Info, _len: usize, walk: *mut c_void) ->
             name: c_string(info.name),
             base: info.base,
             is_executable: walk.first,
+            is_interpreter: false,
             headers: headers(info.headers, info.header_count.into()),
         };
         (walk, object)
@@ -152,9 +172,14 @@ fn each_linked(member: *const LinkMap, process: &Process, visit: &mut dyn FnMut(
         let mut first = true;
         while !at.is_null() {
             let map = &*at;
-            let headers = if first { executable_headers(process) } else { mapped_headers(map.base) };
-            let object =
-                LoadedObject { name: c_string(map.name), base: map.base, is_executable: first, headers };
+            let headers = if first { executable_headers(process) } else { mapped_headers(map) };
+            let object = LoadedObject {
+                name: c_string(map.name),
+                base: map.base,
+                is_executable: first,
+                is_interpreter: false,
+                headers,
+            };
             if !visit(&object) {
                 return;
             }
@@ -172,16 +197,18 @@ fn executable_headers(process: &Process) -> &'static [ProgramHeader] {
     }
 }
 
-/// The program headers of an object mapped from its first byte on.
-fn mapped_headers(base: usize) -> &'static [ProgramHeader] {
+/// The program headers of an object mapped from its first byte on, believed when they name the dynamic section
+/// that the loader found.
+fn mapped_headers(map: &LinkMap) -> &'static [ProgramHeader] {
     // \x7FELF and ELFCLASS64.
     const MAGIC_64: u64 = 0x02_464C_457F;
+    let base = map.base;
     if base == 0 || !base.is_multiple_of(PAGE) || !sys::is_readable(base) {
         return &[];
     }
     // SAFETY: the page is there; e_ident, e_phoff, e_phentsize and e_phnum are in its first 64 bytes, and the
     // table is believed only within the same page.
-    unsafe {
+    let headers = unsafe {
         let ident = ptr::read(base as *const u64);
         let table_offset = ptr::read((base + 32) as *const u64) as usize;
         let entry_len = ptr::read((base + 54) as *const u16) as usize;
@@ -193,7 +220,11 @@ fn mapped_headers(base: usize) -> &'static [ProgramHeader] {
             return &[];
         }
         headers((base + table_offset) as *const ProgramHeader, count)
-    }
+    };
+    let names_dynamic = headers.iter().any(|header| {
+        header.kind == PT_DYNAMIC && base.wrapping_add(header.address as usize) == map.dynamic as usize
+    });
+    if names_dynamic { headers } else { &[] }
 }
 
 /// # Safety
@@ -209,6 +240,46 @@ unsafe fn headers(address: *const ProgramHeader, count: usize) -> &'static [Prog
 impl LoadedObject {
     fn loads(&self) -> impl Iterator<Item = &ProgramHeader> {
         self.headers.iter().filter(|header| header.kind == PT_LOAD)
+    }
+
+    /// The executable, from what the kernel says of it.
+    pub fn executable(process: &Process) -> Option<Self> {
+        let headers = executable_headers(process);
+        let (address, _) = process.program_headers()?;
+        // Where the file says that its headers are, and where they are.
+        let stated = headers.iter().find(|header| header.kind == PT_PHDR)?.address as usize;
+        let base = address.wrapping_sub(stated);
+        Some(LoadedObject { name: &[], base, is_executable: true, is_interpreter: false, headers })
+    }
+
+    /// The bytes at an address, if they are in a readable segment and come from the file.
+    pub fn bytes(&self, address: usize, len: usize) -> Option<&'static [u8]> {
+        let start = address.wrapping_sub(self.base) as u64;
+        let end = start.checked_add(len as u64)?;
+        let inside = |load: &ProgramHeader| {
+            load.flags & PF_R != 0
+                && start >= load.address
+                && load.address.checked_add(load.file_len).is_some_and(|load_end| end <= load_end)
+        };
+        // SAFETY: mapped by the loader; used only for tables that it has read itself.
+        self.loads().any(inside).then(|| unsafe { slice::from_raw_parts(address as *const u8, len) })
+    }
+
+    /// A 32-bit number at an address.
+    pub fn word(&self, address: usize) -> Option<u32> {
+        self.bytes(address, 4)?.try_into().ok().map(u32::from_ne_bytes)
+    }
+
+    /// The dynamic section.
+    pub fn dynamic(&self) -> &'static [DynamicEntry] {
+        let Some(header) = self.headers.iter().find(|header| header.kind == PT_DYNAMIC) else { return &[] };
+        let start = self.base.wrapping_add(header.address as usize);
+        let len = header.file_len as usize;
+        if !start.is_multiple_of(8) || self.bytes(start, len).is_none() {
+            return &[];
+        }
+        // SAFETY: inside a segment, as just seen.
+        unsafe { slice::from_raw_parts(start as *const DynamicEntry, len / size_of::<DynamicEntry>()) }
     }
 
     /// This library.

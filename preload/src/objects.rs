@@ -10,9 +10,9 @@ const METADATA_MAX: usize = 3;
 
 /// Writes the watermarks of an object as `field`.
 pub fn write_watermarks(out: &mut Encoder, field: u32, object: &LoadedObject) {
-    let found = object.note_segments().flat_map(|segment| {
-        watermarks(segment.bytes, ByteOrder::NATIVE, segment.alignment)
-    });
+    let found = object
+        .note_segments()
+        .flat_map(|segment| watermarks(segment.bytes, ByteOrder::NATIVE, segment.alignment));
     for (at, watermark) in found.take(WATERMARKS_MAX).enumerate() {
         out.message(field, |out| {
             out.field(fields::WATERMARK_SIGNATURE, watermark.signature.as_bytes());
@@ -35,11 +35,22 @@ pub fn write_build_id(out: &mut Encoder, field: u32, object: &LoadedObject) {
 }
 
 /// Writes a shared object as `field`.
-pub fn write_object(out: &mut Encoder, field: u32, object: &LoadedObject, paths: &mut Paths, preloaded: bool) {
+pub fn write_object(
+    out: &mut Encoder,
+    field: u32,
+    object: &LoadedObject,
+    paths: &mut Paths,
+    preloaded: bool,
+) {
     let mut room = PathBuffer::new();
-    // One call for the file itself; its directory is mostly known.
-    paths.allow(1);
-    let path = paths.canonical(object.name, &mut room);
+    let path = match object.is_interpreter {
+        true => object.name,
+        false => {
+            // One call for the file itself; its directory is mostly known.
+            paths.allow(1);
+            paths.canonical(object.name, &mut room)
+        }
+    };
     out.message(field, |out| {
         out.field(fields::SHARED_OBJECT_PATH, path);
         write_watermarks(out, fields::SHARED_OBJECT_WATERMARKS, object);

@@ -47,10 +47,9 @@ impl Process {
             address => Some(unsafe { transmute::<usize, extern "C" fn(usize) -> usize>(address) }),
         };
         let random = getauxval.map_or(0, |getauxval| getauxval(AT_RANDOM));
+        let [environ, stack_end] = [weak_address!("environ"), weak_address!("__libc_stack_end")];
         // SAFETY: both symbols, where they are, name one word.
-        let [environ, stack_end] = unsafe {
-            [word_at(weak_address!("environ")), word_at(weak_address!("__libc_stack_end"))]
-        };
+        let [environ, stack_end] = unsafe { [word_at(environ), word_at(stack_end)] };
         let stack = Stack { low: frame_address(), high: random };
         let found = stack.block_before(environ).or_else(|| stack.block_at(stack_end));
         let (arguments, initial, auxiliary) = found.unwrap_or((Strings::NONE, Strings::NONE, ptr::null()));
@@ -62,7 +61,10 @@ impl Process {
     ///
     /// # Safety
     /// `arguments` and `environment` are the initial stack's, with the auxiliary vector behind the latter.
-    pub unsafe fn from_constructor(arguments: *const *const c_char, environment: *const *const c_char) -> Self {
+    pub unsafe fn from_constructor(
+        arguments: *const *const c_char,
+        environment: *const *const c_char,
+    ) -> Self {
         let mut end = environment;
         // SAFETY: the array ends in NULL, and the auxiliary vector follows (System V ABI, process initialisation).
         let auxiliary = unsafe {
@@ -122,7 +124,7 @@ impl Process {
     }
 
     /// Where the kernel put the ELF interpreter.
-    pub fn loader_base(&self) -> Option<usize> {
+    pub fn interpreter_base(&self) -> Option<usize> {
         self.auxiliary(AT_BASE)
     }
 

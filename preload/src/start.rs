@@ -9,6 +9,7 @@ use crate::{
     event_id::event_id,
     executable::executable_path,
     fields,
+    imports::is_sandbox_library,
     loader::Loader,
     objects::{write_build_id, write_object, write_watermarks},
     parts::Event,
@@ -23,9 +24,9 @@ use crate::{
 
 /// Version of this library, as it stands in the event.
 const CLIENT: &str = concat!("libogrt ", env!("CARGO_PKG_VERSION"));
-/// Calls of readlink for the executable and for the directories of its objects; each object brings one more.
-/// With the others the whole start stays within 20 system calls for a program with a handful of objects.
-const READLINKS_MAX: u32 = 7;
+/// Calls of readlink for the executable and the directories of its objects, each of which brings one more. A
+/// bound and no budget: most processes need eight.
+const READLINKS_MAX: u32 = 96;
 /// A usual event; a larger one moves to memory of its own.
 const ROOM: usize = 8 << 10;
 
@@ -77,7 +78,7 @@ pub unsafe fn start(process: &Process, loader: Loader) {
     let mut message_room = sys::uninitialised::<ROOM>();
     // SAFETY: the room is used by nobody else and outlives the encoder.
     let mut message = unsafe { Encoder::new(&mut message_room) };
-    let objects = facts.write(&mut message, &event_id, host_name, loader, &mut paths);
+    let seen = facts.write(&mut message, &event_id, host_name, loader, &mut paths);
     let event = Event {
         frame_type: fields::FRAME_PROCESS_INFO,
         message: message.bytes(),
@@ -92,7 +93,7 @@ pub unsafe fn start(process: &Process, loader: Loader) {
         say_settings(&settings);
     }
     if !settings.silent {
-        say_sent(b"start", &facts, objects, event.message.len(), delivery);
+        say_sent(b"start", &facts, seen.objects, event.message.len(), delivery);
     }
     message.release();
     // SAFETY: the constructor's only call.
@@ -106,7 +107,8 @@ pub unsafe fn start(process: &Process, loader: Loader) {
             spool,
             loader,
             process: *process,
-            objects,
+            objects: seen.objects,
+            may_be_sandboxed: seen.sandbox_library,
             events_lost: u64::from(delivery == Delivery::Lost),
             silent: settings.silent,
             job_id: Text::new(facts.surroundings.job_id),
@@ -145,6 +147,14 @@ fn is_left_out_as_called(settings: &Settings, path: &[u8]) -> bool {
     !linked.is_some_and(|target| any_matches(settings.only, target))
 }
 
+/// What the walk over the objects has shown.
+struct Seen {
+    /// How many there are, the executable included.
+    objects: usize,
+    /// One of them installs system call filters.
+    sandbox_library: bool,
+}
+
 /// Everything about this process that its start event says, but for its objects.
 struct Facts<'a> {
     process: &'a Process,
@@ -157,7 +167,7 @@ struct Facts<'a> {
 }
 
 impl Facts<'_> {
-    /// Writes the message and returns the number of objects in the process, the executable included.
+    /// Writes the message.
     fn write(
         &self,
         out: &mut Encoder,
@@ -165,7 +175,7 @@ impl Facts<'_> {
         host_name: &[u8],
         loader: Loader,
         paths: &mut Paths,
-    ) -> usize {
+    ) -> Seen {
         use fields::*;
         let around = &self.surroundings;
         out.field(PROCESS_INFO_EVENT_ID, event_id);
@@ -189,9 +199,10 @@ impl Facts<'_> {
             out.varint(PROCESS_INFO_MPI_SIZE, size.into());
         }
         out.field(PROCESS_INFO_CLIENT, CLIENT.as_bytes());
-        let mut objects = 0;
+        let mut seen = Seen { objects: 0, sandbox_library: false };
         loader.each(self.process, &mut |object| {
-            objects += 1;
+            seen.objects += 1;
+            seen.sandbox_library |= is_sandbox_library(object.name);
             if object.is_executable {
                 write_watermarks(out, PROCESS_INFO_WATERMARKS, object);
                 write_build_id(out, PROCESS_INFO_BUILD_ID, object);
@@ -213,7 +224,7 @@ impl Facts<'_> {
         if !matches!(self.settings.environment, b"" | b"none") {
             self.write_environment(out);
         }
-        objects
+        seen
     }
 
     fn write_environment(&self, out: &mut Encoder) {

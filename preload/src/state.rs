@@ -29,6 +29,8 @@ pub struct Tracked {
     pub objects: usize,
     /// The start event could not be sent.
     pub events_lost: u64,
+    /// A library that installs system call filters is loaded.
+    pub may_be_sandboxed: bool,
     /// OGRT_SILENT.
     pub silent: bool,
     /// The job id, for events that the server must place without the start.

@@ -174,10 +174,8 @@ pub fn working_directory(storage: &mut [u8]) -> &[u8] {
 pub fn read_link<'a>(path: &[u8], out: &'a mut [u8]) -> Result<&'a [u8], Errno> {
     debug_assert!(path.last() == Some(&0));
     let room = out.len();
-    let len = call(
-        number::READLINKAT,
-        [AT_FDCWD, path.as_ptr() as usize, out.as_mut_ptr() as usize, room, 0, 0],
-    )?;
+    let len =
+        call(number::READLINKAT, [AT_FDCWD, path.as_ptr() as usize, out.as_mut_ptr() as usize, room, 0, 0])?;
     out.get(..len).ok_or(WOULD_BLOCK)
 }
 

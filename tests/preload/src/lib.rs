@@ -1,0 +1,12 @@
+//! What the tests of libogrt.so stand on: the library as it is shipped, C programs compiled here and now, and a
+//! server's end that keeps what it receives.
+
+mod built;
+mod needs;
+mod program;
+mod receiver;
+
+pub use built::{empty_library, library};
+pub use needs::{has, has_all};
+pub use program::{Compiler, Folder, tracked};
+pub use receiver::{Process, Receiver};

@@ -1,0 +1,19 @@
+//! A test that needs a tool says so: skipped visibly on a desk, a failure in CI.
+
+use std::{env, process::Command};
+
+/// Whether the tool is there; says that the test is skipped where it is not.
+pub fn has(tool: &str) -> bool {
+    let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output();
+    if found.is_ok_and(|output| output.status.success()) {
+        return true;
+    }
+    assert!(env::var_os("CI").is_none(), "needs {tool}, and in CI a missing tool is a failure");
+    println!("skipped: needs {tool}");
+    false
+}
+
+/// Whether all of them are.
+pub fn has_all(tools: &[&str]) -> bool {
+    tools.iter().all(|tool| has(tool))
+}
