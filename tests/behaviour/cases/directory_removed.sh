@@ -1,0 +1,3 @@
+# The working directory is gone.
+# run:
+mkdir gone; cd gone; rmdir ../gone; /bin/echo here; /bin/true; echo "status $?"
