@@ -1,0 +1,82 @@
+//! Durations and sizes as people write them: `"5s"`, `"250ms"`, `"30d"`, `"64MiB"`.
+
+use serde::{Deserialize, Deserializer, de::Error};
+use std::{fmt, time::Duration};
+
+/// A length of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time(pub Duration);
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size(pub u64);
+
+const TIMES: [(&str, u64); 5] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
+const SIZES: [(&str, u64); 5] =
+    [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
+
+fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let factor = units.iter().find(|(name, _)| *name == unit.trim())?.1;
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+fn show(value: u64, units: &[(&str, u64)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let best = units.iter().rev().find(|(_, factor)| value >= *factor && value % factor == 0);
+    let (name, factor) = best.unwrap_or(&units[0]);
+    write!(f, "\"{}{name}\"", value / factor)
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show(self.0.as_millis() as u64, &TIMES, f)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        show(self.0, &SIZES, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        parse(&text, &TIMES).map(|ms| Time(Duration::from_millis(ms))).ok_or_else(|| {
+            D::Error::custom(format!("\"{text}\" is no time: expected one such as \"5s\" (ms, s, m, h, d)"))
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(input)?;
+        parse(&text, &SIZES).map(Size).ok_or_else(|| {
+            D::Error::custom(format!(
+                "\"{text}\" is no size: expected one such as \"64MiB\" (B, KiB, MiB, GiB, TiB)"
+            ))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_and_sizes_are_read_as_they_are_shown() {
+        for text in ["250ms", "5s", "90s", "2h", "30d"] {
+            assert_eq!(
+                Time(Duration::from_millis(parse(text, &TIMES).unwrap())).to_string(),
+                format!("\"{text}\"")
+            );
+        }
+        for text in ["0B", "64MiB", "3GiB"] {
+            assert_eq!(Size(parse(text, &SIZES).unwrap()).to_string(), format!("\"{text}\""));
+        }
+        for text in ["", "5", "s", "5 parsecs", "-1s", "99999999999999999999d", "99999999999d99"] {
+            assert_eq!(parse(text, &TIMES), None, "{text}");
+        }
+    }
+}

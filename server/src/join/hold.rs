@@ -1,0 +1,219 @@
+//! Events that cannot go out yet: those whose build record is late, and parts of events.
+//!
+//! What is held is durable: it is written beside a mark on its batch before any output may go past it, so that
+//! no output has to wait for it or keep its place back. When it may go, it enters the queue again as a new event
+//! at the end, and this copy is removed in the same write. All of it is bounded, by number, bytes and time.
+
+use crate::{
+    config::JoinConfig,
+    queue::{Entry, Kind},
+};
+use ogrt_note::Signature;
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    time::Instant,
+};
+
+/// Where a held entry is in the database: its batch and its index there.
+pub type HeldKey = (u64, u32);
+
+/// What names an event.
+pub type EventKey = ([u8; 16], Kind);
+
+/// What may go now: a whole entry, and the held ones that it replaces.
+pub struct Release {
+    /// To be queued.
+    pub entry: Entry,
+    /// Not needed any more.
+    pub replaces: Vec<HeldKey>,
+    /// Something was missing to the end.
+    pub in_vain: bool,
+}
+
+/// Everything that is held.
+pub struct Hold {
+    config: JoinConfig,
+    bytes: usize,
+    late: HashMap<HeldKey, Late>,
+    by_signature: HashMap<Signature, VecDeque<HeldKey>>,
+    late_deadlines: VecDeque<(Instant, HeldKey)>,
+    parts: HashMap<EventKey, Parts>,
+    parts_deadlines: VecDeque<(Instant, EventKey)>,
+    parts_held: usize,
+    /// Signatures that were waited for in vain: two generations, exchanged every `forget`.
+    given_up: [HashSet<Signature>; 2],
+    exchanged: Instant,
+}
+
+struct Late {
+    entry: Entry,
+    missing: Vec<Signature>,
+}
+
+struct Parts {
+    pieces: BTreeMap<u32, (Entry, HeldKey)>,
+    count: u32,
+    copies: Vec<HeldKey>,
+}
+
+/// Most signatures that are remembered as waited for in vain.
+const GIVEN_UP_MAX: usize = 200_000;
+
+impl Hold {
+    /// Nothing is held yet.
+    pub fn new(config: JoinConfig) -> Self {
+        Hold {
+            config,
+            bytes: 0,
+            late: HashMap::new(),
+            by_signature: HashMap::new(),
+            late_deadlines: VecDeque::new(),
+            parts: HashMap::new(),
+            parts_deadlines: VecDeque::new(),
+            parts_held: 0,
+            given_up: Default::default(),
+            exchanged: Instant::now(),
+        }
+    }
+
+    /// Of these signatures nobody registered, is there one to wait for?
+    pub fn is_worth_waiting(&self, missing: &[Signature]) -> bool {
+        !self.config.wait.0.is_zero() && missing.iter().any(|signature| !self.has_given_up(signature))
+    }
+
+    /// Is there room for one more?
+    pub fn has_room(&self, entry: &Entry) -> bool {
+        self.len() < self.config.waiting_max
+            && self.bytes + entry.message.len() <= self.config.waiting_bytes_max.0 as usize
+    }
+
+    /// Events and parts that are held.
+    pub fn len(&self) -> usize {
+        self.late.len() + self.parts_held
+    }
+
+    /// Holds an event until records for these signatures come.
+    pub fn hold_late(&mut self, key: HeldKey, entry: Entry, missing: Vec<Signature>) {
+        let missing: Vec<Signature> =
+            missing.into_iter().filter(|signature| !self.has_given_up(signature)).collect();
+        for signature in &missing {
+            self.by_signature.entry(*signature).or_default().push_back(key);
+        }
+        self.bytes += entry.message.len();
+        self.late_deadlines.push_back((Instant::now() + self.config.wait.0, key));
+        self.late.insert(key, Late { entry, missing });
+    }
+
+    /// Holds a part; the whole event comes back with the last of them.
+    pub fn hold_part(
+        &mut self,
+        event: EventKey,
+        index: u32,
+        count: u32,
+        key: HeldKey,
+        entry: Entry,
+    ) -> Option<Release> {
+        self.bytes += entry.message.len();
+        self.parts_held += 1;
+        let deadline = Instant::now() + self.config.parts_wait.0;
+        let parts = self.parts.entry(event).or_insert_with(|| {
+            self.parts_deadlines.push_back((deadline, event));
+            Parts { pieces: BTreeMap::new(), count, copies: Vec::new() }
+        });
+        if let Some((copy, copy_key)) = parts.pieces.insert(index, (entry, key)) {
+            self.bytes -= copy.message.len();
+            self.parts_held -= 1;
+            parts.copies.push(copy_key);
+        }
+        if parts.pieces.len() < parts.count as usize {
+            return None;
+        }
+        self.release_parts(event)
+    }
+
+    /// A build was registered: which events have all they waited for?
+    pub fn registered(&mut self, signature: Signature) -> Vec<Release> {
+        for generation in &mut self.given_up {
+            generation.remove(&signature);
+        }
+        let mut released = Vec::new();
+        for key in self.by_signature.remove(&signature).unwrap_or_default() {
+            let Some(late) = self.late.get_mut(&key) else { continue };
+            late.missing.retain(|missing| *missing != signature);
+            if late.missing.is_empty() {
+                released.extend(self.release_late(key));
+            }
+        }
+        released
+    }
+
+    /// What has waited long enough.
+    pub fn expired(&mut self) -> Vec<Release> {
+        let now = Instant::now();
+        let mut released = Vec::new();
+        while let Some((_, key)) = self.late_deadlines.front().copied().filter(|(at, _)| *at <= now) {
+            self.late_deadlines.pop_front();
+            released.extend(self.release_late(key));
+        }
+        while let Some((_, event)) = self.parts_deadlines.front().copied().filter(|(at, _)| *at <= now) {
+            self.parts_deadlines.pop_front();
+            released.extend(self.release_parts(event));
+        }
+        if self.exchanged.elapsed() > self.config.forget.0 {
+            self.exchanged = now;
+            self.given_up.swap(0, 1);
+            self.given_up[0].clear();
+        }
+        released
+    }
+
+    /// When something will have waited long enough.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        let late = self.late_deadlines.front().map(|(at, _)| *at);
+        let parts = self.parts_deadlines.front().map(|(at, _)| *at);
+        late.into_iter().chain(parts).min()
+    }
+
+    fn release_late(&mut self, key: HeldKey) -> Option<Release> {
+        let Late { mut entry, missing } = self.late.remove(&key)?;
+        self.bytes -= entry.message.len();
+        for signature in &missing {
+            // Events leave in the order in which they came, so those that are gone stand in front.
+            if let Some(keys) = self.by_signature.get_mut(signature) {
+                while keys.front().is_some_and(|key| !self.late.contains_key(key)) {
+                    keys.pop_front();
+                }
+                if keys.is_empty() {
+                    self.by_signature.remove(signature);
+                }
+            }
+            if self.given_up[0].len() < GIVEN_UP_MAX {
+                self.given_up[0].insert(*signature);
+            }
+        }
+        entry.is_final = true;
+        Some(Release { entry, replaces: vec![key], in_vain: !missing.is_empty() })
+    }
+
+    fn release_parts(&mut self, event: EventKey) -> Option<Release> {
+        let parts = self.parts.remove(&event)?;
+        self.parts_held -= parts.pieces.len();
+        let mut replaces = parts.copies;
+        let in_vain = parts.pieces.len() < parts.count as usize;
+        let mut message = Vec::new();
+        let mut whole = None;
+        for (entry, key) in parts.pieces.into_values() {
+            self.bytes -= entry.message.len();
+            // Protobuf messages merge by concatenation.
+            message.extend_from_slice(&entry.message);
+            replaces.push(key);
+            whole.get_or_insert(entry);
+        }
+        let entry = Entry { message: message.into(), is_whole: true, ..whole? };
+        Some(Release { entry, replaces, in_vain })
+    }
+
+    fn has_given_up(&self, signature: &Signature) -> bool {
+        self.given_up.iter().any(|generation| generation.contains(signature))
+    }
+}

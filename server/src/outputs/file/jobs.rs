@@ -1,0 +1,256 @@
+//! Layout `jobs`: one JSON document for a job, whole and valid after every write, at constant cost.
+//!
+//! ```text
+//! {"job_id":"4711","processes":[
+//! {...},
+//! {...}
+//! ]}
+//! ```
+//! The closing bytes are at the end, so one write at their place adds processes and closes the document again.
+
+use super::{Memory, names::file_stem, readback::read_back};
+use crate::{
+    config::FileConfig,
+    join::{JoinedBatch, JoinedEvent},
+    metrics::OutputMetrics,
+    outputs::{DocumentKey, document_key},
+};
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fs::{self, File, OpenOptions},
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    sync::Arc,
+};
+use tracing::warn;
+
+const CLOSING: &[u8] = b"\n]}\n";
+
+/// From so many files on, all of the file system is synchronised at once.
+const SYNC_ONE_BY_ONE: usize = 16;
+
+/// See the module.
+pub struct Jobs {
+    directory: PathBuf,
+    open_max: usize,
+    open: HashMap<Bytes, JobFile>,
+    /// Lengths of files written since the last commit, and not open any more.
+    closed: BTreeMap<String, u64>,
+    /// Jobs of a delivery that failed at another one: it comes again.
+    done: HashSet<Bytes>,
+    clock: u64,
+    memory: Memory,
+    metrics: Arc<OutputMetrics>,
+}
+
+struct JobFile {
+    file: File,
+    name: String,
+    path: PathBuf,
+    /// Of the whole document.
+    length: u64,
+    /// Has it a process yet?
+    is_empty: bool,
+    /// Written since the last commit.
+    is_dirty: bool,
+    last_used: u64,
+    written: HashSet<DocumentKey>,
+}
+
+impl Jobs {
+    /// Files are opened as jobs come.
+    pub fn new(config: &FileConfig, memory: Memory, metrics: Arc<OutputMetrics>) -> Self {
+        Jobs {
+            directory: config.path.clone(),
+            open_max: config.open_files_max.max(1),
+            open: HashMap::new(),
+            closed: BTreeMap::new(),
+            done: HashSet::new(),
+            clock: 0,
+            memory,
+            metrics,
+        }
+    }
+
+    /// Appends to each job's file, one write for each job.
+    pub fn deliver(&mut self, batches: &[Arc<JoinedBatch>]) -> Result<u64> {
+        let repeats = batches.first().is_some_and(|first| self.memory.may_repeat(first.sequence));
+        let mut by_job: BTreeMap<&Bytes, Vec<(&JoinedBatch, &JoinedEvent)>> = BTreeMap::new();
+        for batch in batches {
+            for event in &batch.events {
+                by_job.entry(&event.job_id).or_default().push((batch, event));
+            }
+        }
+        let mut events = 0;
+        let mut text = Vec::new();
+        for (job_id, processes) in by_job {
+            if self.done.contains(job_id) {
+                continue;
+            }
+            self.clock += 1;
+            if !self.open.contains_key(job_id) {
+                self.make_room()?;
+                let job = self.open_job(job_id)?;
+                // The id shares its memory with a batch; a key that stays must not keep that.
+                self.open.insert(Bytes::copy_from_slice(job_id), job);
+            }
+            let Some(job) = self.open.get_mut(job_id) else { continue };
+            job.last_used = self.clock;
+            text.clear();
+            let mut fresh = 0;
+            for (batch, event) in processes {
+                if repeats && job.written.contains(&document_key(event.id, event.kind)) {
+                    self.metrics.events_rewritten.add(1);
+                    continue;
+                }
+                text.extend_from_slice(if job.is_empty && fresh == 0 { b"\n" } else { b",\n" });
+                text.extend_from_slice(batch.document(event));
+                fresh += 1;
+            }
+            if fresh == 0 {
+                continue;
+            }
+            text.extend_from_slice(CLOSING);
+            let at = job.length - CLOSING.len() as u64;
+            job.file
+                .write_all_at(&text, at)
+                .with_context(|| format!("cannot write {}", job.path.display()))?;
+            job.length = at + text.len() as u64;
+            job.is_empty = false;
+            job.is_dirty = true;
+            events += fresh;
+            self.done.insert(Bytes::copy_from_slice(job_id));
+            if !repeats && !job.written.is_empty() {
+                job.written = HashSet::new();
+            }
+        }
+        self.done.clear();
+        Ok(events)
+    }
+
+    /// Synchronises what was written since the last time.
+    pub fn commit(&mut self) -> Result<Vec<(String, u64)>> {
+        let dirty = self.open.values().filter(|job| job.is_dirty).count() + self.closed.len();
+        if dirty > SYNC_ONE_BY_ONE || !self.closed.is_empty() {
+            let directory = File::open(&self.directory)
+                .with_context(|| format!("cannot open {}", self.directory.display()))?;
+            nix::unistd::syncfs(&directory)
+                .with_context(|| format!("cannot synchronise {}", self.directory.display()))?;
+        } else {
+            for job in self.open.values().filter(|job| job.is_dirty) {
+                job.file.sync_data().with_context(|| format!("cannot synchronise {}", job.path.display()))?;
+            }
+        }
+        let mut lengths: Vec<(String, u64)> = std::mem::take(&mut self.closed).into_iter().collect();
+        for job in self.open.values_mut().filter(|job| job.is_dirty) {
+            job.is_dirty = false;
+            lengths.push((job.name.clone(), job.length));
+        }
+        Ok(lengths)
+    }
+
+    /// Closes files that were not used for the longest time, an eighth at once.
+    fn make_room(&mut self) -> Result<()> {
+        if self.open.len() < self.open_max {
+            return Ok(());
+        }
+        let mut uses: Vec<u64> = self.open.values().map(|job| job.last_used).collect();
+        uses.sort_unstable();
+        let until = uses.get(self.open_max / 8).copied().unwrap_or(u64::MAX);
+        let closed = &mut self.closed;
+        self.open.retain(|_, job| {
+            let stays = job.last_used > until;
+            if !stays && job.is_dirty {
+                closed.insert(job.name.clone(), job.length);
+            }
+            stays
+        });
+        Ok(())
+    }
+
+    fn open_job(&self, job_id: &Bytes) -> Result<JobFile> {
+        let name = format!("{}.json", file_stem(job_id));
+        let path = self.directory.join(&name);
+        let cannot = || format!("cannot write {}", path.display());
+        let mut opening = serde_json::to_vec(&String::from_utf8_lossy(job_id)).with_context(cannot)?;
+        opening.splice(..0, *b"{\"job_id\":");
+        opening.extend_from_slice(b",\"processes\":[");
+        let start = opening.len() as u64;
+
+        let existing = match OpenOptions::new().read(true).write(true).open(&path) {
+            Ok(file) => Some(file),
+            Err(problem) if problem.kind() == std::io::ErrorKind::NotFound => None,
+            Err(problem) => return Err(problem).with_context(cannot),
+        };
+        let mut empty = opening.clone();
+        empty.extend_from_slice(CLOSING);
+        let Some(file) = existing else {
+            // Under its final name only when it is valid.
+            let fresh = self.directory.join(format!(".{name}.new"));
+            fs::write(&fresh, &empty).with_context(cannot)?;
+            fs::rename(&fresh, &path).with_context(cannot)?;
+            let file = OpenOptions::new().read(true).write(true).open(&path).with_context(cannot)?;
+            return Ok(self.job(file, name, path, empty.len() as u64, true, HashSet::new()));
+        };
+
+        let there = file.metadata().with_context(cannot)?.len();
+        let closing_at = |length: u64| length.checked_sub(CLOSING.len() as u64).filter(|at| *at >= start);
+        let mut head = vec![0; opening.len()];
+        let is_ours = file.read_exact_at(&mut head, 0).is_ok() && head == opening;
+        if !is_ours {
+            // Not one byte of somebody else's file is touched.
+            let aside = self.directory.join(format!("{name}.{}.foreign", crate::receive::now_ns()));
+            warn!("{} is no document of this job; it is kept as {}", path.display(), aside.display());
+            fs::rename(&path, &aside).with_context(cannot)?;
+            return self.open_job(job_id);
+        }
+        let mut closing = [0; CLOSING.len()];
+        let is_closed = closing_at(there)
+            .is_some_and(|at| file.read_exact_at(&mut closing, at).is_ok() && closing == CLOSING);
+        // What was written behind the length that we remember comes again from the queue, and so may be there.
+        let remembered = self.memory.length(&name)?.filter(|length| *length <= there).and_then(closing_at);
+        let replaying = self.memory.may_repeat(self.memory.queue.place(&self.memory.name));
+        if is_closed && !replaying {
+            return Ok(self.job(file, name, path, there, there <= empty.len() as u64, HashSet::new()));
+        }
+        // There stands what separates processes, or the closing; else the file is not the one we remember.
+        let byte_at = |at: u64| {
+            let mut byte = [0];
+            file.read_exact_at(&mut byte, at).ok().map(|()| byte[0])
+        };
+        let begin = remembered.filter(|at| matches!(byte_at(*at), Some(b',' | b'\n'))).unwrap_or(start);
+        let separator = if byte_at(begin) == Some(b',') { 2 } else { 1 };
+        let back = read_back(&file, &path, begin + separator)?;
+        if is_closed {
+            return Ok(self.job(file, name, path, there, there <= empty.len() as u64, back.keys));
+        }
+        let good = if back.keys.is_empty() { begin } else { self.without_separator(&file, back.good_until) };
+        warn!("{} was cut off by a crash; what is lost in it comes again from the queue", path.display());
+        file.set_len(good).with_context(cannot)?;
+        file.write_all_at(CLOSING, good).with_context(cannot)?;
+        Ok(self.job(file, name, path, good + CLOSING.len() as u64, good == start, back.keys))
+    }
+
+    /// The end of the last document when `until` is behind its line's end.
+    fn without_separator(&self, file: &File, until: u64) -> u64 {
+        let mut two = [0; 2];
+        match file.read_exact_at(&mut two, until - 2) {
+            Ok(()) if two == *b",\n" => until - 2,
+            _ => until - 1,
+        }
+    }
+
+    fn job(
+        &self,
+        file: File,
+        name: String,
+        path: PathBuf,
+        length: u64,
+        is_empty: bool,
+        written: HashSet<DocumentKey>,
+    ) -> JobFile {
+        JobFile { file, name, path, length, is_empty, is_dirty: false, last_used: self.clock, written }
+    }
+}

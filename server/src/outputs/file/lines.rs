@@ -1,0 +1,97 @@
+//! Layout `lines`: `events.jsonl`, one document a line, whole batches appended by one write.
+
+use super::{Memory, readback::read_back};
+use crate::{
+    config::FileConfig,
+    join::JoinedBatch,
+    metrics::OutputMetrics,
+    outputs::{DocumentKey, document_key},
+};
+use anyhow::{Context, Result};
+use std::{
+    collections::HashSet,
+    fs::{File, OpenOptions},
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    sync::Arc,
+};
+
+const NAME: &str = "events.jsonl";
+
+/// See the module.
+pub struct Lines {
+    file: File,
+    path: PathBuf,
+    length: u64,
+    /// The batch that comes next.
+    next: u64,
+    memory: Memory,
+    /// Written before a restart, behind the remembered length.
+    written: HashSet<DocumentKey>,
+    metrics: Arc<OutputMetrics>,
+}
+
+impl Lines {
+    /// Opens the file and makes its end whole.
+    pub fn open(config: &FileConfig, memory: Memory, metrics: Arc<OutputMetrics>) -> Result<Self> {
+        let path = config.path.join(NAME);
+        let cannot = || format!("cannot write {}", path.display());
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(&path)
+            .with_context(cannot)?;
+        let there = file.metadata().with_context(cannot)?.len();
+        // A file that somebody shortened or exchanged starts anew for us: at its end.
+        let from = memory.length(NAME)?.unwrap_or(0).min(there);
+        let back = read_back(&file, &path, from)?;
+        if back.good_until < there {
+            // A write that a crash cut off; its events come again.
+            file.set_len(back.good_until).with_context(cannot)?;
+        }
+        Ok(Lines { length: back.good_until, next: 0, written: back.keys, file, path, memory, metrics })
+    }
+
+    /// Appends.
+    pub fn deliver(&mut self, batches: &[Arc<JoinedBatch>]) -> Result<u64> {
+        let mut events = 0;
+        // A delivery that failed half-way comes again.
+        let next = self.next;
+        for batch in batches.iter().filter(|batch| batch.sequence >= next) {
+            let mut some = Vec::new();
+            let repeats = !self.written.is_empty() && self.memory.may_repeat(batch.sequence);
+            let lines = if repeats {
+                for event in &batch.events {
+                    if self.written.contains(&document_key(event.id, event.kind)) {
+                        self.metrics.events_rewritten.add(1);
+                        continue;
+                    }
+                    some.extend_from_slice(batch.document(event));
+                    some.push(b'\n');
+                    events += 1;
+                }
+                &some
+            } else {
+                events += batch.events.len() as u64;
+                &batch.lines
+            };
+            self.file
+                .write_all_at(lines, self.length)
+                .with_context(|| format!("cannot write {}", self.path.display()))?;
+            self.length += lines.len() as u64;
+            self.next = batch.sequence + 1;
+        }
+        if batches.last().is_some_and(|last| !self.memory.may_repeat(last.sequence)) {
+            self.written = HashSet::new();
+        }
+        Ok(events)
+    }
+
+    /// Synchronises.
+    pub fn commit(&mut self) -> Result<Vec<(String, u64)>> {
+        self.file.sync_data().with_context(|| format!("cannot synchronise {}", self.path.display()))?;
+        Ok(vec![(NAME.to_owned(), self.length)])
+    }
+}

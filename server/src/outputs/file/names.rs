@@ -1,0 +1,85 @@
+//! File names for jobs. A job id is whatever a user put into an environment variable.
+//!
+//! Letters, digits and `_ . + - @ [ ]` stay (not a dot in front); every other byte becomes `%` and two digits. That can be read
+//! back, so two jobs never share a file. A name too long for a file system is cut, and a digest of the whole id
+//! follows behind `%%`, which nothing else makes. The name kept for processes without a job cannot be taken.
+
+use sha2::{Digest, Sha256};
+use std::fmt::Write;
+
+/// Where processes without a job go.
+pub const NO_JOB: &str = "no-job";
+
+/// Longest name before the extension.
+const NAME_MAX: usize = 180;
+
+/// Of the id, what stands in a name that was cut.
+const CUT: usize = 100;
+
+/// The file's name for a job, without extension.
+pub fn file_stem(job_id: &[u8]) -> String {
+    if job_id.is_empty() {
+        return NO_JOB.to_owned();
+    }
+    let mut stem = String::with_capacity(job_id.len());
+    for (at, byte) in job_id.iter().enumerate() {
+        let plain = byte.is_ascii_alphanumeric()
+            || matches!(byte, b'_' | b'+' | b'-' | b'@' | b'[' | b']')
+            || (*byte == b'.' && at > 0);
+        if plain && !(at == 0 && job_id == NO_JOB.as_bytes()) {
+            stem.push(char::from(*byte));
+        } else {
+            let _ = write!(stem, "%{byte:02X}");
+        }
+        if stem.len() > NAME_MAX {
+            let mut digest = String::new();
+            for byte in Sha256::digest(job_id).iter().take(16) {
+                let _ = write!(digest, "{byte:02x}");
+            }
+            stem.truncate(CUT);
+            return format!("{stem}%%{digest}");
+        }
+    }
+    stem
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn hostile_ids_stay_in_the_directory_and_apart() {
+        let long = [b'a'; 5000];
+        let mut longer = long.to_vec();
+        longer[4999] = b'b';
+        let ids: [&[u8]; 16] = [
+            b"",
+            b"no-job",
+            b"%6Eo-job",
+            b"..",
+            b".",
+            b"/",
+            b"../../etc/passwd",
+            b"a/b",
+            b"a%2Fb",
+            b"a\0b",
+            b"\xFF",
+            b"\xFE",
+            b"4711.server",
+            b" ",
+            &long,
+            &longer,
+        ];
+        let names: HashSet<String> = ids.iter().map(|id| file_stem(id)).collect();
+        assert_eq!(names.len(), ids.len());
+        for name in &names {
+            assert!(
+                !name.starts_with('.') && !name.contains('/') && !name.contains('\0') && name.len() < 200,
+                "{name}"
+            );
+        }
+        assert_eq!(file_stem(b"4711_[3]"), "4711_[3]");
+        assert_eq!(file_stem(b"no-job"), "%6Eo-job");
+    }
+}

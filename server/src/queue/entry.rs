@@ -1,0 +1,188 @@
+//! One event as the queue holds it: the message as it came, and what we know of its receipt.
+//!
+//! ```text
+//! u8 flags, u8 kind, u32 length of the message, i64 receipt in Unix nanoseconds,
+//! [16 bytes event id, where the client sent none], [u32 pid, u32 uid, u32 gid, where the kernel told], message
+//! ```
+//! Numbers are little-endian: these bytes never leave the machine.
+
+use bytes::{Buf, BufMut, Bytes};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+const ASSIGNED_ID: u8 = 1;
+const CREDENTIALS: u8 = 2;
+const FINAL: u8 = 4;
+const WHOLE: u8 = 8;
+
+/// What an entry tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A process has started.
+    Start,
+    /// It has ended.
+    End,
+}
+
+/// Who sent it, as the kernel says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Process.
+    pub pid: u32,
+    /// Its effective user when it sent.
+    pub uid: u32,
+    /// Its effective group.
+    pub gid: u32,
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What it tells of.
+    pub kind: Kind,
+    /// When it was received, Unix time in nanoseconds.
+    pub received_ns: i64,
+    /// Its id, where the client sent none.
+    pub assigned_id: Option<[u8; 16]>,
+    /// Who sent it, on Unix sockets.
+    pub credentials: Option<Credentials>,
+    /// It has waited for records; it waits no more.
+    pub is_final: bool,
+    /// It was put together from parts, as far as they came.
+    pub is_whole: bool,
+    /// The protobuf message.
+    pub message: Bytes,
+}
+
+impl Entry {
+    /// Appends the entry to a batch under construction.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let flag = |condition: bool, flag: u8| if condition { flag } else { 0 };
+        out.put_u8(
+            flag(self.assigned_id.is_some(), ASSIGNED_ID)
+                | flag(self.credentials.is_some(), CREDENTIALS)
+                | flag(self.is_final, FINAL)
+                | flag(self.is_whole, WHOLE),
+        );
+        out.put_u8(match self.kind {
+            Kind::Start => 12,
+            Kind::End => 16,
+        });
+        out.put_u32_le(self.message.len() as u32);
+        out.put_i64_le(self.received_ns);
+        if let Some(id) = self.assigned_id {
+            out.put_slice(&id);
+        }
+        if let Some(credentials) = self.credentials {
+            out.put_u32_le(credentials.pid);
+            out.put_u32_le(credentials.uid);
+            out.put_u32_le(credentials.gid);
+        }
+        out.put_slice(&self.message);
+    }
+
+    /// Takes one entry off the front; `None` at the end, and where the bytes are not what we wrote.
+    pub fn read(from: &mut Bytes) -> Option<Entry> {
+        let flags = from.try_get_u8().ok()?;
+        let kind = match from.try_get_u8().ok()? {
+            12 => Kind::Start,
+            16 => Kind::End,
+            _ => return None,
+        };
+        let len = from.try_get_u32_le().ok()? as usize;
+        let received_ns = from.try_get_i64_le().ok()?;
+        let assigned_id = if flags & ASSIGNED_ID != 0 {
+            let mut id = [0; 16];
+            from.try_copy_to_slice(&mut id).ok()?;
+            Some(id)
+        } else {
+            None
+        };
+        let credentials = if flags & CREDENTIALS != 0 {
+            Some(Credentials {
+                pid: from.try_get_u32_le().ok()?,
+                uid: from.try_get_u32_le().ok()?,
+                gid: from.try_get_u32_le().ok()?,
+            })
+        } else {
+            None
+        };
+        if from.len() < len {
+            return None;
+        }
+        Some(Entry {
+            kind,
+            received_ns,
+            assigned_id,
+            credentials,
+            is_final: flags & FINAL != 0,
+            is_whole: flags & WHOLE != 0,
+            message: from.split_to(len),
+        })
+    }
+}
+
+/// Gives ids to events that came without one: UUIDv7 of the time of receipt.
+///
+/// The random part is one random number for each run of the server plus a count, so it costs no system call and
+/// no two events of a run share it.
+#[derive(Debug)]
+pub struct EventIds {
+    random: u128,
+    count: AtomicU64,
+}
+
+impl EventIds {
+    /// A new series.
+    pub fn new() -> Self {
+        EventIds { random: uuid::Uuid::new_v4().as_u128(), count: AtomicU64::new(0) }
+    }
+
+    /// The next id.
+    pub fn next(&self, received_ns: i64) -> [u8; 16] {
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let random = self.random.wrapping_add(u128::from(count)).to_be_bytes();
+        let mut tail = [0; 10];
+        tail.copy_from_slice(&random[6..]);
+        uuid::Builder::from_unix_timestamp_millis((received_ns / 1_000_000).max(0) as u64, &tail)
+            .into_uuid()
+            .into_bytes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_read_as_it_was_written_and_no_cut_of_it_is() {
+        let entry = Entry {
+            kind: Kind::End,
+            received_ns: -5,
+            assigned_id: Some([7; 16]),
+            credentials: Some(Credentials { pid: 1, uid: 2, gid: 3 }),
+            is_final: true,
+            is_whole: false,
+            message: Bytes::from_static(b"message"),
+        };
+        let mut written = Vec::new();
+        entry.write(&mut written);
+        let bytes = Bytes::from(written);
+        assert_eq!(Entry::read(&mut bytes.clone()), Some(entry));
+        for cut in 0..bytes.len() {
+            assert_eq!(Entry::read(&mut bytes.slice(..cut)), None, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn ids_of_one_run_differ_and_carry_their_time() {
+        let ids = EventIds::new();
+        let (first, second) = (ids.next(1_700_000_000_123_456_789), ids.next(1_700_000_000_123_456_789));
+        assert_ne!(first, second);
+        let uuid = uuid::Uuid::from_bytes(first);
+        assert_eq!(uuid.get_version_num(), 7);
+        assert_eq!(
+            u64::from_be_bytes([0, 0, first[0], first[1], first[2], first[3], first[4], first[5]]),
+            1_700_000_000_123
+        );
+    }
+}

@@ -1,0 +1,181 @@
+//! The durable queue: batches of events under one increasing number, on disk before anything acts on them.
+//!
+//! One thread writes ([`writer`]); the join and every output read by number, from memory while they keep up and
+//! from the database when they do not. A batch goes when every output has it behind itself. The newest batch
+//! always stays, because its number is where a restart goes on.
+
+mod entry;
+mod seen;
+mod writer;
+
+pub use entry::{Credentials, Entry, EventIds, Kind};
+pub use writer::{Answer, Message, Refusal, Room, Submission, Writer, held_key};
+
+use crate::database::{Store, number};
+use bytes::Bytes;
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+use tokio::sync::watch;
+
+/// Recent batches kept in memory, in bytes.
+const RECENT_BYTES: usize = 16 << 20;
+
+/// Bytes of a batch in the database before its compressed entries: the bytes of all batches before it.
+const HEADER: usize = 8;
+
+/// Events that were queued together.
+#[derive(Clone, Debug)]
+pub struct Batch {
+    /// Its number.
+    pub sequence: u64,
+    /// Entries, one after the other.
+    pub bytes: Bytes,
+}
+
+/// How far the queue reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tail {
+    /// Number of the batch that comes next.
+    pub next: u64,
+    /// No further one will come.
+    pub closed: bool,
+}
+
+/// The reading side, and the places of all outputs.
+pub struct Queue {
+    store: Arc<Store>,
+    tail: watch::Sender<Tail>,
+    recent: Mutex<Recent>,
+    places: Mutex<BTreeMap<String, u64>>,
+}
+
+#[derive(Default)]
+struct Recent {
+    batches: VecDeque<Batch>,
+    bytes: usize,
+}
+
+impl Queue {
+    /// Opens the queue; outputs that are not among `outputs` any more lose their place, new ones start at the end.
+    pub fn open(store: Arc<Store>, outputs: &[String]) -> anyhow::Result<Self> {
+        let next = match store.queue.last_key_value() {
+            Some(last) => number(&last.key()?) + 1,
+            None => 0,
+        };
+        let mut places = BTreeMap::new();
+        for known in store.places.iter() {
+            let (key, value) = known.into_inner()?;
+            let name =
+                String::from_utf8_lossy(key.split(|b| *b == 0).next().unwrap_or_default()).into_owned();
+            if !outputs.contains(&name) {
+                store.places.remove(key)?;
+            } else if !key.contains(&0) {
+                places.insert(name, number(&value));
+            }
+        }
+        for name in outputs {
+            places.entry(name.clone()).or_insert(next);
+        }
+        Ok(Queue {
+            store,
+            tail: watch::Sender::new(Tail { next, closed: false }),
+            recent: Mutex::default(),
+            places: Mutex::new(places),
+        })
+    }
+
+    /// How far the queue reaches, to be watched.
+    pub fn tail(&self) -> watch::Receiver<Tail> {
+        self.tail.subscribe()
+    }
+
+    /// The batch with this number; `None` when it was dropped or is still to come.
+    pub fn read(&self, sequence: u64) -> anyhow::Result<Option<Batch>> {
+        {
+            let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(first) = recent.batches.front().filter(|first| first.sequence <= sequence)
+                && let Some(batch) = recent.batches.get((sequence - first.sequence) as usize)
+            {
+                return Ok(Some(batch.clone()));
+            }
+        }
+        let Some(stored) = self.store.queue.get(sequence.to_be_bytes())? else { return Ok(None) };
+        let packed = stored.get(HEADER..).unwrap_or_default();
+        let bytes = lz4_flex::decompress_size_prepended(packed)
+            .map_err(|cause| anyhow::anyhow!("batch {sequence} of the queue is damaged: {cause}"))?;
+        Ok(Some(Batch { sequence, bytes: bytes.into() }))
+    }
+
+    /// The oldest batch that is kept, or the next one where none is.
+    pub fn head(&self) -> anyhow::Result<u64> {
+        match self.store.queue.first_key_value() {
+            Some(first) => Ok(number(&first.key()?)),
+            None => Ok(self.tail.borrow().next),
+        }
+    }
+
+    /// Where an output goes on.
+    pub fn place(&self, output: &str) -> u64 {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.get(output).copied().unwrap_or_else(|| self.tail.borrow().next)
+    }
+
+    /// The places of all outputs.
+    pub fn places(&self) -> BTreeMap<String, u64> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What an output remembers of a file (or of whatever else it writes to).
+    pub fn remembered(&self, output: &str, item: &str) -> anyhow::Result<Option<u64>> {
+        Ok(self.store.places.get(remembered_key(output, item))?.map(|value| number(&value)))
+    }
+
+    /// Moves an output's place on, together with what it remembers: after this everything before `next` is done.
+    pub fn move_on(&self, output: &str, next: u64, remember: &[(String, u64)]) -> anyhow::Result<()> {
+        let mut batch = self.store.batch();
+        batch.insert(&self.store.places, output, next.to_be_bytes());
+        for (item, value) in remember {
+            batch.insert(&self.store.places, remembered_key(output, item), value.to_be_bytes());
+        }
+        batch.commit()?;
+        self.places.lock().unwrap_or_else(PoisonError::into_inner).insert(output.to_owned(), next);
+        Ok(())
+    }
+
+    /// Makes a batch that is in the database known to the readers.
+    fn publish(&self, batch: Batch) {
+        let next = batch.sequence + 1;
+        {
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            recent.bytes += batch.bytes.len();
+            recent.batches.push_back(batch);
+            while recent.bytes > RECENT_BYTES && recent.batches.len() > 1 {
+                if let Some(gone) = recent.batches.pop_front() {
+                    recent.bytes -= gone.bytes.len();
+                }
+            }
+        }
+        self.tail.send_replace(Tail { next, closed: false });
+    }
+
+    /// Wakes who watches the tail though nothing was queued: a build was registered.
+    fn nudge(&self) {
+        self.tail.send_modify(|_| ());
+    }
+
+    fn close(&self) {
+        self.tail.send_modify(|tail| tail.closed = true);
+    }
+
+    /// The first batch that some output has still to take.
+    fn needed_from(&self) -> u64 {
+        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.values().copied().min().unwrap_or(u64::MAX)
+    }
+}
+
+fn remembered_key(output: &str, item: &str) -> Vec<u8> {
+    [output.as_bytes(), b"\0", item.as_bytes()].concat()
+}

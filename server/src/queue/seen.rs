@@ -1,0 +1,66 @@
+//! Which events acknowledging streams have delivered, so that one sent again is queued once.
+//!
+//! A client that got no acknowledgement sends the event again, perhaps days later from its spool. Only such
+//! streams repeat themselves, so only their events are remembered: on disk, in the same write as the event.
+//! Two generations of a bounded number each: when the younger is full, the older is emptied and takes its place.
+
+use crate::database::Store;
+use fjall::OwnedWriteBatch;
+use std::{collections::HashSet, sync::Arc};
+
+/// Events in one generation.
+const GENERATION: u64 = 4_000_000;
+
+const YOUNG: &str = "seen young";
+const COUNT: &str = "seen count";
+
+/// Event id, kind and part.
+pub type SeenKey = [u8; 21];
+
+pub struct Seen {
+    store: Arc<Store>,
+    young: usize,
+    count: u64,
+    pending: HashSet<SeenKey>,
+}
+
+impl Seen {
+    pub fn open(store: Arc<Store>) -> fjall::Result<Self> {
+        let (young, count) = (store.total(YOUNG)? as usize % 2, store.total(COUNT)?);
+        Ok(Seen { store, young, count, pending: HashSet::new() })
+    }
+
+    /// Remembers `key` with the writes of `batch`; false when it was known.
+    pub fn insert(&mut self, batch: &mut OwnedWriteBatch, key: SeenKey) -> fjall::Result<bool> {
+        if self.pending.contains(&key)
+            || self.store.seen[0].contains_key(key)?
+            || self.store.seen[1].contains_key(key)?
+        {
+            return Ok(false);
+        }
+        self.pending.insert(key);
+        batch.insert(&self.store.seen[self.young], key, []);
+        Ok(true)
+    }
+
+    /// To be called before the batch is committed: brings the numbers up to date.
+    pub fn before_commit(&mut self, batch: &mut OwnedWriteBatch) {
+        if !self.pending.is_empty() {
+            self.count += self.pending.len() as u64;
+            batch.insert(&self.store.totals, COUNT, self.count.to_be_bytes());
+        }
+    }
+
+    /// To be called after it: the keys are in the database now.
+    pub fn after_commit(&mut self) -> fjall::Result<()> {
+        self.pending.clear();
+        if self.count > GENERATION {
+            self.young = 1 - self.young;
+            self.count = 0;
+            self.store.seen[self.young].clear()?;
+            self.store.totals.insert(YOUNG, (self.young as u64).to_be_bytes())?;
+            self.store.totals.insert(COUNT, 0u64.to_be_bytes())?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,380 @@
+//! The one writer of the queue: collects what receivers submit, commits it, and lets acknowledgements go.
+//!
+//! Group commit: while one synchronisation runs, submissions gather, and the next takes them all. It is done at
+//! once when somebody waits for an acknowledgement, else every `sync_every`. A full queue, or a disk with too
+//! little room, refuses new events or drops the oldest, as the configuration says; nothing is ever acknowledged
+//! that was not written.
+
+use super::{Batch, Entry, HEADER, Queue, seen::Seen};
+use crate::{
+    config::{QueueConfig, WhenFull},
+    database::{Store, number},
+    metrics::Metrics,
+    registry::{Registration, Registry},
+};
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    time::{Duration, Instant},
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tracing::{error, info, warn};
+
+/// Most bytes of entries in one batch.
+const BATCH_BYTES: usize = 1 << 20;
+
+/// How often batches that every output has behind itself are removed, and the disk is looked at.
+const TRIM_EVERY: Duration = Duration::from_millis(200);
+
+/// What comes to the writer.
+pub enum Message {
+    /// Events or builds to be made durable.
+    Submit(Submission),
+    /// No more will come: everything before this is written, then the queue closes.
+    Stop,
+}
+
+/// What one receiver hands over at once.
+#[derive(Default)]
+pub struct Submission {
+    /// Events; `acknowledged` where the sender may send one again, so that copies must be found.
+    pub entries: Vec<Entry>,
+    /// Build records as they came.
+    pub builds: Vec<Bytes>,
+    /// Drop copies of events that an acknowledging stream delivered before.
+    pub once: bool,
+    /// Held entries (sequence number, index) that these replace.
+    pub replaces: Vec<(u64, u32)>,
+    /// Who waits for it.
+    pub receipt: Option<Receipt>,
+    /// Its share of the bytes that may be pending.
+    pub room: Option<OwnedSemaphorePermit>,
+}
+
+/// The writer's answer when all of a submission is durable, or that it was refused.
+pub type Receipt = oneshot::Sender<Result<Answer, Refusal>>;
+
+/// All of a submission is durable.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// What became of each build.
+    pub builds: Vec<Registration>,
+}
+
+/// Nothing of the submission was kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The bound of the queue, or of the disk, is reached.
+    #[error("the queue is full")]
+    Full,
+    /// The database failed, or the server stops.
+    #[error("the queue is closed")]
+    Closed,
+}
+
+/// Bytes that may be received and not yet written.
+#[derive(Clone)]
+pub struct Room {
+    permits: Arc<Semaphore>,
+    all: u32,
+}
+
+impl Room {
+    /// Room for so many bytes.
+    pub fn new(bytes: u64) -> Self {
+        let all = u32::try_from(bytes.max(1)).unwrap_or(u32::MAX);
+        Room { permits: Arc::new(Semaphore::new(all as usize)), all }
+    }
+
+    /// Waits for room; a submission larger than all of it gets all of it.
+    pub async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.all);
+        self.permits.clone().acquire_many_owned(bytes).await.ok()
+    }
+}
+
+/// The writing side.
+pub struct Writer {
+    store: Arc<Store>,
+    queue: Arc<Queue>,
+    registry: Arc<dyn Registry>,
+    metrics: Arc<Metrics>,
+    config: QueueConfig,
+    data_dir: PathBuf,
+    messages: Receiver<Message>,
+    seen: Seen,
+    next: u64,
+    /// First batch that is still there, and bytes of all batches ever before it and before the next.
+    head: u64,
+    bytes_before_head: u64,
+    bytes_before_next: u64,
+    disk_full: bool,
+    said_full: Option<Instant>,
+}
+
+impl Writer {
+    /// Opens the writing side; submissions go to the sender.
+    pub fn open(
+        store: Arc<Store>,
+        queue: Arc<Queue>,
+        registry: Arc<dyn Registry>,
+        metrics: Arc<Metrics>,
+        config: QueueConfig,
+        data_dir: PathBuf,
+    ) -> Result<(Self, Sender<Message>)> {
+        let (sender, messages) = channel();
+        let next = queue.tail().borrow().next;
+        let head = queue.head()?;
+        let (bytes_before_head, bytes_before_next) = match store.queue.last_key_value() {
+            Some(last) => {
+                let value = last.value()?;
+                (bytes_before(&store, head)?.unwrap_or(0), number(&value) + value.len() as u64)
+            }
+            None => (0, 0),
+        };
+        let seen = Seen::open(store.clone())?;
+        let writer = Writer {
+            store,
+            queue,
+            registry,
+            metrics,
+            config,
+            data_dir,
+            messages,
+            seen,
+            next,
+            head,
+            bytes_before_head,
+            bytes_before_next,
+            disk_full: false,
+            said_full: None,
+        };
+        Ok((writer, sender))
+    }
+
+    /// Writes until told to stop. An error of the database ends it: nothing can be promised after one.
+    pub fn run(mut self) -> Result<()> {
+        let result = self.write_until_stopped();
+        if let Err(problem) = &result {
+            error!("the queue cannot be written any more, so the server ends: {problem:#}");
+        }
+        // What is still pending gets its refusal by losing its receipt.
+        self.queue.close();
+        result
+    }
+
+    fn write_until_stopped(&mut self) -> Result<()> {
+        let mut trimmed = Instant::now();
+        let mut synced = Instant::now();
+        let mut unsynced = false;
+        self.look_at_disk();
+        loop {
+            let patience = self.config.sync_every.0.min(TRIM_EVERY);
+            let mut submissions = Vec::new();
+            let mut stop = false;
+            match self.messages.recv_timeout(patience) {
+                Ok(message) => stop = self.gather(message, &mut submissions),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => stop = true,
+            }
+            let receipts = self.write(submissions).context("cannot write to the database")?;
+            unsynced |= receipts.wrote;
+            let awaited = !receipts.answers.is_empty();
+            if unsynced && (awaited || stop || synced.elapsed() >= self.config.sync_every.0) {
+                self.store.sync().context("cannot synchronise the database")?;
+                (synced, unsynced) = (Instant::now(), false);
+                self.metrics.queue_syncs.add(1);
+            }
+            for (receipt, answer) in receipts.answers {
+                // Who asked may be gone meanwhile.
+                let _ = receipt.send(answer);
+            }
+            if trimmed.elapsed() >= TRIM_EVERY {
+                self.look_at_disk();
+                self.trim().context("cannot trim the queue")?;
+                trimmed = Instant::now();
+            }
+            if stop {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Takes what is there, up to the size of a batch; true when told to stop.
+    fn gather(&self, first: Message, submissions: &mut Vec<Submission>) -> bool {
+        let mut bytes = 0;
+        let mut message = Some(first);
+        while let Some(Message::Submit(submission)) = message {
+            bytes += submission.entries.iter().map(|entry| entry.message.len() + 46).sum::<usize>();
+            bytes += submission.builds.iter().map(Bytes::len).sum::<usize>();
+            submissions.push(submission);
+            message = if bytes < BATCH_BYTES { self.messages.try_recv().ok() } else { None };
+        }
+        matches!(message, Some(Message::Stop))
+    }
+
+    fn write(&mut self, submissions: Vec<Submission>) -> Result<Receipts> {
+        let mut receipts = Receipts::default();
+        if submissions.is_empty() {
+            return Ok(receipts);
+        }
+        let full = self.is_full()?;
+        let mut batch = self.store.batch();
+        let mut bytes = Vec::new();
+        let mut records = Vec::new();
+        let mut waiting = Vec::new();
+        let mut rooms = Vec::new();
+        for submission in submissions {
+            // What was held is in the database already and may always come back.
+            if full && submission.replaces.is_empty() {
+                self.metrics.events_refused.add(submission.entries.len() as u64);
+                receipts.answers.extend(submission.receipt.map(|receipt| (receipt, Err(Refusal::Full))));
+                continue;
+            }
+            for (sequence, index) in &submission.replaces {
+                batch.remove(&self.store.held, held_key(*sequence, *index));
+            }
+            for entry in &submission.entries {
+                if submission.once
+                    && let Some(key) = crate::receive::seen_key(entry)
+                    && !self.seen.insert(&mut batch, key)?
+                {
+                    self.metrics.events_repeated.add(1);
+                    continue;
+                }
+                entry.write(&mut bytes);
+                self.metrics.events_queued.add(1);
+            }
+            waiting
+                .extend(submission.receipt.map(|receipt| (receipt, records.len(), submission.builds.len())));
+            records.extend(submission.builds);
+            rooms.extend(submission.room);
+        }
+        let mut outcomes = if records.is_empty() { Vec::new() } else { self.registry.register(&records)? };
+        receipts.wrote = !bytes.is_empty() || !batch.is_empty() || !records.is_empty();
+        let published = if bytes.is_empty() { None } else { Some(self.put(&mut batch, bytes)) };
+        self.seen.before_commit(&mut batch);
+        batch.commit()?;
+        self.seen.after_commit()?;
+        match published {
+            Some(batch) => self.queue.publish(batch),
+            None if !outcomes.is_empty() => self.queue.nudge(),
+            None => {}
+        }
+        for (receipt, from, count) in waiting {
+            let builds = outcomes.get_mut(from..from + count).unwrap_or_default();
+            let builds = builds.iter_mut().map(std::mem::take).collect();
+            receipts.answers.push((receipt, Ok(Answer { builds })));
+        }
+        Ok(receipts)
+    }
+
+    fn put(&mut self, batch: &mut fjall::OwnedWriteBatch, bytes: Vec<u8>) -> Batch {
+        let mut value = Vec::with_capacity(bytes.len() / 2);
+        value.extend_from_slice(&self.bytes_before_next.to_be_bytes());
+        debug_assert_eq!(value.len(), HEADER);
+        value.extend_from_slice(&lz4_flex::compress_prepend_size(&bytes));
+        self.bytes_before_next += value.len() as u64;
+        batch.insert(&self.store.queue, self.next.to_be_bytes(), value);
+        let published = Batch { sequence: self.next, bytes: bytes.into() };
+        self.next += 1;
+        self.metrics.queue_bytes.set(self.bytes_before_next - self.bytes_before_head);
+        published
+    }
+
+    /// Is there no room? With the policy to drop the oldest there always is, unless the disk is full.
+    fn is_full(&mut self) -> Result<bool> {
+        let over = self.bytes_before_next - self.bytes_before_head > self.config.bytes_max.0;
+        if !over && !self.disk_full {
+            return Ok(false);
+        }
+        if self.said_full.is_none_or(|said| said.elapsed() > Duration::from_secs(10)) {
+            self.said_full = Some(Instant::now());
+            let why = if over { "queue.bytes_max is reached" } else { "queue.disk_free_min is reached" };
+            warn!(
+                "the queue is full ({why}): {}",
+                match self.config.full {
+                    WhenFull::Refuse => "new events are refused until an output catches up",
+                    WhenFull::DropOldest => "the oldest events are dropped for the outputs that are behind",
+                }
+            );
+        }
+        if self.config.full == WhenFull::DropOldest && over {
+            // A sixteenth at once, so that this is rare.
+            let target = self.config.bytes_max.0 - self.config.bytes_max.0 / 16;
+            let mut to = self.head;
+            while to + 1 < self.next
+                && bytes_before(&self.store, to)?.is_none_or(|b| self.bytes_before_next - b > target)
+            {
+                to += 1;
+            }
+            self.remove_before(to)?;
+        }
+        Ok(self.disk_full || self.config.full == WhenFull::Refuse)
+    }
+
+    /// Removes what every output has behind itself; the newest batch stays.
+    fn trim(&mut self) -> Result<()> {
+        let to = self.queue.needed_from().min(self.next.saturating_sub(1));
+        if to > self.head {
+            self.remove_before(to)?;
+        }
+        self.metrics.queue_batches.set(self.next - self.head);
+        self.metrics.queue_bytes.set(self.bytes_before_next - self.bytes_before_head);
+        Ok(())
+    }
+
+    fn remove_before(&mut self, to: u64) -> Result<()> {
+        while self.head < to {
+            let end = to.min(self.head + 4096);
+            let mut batch = self.store.batch();
+            for sequence in self.head..end {
+                batch.remove(&self.store.queue, sequence.to_be_bytes());
+            }
+            for mark in self.store.held_marks.range(self.head.to_be_bytes()..end.to_be_bytes()) {
+                batch.remove(&self.store.held_marks, mark.key()?);
+            }
+            batch.commit()?;
+            self.head = end;
+        }
+        self.bytes_before_head = bytes_before(&self.store, self.head)?.unwrap_or(self.bytes_before_next);
+        Ok(())
+    }
+
+    fn look_at_disk(&mut self) {
+        let free = nix::sys::statvfs::statvfs(&self.data_dir)
+            .map(|disk| disk.blocks_available() as u64 * disk.fragment_size() as u64);
+        let full = free.is_ok_and(|free| free < self.config.disk_free_min.0);
+        if full != self.disk_full {
+            info!(
+                "free space in {}: {}",
+                self.data_dir.display(),
+                if full { "too little" } else { "enough again" }
+            );
+            self.disk_full = full;
+        }
+    }
+}
+
+#[derive(Default)]
+struct Receipts {
+    wrote: bool,
+    answers: Vec<(Receipt, Result<Answer, Refusal>)>,
+}
+
+/// Key of a held entry.
+pub fn held_key(sequence: u64, index: u32) -> [u8; 12] {
+    let mut key = [0; 12];
+    key[..8].copy_from_slice(&sequence.to_be_bytes());
+    key[8..].copy_from_slice(&index.to_be_bytes());
+    key
+}
+
+fn bytes_before(store: &Store, sequence: u64) -> Result<Option<u64>> {
+    Ok(store.queue.get(sequence.to_be_bytes())?.map(|value| number(&value)))
+}

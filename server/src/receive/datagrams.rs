@@ -1,0 +1,227 @@
+//! Datagrams: UDP in batches, Unix with the kernel's word for who sent them.
+
+use super::{
+    Intake,
+    admit::{Admitted, admit},
+    now_ns,
+};
+use crate::{
+    config::Receive,
+    queue::{Credentials, Submission},
+};
+use anyhow::{Context, Result};
+use bytes::BytesMut;
+use nix::{
+    cmsg_space,
+    errno::Errno,
+    sys::socket::{
+        ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, UnixAddr, UnixCredentials, recvmmsg,
+        recvmsg, setsockopt, sockopt,
+    },
+};
+use ogrt_proto::{DATAGRAM_MAX, decode_frame};
+use std::{
+    io::IoSliceMut,
+    net::{SocketAddr, UdpSocket},
+    os::{fd::AsRawFd, unix::net::UnixDatagram},
+    path::Path,
+};
+use tracing::{info, warn};
+
+/// Datagrams taken with one system call.
+const AT_ONCE: usize = 32;
+
+/// Bytes for each: the largest that can come.
+const SLOT: usize = DATAGRAM_MAX + 29;
+
+/// The kernel's view of a batch; it holds pointers, so it stays in the thread that made it.
+pub type Headers = MultiHeaders<SockaddrStorage>;
+
+/// Room for one batch.
+pub fn headers() -> Headers {
+    MultiHeaders::preallocate(AT_ONCE, None)
+}
+
+/// The UDP socket.
+pub struct Udp {
+    socket: UdpSocket,
+    buffer: Vec<u8>,
+    dropped: u32,
+}
+
+impl Udp {
+    /// Binds to the address.
+    pub fn bind(address: SocketAddr, config: &Receive) -> Result<Self> {
+        let socket = UdpSocket::bind(address).with_context(|| format!("cannot receive UDP on {address}"))?;
+        socket.set_nonblocking(true).context("cannot make the UDP socket non-blocking")?;
+        let bytes = usize::try_from(config.udp_buffer.0).unwrap_or(usize::MAX).min(1 << 30);
+        if setsockopt(&socket, sockopt::RcvBufForce, &bytes).is_err() {
+            let _ = setsockopt(&socket, sockopt::RcvBuf, &bytes);
+        }
+        if setsockopt(&socket, sockopt::RxqOvfl, &1).is_err() {
+            warn!("the kernel does not tell how many datagrams it drops");
+        }
+        let got = nix::sys::socket::getsockopt(&socket, sockopt::RcvBuf).unwrap_or(0);
+        // The kernel counts its own overhead and doubles what was asked for.
+        if got < bytes {
+            info!(
+                "UDP receive buffer: {got} bytes; for more, raise net.core.rmem_max or grant CAP_NET_ADMIN"
+            );
+        }
+        Ok(Udp { socket, buffer: vec![0; AT_ONCE * SLOT], dropped: 0 })
+    }
+
+    /// The address in use.
+    pub fn address(&self) -> Result<SocketAddr> {
+        self.socket.local_addr().context("the UDP socket has no address")
+    }
+
+    /// Takes datagrams until none is left or `bytes_max` are in `submission`; true when some were left.
+    pub fn drain(
+        &mut self,
+        headers: &mut Headers,
+        intake: &Intake,
+        submission: &mut Submission,
+        bytes_max: usize,
+    ) -> bool {
+        let received_ns = now_ns();
+        let mut bytes = self.first(intake, submission, received_ns);
+        if bytes == 0 {
+            return false;
+        }
+        loop {
+            let mut slots: Vec<[IoSliceMut<'_>; 1]> =
+                self.buffer.chunks_mut(SLOT).map(|slot| [IoSliceMut::new(slot)]).collect();
+            let flags = MsgFlags::MSG_DONTWAIT;
+            let fd = self.socket.as_raw_fd();
+            let lengths: Vec<(usize, Option<SockaddrStorage>)> =
+                match recvmmsg(fd, headers, slots.iter_mut(), flags, None) {
+                    Ok(messages) => messages.map(|message| (message.bytes, message.address)).collect(),
+                    Err(_) => return false,
+                };
+            for (slot, (length, peer)) in self.buffer.chunks(SLOT).zip(&lengths) {
+                bytes += length;
+                let peer = || peer.as_ref().map_or_else(|| "UDP".to_owned(), |peer| format!("{peer} (UDP)"));
+                take(slot.get(..*length).unwrap_or_default(), received_ns, None, &peer, intake, submission);
+            }
+            if lengths.len() < AT_ONCE {
+                return false;
+            }
+            if bytes >= bytes_max {
+                return true;
+            }
+        }
+    }
+
+    /// The first datagram of a round also brings the kernel's count of those it dropped.
+    fn first(&mut self, intake: &Intake, submission: &mut Submission, received_ns: i64) -> usize {
+        let mut control = cmsg_space!(u32);
+        let mut slots = [IoSliceMut::new(&mut self.buffer[..SLOT])];
+        let fd = self.socket.as_raw_fd();
+        let (length, peer, dropped) =
+            match recvmsg::<SockaddrStorage>(fd, &mut slots, Some(&mut control), MsgFlags::MSG_DONTWAIT) {
+                Ok(message) => {
+                    let dropped = message.cmsgs().ok().and_then(|mut all| {
+                        all.find_map(|one| match one {
+                            ControlMessageOwned::RxqOvfl(count) => Some(count),
+                            _ => None,
+                        })
+                    });
+                    (message.bytes, message.address, dropped)
+                }
+                Err(Errno::EAGAIN) => return 0,
+                // A pending error of the socket (an ICMP message) is cleared by having been read.
+                Err(_) => return 0,
+            };
+        if let Some(dropped) = dropped {
+            intake.metrics.datagrams_dropped_by_kernel.add(u64::from(dropped.wrapping_sub(self.dropped)));
+            self.dropped = dropped;
+        }
+        let peer = || peer.as_ref().map_or_else(|| "UDP".to_owned(), |peer| format!("{peer} (UDP)"));
+        take(&self.buffer[..length], received_ns, None, &peer, intake, submission);
+        length.max(1)
+    }
+}
+
+/// The Unix datagram socket.
+pub struct UnixDatagrams {
+    socket: UnixDatagram,
+    buffer: Vec<u8>,
+}
+
+impl UnixDatagrams {
+    /// Binds to the path; see [`super::local_streams`] for what happens to one that is there.
+    pub fn bind(path: &Path) -> Result<Self> {
+        let socket =
+            UnixDatagram::bind(path).with_context(|| format!("cannot receive on {}", path.display()))?;
+        socket.set_nonblocking(true).context("cannot make the Unix socket non-blocking")?;
+        setsockopt(&socket, sockopt::PassCred, &true).context("the kernel gives no credentials")?;
+        Ok(UnixDatagrams { socket, buffer: vec![0; 256 * 1024] })
+    }
+
+    /// Takes datagrams until none is left or `bytes_max` are in `submission`; true when some were left.
+    pub fn drain(&mut self, intake: &Intake, submission: &mut Submission, bytes_max: usize) -> bool {
+        let received_ns = now_ns();
+        let mut bytes = 0;
+        while bytes < bytes_max {
+            let mut control = cmsg_space!(UnixCredentials);
+            let mut slots = [IoSliceMut::new(&mut self.buffer)];
+            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
+            let Ok(message) =
+                recvmsg::<UnixAddr>(self.socket.as_raw_fd(), &mut slots, Some(&mut control), flags)
+            else {
+                return false;
+            };
+            let credentials = message.cmsgs().ok().and_then(|mut all| {
+                all.find_map(|one| match one {
+                    ControlMessageOwned::ScmCredentials(who) => Some(who),
+                    _ => None,
+                })
+            });
+            let credentials = credentials.map(|who| Credentials {
+                pid: who.pid().try_into().unwrap_or(0),
+                uid: who.uid(),
+                gid: who.gid(),
+            });
+            let length = message.bytes;
+            bytes += length.max(1);
+            let peer = || {
+                credentials.map_or_else(
+                    || "a local process".to_owned(),
+                    |c| format!("process {} of uid {}", c.pid, c.uid),
+                )
+            };
+            take(&self.buffer[..length], received_ns, credentials, &peer, intake, submission);
+        }
+        true
+    }
+}
+
+/// The frames of one datagram, all of them or none.
+fn take(
+    datagram: &[u8],
+    received_ns: i64,
+    credentials: Option<Credentials>,
+    peer: &dyn Fn() -> String,
+    intake: &Intake,
+    submission: &mut Submission,
+) {
+    let mut rest = BytesMut::from(datagram);
+    intake.metrics.datagrams_received.add(1);
+    let problem = loop {
+        let frame = match decode_frame(&mut rest, DATAGRAM_MAX) {
+            Ok(Some(frame)) => frame,
+            Ok(None) if rest.is_empty() && !datagram.is_empty() => return,
+            Ok(None) => break "a datagram that ends within a frame".to_owned(),
+            Err(problem) => break problem.to_string(),
+        };
+        match admit(frame, received_ns, credentials, &intake.ids, &intake.metrics) {
+            Ok(Admitted::Event(entry)) => submission.entries.push(entry),
+            Ok(Admitted::Build(record)) => submission.builds.push(record),
+            Ok(Admitted::Hello(_) | Admitted::Ignored) => {}
+            Err(problem) => break problem.to_string(),
+        }
+    };
+    intake.metrics.garbage.add(1);
+    intake.complaints.say(&peer(), &problem);
+}

@@ -1,0 +1,112 @@
+//! The thread that drains UDP and the Unix sockets every few milliseconds.
+//!
+//! It sleeps a fixed time and never waits on a socket, so no sender pays for waking it (measured: 30 us less for
+//! each process). While nothing comes it sleeps longer, which is all that an idle server costs.
+
+use super::{
+    Intake,
+    datagrams::{Udp, UnixDatagrams, headers},
+    local_streams::{LocalStreams, Staying, make_way, open_to_all},
+};
+use crate::{config::Receive, queue::Submission};
+use anyhow::Result;
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
+};
+use tokio::{runtime::Handle, sync::mpsc::UnboundedSender};
+
+/// Bytes taken from one socket before the others have their turn.
+const TURN: usize = 512 * 1024;
+
+/// How long after the last event the short sleep is kept.
+const BUSY: Duration = Duration::from_millis(500);
+
+/// The sockets that are drained on a timer.
+pub struct Drain {
+    udp: Udp,
+    unix: Option<(LocalStreams, UnixDatagrams)>,
+    paths: Vec<PathBuf>,
+    intake: Intake,
+    config: Receive,
+}
+
+impl Drain {
+    /// Binds all of them.
+    pub fn bind(
+        listen: SocketAddr,
+        unix: &Path,
+        config: &Receive,
+        intake: Intake,
+        staying: UnboundedSender<Staying>,
+    ) -> Result<Self> {
+        let udp = Udp::bind(listen, config)?;
+        let mut paths = Vec::new();
+        let unix = if unix.as_os_str().is_empty() {
+            None
+        } else {
+            let datagram = datagram_path(unix);
+            for path in [unix, &datagram] {
+                make_way(path)?;
+                paths.push(path.to_owned());
+            }
+            let pair = (LocalStreams::bind(unix, staying)?, UnixDatagrams::bind(&datagram)?);
+            for path in &paths {
+                open_to_all(path)?;
+            }
+            Some(pair)
+        };
+        Ok(Drain { udp, unix, paths, intake, config: config.clone() })
+    }
+
+    /// For UDP, the port that TCP was given, if it is free there too; else any.
+    pub fn free_address(tcp: SocketAddr) -> SocketAddr {
+        match std::net::UdpSocket::bind(tcp) {
+            Ok(_) => tcp,
+            Err(_) => SocketAddr::new(tcp.ip(), 0),
+        }
+    }
+
+    /// Where UDP is received.
+    pub fn udp_address(&self) -> Result<SocketAddr> {
+        self.udp.address()
+    }
+
+    /// Drains until the shutdown, and once more then. Runs in a thread of its own.
+    pub fn run(mut self, runtime: &Handle) {
+        let mut headers = headers();
+        let mut last_event = Instant::now();
+        loop {
+            let ending = self.intake.shutdown.asked();
+            let mut submission = Submission::default();
+            let mut more = self.udp.drain(&mut headers, &self.intake, &mut submission, TURN);
+            if let Some((streams, datagrams)) = &mut self.unix {
+                more |= streams.drain(&self.intake, &mut submission, TURN);
+                more |= datagrams.drain(&self.intake, &mut submission, TURN);
+            }
+            if !submission.entries.is_empty() || !submission.builds.is_empty() {
+                last_event = Instant::now();
+                runtime.block_on(self.intake.submit(submission));
+            }
+            if ending {
+                break;
+            }
+            if !more {
+                let busy = last_event.elapsed() < BUSY;
+                thread::sleep(if busy { self.config.tick.0 } else { self.config.idle_tick.0 });
+            }
+        }
+        for path in &self.paths {
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+fn datagram_path(unix: &Path) -> PathBuf {
+    let mut name = unix.as_os_str().to_owned();
+    name.push(".dgram");
+    PathBuf::from(name)
+}

@@ -1,0 +1,156 @@
+//! Unix streams: one short connection a process, accepted in batches, with the kernel's word for who is there.
+//!
+//! A process connects, sends one event and closes; all of that is in the kernel when the timer brings us here, and
+//! is taken without a task or a wait. A connection that has more to say becomes a stream of the runtime.
+
+use super::{
+    Intake,
+    admit::{Admitted, admit},
+    now_ns,
+};
+use crate::queue::{Credentials, Submission};
+use anyhow::{Context, Result, bail};
+use bytes::BytesMut;
+use nix::sys::socket::{Backlog, getsockopt, listen, sockopt};
+use ogrt_proto::decode_frame;
+use std::{
+    fs,
+    io::{ErrorKind, Read},
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::{UnixListener, UnixStream},
+    },
+    path::Path,
+};
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Processes that may have connected and sent before we come to them.
+const BACKLOG: i32 = 4096;
+
+/// A short connection says what it has to say in so many bytes, or becomes a stream.
+const SHORT: usize = 128 * 1024;
+
+/// A connection that stays, with what it said so far.
+pub struct Staying {
+    /// The connection.
+    pub stream: UnixStream,
+    /// Bytes read that were no whole frame yet.
+    pub begun: BytesMut,
+    /// Who is there.
+    pub credentials: Option<Credentials>,
+}
+
+/// The listening socket.
+pub struct LocalStreams {
+    listener: UnixListener,
+    staying: UnboundedSender<Staying>,
+    buffer: Vec<u8>,
+}
+
+impl LocalStreams {
+    /// Listens at the path; connections that stay go to `staying`.
+    pub fn bind(path: &Path, staying: UnboundedSender<Staying>) -> Result<Self> {
+        let listener =
+            UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+        listener.set_nonblocking(true).context("cannot make the Unix socket non-blocking")?;
+        listen(&listener, Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN))
+            .context("cannot set the backlog")?;
+        Ok(LocalStreams { listener, staying, buffer: vec![0; SHORT] })
+    }
+
+    /// Accepts what is there, up to a bound; true when some may be left.
+    pub fn drain(&mut self, intake: &Intake, submission: &mut Submission, bytes_max: usize) -> bool {
+        let received_ns = now_ns();
+        let mut bytes = 0;
+        while bytes < bytes_max {
+            match self.listener.accept() {
+                Ok((stream, _)) => bytes += self.take(stream, received_ns, intake, submission),
+                Err(problem) if problem.kind() == ErrorKind::Interrupted => {}
+                Err(problem) if problem.kind() == ErrorKind::ConnectionAborted => {}
+                // Nothing there, or no descriptor left: the backlog keeps what waits.
+                Err(_) => return false,
+            }
+        }
+        true
+    }
+
+    fn take(
+        &mut self,
+        mut stream: UnixStream,
+        received_ns: i64,
+        intake: &Intake,
+        submission: &mut Submission,
+    ) -> usize {
+        intake.metrics.connections.add(1);
+        let credentials = getsockopt(&stream, sockopt::PeerCredentials).ok().map(|who| Credentials {
+            pid: who.pid().try_into().unwrap_or(0),
+            uid: who.uid(),
+            gid: who.gid(),
+        });
+        if stream.set_nonblocking(true).is_err() {
+            return 1;
+        }
+        let mut filled = 0;
+        let ended = loop {
+            match stream.read(&mut self.buffer[filled..]) {
+                Ok(0) => break filled < self.buffer.len(),
+                Ok(read) => filled += read,
+                Err(problem) if problem.kind() == ErrorKind::Interrupted => {}
+                Err(problem) if problem.kind() == ErrorKind::WouldBlock => break false,
+                Err(_) => break true,
+            }
+        };
+        let mut rest = BytesMut::from(&self.buffer[..filled]);
+        // Only the runtime's streams acknowledge, so one that opens with a Hello goes there untouched.
+        let is_hello = rest.get(..4) == Some(&[0, 0, 0, 100]);
+        if is_hello || !ended {
+            let _ = self.staying.send(Staying { stream, begun: rest, credentials });
+            return filled.max(1);
+        }
+        let peer = || {
+            credentials.map_or_else(
+                || "a local process".to_owned(),
+                |c| format!("process {} of uid {}", c.pid, c.uid),
+            )
+        };
+        let problem = loop {
+            let frame = match decode_frame(&mut rest, SHORT) {
+                Ok(Some(frame)) => frame,
+                Ok(None) if rest.is_empty() => return filled.max(1),
+                Ok(None) => break "the connection ended within a frame".to_owned(),
+                Err(problem) => break problem.to_string(),
+            };
+            match admit(frame, received_ns, credentials, &intake.ids, &intake.metrics) {
+                Ok(Admitted::Event(entry)) => submission.entries.push(entry),
+                Ok(Admitted::Build(record)) => submission.builds.push(record),
+                Ok(Admitted::Hello(_) | Admitted::Ignored) => {}
+                Err(problem) => break problem.to_string(),
+            }
+        };
+        intake.metrics.garbage.add(1);
+        intake.complaints.say(&peer(), &problem);
+        filled.max(1)
+    }
+}
+
+/// Makes way for a socket at `path`: its directory, and a socket left by a server that is gone. One that still
+/// answers is somebody else's, and so is anything that is no socket.
+pub fn make_way(path: &Path) -> Result<()> {
+    if let Some(directory) = path.parent() {
+        fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+    }
+    let Ok(there) = fs::symlink_metadata(path) else { return Ok(()) };
+    if !there.file_type().is_socket() {
+        bail!("cannot listen on {}: something that is no socket is there", path.display());
+    }
+    if UnixStream::connect(path).is_ok() {
+        bail!("cannot listen on {}: another server answers there", path.display());
+    }
+    fs::remove_file(path).with_context(|| format!("cannot remove the old socket {}", path.display()))
+}
+
+/// Every process of the machine may send.
+pub fn open_to_all(path: &Path) -> Result<()> {
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666))
+        .with_context(|| format!("cannot open {} to all users", path.display()))
+}

@@ -1,0 +1,106 @@
+//! Receiving: sockets to entries.
+//!
+//! Two ways in, by what a sender pays. Datagrams and the short streams of local processes are drained on a timer
+//! by one thread ([`drain`]), because a receiver asleep in the kernel makes each sender pay for waking it.
+//! Streams that stay, whose clients wait for an acknowledgement anyway, are tasks of the runtime ([`stream`]).
+
+mod admit;
+mod datagrams;
+mod drain;
+mod local_streams;
+mod stream;
+
+pub use admit::{identify, seen_key};
+pub use drain::Drain;
+pub use stream::{Streams, listen_tcp};
+
+use crate::{
+    metrics::Metrics,
+    queue::{Answer, EventIds, Message, Refusal, Room, Submission},
+    shutdown::Shutdown,
+};
+use std::{
+    sync::{Arc, Mutex, PoisonError, mpsc::Sender},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::sync::oneshot;
+use tracing::warn;
+
+/// What every receiver has at hand.
+#[derive(Clone)]
+pub struct Intake {
+    /// To the queue's writer.
+    pub writer: Sender<Message>,
+    /// Bounds what is under way to it.
+    pub room: Room,
+    /// Names for events without one.
+    pub ids: Arc<EventIds>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Garbage is told of, but not for every piece of it.
+    pub complaints: Arc<Complaints>,
+    /// When to end.
+    pub shutdown: Shutdown,
+}
+
+impl Intake {
+    /// Hands over, waiting for room; nothing tells when it is durable.
+    pub async fn submit(&self, mut submission: Submission) {
+        submission.room = self.room.take(size(&submission)).await;
+        // The writer is gone only when the server stops.
+        let _ = self.writer.send(Message::Submit(submission));
+    }
+
+    /// Hands over; the answer comes when it is durable.
+    pub async fn submit_for_answer(
+        &self,
+        mut submission: Submission,
+    ) -> oneshot::Receiver<Result<Answer, Refusal>> {
+        let (receipt, answer) = oneshot::channel();
+        submission.receipt = Some(receipt);
+        self.submit(submission).await;
+        answer
+    }
+}
+
+fn size(submission: &Submission) -> usize {
+    submission.entries.iter().map(|entry| entry.message.len()).sum::<usize>()
+        + submission.builds.iter().map(bytes::Bytes::len).sum::<usize>()
+}
+
+/// Now, in nanoseconds of Unix time.
+pub fn now_ns() -> i64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// Log lines about datagrams that are garbage: at most ten in ten seconds, then how many more there were.
+#[derive(Debug, Default)]
+pub struct Complaints(Mutex<Window>);
+
+#[derive(Debug, Default)]
+struct Window {
+    since: Option<Instant>,
+    lines: u32,
+    silent: u64,
+}
+
+impl Complaints {
+    /// Says that `peer` sent what cannot be used.
+    pub fn say(&self, peer: &dyn std::fmt::Display, problem: &dyn std::fmt::Display) {
+        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if window.since.is_none_or(|since| since.elapsed() > Duration::from_secs(10)) {
+            if window.silent > 0 {
+                warn!("{} more such messages were not logged", window.silent);
+            }
+            *window = Window { since: Some(Instant::now()), lines: 0, silent: 0 };
+        }
+        if window.lines < 10 {
+            window.lines += 1;
+            warn!("from {peer}: {problem}; ignored");
+        } else {
+            window.silent += 1;
+        }
+    }
+}

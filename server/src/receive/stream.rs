@@ -1,0 +1,329 @@
+//! Streams that stay: TCP, and Unix connections that open with a Hello or take their time.
+//!
+//! A stream that opened with a Hello is told, in groups, how many of its frames are durable. Any other is told
+//! nothing, because a client that closes with unread bytes resets the connection. A silent peer costs a task and
+//! no buffer; a slow one costs one message, bounded for each and for all together.
+
+use super::{
+    Intake,
+    admit::{Admitted, admit},
+    local_streams::Staying,
+    now_ns,
+};
+use crate::{
+    config::Receive,
+    queue::{Answer, Credentials, Refusal, Submission},
+};
+use anyhow::{Context, Result, anyhow, bail};
+use bytes::{Buf, BytesMut};
+use ogrt_proto::{Ack, FRAME_HEADER_LEN, FrameError, Hello, MessageType, decode_frame, encode_frame};
+use prost::Message;
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
+    net::TcpListener,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc::UnboundedReceiver, oneshot},
+    time::timeout,
+};
+use tracing::{debug, warn};
+
+/// Messages up to this size need no share of `stream_bytes_max`.
+const SMALL: usize = 64 * 1024;
+
+/// Acknowledgements that may be outstanding before we stop reading.
+const OUTSTANDING: usize = 64;
+
+/// How long a peer may take to read an acknowledgement.
+const ACK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Serves all streams.
+#[derive(Clone)]
+pub struct Streams {
+    intake: Intake,
+    config: Receive,
+    connections: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+}
+
+/// Listens on TCP.
+pub async fn listen_tcp(address: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| format!("cannot listen on TCP {address}"))
+}
+
+impl Streams {
+    /// With the bounds of the configuration.
+    pub fn new(intake: Intake, config: &Receive) -> Self {
+        let large =
+            (config.stream_bytes_max.0 as usize).clamp(config.message_max.0 as usize, Semaphore::MAX_PERMITS);
+        Streams {
+            intake,
+            config: config.clone(),
+            connections: Arc::new(Semaphore::new(config.connections_max.min(Semaphore::MAX_PERMITS))),
+            large: Arc::new(Semaphore::new(large)),
+        }
+    }
+
+    /// Accepts TCP connections until the shutdown.
+    pub async fn accept_tcp(self, listener: TcpListener) {
+        loop {
+            let Ok(place) = self.connections.clone().acquire_owned().await else { return };
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = self.intake.shutdown.wait() => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    self.intake.metrics.connections.add(1);
+                    let _ = stream.set_nodelay(true);
+                    self.start(stream, BytesMut::new(), None, format!("{peer} (TCP)"), place);
+                }
+                Err(problem) => {
+                    // Out of descriptors, most likely: they come back when connections end.
+                    warn!("cannot accept a TCP connection: {problem}");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    /// Takes over Unix connections that stay.
+    pub async fn accept_staying(self, mut staying: UnboundedReceiver<Staying>) {
+        while let Some(Staying { stream, begun, credentials }) = staying.recv().await {
+            // No place: the connection is closed, and its client spools.
+            let Ok(place) = self.connections.clone().try_acquire_owned() else { continue };
+            let peer = credentials
+                .map_or("a local process".into(), |c| format!("process {} of uid {}", c.pid, c.uid));
+            match tokio::net::UnixStream::from_std(stream) {
+                Ok(stream) => self.start(stream, begun, credentials, peer, place),
+                Err(problem) => warn!("cannot serve {peer}: {problem}"),
+            }
+        }
+    }
+
+    /// Returns when every stream has ended, which each does by itself after a shutdown.
+    pub async fn ended(&self) {
+        let all = u32::try_from(self.config.connections_max).unwrap_or(u32::MAX);
+        let _ = self.connections.acquire_many(all).await;
+    }
+
+    fn start(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Send + 'static,
+        begun: BytesMut,
+        credentials: Option<Credentials>,
+        peer: String,
+        place: OwnedSemaphorePermit,
+    ) {
+        let streams = self.clone();
+        tokio::spawn(async move {
+            let (reader, writer) = tokio::io::split(stream);
+            let mut connection = Connection {
+                streams: &streams,
+                reader,
+                writer,
+                buffer: begun,
+                credentials,
+                greeted: None,
+                frames: 0,
+                outstanding: VecDeque::new(),
+            };
+            if let Err(problem) = connection.serve().await {
+                streams.intake.metrics.garbage.add(1);
+                streams
+                    .intake
+                    .complaints
+                    .say(&peer, &format_args!("{problem:#}, so the connection is closed"));
+            }
+            drop(place);
+        });
+    }
+}
+
+struct Connection<'a, S> {
+    streams: &'a Streams,
+    reader: ReadHalf<S>,
+    writer: WriteHalf<S>,
+    buffer: BytesMut,
+    credentials: Option<Credentials>,
+    /// Did it open with a Hello? Unknown before its first frame.
+    greeted: Option<bool>,
+    /// Frames after the Hello.
+    frames: u64,
+    /// Frames up to which an answer is awaited.
+    outstanding: VecDeque<(u64, oneshot::Receiver<Result<Answer, Refusal>>)>,
+}
+
+impl<S: AsyncRead + AsyncWrite> Connection<'_, S> {
+    async fn serve(&mut self) -> Result<()> {
+        let config = &self.streams.config;
+        // A share of what large messages may take, held while one is incomplete.
+        let mut share: Option<OwnedSemaphorePermit> = None;
+        let mut message_since = Instant::now();
+        loop {
+            let some = self.take_frames().await?;
+            if some || self.buffer.is_empty() {
+                message_since = Instant::now();
+            }
+            let needed = self.needed()?;
+            if needed <= SMALL {
+                share = None;
+            } else if share.as_ref().is_none_or(|share| share.num_permits() < needed) {
+                // Nobody waits for a share while holding one.
+                drop(share.take());
+                let permits = self.streams.large.clone().acquire_many_owned(needed as u32);
+                share = Some(permits.await?);
+                self.buffer.reserve(needed.saturating_sub(self.buffer.len()));
+            }
+            // A message has a time to be complete, however its bytes drip in.
+            let patience = match self.buffer.is_empty() {
+                true => config.idle_timeout.0,
+                false => config.message_timeout.0.saturating_sub(message_since.elapsed()),
+            };
+            if self.buffer.is_empty() {
+                // Nothing is kept for a peer that is silent.
+                self.buffer = BytesMut::new();
+            }
+            tokio::select! {
+                biased;
+                answer = next_answer(&mut self.outstanding) => self.acknowledge(answer?).await?,
+                read = timeout(patience, read_some(&mut self.reader, &mut self.buffer)),
+                    if self.outstanding.len() < OUTSTANDING =>
+                {
+                    match read {
+                        Ok(Ok(0)) => return self.finish().await,
+                        Ok(Ok(_)) => {}
+                        // The peer is gone; what it sent whole is in.
+                        Ok(Err(_)) => return Ok(()),
+                        Err(_) if self.buffer.is_empty() => return Ok(()),
+                        Err(_) => bail!("a message was not completed within {:?}", config.message_timeout.0),
+                    }
+                }
+                () = self.streams.intake.shutdown.wait() => return self.finish().await,
+            }
+        }
+    }
+
+    /// Bytes that the frame at the front of the buffer will have, header included.
+    fn needed(&self) -> Result<usize> {
+        let Some(mut header) = self.buffer.get(..FRAME_HEADER_LEN) else { return Ok(FRAME_HEADER_LEN) };
+        let (_, announced) = (header.get_u32(), header.get_u32());
+        let max = self.streams.config.message_max.0 as usize;
+        if announced as usize > max {
+            return Err(FrameError::TooLong { announced, max }.into());
+        }
+        Ok(FRAME_HEADER_LEN + announced as usize)
+    }
+
+    /// Hands every whole frame in the buffer to the queue; true when there was one.
+    async fn take_frames(&mut self) -> Result<bool> {
+        let intake = &self.streams.intake;
+        let max = self.streams.config.message_max.0 as usize;
+        let received_ns = now_ns();
+        let mut submission = Submission::default();
+        let mut frames = 0;
+        let mut problem = None;
+        loop {
+            let frame = match decode_frame(&mut self.buffer, max) {
+                Ok(Some(frame)) => frame,
+                Ok(None) => break,
+                Err(cause) => {
+                    problem = Some(cause.into());
+                    break;
+                }
+            };
+            match admit(frame, received_ns, self.credentials, &intake.ids, &intake.metrics) {
+                Ok(Admitted::Hello(message)) if self.greeted.is_none() => {
+                    let hello = Hello::decode(message).context("a Hello that cannot be read")?;
+                    debug!("a stream of {}", hello.client());
+                    self.greeted = Some(true);
+                    continue;
+                }
+                Ok(Admitted::Event(entry)) => submission.entries.push(entry),
+                Ok(Admitted::Build(record)) => submission.builds.push(record),
+                Ok(Admitted::Hello(_) | Admitted::Ignored) => {}
+                Err(cause) => {
+                    problem = Some(cause.into());
+                    break;
+                }
+            }
+            self.greeted.get_or_insert(false);
+            frames += 1;
+        }
+        if frames > 0 {
+            self.frames += frames;
+            if self.greeted == Some(true) {
+                submission.once = true;
+                let answer = intake.submit_for_answer(submission).await;
+                self.outstanding.push_back((self.frames, answer));
+            } else {
+                intake.submit(submission).await;
+            }
+        }
+        problem.map_or(Ok(frames > 0), Err)
+    }
+
+    async fn acknowledge(&mut self, durable_frames: u64) -> Result<()> {
+        let ack = encode_frame(MessageType::Ack, &Ack { durable_frames: Some(durable_frames) });
+        timeout(ACK_TIMEOUT, self.writer.write_all(&ack))
+            .await
+            .map_err(|_| anyhow!("an acknowledgement was not read within {ACK_TIMEOUT:?}"))?
+            .context("cannot acknowledge")?;
+        Ok(())
+    }
+
+    /// The peer has sent all it will: it still gets its acknowledgements.
+    async fn finish(&mut self) -> Result<()> {
+        while !self.outstanding.is_empty() {
+            let durable_frames = next_answer(&mut self.outstanding).await?;
+            if self.acknowledge(durable_frames).await.is_err() {
+                break;
+            }
+        }
+        let _ = timeout(ACK_TIMEOUT, self.writer.shutdown()).await;
+        if !self.buffer.is_empty() && !self.streams.intake.shutdown.asked() {
+            bail!("the connection ended within a frame");
+        }
+        Ok(())
+    }
+}
+
+/// Reads without keeping a buffer for a peer that says nothing.
+async fn read_some<S: AsyncRead>(reader: &mut ReadHalf<S>, buffer: &mut BytesMut) -> std::io::Result<usize> {
+    if buffer.capacity() == buffer.len() {
+        // The first bytes of a message go through a small array: most tasks wait here, and wait without a buffer.
+        let mut first = [0; 512];
+        let read = reader.read(&mut first).await?;
+        buffer.extend_from_slice(&first[..read]);
+        if read == first.len() {
+            buffer.reserve(16 * 1024);
+        }
+        return Ok(read);
+    }
+    reader.read_buf(buffer).await
+}
+
+/// Waits for the oldest answer and takes those after it that are there already: one acknowledgement for all.
+async fn next_answer(
+    outstanding: &mut VecDeque<(u64, oneshot::Receiver<Result<Answer, Refusal>>)>,
+) -> Result<u64> {
+    let Some((frames, answer)) = outstanding.front_mut() else { return std::future::pending().await };
+    let mut durable = *frames;
+    answer.await.unwrap_or(Err(Refusal::Closed))?;
+    outstanding.pop_front();
+    while let Some((frames, answer)) = outstanding.front_mut() {
+        match answer.try_recv() {
+            Ok(result) => {
+                result?;
+                durable = *frames;
+                outstanding.pop_front();
+            }
+            Err(_) => break,
+        }
+    }
+    Ok(durable)
+}

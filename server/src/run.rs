@@ -1,0 +1,224 @@
+//! The daemon in one function: opens what is durable, starts each stage, and stops them in the order of the line.
+
+use crate::{
+    config::Config,
+    database::Store,
+    http,
+    jobs::{self, Jobs},
+    join::{Join, Joined, Joiner},
+    metrics::Metrics,
+    outputs::{self, Output},
+    queue::{EventIds, Message, Queue, Room, Writer},
+    receive::{Complaints, Drain, Intake, Streams, listen_tcp},
+    registry::{Embedded, Registry, Summaries},
+    shutdown::Shutdown,
+};
+use anyhow::{Context, Result, anyhow, bail};
+use serde_json::json;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
+use tokio::{runtime::Handle, task::JoinSet, time::timeout};
+use tracing::{info, warn};
+
+/// Runs the server until `shutdown`; `ready_file` is written when everything listens.
+pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown) -> Result<()> {
+    let runtime = Handle::current();
+    let metrics = Arc::new(Metrics::default());
+
+    // What is durable.
+    let store = Arc::new(Store::open(&config.data_dir)?);
+    let mut places: Vec<String> = config.outputs.keys().cloned().collect();
+    places.push(jobs::PLACE.to_owned());
+    let queue = Arc::new(Queue::open(store.clone(), &places)?);
+    let replay_until = queue.tail().borrow().next;
+
+    // The registry, with its memory in front.
+    let (summaries, registered) = Summaries::new(config.registry.cache);
+    let summaries = Arc::new(summaries);
+    let registry: Arc<dyn Registry> =
+        Arc::new(Embedded::new(store.clone(), summaries.clone(), metrics.clone()));
+
+    // receive ->
+    let (writer, to_writer) = Writer::open(
+        store.clone(),
+        queue.clone(),
+        registry.clone(),
+        metrics.clone(),
+        config.queue.clone(),
+        config.data_dir.clone(),
+    )?;
+    let intake = Intake {
+        writer: to_writer.clone(),
+        room: Room::new(config.receive.pending_max.0),
+        ids: Arc::new(EventIds::new()),
+        metrics: metrics.clone(),
+        complaints: Arc::new(Complaints::default()),
+        shutdown: shutdown.clone(),
+    };
+    let (staying, stays) = tokio::sync::mpsc::unbounded_channel();
+    let tcp = listen_tcp(address(&config.listen)?).await?;
+    let tcp_address = tcp.local_addr().context("the TCP socket has no address")?;
+    // The same port for both, where the configuration leaves it open and it is free.
+    let udp_address = match address(&config.listen)?.port() {
+        0 => Drain::free_address(tcp_address),
+        _ => tcp_address,
+    };
+    let drain = Drain::bind(udp_address, &config.unix, &config.receive, intake.clone(), staying)?;
+    let udp_address = drain.udp_address()?;
+    let http = http::listen(address(&config.http)?).await?;
+    let http_address = http.local_addr().context("the HTTP socket has no address")?;
+    let streams = Streams::new(intake.clone(), &config.receive);
+
+    // -> queue -> join -> outputs
+    let joiner = Arc::new(Joiner::new(registry.clone(), summaries, metrics.clone()));
+    let joined = Arc::new(Joined::new(queue.clone(), store.clone(), joiner.clone())?);
+    let join = Join::open(joined.clone(), config.join.clone(), registered, to_writer.clone())?;
+    let jobs = Arc::new(Jobs::new(
+        store,
+        queue.clone(),
+        joined.clone(),
+        joiner,
+        metrics.clone(),
+        config.jobs.clone(),
+    ));
+    let mut opened = Vec::new();
+    for (name, output) in &config.outputs {
+        let counts = metrics.output(name);
+        opened.push((
+            name.clone(),
+            Output::open(name, output, &queue, replay_until, counts.clone())?,
+            counts,
+        ));
+    }
+
+    // Everything is there: each stage gets its thread, streams and HTTP are tasks.
+    let give_up = Shutdown::new();
+    let broken = shutdown.clone();
+    let writing = stage("queue", move || {
+        let result = writer.run();
+        // Without its queue the server must not go on.
+        broken.ask();
+        result
+    })?;
+    let broken = shutdown.clone();
+    let joining = stage("join", {
+        let runtime = runtime.clone();
+        move || {
+            let result = join.run(&runtime);
+            broken.ask();
+            result
+        }
+    })?;
+    let mut delivering = Vec::new();
+    for (name, output, counts) in opened {
+        let (runtime, queue, joined, give_up) =
+            (runtime.clone(), queue.clone(), joined.clone(), give_up.clone());
+        delivering.push(stage(&format!("out {name}"), move || {
+            runtime.block_on(outputs::drive(name, output, replay_until, queue, joined, counts, give_up));
+            Ok(())
+        })?);
+    }
+    delivering.push(stage("jobs", {
+        let (runtime, jobs, give_up) = (runtime.clone(), jobs.clone(), give_up.clone());
+        move || {
+            runtime.block_on(jobs.keep(give_up));
+            Ok(())
+        }
+    })?);
+    let draining = stage("drain", {
+        let runtime = runtime.clone();
+        move || {
+            drain.run(&runtime);
+            Ok(())
+        }
+    })?;
+    let mut receiving = JoinSet::new();
+    receiving.spawn(streams.clone().accept_tcp(tcp));
+    receiving.spawn(streams.clone().accept_staying(stays));
+    let sources = http::Sources {
+        registry,
+        jobs,
+        metrics,
+        intake,
+        body_max: usize::try_from(config.receive.message_max.0).unwrap_or(usize::MAX),
+    };
+    let serving = tokio::spawn(http::serve(http, sources, shutdown.clone()));
+    let addresses = Addresses { udp: udp_address, tcp: tcp_address, http: http_address, unix: &config.unix };
+    addresses.announce(ready_file.as_deref())?;
+
+    shutdown.wait().await;
+
+    // In the order of the line, each stage empties itself into the next.
+    let within = config.stop_within.0;
+    let orderly = timeout(within, async {
+        ended(draining).await?;
+        streams.ended().await;
+        receiving.shutdown().await;
+        let _ = to_writer.send(Message::Stop);
+        ended(writing).await?;
+        ended(joining).await?;
+        for stage in delivering {
+            ended(stage).await?;
+        }
+        Ok::<(), anyhow::Error>(())
+    })
+    .await;
+    give_up.ask();
+    serving.abort();
+    match orderly {
+        Ok(result) => result?,
+        Err(_) => warn!(
+            "not everything went out within {within:?}; it is in the queue, and goes out after the next start"
+        ),
+    }
+    info!("stopped");
+    Ok(())
+}
+
+/// Where the server can be reached.
+struct Addresses<'a> {
+    udp: SocketAddr,
+    tcp: SocketAddr,
+    http: SocketAddr,
+    unix: &'a Path,
+}
+
+impl Addresses<'_> {
+    /// Into the log, and into a file for who waits for it: that appears whole, or not at all.
+    fn announce(&self, ready_file: Option<&Path>) -> Result<()> {
+        let Addresses { udp, tcp, http, unix } = self;
+        info!(
+            "ready: UDP {udp}, TCP {tcp}, HTTP {http}, Unix {}",
+            if unix.as_os_str().is_empty() { "none".into() } else { unix.display().to_string() }
+        );
+        let Some(path) = ready_file else { return Ok(()) };
+        let text = json!({ "udp": udp.to_string(), "tcp": tcp.to_string(), "unix": unix.display().to_string(), "http": http.to_string() });
+        let fresh = path.with_extension("new");
+        std::fs::write(&fresh, format!("{text}\n"))
+            .and_then(|()| std::fs::rename(&fresh, path))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+fn address(text: &str) -> Result<SocketAddr> {
+    text.parse().map_err(|_| anyhow!("{text} is no address with a port"))
+}
+
+type Stage = (String, thread::JoinHandle<Result<()>>);
+
+fn stage(name: &str, work: impl FnOnce() -> Result<()> + Send + 'static) -> Result<Stage> {
+    let thread = thread::Builder::new().name(name.to_owned()).spawn(work);
+    Ok((name.to_owned(), thread.with_context(|| format!("cannot start the thread of {name}"))?))
+}
+
+/// Waits for the end of a stage.
+async fn ended((name, thread): Stage) -> Result<()> {
+    match tokio::task::spawn_blocking(move || thread.join()).await {
+        Ok(Ok(result)) => result,
+        _ => bail!("stage {name} ended by a panic"),
+    }
+}

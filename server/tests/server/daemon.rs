@@ -1,0 +1,250 @@
+//! The real server in a child process, with ports of its own and a directory that goes with it.
+
+use bytes::BytesMut;
+use ogrt_proto::{Ack, BuildRecord, FRAME_MAX, Hello, MessageType, decode_frame, encode_frame};
+use prost::Message;
+use serde_json::Value;
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpStream, UdpSocket},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// The datagram of OGRT 0.5's own client.
+pub const OGRT_0_5: &[u8] = include_bytes!("../../../proto/tests/data/ogrt-0.5-processinfo.bin");
+
+/// How long anything may take before a test fails.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+pub struct Daemon {
+    child: Child,
+    pub directory: TempDir,
+    pub udp: String,
+    pub tcp: String,
+    pub http: String,
+    pub unix: PathBuf,
+}
+
+impl Daemon {
+    /// With layout `jobs` and layout `lines`, and `more` at the end of the configuration.
+    pub fn start(more: &str) -> Self {
+        Daemon::start_in(tempfile::tempdir().unwrap(), more)
+    }
+
+    /// In a directory where one may have run before.
+    pub fn start_in(directory: TempDir, more: &str) -> Self {
+        let at = directory.path();
+        let config = at.join("ogrt.conf");
+        // Top-level keys stand in front of the first table.
+        let (top, tables) = more.split_at(more.find('[').unwrap_or(more.len()));
+        let text = format!(
+            "listen = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\nunix = \"{0}/s\"\ndata_dir = \"{0}/data\"\n{top}\n{tables}\n\
+             [outputs.jobs]\ntype = \"file\"\nlayout = \"jobs\"\npath = \"{0}/jobs\"\n\
+             [outputs.lines]\ntype = \"file\"\nlayout = \"lines\"\npath = \"{0}/lines\"\n[outputs.nothing]\ntype = \"null\"\n",
+            at.display()
+        );
+        fs::write(&config, text).unwrap();
+        let ready = at.join("ready.json");
+        let _ = fs::remove_file(&ready);
+        let log = fs::OpenOptions::new().create(true).append(true).open(at.join("log")).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_ogrt-server"))
+            .args(["--config".as_ref(), config.as_os_str(), "--ready-file".as_ref(), ready.as_os_str()])
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut daemon = Daemon {
+            child,
+            directory,
+            udp: String::new(),
+            tcp: String::new(),
+            http: String::new(),
+            unix: PathBuf::new(),
+        };
+        let addresses = wait_for("the server to be ready", || {
+            if let Some(status) = daemon.child.try_wait().unwrap() {
+                panic!("the server ended with {status}: {}", daemon.log());
+            }
+            serde_json::from_str::<Value>(&fs::read_to_string(&ready).ok()?).ok()
+        });
+        let address = |key: &str| addresses[key].as_str().unwrap().to_owned();
+        (daemon.udp, daemon.tcp, daemon.http) = (address("udp"), address("tcp"), address("http"));
+        daemon.unix = address("unix").into();
+        daemon
+    }
+
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.path().join("log")).unwrap_or_default()
+    }
+
+    /// Sends one datagram.
+    pub fn datagram(&self, bytes: &[u8]) {
+        UdpSocket::bind("127.0.0.1:0").unwrap().send_to(bytes, &self.udp).unwrap();
+    }
+
+    /// A stream without Hello, closed when everything is sent.
+    pub fn short_tcp(&self, bytes: &[u8]) {
+        TcpStream::connect(&self.tcp).unwrap().write_all(bytes).unwrap();
+    }
+
+    /// A stream that opened with a Hello.
+    pub fn acknowledged(&self) -> Acknowledged<TcpStream> {
+        Acknowledged::new(TcpStream::connect(&self.tcp).unwrap())
+    }
+
+    pub fn get(&self, path: &str) -> (u16, Value) {
+        let (status, body) = self.http("GET", path, &[]);
+        (status, serde_json::from_slice(&body).unwrap_or(Value::Null))
+    }
+
+    pub fn http(&self, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let mut stream = TcpStream::connect(&self.http).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+        )
+        .unwrap();
+        stream.write_all(body).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let head_end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
+        let head = String::from_utf8_lossy(&answer[..head_end]).into_owned();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), answer[head_end + 4..].to_vec())
+    }
+
+    /// The value of a line of `/metrics`.
+    pub fn metric(&self, line: &str) -> u64 {
+        let text = String::from_utf8(self.http("GET", "/metrics", &[]).1).unwrap();
+        let value = text.lines().find_map(|l| l.strip_prefix(line)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no metric {line} in {text}")).parse().unwrap()
+    }
+
+    /// Documents of the `lines` output.
+    pub fn lines(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.path().join("lines/events.jsonl")).unwrap_or_default();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// A file of the `jobs` output, where there is one; it must be valid whenever it is read.
+    pub fn job_file(&self, name: &str) -> Option<Value> {
+        let text = fs::read(self.path().join("jobs").join(name)).ok()?;
+        Some(
+            serde_json::from_slice(&text)
+                .unwrap_or_else(|e| panic!("{name}: {e}: {}", String::from_utf8_lossy(&text))),
+        )
+    }
+
+    /// Ends the server as a crash would, and starts it in the same place.
+    pub fn crash_and_restart(mut self, more: &str) -> Self {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
+        drop(self);
+        Daemon::start_in(directory, more)
+    }
+
+    /// Ends the server as an operator would; its exit status.
+    pub fn stop(&mut self) -> std::process::ExitStatus {
+        let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).unwrap();
+        wait_for("the server to stop", || self.child.try_wait().unwrap())
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A stream that is told what is durable.
+pub struct Acknowledged<S> {
+    stream: S,
+    received: BytesMut,
+    durable: u64,
+}
+
+impl Acknowledged<UnixStream> {
+    pub fn unix(path: &Path) -> Self {
+        Acknowledged::new(UnixStream::connect(path).unwrap())
+    }
+}
+
+impl<S: Read + Write> Acknowledged<S> {
+    pub fn new(mut stream: S) -> Self {
+        stream.write_all(&encode_frame(MessageType::Hello, &Hello::default())).unwrap();
+        Acknowledged { stream, received: BytesMut::new(), durable: 0 }
+    }
+
+    pub fn send(&mut self, frame: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(frame)
+    }
+
+    /// Frames that are durable; waits until there are at least so many. An error when the server goes away.
+    pub fn wait_for(&mut self, frames: u64) -> std::io::Result<u64> {
+        while self.durable < frames {
+            let mut bytes = [0; 4096];
+            let read = self.stream.read(&mut bytes)?;
+            if read == 0 {
+                return Err(std::io::ErrorKind::UnexpectedEof.into());
+            }
+            self.received.extend_from_slice(&bytes[..read]);
+            while let Some(frame) = decode_frame(&mut self.received, FRAME_MAX).unwrap() {
+                assert_eq!(frame.message_type(), Some(MessageType::Ack));
+                self.durable = Ack::decode(frame.message).unwrap().durable_frames();
+            }
+        }
+        Ok(self.durable)
+    }
+}
+
+/// Asks again until there is an answer.
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let since = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(since.elapsed() < PATIENCE, "waited in vain for {what}");
+        sleep(Duration::from_millis(10));
+    }
+}
+
+/// A frame with a build of this name.
+pub fn build(signature: u8, name: &str) -> BuildRecord {
+    BuildRecord {
+        signature: Some(vec![signature; 16].into()),
+        metadata: Some(ogrt_proto::BuildMetadata {
+            name: Some(name.into()),
+            version: Some("1.2.3".into()),
+            ..Default::default()
+        }),
+        time_ns: Some(1_700_000_000_000_000_000 + i64::from(signature)),
+        hostname: Some("builder".into()),
+        username: Some("easybuild".into()),
+        ..Default::default()
+    }
+}
+
+/// As `build`, in a frame.
+pub fn build_frame(signature: u8, name: &str) -> bytes::Bytes {
+    encode_frame(MessageType::BuildRecord, &build(signature, name))
+}

@@ -1,0 +1,166 @@
+//! What was acknowledged survives, and appears once.
+
+use crate::daemon::{Acknowledged, Daemon, wait_for};
+use ogrt_proto::{MessageType, ProcessInfo, encode_frame};
+use serde_json::Value;
+use std::{
+    collections::{HashMap, HashSet},
+    net::TcpStream,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+fn event(client: u32, number: u32) -> (String, bytes::Bytes) {
+    let uuid = uuid::Uuid::from_u64_pair(u64::from(client), u64::from(number));
+    let info = ProcessInfo {
+        event_id: Some(uuid.as_bytes().to_vec().into()),
+        job_id: Some(format!("job{}", number % 5).into()),
+        pid: Some(number as i32),
+        ..Default::default()
+    };
+    (uuid.to_string(), encode_frame(MessageType::ProcessInfo, &info))
+}
+
+/// Sends as fast as it goes until told to stop or the server is gone; what was acknowledged.
+fn sender(address: String, client: u32, stop: Arc<AtomicBool>) -> thread::JoinHandle<Vec<String>> {
+    thread::spawn(move || {
+        let Ok(stream) = TcpStream::connect(&address) else { return Vec::new() };
+        let mut stream = Acknowledged::new(stream);
+        let mut ids = Vec::new();
+        let mut durable = 0;
+        while !stop.load(Ordering::Relaxed) {
+            for _ in 0..20 {
+                let (id, frame) = event(client, ids.len() as u32);
+                if stream.send(&frame).is_err() {
+                    ids.truncate(durable as usize);
+                    return ids;
+                }
+                ids.push(id);
+            }
+            match stream.wait_for(ids.len() as u64) {
+                Ok(frames) => durable = frames,
+                Err(_) => break,
+            }
+        }
+        ids.truncate(durable as usize);
+        ids
+    })
+}
+
+#[test]
+fn acknowledged_events_survive_kill_9_and_appear_once() {
+    let mut daemon = Daemon::start("");
+    let mut acknowledged: HashSet<String> = HashSet::new();
+    for round in 0..6 {
+        let stop = Arc::new(AtomicBool::new(false));
+        let senders: Vec<_> =
+            (0..3).map(|client| sender(daemon.tcp.clone(), 100 * round + client + 1, stop.clone())).collect();
+        thread::sleep(Duration::from_millis(150 + u64::from(round) * 130));
+        daemon = daemon.crash_and_restart("");
+        stop.store(true, Ordering::Relaxed);
+        for sender in senders {
+            acknowledged.extend(sender.join().unwrap());
+        }
+    }
+    assert!(acknowledged.len() > 100, "only {} events were acknowledged", acknowledged.len());
+    daemon.stop();
+    let mut times: HashMap<String, u32> = HashMap::new();
+    for line in daemon.lines() {
+        *times.entry(line["event_id"].as_str().unwrap().to_owned()).or_default() += 1;
+    }
+    let missing = acknowledged.iter().filter(|id| !times.contains_key(*id)).count();
+    let double = times.values().filter(|count| **count > 1).count();
+    assert_eq!((missing, double), (0, 0), "of {} acknowledged in the lines", acknowledged.len());
+
+    let mut times: HashMap<String, u32> = HashMap::new();
+    for job in 0..5 {
+        let Some(job) = daemon.job_file(&format!("job{job}.json")) else { continue };
+        for process in job["processes"].as_array().unwrap() {
+            *times.entry(process["event_id"].as_str().unwrap().to_owned()).or_default() += 1;
+        }
+    }
+    let missing = acknowledged.iter().filter(|id| !times.contains_key(*id)).count();
+    let double = times.values().filter(|count| **count > 1).count();
+    assert_eq!((missing, double), (0, 0), "of {} acknowledged in the jobs", acknowledged.len());
+}
+
+#[test]
+fn an_event_sent_again_is_queued_once() {
+    let daemon = Daemon::start("");
+    for _ in 0..2 {
+        let mut stream = daemon.acknowledged();
+        stream.send(&event(1, 1).1).unwrap();
+        stream.wait_for(1).unwrap();
+    }
+    let daemon = daemon.crash_and_restart("");
+    let mut stream = daemon.acknowledged();
+    stream.send(&event(1, 1).1).unwrap();
+    stream.send(&event(1, 2).1).unwrap();
+    stream.wait_for(2).unwrap();
+    let count = || daemon.lines().len();
+    wait_for("the second event", || (count() >= 2).then_some(()));
+    thread::sleep(Duration::from_millis(200));
+    assert_eq!(count(), 2);
+    assert_eq!(daemon.metric("ogrt_events_repeated_total"), 1);
+}
+
+#[test]
+fn a_stop_lets_everything_out_and_a_start_goes_on() {
+    let mut daemon = Daemon::start("");
+    for number in 0..500 {
+        daemon.datagram(&event(1, number).1);
+    }
+    wait_for("all received", || (daemon.metric("ogrt_events_received_total") == 500).then_some(()));
+    assert!(daemon.stop().success(), "{}", daemon.log());
+    assert_eq!(daemon.lines().len(), 500);
+    assert!(!daemon.unix.exists());
+    let daemon = daemon.crash_and_restart("");
+    daemon.datagram(&event(1, 500).1);
+    wait_for("one more", || (daemon.lines().len() == 501).then_some(()));
+}
+
+#[test]
+fn a_full_queue_refuses_and_keeps_its_word() {
+    // A directory in the place of the file lets the output fail until it is gone.
+    let more = "[queue]\nbytes_max = \"64KiB\"\n";
+    let directory = tempfile::tempdir().unwrap();
+    let mut daemon = Daemon::start_in(directory, more);
+    std::fs::create_dir(daemon.path().join("jobs/blocked.json")).unwrap();
+    let frame = |number: u32| {
+        let noise: Vec<u8> =
+            (0..1000).flat_map(|i: u32| (i ^ number).wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+        let info = ProcessInfo {
+            event_id: Some(uuid::Uuid::from_u64_pair(9, u64::from(number)).as_bytes().to_vec().into()),
+            job_id: Some("blocked".into()),
+            arguments: vec![noise.into()],
+            ..Default::default()
+        };
+        encode_frame(MessageType::ProcessInfo, &info)
+    };
+    let mut stream = daemon.acknowledged();
+    let mut durable = 0;
+    let refused = (0..200).find(|number| {
+        stream.send(&frame(*number)).is_err()
+            || stream.wait_for(u64::from(*number) + 1).map(|d| durable = d).is_err()
+    });
+    assert!(refused.is_some_and(|number| number > 5), "refused: {refused:?}");
+    assert!(daemon.metric("ogrt_events_refused_total") > 0);
+    assert_eq!(daemon.get("/healthz").0, 503);
+    // The other outputs have everything, and the builds can still be asked for.
+    wait_for("the lines", || (daemon.lines().len() as u64 >= durable).then_some(()));
+    std::fs::remove_dir(daemon.path().join("jobs/blocked.json")).unwrap();
+    let processes = |job: Value| job["processes"].as_array().unwrap().len() as u64;
+    wait_for("the jobs", || {
+        daemon.job_file("blocked.json").map(processes).filter(|number| *number >= durable)
+    });
+    wait_for("room", || {
+        let mut stream = daemon.acknowledged();
+        stream.send(&frame(1000)).ok()?;
+        stream.wait_for(1).ok()
+    });
+    assert!(daemon.is_running());
+}

@@ -1,0 +1,134 @@
+//! Whatever comes to the ports, the server goes on serving others.
+
+use crate::daemon::{Daemon, OGRT_0_5, wait_for};
+use ogrt_proto::{MessageType, ProcessInfo, encode_frame};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    os::unix::net::{UnixDatagram, UnixStream},
+    time::{Duration, Instant},
+};
+
+/// An answer, a reset or an end within a second: the peer was closed.
+fn is_closed(mut stream: impl Read) -> bool {
+    let since = Instant::now();
+    let end = stream.read(&mut [0; 16]);
+    matches!(end, Ok(0) | Err(_)) && since.elapsed() < Duration::from_secs(5)
+}
+
+fn serves(daemon: &mut Daemon) {
+    assert!(daemon.is_running(), "{}", daemon.log());
+    let before = daemon.lines().len();
+    daemon.datagram(OGRT_0_5);
+    wait_for("a good event", || (daemon.lines().len() > before).then_some(()));
+    assert!(!daemon.log().contains("panicked"), "{}", daemon.log());
+}
+
+#[test]
+fn garbage_closes_a_stream_with_one_line_that_names_the_peer() {
+    let mut daemon = Daemon::start("");
+    let giant = [&[0, 0, 0, 12][..], &u32::MAX.to_be_bytes(), &[0; 100]].concat();
+    let no_protobuf = [&[0, 0, 0, 12][..], &4u32.to_be_bytes(), &[0xFF; 4]].concat();
+    let an_ack = [&[0, 0, 0, 101][..], &0u32.to_be_bytes()].concat();
+    for garbage in [&b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"[..], &giant, &no_protobuf, &an_ack, &[0xFF; 4096]] {
+        let mut tcp = TcpStream::connect(&daemon.tcp).unwrap();
+        let peer = tcp.local_addr().unwrap().to_string();
+        tcp.write_all(garbage).unwrap();
+        tcp.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        assert!(is_closed(tcp));
+        wait_for("a line in the log", || daemon.log().contains(&peer).then_some(()));
+        assert_eq!(daemon.log().matches(&peer).count(), 1);
+        let mut unix = UnixStream::connect(&daemon.unix).unwrap();
+        unix.write_all(garbage).unwrap();
+        unix.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        assert!(is_closed(unix));
+        daemon.datagram(garbage);
+        let _ = UnixDatagram::unbound().unwrap().send_to(garbage, format!("{}.dgram", daemon.unix.display()));
+        let mut http = TcpStream::connect(&daemon.http).unwrap();
+        let _ = http.write_all(garbage);
+    }
+    wait_for("counts", || (daemon.metric("ogrt_garbage_total") == 20).then_some(()));
+    serves(&mut daemon);
+}
+
+#[test]
+fn every_cut_and_every_flipped_byte_of_an_event_is_survived() {
+    let mut daemon = Daemon::start("");
+    for at in 0..OGRT_0_5.len() {
+        daemon.datagram(&OGRT_0_5[..at]);
+        let mut flipped = OGRT_0_5.to_vec();
+        flipped[at] ^= 0xFF;
+        daemon.datagram(&flipped);
+    }
+    serves(&mut daemon);
+}
+
+#[test]
+fn a_stream_that_drips_is_closed_and_one_that_is_silent_costs_nothing() {
+    let mut daemon = Daemon::start("[receive]\nmessage_timeout = \"400ms\"\nidle_timeout = \"1s\"\n");
+    let mut drip = TcpStream::connect(&daemon.tcp).unwrap();
+    let silent = TcpStream::connect(&daemon.tcp).unwrap();
+    for byte in &OGRT_0_5[..40] {
+        if drip.write_all(&[*byte]).is_err() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(30));
+    }
+    assert!(is_closed(drip));
+    assert!(is_closed(silent));
+    assert!(daemon.log().contains("not completed within 400ms"), "{}", daemon.log());
+    serves(&mut daemon);
+}
+
+#[test]
+fn a_thousand_silent_connections_leave_room_for_good_ones() {
+    let mut daemon = Daemon::start("");
+    let memory = daemon.metric("process_resident_memory_bytes");
+    let idle: Vec<TcpStream> = (0..400).map(|_| TcpStream::connect(&daemon.tcp).unwrap()).collect();
+    serves(&mut daemon);
+    let mut stream = daemon.acknowledged();
+    stream.send(OGRT_0_5).unwrap();
+    stream.wait_for(1).unwrap();
+    let grown = daemon.metric("process_resident_memory_bytes").saturating_sub(memory);
+    assert!(grown < 20 << 20, "{} bytes for {} connections", grown, idle.len());
+}
+
+#[test]
+fn hostile_job_ids_stay_in_the_directory_and_apart() {
+    let daemon = Daemon::start("");
+    let long = "x".repeat(3000);
+    let ids: [&[u8]; 9] = [
+        b"",
+        b"no-job",
+        b"../../../etc/passwd",
+        b"a/b",
+        b"..",
+        b"a\0b",
+        b"\xFF\xFE",
+        b"4711[1].srv",
+        long.as_bytes(),
+    ];
+    for id in ids {
+        let info = ProcessInfo {
+            job_id: Some(id.to_vec().into()),
+            pid: Some(id.len() as i32),
+            ..Default::default()
+        };
+        daemon.datagram(&encode_frame(MessageType::ProcessInfo, &info));
+    }
+    let names = wait_for("a file for each", || {
+        let names: Vec<_> = std::fs::read_dir(daemon.path().join("jobs"))
+            .ok()?
+            .map(|file| file.unwrap().file_name())
+            .collect();
+        (names.len() == ids.len()).then_some(names)
+    });
+    for name in names {
+        let job = daemon.job_file(name.to_str().unwrap()).unwrap();
+        assert_eq!(job["processes"].as_array().unwrap().len(), 1, "{name:?}");
+    }
+    assert_eq!(daemon.job_file("4711[1].srv.json").unwrap()["job_id"], "4711[1].srv");
+    assert_eq!(daemon.get("/v1/jobs/4711%5B1%5D.srv").0, 200);
+    assert_eq!(daemon.get("/v1/jobs/a%2Fb").1["job_id"], "a/b");
+    assert_eq!(daemon.get("/v1/jobs/unknown").0, 404);
+}

@@ -1,0 +1,9 @@
+//! The server as its users meet it: the real program, real sockets, real files.
+
+mod configuration;
+mod daemon;
+mod durable;
+mod hostile;
+mod join;
+mod outputs;
+mod receive;
