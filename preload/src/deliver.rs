@@ -7,6 +7,7 @@
 use crate::{
     destination::{Destination, Route},
     parts::{Event, ValueMax},
+    reach::is_reachable,
     spool::Spool,
     sys::{self, Descriptor, Errno},
 };
@@ -45,7 +46,7 @@ pub fn deliver(event: &Event, destination: Option<&Destination>, spool: Option<&
     let mut sent = 0;
     if let Some(destination) = destination {
         match destination.route {
-            Route::Unix if !is_reachable(destination) => {}
+            Route::Unix if !destination.remote_directory().is_none_or(is_reachable) => {}
             Route::Unix => {
                 if by_stream(event, destination, &mut sent).is_ok() {
                     return Delivery::Stream;
@@ -72,12 +73,6 @@ pub fn deliver(event: &Event, destination: Option<&Destination>, spool: Option<&
         Some(Ok(())) => Delivery::Spooled,
         _ => Delivery::Lost,
     }
-}
-
-/// Looking up a path on a dead file server would hang.
-fn is_reachable(destination: &Destination) -> bool {
-    let mut room = [0; 110];
-    destination.remote_directory(&mut room).is_none_or(sys::is_cached)
 }
 
 fn by_stream(event: &Event, destination: &Destination, sent: &mut usize) -> Result<(), Errno> {

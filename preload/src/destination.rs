@@ -93,20 +93,16 @@ impl Destination {
         Some(twin)
     }
 
-    /// The directory of a Unix socket that may lie on a file system which does not answer, NUL-terminated. /run,
-    /// /tmp and their like are in memory or on the machine's own disk.
-    pub fn remote_directory<'a>(&self, room: &'a mut [u8; ADDRESS_MAX]) -> Option<&'a [u8]> {
+    /// The directory of a Unix socket that may lie on a file system which does not answer. /run, /tmp and their
+    /// like are in memory or on the machine's own disk.
+    pub fn remote_directory(&self) -> Option<&[u8]> {
+        const LOCAL: [&[u8]; 4] = [b"/run/", b"/tmp/", b"/var/run/", b"/dev/shm/"];
         let path = self.address().get(2..)?;
-        let trusted = [&b"/run/"[..], b"/tmp/", b"/var/run/", b"/dev/shm/"];
-        if self.route != Route::Unix
-            || path.first() != Some(&b'/')
-            || trusted.iter().any(|prefix| path.starts_with(prefix))
-        {
+        let is_named = self.route == Route::Unix && path.first() == Some(&b'/');
+        if !is_named || LOCAL.iter().any(|prefix| path.starts_with(prefix)) {
             return None;
         }
-        let slash = path.iter().rposition(|&byte| byte == b'/')?.max(1);
-        room.get_mut(..slash)?.copy_from_slice(path.get(..slash)?);
-        *room.get_mut(slash)? = 0;
-        room.get(..=slash)
+        let slash = path.iter().rposition(|&byte| byte == b'/')?;
+        path.get(..slash.max(1))
     }
 }

@@ -29,6 +29,7 @@ mod loader;
 mod objects;
 mod parts;
 mod process;
+mod reach;
 mod say;
 mod settings;
 mod spool;

@@ -73,9 +73,14 @@ impl Settings {
         settings
     }
 
-    /// Whether OGRT_SKIP or OGRT_ONLY leave this path out.
-    pub fn leave_out(&self, path: &[u8]) -> bool {
-        glob::any_matches(self.skip, path) || !(self.only.is_empty() || glob::any_matches(self.only, path))
+    /// Whether OGRT_SKIP names this path.
+    pub fn skips(&self, path: &[u8]) -> bool {
+        glob::any_matches(self.skip, path)
+    }
+
+    /// Whether OGRT_ONLY names this path, or nothing.
+    pub fn lets_in(&self, path: &[u8]) -> bool {
+        self.only.is_empty() || glob::any_matches(self.only, path)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use crate::{
     parts::{Event, ValueMax},
+    reach::is_reachable,
     sys::{self, Errno},
 };
 
@@ -46,7 +47,7 @@ impl Spool {
         }
         let mut directory = Path::new();
         directory.push(self.directory());
-        if !sys::is_cached(directory.with_nul()) {
+        if !is_reachable(self.directory()) {
             return Err(sys::WOULD_BLOCK);
         }
         let mut name = Path::new();

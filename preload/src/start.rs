@@ -43,18 +43,25 @@ pub unsafe fn start(process: &Process, loader: Loader) {
     let mut path_room = [0u8; 512];
     let called = executable_path(process, &mut path_room);
     // A process with an absolute path is left out without asking the kernel anything.
-    let known = called.first() == Some(&b'/');
-    if known && is_left_out_as_called(&settings, called) {
+    let is_absolute = called.first() == Some(&b'/');
+    let mut choice = match is_absolute {
+        true => choice_as_called(&settings, called),
+        false => Choice::Unknown,
+    };
+    if choice == Choice::LeaveOut {
         return;
     }
     let directory = sys::working_directory(&mut directory_room);
     let mut paths = Paths::new(directory, READLINKS_MAX);
     let mut room = PathBuffer::new();
-    if !known && is_left_out_as_called(&settings, paths.absolute(called, &mut room)) {
+    if !is_absolute {
+        choice = choice_as_called(&settings, paths.absolute(called, &mut room));
+    }
+    if choice == Choice::LeaveOut {
         return;
     }
     let executable = paths.canonical(called, &mut room);
-    if settings.leave_out(executable) {
+    if settings.skips(executable) || choice == Choice::Unknown && !settings.lets_in(executable) {
         return;
     }
 
@@ -117,34 +124,44 @@ pub unsafe fn start(process: &Process, loader: Loader) {
     }
 }
 
-/// OGRT_SKIP and OGRT_ONLY by the path as it was called, so that a process that is left out costs nothing. A
-/// process that only its canonical path would let in is found by one readlink of the whole path.
-fn is_left_out_as_called(settings: &Settings, path: &[u8]) -> bool {
-    use crate::glob::any_matches;
+/// What OGRT_SKIP and OGRT_ONLY say of a process by the path as it was called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    LeaveOut,
+    LetIn,
+    /// The canonical path decides.
+    Unknown,
+}
+
+/// Decides as far as possible by the path as it was called, so that a process that is left out costs nothing, or
+/// one readlink: whether the file itself is a link that OGRT_ONLY must be held against.
+fn choice_as_called(settings: &Settings, path: &[u8]) -> Choice {
     // /bin and /sbin have been links to /usr for ten years.
-    let mut merged = [0u8; 512];
-    let usr = [&b"/usr"[..], path].into_iter().flatten();
-    let merged = match path.starts_with(b"/bin/") || path.starts_with(b"/sbin/") {
-        true => {
-            let mut len = 0;
-            for (room, &byte) in merged.iter_mut().zip(usr) {
-                *room = byte;
-                len += 1;
-            }
-            merged.get(..len).unwrap_or_default()
-        }
-        false => path,
-    };
-    if any_matches(settings.skip, path) || any_matches(settings.skip, merged) {
-        return true;
+    let mut room = [0u8; 512];
+    let is_merged = path.starts_with(b"/bin/") || path.starts_with(b"/sbin/");
+    let merged = if is_merged { joined(b"/usr", path, &mut room) } else { path };
+    if settings.skips(path) || settings.skips(merged) {
+        return Choice::LeaveOut;
     }
-    if settings.only.is_empty() || any_matches(settings.only, path) || any_matches(settings.only, merged) {
-        return false;
+    if settings.lets_in(path) || settings.lets_in(merged) {
+        return Choice::LetIn;
     }
     let mut name = PathBuffer::new();
     let mut target = [0u8; 512];
-    let linked = name.of(path).and_then(|name| sys::read_link(name, &mut target).ok());
-    !linked.is_some_and(|target| any_matches(settings.only, target))
+    let is_link = name.of(path).is_some_and(|name| sys::read_link(name, &mut target).is_ok());
+    if is_link { Choice::Unknown } else { Choice::LeaveOut }
+}
+
+/// Both texts, one behind the other; nothing where they do not fit.
+fn joined<'a>(first: &[u8], second: &[u8], room: &'a mut [u8; 512]) -> &'a [u8] {
+    let len = first.len() + second.len();
+    let Some((front, back)) = room.get_mut(..len).and_then(|room| room.split_at_mut_checked(first.len()))
+    else {
+        return &[];
+    };
+    front.copy_from_slice(first);
+    back.copy_from_slice(second);
+    room.get(..len).unwrap_or_default()
 }
 
 /// What the walk over the objects has shown.

@@ -4,7 +4,7 @@
 //! there at all under LD_AUDIT. A failed call gives its [`Errno`]; nothing is retried, because whatever must be
 //! waited for is not worth it in somebody else's process.
 
-use crate::arch::{number, syscall};
+use crate::arch::{DIRECTORY, NOFOLLOW, number, syscall};
 use core::{ffi::c_void, mem::MaybeUninit};
 
 /// Why a call failed.
@@ -256,16 +256,11 @@ pub fn close(descriptor: Descriptor) {
 
 /// Creates a file for writing, mode 0600; `path` ends in NUL.
 pub fn create(path: &[u8]) -> Result<Descriptor, Errno> {
-    const WRONLY_CREAT_EXCL_NOFOLLOW_CLOEXEC: usize = 0o1 | 0o100 | 0o200 | NOFOLLOW | 0o2000000;
+    const WRONLY_CREAT_EXCL_NOFOLLOW_CLOEXEC: usize = 0o1 | 0o100 | 0o200 | NOFOLLOW as usize | 0o2000000;
     let at = path.as_ptr() as usize;
     let file = call(number::OPENAT, [AT_FDCWD, at, WRONLY_CREAT_EXCL_NOFOLLOW_CLOEXEC, 0o600, 0, 0])?;
     above_standard(Descriptor(file as i32))
 }
-
-#[cfg(target_arch = "x86_64")]
-const NOFOLLOW: usize = 0o400000;
-#[cfg(target_arch = "aarch64")]
-const NOFOLLOW: usize = 0o100000;
 
 /// Opens a file for reading; `path` ends in NUL.
 pub fn open(path: &[u8]) -> Result<Descriptor, Errno> {
@@ -275,21 +270,33 @@ pub fn open(path: &[u8]) -> Result<Descriptor, Errno> {
     above_standard(Descriptor(file as i32))
 }
 
-/// Whether the directory can be reached from what the kernel has in memory, without asking a disk or a file
-/// server that may be dead; `path` ends in NUL. Kernels before 5.12 and filters that do not know the call cannot
-/// tell, and then it counts as reachable.
-pub fn is_cached(path: &[u8]) -> bool {
-    const PATH_DIRECTORY_CLOEXEC: u64 = 0o10000000 | 0o2000000;
+/// Opens a directory as a place only, if the kernel has the whole path in memory; EAGAIN if it has not. `path`
+/// ends in NUL.
+pub fn open_cached(path: &[u8]) -> Result<Descriptor, Errno> {
+    const PATH_DIRECTORY_CLOEXEC: u64 = 0o10000000 | DIRECTORY | 0o2000000;
     const RESOLVE_CACHED: u64 = 0x20;
     let how: [u64; 3] = [PATH_DIRECTORY_CLOEXEC, 0, RESOLVE_CACHED];
     let at = path.as_ptr() as usize;
-    match call(number::OPENAT2, [AT_FDCWD, at, how.as_ptr() as usize, size_of_val(&how), 0, 0]) {
-        Ok(directory) => {
-            close(Descriptor(directory as i32));
-            true
-        }
-        Err(error) => error != WOULD_BLOCK,
-    }
+    let found = call(number::OPENAT2, [AT_FDCWD, at, how.as_ptr() as usize, size_of_val(&how), 0, 0])?;
+    above_standard(Descriptor(found as i32))
+}
+
+/// Whether the file system of an open directory is on a block device, as far as the kernel knows without asking a
+/// file server.
+pub fn is_on_disk(directory: Descriptor) -> bool {
+    const EMPTY_PATH_DONT_SYNC: usize = 0x1000 | 0x4000;
+    const DEV_MAJOR: usize = 34;
+    // struct statx in 32-bit numbers.
+    let mut status = [0u32; 64];
+    let arguments = [
+        directory.0 as usize,
+        c"".as_ptr() as usize,
+        EMPTY_PATH_DONT_SYNC,
+        0,
+        status.as_mut_ptr() as usize,
+        0,
+    ];
+    call(number::STATX, arguments).is_ok() && status.get(DEV_MAJOR) != Some(&0)
 }
 
 /// Makes a directory, mode 0700; `path` ends in NUL.

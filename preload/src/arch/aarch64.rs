@@ -33,8 +33,14 @@ pub mod number {
     pub const PRLIMIT64: usize = 261;
     pub const RENAMEAT2: usize = 276;
     pub const GETRANDOM: usize = 278;
+    pub const STATX: usize = 291;
     pub const OPENAT2: usize = 437;
 }
+
+/// `O_NOFOLLOW`, which differs between architectures.
+pub const NOFOLLOW: u64 = 0o100000;
+/// `O_DIRECTORY`, which differs too.
+pub const DIRECTORY: u64 = 0o40000;
 
 /// Makes a system call and returns what the kernel left in the result register.
 ///

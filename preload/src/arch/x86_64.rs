@@ -33,8 +33,14 @@ pub mod number {
     pub const PPOLL: usize = 271;
     pub const PRLIMIT64: usize = 302;
     pub const GETRANDOM: usize = 318;
+    pub const STATX: usize = 332;
     pub const OPENAT2: usize = 437;
 }
+
+/// `O_NOFOLLOW`, which differs between architectures.
+pub const NOFOLLOW: u64 = 0o400000;
+/// `O_DIRECTORY`, which differs too.
+pub const DIRECTORY: u64 = 0o200000;
 
 /// Makes a system call and returns what the kernel left in the result register.
 ///

@@ -1,0 +1,128 @@
+//! Processes that are not tracked, and how few system calls the others cost.
+
+use ogrt_preload_tests::*;
+use std::process::Command;
+
+#[test]
+fn inactive_processes_send_nothing() {
+    let folder = Folder::new();
+    let receiver = Receiver::unix(&folder.join("ogrt.sock"));
+    for value in [None, Some("0"), Some(""), Some("yes"), Some("11")] {
+        let mut command = tracked("/bin/true", &receiver.server);
+        match value {
+            Some(value) => command.env("OGRT_ACTIVE", value),
+            None => command.env_remove("OGRT_ACTIVE"),
+        };
+        assert!(command.status().unwrap().success());
+    }
+    assert_eq!(receiver.frames_after_a_while(), 0);
+    assert!(tracked("/bin/true", &receiver.server).status().unwrap().success());
+    assert_eq!(receiver.ended(1).len(), 1, "and the receiver does hear");
+}
+
+#[test]
+fn globs_leave_out_and_let_in() {
+    let folder = Folder::new();
+    std::os::unix::fs::symlink("/bin/true", folder.join("linked")).unwrap();
+    let linked = folder.join("linked").display().to_string();
+    let cases = [
+        ("/bin/true", "OGRT_SKIP", "/bin/*", false),
+        ("/bin/true", "OGRT_SKIP", "/usr/bin/*", false),
+        ("/bin/true", "OGRT_SKIP", "/x/*:*/tr?e", false),
+        ("/bin/true", "OGRT_SKIP", "/opt/*", true),
+        (&linked, "OGRT_SKIP", "/usr/bin/true", false),
+        ("/bin/true", "OGRT_ONLY", "/opt/*:/bin/true", true),
+        ("/bin/true", "OGRT_ONLY", "/usr/bin/*", true),
+        ("/bin/true", "OGRT_ONLY", "/opt/*", false),
+        (&linked, "OGRT_ONLY", "/usr/bin/*", true),
+        (&linked, "OGRT_ONLY", "/opt/*", false),
+    ];
+    for (at, (program, variable, globs, sent)) in cases.into_iter().enumerate() {
+        let receiver = Receiver::unix(&folder.join(&format!("{at}.sock")));
+        assert!(tracked(program, &receiver.server).env(variable, globs).status().unwrap().success());
+        let frames = receiver.frames_after_a_while();
+        assert_eq!(frames, if sent { 2 } else { 0 }, "{program} with {variable}={globs}");
+    }
+}
+
+#[test]
+fn nothing_is_said_unless_asked_for() {
+    let folder = Folder::new();
+    let receiver = Receiver::unix(&folder.join("ogrt.sock"));
+    let stderr = |variables: &[(&str, &str)]| {
+        let output = tracked("/bin/true", &receiver.server).envs(variables.iter().copied()).output().unwrap();
+        assert!(output.stdout.is_empty());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(stderr(&[]), "");
+    assert_eq!(stderr(&[("OGRT_SCHLEICHFAHRT", "1"), ("OGRT_SILENT", "1")]), "");
+    for variable in ["OGRT_SCHLEICHFAHRT", "OGRT_SILENT"] {
+        let said = stderr(&[(variable, "0")]);
+        assert!(said.starts_with("ogrt: start of /") && said.contains("sent by stream to unix:/"), "{said}");
+        assert_eq!(said.lines().count(), 2, "{said}");
+    }
+    let said = stderr(&[("OGRT_DEBUG_INFO", "1")]);
+    assert!(said.contains(&format!("OGRT_SERVER={}", receiver.server)), "{said}");
+    assert!(
+        said.contains("OGRT_JOBID_VARS=JOBID:SLURM_JOB_ID:PBS_JOBID:LSB_JOBID:FLUX_JOB_ID:JOB_ID"),
+        "{said}"
+    );
+}
+
+/// System calls of the whole process, by strace, as lines.
+fn trace(folder: &Folder, configure: impl Fn(&mut Command)) -> Vec<String> {
+    let log = folder.join("strace");
+    let mut command = Command::new("strace");
+    command.env_clear().arg("-o").arg(&log);
+    configure(&mut command);
+    command.arg("/bin/true");
+    assert!(command.status().unwrap().success());
+    std::fs::read_to_string(log).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn system_calls_stay_within_the_budget() {
+    if !has_all(&["strace", "gcc"]) {
+        return;
+    }
+    let folder = Folder::new();
+    let receiver = Receiver::unix(&folder.join("ogrt.sock"));
+    let udp = Receiver::udp("127.0.0.1");
+    let empty = empty_library(folder.path());
+    let base = trace(&folder, |command| {
+        command.arg("-E").arg(format!("LD_PRELOAD={}", empty.display()));
+    });
+    let ours = |variables: &[&str]| {
+        trace(&folder, |command| {
+            command.arg("-E").arg(format!("LD_PRELOAD={}", library().display()));
+            variables.iter().for_each(|variable| {
+                command.args(["-E", variable]);
+            });
+        })
+    };
+    let [unix, udp] = [&receiver, &udp].map(|receiver| format!("OGRT_SERVER={}", receiver.server));
+    let active = "OGRT_ACTIVE=1";
+    for (what, calls, budget) in [
+        ("inactive", ours(&[]), 2),
+        ("skipped", ours(&[active, &unix, "OGRT_SKIP=/bin/*"]), 2),
+        ("not among the only", ours(&[active, &unix, "OGRT_ONLY=/opt/*"]), 2),
+        ("Unix socket", ours(&[active, &unix]), 20 + 6),
+        ("UDP", ours(&[active, &udp]), 20 + 6),
+    ] {
+        let more = calls.len() as i64 - base.len() as i64;
+        println!("{what}: {more} system calls over an empty library");
+        assert!(
+            more <= budget,
+            "{what}: {more} over an empty library, budget {budget}:\n{}",
+            calls.join("\n")
+        );
+        let procfs: Vec<_> = calls.iter().filter(|call| call.contains("/proc")).collect();
+        assert!(procfs.is_empty(), "{procfs:?}");
+    }
+    // Apart: what comes after the program's own work, the end event, is at most six.
+    let calls = ours(&[active, &unix]);
+    let first_close = calls.iter().position(|call| call.starts_with("connect(")).unwrap();
+    let end: Vec<_> =
+        calls[first_close..].iter().skip_while(|call| !call.starts_with("close(")).skip(1).collect();
+    assert!(end.len() - 2 <= 6, "exit_group and its report, and more than six of ours: {end:?}");
+}
