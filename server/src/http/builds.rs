@@ -29,7 +29,7 @@ pub async fn one(
     Path(signature): Path<String>,
 ) -> Result<Json<BuildJson>, Problem> {
     let signature = Signature::parse(signature.as_bytes())
-        .map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, cause.to_string()))?;
+        .map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, format!("{signature:?}: {cause}")))?;
     match blocking(move || sources.registry.record(signature)).await? {
         Some(record) => Ok(Json(BuildJson::from(&record))),
         None => Err(Problem::new(
