@@ -13,12 +13,13 @@ use crate::{
     install,
     machine::{BUILD_TOOLS, install_tools, static_linkage},
     programs,
+    site::Site,
     steps::Steps,
     workspace::Workspace,
 };
 use anyhow::Result;
 use clap::Args;
-use software::{Site, Software};
+use software::Software;
 
 /// Build real software with our wrappers, run it tracked, and ask about it.
 #[derive(Args)]
@@ -42,7 +43,7 @@ impl Demo {
             install::into(&prefix, &built)?;
             Daemon::start(&prefix.join("bin/ogrt-server"), &scratch.folder("server")?, &Ports::default())
         })?;
-        let site = Site::new(&prefix, &server, &scratch)?;
+        let site = Site::new(&prefix, &server, &scratch.folder("spool")?)?;
 
         let sources = steps.step("sources of zlib and zlib-ng", |step| software::fetch(step, &workspace))?;
         let zlib = steps.step("zlib: ./configure && make, CC=ogrt-cc", |step| {

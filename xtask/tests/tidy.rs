@@ -153,8 +153,10 @@ fn is_path(word: &str, top: &BTreeSet<String>) -> bool {
 
 #[test]
 fn every_path_in_a_document_exists() {
-    let top: BTreeSet<String> =
-        fs::read_dir(root()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let top: BTreeSet<String> = fs::read_dir(root())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
     let mut offenders = Vec::new();
     let mut checked = 0;
     for (document, text) in documents() {

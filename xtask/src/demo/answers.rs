@@ -1,7 +1,7 @@
 //! The demo's questions, and what must stand in their answers.
 
-use super::software::{JOB_ID, Site, Software};
-use crate::{child, steps::Step};
+use super::software::{JOB_ID, Software};
+use crate::{child, site::Site, steps::Step};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use std::{

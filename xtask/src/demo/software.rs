@@ -1,11 +1,9 @@
 //! The demo's software: where its sources come from, how it is built, which of its programs run.
 
-use crate::{cleanup::Scratch, daemon::Daemon, steps::Step, workspace::Workspace};
+use crate::{site::Site, steps::Step, workspace::Workspace};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::{
-    env,
-    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -13,47 +11,6 @@ use std::{
 
 /// The job that the demo's programs run in.
 pub const JOB_ID: &str = "demo";
-
-/// A site that has installed OGRT: the environment of all that is built, run and asked there.
-pub struct Site {
-    variables: Vec<(&'static str, OsString)>,
-    ogrt: PathBuf,
-}
-
-impl Site {
-    /// With the programs in `prefix` and this server.
-    pub fn new(prefix: &Path, server: &Daemon, scratch: &Scratch) -> Result<Site> {
-        let bin = prefix.join("bin");
-        let path = env::var_os("PATH").unwrap_or_default();
-        let path = env::join_paths([bin.clone()].into_iter().chain(env::split_paths(&path)))?;
-        let variables = vec![
-            ("PATH", path),
-            ("OGRT_SERVER", server.unix.clone().into()),
-            ("OGRT_HTTP", server.http.clone().into()),
-            ("OGRT_SPOOL_DIR", scratch.folder("spool")?.into()),
-        ];
-        Ok(Site { variables, ogrt: bin.join("ogrt") })
-    }
-
-    /// A command there, free of what else the environment says of us.
-    pub fn command(&self, program: &str, folder: &Path) -> Command {
-        let mut command = Command::new(program);
-        for (name, _) in env::vars_os() {
-            if name.to_string_lossy().starts_with("OGRT_") || name == "LD_PRELOAD" {
-                command.env_remove(name);
-            }
-        }
-        command.current_dir(folder).envs(self.variables.iter().map(|(name, value)| (name, value)));
-        command
-    }
-
-    /// `ogrt` there.
-    pub fn ogrt(&self, arguments: &[&str]) -> Command {
-        let mut command = self.command(&self.ogrt.to_string_lossy(), Path::new("/"));
-        command.args(arguments);
-        command
-    }
-}
 
 /// One package, built.
 pub struct Software {
