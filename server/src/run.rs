@@ -56,7 +56,8 @@ pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown
         room: Room::new(config.receive.pending_max.0),
         ids: Arc::new(EventIds::new()),
         metrics: metrics.clone(),
-        complaints: Arc::new(Complaints::default()),
+        datagram_complaints: Arc::new(Complaints::new(10)),
+        stream_complaints: Arc::new(Complaints::new(1000)),
         shutdown: shutdown.clone(),
     };
     let (staying, stays) = tokio::sync::mpsc::unbounded_channel();

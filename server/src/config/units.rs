@@ -23,7 +23,7 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
 }
 
 fn show(value: u64, units: &[(&str, u64)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let best = units.iter().rev().find(|(_, factor)| value >= *factor && value % factor == 0);
+    let best = units.iter().rev().find(|(_, factor)| value >= *factor && value.is_multiple_of(*factor));
     let (name, factor) = best.unwrap_or(&units[0]);
     write!(f, "\"{}{name}\"", value / factor)
 }

@@ -76,7 +76,11 @@ impl Queue {
             }
         }
         for name in outputs {
-            places.entry(name.clone()).or_insert(next);
+            if !places.contains_key(name) {
+                // On disk at once: after a crash it must go on here, and not at the end that is then.
+                store.places.insert(name, next.to_be_bytes())?;
+                places.insert(name.clone(), next);
+            }
         }
         Ok(Queue {
             store,

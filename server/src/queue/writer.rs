@@ -348,7 +348,7 @@ impl Writer {
 
     fn look_at_disk(&mut self) {
         let free = nix::sys::statvfs::statvfs(&self.data_dir)
-            .map(|disk| disk.blocks_available() as u64 * disk.fragment_size() as u64);
+            .map(|disk| disk.blocks_available() * disk.fragment_size());
         let full = free.is_ok_and(|free| free < self.config.disk_free_min.0);
         if full != self.disk_full {
             info!(

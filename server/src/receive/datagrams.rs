@@ -223,5 +223,5 @@ fn take(
         }
     };
     intake.metrics.garbage.add(1);
-    intake.complaints.say(&peer(), &problem);
+    intake.datagram_complaints.say(&peer(), &problem);
 }

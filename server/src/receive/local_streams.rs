@@ -128,7 +128,7 @@ impl LocalStreams {
             }
         };
         intake.metrics.garbage.add(1);
-        intake.complaints.say(&peer(), &problem);
+        intake.stream_complaints.say(&peer(), &problem);
         filled.max(1)
     }
 }

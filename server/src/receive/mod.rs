@@ -37,8 +37,10 @@ pub struct Intake {
     pub ids: Arc<EventIds>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Garbage is told of, but not for every piece of it.
-    pub complaints: Arc<Complaints>,
+    /// Garbage is told of, but a flood of it does not fill the log.
+    pub datagram_complaints: Arc<Complaints>,
+    /// A connection costs its peer more than a datagram, so nearly each is told of.
+    pub stream_complaints: Arc<Complaints>,
     /// When to end.
     pub shutdown: Shutdown,
 }
@@ -75,9 +77,12 @@ pub fn now_ns() -> i64 {
         .map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// Log lines about datagrams that are garbage: at most ten in ten seconds, then how many more there were.
-#[derive(Debug, Default)]
-pub struct Complaints(Mutex<Window>);
+/// Log lines about what cannot be used: so many in ten seconds, then how many more there were.
+#[derive(Debug)]
+pub struct Complaints {
+    lines_max: u32,
+    window: Mutex<Window>,
+}
 
 #[derive(Debug, Default)]
 struct Window {
@@ -87,16 +92,21 @@ struct Window {
 }
 
 impl Complaints {
+    /// At most so many lines in ten seconds.
+    pub fn new(lines_max: u32) -> Self {
+        Complaints { lines_max, window: Mutex::default() }
+    }
+
     /// Says that `peer` sent what cannot be used.
     pub fn say(&self, peer: &dyn std::fmt::Display, problem: &dyn std::fmt::Display) {
-        let mut window = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         if window.since.is_none_or(|since| since.elapsed() > Duration::from_secs(10)) {
             if window.silent > 0 {
                 warn!("{} more such messages were not logged", window.silent);
             }
             *window = Window { since: Some(Instant::now()), lines: 0, silent: 0 };
         }
-        if window.lines < 10 {
+        if window.lines < self.lines_max {
             window.lines += 1;
             warn!("from {peer}: {problem}; ignored");
         } else {

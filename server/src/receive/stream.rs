@@ -136,7 +136,7 @@ impl Streams {
                 streams.intake.metrics.garbage.add(1);
                 streams
                     .intake
-                    .complaints
+                    .stream_complaints
                     .say(&peer, &format_args!("{problem:#}, so the connection is closed"));
             }
             drop(place);

@@ -135,7 +135,9 @@ impl Daemon {
     /// Documents of the `lines` output.
     pub fn lines(&self) -> Vec<Value> {
         let text = fs::read_to_string(self.path().join("lines/events.jsonl")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        // The last line may be on its way.
+        let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+        whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// A file of the `jobs` output, where there is one; it must be valid whenever it is read.

@@ -30,10 +30,12 @@ fn a_file_cut_off_by_a_crash_is_repaired() {
     }
     let daemon = daemon.crash_and_restart("");
     daemon.datagram(OGRT_0_5);
-    wait_for("a whole file", || {
-        daemon.job_file("TESTJOB.json").filter(|job| job["processes"].as_array().unwrap().len() == 3)
-    });
-    wait_for("whole lines", || (daemon.lines().len() == 3).then_some(()));
+    // Two that were whole, and the new one; before it is there, the file is as the crash left it.
+    wait_for("the repair", || daemon.log().contains("was cut off by a crash").then_some(()));
+    wait_for("a whole file", || (fs::read(&job).unwrap().ends_with(b"\n]}\n")).then_some(()));
+    assert_eq!(daemon.job_file("TESTJOB.json").unwrap()["processes"].as_array().unwrap().len(), 3);
+    wait_for("whole lines", || fs::read(&lines).unwrap().ends_with(b"]}\n").then_some(()));
+    wait_for("three lines", || (daemon.lines().len() == 3).then_some(()));
 }
 
 #[test]

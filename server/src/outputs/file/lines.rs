@@ -45,7 +45,7 @@ impl Lines {
             .with_context(cannot)?;
         let there = file.metadata().with_context(cannot)?.len();
         // A file that somebody shortened or exchanged starts anew for us: at its end.
-        let from = memory.length(NAME)?.unwrap_or(0).min(there);
+        let from = line_start(&file, memory.length(NAME)?.unwrap_or(0).min(there)).with_context(cannot)?;
         let back = read_back(&file, &path, from)?;
         if back.good_until < there {
             // A write that a crash cut off; its events come again.
@@ -94,4 +94,20 @@ impl Lines {
         self.file.sync_data().with_context(|| format!("cannot synchronise {}", self.path.display()))?;
         Ok(vec![(NAME.to_owned(), self.length)])
     }
+}
+
+/// The beginning of the line that `at` is in; `at` itself when it is one.
+fn line_start(file: &File, at: u64) -> std::io::Result<u64> {
+    let mut end = at;
+    let mut block = vec![0; 64 * 1024];
+    while end > 0 {
+        let begin = end.saturating_sub(block.len() as u64);
+        let block = &mut block[..(end - begin) as usize];
+        file.read_exact_at(block, begin)?;
+        if let Some(newline) = block.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(begin + newline as u64 + 1);
+        }
+        end = begin;
+    }
+    Ok(0)
 }
