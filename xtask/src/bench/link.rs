@@ -30,7 +30,9 @@ pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> 
         compiler(false, ["-c", "h.c", "-obare.o"]),
         compiler(true, ["-c", "h.c", "-oours.o"]),
     ];
-    let [link, ours, compile, our_compile] = medians(&mut commands, rounds)?[..] else { unreachable!() };
+    let measured = medians(&mut commands, rounds)?;
+    let [link, ours, compile, our_compile] = measured.medians[..] else { unreachable!() };
+    let spooled = fs::read_dir(folder.join("spool")).map_or(0, |files| files.count());
     Ok(vec![
         Figure {
             what: "gcc -o h h.o, bare",
@@ -57,6 +59,13 @@ pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> 
             what: "the same by ogrt-cc",
             ours: milliseconds_over(our_compile, compile),
             budget: "+0.3 ms",
+            ogrt_0_5: "",
+            xalt: "",
+        },
+        Figure {
+            what: "links registered at once, not spooled",
+            ours: format!("{} of {}", measured.runs.saturating_sub(spooled), measured.runs),
+            budget: "all",
             ogrt_0_5: "",
             xalt: "",
         },

@@ -6,11 +6,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The commands take turns for so many rounds. Returns the median of each, in the order given.
+/// Of commands that took turns.
+pub struct Measured {
+    /// Of each command, in the order given.
+    pub medians: Vec<Duration>,
+    /// How often each ran, warm-up included.
+    pub runs: usize,
+}
+
+/// The commands take turns for so many rounds.
 ///
 /// A warm-up of a tenth of the rounds is not counted. A command that fails ends the measurement: it would have been
 /// fast.
-pub fn medians(commands: &mut [Command], rounds: usize) -> Result<Vec<Duration>> {
+pub fn medians(commands: &mut [Command], rounds: usize) -> Result<Measured> {
     for command in &mut *commands {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     }
@@ -28,7 +36,7 @@ pub fn medians(commands: &mut [Command], rounds: usize) -> Result<Vec<Duration>>
             }
         }
     }
-    Ok(times.into_iter().map(median).collect())
+    Ok(Measured { medians: times.into_iter().map(median).collect(), runs: warm_up + rounds })
 }
 
 /// `+12 us` or `-3 us`: how much longer `with` takes than `without`.
@@ -55,7 +63,8 @@ mod tests {
     fn the_slower_command_has_the_larger_median() {
         let mut sleep = Command::new("sleep");
         sleep.arg("0.02");
-        let medians = medians(&mut [Command::new("true"), sleep], 3).unwrap();
+        let Measured { medians, runs } = super::medians(&mut [Command::new("true"), sleep], 3).unwrap();
+        assert_eq!(runs, 4);
         assert!(medians[1] > medians[0] + Duration::from_millis(10), "{medians:?}");
         assert!(super::medians(&mut [Command::new("false")], 1).is_err());
     }

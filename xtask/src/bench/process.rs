@@ -6,9 +6,17 @@ use super::{
     Figure,
     measure::{medians, over},
 };
-use crate::{child, daemon::Daemon};
+use crate::{child, daemon::Daemon, site::Site};
 use anyhow::Result;
-use std::{path::Path, process::Command};
+use serde_json::Value;
+use std::{
+    path::Path,
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+const JOB_ID: &str = "bench";
 
 /// Bare, empty, inactive, and active over both transports.
 pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> Result<Vec<Figure>> {
@@ -20,7 +28,7 @@ pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> 
     let truth = |preload: Option<&Path>, variables: &[(&str, &str)]| {
         let mut command = Command::new("/bin/true");
         // The loader looks at its environment; a small one, the same for all.
-        command.env_clear().env("PATH", "/usr/bin:/bin").env("JOBID", "bench");
+        command.env_clear().env("PATH", "/usr/bin:/bin").env("JOBID", JOB_ID);
         command.envs(variables.iter().copied()).envs(preload.map(|path| ("LD_PRELOAD", path)));
         command
     };
@@ -31,8 +39,10 @@ pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> 
         truth(Some(&library), &[("OGRT_ACTIVE", "1"), ("OGRT_SERVER", &server.unix)]),
         truth(Some(&library), &[("OGRT_ACTIVE", "1"), ("OGRT_SERVER", &server.udp)]),
     ];
-    let [bare, empty, inactive, unix, udp] = medians(&mut commands, rounds)?[..] else { unreachable!() };
-    let absolute = |time: std::time::Duration| format!("{:.0} us", time.as_secs_f64() * 1e6);
+    let measured = medians(&mut commands, rounds)?;
+    let [bare, empty, inactive, unix, udp] = measured.medians[..] else { unreachable!() };
+    let arrived = arrived(&Site::new(prefix, server, folder)?, 2 * measured.runs);
+    let absolute = |time: Duration| format!("{:.0} us", time.as_secs_f64() * 1e6);
     Ok(vec![
         Figure {
             what: "bare /bin/true",
@@ -69,5 +79,29 @@ pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> 
             ogrt_0_5: "+451 us",
             xalt: "",
         },
+        Figure {
+            what: "processes recorded, of both transports",
+            ours: format!("{arrived} of {}", 2 * measured.runs),
+            budget: "all",
+            ogrt_0_5: "",
+            xalt: "",
+        },
     ])
+}
+
+/// Processes of the measured job that the server knows, once it knows all or has had time for it: a process that was
+/// fast because its event was lost must be seen.
+fn arrived(site: &Site, expected: usize) -> usize {
+    let deadline = Instant::now() + Duration::from_secs(15);
+    loop {
+        let job: Value = child::capture(&mut site.ogrt(&["job", JOB_ID]))
+            .ok()
+            .and_then(|text| serde_json::from_str(&text).ok())
+            .unwrap_or_default();
+        let processes = job["processes"].as_array().map_or(0, Vec::len);
+        if processes >= expected || Instant::now() > deadline {
+            return processes;
+        }
+        thread::sleep(Duration::from_millis(200));
+    }
 }
