@@ -12,7 +12,9 @@ use ogrt_wrap::resolve_inputs::{ResolvedInput, resolve_inputs};
 use ogrt_wrap::run_tool::Call;
 use ogrt_wrap::settings::Settings;
 use ogrt_wrap::spool::{SpoolDir, SpoolError, deliver_or_spool};
-use ogrt_wrap::{compilers, describe, driver_command, metadata, note_object, probes, signature};
+use ogrt_wrap::{
+    compilers, dependency_file, describe, driver_command, metadata, note_object, probes, signature,
+};
 use prost::Message;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -52,8 +54,8 @@ pub enum Unmarked {
     NoPlace,
     #[error(transparent)]
     Object(#[from] note_object::NoteObjectError),
-    #[error("cannot hold the note object: {0}")]
-    File(#[from] std::io::Error),
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
     #[error("a fault in ogrt-ld")]
     Panic,
     #[error("the record is lost: {0}")]
@@ -111,7 +113,11 @@ pub fn link(argv: &[OsString]) -> Result<ExitStatus, LinkError> {
 
     let started = Instant::now();
     let marked = Call { arguments: &prepared.arguments, set: vec![finder.guard()], ..call };
-    let Ok(running) = marked.spawn() else { return Err(hand_over()) };
+    let Ok(running) = marked.spawn() else {
+        // An exec runs no destructors, and nothing of the note is to be left.
+        drop(prepared);
+        return Err(hand_over());
+    };
     let spool = SpoolDir::from_environment();
     let connecting = (!spool.server_rests(&settings.server))
         .then(|| settings.server.connect_beside(settings.token_file.clone(), PATIENCE));
@@ -139,7 +145,9 @@ pub fn link(argv: &[OsString]) -> Result<ExitStatus, LinkError> {
 
     let duration = started.elapsed();
     let register = || {
-        clean_dependency_file(&line, prepared.note.path());
+        if let Some(list) = &line.dependency_file {
+            dependency_file::remove_from(list, prepared.note.path())?;
+        }
         let (output, notes) = describe::output(&line.output)?;
         if !notes.signatures.contains(prepared.facts.signature.as_bytes()) {
             return Err(Unmarked::Lost(line.output.clone()));
@@ -248,26 +256,6 @@ fn without_our_directory(argv0: &OsStr, arguments: &[OsString]) -> Vec<OsString>
         named.is_some() && named == dir
     };
     arguments.iter().filter(|word| !is_ours(word)).cloned().collect()
-}
-
-/// `--dependency-file` lists our object, which is gone when make or ninja reads it.
-fn clean_dependency_file(line: &LinkLine, note: &Path) {
-    let Some(path) = &line.dependency_file else { return };
-    let Ok(text) = std::fs::read(path) else { return };
-    let note = note.as_os_str().as_bytes();
-    if !text.windows(note.len()).any(|window| window == note) {
-        return;
-    }
-    let kept: Vec<&[u8]> = text
-        .split_inclusive(|&byte| byte == b'\n')
-        .filter(|line| {
-            let name = line.trim_ascii();
-            let name = name.strip_suffix(b"\\").unwrap_or(name).trim_ascii();
-            name.strip_suffix(b":").unwrap_or(name) != note
-        })
-        .collect();
-    // Written in place: it has to stay the file that the linker made. On failure it lists one file too many.
-    let _ = std::fs::write(path, kept.concat());
 }
 
 fn deliver(

@@ -57,6 +57,9 @@ pub fn input(path: &Path, head: Head, is_script: bool, cache: &DigestCache) -> I
 
 /// The output as the record has it, and its notes.
 pub fn output(path: &Path) -> std::io::Result<(Output, Notes)> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::ErrorKind::Unsupported.into());
+    }
     let mut file = File::open(path)?;
     let notes = notes(&mut file).unwrap_or_default();
     file.rewind()?;

@@ -56,8 +56,11 @@ pub struct FirstMember {
 /// Members of an archive that are looked at before giving up.
 const MEMBERS_MAX: usize = 8;
 
-/// Reads the head of a file.
+/// Reads the head of a regular file. From a pipe we would take away what the linker is to read.
 pub fn head(path: &Path) -> std::io::Result<Head> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::ErrorKind::Unsupported.into());
+    }
     let file = File::open(path)?;
     let mut start = [0u8; 68];
     let len = read_at_most(&file, &mut start, 0);

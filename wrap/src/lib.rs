@@ -22,6 +22,7 @@ pub mod run_tool;
 pub mod signature;
 
 pub mod compilers;
+pub mod dependency_file;
 pub mod describe;
 pub mod digest;
 pub mod digest_cache;

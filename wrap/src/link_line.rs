@@ -280,3 +280,78 @@ fn classify(word: &OsStr) -> Meaning<'_> {
         _ => Meaning::Unknown,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(text: &str) -> LinkLine {
+        let words: Vec<OsString> = text.split_whitespace().map(OsString::from).collect();
+        LinkLine::read(&words)
+    }
+
+    fn files(line: &LinkLine) -> Vec<String> {
+        let name = |input: &NamedInput| match &input.named {
+            Named::File(path) | Named::Script(path) => path.display().to_string(),
+            Named::Library { name, static_only } => {
+                format!("-l{}{}", name.display(), if *static_only { " static" } else { "" })
+            }
+        };
+        line.inputs.iter().map(name).collect()
+    }
+
+    #[test]
+    fn values_are_not_inputs() {
+        let text = "-plugin p.so -plugin-opt=x -m elf_x86_64 -dynamic-linker /lib/ld.so -z now -zrelro -o out \
+                    --hash-style=gnu -soname lib.so -rpath /r -T x.ld -e main a.o -lm -l c -L/d -L e \
+                    --defsym x=1 -Map m -u sym --export-dynamic -O1 -static -lz -Bdynamic b.o";
+        let line = line(text);
+        assert_eq!(files(&line), ["x.ld", "a.o", "-lm", "-lc", "-lz static", "b.o"]);
+        assert_eq!(line.output, PathBuf::from("out"));
+        assert_eq!(line.library_dirs, [PathBuf::from("/d"), PathBuf::from("e")]);
+        assert_eq!(line.emulation.as_deref(), Some(OsStr::new("elf_x86_64")));
+        assert_eq!(line.not_final, None);
+    }
+
+    #[test]
+    fn what_is_no_final_link() {
+        for text in [
+            "-r a.o",
+            "--relocatable a.o",
+            "-i a.o",
+            "-Ur a.o",
+            "--version",
+            "-v",
+            "-V",
+            "--help",
+            "",
+            "-lm --help",
+            "--oformat binary a.o",
+            "--oformat=srec a.o",
+            "--orphan-handling=error a.o",
+            "-T x.ld",
+            "a.o /proc/self/fd/199",
+            "a.o /tmp/ogrt-note-1.o",
+        ] {
+            assert!(line(text).not_final.is_some(), "{text}");
+        }
+        for text in ["a.o", "-v a.o", "--oformat=elf64-x86-64 a.o", "-lm", "-rpath x a.o", "-retain a.o"] {
+            assert_eq!(line(text).not_final, None, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_note_is_put_where_an_object_is_read_as_one() {
+        let place = |text: &str, input: usize| {
+            let line = line(text);
+            line.place_after(&line.inputs[input])
+        };
+        assert_eq!(place("-o x a.o b.o", 0), Some(3));
+        assert_eq!(place("--start-lib a.o --end-lib b.o", 0), Some(3));
+        assert_eq!(place("--format=binary d.bin --format=default b.o", 0), Some(3));
+        assert_eq!(place("a.o --format=binary d.bin", 0), Some(1));
+        assert_eq!(place("--format=binary d.bin", 0), None);
+        assert_eq!(place("--push-state --format=binary d.bin --pop-state", 0), Some(4));
+        assert!(!line("--start-lib a.o --end-lib").inputs[0].taken_whole);
+    }
+}

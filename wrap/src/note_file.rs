@@ -20,6 +20,9 @@ use std::path::{Path, PathBuf};
 /// The descriptor's number, if it is free: high, out of the way of redirections and jobservers.
 const DESCRIPTOR: i32 = 199;
 
+/// Linkers that may open fewer files get none of ours.
+const DESCRIPTORS_MIN: u64 = 128;
+
 const DISK_PREFIX: &str = "ogrt-note-";
 
 /// A file that exists as long as this value.
@@ -31,7 +34,13 @@ pub struct NoteFile {
 
 impl NoteFile {
     /// Puts the object where `linker` can read it.
+    ///
+    /// A linker that is short of descriptors is refused: one file more could be what it fails for.
     pub fn create(object: &[u8], linker: &Path) -> io::Result<NoteFile> {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        if limit.is_some_and(|limit| limit < DESCRIPTORS_MIN) {
+            return Err(rustix::io::Errno::MFILE.into());
+        }
         match find_tool::is_script(linker) {
             false => in_memory(object).or_else(|_| on_disk(object)),
             true => on_disk(object),

@@ -5,10 +5,15 @@
 //! that runs every tool twice.
 
 use crate::digest_cache::cache_dir;
-use std::fs::Metadata;
+use std::fs::{File, Metadata};
+use std::io::{Read, Seek};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a tool may take. It is asked while the linker runs, once.
+const ANSWER_TIME: Duration = Duration::from_millis(300);
 
 /// Longer lines are cut.
 const LINE_BYTES_MAX: usize = 512;
@@ -36,15 +41,39 @@ fn remembered_at(metadata: &Metadata) -> Option<PathBuf> {
 }
 
 fn ask(path: &Path) -> Option<String> {
-    let output = Command::new(path)
+    // A memory file, since a pipe would have to be read while waiting.
+    let answer = rustix::fs::memfd_create("version", rustix::fs::MemfdFlags::CLOEXEC).ok()?;
+    let mut answer = File::from(answer);
+    let tool = Command::new(path)
         .arg("--version")
         .env("LC_ALL", "C")
         .env("OGRT_DISABLE", "1")
         .stdin(Stdio::null())
+        .stdout(answer.try_clone().ok()?)
         .stderr(Stdio::null())
-        .output()
+        .spawn()
         .ok()?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().next()?.trim();
-    Some(line[..line.floor_char_boundary(LINE_BYTES_MAX)].to_owned())
+    ended_in_time(tool).then_some(())?;
+    let mut start = Vec::new();
+    answer.rewind().ok()?;
+    answer.take(LINE_BYTES_MAX as u64).read_to_end(&mut start).ok()?;
+    Some(String::from_utf8_lossy(&start).lines().next()?.trim().to_owned())
+}
+
+/// Waits for the tool; ends it when its time is over.
+fn ended_in_time(mut tool: Child) -> bool {
+    const STEP: Duration = Duration::from_millis(2);
+    let deadline = Instant::now() + ANSWER_TIME;
+    loop {
+        match tool.try_wait() {
+            Ok(Some(status)) => return status.success(),
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(STEP),
+            Ok(None) | Err(_) => {
+                // It may end at this moment; either way it is collected.
+                let _ = tool.kill();
+                let _ = tool.wait();
+                return false;
+            }
+        }
+    }
 }

@@ -1,0 +1,13 @@
+//! What the tests of the wrappers need: an installed prefix, a place to build in, a server that answers.
+//!
+//! The tests run the real compilers and linkers, once with us in front and once without, and compare.
+
+mod bench;
+mod elf;
+mod prefix;
+mod server;
+
+pub use bench::{Bench, Outcome, has_tool};
+pub use elf::{Protections, protections, watermarks_of};
+pub use prefix::prefix;
+pub use server::{Manner, TestServer};

@@ -1,0 +1,243 @@
+//! The record of a link reaches the server, or waits in the spool, and the build never waits long.
+
+use ogrt_proto::{BuildRecord, FileKind};
+use ogrt_wrap::deliver::Server;
+use ogrt_wrap::spool::{SpoolDir, flush};
+use ogrt_wrapper_tests::{Bench, Manner, TestServer, has_tool, watermarks_of};
+use std::net::TcpListener;
+use std::time::{Duration, Instant};
+
+const PATIENT: Duration = Duration::from_secs(10);
+
+fn input<'a>(record: &'a BuildRecord, name: &str) -> &'a ogrt_proto::Input {
+    let ends = |input: &&ogrt_proto::Input| input.path().ends_with(name.as_bytes());
+    record.inputs.iter().find(ends).unwrap_or_else(|| panic!("no {name} in {:#?}", record.inputs))
+}
+
+fn tool_missing() -> bool {
+    !has_tool("gcc")
+}
+
+#[test]
+fn a_record_tells_the_whole_link() {
+    if tool_missing() {
+        return;
+    }
+    let server = TestServer::start(Manner::Answers);
+    let mut bench = Bench::new().with_program();
+    bench.set("OGRT_SERVER", server.address());
+    bench.set("OGRT_META_NAME", "GROMACS").set("OGRT_META_VERSION", "2024.3");
+    bench.set("OGRT_META_PACKAGER", "easybuild").set("OGRT_META_QUEUE", "night");
+    bench.set("LOADEDMODULES", "gcc/12:openmpi/4.1");
+    bench.write(".git/HEAD", "0123456789abcdef0123456789abcdef01234567\n");
+    bench.ours_succeeds("ogrt-cc -g -O1 -c main.c answer.c && ar rcs libanswer.a answer.o");
+    bench.ours_succeeds("ogrt-cc main.o -L. -lanswer -lm -o program");
+
+    let records = server.records();
+    assert_eq!(records.len(), 1);
+    assert_eq!(bench.spooled().len(), 0);
+    let record = &records[0];
+    assert_eq!(record.signature(), watermarks_of(&bench.path("program"))[0]);
+    let metadata = record.metadata.as_ref().expect("metadata");
+    assert_eq!((metadata.name(), metadata.version()), ("GROMACS", "2024.3"));
+    assert_eq!(metadata.package_manager(), "easybuild");
+    assert!(metadata.compiler().starts_with("gcc "), "{metadata:?}");
+    assert_eq!((record.extra[0].key(), record.extra[0].value()), ("QUEUE", "night"));
+    assert_eq!(record.loaded_modules, ["gcc/12", "openmpi/4.1"]);
+    assert_eq!(record.source.as_ref().expect("a commit").git_commit().len(), 40);
+    assert_eq!(record.working_directory(), bench.dir().as_os_str().as_encoded_bytes());
+    assert_eq!(&record.driver_command[1..], ["main.o", "-L.", "-lanswer", "-lm", "-o", "program"]);
+    assert!(record.linker_command.iter().any(|word| word.ends_with(b"crti.o")));
+    let ours = |word: &bytes::Bytes| word.windows(12).any(|part| part == b"libexec/ogrt");
+    assert!(!record.linker_command.iter().any(ours), "our own directory is not in the real linker's line");
+    assert!(record.linker.as_ref().expect("a linker").version().contains("ld"), "{:?}", record.linker);
+    assert!(!record.driver.as_ref().expect("a driver").version().is_empty());
+
+    for (name, kind) in [
+        ("main.o", FileKind::Object),
+        ("libanswer.a", FileKind::Archive),
+        ("crti.o", FileKind::Object),
+        ("libc.so", FileKind::LinkerScript),
+        ("libc.so.6", FileKind::SharedLibrary),
+        ("libc_nonshared.a", FileKind::Archive),
+        ("libm.so.6", FileKind::SharedLibrary),
+    ] {
+        let input = input(record, name);
+        assert_eq!(input.kind(), kind, "{name}");
+        assert_eq!(input.sha256().len(), 32, "{name}");
+        assert!(input.size() > 0, "{name}");
+    }
+    assert!(input(record, "libc.so.6").build_id.is_some());
+    let sum = bench.bare("sha256sum main.o program").stdout;
+    let hex = |digest: &[u8]| digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let output = record.output.as_ref().expect("an output");
+    assert!(sum.contains(&hex(input(record, "main.o").sha256())));
+    assert!(sum.contains(&hex(output.sha256())));
+    assert_eq!((output.machine(), output.path()), (std::env::consts::ARCH, &b"program"[..]));
+    assert!(output.build_id.is_some());
+    let dwarf = record.compilers.iter().find(|compiler| compiler.producer().contains("GNU C"));
+    assert_eq!(dwarf.expect("DW_AT_producer").inputs(), 2, "main.o and libanswer.a: {:?}", record.compilers);
+    assert!(record.duration_ns() > 0 && record.time_ns() > 0 && !record.hostname().is_empty());
+}
+
+#[test]
+fn a_digest_from_the_cache_is_the_same_digest() {
+    if tool_missing() {
+        return;
+    }
+    let bench = Bench::new().with_program();
+    bench.ours_succeeds("ogrt-cc main.c answer.c -o one");
+    bench.ours_succeeds("ogrt-cc main.c answer.c -o two");
+    let records = bench.spooled();
+    for name in ["libc.so.6", "libgcc.a"] {
+        assert_eq!(input(&records[0], name).sha256(), input(&records[1], name).sha256(), "{name}");
+    }
+    assert_ne!(records[0].signature(), records[1].signature());
+}
+
+#[test]
+fn an_absent_server_is_no_reason_to_fail_and_a_flush_brings_the_record_later() {
+    if tool_missing() {
+        return;
+    }
+    let bench = Bench::new().with_program();
+    bench.ours_succeeds("ogrt-cc main.c answer.c -o program");
+    assert_eq!(bench.spooled().len(), 1);
+
+    let server = TestServer::start(Manner::Answers);
+    let report = flush(&bench.spool(), &Server::parse(server.address()), None, PATIENT);
+    assert_eq!((report.sent, report.left, report.error.is_none()), (1, 0, true), "{report:?}");
+    assert_eq!(server.records()[0].signature(), watermarks_of(&bench.path("program"))[0]);
+    let again = flush(&bench.spool(), &Server::parse(server.address()), None, PATIENT);
+    assert_eq!((again.sent, again.left), (0, 0));
+    assert_eq!(server.records().len(), 1);
+}
+
+#[test]
+fn a_later_link_takes_along_what_waits() {
+    if tool_missing() {
+        return;
+    }
+    let server = TestServer::start(Manner::Answers);
+    let mut bench = Bench::new().with_program();
+    bench.ours_succeeds("for i in 1 2 3; do ogrt-cc main.c answer.c -o program$i; done");
+    assert_eq!(bench.spooled().len(), 3);
+    bench.set("OGRT_SERVER", server.address());
+    bench.ours_succeeds("ogrt-cc main.c answer.c -o program4");
+    assert_eq!(bench.spooled().len(), 0);
+    let mut signatures: Vec<_> = server.records().iter().map(|r| r.signature().to_vec()).collect();
+    signatures.sort();
+    signatures.dedup();
+    assert_eq!(signatures.len(), 4);
+}
+
+/// A bare link takes some 30 ms here; with a server that hangs it may take 50 more, once. The bound is wide,
+/// because the machine may be busy; without the rule, the link would take the server's 20 seconds.
+#[test]
+fn a_bad_server_costs_a_moment_once_and_then_nothing() {
+    if tool_missing() {
+        return;
+    }
+    for manner in [Manner::Hangs, Manner::Closes, Manner::Babbles] {
+        let server = TestServer::start(manner);
+        let mut bench = Bench::new().with_program();
+        bench.set("OGRT_SERVER", server.address());
+        bench.ours_succeeds("ogrt-cc -c main.c answer.c");
+        let start = Instant::now();
+        bench.ours_succeeds("ogrt-cc main.o answer.o -o program");
+        assert!(start.elapsed() < Duration::from_secs(5), "{manner:?}: {:?}", start.elapsed());
+        assert_eq!(server.connections(), 1, "{manner:?}");
+        bench.ours_succeeds("ogrt-cc main.o answer.o -o program2");
+        assert_eq!(server.connections(), 1, "{manner:?}: it is left alone for a while");
+        assert_eq!(bench.spooled().len(), 2, "{manner:?}");
+    }
+}
+
+#[test]
+fn a_server_whose_backlog_is_full_costs_no_more() {
+    if tool_missing() {
+        return;
+    }
+    // Listens and never accepts: connecting succeeds by the backlog, answers never come.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut bench = Bench::new().with_program();
+    bench.set("OGRT_SERVER", listener.local_addr().expect("an address").to_string());
+    let start = Instant::now();
+    bench.ours_succeeds("ogrt-cc main.c answer.c -o program");
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert_eq!(bench.spooled().len(), 1);
+}
+
+#[test]
+fn questions_of_configure_scripts_are_not_registered() {
+    if tool_missing() {
+        return;
+    }
+    let bench = Bench::new().with_program();
+    bench.write("conftest.c", "int main(void) { return 0; }\n");
+    bench.write("CMakeFiles/CMakeScratch/TryCompile-a/t.c", "int main(void) { return 0; }\n");
+    bench.write("meson-private/tmpabc/t.c", "int main(void) { return 0; }\n");
+    bench.ours_succeeds("ogrt-cc conftest.c -o conftest && ogrt-cc conftest.c");
+    bench.ours_succeeds("cd CMakeFiles/CMakeScratch/TryCompile-a && ogrt-cc t.c -o cmTC_1234");
+    bench.ours_succeeds("ogrt-cc meson-private/tmpabc/t.c -o meson-private/tmpabc/output.exe");
+    bench.ours_succeeds("ogrt-cc meson-private/tmpabc/t.c -o meson-private/sanitycheckc.exe");
+    assert_eq!(bench.spooled().len(), 0);
+    bench.ours_succeeds("ogrt-cc main.c answer.c -o program");
+    assert_eq!(bench.spooled().len(), 1);
+}
+
+#[test]
+fn a_failed_link_is_not_registered() {
+    if tool_missing() {
+        return;
+    }
+    let bench = Bench::new().with_program();
+    assert_eq!(bench.ours("ogrt-cc main.c -o program").code, Some(1));
+    assert_eq!(bench.spooled().len(), 0);
+}
+
+#[test]
+fn a_hundred_links_at_once_spool_a_hundred_records() {
+    if tool_missing() {
+        return;
+    }
+    let bench = Bench::new().with_program();
+    bench.ours_succeeds("ogrt-cc -c main.c answer.c");
+    bench.ours_succeeds("seq 100 | xargs -P 16 -I N ogrt-cc main.o answer.o -o programN");
+    let mut signatures: Vec<_> = bench.spooled().iter().map(|r| r.signature().to_vec()).collect();
+    signatures.sort();
+    signatures.dedup();
+    assert_eq!(signatures.len(), 100);
+}
+
+#[test]
+fn two_flushes_at_once_send_each_record_once() {
+    let server = TestServer::start(Manner::Answers);
+    let root = tempfile::tempdir().expect("a directory");
+    let spool = SpoolDir::at(root.path().join("spool"));
+    for id in 0..200u8 {
+        let record = BuildRecord { signature: Some(vec![id; 16].into()), ..BuildRecord::default() };
+        let frame = ogrt_proto::encode_frame(ogrt_proto::MessageType::BuildRecord, &record);
+        spool.put(&frame).expect("a spool");
+    }
+    let address = Server::parse(server.address());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| flush(&spool, &address, None, PATIENT));
+        }
+    });
+    assert_eq!(spool.waiting().len(), 0);
+    assert_eq!(server.records().len(), 200);
+}
+
+#[test]
+fn what_is_damaged_in_the_spool_stops_nothing() {
+    let server = TestServer::start(Manner::Answers);
+    let root = tempfile::tempdir().expect("a directory");
+    let spool = SpoolDir::at(root.path());
+    std::fs::write(root.path().join("1-1-half.frames"), b"\0\0\0\x14\0\0\xff\xffhalf").expect("a file");
+    let record = BuildRecord { signature: Some(vec![7; 16].into()), ..BuildRecord::default() };
+    spool.put(&ogrt_proto::encode_frame(ogrt_proto::MessageType::BuildRecord, &record)).expect("a spool");
+    let report = flush(&spool, &Server::parse(server.address()), None, PATIENT);
+    assert_eq!((report.sent, report.damaged, report.left), (1, 1, 0), "{report:?}");
+}
