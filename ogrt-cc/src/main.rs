@@ -7,7 +7,7 @@
 mod which_compiler;
 
 use ogrt_wrap::driver_command;
-use ogrt_wrap::driver_line::{DriverJob, driver_job};
+use ogrt_wrap::driver_line::{DriverJob, driver_job, linker_by_path};
 use ogrt_wrap::find_tool::{FindToolError, Finder};
 use ogrt_wrap::run_tool::Call;
 use ogrt_wrap::settings;
@@ -64,11 +64,19 @@ fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> 
     };
 
     // First on the line, because the first -B wins.
-    let mut routed = vec![OsString::from("-B"), linkers.into_os_string()];
+    let mut routed = vec![OsString::from("-B"), linkers.clone().into_os_string()];
     routed.extend_from_slice(arguments);
+    let mut set = vec![finder.guard()];
+    if let Some(linker) = linker_by_path(arguments) {
+        // clang looks nowhere for a linker that it was given by its path, but the last such option counts.
+        let mut option = OsString::from("--ld-path=");
+        option.push(linkers.join("ld"));
+        routed.push(option);
+        set.push((driver_command::LINKER_VARIABLE, linker.into_os_string()));
+    }
     let words = std::iter::once(path.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
-    let told = (driver_command::VARIABLE, driver_command::encode(&path, words));
-    let with_linker = Call { arguments: &routed, set: vec![finder.guard(), told], ..untouched() };
+    set.push((driver_command::VARIABLE, driver_command::encode(&path, words)));
+    let with_linker = Call { arguments: &routed, set, ..untouched() };
     // Only a line at the system's limit of length fails here; it is short enough again without ours.
     let _ = with_linker.exec();
     Err(run_error(&path, untouched().exec()))

@@ -1,14 +1,14 @@
 //! One link, from argv to the record at the server.
 
+use crate::model::model_of;
 use crate::which_linker::{Driver, which_linker};
 use ogrt_proto::{BuildRecord, MessageType, encode_frame};
 use ogrt_wrap::deliver::{Connecting, PATIENCE};
-use ogrt_wrap::elf_identity::{ElfIdentity, Head};
 use ogrt_wrap::find_tool::{FindToolError, Finder};
-use ogrt_wrap::link_line::{LinkLine, NamedInput};
+use ogrt_wrap::link_line::LinkLine;
 use ogrt_wrap::note_file::NoteFile;
 use ogrt_wrap::record::{self, DescribedInputs, Facts};
-use ogrt_wrap::resolve_inputs::{ResolvedInput, resolve_inputs};
+use ogrt_wrap::resolve_inputs::resolve_inputs;
 use ogrt_wrap::run_tool::Call;
 use ogrt_wrap::settings::Settings;
 use ogrt_wrap::spool::{SpoolDir, SpoolError, deliver_or_spool};
@@ -66,9 +66,9 @@ pub enum Unmarked {
 
 /// A link that is going to be marked.
 struct Prepared {
-    inputs: Vec<ResolvedInput>,
     note: NoteFile,
     facts: Facts,
+    /// Already, because the signature is computed from them.
     described: Option<DescribedInputs>,
     arguments: Vec<OsString>,
 }
@@ -88,7 +88,7 @@ pub fn link(argv: &[OsString]) -> Result<ExitStatus, LinkError> {
         argv0: if argv0.as_bytes().contains(&b'/') { linker.as_os_str() } else { argv0 },
         arguments: &arguments,
         set: vec![finder.guard()],
-        removed: &[driver_command::VARIABLE],
+        removed: &[driver_command::VARIABLE, driver_command::LINKER_VARIABLE],
     };
     // The one rule: whatever goes wrong from here on, the real linker runs with the line as it was.
     let hand_over = || LinkError::Run { path: linker.clone(), source: call.exec() };
@@ -127,7 +127,7 @@ pub fn link(argv: &[OsString]) -> Result<ExitStatus, LinkError> {
             let described = prepared
                 .described
                 .take()
-                .unwrap_or_else(|| record::describe_inputs(&prepared.inputs, &ended));
+                .unwrap_or_else(|| record::describe_inputs(&resolve_inputs(&line), &ended));
             (described, record::describe_tools(&prepared.facts))
         };
         let observing = std::thread::Builder::new().spawn_scoped(scope, observe);
@@ -171,17 +171,18 @@ fn prepare(
     driver: Driver,
     working_directory: PathBuf,
 ) -> Result<Prepared, Unmarked> {
-    let inputs = resolve_inputs(line);
-    let (identity, model) = model_of(line, &inputs)?;
-    let place = line.place_after(model).ok_or(Unmarked::NoPlace)?;
+    let model = model_of(line)?;
+    let place = line.place_after(model.named).ok_or(Unmarked::NoPlace)?;
 
     let started = SystemTime::now();
     let unix_time_s = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let compiler = first_compiled(&inputs).and_then(compilers::short_name);
+    let compiler = model.compiled.as_deref().and_then(compilers::short_name);
     let metadata = metadata::for_note(settings.reproducible, unix_time_s as i64, compiler);
     let metadata_bytes = metadata.encode_to_vec();
 
-    let described = settings.reproducible.then(|| record::describe_inputs(&inputs, &AtomicBool::new(false)));
+    let described = settings
+        .reproducible
+        .then(|| record::describe_inputs(&resolve_inputs(line), &AtomicBool::new(false)));
     let signature = match &described {
         Some(described) => {
             let digests =
@@ -190,7 +191,7 @@ fn prepare(
         }
         None => signature::random(),
     };
-    let object = note_object::note_object(&identity, signature, &metadata_bytes)?;
+    let object = note_object::note_object(&model.identity, signature, &metadata_bytes)?;
     let note = NoteFile::create(&object, call.program)?;
 
     let mut with_note = call.arguments.to_vec();
@@ -206,46 +207,7 @@ fn prepare(
         linker: call.program.to_owned(),
         linker_command: linker_command.map(OsStr::to_owned).collect(),
     };
-    Ok(Prepared { inputs, note, facts, described, arguments: with_note })
-}
-
-/// The input whose identity the note object takes, and behind which it is put: the first relocatable object that
-/// is linked in whole; else the first archive; else a shared object.
-fn model_of<'a>(
-    line: &'a LinkLine,
-    inputs: &[ResolvedInput],
-) -> Result<(ElfIdentity, &'a NamedInput), Unmarked> {
-    let by = |pick: &dyn Fn(&ResolvedInput, &NamedInput) -> Option<ElfIdentity>| {
-        inputs.iter().find_map(|input| {
-            let named = line.inputs.get(input.named_by)?;
-            Some((pick(input, named)?, named))
-        })
-    };
-    by(&|input, named| match input.head {
-        Head::Elf(identity) if identity.is_relocatable() && named.taken_whole => Some(identity),
-        _ => None,
-    })
-    .or_else(|| {
-        by(&|input, _| match input.head {
-            Head::Archive(member) => member.map(|member| member.identity),
-            Head::Elf(identity) => Some(identity),
-            _ => None,
-        })
-    })
-    .ok_or(Unmarked::NoElfInput)
-}
-
-/// The first object of the project itself: the C library's start files were made by another compiler.
-fn first_compiled(inputs: &[ResolvedInput]) -> Option<&Path> {
-    let is_start_file = |path: &Path| {
-        let name = path.file_name().unwrap_or_default().as_bytes();
-        name.ends_with(b"crt1.o") || name.starts_with(b"crt")
-    };
-    inputs
-        .iter()
-        .filter(|input| matches!(input.head, Head::Elf(identity) if identity.is_relocatable()))
-        .map(|input| input.path.as_path())
-        .find(|path| !is_start_file(path))
+    Ok(Prepared { note, facts, described, arguments: with_note })
 }
 
 /// gcc turns the `-B` that leads to us into a `-L` as well; the real linker is not to see it.

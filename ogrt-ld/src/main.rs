@@ -4,6 +4,7 @@
 //! runs with the line as it was. Only a missing linker, and `OGRT_STRICT=1`, make us say something.
 
 mod link;
+mod model;
 mod which_linker;
 
 use std::ffi::OsString;

@@ -4,8 +4,10 @@
 //! searches down in COMPILER_PATH; of clang we know from `ogrt-cc` where it is and which `-B` it was given. Then
 //! PATH, and `TARGET-ld` before `ld` where the driver is a cross compiler's.
 
+use ogrt_wrap::driver_command::LINKER_VARIABLE;
 use ogrt_wrap::driver_line::{target_triple, tool_prefixes};
 use ogrt_wrap::find_tool::{FindToolError, Finder, dirs_of};
+use ogrt_wrap::settings::non_empty;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -26,6 +28,9 @@ pub fn which_linker(
             true => Ok(real.to_owned()),
             false => finder.find(&[real.as_os_str()], &path_dirs),
         };
+    }
+    if let Some(given) = non_empty(LINKER_VARIABLE) {
+        return Ok(given.into());
     }
     let name = match Path::new(argv0).file_name() {
         Some(name) if name != "ogrt-ld" => name,

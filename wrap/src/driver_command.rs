@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// The variable.
 pub const VARIABLE: &str = "OGRT_DRIVER_COMMAND";
 
+/// The linker that the driver was given by its path, where `ogrt-cc` led it to us instead.
+pub const LINKER_VARIABLE: &str = "OGRT_DRIVER_LINKER";
+
 const SEPARATOR: u8 = 0x1f;
 
 const BYTES_MAX: usize = 96 * 1024;

@@ -6,6 +6,7 @@
 use crate::response_file;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 /// Options after which nothing is linked.
 const STOPS: &[&str] = &[
@@ -128,6 +129,15 @@ pub fn target_triple(arguments: &[OsString]) -> Option<OsString> {
         }
     }
     None
+}
+
+/// The linker that clang was given by its path: the last `--ld-path=`, or an absolute `-fuse-ld=`.
+pub fn linker_by_path(arguments: &[OsString]) -> Option<PathBuf> {
+    let value = |option: &'static [u8]| {
+        let mut values = arguments.iter().filter_map(move |word| word.as_bytes().strip_prefix(option));
+        values.next_back().map(|path| PathBuf::from(OsStr::from_bytes(path)))
+    };
+    value(b"--ld-path=").or_else(|| value(b"-fuse-ld=").filter(|path| path.is_absolute()))
 }
 
 /// The values of `-B`, in order.

@@ -4,7 +4,6 @@
 //! what is still too long for a note is left to the record.
 
 use ogrt_proto::{BuildMetadata, KeyValue};
-use std::io::Read;
 
 const PREFIX: &str = "OGRT_META_";
 
@@ -43,10 +42,11 @@ pub fn extra() -> Vec<KeyValue> {
 
 /// The name that `/etc/passwd` gives our uid, without asking NSS (a static program cannot).
 pub fn user_name() -> Option<String> {
-    const PASSWD_BYTES_MAX: u64 = 4 * 1024 * 1024;
+    const PASSWD: &str = "/etc/passwd";
+    const BYTES_MAX: u64 = 4 * 1024 * 1024;
     let uid = rustix::process::getuid().as_raw().to_string();
-    let mut passwd = String::new();
-    std::fs::File::open("/etc/passwd").ok()?.take(PASSWD_BYTES_MAX).read_to_string(&mut passwd).ok()?;
+    let passwd = (std::fs::metadata(PASSWD).ok()?.len() <= BYTES_MAX)
+        .then(|| std::fs::read_to_string(PASSWD).ok())??;
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;

@@ -94,6 +94,21 @@ fn our_linkers_alone_in_front_on_path() {
 }
 
 #[test]
+fn a_linker_given_by_its_path_is_still_led_to_us() {
+    if !has_tool("clang") || !has_tool("ld.lld") {
+        return;
+    }
+    let bench = Bench::new().with_program();
+    for linker in ["ld.bfd", "ld.lld", "ld.gold"].into_iter().filter(|linker| has_tool(linker)) {
+        bench.ours_succeeds(&format!("ogrt-cc clang --ld-path=/usr/bin/{linker} main.c answer.c -o program"));
+        assert_eq!(marks(&bench), 1, "{linker}");
+        let record = bench.spooled().into_iter().last().expect("a record");
+        let path = record.linker.expect("a linker").path.unwrap_or_default();
+        assert!(path.ends_with(linker.as_bytes()), "{linker}: {path:?}");
+    }
+}
+
+#[test]
 fn both_layers_make_one_note_and_one_record() {
     if !has_tool("gcc") {
         return;
