@@ -4,7 +4,6 @@
 //! Of an object the first compilation unit is asked, of an archive its first ELF member: a file compiled by
 //! another compiler than its neighbours in one archive is rarer than the time is dear.
 
-use crate::elf_identity::Head;
 use gimli::{Reader, RelocateReader, RunTimeEndian};
 use object::read::elf::{FileHeader, SectionHeader};
 use object::{Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef, RelocationTarget};
@@ -48,24 +47,10 @@ impl Compilers {
     }
 }
 
-/// The compiler of an object, or of an archive's first ELF member.
-pub fn producer(path: &Path, head: Head) -> Option<String> {
-    let (offset, size) = match head {
-        Head::Elf(identity) if identity.is_relocatable() => (0, None),
-        Head::Archive(Some(member)) => (member.offset, Some(member.size)),
-        _ => return None,
-    };
-    let file = File::open(path).ok()?;
-    let size = match size {
-        Some(size) => size,
-        None => file.metadata().ok()?.len(),
-    };
-    let cache = ReadCache::new(file);
-    let data = cache.range(offset, size);
-    dwarf_producer(data).or_else(|| comment(data)).map(|text| {
-        let cut = text.floor_char_boundary(PRODUCER_BYTES_MAX);
-        text[..cut].to_owned()
-    })
+/// The compiler of an object whose bytes these are.
+pub fn producer<'a, R: ReadRef<'a>>(object: R) -> Option<String> {
+    let text = dwarf_producer(object).or_else(|| comment(object))?;
+    Some(text[..text.floor_char_boundary(PRODUCER_BYTES_MAX)].to_owned())
 }
 
 /// The compiler in a few words, for the note: "gcc 12.2.0". Reads no DWARF.

@@ -1,11 +1,13 @@
 //! One file described: digest, size, kind, and what an ELF file says of itself.
 //!
-//! Files are read in pieces, never mapped and never whole: an input may be gigabytes, and may be replaced while
+//! Files are never mapped, and large ones never held whole: an input may be gigabytes, and may be replaced while
 //! we look. What cannot be read is left out of the description, which is then shorter, and never wrong.
 
-use crate::digest::sha256;
+use crate::compilers;
+use crate::digest::{sha256, sha256_of};
 use crate::digest_cache::DigestCache;
 use crate::elf_identity::Head;
+use crate::resolve_inputs::ResolvedInput;
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, ReadCache, ReadRef};
@@ -14,7 +16,11 @@ use ogrt_proto::{FileKind, Input, Output};
 use std::fs::File;
 use std::io::Seek;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
+
+/// Larger files are not held in memory.
+const WHOLE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
 /// Larger PT_NOTE segments are not read.
 const NOTES_BYTES_MAX: u64 = 1024 * 1024;
@@ -28,31 +34,57 @@ pub struct Notes {
     pub build_id: Option<Vec<u8>>,
 }
 
-/// An input as the record has it.
-pub fn input(path: &Path, head: Head, is_script: bool, cache: &DigestCache) -> Input {
+/// An input as the record has it, and the compiler that made it.
+pub fn input(file: &ResolvedInput, cache: &DigestCache) -> (Input, Option<String>) {
     let mut input = Input {
-        path: Some(path.as_os_str().as_bytes().to_vec().into()),
-        kind: Some(kind(head, is_script) as i32),
+        path: Some(file.path.as_os_str().as_bytes().to_vec().into()),
+        kind: Some(kind(file.head, file.is_script) as i32),
         ..Input::default()
     };
-    let Ok(mut file) = File::open(path) else { return input };
-    let Ok(metadata) = file.metadata() else { return input };
-    if !metadata.is_file() {
-        return input;
-    }
+    let producer = look_into(file, cache, &mut input).ok().flatten();
+    (input, producer)
+}
+
+fn look_into(
+    file: &ResolvedInput,
+    cache: &DigestCache,
+    input: &mut Input,
+) -> std::io::Result<Option<String>> {
+    let mut opened = File::open(&file.path)?;
+    let metadata = opened.metadata()?;
     input.size = Some(metadata.len());
-    let digest = cache.get(&metadata).or_else(|| {
-        let (digest, _) = sha256(&mut file).ok()?;
-        cache.put(&metadata, &digest);
-        Some(digest)
-    });
-    input.sha256 = digest.map(|digest| digest.to_vec().into());
-    if matches!(head, Head::Elf(identity) if !identity.is_relocatable()) {
-        let notes = notes(&mut file).unwrap_or_default();
-        input.signatures = notes.signatures.iter().map(|s| s.to_vec().into()).collect();
-        input.build_id = notes.build_id.map(Into::into);
+    if metadata.len() <= WHOLE_BYTES_MAX
+        && matches!(file.head, Head::Elf(identity) if identity.is_relocatable())
+    {
+        // The many: read once, and both hashed and looked into from memory.
+        let bytes = std::fs::read(&file.path)?;
+        input.sha256 = Some(sha256_of(&bytes).to_vec().into());
+        return Ok(compilers::producer(&*bytes));
     }
-    input
+    let digest = match cache.get(&metadata) {
+        Some(digest) => digest,
+        None => {
+            let (digest, _) = sha256(&mut opened)?;
+            cache.put(&metadata, &digest);
+            digest
+        }
+    };
+    input.sha256 = Some(digest.to_vec().into());
+    Ok(match file.head {
+        Head::Elf(identity) if identity.is_relocatable() => compilers::producer(&ReadCache::new(opened)),
+        Head::Elf(_) => {
+            let notes = notes(&mut opened).unwrap_or_default();
+            input.signatures = notes.signatures.iter().map(|s| s.to_vec().into()).collect();
+            input.build_id = notes.build_id.map(Into::into);
+            None
+        }
+        Head::Archive(Some(member)) if member.size <= WHOLE_BYTES_MAX => {
+            let mut bytes = vec![0; member.size as usize];
+            opened.read_exact_at(&mut bytes, member.offset)?;
+            compilers::producer(&*bytes)
+        }
+        _ => None,
+    })
 }
 
 /// The output as the record has it, and its notes.
@@ -60,10 +92,10 @@ pub fn output(path: &Path) -> std::io::Result<(Output, Notes)> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::ErrorKind::Unsupported.into());
     }
+    let head = crate::elf_identity::head(path)?;
     let mut file = File::open(path)?;
     let notes = notes(&mut file).unwrap_or_default();
     file.rewind()?;
-    let head = crate::elf_identity::head(path)?;
     let (digest, size) = sha256(&mut file)?;
     let machine = match head {
         Head::Elf(identity) => Some(machine_name(identity.machine, identity.is_64)),

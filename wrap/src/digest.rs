@@ -23,3 +23,8 @@ pub fn sha256(file: &mut File) -> io::Result<([u8; 32], u64)> {
         }
     }
 }
+
+/// SHA-256 of bytes in memory.
+pub fn sha256_of(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}

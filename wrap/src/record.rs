@@ -1,6 +1,6 @@
 //! The build record: what was linked, by whom, from what. The inputs are described while the linker runs.
 
-use crate::compilers::{self, Compilers};
+use crate::compilers::Compilers;
 use crate::describe;
 use crate::digest_cache::DigestCache;
 use crate::git_commit;
@@ -61,8 +61,7 @@ pub fn describe_inputs(resolved: &[ResolvedInput], abandoned: &AtomicBool) -> De
         while !abandoned.load(Ordering::Relaxed) {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(file) = resolved.get(index) else { break };
-            let input = describe::input(&file.path, file.head, file.is_script, &cache);
-            let producer = compilers::producer(&file.path, file.head);
+            let (input, producer) = describe::input(file, &cache);
             if let Ok(mut described) = described.lock() {
                 described.push((index, input, producer));
             }
