@@ -4,6 +4,7 @@
 //! alike, and medians are printed: of a cost, the difference to the baseline of the same run. Peers were measured once on
 //! a 2-core x86_64 Debian 12 machine; their figures are quoted, not measured again.
 
+mod ingest;
 mod link;
 mod measure;
 mod process;
@@ -45,10 +46,11 @@ impl Bench {
         let workspace = Workspace::find()?;
         let scratch = Scratch::new()?;
         let prefix = scratch.folder("prefix")?;
-        let mut steps = Steps::new(4);
+        let mut steps = Steps::new(7);
         steps.step("tools of this machine", |step| install_tools(step, BUILD_TOOLS))?;
+        let linkage =
+            steps.step("Rust target for static programs", |step| Ok(static_linkage(step, &workspace)))?;
         let server = steps.step("build, install, start the server", |step| {
-            let linkage = static_linkage(step, &workspace);
             install::into(&prefix, &programs::build(step, &workspace, &linkage)?)?;
             Daemon::start(&prefix.join("bin/ogrt-server"), &scratch.folder("server")?, &Ports::default())
         })?;
@@ -61,8 +63,17 @@ impl Bench {
             link::figures(&prefix, &server, &scratch.folder("link")?, rounds)
         })?;
         server.stop();
+        let generator = steps
+            .step("build the load generator", |step| ingest::build_generator(step, &workspace, &linkage))?;
+        let seconds = if self.quick { 2 } else { 20 };
+        let ingest = steps.step(&format!("events without loss, {seconds} s a rate"), |step| {
+            ingest::figures(step, &generator, &prefix, seconds)
+        })?;
+
         println!("\n{}\n", machine()?);
-        for (title, figures) in [("For each process", process), ("For each link", link)] {
+        for (title, figures) in
+            [("For each process", process), ("For each link", link), ("The server, events", ingest)]
+        {
             print(title, &figures);
         }
         Ok(())

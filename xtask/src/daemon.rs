@@ -5,6 +5,7 @@ use anyhow::{Context, Result, bail};
 use serde_json::Value;
 use std::{
     fs::{self, File},
+    net::{TcpListener, UdpSocket},
     path::{Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -43,6 +44,19 @@ pub struct Ports {
 impl Default for Ports {
     fn default() -> Self {
         Ports { listen: "127.0.0.1:0".into(), http: "127.0.0.1:0".into() }
+    }
+}
+
+impl Ports {
+    /// A port that is free for UDP and TCP alike, for clients that know only one address.
+    pub fn one_for_both() -> Result<Ports> {
+        loop {
+            let tcp = TcpListener::bind("127.0.0.1:0").context("no free port")?;
+            let address = tcp.local_addr().context("no free port")?;
+            if UdpSocket::bind(address).is_ok() {
+                return Ok(Ports { listen: address.to_string(), ..Ports::default() });
+            }
+        }
     }
 }
 

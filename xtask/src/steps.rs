@@ -4,6 +4,7 @@ use crate::child::{self, Sink};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
+    cell::Cell,
     io::{self, IsTerminal, Write},
     process::Command,
     time::{Duration, Instant},
@@ -20,6 +21,8 @@ pub struct Steps {
 pub struct Step {
     title: String,
     bar: Option<ProgressBar>,
+    /// Lines stand between the title and the time.
+    said: Cell<bool>,
 }
 
 impl Steps {
@@ -58,7 +61,7 @@ impl Step {
             print!("{title} ... ");
             let _ = io::stdout().flush();
         }
-        Step { title, bar }
+        Step { title, bar, said: Cell::new(false) }
     }
 
     fn end(&self, ok: bool, took: Duration) {
@@ -69,6 +72,7 @@ impl Step {
                 bar.finish_and_clear();
                 println!("{} ... {verdict}{seconds:.1} s", self.title);
             }
+            None if self.said.get() => println!("\n      {verdict}{seconds:.1} s"),
             None => println!("{verdict}{seconds:.1} s"),
         }
     }
@@ -96,7 +100,10 @@ impl Step {
     pub fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| println!("{line}")),
-            None => print!("\n{line}\n... "),
+            None => {
+                print!("\n      {line}");
+                self.said.set(true);
+            }
         }
     }
 

@@ -1,0 +1,168 @@
+//! How many events the server takes without loss: offered at rising rates by a generator on the same machine, with the
+//! join and the file output on. A rate counts only when every event that was sent is in the output afterwards.
+
+use super::Figure;
+use crate::{
+    child,
+    cleanup::Scratch,
+    daemon::{Daemon, Ports},
+    machine::Linkage,
+    steps::Step,
+    workspace::Workspace,
+};
+use anyhow::{Context, Result};
+use serde_json::Value;
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::Command,
+    thread,
+    time::{Duration, Instant},
+};
+
+/// Offered, in events a second. The first that loses one ends the climb.
+const RATES: [u64; 7] = [10_000, 25_000, 50_000, 100_000, 150_000, 200_000, 250_000];
+
+/// The budget's rate: measured even when the climb ended below it.
+const BUDGET_RATE: u64 = 100_000;
+
+/// How long the server may take to write out what it has received.
+const DRAIN: Duration = Duration::from_secs(60);
+
+/// One flood, and what became of it.
+struct Run {
+    sent: u64,
+    written: u64,
+    seconds: f64,
+    resident_kib: u64,
+}
+
+/// Builds the generator for the same target as the programs, so that their dependencies are compiled once.
+pub fn build_generator(step: &Step, workspace: &Workspace, linkage: &Linkage) -> Result<PathBuf> {
+    let (Linkage::Musl(triple) | Linkage::StaticGlibc(triple)) = linkage;
+    let mut cargo = workspace.cargo(&["build", "--release", "--locked", "--package", "ogrt-server"]);
+    step.run(cargo.args(["--example", "flood", "--target", triple]))?;
+    Ok(workspace.target.join(triple).join("release/examples/flood"))
+}
+
+/// The highest rate without loss, the share at the budget's rate, memory, and TCP with acknowledgements.
+pub fn figures(step: &Step, generator: &Path, prefix: &Path, seconds: u64) -> Result<Vec<Figure>> {
+    let run = |transport: &str, rate: u64| flood(step, generator, prefix, transport, rate, seconds);
+    let mut highest = 0.0;
+    let mut at_budget = None;
+    for rate in RATES {
+        let seen = run("udp", rate)?;
+        let lossless = seen.written == seen.sent;
+        if lossless {
+            // What was really sent: on few cores the generator may fall behind what it was asked for.
+            highest = seen.sent as f64 / seen.seconds;
+        }
+        if rate == BUDGET_RATE {
+            at_budget = Some(seen);
+        }
+        if !lossless {
+            break;
+        }
+    }
+    let at_budget = match at_budget {
+        Some(seen) => seen,
+        None => run("udp", BUDGET_RATE)?,
+    };
+    let tcp = run("tcp", 0)?;
+    let share = 100.0 * at_budget.written as f64 / at_budget.sent.max(1) as f64;
+    Ok(vec![
+        Figure {
+            what: "UDP, highest rate with none lost",
+            ours: format!("{highest:.0}/s for {seconds} s"),
+            budget: "100000/s",
+            ogrt_0_5: "2000/s: 95 % received",
+            xalt: "13/s loaded",
+        },
+        Figure {
+            what: "UDP, written when 100000/s are offered",
+            ours: format!("{share:.2} % of {}", at_budget.sent),
+            budget: "100 %",
+            ogrt_0_5: "27 % of 50000/s",
+            xalt: "",
+        },
+        Figure {
+            what: "resident memory after that, at its peak",
+            ours: format!("{} MB", at_budget.resident_kib / 1024),
+            budget: "200 MB",
+            ogrt_0_5: "1500 MB",
+            xalt: "",
+        },
+        Figure {
+            what: "TCP, acknowledged and written",
+            ours: format!("{:.0}/s", tcp.written.min(tcp.sent) as f64 / tcp.seconds),
+            budget: "",
+            ogrt_0_5: "none acknowledged",
+            xalt: "",
+        },
+    ])
+}
+
+/// One flood on a fresh server.
+fn flood(
+    step: &Step,
+    generator: &Path,
+    prefix: &Path,
+    transport: &str,
+    rate: u64,
+    seconds: u64,
+) -> Result<Run> {
+    let scratch = Scratch::new()?;
+    let mut server =
+        Daemon::start(&prefix.join("bin/ogrt-server"), &scratch.folder("server")?, &Ports::one_for_both()?)?;
+    let mut command = Command::new(generator);
+    command.args(["--server", &server.tcp, "--transport", transport]);
+    command.args(["--rate", &rate.to_string(), "--seconds", &seconds.to_string()]);
+    let printed: Value =
+        serde_json::from_str(&child::capture(&mut command)?).context("the generator's last line")?;
+    let sent = printed["sent"].as_u64().context("the generator: sent")?;
+    let written = drained(&server, sent)?;
+    let status =
+        fs::read_to_string(format!("/proc/{}/status", server.pid())).context("the server's memory")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    let run = Run {
+        sent,
+        written,
+        seconds: printed["seconds"].as_f64().context("the generator: seconds")?,
+        resident_kib: peak.trim().trim_end_matches(" kB").parse().context("VmHWM")?,
+    };
+    step.say(&format!("{transport}, {rate}/s asked for: {} sent, {} written", run.sent, run.written));
+    Ok(run)
+}
+
+/// Events written, once that is all that were sent, or no more come.
+fn drained(server: &Daemon, sent: u64) -> Result<u64> {
+    let begin = Instant::now();
+    let (mut written, mut grew) = (0, Instant::now());
+    loop {
+        let now = metric(server, "ogrt_events_written_total")?;
+        if now > written {
+            (written, grew) = (now, Instant::now());
+        }
+        // Joins wait for 5 s; what has not moved for longer is lost.
+        if written >= sent || grew.elapsed() > Duration::from_secs(8) || begin.elapsed() > DRAIN {
+            return Ok(written);
+        }
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The sum of a metric over its labels.
+fn metric(server: &Daemon, name: &str) -> Result<u64> {
+    let address = server.http.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(address).with_context(|| address.to_owned())?;
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: ogrt\r\nConnection: close\r\n\r\n")
+        .context("GET /metrics")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).context("GET /metrics")?;
+    let values = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
+    let values: Vec<f64> = values.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
+    anyhow::ensure!(!values.is_empty(), "GET /metrics: no {name}");
+    Ok(values.iter().sum::<f64>() as u64)
+}
