@@ -5,7 +5,7 @@
 //! its own: ending that group ends what the child started, and nothing else.
 
 use anyhow::{Context, Result};
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpid};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
@@ -78,17 +78,8 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        // Reaped as soon as it is dead, or its group would seem alive until the grace is over.
-        let reaper = |child: &mut Child| child.try_wait().is_ok_and(|status| status.is_some());
-        if let Leftover::Group(group) = self.leftover {
-            let _ = kill_process_group(group, Signal::TERM);
-            let deadline = Instant::now() + GRACE;
-            while (!reaper(&mut self.child) || is_alive(group)) && Instant::now() < deadline {
-                thread::sleep(Duration::from_millis(5));
-            }
-            let _ = kill_process_group(group, Signal::KILL);
-            let _ = self.child.wait();
-        }
+        end(&self.leftover);
+        let _ = self.child.wait();
         forget(&self.leftover);
     }
 }
@@ -146,7 +137,9 @@ fn end(leftover: &Leftover) {
     }
 }
 
+/// The leader is our child: reaped here when it is dead, or its group would seem alive for ever.
 fn is_alive(group: Pid) -> bool {
+    let _ = waitpid(Some(group), WaitOptions::NOHANG);
     test_kill_process_group(group).is_ok()
 }
 
