@@ -123,14 +123,9 @@ fn receive(folder: &Folder) -> Result<(Server, Arc<AtomicU64>)> {
     thread::spawn(move || {
         let mut room = vec![0; 1 << 16];
         loop {
-            loop {
-                match stream.accept() {
-                    Ok((mut peer, _)) => {
-                        while matches!(peer.read(&mut room), Ok(len) if len > 0) {}
-                        count.fetch_add(1, Ordering::Relaxed);
-                    }
-                    Err(_) => break,
-                }
+            while let Ok((mut peer, _)) = stream.accept() {
+                while matches!(peer.read(&mut room), Ok(len) if len > 0) {}
+                count.fetch_add(1, Ordering::Relaxed);
             }
             while twin.recv(&mut room).is_ok() {
                 count.fetch_add(1, Ordering::Relaxed);
