@@ -66,13 +66,12 @@ pub fn encode_frame(kind: MessageType, message: &impl Message) -> Bytes {
     out.freeze()
 }
 
-/// Takes one frame off the front of `buffer`; `None` when more bytes are needed.
+/// The frame at the front of `bytes`, its type and its message; `None` when more bytes are needed.
 ///
 /// An unknown type is an error as soon as its header is there, so that garbage on a port is refused after eight
 /// bytes. `message_max` bounds what a peer can make us keep.
-pub fn decode_frame(buffer: &mut BytesMut, message_max: usize) -> Result<Option<Frame>, FrameError> {
-    let Some(header) = buffer.get(..FRAME_HEADER_LEN) else { return Ok(None) };
-    let mut header = header;
+pub fn peek_frame(bytes: &[u8], message_max: usize) -> Result<Option<(u32, &[u8])>, FrameError> {
+    let Some((mut header, rest)) = bytes.split_at_checked(FRAME_HEADER_LEN) else { return Ok(None) };
     let (kind, len) = (header.get_u32(), header.get_u32());
     if MessageType::try_from(kind as i32).is_err() {
         return Err(FrameError::UnknownType(kind));
@@ -80,9 +79,13 @@ pub fn decode_frame(buffer: &mut BytesMut, message_max: usize) -> Result<Option<
     if len as usize > message_max {
         return Err(FrameError::TooLong { announced: len, max: message_max });
     }
-    if buffer.len() < FRAME_HEADER_LEN + len as usize {
-        return Ok(None);
-    }
+    Ok(rest.get(..len as usize).map(|message| (kind, message)))
+}
+
+/// Takes the frame at the front of `buffer` off it; else as [`peek_frame`].
+pub fn decode_frame(buffer: &mut BytesMut, message_max: usize) -> Result<Option<Frame>, FrameError> {
+    let Some((kind, message)) = peek_frame(buffer, message_max)? else { return Ok(None) };
+    let len = message.len();
     buffer.advance(FRAME_HEADER_LEN);
-    Ok(Some(Frame { kind, message: buffer.split_to(len as usize).freeze() }))
+    Ok(Some(Frame { kind, message: buffer.split_to(len).freeze() }))
 }

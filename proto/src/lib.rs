@@ -14,5 +14,7 @@ mod frame;
 mod messages;
 
 pub use build_json::{BuildJson, BuildSummary, CompilerJson, FileJson, MetadataJson, ToolJson};
-pub use frame::{DATAGRAM_MAX, FRAME_HEADER_LEN, FRAME_MAX, Frame, FrameError, decode_frame, encode_frame};
+pub use frame::{
+    DATAGRAM_MAX, FRAME_HEADER_LEN, FRAME_MAX, Frame, FrameError, decode_frame, encode_frame, peek_frame,
+};
 pub use messages::*;

@@ -193,7 +193,7 @@ impl Jobs {
             let mut rest = Bytes::from(entries);
             while let Some(entry) = Entry::read(&mut rest) {
                 let mut document = Vec::new();
-                let Some(EventHead { id, kind, .. }) = self.joiner.document(&entry, &mut document) else {
+                let Some(EventHead { id, kind }) = self.joiner.document(&entry, &mut document) else {
                     continue;
                 };
                 if processes.len() + ends.len() >= self.config.answer_max {

@@ -13,6 +13,7 @@
 
 mod config;
 mod database;
+mod fields;
 mod http;
 mod jobs;
 mod join;

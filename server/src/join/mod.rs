@@ -6,7 +6,9 @@
 //! a batch were held back is on disk, so that both see the same.
 
 mod document;
+mod event;
 mod hold;
+mod json;
 mod users;
 
 use users::Users;
@@ -21,10 +23,9 @@ use crate::{
 };
 use anyhow::Result;
 use bytes::Bytes;
+use event::Event;
 use hold::{EventKey, HeldKey, Hold, Release};
 use ogrt_note::Signature;
-use ogrt_proto::{ProcessEnd, ProcessInfo};
-use prost::Message;
 use std::{
     collections::{BTreeMap, VecDeque},
     ops::Range,
@@ -37,7 +38,7 @@ use tokio::{runtime::Handle, sync::watch};
 use tracing::{error, warn};
 
 /// Documents of recent batches kept in memory, in bytes.
-const RECENT_BYTES: usize = 24 << 20;
+const RECENT_BYTES: usize = 12 << 20;
 
 /// Documents of one batch of the queue.
 pub struct JoinedBatch {
@@ -76,12 +77,6 @@ impl JoinedBatch {
     }
 }
 
-/// A decoded event.
-enum Event {
-    Start(Box<ProcessInfo>),
-    End(Box<ProcessEnd>),
-}
-
 /// Signatures that nobody registered.
 type Missing = Vec<Signature>;
 
@@ -109,21 +104,21 @@ impl Joiner {
         None
     }
 
-    /// The document of one entry, appended to `out`; `None` when its message cannot be decoded.
+    /// The document of one entry, appended to `out`; `None` when its message cannot be read.
     pub fn document(&self, entry: &Entry, out: &mut Vec<u8>) -> Option<EventHead> {
-        let event = self.decode(entry)?;
+        let mut event = Event::default();
+        event.read(entry.kind, &entry.message).ok()?;
         document::write(self, entry, &event, &mut Missing::new(), out);
-        Some(event.head(entry))
+        Some(EventHead { id: event_id(entry, &event), kind: entry.kind })
     }
 
-    fn decode(&self, entry: &Entry) -> Option<Event> {
-        let event = match entry.kind {
-            Kind::Start => {
-                ProcessInfo::decode(entry.message.clone()).map(|info| Event::Start(Box::new(info)))
-            }
-            Kind::End => ProcessEnd::decode(entry.message.clone()).map(|end| Event::End(Box::new(end))),
-        };
-        event.ok()
+    /// Which signatures of an entry nobody registered.
+    fn missing(&self, entry: &Entry) -> Missing {
+        let (mut event, mut missing) = (Event::default(), Missing::new());
+        if event.read(entry.kind, &entry.message).is_ok() {
+            document::write(self, entry, &event, &mut missing, &mut Vec::new());
+        }
+        missing
     }
 
     /// Joins a batch without its entries `held`; what `refuse` takes is left out as well.
@@ -131,12 +126,15 @@ impl Joiner {
         &self,
         batch: &Batch,
         held: &[u32],
-        mut refuse: impl FnMut(u32, &Entry, &Event, Missing) -> bool,
+        mut refuse: impl FnMut(u32, &Entry, &Event<'_>, &mut Missing) -> bool,
     ) -> JoinedBatch {
         let mut lines = Vec::with_capacity(batch.bytes.len() * 3);
         let mut events = Vec::new();
         let mut rest = batch.bytes.clone();
         let mut index = 0;
+        // One for all entries, so that its lists are allocated once.
+        let mut event = Event::default();
+        let mut missing = Missing::new();
         loop {
             let from = batch.bytes.len() - rest.len();
             let Some(entry) = Entry::read(&mut rest) else { break };
@@ -146,60 +144,43 @@ impl Joiner {
             if held.contains(&this) {
                 continue;
             }
-            let Some(event) = self.decode(&entry) else {
+            // The same bytes as `entry.message`, but borrowed from the batch.
+            if event.read(entry.kind, &batch.bytes[to - entry.message.len()..to]).is_err() {
                 self.metrics.events_malformed.add(1);
                 warn!("an event that was received cannot be decoded, and is left out");
                 continue;
-            };
+            }
             let begin = lines.len();
-            let mut missing = Missing::new();
+            missing.clear();
             document::write(self, &entry, &event, &mut missing, &mut lines);
-            if refuse(this, &entry, &event, missing) {
+            if refuse(this, &entry, &event, &mut missing) {
                 lines.truncate(begin);
                 continue;
             }
             let line = begin..lines.len();
             lines.push(b'\n');
-            let EventHead { id, kind, job_id } = event.head(&entry);
-            events.push(JoinedEvent { id, kind, job_id, line, entry: from..to });
+            events.push(JoinedEvent {
+                id: event_id(&entry, &event),
+                kind: entry.kind,
+                job_id: batch.bytes.slice_ref(event.job_id),
+                line,
+                entry: from..to,
+            });
         }
         JoinedBatch { sequence: batch.sequence, lines, events, entries: batch.bytes.clone() }
     }
 }
 
-/// What names an event and its job.
+/// What names an event.
 pub struct EventHead {
     /// Its id.
     pub id: [u8; 16],
     /// Start or end.
     pub kind: Kind,
-    /// Its job, empty where it has none.
-    pub job_id: Bytes,
 }
 
-impl Event {
-    fn is_in_parts(&self) -> bool {
-        match self {
-            Event::Start(info) => info.part_count() > 1,
-            Event::End(end) => end.part_count() > 1,
-        }
-    }
-
-    fn head(&self, entry: &Entry) -> EventHead {
-        let (id, job_id) = match self {
-            Event::Start(info) => (info.event_id.as_ref(), &info.job_id),
-            Event::End(end) => (end.event_id.as_ref(), &end.job_id),
-        };
-        EventHead {
-            id: event_id(entry, document::event_id_of(id)),
-            kind: entry.kind,
-            job_id: job_id.clone().unwrap_or_default(),
-        }
-    }
-}
-
-fn event_id(entry: &Entry, sent: Option<[u8; 16]>) -> [u8; 16] {
-    sent.or(entry.assigned_id).unwrap_or_default()
+fn event_id(entry: &Entry, event: &Event<'_>) -> [u8; 16] {
+    event.event_id.or(entry.assigned_id).unwrap_or_default()
 }
 
 /// What outputs read.
@@ -306,10 +287,7 @@ impl Join {
                     releases.extend(join.hold.hold_part(event, index, count, key, entry))
                 }
                 None => {
-                    let mut missing = Missing::new();
-                    if let Some(event) = join.joined.joiner.decode(&entry) {
-                        document::write(&join.joined.joiner, &entry, &event, &mut missing, &mut Vec::new());
-                    }
+                    let missing = join.joined.joiner.missing(&entry);
                     join.hold.hold_late(key, entry, missing);
                 }
             }
@@ -365,14 +343,14 @@ impl Join {
         let (hold, metrics) = (&mut self.hold, &self.joined.joiner.metrics);
         let mut held: BTreeMap<u32, (Entry, Missing)> = BTreeMap::new();
         let joined = self.joined.joiner.join(batch, &marked, |index, entry, event, missing| {
-            let is_part = event.is_in_parts() && part(entry).is_some();
-            let is_late = !entry.is_final && !missing.is_empty() && hold.is_worth_waiting(&missing);
+            let is_part = event.part_count > 1 && part(entry).is_some();
+            let is_late = !entry.is_final && !missing.is_empty() && hold.is_worth_waiting(missing);
             if (is_part || is_late) && !(hold.has_room(entry)) {
                 metrics.events_unwaited.add(1);
                 return false;
             }
             if is_part || is_late {
-                held.insert(index, (entry.clone(), missing));
+                held.insert(index, (entry.clone(), std::mem::take(missing)));
             }
             is_part || is_late
         });
@@ -437,10 +415,10 @@ impl Join {
                 if release.entry.is_final { &metrics.events_unjoined } else { &metrics.events_incomplete }
                     .add(1);
             }
-            submission.entries.push(release.entry);
+            submission.entries.push(&release.entry);
             submission.replaces.extend(release.replaces);
         }
-        if !submission.entries.is_empty() {
+        if !submission.is_empty() {
             // While the server stops it stays held, and the next start takes it up.
             let _ = self.writer.send(ToWriter::Submit(submission));
         }

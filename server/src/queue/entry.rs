@@ -36,7 +36,7 @@ pub struct Credentials {
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct Entry<M = Bytes> {
     /// What it tells of.
     pub kind: Kind,
     /// When it was received, Unix time in nanoseconds.
@@ -50,12 +50,13 @@ pub struct Entry {
     /// It was put together from parts, as far as they came.
     pub is_whole: bool,
     /// The protobuf message.
-    pub message: Bytes,
+    pub message: M,
 }
 
-impl Entry {
+impl<M: AsRef<[u8]>> Entry<M> {
     /// Appends the entry to a batch under construction.
     pub fn write(&self, out: &mut Vec<u8>) {
+        let message = self.message.as_ref();
         let flag = |condition: bool, flag: u8| if condition { flag } else { 0 };
         out.put_u8(
             flag(self.assigned_id.is_some(), ASSIGNED_ID)
@@ -67,7 +68,7 @@ impl Entry {
             Kind::Start => 12,
             Kind::End => 16,
         });
-        out.put_u32_le(self.message.len() as u32);
+        out.put_u32_le(message.len() as u32);
         out.put_i64_le(self.received_ns);
         if let Some(id) = self.assigned_id {
             out.put_slice(&id);
@@ -77,9 +78,11 @@ impl Entry {
             out.put_u32_le(credentials.uid);
             out.put_u32_le(credentials.gid);
         }
-        out.put_slice(&self.message);
+        out.put_slice(message);
     }
+}
 
+impl Entry {
     /// Takes one entry off the front; `None` at the end, and where the bytes are not what we wrote.
     pub fn read(from: &mut Bytes) -> Option<Entry> {
         let flags = from.try_get_u8().ok()?;
@@ -118,6 +121,37 @@ impl Entry {
             is_whole: flags & WHOLE != 0,
             message: from.split_to(len),
         })
+    }
+}
+
+/// Entries under construction, one after the other.
+#[derive(Debug, Default)]
+pub struct Entries {
+    bytes: Vec<u8>,
+    count: u64,
+}
+
+impl Entries {
+    /// Appends one.
+    pub fn push<M: AsRef<[u8]>>(&mut self, entry: &Entry<M>) {
+        entry.write(&mut self.bytes);
+        self.count += 1;
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Their bytes, as a batch has them.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Each of them.
+    pub fn into_each(self) -> impl Iterator<Item = Entry> {
+        let mut rest = Bytes::from(self.bytes);
+        std::iter::from_fn(move || Entry::read(&mut rest))
     }
 }
 

@@ -8,7 +8,7 @@ mod entry;
 mod seen;
 mod writer;
 
-pub use entry::{Credentials, Entry, EventIds, Kind};
+pub use entry::{Credentials, Entries, Entry, EventIds, Kind};
 pub use writer::{Answer, Message, Refusal, Room, Submission, Writer, held_key};
 
 use crate::database::{Store, number};
@@ -20,7 +20,7 @@ use std::{
 use tokio::sync::watch;
 
 /// Recent batches kept in memory, in bytes.
-const RECENT_BYTES: usize = 16 << 20;
+const RECENT_BYTES: usize = 8 << 20;
 
 /// Bytes of a batch in the database before its compressed entries: the bytes of all batches before it.
 const HEADER: usize = 8;

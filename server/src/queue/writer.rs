@@ -5,7 +5,7 @@
 //! little room, refuses new events or drops the oldest, as the configuration says; nothing is ever acknowledged
 //! that was not written.
 
-use super::{Batch, Entry, HEADER, Queue, seen::Seen};
+use super::{Batch, Entries, HEADER, Queue, seen::Seen};
 use crate::{
     config::{QueueConfig, WhenFull},
     database::{Store, number},
@@ -42,8 +42,8 @@ pub enum Message {
 /// What one receiver hands over at once.
 #[derive(Default)]
 pub struct Submission {
-    /// Events; `acknowledged` where the sender may send one again, so that copies must be found.
-    pub entries: Vec<Entry>,
+    /// Events.
+    pub entries: Entries,
     /// Build records as they came.
     pub builds: Vec<Bytes>,
     /// Drop copies of events that an acknowledging stream delivered before.
@@ -54,6 +54,18 @@ pub struct Submission {
     pub receipt: Option<Receipt>,
     /// Its share of the bytes that may be pending.
     pub room: Option<OwnedSemaphorePermit>,
+}
+
+impl Submission {
+    /// Has it anything to be made durable?
+    pub fn is_empty(&self) -> bool {
+        self.entries.count() == 0 && self.builds.is_empty()
+    }
+
+    /// Bytes of all of it.
+    pub fn bytes(&self) -> usize {
+        self.entries.bytes().len() + self.builds.iter().map(Bytes::len).sum::<usize>()
+    }
 }
 
 /// The writer's answer when all of a submission is durable, or that it was refused.
@@ -210,8 +222,7 @@ impl Writer {
         let mut bytes = 0;
         let mut message = Some(first);
         while let Some(Message::Submit(submission)) = message {
-            bytes += submission.entries.iter().map(|entry| entry.message.len() + 46).sum::<usize>();
-            bytes += submission.builds.iter().map(Bytes::len).sum::<usize>();
+            bytes += submission.bytes();
             submissions.push(submission);
             message = if bytes < BATCH_BYTES { self.messages.try_recv().ok() } else { None };
         }
@@ -232,23 +243,26 @@ impl Writer {
         for submission in submissions {
             // What was held is in the database already and may always come back.
             if full && submission.replaces.is_empty() {
-                self.metrics.events_refused.add(submission.entries.len() as u64);
+                self.metrics.events_refused.add(submission.entries.count());
                 receipts.answers.extend(submission.receipt.map(|receipt| (receipt, Err(Refusal::Full))));
                 continue;
             }
             for (sequence, index) in &submission.replaces {
                 batch.remove(&self.store.held, held_key(*sequence, *index));
             }
-            for entry in &submission.entries {
-                if submission.once
-                    && let Some(key) = crate::receive::seen_key(entry)
-                    && !self.seen.insert(&mut batch, key)?
-                {
-                    self.metrics.events_repeated.add(1);
-                    continue;
+            if submission.once {
+                for entry in submission.entries.into_each() {
+                    let key = crate::receive::seen_key(&entry);
+                    if key.map_or(Ok(true), |key| self.seen.insert(&mut batch, key))? {
+                        entry.write(&mut bytes);
+                        self.metrics.events_queued.add(1);
+                    } else {
+                        self.metrics.events_repeated.add(1);
+                    }
                 }
-                entry.write(&mut bytes);
-                self.metrics.events_queued.add(1);
+            } else {
+                bytes.extend_from_slice(submission.entries.bytes());
+                self.metrics.events_queued.add(submission.entries.count());
             }
             waiting
                 .extend(submission.receipt.map(|receipt| (receipt, records.len(), submission.builds.len())));

@@ -3,25 +3,14 @@
 //! The walk over the message's fields costs a tenth of decoding it, refuses garbage while its sender is still
 //! known, and finds the event id and the part. The fields within are decoded by the join.
 
+use super::Intake;
 use crate::{
-    metrics::Metrics,
-    queue::{Credentials, Entry, EventIds, Kind},
+    fields::{Fields, Value},
+    queue::{Credentials, Entry, Kind, Submission},
 };
-use bytes::{Buf, Bytes};
-use ogrt_proto::{Frame, MessageType};
-
-/// A frame, sorted.
-#[derive(Debug)]
-pub enum Admitted {
-    /// An event of a process.
-    Event(Entry),
-    /// A build record.
-    Build(Bytes),
-    /// A stream asks for acknowledgements.
-    Hello(Bytes),
-    /// One of OGRT 0.5's messages that tell nothing more.
-    Ignored,
-}
+use anyhow::bail;
+use bytes::Bytes;
+use ogrt_proto::{FRAME_HEADER_LEN, MessageType, peek_frame};
 
 /// Why a frame was not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -34,36 +23,68 @@ pub enum NotAdmitted {
     Message(u32),
 }
 
-/// Sorts a frame that came from a peer with these credentials, if the kernel told.
+/// When a message came, and from whom, if the kernel told.
+#[derive(Clone, Copy)]
+pub struct Origin {
+    /// Unix time in nanoseconds.
+    pub received_ns: i64,
+    /// On Unix sockets.
+    pub credentials: Option<Credentials>,
+}
+
+/// Sorts a message into `submission`; what tells nothing is counted and left out.
 pub fn admit(
-    frame: Frame,
-    received_ns: i64,
-    credentials: Option<Credentials>,
-    ids: &EventIds,
-    metrics: &Metrics,
-) -> Result<Admitted, NotAdmitted> {
-    let kind = match frame.message_type() {
-        Some(MessageType::ProcessInfo) => Kind::Start,
-        Some(MessageType::ProcessEnd) => Kind::End,
-        Some(MessageType::BuildRecord) => return Ok(Admitted::Build(frame.message)),
-        Some(MessageType::Hello) => return Ok(Admitted::Hello(frame.message)),
-        Some(MessageType::Ack) | None => return Err(NotAdmitted::Type(frame.kind)),
-        Some(_) => {
-            metrics.frames_ignored.add(1);
-            return Ok(Admitted::Ignored);
+    frame_type: u32,
+    message: &[u8],
+    origin: Origin,
+    intake: &Intake,
+    submission: &mut Submission,
+) -> Result<(), NotAdmitted> {
+    let Origin { received_ns, credentials } = origin;
+    let kind = match MessageType::try_from(frame_type as i32) {
+        Ok(MessageType::ProcessInfo) => Kind::Start,
+        Ok(MessageType::ProcessEnd) => Kind::End,
+        Ok(MessageType::BuildRecord) => {
+            submission.builds.push(Bytes::copy_from_slice(message));
+            return Ok(());
+        }
+        Ok(MessageType::Ack) | Err(_) => return Err(NotAdmitted::Type(frame_type)),
+        Ok(_) => {
+            intake.metrics.frames_ignored.add(1);
+            return Ok(());
         }
     };
-    let identity = identify(kind, &frame.message).ok_or(NotAdmitted::Message(frame.kind))?;
-    metrics.events_received.add(1);
-    Ok(Admitted::Event(Entry {
+    let identity = identify(kind, message).ok_or(NotAdmitted::Message(frame_type))?;
+    intake.metrics.events_received.add(1);
+    let assigned_id = identity.event_id.is_none().then(|| intake.ids.next(received_ns));
+    submission.entries.push(&Entry {
         kind,
         received_ns,
-        assigned_id: identity.event_id.is_none().then(|| ids.next(received_ns)),
+        assigned_id,
         credentials,
         is_final: false,
         is_whole: false,
-        message: frame.message,
-    }))
+        message,
+    });
+    Ok(())
+}
+
+/// Takes every frame of what was sent at once, up to the first that is no good.
+pub fn admit_all(
+    sent: &[u8],
+    origin: Origin,
+    intake: &Intake,
+    submission: &mut Submission,
+) -> anyhow::Result<()> {
+    let mut rest = sent;
+    while let Some((frame_type, message)) = peek_frame(rest, sent.len())? {
+        rest = rest.get(FRAME_HEADER_LEN + message.len()..).unwrap_or_default();
+        admit(frame_type, message, origin, intake, submission)?;
+    }
+    if !rest.is_empty() || sent.is_empty() {
+        bail!("it ends within a frame");
+    }
+    Ok(())
 }
 
 /// What names an entry among those of acknowledging streams; `None` when its client gave it no id.
@@ -95,48 +116,17 @@ pub fn identify(kind: Kind, message: &[u8]) -> Option<Identity> {
         Kind::End => (1, 11, 12),
     };
     let mut identity = Identity { part_count: 1, ..Identity::default() };
-    let mut rest = message;
-    while !rest.is_empty() {
-        let tag = varint(&mut rest)?;
-        let field = tag >> 3;
-        match tag & 7 {
-            0 => {
-                let value = varint(&mut rest)?;
-                if field == index_field {
-                    identity.part_index = u32::try_from(value).ok()?;
-                } else if field == count_field {
-                    identity.part_count = u32::try_from(value).ok()?.max(1);
-                }
+    for field in Fields::of(message) {
+        match field.ok()? {
+            (field, Value::Bytes(id)) if field == id_field => identity.event_id = id.try_into().ok(),
+            (field, Value::Varint(index)) if field == index_field => identity.part_index = index as u32,
+            (field, Value::Varint(count)) if field == count_field => {
+                identity.part_count = (count as u32).max(1)
             }
-            1 => rest = rest.get(8..)?,
-            2 => {
-                let len = usize::try_from(varint(&mut rest)?).ok()?;
-                let value = rest.get(..len)?;
-                if field == id_field {
-                    identity.event_id = value.try_into().ok();
-                }
-                rest = rest.get(len..)?;
-            }
-            5 => rest = rest.get(4..)?,
-            _ => return None,
-        }
-        if field == 0 {
-            return None;
+            _ => {}
         }
     }
     Some(identity)
-}
-
-fn varint(rest: &mut &[u8]) -> Option<u64> {
-    let mut value = 0u64;
-    for shift in (0..64).step_by(7) {
-        let byte = rest.try_get_u8().ok()?;
-        value |= u64::from(byte & 0x7F) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 
 use super::{
     Intake,
-    admit::{Admitted, admit},
+    admit::{Origin, admit_all},
+    local_streams::local_peer,
     now_ns,
 };
 use crate::{
@@ -10,7 +11,6 @@ use crate::{
     queue::{Credentials, Submission},
 };
 use anyhow::{Context, Result};
-use bytes::BytesMut;
 use nix::{
     cmsg_space,
     errno::Errno,
@@ -19,7 +19,7 @@ use nix::{
         recvmsg, setsockopt, sockopt,
     },
 };
-use ogrt_proto::{DATAGRAM_MAX, decode_frame};
+use ogrt_proto::DATAGRAM_MAX;
 use std::{
     io::IoSliceMut,
     net::{SocketAddr, UdpSocket},
@@ -84,8 +84,8 @@ impl Udp {
         submission: &mut Submission,
         bytes_max: usize,
     ) -> bool {
-        let received_ns = now_ns();
-        let mut bytes = self.first(intake, submission, received_ns);
+        let origin = Origin { received_ns: now_ns(), credentials: None };
+        let mut bytes = self.first(intake, submission, origin);
         if bytes == 0 {
             return false;
         }
@@ -102,7 +102,7 @@ impl Udp {
             for (slot, (length, peer)) in self.buffer.chunks(SLOT).zip(&lengths) {
                 bytes += length;
                 let peer = || peer.as_ref().map_or_else(|| "UDP".to_owned(), |peer| format!("{peer} (UDP)"));
-                take(slot.get(..*length).unwrap_or_default(), received_ns, None, &peer, intake, submission);
+                take(slot.get(..*length).unwrap_or_default(), origin, &peer, intake, submission);
             }
             if lengths.len() < AT_ONCE {
                 return false;
@@ -114,7 +114,7 @@ impl Udp {
     }
 
     /// The first datagram of a round also brings the kernel's count of those it dropped.
-    fn first(&mut self, intake: &Intake, submission: &mut Submission, received_ns: i64) -> usize {
+    fn first(&mut self, intake: &Intake, submission: &mut Submission, origin: Origin) -> usize {
         let mut control = cmsg_space!(u32);
         let mut slots = [IoSliceMut::new(&mut self.buffer[..SLOT])];
         let fd = self.socket.as_raw_fd();
@@ -138,7 +138,7 @@ impl Udp {
             self.dropped = dropped;
         }
         let peer = || peer.as_ref().map_or_else(|| "UDP".to_owned(), |peer| format!("{peer} (UDP)"));
-        take(&self.buffer[..length], received_ns, None, &peer, intake, submission);
+        take(&self.buffer[..length], origin, &peer, intake, submission);
         length.max(1)
     }
 }
@@ -185,43 +185,24 @@ impl UnixDatagrams {
             });
             let length = message.bytes;
             bytes += length.max(1);
-            let peer = || {
-                credentials.map_or_else(
-                    || "a local process".to_owned(),
-                    |c| format!("process {} of uid {}", c.pid, c.uid),
-                )
-            };
-            take(&self.buffer[..length], received_ns, credentials, &peer, intake, submission);
+            let peer = || local_peer(credentials);
+            take(&self.buffer[..length], Origin { received_ns, credentials }, &peer, intake, submission);
         }
         true
     }
 }
 
-/// The frames of one datagram, all of them or none.
+/// The frames of one datagram.
 fn take(
     datagram: &[u8],
-    received_ns: i64,
-    credentials: Option<Credentials>,
+    origin: Origin,
     peer: &dyn Fn() -> String,
     intake: &Intake,
     submission: &mut Submission,
 ) {
-    let mut rest = BytesMut::from(datagram);
     intake.metrics.datagrams_received.add(1);
-    let problem = loop {
-        let frame = match decode_frame(&mut rest, DATAGRAM_MAX) {
-            Ok(Some(frame)) => frame,
-            Ok(None) if rest.is_empty() && !datagram.is_empty() => return,
-            Ok(None) => break "a datagram that ends within a frame".to_owned(),
-            Err(problem) => break problem.to_string(),
-        };
-        match admit(frame, received_ns, credentials, &intake.ids, &intake.metrics) {
-            Ok(Admitted::Event(entry)) => submission.entries.push(entry),
-            Ok(Admitted::Build(record)) => submission.builds.push(record),
-            Ok(Admitted::Hello(_) | Admitted::Ignored) => {}
-            Err(problem) => break problem.to_string(),
-        }
-    };
-    intake.metrics.garbage.add(1);
-    intake.datagram_complaints.say(&peer(), &problem);
+    if let Err(problem) = admit_all(datagram, origin, intake, submission) {
+        intake.metrics.garbage.add(1);
+        intake.datagram_complaints.say(&peer(), &problem);
+    }
 }

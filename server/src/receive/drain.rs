@@ -87,7 +87,7 @@ impl Drain {
                 more |= streams.drain(&self.intake, &mut submission, TURN);
                 more |= datagrams.drain(&self.intake, &mut submission, TURN);
             }
-            if !submission.entries.is_empty() || !submission.builds.is_empty() {
+            if !submission.is_empty() {
                 last_event = Instant::now();
                 runtime.block_on(self.intake.submit(submission));
             }

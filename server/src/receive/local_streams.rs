@@ -5,14 +5,14 @@
 
 use super::{
     Intake,
-    admit::{Admitted, admit},
+    admit::{Origin, admit_all},
     now_ns,
 };
 use crate::queue::{Credentials, Submission};
 use anyhow::{Context, Result, bail};
 use bytes::BytesMut;
 use nix::sys::socket::{Backlog, getsockopt, listen, sockopt};
-use ogrt_proto::decode_frame;
+use ogrt_proto::MessageType;
 use std::{
     fs,
     io::{ErrorKind, Read},
@@ -100,37 +100,25 @@ impl LocalStreams {
                 Err(_) => break true,
             }
         };
-        let mut rest = BytesMut::from(&self.buffer[..filled]);
+        let sent = &self.buffer[..filled];
         // Only the runtime's streams acknowledge, so one that opens with a Hello goes there untouched.
-        let is_hello = rest.get(..4) == Some(&[0, 0, 0, 100]);
+        let is_hello = sent.starts_with(&(MessageType::Hello as u32).to_be_bytes());
         if is_hello || !ended {
-            let _ = self.staying.send(Staying { stream, begun: rest, credentials });
+            let _ = self.staying.send(Staying { stream, begun: BytesMut::from(sent), credentials });
             return filled.max(1);
         }
-        let peer = || {
-            credentials.map_or_else(
-                || "a local process".to_owned(),
-                |c| format!("process {} of uid {}", c.pid, c.uid),
-            )
-        };
-        let problem = loop {
-            let frame = match decode_frame(&mut rest, SHORT) {
-                Ok(Some(frame)) => frame,
-                Ok(None) if rest.is_empty() => return filled.max(1),
-                Ok(None) => break "the connection ended within a frame".to_owned(),
-                Err(problem) => break problem.to_string(),
-            };
-            match admit(frame, received_ns, credentials, &intake.ids, &intake.metrics) {
-                Ok(Admitted::Event(entry)) => submission.entries.push(entry),
-                Ok(Admitted::Build(record)) => submission.builds.push(record),
-                Ok(Admitted::Hello(_) | Admitted::Ignored) => {}
-                Err(problem) => break problem.to_string(),
-            }
-        };
-        intake.metrics.garbage.add(1);
-        intake.stream_complaints.say(&peer(), &problem);
+        if let Err(problem) = admit_all(sent, Origin { received_ns, credentials }, intake, submission) {
+            intake.metrics.garbage.add(1);
+            intake.stream_complaints.say(&local_peer(credentials), &problem);
+        }
         filled.max(1)
     }
+}
+
+/// How the log names a local process.
+pub fn local_peer(credentials: Option<Credentials>) -> String {
+    credentials
+        .map_or_else(|| "a local process".to_owned(), |who| format!("process {} of uid {}", who.pid, who.uid))
 }
 
 /// Makes way for a socket at `path`: its directory, and a socket left by a server that is gone. One that still

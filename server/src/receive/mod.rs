@@ -48,7 +48,7 @@ pub struct Intake {
 impl Intake {
     /// Hands over, waiting for room; nothing tells when it is durable.
     pub async fn submit(&self, mut submission: Submission) {
-        submission.room = self.room.take(size(&submission)).await;
+        submission.room = self.room.take(submission.bytes()).await;
         // The writer is gone only when the server stops.
         let _ = self.writer.send(Message::Submit(submission));
     }
@@ -63,11 +63,6 @@ impl Intake {
         self.submit(submission).await;
         answer
     }
-}
-
-fn size(submission: &Submission) -> usize {
-    submission.entries.iter().map(|entry| entry.message.len()).sum::<usize>()
-        + submission.builds.iter().map(bytes::Bytes::len).sum::<usize>()
 }
 
 /// Now, in nanoseconds of Unix time.

@@ -6,8 +6,8 @@
 
 use super::{
     Intake,
-    admit::{Admitted, admit},
-    local_streams::Staying,
+    admit::{Origin, admit},
+    local_streams::{Staying, local_peer},
     now_ns,
 };
 use crate::{
@@ -96,8 +96,7 @@ impl Streams {
         while let Some(Staying { stream, begun, credentials }) = staying.recv().await {
             // No place: the connection is closed, and its client spools.
             let Ok(place) = self.connections.clone().try_acquire_owned() else { continue };
-            let peer = credentials
-                .map_or("a local process".into(), |c| format!("process {} of uid {}", c.pid, c.uid));
+            let peer = local_peer(credentials);
             match tokio::net::UnixStream::from_std(stream) {
                 Ok(stream) => self.start(stream, begun, credentials, peer, place),
                 Err(problem) => warn!("cannot serve {peer}: {problem}"),
@@ -236,20 +235,16 @@ impl<S: AsyncRead + AsyncWrite> Connection<'_, S> {
                     break;
                 }
             };
-            match admit(frame, received_ns, self.credentials, &intake.ids, &intake.metrics) {
-                Ok(Admitted::Hello(message)) if self.greeted.is_none() => {
-                    let hello = Hello::decode(message).context("a Hello that cannot be read")?;
-                    debug!("a stream of {}", hello.client());
-                    self.greeted = Some(true);
-                    continue;
-                }
-                Ok(Admitted::Event(entry)) => submission.entries.push(entry),
-                Ok(Admitted::Build(record)) => submission.builds.push(record),
-                Ok(Admitted::Hello(_) | Admitted::Ignored) => {}
-                Err(cause) => {
-                    problem = Some(cause.into());
-                    break;
-                }
+            if frame.message_type() == Some(MessageType::Hello) && self.greeted.is_none() {
+                let hello = Hello::decode(frame.message).context("a Hello that cannot be read")?;
+                debug!("a stream of {}", hello.client());
+                self.greeted = Some(true);
+                continue;
+            }
+            let origin = Origin { received_ns, credentials: self.credentials };
+            if let Err(cause) = admit(frame.kind, &frame.message, origin, intake, &mut submission) {
+                problem = Some(cause.into());
+                break;
             }
             self.greeted.get_or_insert(false);
             frames += 1;
