@@ -1,7 +1,7 @@
 //! Where a chore is: `[3/9] title ... 12.3 s` in a log, a spinner with the newest line of output on a terminal.
 
 use crate::child::{self, Sink};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::{
     cell::Cell,
@@ -79,7 +79,7 @@ impl Step {
 
     /// Runs a command to its end. What it prints is shown only when it fails.
     pub fn run(&self, command: &mut Command) -> Result<()> {
-        child::run(command, &mut |line| self.show(line)).map(drop)
+        child::run(command, &mut |line| self.show(line))
     }
 
     /// The same for a command whose standard output is wanted.
@@ -87,13 +87,16 @@ impl Step {
         child::capture(command)
     }
 
-    /// Runs a command and gives each line of its output to `sink` as it comes.
+    /// Runs a command and gives each line of its output to `sink` as it comes; a failure does not repeat them.
     pub fn watch(&self, command: &mut Command, sink: &mut Sink<'_>) -> Result<()> {
-        child::run(command, &mut |line| {
+        let mut show_and_pass_on = |line: &str| {
             self.show(line);
             sink(line);
+        };
+        child::run(command, &mut show_and_pass_on).map_err(|error| {
+            let text = error.to_string();
+            anyhow!("{}", text.lines().next().unwrap_or_default())
         })
-        .map(drop)
     }
 
     /// A line for people that stays, between the steps.
