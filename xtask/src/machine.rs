@@ -22,7 +22,7 @@ pub const BUILD_TOOLS: &[Tool] = &[
     Tool { program: "cmake", package: "cmake" },
 ];
 
-/// What the tests use besides: other compilers and linkers, tracers, libcs.
+/// What the tests use besides: other compilers and linkers, tracers, libcs, and programs that must not notice us.
 pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "g++", package: "g++" },
     Tool { program: "gfortran", package: "gfortran" },
@@ -32,8 +32,19 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "mold", package: "mold" },
     Tool { program: "musl-gcc", package: "musl-tools" },
     Tool { program: "strace", package: "strace" },
+    Tool { program: "gdb", package: "gdb" },
+    Tool { program: "valgrind", package: "valgrind" },
     Tool { program: "git", package: "git" },
+    Tool { program: "ssh", package: "openssh-client" },
+    Tool { program: "perl", package: "perl" },
     Tool { program: "python3", package: "python3" },
+    Tool { program: "node", package: "nodejs" },
+    Tool { program: "go", package: "golang-go" },
+    Tool { program: "javac", package: "default-jdk-headless" },
+    Tool { program: "mpicc.openmpi", package: "libopenmpi-dev" },
+    Tool { program: "mpirun.openmpi", package: "openmpi-bin" },
+    Tool { program: "mpicc.mpich", package: "libmpich-dev" },
+    Tool { program: "mpirun.mpich", package: "mpich" },
     Tool { program: "tcsh", package: "tcsh" },
     Tool { program: "fish", package: "fish" },
 ];
