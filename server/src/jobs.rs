@@ -8,7 +8,7 @@
 use crate::{
     config::JobsConfig,
     database::{Store, number},
-    join::{EventHead, Joined, JoinedBatch, Joiner},
+    join::{EventHead, Joined, JoinedBatch, Joiner, Reader},
     metrics::Metrics,
     queue::{Entry, Kind, Queue},
     receive::now_ns,
@@ -32,7 +32,7 @@ const BYTES: &str = "jobs bytes";
 const LINGER: Duration = Duration::from_millis(50);
 
 /// Documents' bytes behind one write.
-const GATHER_BYTES: usize = 8 << 20;
+const GATHER_BYTES: usize = 4 << 20;
 
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
 
@@ -72,13 +72,14 @@ impl Jobs {
 
     /// Keeps events until the join is closed. Runs in a thread of its own.
     pub async fn keep(&self, give_up: crate::Shutdown) {
-        let mut tail = self.joined.tail();
         let mut next = self.queue.place(PLACE);
+        let joined = self.joined.reader(next);
+        let mut tail = joined.tail();
         let mut pruned = Instant::now();
         loop {
             let seen = *tail.borrow_and_update();
             if next < seen.next {
-                match self.write(next, seen.next) {
+                match self.write(&joined, next, seen.next) {
                     Ok(to) => next = to,
                     Err(problem) => {
                         error!("events of jobs cannot be kept: {problem:#}; it is tried again");
@@ -105,10 +106,10 @@ impl Jobs {
     }
 
     /// Writes batches from `next` on; where the next write begins.
-    fn write(&self, next: u64, end: u64) -> Result<u64> {
+    fn write(&self, joined: &Reader, next: u64, end: u64) -> Result<u64> {
         let (mut batches, mut bytes, mut to): (Vec<Arc<JoinedBatch>>, usize, u64) = (Vec::new(), 0, next);
         while to < end && bytes < GATHER_BYTES {
-            if let Some(batch) = self.joined.read(to)? {
+            if let Some(batch) = joined.read(to)? {
                 bytes += batch.lines.len();
                 batches.push(batch);
             }

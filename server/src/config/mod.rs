@@ -81,7 +81,7 @@ table! {
     /// Bounds on what is received.
     Receive {
         /// Local and UDP senders are not woken for: sockets are drained every so often.
-        tick: Time = milliseconds(2),
+        tick: Time = milliseconds(4),
         /// The same while nothing comes.
         idle_tick: Time = milliseconds(10),
         /// Receive buffer of the UDP socket, as far as the kernel lets us (as root: for certain).

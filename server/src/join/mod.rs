@@ -31,14 +31,23 @@ use std::{
     ops::Range,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, Sender},
     },
+    thread,
+    time::{Duration, Instant},
 };
 use tokio::{runtime::Handle, sync::watch};
 use tracing::{error, warn};
 
 /// Documents of recent batches kept in memory, in bytes.
 const RECENT_BYTES: usize = 12 << 20;
+
+/// Buffers kept for further batches.
+const SPARES: usize = 4;
+
+/// The longest that the join waits for outputs that keep up.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// Documents of one batch of the queue.
 pub struct JoinedBatch {
@@ -126,9 +135,9 @@ impl Joiner {
         &self,
         batch: &Batch,
         held: &[u32],
+        mut lines: Vec<u8>,
         mut refuse: impl FnMut(u32, &Entry, &Event<'_>, &mut Missing) -> bool,
     ) -> JoinedBatch {
-        let mut lines = Vec::with_capacity(batch.bytes.len() * 3);
         let mut events = Vec::new();
         let mut rest = batch.bytes.clone();
         let mut index = 0;
@@ -183,19 +192,53 @@ fn event_id(entry: &Entry, event: &Event<'_>) -> [u8; 16] {
     event.event_id.or(entry.assigned_id).unwrap_or_default()
 }
 
-/// What outputs read.
+/// What outputs read, each through a [`Reader`].
 pub struct Joined {
     queue: Arc<Queue>,
     store: Arc<Store>,
     joiner: Arc<Joiner>,
     tail: watch::Sender<Tail>,
     recent: Mutex<Recent>,
+    readers: Mutex<Vec<Arc<Progress>>>,
+}
+
+/// Where a reader is, and whether it keeps up with what is in memory.
+struct Progress {
+    next: AtomicU64,
+    keeps_up: AtomicBool,
+}
+
+/// One output's way through the joined batches.
+pub struct Reader {
+    joined: Arc<Joined>,
+    progress: Arc<Progress>,
+}
+
+impl Reader {
+    /// How far the join is, to be watched.
+    pub fn tail(&self) -> watch::Receiver<Tail> {
+        self.joined.tail.subscribe()
+    }
+
+    /// The documents of a batch that the join has passed; `None` when the batch was dropped.
+    pub fn read(&self, sequence: u64) -> Result<Option<Arc<JoinedBatch>>> {
+        let recent = self.joined.recent(sequence);
+        self.progress.keeps_up.store(recent.is_some(), Ordering::Relaxed);
+        self.progress.next.store(sequence + 1, Ordering::Relaxed);
+        match recent {
+            Some(batch) => Ok(Some(batch)),
+            None => self.joined.join_again(sequence),
+        }
+    }
 }
 
 #[derive(Default)]
 struct Recent {
     batches: VecDeque<Arc<JoinedBatch>>,
     bytes: usize,
+    /// Text of a batch that nobody needs any more: its memory is used again, for the kernel takes time to give
+    /// and to clear as much anew for each batch.
+    spare: Vec<Vec<u8>>,
 }
 
 impl Joined {
@@ -209,25 +252,51 @@ impl Joined {
             joiner,
             tail: watch::Sender::new(Tail { next, closed: false }),
             recent: Mutex::default(),
+            readers: Mutex::default(),
         })
     }
 
-    /// How far the join is, to be watched.
-    pub fn tail(&self) -> watch::Receiver<Tail> {
-        self.tail.subscribe()
+    /// A way through, beginning with batch `next`.
+    pub fn reader(self: &Arc<Self>, next: u64) -> Reader {
+        let progress = Arc::new(Progress { next: AtomicU64::new(next), keeps_up: AtomicBool::new(false) });
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(progress.clone());
+        Reader { joined: self.clone(), progress }
     }
 
-    /// The documents of a batch that the join has passed; `None` when the batch was dropped.
-    pub fn read(&self, sequence: u64) -> Result<Option<Arc<JoinedBatch>>> {
-        {
-            let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Ok(at) = recent.batches.binary_search_by_key(&sequence, |batch| batch.sequence) {
-                return Ok(recent.batches.get(at).cloned());
-            }
-        }
+    fn recent(&self, sequence: u64) -> Option<Arc<JoinedBatch>> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = recent.batches.binary_search_by_key(&sequence, |batch| batch.sequence).ok()?;
+        recent.batches.get(at).cloned()
+    }
+
+    fn join_again(&self, sequence: u64) -> Result<Option<Arc<JoinedBatch>>> {
         let Some(batch) = self.queue.read(sequence)? else { return Ok(None) };
         let held = self.marks(sequence)?;
-        Ok(Some(Arc::new(self.joiner.join(&batch, &held, |_, _, _, _| false))))
+        Ok(Some(Arc::new(self.joiner.join(&batch, &held, Vec::new(), |_, _, _, _| false))))
+    }
+
+    /// Joining a batch again costs as much as the first time, so a reader that keeps up gets a moment before
+    /// what it is about to read goes from memory. One that does not use the moment is not waited for again
+    /// until it has caught up.
+    fn wait_for_readers(&self) {
+        let oldest = {
+            let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            match recent.batches.front() {
+                Some(oldest) if recent.bytes > RECENT_BYTES => oldest.sequence,
+                _ => return,
+            }
+        };
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let deadline = Instant::now() + MOMENT;
+        for reader in readers {
+            while reader.keeps_up.load(Ordering::Relaxed) && reader.next.load(Ordering::Relaxed) <= oldest {
+                if Instant::now() >= deadline {
+                    reader.keeps_up.store(false, Ordering::Relaxed);
+                    break;
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
     }
 
     /// Indexes of the batch's entries that were held back.
@@ -238,6 +307,7 @@ impl Joined {
     }
 
     fn publish(&self, batch: JoinedBatch) {
+        self.wait_for_readers();
         let next = batch.sequence + 1;
         {
             let size =
@@ -246,8 +316,13 @@ impl Joined {
             recent.bytes += size(&batch);
             recent.batches.push_back(Arc::new(batch));
             while recent.bytes > RECENT_BYTES && recent.batches.len() > 1 {
-                if let Some(gone) = recent.batches.pop_front() {
-                    recent.bytes -= size(&gone);
+                let Some(gone) = recent.batches.pop_front() else { break };
+                recent.bytes -= size(&gone);
+                if let Ok(JoinedBatch { mut lines, .. }) = Arc::try_unwrap(gone)
+                    && recent.spare.len() < SPARES
+                {
+                    lines.clear();
+                    recent.spare.push(lines);
                 }
             }
         }
@@ -342,18 +417,24 @@ impl Join {
         let marked = self.joined.marks(batch.sequence)?;
         let (hold, metrics) = (&mut self.hold, &self.joined.joiner.metrics);
         let mut held: BTreeMap<u32, (Entry, Missing)> = BTreeMap::new();
-        let joined = self.joined.joiner.join(batch, &marked, |index, entry, event, missing| {
-            let is_part = event.part_count > 1 && part(entry).is_some();
-            let is_late = !entry.is_final && !missing.is_empty() && hold.is_worth_waiting(missing);
-            if (is_part || is_late) && !(hold.has_room(entry)) {
-                metrics.events_unwaited.add(1);
-                return false;
-            }
-            if is_part || is_late {
-                held.insert(index, (entry.clone(), std::mem::take(missing)));
-            }
-            is_part || is_late
-        });
+        let lines = self.joined.recent.lock().unwrap_or_else(PoisonError::into_inner).spare.pop();
+        let joined = self.joined.joiner.join(
+            batch,
+            &marked,
+            lines.unwrap_or_default(),
+            |index, entry, event, missing| {
+                let is_part = event.part_count > 1 && part(entry).is_some();
+                let is_late = !entry.is_final && !missing.is_empty() && hold.is_worth_waiting(missing);
+                if (is_part || is_late) && !(hold.has_room(entry)) {
+                    metrics.events_unwaited.add(1);
+                    return false;
+                }
+                if is_part || is_late {
+                    held.insert(index, (entry.clone(), std::mem::take(missing)));
+                }
+                is_part || is_late
+            },
+        );
         metrics.events_joined.add(joined.events.len() as u64);
         if !held.is_empty() {
             self.set_aside(batch.sequence, &marked, held)?;

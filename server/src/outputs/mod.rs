@@ -10,7 +10,7 @@ mod null;
 
 use crate::{
     config::OutputConfig,
-    join::{Joined, JoinedBatch},
+    join::{Joined, JoinedBatch, Reader},
     metrics::OutputMetrics,
     queue::{Kind, Queue},
 };
@@ -108,8 +108,9 @@ pub async fn drive(
     metrics: Arc<OutputMetrics>,
     give_up: crate::Shutdown,
 ) {
-    let mut tail = joined.tail();
     let mut next = queue.place(&name);
+    let joined = joined.reader(next);
+    let mut tail = joined.tail();
     let mut committed = next;
     let mut committed_at = Instant::now();
     let mut trouble = Trouble::new(&name, &metrics);
@@ -173,7 +174,7 @@ pub async fn drive(
 }
 
 /// The batches from `next` on, up to the bounds of one delivery; where they end; and how many were dropped.
-fn gather(joined: &Joined, next: u64, end: u64) -> Result<(Vec<Arc<JoinedBatch>>, u64, u64)> {
+fn gather(joined: &Reader, next: u64, end: u64) -> Result<(Vec<Arc<JoinedBatch>>, u64, u64)> {
     let (mut batches, mut bytes, mut at, mut lost) = (Vec::new(), 0, next, 0);
     while at < end && batches.len() < BATCHES_AT_ONCE && bytes < BYTES_AT_ONCE {
         match joined.read(at)? {

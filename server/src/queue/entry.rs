@@ -148,6 +148,16 @@ impl Entries {
         &self.bytes
     }
 
+    /// Room for so many bytes without moving.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
+    }
+
+    /// The same, to be kept.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// Each of them.
     pub fn into_each(self) -> impl Iterator<Item = Entry> {
         let mut rest = Bytes::from(self.bytes);

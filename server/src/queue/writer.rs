@@ -261,8 +261,12 @@ impl Writer {
                     }
                 }
             } else {
-                bytes.extend_from_slice(submission.entries.bytes());
                 self.metrics.events_queued.add(submission.entries.count());
+                if bytes.is_empty() {
+                    bytes = submission.entries.into_bytes();
+                } else {
+                    bytes.extend_from_slice(submission.entries.bytes());
+                }
             }
             waiting
                 .extend(submission.receipt.map(|receipt| (receipt, records.len(), submission.builds.len())));
