@@ -11,7 +11,7 @@ cat > e.c <<'X'
 int main(void) {
   int e = errno; printf("errno %d umask %o alarm %u\n", e, umask(0), alarm(0));
   FILE *f = fopen("/proc/self/status", "r"); char l[256];
-  while (fgets(l, sizeof l, f)) if (((!strncmp(l, "Sig", 3) && l[3] != 'Q') && l[3] != 'Q') || !strncmp(l, "Threads", 7) || !strncmp(l, "Cap", 3) || !strncmp(l, "NoNew", 5)) fputs(l, stdout);
+  while (fgets(l, sizeof l, f)) if ((!strncmp(l, "Sig", 3) && l[3] != 'Q') || !strncmp(l, "Threads", 7) || !strncmp(l, "Cap", 3) || !strncmp(l, "NoNew", 5)) fputs(l, stdout);
   fclose(f); char d[4096]; puts(strrchr(getcwd(d, sizeof d), '/')); return 0; }
 X
 gcc e.c -o e
