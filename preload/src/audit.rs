@@ -42,7 +42,7 @@ pub unsafe fn remember(process: Process) {
 extern "C" fn la_version(version: u32) -> u32 {
     // SAFETY: see `Slot`.
     let process = unsafe { &(*AUDITED.0.get()).process };
-    let wanted = |process: &Process| Settings::are_active(process) && !is_preloaded_too(process);
+    let wanted = |process: &Process| Settings::are_active(process.environment) && !is_preloaded_too(process);
     if process.as_ref().is_some_and(wanted) { version } else { 0 }
 }
 

@@ -40,7 +40,8 @@ mod sys;
 
 use core::ffi::{c_char, c_int};
 use loader::Loader;
-use process::Process;
+use process::{Process, Strings};
+use settings::Settings;
 
 type Constructor = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
 
@@ -56,6 +57,7 @@ static DESTRUCTOR: extern "C" fn() = on_exit;
 /// where there is no libc: in the namespace of an audit library, which only glibc has.
 extern "C" fn on_load(_count: c_int, arguments: *const *const c_char, environment: *const *const c_char) {
     match Loader::of_libc() {
+        Some(_) if !Settings::are_active(Strings::environment_of_libc()) => {}
         // SAFETY: the loader calls a constructor once, before main.
         Some(loader) => unsafe { start::start(&Process::from_libc(), loader) },
         // SAFETY: as said above.

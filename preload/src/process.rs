@@ -140,7 +140,7 @@ impl Process {
 
     /// The value of a variable, the first where there are several.
     pub fn variable(&self, name: &[u8]) -> Option<&'static [u8]> {
-        self.environment.into_iter().find_map(|entry| entry.strip_prefix(name)?.strip_prefix(b"="))
+        self.environment.variable(name)
     }
 }
 
@@ -204,6 +204,34 @@ impl Stack {
 
 impl Strings {
     const NONE: Strings = Strings(ptr::null());
+
+    /// The environment by libc's `environ`, which is all that an inactive process is asked for.
+    pub fn environment_of_libc() -> Self {
+        let environ = weak_address!("environ");
+        // SAFETY: where it is, it names one word.
+        Strings(unsafe { word_at(environ) } as *const *const c_char)
+    }
+
+    /// The value of a variable, the first where there are several; of the others only as much is read as is the
+    /// same.
+    pub fn variable(mut self, name: &[u8]) -> Option<&'static [u8]> {
+        if self.0.is_null() {
+            return None;
+        }
+        // SAFETY: an array of C strings that ends in NULL; each is read up to its first difference, which its NUL
+        // is at the latest.
+        unsafe {
+            while !(*self.0).is_null() {
+                let entry = (*self.0).cast::<u8>();
+                let same = name.iter().enumerate().all(|(at, &byte)| *entry.add(at) == byte);
+                if same && *entry.add(name.len()) == b'=' {
+                    return Some(c_string(entry.add(name.len() + 1).cast()));
+                }
+                self.0 = self.0.add(1);
+            }
+        }
+        None
+    }
 }
 
 impl Iterator for Strings {

@@ -1,7 +1,10 @@
 //! What the site and the user have asked for, by `OGRT_*` variables. The table of their meanings is in
 //! docs/preload.md.
 
-use crate::{glob, process::Process};
+use crate::{
+    glob,
+    process::{Process, Strings},
+};
 
 /// The settings in force. Text stays where it is, in the environment.
 pub struct Settings {
@@ -25,8 +28,8 @@ pub struct Settings {
 
 impl Settings {
     /// Whether OGRT_ACTIVE is 1. Asked first, and of most processes nothing else.
-    pub fn are_active(process: &Process) -> bool {
-        process.variable(b"OGRT_ACTIVE") == Some(b"1")
+    pub fn are_active(environment: Strings) -> bool {
+        environment.variable(b"OGRT_ACTIVE") == Some(b"1")
     }
 
     /// Reads them, the first where a name stands twice.

@@ -30,12 +30,12 @@ const READLINKS_MAX: u32 = 96;
 /// A usual event; a larger one moves to memory of its own.
 const ROOM: usize = 8 << 10;
 
-/// Sends the start event of this process, if it is to be tracked.
+/// Sends the start event of this process, which is active, if it is to be tracked.
 ///
 /// # Safety
 /// Called once, before the program's own code runs.
 pub unsafe fn start(process: &Process, loader: Loader) {
-    if !Settings::are_active(process) || process.is_secure() {
+    if process.is_secure() {
         return;
     }
     let settings = Settings::read(process);
