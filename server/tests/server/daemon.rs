@@ -140,13 +140,17 @@ impl Daemon {
         whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// A file of the `jobs` output, where there is one; it must be valid whenever it is read.
+    /// A file of the `jobs` output, where there is one. It is valid whenever it is read, but for the very moment
+    /// of a write, so that is given a second to pass.
     pub fn job_file(&self, name: &str) -> Option<Value> {
-        let text = fs::read(self.path().join("jobs").join(name)).ok()?;
-        Some(
-            serde_json::from_slice(&text)
-                .unwrap_or_else(|e| panic!("{name}: {e}: {}", String::from_utf8_lossy(&text))),
-        )
+        let since = Instant::now();
+        loop {
+            let text = fs::read(self.path().join("jobs").join(name)).ok()?;
+            match serde_json::from_slice(&text) {
+                Ok(job) => return Some(job),
+                Err(problem) => assert!(since.elapsed() < Duration::from_secs(1), "{name}: {problem}"),
+            }
+        }
     }
 
     /// Ends the server as a crash would, and starts it in the same place.

@@ -130,21 +130,10 @@ fn a_full_queue_refuses_and_keeps_its_word() {
     let directory = tempfile::tempdir().unwrap();
     let mut daemon = Daemon::start_in(directory, more);
     std::fs::create_dir(daemon.path().join("jobs/blocked.json")).unwrap();
-    let frame = |number: u32| {
-        let noise: Vec<u8> =
-            (0..1000).flat_map(|i: u32| (i ^ number).wrapping_mul(2_654_435_761).to_le_bytes()).collect();
-        let info = ProcessInfo {
-            event_id: Some(uuid::Uuid::from_u64_pair(9, u64::from(number)).as_bytes().to_vec().into()),
-            job_id: Some("blocked".into()),
-            arguments: vec![noise.into()],
-            ..Default::default()
-        };
-        encode_frame(MessageType::ProcessInfo, &info)
-    };
     let mut stream = daemon.acknowledged();
     let mut durable = 0;
     let refused = (0..200).find(|number| {
-        stream.send(&frame(*number)).is_err()
+        stream.send(&noisy_event(*number, 4096)).is_err()
             || stream.wait_for(u64::from(*number) + 1).map(|d| durable = d).is_err()
     });
     assert!(refused.is_some_and(|number| number > 5), "refused: {refused:?}");
@@ -159,8 +148,52 @@ fn a_full_queue_refuses_and_keeps_its_word() {
     });
     wait_for("room", || {
         let mut stream = daemon.acknowledged();
-        stream.send(&frame(1000)).ok()?;
+        stream.send(&noisy_event(1000, 4096)).ok()?;
         stream.wait_for(1).ok()
     });
     assert!(daemon.is_running());
+}
+
+#[test]
+fn a_full_queue_may_drop_the_oldest_and_counts_them() {
+    let more = "[queue]\nbytes_max = \"1MiB\"\nfull = \"drop-oldest\"\n";
+    let daemon = Daemon::start(more);
+    // A directory in the place of the file: this output falls behind.
+    std::fs::create_dir(daemon.path().join("jobs/blocked.json")).unwrap();
+    let mut stream = daemon.acknowledged();
+    for number in 0..200 {
+        // Large ones, so that memory does not hold what the disk has dropped.
+        stream.send(&noisy_event(number, 64 * 1024)).unwrap();
+        stream.wait_for(u64::from(number) + 1).unwrap();
+    }
+    // The queue is small, so even an output that works may fall behind it; what it lost is counted.
+    wait_for("the lines", || {
+        let written = daemon.metric("ogrt_events_written_total{output=\"lines\"}");
+        (written + daemon.metric("ogrt_batches_lost_total{output=\"lines\"}") == 200).then_some(())
+    });
+    std::fs::remove_dir(daemon.path().join("jobs/blocked.json")).unwrap();
+    // The newest events are there, and what is not is counted: each was a batch of its own.
+    let processes = wait_for("the newest event", || {
+        let job = daemon.job_file("blocked.json")?;
+        let processes = job["processes"].as_array()?.clone();
+        (processes.last()?["event_id"] == uuid::Uuid::from_u64_pair(9, 199).to_string()).then_some(processes)
+    });
+    let lost = daemon.metric("ogrt_batches_lost_total{output=\"jobs\"}");
+    assert!(lost > 50, "{lost}");
+    // A delivery that was under way when its batches were dropped keeps them.
+    assert!(processes.len() as u64 + lost >= 200 - 1, "{} and {lost}", processes.len());
+    assert_eq!(daemon.metric("ogrt_events_refused_total"), 0);
+}
+
+/// An event of the job `blocked` that does not compress.
+fn noisy_event(number: u32, bytes: u32) -> bytes::Bytes {
+    let noise: Vec<u8> =
+        (0..bytes / 4).flat_map(|i: u32| (i ^ number).wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let info = ProcessInfo {
+        event_id: Some(uuid::Uuid::from_u64_pair(9, u64::from(number)).as_bytes().to_vec().into()),
+        job_id: Some("blocked".into()),
+        arguments: vec![noise.into()],
+        ..Default::default()
+    };
+    encode_frame(MessageType::ProcessInfo, &info)
 }
