@@ -368,10 +368,10 @@ fn default_data_dir() -> PathBuf {
         .join("ogrt-server")
 }
 
-/// Is this a directory that we may write in, or can it be made one?
+/// May we write in this directory, or make it? Nothing is made here: that is for the start.
 fn can_be_made(directory: &Path) -> bool {
-    fs::create_dir_all(directory).is_ok()
-        && nix::unistd::access(directory, nix::unistd::AccessFlags::W_OK).is_ok()
+    let nearest = directory.ancestors().find(|path| path.exists());
+    nearest.is_some_and(|path| nix::unistd::access(path, nix::unistd::AccessFlags::W_OK).is_ok())
 }
 
 fn seconds(number: u64) -> Time {
