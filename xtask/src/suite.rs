@@ -21,7 +21,14 @@ pub struct Test {
     /// Only what needs no release build: no end-to-end tests and no demo.
     #[arg(long)]
     fast: bool,
+    /// Long tests at their full size: hours rather than minutes.
+    #[arg(long, conflicts_with = "fast")]
+    full: bool,
 }
+
+/// Set to 1, long tests (storms, crashes, real builds) run at the size that is claimed in the documents; otherwise the
+/// same tests run at a size that a change can wait for.
+pub const FULL_VARIABLE: &str = "OGRT_TEST_FULL";
 
 /// Where the end-to-end tests find the installed programs; they build them themselves when it is not set.
 pub const PREFIX_VARIABLE: &str = "OGRT_TEST_PREFIX";
@@ -80,7 +87,7 @@ impl Test {
         note(steps.step("tests of each part", |step| {
             let mut cargo =
                 workspace.cargo(&["test", "--workspace", "--no-fail-fast", "--exclude", END_TO_END]);
-            tally.watch(step, &mut cargo)
+            tally.watch(step, self.sized(&mut cargo))
         }));
         if !self.fast {
             let prefix = scratch.path().join("prefix");
@@ -91,11 +98,16 @@ impl Test {
             }));
             note(steps.step("tests end to end", |step| {
                 let mut cargo = workspace.cargo(&["test", "--package", END_TO_END, "--no-fail-fast"]);
-                tally.watch(step, cargo.env(PREFIX_VARIABLE, &prefix))
+                tally.watch(step, self.sized(&mut cargo).env(PREFIX_VARIABLE, &prefix))
             }));
             note(steps.step("demo", |step| demo(step, &workspace)));
         }
         conclude(&tally, &failures)
+    }
+
+    /// Tells the tests their size.
+    fn sized<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        if self.full { command.env(FULL_VARIABLE, "1") } else { command }
     }
 }
 
