@@ -11,6 +11,25 @@ pub struct Time(pub Duration);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size(pub u64);
 
+impl Time {
+    /// So many seconds.
+    pub const fn from_secs(seconds: u64) -> Self {
+        Time(Duration::from_secs(seconds))
+    }
+
+    /// So many milliseconds.
+    pub const fn from_millis(milliseconds: u64) -> Self {
+        Time(Duration::from_millis(milliseconds))
+    }
+}
+
+impl Size {
+    /// So many mebibytes.
+    pub const fn mebibytes(number: u64) -> Self {
+        Size(number << 20)
+    }
+}
+
 const TIMES: [(&str, u64); 5] = [("ms", 1), ("s", 1000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const SIZES: [(&str, u64); 5] =
     [("B", 1), ("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("TiB", 1 << 40)];
