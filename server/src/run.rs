@@ -21,7 +21,7 @@ use std::{
     sync::Arc,
     thread,
 };
-use tokio::{runtime::Handle, task::JoinSet, time::timeout};
+use tokio::{runtime::Handle, sync::watch, task::JoinSet, time::timeout};
 use tracing::{info, warn};
 
 /// Runs the server until `shutdown`; `ready_file` is written when everything listens.
@@ -58,6 +58,7 @@ pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown
         metrics: metrics.clone(),
         datagram_complaints: Arc::new(Complaints::new(10)),
         stream_complaints: Arc::new(Complaints::new(1000)),
+        drained: watch::Sender::new(0),
         shutdown: shutdown.clone(),
     };
     let (staying, stays) = tokio::sync::mpsc::unbounded_channel();

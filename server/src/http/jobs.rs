@@ -12,6 +12,7 @@ const NO_JOB: &str = "no-job";
 
 /// The job's document, in the shape of the `jobs` files; `"truncated": true` where it has too many processes.
 pub async fn one(State(sources): State<Sources>, Path(job_id): Path<String>) -> Result<Response, Problem> {
+    sources.intake.settle().await;
     sources.jobs.catch_up().await;
     let key = job_id.clone();
     let answer = blocking(move || {

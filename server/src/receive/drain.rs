@@ -95,6 +95,7 @@ impl Drain {
                 last_event = Instant::now();
                 runtime.block_on(self.intake.submit(submission));
             }
+            self.intake.drained.send_modify(|passes| *passes += 1);
             if ending {
                 break;
             }

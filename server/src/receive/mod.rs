@@ -23,7 +23,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError, mpsc::Sender},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
 /// What every receiver has at hand.
@@ -41,6 +41,8 @@ pub struct Intake {
     pub datagram_complaints: Arc<Complaints>,
     /// A connection costs its peer more than a datagram, so nearly each is told of.
     pub stream_complaints: Arc<Complaints>,
+    /// How often the sockets that are drained on a timer have been emptied.
+    pub drained: watch::Sender<u64>,
     /// When to end.
     pub shutdown: Shutdown,
 }
@@ -62,6 +64,19 @@ impl Intake {
         submission.receipt = Some(receipt);
         self.submit(submission).await;
         answer
+    }
+
+    /// Waits until what had arrived at our sockets before is in the queue, so that a question sees what was sent
+    /// before it was asked.
+    pub async fn settle(&self) {
+        let mut drained = self.drained.subscribe();
+        // The one that runs now may have passed its sockets already.
+        let enough = *drained.borrow() + 2;
+        tokio::select! {
+            _ = drained.wait_for(|passes| *passes >= enough) => {}
+            () = self.shutdown.wait() => {}
+        }
+        let _ = self.submit_for_answer(Submission::default()).await.await;
     }
 }
 

@@ -44,6 +44,16 @@ fn ogrt_0_5_is_understood_over_udp_and_tcp() {
 }
 
 #[test]
+fn a_question_sees_what_was_sent_before_it() {
+    let daemon = Daemon::start("");
+    for sent in 1..=10 {
+        daemon.datagram(OGRT_0_5);
+        let (status, job) = daemon.get("/v1/jobs/TESTJOB");
+        assert_eq!((status, job["processes"].as_array().map(Vec::len)), (200, Some(sent)));
+    }
+}
+
+#[test]
 fn a_stream_without_hello_is_told_nothing() {
     let daemon = Daemon::start("");
     let mut stream = std::net::TcpStream::connect(&daemon.tcp).unwrap();
