@@ -17,6 +17,7 @@ mod fields;
 mod http;
 mod jobs;
 mod join;
+mod launches;
 mod metrics;
 mod outputs;
 mod queue;
