@@ -7,7 +7,7 @@
 
 use object::{
     Endianness,
-    elf::{FileHeader32, FileHeader64, PT_NOTE, SHT_NOTE},
+    elf::{ET_DYN, ET_EXEC, FileHeader32, FileHeader64, PT_NOTE, SHT_NOTE},
     read::{
         FileKind, ReadCache, ReadRef,
         elf::{FileHeader, ProgramHeader, SectionHeader},
@@ -28,6 +28,8 @@ pub struct ElfNotes {
     pub watermarks: Vec<FileWatermark>,
     /// GNU build-id.
     pub build_id: Option<Vec<u8>>,
+    /// An executable or a shared object, and no part of one.
+    pub is_linked: bool,
 }
 
 /// One watermark, apart from the bytes it was read from.
@@ -91,7 +93,8 @@ fn parse_class<'data, Elf: FileHeader<Endian = Endianness>>(
         Endianness::Little => ByteOrder::Little,
         Endianness::Big => ByteOrder::Big,
     };
-    let mut found = ElfNotes::default();
+    let is_linked = matches!(header.e_type(endian), ET_EXEC | ET_DYN);
+    let mut found = ElfNotes { is_linked, ..ElfNotes::default() };
     let mut bytes_left = NOTE_BYTES_MAX;
     let mut spend = |size: u64| bytes_left.checked_sub(size).map(|left| bytes_left = left);
 

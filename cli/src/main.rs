@@ -17,6 +17,7 @@ mod job;
 mod library;
 mod mapped_files;
 mod query;
+mod register;
 mod run;
 mod server;
 mod show;
@@ -44,6 +45,7 @@ enum Command {
     Run(run::Run),
     Env(env::Env),
     Flush(flush::Flush),
+    Register(register::Register),
 }
 
 fn main() -> ExitCode {
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         Command::Run(run) => return run.run(),
         Command::Env(env) => env.run(),
         Command::Flush(flush) => flush.run(),
+        Command::Register(register) => register.run(),
     };
     match answer {
         Ok(answer) => answer.into(),

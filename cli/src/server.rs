@@ -6,7 +6,9 @@
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use ogrt_note::Signature;
-use reqwest::{Client, Response, StatusCode, Url, header::CONTENT_TYPE};
+use ogrt_proto::Installation;
+use prost::Message;
+use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header::CONTENT_TYPE};
 use serde::Deserialize;
 use std::{env, error::Error, time::Duration};
 
@@ -57,29 +59,50 @@ impl Server {
         self.get(&["v1", "jobs", job_id])
     }
 
+    /// Registers an installation; it is durable when this returns.
+    pub fn register(&self, installation: &Installation) -> Result<()> {
+        let url = self.url(&["v1", "installations"]);
+        let body = installation.encode_to_vec();
+        match self.wait(|client| client.post(url).body(body))? {
+            Some(_) => Ok(()),
+            None => {
+                bail!("{}: knows nothing of installations; is it older than this program?", self.address())
+            }
+        }
+    }
+
     /// The address, for lines that speak of it.
     pub fn address(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
     }
 
     fn get(&self, segments: &[&str]) -> Result<Option<Vec<u8>>> {
+        let url = self.url(segments);
+        self.wait(|client| client.get(url))
+    }
+
+    fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
         // Only an address without a host has no segments, and such a base was refused.
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(self.answer(url)).with_context(|| self.address().to_owned())
+        url
     }
 
-    async fn answer(&self, url: Url) -> Result<Option<Vec<u8>>> {
+    fn wait(&self, request: impl FnOnce(&Client) -> RequestBuilder) -> Result<Option<Vec<u8>>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(self.answer(request)).with_context(|| self.address().to_owned())
+    }
+
+    async fn answer(&self, request: impl FnOnce(&Client) -> RequestBuilder) -> Result<Option<Vec<u8>>> {
         let client = Client::builder()
             .user_agent(concat!("ogrt/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
             .no_proxy()
             .build()?;
-        let response = client.get(url).send().await.map_err(|error| {
+        let response = request(&client).send().await.map_err(|error| {
             if error.is_connect() {
                 anyhow!(
                     "no server there ({}); is ogrt-server running, and OGRT_HTTP right?",

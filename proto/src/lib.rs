@@ -6,6 +6,7 @@
 
 mod build_json;
 mod frame;
+mod installation_json;
 
 /// The messages, generated from `ogrt.proto`, which documents each field. `tests/generated.rs` keeps the file
 /// true and writes it anew; it is committed so that a build needs no generator.
@@ -17,4 +18,5 @@ pub use build_json::{BuildJson, BuildSummary, CompilerJson, FileJson, MetadataJs
 pub use frame::{
     DATAGRAM_MAX, FRAME_HEADER_LEN, FRAME_MAX, Frame, FrameError, decode_frame, encode_frame, peek_frame,
 };
+pub use installation_json::{InstallationJson, InstalledFileJson};
 pub use messages::*;

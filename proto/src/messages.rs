@@ -309,6 +309,44 @@ pub struct Source {
     #[prost(bytes = "bytes", optional, tag = "2")]
     pub directory: ::core::option::Option<::prost::bytes::Bytes>,
 }
+/// What a package manager installed: a prefix, its module, and the builds that are found in it. Registered by
+/// `ogrt register` with POST /v1/installations; it never goes in a frame.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Installation {
+    /// Absolute.
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub prefix: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Who installed what: name, version, toolchain, package manager and its id, module.
+    #[prost(message, optional, tag = "2")]
+    pub metadata: ::core::option::Option<BuildMetadata>,
+    /// Path of the module file.
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub module_file: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Of the registration, Unix time in nanoseconds.
+    #[prost(int64, optional, tag = "4")]
+    pub time_ns: ::core::option::Option<i64>,
+    #[prost(string, optional, tag = "5")]
+    pub hostname: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(uint32, optional, tag = "6")]
+    pub uid: ::core::option::Option<u32>,
+    #[prost(string, optional, tag = "7")]
+    pub username: ::core::option::Option<::prost::alloc::string::String>,
+    /// Every linked ELF file below the prefix.
+    #[prost(message, repeated, tag = "8")]
+    pub files: ::prost::alloc::vec::Vec<InstalledFile>,
+    /// Name and version of the program that registered it.
+    #[prost(string, optional, tag = "9")]
+    pub client: ::core::option::Option<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct InstalledFile {
+    /// Below the prefix.
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub path: ::core::option::Option<::prost::bytes::Bytes>,
+    /// 16 bytes each; none in a file that was built without us.
+    #[prost(bytes = "bytes", repeated, tag = "2")]
+    pub signatures: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+}
 /// Frame types. 10 to 15 are OGRT 0.5's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]

@@ -28,6 +28,8 @@ pub struct Store {
     pub records: Keyspace,
     /// Time of the link in nanoseconds, signature -> nothing.
     pub builds_by_time: Keyspace,
+    /// What package managers installed, and where it is found by: see `registry::installations`.
+    pub installations: Keyspace,
     /// Job, sequence number -> compressed entries of that job.
     pub jobs: Keyspace,
     /// Sequence number -> which jobs it touched, when, and how many bytes they took.
@@ -64,6 +66,7 @@ impl Store {
                 builds: database.keyspace("builds", || plain(8 << 20).expect_point_read_hits(false))?,
                 records: database.keyspace("records", || plain(8 << 20))?,
                 builds_by_time: database.keyspace("builds_by_time", small)?,
+                installations: database.keyspace("installations", small)?,
                 jobs: database.keyspace("jobs", || packed(8 << 20))?,
                 job_log: database.keyspace("job_log", small)?,
                 totals: database.keyspace("totals", small)?,

@@ -10,7 +10,7 @@ use crate::{
     outputs::{self, Output},
     queue::{EventIds, Message, Queue, Room, Writer},
     receive::{Complaints, Drain, Intake, Streams, listen_tcp},
-    registry::{Embedded, Registry, Summaries},
+    registry::{Embedded, Installations, Registry, Summaries},
     shutdown::Shutdown,
 };
 use anyhow::{Context, Result, anyhow, bail};
@@ -79,6 +79,7 @@ pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown
     let joiner = Arc::new(Joiner::new(registry.clone(), summaries, metrics.clone()));
     let joined = Arc::new(Joined::new(queue.clone(), store.clone(), joiner.clone())?);
     let join = Join::open(joined.clone(), config.join.clone(), registered, to_writer.clone())?;
+    let installations = Arc::new(Installations::new(store.clone()));
     let jobs = Arc::new(Jobs::new(
         store,
         queue.clone(),
@@ -143,6 +144,7 @@ pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown
     receiving.spawn(streams.clone().accept_staying(stays));
     let sources = http::Sources {
         registry,
+        installations,
         jobs,
         metrics,
         intake,

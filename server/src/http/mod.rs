@@ -3,10 +3,17 @@
 //! Every error is a problem document (RFC 9457). Work on the database runs where it may block.
 
 mod builds;
+mod installations;
 mod jobs;
 mod problem;
 
-use crate::{jobs::Jobs, metrics::Metrics, receive::Intake, registry::Registry, shutdown::Shutdown};
+use crate::{
+    jobs::Jobs,
+    metrics::Metrics,
+    receive::Intake,
+    registry::{Installations, Registry},
+    shutdown::Shutdown,
+};
 use anyhow::{Context, Result};
 use axum::{
     Json, Router,
@@ -25,6 +32,8 @@ use tokio::net::TcpListener;
 pub struct Sources {
     /// Builds.
     pub registry: Arc<dyn Registry>,
+    /// What package managers installed.
+    pub installations: Arc<Installations>,
     /// Jobs.
     pub jobs: Arc<Jobs>,
     /// Figures.
@@ -45,6 +54,7 @@ pub async fn serve(listener: TcpListener, sources: Sources, shutdown: Shutdown) 
     let routes = Router::new()
         .route("/v1/builds/{signature}", get(builds::one))
         .route("/v1/builds", get(builds::list).post(builds::register))
+        .route("/v1/installations", get(installations::list).post(installations::register))
         .route("/v1/jobs/{job_id}", get(jobs::one))
         .route("/healthz", get(health))
         .route("/metrics", get(figures))

@@ -4,9 +4,11 @@
 //! [`summaries`] is the memory in front of it that the join uses.
 
 mod embedded;
+mod installations;
 mod summaries;
 
 pub use embedded::Embedded;
+pub use installations::{InstallationFilter, InstallationId, Installations};
 pub use summaries::{Summaries, Summary};
 
 use anyhow::Result;

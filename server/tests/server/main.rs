@@ -4,6 +4,7 @@ mod configuration;
 mod daemon;
 mod durable;
 mod hostile;
+mod installations;
 mod join;
 mod outputs;
 mod receive;

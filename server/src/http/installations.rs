@@ -1,0 +1,88 @@
+//! `/v1/installations`: what package managers installed, and the registration of it.
+
+use super::{Problem, Sources, blocking};
+use crate::{
+    receive::now_ns,
+    registry::{InstallationFilter, InstallationId, Installations},
+};
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{
+        Query, State,
+        rejection::{BytesRejection, QueryRejection},
+    },
+    http::StatusCode,
+};
+use ogrt_note::Signature;
+use ogrt_proto::InstallationJson;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// Installations in a list, unless the question says otherwise, and at most: each holds the list of its files.
+const LIMIT: usize = 20;
+const LIMIT_MAX: usize = 1_000;
+
+/// What a list may be narrowed by.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Question {
+    prefix: Option<String>,
+    module: Option<String>,
+    signature: Option<String>,
+    limit: Option<usize>,
+    /// `next` of the answer before.
+    cursor: Option<String>,
+}
+
+/// `GET /v1/installations?prefix=&module=&signature=&limit=&cursor=`, the newest first.
+pub async fn list(
+    State(sources): State<Sources>,
+    question: Result<Query<Question>, QueryRejection>,
+) -> Result<Json<Value>, Problem> {
+    let Query(question) =
+        question.map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, cause.body_text()))?;
+    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+    let signature = given(question.signature).map(|text| {
+        Signature::parse(text.as_bytes())
+            .map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, format!("{text:?}: {cause}")))
+    });
+    let filter = InstallationFilter {
+        prefix: given(question.prefix).map(String::into_bytes),
+        module: given(question.module),
+        signature: signature.transpose()?,
+        before: given(question.cursor).map(|text| cursor(&text)).transpose()?,
+        limit: question.limit.unwrap_or(LIMIT).min(LIMIT_MAX),
+    };
+    let page = blocking(move || sources.installations.list(&filter)).await?;
+    let found: Vec<InstallationJson> = page.installations.iter().map(InstallationJson::from).collect();
+    let mut answer = json!({ "installations": found });
+    if let Some(next) = page.next {
+        answer["next"] = format!("{:032x}", u128::from_be_bytes(next)).into();
+    }
+    Ok(Json(answer))
+}
+
+fn cursor(text: &str) -> Result<InstallationId, Problem> {
+    let number = u128::from_str_radix(text, 16);
+    number
+        .map(u128::to_be_bytes)
+        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, format!("{text:?} is no cursor of ours")))
+}
+
+/// `POST /v1/installations`: a protobuf Installation; answered when it is durable.
+pub async fn register(
+    State(sources): State<Sources>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<Value>), Problem> {
+    let body = body.map_err(|cause| Problem::new(cause.status(), cause.body_text()))?;
+    let mut installation = Installations::read(&body)
+        .map_err(|refused| Problem::new(StatusCode::BAD_REQUEST, refused.to_string()))?;
+    installation.time_ns.get_or_insert_with(now_ns);
+    let answer = json!({
+        "prefix": String::from_utf8_lossy(installation.prefix()),
+        "files": installation.files.len(),
+    });
+    blocking(move || sources.installations.register(&installation)).await?;
+    Ok((StatusCode::CREATED, Json(answer)))
+}

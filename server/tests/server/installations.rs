@@ -1,0 +1,87 @@
+//! Installations are found by what a person has in hand: a directory, a module's name, a signature.
+
+use crate::daemon::Daemon;
+use ogrt_proto::{BuildMetadata, Installation, InstalledFile};
+use prost::Message;
+use serde_json::Value;
+
+fn installation(prefix: &str, module: &str, time_ns: i64, signatures: &[u8]) -> Vec<u8> {
+    let file = |signature: &u8| InstalledFile {
+        path: Some(format!("lib/lib{signature}.so").into()),
+        signatures: vec![vec![*signature; 16].into()],
+    };
+    let metadata = BuildMetadata { module: Some(module.into()), ..Default::default() };
+    let installation = Installation {
+        prefix: Some(prefix.to_owned().into()),
+        metadata: Some(metadata),
+        time_ns: Some(time_ns),
+        files: signatures.iter().map(file).collect(),
+        ..Default::default()
+    };
+    installation.encode_to_vec()
+}
+
+fn prefixes(daemon: &Daemon, question: &str) -> Vec<String> {
+    let (status, answer) = daemon.get(&format!("/v1/installations{question}"));
+    assert_eq!(status, 200, "{answer}");
+    let prefix = |one: &Value| format!("{}@{}", one["prefix"].as_str().unwrap(), one["time_ns"]);
+    answer["installations"].as_array().unwrap().iter().map(prefix).collect()
+}
+
+#[test]
+fn they_are_found_by_prefix_module_and_signature() {
+    let daemon = Daemon::start("");
+    for body in [
+        installation("/sw/zlib/1", "zlib/1", 10, &[1, 2]),
+        installation("/sw/hdf5/2", "hdf5/2", 20, &[3]),
+        // The same prefix again, rebuilt: one library is new, the other the same.
+        installation("/sw/zlib/1", "zlib/1", 30, &[1, 4]),
+        // A name that begins like another is another.
+        installation("/sw/zlib/1.2", "zlib/1.2", 40, &[5]),
+    ] {
+        assert_eq!(daemon.http("POST", "/v1/installations", &body).0, 201);
+    }
+    // A client that did not hear the answer says it again.
+    let again = installation("/sw/hdf5/2", "hdf5/2", 20, &[3]);
+    assert_eq!(daemon.http("POST", "/v1/installations", &again).0, 201);
+
+    let [zlib, rebuilt, hdf5, other] = ["/sw/zlib/1@10", "/sw/zlib/1@30", "/sw/hdf5/2@20", "/sw/zlib/1.2@40"];
+    assert_eq!(prefixes(&daemon, ""), [other, rebuilt, hdf5, zlib]);
+    assert_eq!(prefixes(&daemon, "?limit=2"), [other, rebuilt]);
+    let (_, first) = daemon.get("/v1/installations?limit=2");
+    let cursor = first["next"].as_str().unwrap();
+    assert_eq!(prefixes(&daemon, &format!("?limit=2&cursor={cursor}")), [hdf5, zlib]);
+    let (_, last) = daemon.get(&format!("/v1/installations?limit=2&cursor={cursor}"));
+    assert!(last["next"].is_null(), "{last}");
+    assert_eq!(prefixes(&daemon, "?prefix=/sw/zlib/1"), [rebuilt, zlib]);
+    assert_eq!(prefixes(&daemon, "?module=zlib/1"), [rebuilt, zlib]);
+    assert_eq!(prefixes(&daemon, &format!("?signature={}", hex(1, 16))), [rebuilt, zlib]);
+    assert_eq!(prefixes(&daemon, &format!("?signature={}", hex(4, 16))), [rebuilt]);
+    assert_eq!(prefixes(&daemon, &format!("?signature={}&prefix=/elsewhere", hex(1, 16))), [""; 0]);
+    let (_, answer) = daemon.get("/v1/installations?prefix=/sw/hdf5/2");
+    let file = &answer["installations"][0]["files"][0];
+    assert_eq!(
+        (&file["path"], &file["signatures"][0]),
+        (&"lib/lib3.so".into(), &"03030303-0303-0303-0303-030303030303".into())
+    );
+}
+
+fn hex(byte: u8, times: usize) -> String {
+    format!("{byte:02x}").repeat(times)
+}
+
+#[test]
+fn what_is_none_is_refused_and_what_was_taken_survives() {
+    let daemon = Daemon::start("");
+    for body in
+        [&b"garbage"[..], b"", &installation("relative", "m", 1, &[1]), &installation("/a\0b", "m", 1, &[])]
+    {
+        assert_eq!(daemon.http("POST", "/v1/installations", body).0, 400);
+    }
+    assert_eq!(daemon.get("/v1/installations?signature=nonsense").0, 400);
+    assert_eq!(daemon.get("/v1/installations?prefx=/sw").0, 400);
+    assert_eq!(daemon.get("/v1/installations?cursor=nonsense").0, 400);
+    assert_eq!(daemon.http("POST", "/v1/installations", &installation("/sw/a", "a", 1, &[1])).0, 201);
+    let daemon = daemon.crash_and_restart("");
+    assert_eq!(prefixes(&daemon, ""), ["/sw/a@1"]);
+}
