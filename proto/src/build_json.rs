@@ -1,7 +1,7 @@
 //! A build record as JSON, as the HTTP API gives it: signatures as UUID text, digests as hexadecimal, paths as
 //! text (bytes that are not UTF-8 become U+FFFD), times in nanoseconds of Unix time.
 
-use crate::{BuildMetadata, BuildRecord, FileKind, Input, Output, Tool};
+use crate::{BuildMetadata, BuildRecord, FileKind, Input, LoadedParts, Output, Tool};
 use ogrt_note::Signature;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -159,6 +159,26 @@ pub struct FileJson {
     /// ELF machine (output).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,
+    /// OmniBOR's artifact id, hexadecimal, where it was asked for (inputs).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gitoid: Option<String>,
+    /// Digests of what is loaded (output).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loaded: Option<LoadedJson>,
+}
+
+/// Digests of what the loader brings into memory, hexadecimal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LoadedJson {
+    /// Of the executable sections.
+    pub code_sha256: String,
+    /// Of the other sections.
+    pub data_sha256: String,
+    /// Of what the loader reads.
+    pub linkage_sha256: String,
+    /// DT_RUNPATH, or DT_RPATH where there is none.
+    pub run_path: String,
 }
 
 impl From<&BuildRecord> for BuildJson {
@@ -253,6 +273,8 @@ impl From<&Input> for FileJson {
             signatures: input.signatures.iter().map(|s| signature_text(Some(s))).collect(),
             build_id: input.build_id.as_deref().map(hex),
             machine: None,
+            gitoid: input.gitoid.as_deref().map(hex),
+            loaded: None,
         }
     }
 }
@@ -267,6 +289,19 @@ impl From<&Output> for FileJson {
             signatures: Vec::new(),
             build_id: output.build_id.as_deref().map(hex),
             machine: output.machine.clone(),
+            gitoid: None,
+            loaded: output.loaded.as_ref().map(LoadedJson::from),
+        }
+    }
+}
+
+impl From<&LoadedParts> for LoadedJson {
+    fn from(parts: &LoadedParts) -> Self {
+        LoadedJson {
+            code_sha256: hex(parts.code_sha256()),
+            data_sha256: hex(parts.data_sha256()),
+            linkage_sha256: hex(parts.linkage_sha256()),
+            run_path: parts.run_path.as_ref().map(text).unwrap_or_default(),
         }
     }
 }

@@ -278,6 +278,9 @@ pub struct Input {
     pub signatures: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
     #[prost(bytes = "bytes", optional, tag = "6")]
     pub build_id: ::core::option::Option<::prost::bytes::Bytes>,
+    /// OmniBOR's artifact id: SHA-256 of "blob SIZE\0" and the content. Where OGRT_OMNIBOR=1.
+    #[prost(bytes = "bytes", optional, tag = "7")]
+    pub gitoid: ::core::option::Option<::prost::bytes::Bytes>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Output {
@@ -294,6 +297,22 @@ pub struct Output {
     /// ELF machine, "x86_64".
     #[prost(string, optional, tag = "6")]
     pub machine: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(message, optional, tag = "7")]
+    pub loaded: ::core::option::Option<LoadedParts>,
+}
+/// Digests of what the loader brings into memory; docs/verify.md defines them. strip leaves them alone.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LoadedParts {
+    /// 32 bytes each.
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub code_sha256: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub data_sha256: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "3")]
+    pub linkage_sha256: ::core::option::Option<::prost::bytes::Bytes>,
+    /// DT_RUNPATH, or DT_RPATH where there is none.
+    #[prost(bytes = "bytes", optional, tag = "4")]
+    pub run_path: ::core::option::Option<::prost::bytes::Bytes>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct KeyValue {

@@ -4,15 +4,16 @@
 //! we look. What cannot be read is left out of the description, which is then shorter, and never wrong.
 
 use crate::compilers;
-use crate::digest::{sha256, sha256_of};
+use crate::digest::{gitoid, gitoid_of, sha256, sha256_of};
 use crate::digest_cache::DigestCache;
 use crate::elf_identity::Head;
+use crate::loaded_parts;
 use crate::resolve_inputs::ResolvedInput;
 use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, ReadCache, ReadRef};
 use ogrt_note::ByteOrder;
-use ogrt_proto::{FileKind, Input, Output};
+use ogrt_proto::{FileKind, Input, LoadedParts, Output};
 use std::fs::File;
 use std::io::Seek;
 use std::os::unix::ffi::OsStrExt;
@@ -34,20 +35,21 @@ pub struct Notes {
     pub build_id: Option<Vec<u8>>,
 }
 
-/// An input as the record has it, and the compiler that made it.
-pub fn input(file: &ResolvedInput, cache: &DigestCache) -> (Input, Option<String>) {
+/// An input as the record has it, with OmniBOR's id if wanted, and the compiler that made it.
+pub fn input(file: &ResolvedInput, cache: &DigestCache, gitoids: bool) -> (Input, Option<String>) {
     let mut input = Input {
         path: Some(file.path.as_os_str().as_bytes().to_vec().into()),
         kind: Some(kind(file.head, file.is_script) as i32),
         ..Input::default()
     };
-    let producer = look_into(file, cache, &mut input).ok().flatten();
+    let producer = look_into(file, cache, gitoids, &mut input).ok().flatten();
     (input, producer)
 }
 
 fn look_into(
     file: &ResolvedInput,
     cache: &DigestCache,
+    gitoids: bool,
     input: &mut Input,
 ) -> std::io::Result<Option<String>> {
     let mut opened = File::open(&file.path)?;
@@ -59,6 +61,7 @@ fn look_into(
         // The many: read once, and both hashed and looked into from memory.
         let bytes = std::fs::read(&file.path)?;
         input.sha256 = Some(sha256_of(&bytes).to_vec().into());
+        input.gitoid = gitoids.then(|| gitoid_of(&bytes).to_vec().into());
         return Ok(compilers::producer(&*bytes));
     }
     let digest = match cache.get(&metadata) {
@@ -70,6 +73,10 @@ fn look_into(
         }
     };
     input.sha256 = Some(digest.to_vec().into());
+    if gitoids {
+        opened.rewind()?;
+        input.gitoid = gitoid(&mut opened, metadata.len()).ok().map(|id| id.to_vec().into());
+    }
     Ok(match file.head {
         Head::Elf(identity) if identity.is_relocatable() => compilers::producer(&ReadCache::new(opened)),
         Head::Elf(_) => {
@@ -94,9 +101,25 @@ pub fn output(path: &Path) -> std::io::Result<(Output, Notes)> {
     }
     let head = crate::elf_identity::head(path)?;
     let mut file = File::open(path)?;
-    let notes = notes(&mut file).unwrap_or_default();
-    file.rewind()?;
-    let (digest, size) = sha256(&mut file)?;
+    let (notes, digest, size, loaded);
+    if file.metadata()?.len() <= WHOLE_BYTES_MAX {
+        // The many: read once.
+        let bytes = std::fs::read(path)?;
+        notes = notes_in(&*bytes).unwrap_or_default();
+        (digest, size) = (sha256_of(&bytes), bytes.len() as u64);
+        loaded = loaded_parts::of_bytes(&bytes).ok();
+    } else {
+        notes = self::notes(&mut file).unwrap_or_default();
+        file.rewind()?;
+        let second = File::open(path)?;
+        // Both digests take as long as the disk or the processor; beside each other no longer than one.
+        let (whole, parts) = std::thread::scope(|scope| {
+            let beside = std::thread::Builder::new().spawn_scoped(scope, || loaded_parts::of_file(&second));
+            (sha256(&mut file), beside.ok().and_then(|thread| thread.join().ok()?.ok()))
+        });
+        (digest, size) = whole?;
+        loaded = parts;
+    }
     let machine = match head {
         Head::Elf(identity) => Some(machine_name(identity.machine, identity.is_64)),
         _ => None,
@@ -108,21 +131,30 @@ pub fn output(path: &Path) -> std::io::Result<(Output, Notes)> {
         kind: Some(kind(head, false) as i32),
         build_id: notes.build_id.clone().map(Into::into),
         machine,
+        loaded: loaded.map(|parts| LoadedParts {
+            code_sha256: Some(parts.code.to_vec().into()),
+            data_sha256: Some(parts.data.to_vec().into()),
+            linkage_sha256: Some(parts.linkage.to_vec().into()),
+            run_path: Some(parts.run_path.into()),
+        }),
     };
     Ok((output, notes))
 }
 
 /// The notes in a file's PT_NOTE segments: what a process that loads it will see.
 pub fn notes(file: &mut File) -> object::Result<Notes> {
-    let cache = ReadCache::new(file);
-    match object::FileKind::parse(&cache)? {
+    notes_in(&ReadCache::new(file))
+}
+
+fn notes_in<'a>(data: impl ReadRef<'a>) -> object::Result<Notes> {
+    match object::FileKind::parse(data)? {
         object::FileKind::Elf32 => {
-            let header = elf::FileHeader32::<Endianness>::parse(&cache)?;
-            Ok(notes_of(header, header.endian()?, &cache))
+            let header = elf::FileHeader32::<Endianness>::parse(data)?;
+            Ok(notes_of(header, header.endian()?, data))
         }
         object::FileKind::Elf64 => {
-            let header = elf::FileHeader64::<Endianness>::parse(&cache)?;
-            Ok(notes_of(header, header.endian()?, &cache))
+            let header = elf::FileHeader64::<Endianness>::parse(data)?;
+            Ok(notes_of(header, header.endian()?, data))
         }
         _ => Ok(Notes::default()),
     }

@@ -1,4 +1,4 @@
-//! SHA-256 of files.
+//! SHA-256 of files, and OmniBOR's artifact ids, which are SHA-256 of git blobs.
 
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -8,7 +8,22 @@ const BUFFER_BYTES: usize = 128 * 1024;
 
 /// SHA-256 of a file from where it stands, and the number of bytes.
 pub fn sha256(file: &mut File) -> io::Result<([u8; 32], u64)> {
-    let mut hash = Sha256::new();
+    continued(Sha256::new(), file)
+}
+
+/// OmniBOR's artifact id of a file that stands at its start and has `size` bytes.
+pub fn gitoid(file: &mut File, size: u64) -> io::Result<[u8; 32]> {
+    let (digest, read) = continued(Sha256::new_with_prefix(format!("blob {size}\0")), file)?;
+    // A file that grew meanwhile would get an id that is nobody's.
+    if read == size { Ok(digest) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+/// OmniBOR's artifact id of bytes in memory.
+pub fn gitoid_of(bytes: &[u8]) -> [u8; 32] {
+    Sha256::new_with_prefix(format!("blob {}\0", bytes.len())).chain_update(bytes).finalize().into()
+}
+
+fn continued(mut hash: Sha256, file: &mut File) -> io::Result<([u8; 32], u64)> {
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut size = 0;
     loop {

@@ -27,6 +27,7 @@ pub mod describe;
 pub mod digest;
 pub mod digest_cache;
 pub mod git_commit;
+pub mod loaded_parts;
 pub mod probes;
 pub mod record;
 pub mod resolve_inputs;

@@ -6,6 +6,7 @@ use crate::digest_cache::DigestCache;
 use crate::git_commit;
 use crate::metadata;
 use crate::resolve_inputs::ResolvedInput;
+use crate::settings;
 use crate::tool_version::tool_version;
 use ogrt_note::Signature;
 use ogrt_proto::{BuildMetadata, BuildRecord, Compiler, Input, Output, Tool};
@@ -55,13 +56,14 @@ pub struct DescribedInputs {
 /// Describes the inputs, until `abandoned`: then what is described so far is returned.
 pub fn describe_inputs(resolved: &[ResolvedInput], abandoned: &AtomicBool) -> DescribedInputs {
     let cache = DigestCache::open();
+    let gitoids = settings::is_on("OGRT_OMNIBOR");
     let next = AtomicUsize::new(0);
     let described = Mutex::new(Vec::with_capacity(resolved.len()));
     let work = || {
         while !abandoned.load(Ordering::Relaxed) {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(file) = resolved.get(index) else { break };
-            let (input, producer) = describe::input(file, &cache);
+            let (input, producer) = describe::input(file, &cache, gitoids);
             if let Ok(mut described) = described.lock() {
                 described.push((index, input, producer));
             }
