@@ -21,6 +21,8 @@ mod register;
 mod run;
 mod server;
 mod show;
+mod subject;
+mod verify;
 
 use answer::Answer;
 use clap::{Parser, Subcommand};
@@ -41,6 +43,7 @@ const EXIT_STATUS: &str = "Exit status: 0 yes, 1 no (no watermark, not registere
 enum Command {
     Show(show::Show),
     Query(query::Query),
+    Verify(verify::Verify),
     Job(job::Job),
     Run(run::Run),
     Env(env::Env),
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     let answer = match Cli::parse().command {
         Command::Show(show) => show.run(),
         Command::Query(query) => query.run(),
+        Command::Verify(verify) => verify.run(),
         Command::Job(job) => job.run(),
         Command::Run(run) => return run.run(),
         Command::Env(env) => env.run(),

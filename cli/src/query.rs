@@ -2,15 +2,13 @@
 
 use crate::{
     answer::{Answer, complain, print},
-    elf_notes,
     format::build_table,
     server::Server,
+    subject,
 };
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use clap::Args;
-use ogrt_note::Signature;
 use ogrt_proto::BuildJson;
-use std::path::Path;
 
 /// Show the build record: who, when, where, with what compiler and flags, from which inputs.
 #[derive(Args)]
@@ -27,7 +25,7 @@ pub struct Query {
 impl Query {
     /// Asks the server for each signature. Answers no when one is not registered or the file has none.
     pub fn run(self) -> Result<Answer> {
-        let signatures = signatures(&self.subject)?;
+        let signatures = subject::signatures(&self.subject)?;
         let mut answer = Answer::Yes;
         if signatures.is_empty() {
             complain(format_args!("{}: no watermark", self.subject));
@@ -50,20 +48,6 @@ impl Query {
         }
         Ok(answer)
     }
-}
-
-/// What the word on the command line means. A signature is taken as such even when a file has that name.
-fn signatures(subject: &str) -> Result<Vec<Signature>> {
-    if let Ok(signature) = subject.parse() {
-        return Ok(vec![signature]);
-    }
-    let path = Path::new(subject);
-    // A word with no slash that names no file was most likely meant as a signature.
-    if !subject.contains('/') && !path.exists() {
-        return Err(anyhow!("{subject}: neither a signature (a UUID) nor a file"));
-    }
-    let notes = elf_notes::read(path).with_context(|| subject.to_owned())?;
-    Ok(notes.watermarks.iter().map(|watermark| watermark.signature).collect())
 }
 
 /// The server's JSON untouched, so that keys of a newer server are not lost, and one line end after it.

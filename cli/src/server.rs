@@ -6,11 +6,12 @@
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use ogrt_note::Signature;
-use ogrt_proto::Installation;
+use ogrt_proto::{BuildJson, Installation};
 use prost::Message;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header::CONTENT_TYPE};
 use serde::Deserialize;
 use std::{env, error::Error, time::Duration};
+use tokio::runtime::Runtime;
 
 const DEFAULT: &str = "http://127.0.0.1:7972";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -22,6 +23,8 @@ const BODY_BYTES_MAX: usize = 1 << 30;
 /// Where to ask.
 pub struct Server {
     base: Url,
+    client: Client,
+    runtime: Runtime,
 }
 
 /// An error as ogrt-server tells it; only what is shown.
@@ -45,12 +48,27 @@ impl Server {
             base.scheme() == "http" && base.has_host(),
             "OGRT_HTTP: {text}: expected an address such as {DEFAULT}"
         );
-        Ok(Server { base })
+        let client = Client::builder()
+            .user_agent(concat!("ogrt/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .no_proxy()
+            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Server { base, client, runtime })
     }
 
     /// The build record as the server's JSON text, or `None` when it knows no such build.
     pub fn build(&self, signature: Signature) -> Result<Option<Vec<u8>>> {
         self.get(&["v1", "builds", &signature.to_string()])
+    }
+
+    /// The build record, or `None` when the server knows no such build.
+    pub fn record(&self, signature: Signature) -> Result<Option<BuildJson>> {
+        let Some(body) = self.build(signature)? else { return Ok(None) };
+        serde_json::from_slice(&body)
+            .map(Some)
+            .with_context(|| format!("{}: not a build record", self.address()))
     }
 
     /// The job's document as the server's JSON text, or `None` when it knows no such job.
@@ -91,18 +109,11 @@ impl Server {
     }
 
     fn wait(&self, request: impl FnOnce(&Client) -> RequestBuilder) -> Result<Option<Vec<u8>>> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(self.answer(request)).with_context(|| self.address().to_owned())
+        self.runtime.block_on(self.answer(request)).with_context(|| self.address().to_owned())
     }
 
     async fn answer(&self, request: impl FnOnce(&Client) -> RequestBuilder) -> Result<Option<Vec<u8>>> {
-        let client = Client::builder()
-            .user_agent(concat!("ogrt/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .no_proxy()
-            .build()?;
-        let response = request(&client).send().await.map_err(|error| {
+        let response = request(&self.client).send().await.map_err(|error| {
             if error.is_connect() {
                 anyhow!(
                     "no server there ({}); is ogrt-server running, and OGRT_HTTP right?",

@@ -50,7 +50,8 @@ pub fn add_metadata(sheet: &mut Sheet, metadata: &MetadataJson) {
     sheet.line("compiler", metadata.compiler.clone());
 }
 
-fn user(build: &BuildJson) -> Option<String> {
+/// Name and uid, as far as they are known.
+pub fn user(build: &BuildJson) -> Option<String> {
     match (&build.username, build.uid) {
         (Some(name), Some(uid)) => Some(format!("{name} (uid {uid})")),
         (Some(name), None) => Some(name.clone()),

@@ -3,5 +3,6 @@
 pub mod build_table;
 pub mod sheet;
 pub mod utc;
+pub mod verify_table;
 pub mod watermark_json;
 pub mod watermark_table;

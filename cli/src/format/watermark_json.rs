@@ -1,7 +1,7 @@
 //! `ogrt show --json`: `[{"path", "build_id", "watermarks": [{"signature", "note_version", "metadata"}]}]`.
 //! `build_id` and `metadata` are null where the file has none or the bytes make no sense.
 
-use crate::{elf_notes::FileWatermark, show::ShownFile};
+use crate::{elf_notes::FileWatermark, show::ShownFile, subject::hex};
 use ogrt_proto::MetadataJson;
 use serde::Serialize;
 
@@ -40,9 +40,4 @@ impl From<&FileWatermark> for WatermarkEntry {
             metadata: watermark.metadata.as_ref().map(MetadataJson::from),
         }
     }
-}
-
-/// A build-id as it is written everywhere: hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -2,8 +2,9 @@
 
 use crate::{
     elf_notes::FileWatermark,
-    format::{build_table::add_metadata, sheet::Sheet, watermark_json::hex},
+    format::{build_table::add_metadata, sheet::Sheet},
     show::ShownFile,
+    subject::hex,
 };
 use ogrt_proto::MetadataJson;
 

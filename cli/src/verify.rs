@@ -1,0 +1,247 @@
+//! `ogrt verify`: a file against the record of its build.
+//!
+//! What can be said follows from digests that the record holds: of the whole file, and of its loaded parts
+//! (`ogrt_wrap::loaded_parts`). Nothing is guessed: where only unloaded bytes differ and the file did not get smaller,
+//! that is a modification as well, and the answer says that no loaded byte is touched by it.
+
+use crate::{
+    answer::{Answer, complain, print},
+    elf_notes,
+    format::verify_table,
+    server::Server,
+    subject::hex,
+};
+use anyhow::{Context, Result};
+use clap::Args;
+use ogrt_proto::{BuildJson, FileJson, LoadedJson};
+use ogrt_wrap::{digest, loaded_parts};
+use serde::Serialize;
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+/// Compare files with the records of their builds: were they altered?
+///
+/// Each file is identical (byte for byte what the linker wrote), stripped (what is loaded is the same; symbols or debug
+/// information are gone), relocated (the same but for RPATH or RUNPATH), modified, or unknown (no watermark, or
+/// nobody registered it).
+///
+/// Exit status: 0 identical, stripped or relocated; 1 modified or unknown; 2 error. With --exact only identical is 0.
+#[derive(Args)]
+pub struct Verify {
+    /// Programs or shared libraries.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// Answer no to anything but an identical file.
+    #[arg(long)]
+    exact: bool,
+
+    /// Print JSON: a list with one entry a file.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What happened to a file since its link. Ordered from best to worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// Nothing.
+    Identical,
+    /// Symbols or debug information were removed.
+    Stripped,
+    /// Libraries are searched elsewhere.
+    Relocated,
+    /// Anything else.
+    Modified,
+    /// There is nothing to compare with.
+    Unknown,
+}
+
+/// A file, what it was compared with, and what came out.
+#[derive(Debug, Serialize)]
+pub struct Verified {
+    /// As it was named.
+    pub path: String,
+    /// See there.
+    pub verdict: Verdict,
+    /// Parts that are not as they were linked: `code`, `data`, `linkage`, `run_path`, `unloaded`.
+    pub differs: Vec<&'static str>,
+    /// One sentence.
+    pub reason: String,
+    /// Of the build that it was compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signature: Option<String>,
+    /// Of the file as it is.
+    pub sha256: String,
+    /// Of the file as it was linked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded_sha256: Option<String>,
+    /// The search path as it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_path: Option<String>,
+    /// The search path as it was linked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recorded_run_path: Option<String>,
+    /// The record, for the table.
+    #[serde(skip)]
+    pub build: Option<BuildJson>,
+}
+
+/// What the file shows by itself.
+struct Seen {
+    sha256: String,
+    size: u64,
+    loaded: Result<LoadedJson, loaded_parts::LoadedPartsError>,
+}
+
+impl Verify {
+    /// Compares each file; one that cannot be read does not hide the others.
+    pub fn run(self) -> Result<Answer> {
+        let server = Server::from_environment()?;
+        let mut answer = Answer::Yes;
+        let mut verified = Vec::new();
+        for path in &self.files {
+            let name = path.display().to_string();
+            let notes = match elf_notes::read(path) {
+                Ok(notes) => notes,
+                Err(error) => {
+                    complain(format_args!("{name}: {error}"));
+                    answer = Answer::Error;
+                    continue;
+                }
+            };
+            let seen = look(path).with_context(|| name.clone())?;
+            let records = records(&server, &notes)?;
+            // A file that holds several builds is as good as the best of them.
+            let best =
+                records.into_iter().map(|record| compare(&name, &seen, record)).min_by_key(|one| one.verdict);
+            let one = best.unwrap_or_else(|| unknown(&name, &seen, &notes, server.address()));
+            let good = if self.exact { Verdict::Identical } else { Verdict::Relocated };
+            answer = answer.max(if one.verdict <= good { Answer::Yes } else { Answer::No });
+            verified.push(one);
+        }
+        print(if self.json {
+            serde_json::to_string_pretty(&verified)? + "\n"
+        } else {
+            verify_table::text(&verified)
+        })?;
+        Ok(answer)
+    }
+}
+
+fn look(path: &Path) -> Result<Seen> {
+    let mut file = File::open(path)?;
+    let (sha256, size) = digest::sha256(&mut file)?;
+    let loaded = loaded_parts::of_file(&file).map(|parts| LoadedJson {
+        code_sha256: hex(&parts.code),
+        data_sha256: hex(&parts.data),
+        linkage_sha256: hex(&parts.linkage),
+        run_path: String::from_utf8_lossy(&parts.run_path).into_owned(),
+    });
+    Ok(Seen { sha256: hex(&sha256), size, loaded })
+}
+
+/// The records of the file's signatures.
+fn records(server: &Server, notes: &elf_notes::ElfNotes) -> Result<Vec<BuildJson>> {
+    let signatures = notes.watermarks.iter().map(|watermark| watermark.signature);
+    signatures.filter_map(|signature| server.record(signature).transpose()).collect()
+}
+
+fn compare(name: &str, seen: &Seen, record: BuildJson) -> Verified {
+    let output = record.output.clone().unwrap_or_default();
+    let mut one = Verified {
+        path: name.to_owned(),
+        verdict: Verdict::Modified,
+        differs: Vec::new(),
+        reason: String::new(),
+        signature: Some(record.signature.clone()),
+        sha256: seen.sha256.clone(),
+        recorded_sha256: Some(output.sha256.clone()),
+        run_path: None,
+        recorded_run_path: None,
+        build: Some(record),
+    };
+    let (verdict, reason) = judge(seen, &output, &mut one);
+    one.verdict = verdict;
+    one.reason = reason;
+    one
+}
+
+fn judge(seen: &Seen, output: &FileJson, one: &mut Verified) -> (Verdict, String) {
+    if seen.sha256 == output.sha256 {
+        return (Verdict::Identical, "byte for byte what the linker wrote".into());
+    }
+    let recorded = match (&seen.loaded, &output.loaded) {
+        (Ok(_), Some(recorded)) => recorded,
+        (Ok(_), None) => {
+            let reason =
+                "not what the linker wrote; the record has no digests of parts that would tell what differs";
+            return (Verdict::Modified, reason.into());
+        }
+        (Err(error), _) => return (Verdict::Modified, format!("not what the linker wrote: {error}")),
+    };
+    let Ok(loaded) = &seen.loaded else { return (Verdict::Modified, String::new()) };
+    for (part, now, then) in [
+        ("code", &loaded.code_sha256, &recorded.code_sha256),
+        ("data", &loaded.data_sha256, &recorded.data_sha256),
+        ("linkage", &loaded.linkage_sha256, &recorded.linkage_sha256),
+    ] {
+        if now != then {
+            one.differs.push(part);
+        }
+    }
+    let is_touched = !one.differs.is_empty();
+    if loaded.run_path != recorded.run_path {
+        one.differs.push("run_path");
+        one.run_path = Some(loaded.run_path.clone());
+        one.recorded_run_path = Some(recorded.run_path.clone());
+    }
+    if is_touched {
+        let parts: Vec<&str> = one.differs.iter().map(|part| in_words(part)).collect();
+        return (Verdict::Modified, format!("not as linked: {}", parts.join(", ")));
+    }
+    if !one.differs.is_empty() {
+        return (
+            Verdict::Relocated,
+            "code, data and linkage are as linked; libraries are searched elsewhere".into(),
+        );
+    }
+    one.differs.push("unloaded");
+    if seen.size < output.size {
+        (Verdict::Stripped, "what is loaded is as linked; symbols or debug information are gone".into())
+    } else {
+        let reason =
+            "what is loaded is as linked; other bytes differ (symbols, debug information, padding, headers)";
+        (Verdict::Modified, reason.into())
+    }
+}
+
+/// A part as people call it.
+fn in_words(part: &str) -> &str {
+    match part {
+        "linkage" => "what the loader reads (libraries, symbols, relocations, notes, entry point)",
+        "run_path" => "the library search path",
+        other => other,
+    }
+}
+
+fn unknown(name: &str, seen: &Seen, notes: &elf_notes::ElfNotes, address: &str) -> Verified {
+    let reason = match notes.watermarks.first() {
+        None => "no watermark".to_owned(),
+        Some(first) => format!("{} is not registered at {address}", first.signature),
+    };
+    Verified {
+        path: name.to_owned(),
+        verdict: Verdict::Unknown,
+        differs: Vec::new(),
+        reason,
+        signature: notes.watermarks.first().map(|watermark| watermark.signature.to_string()),
+        sha256: seen.sha256.clone(),
+        recorded_sha256: None,
+        run_path: None,
+        recorded_run_path: None,
+        build: None,
+    }
+}
