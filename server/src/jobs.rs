@@ -8,7 +8,7 @@
 use crate::{
     config::JobsConfig,
     database::{Store, number},
-    join::{EventHead, Joined, JoinedBatch, Joiner, Reader},
+    join::{EventHead, Joined, JoinedBatch, Joiner, Reader, Want},
     metrics::Metrics,
     queue::{Entry, Kind, Queue},
     receive::now_ns,
@@ -73,7 +73,7 @@ impl Jobs {
     /// Keeps events until the join is closed. Runs in a thread of its own.
     pub async fn keep(&self, give_up: crate::Shutdown) {
         let mut next = self.queue.place(PLACE);
-        let joined = self.joined.reader(next);
+        let joined = self.joined.reader(next, Want::Entries);
         let mut tail = joined.tail();
         let mut pruned = Instant::now();
         loop {
@@ -110,7 +110,7 @@ impl Jobs {
         let (mut batches, mut bytes, mut to): (Vec<Arc<JoinedBatch>>, usize, u64) = (Vec::new(), 0, next);
         while to < end && bytes < GATHER_BYTES {
             if let Some(batch) = joined.read(to)? {
-                bytes += batch.lines.len();
+                bytes += batch.size();
                 batches.push(batch);
             }
             to += 1;

@@ -76,10 +76,11 @@ pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown
     let streams = Streams::new(intake.clone(), &config.receive);
 
     // -> queue -> join -> outputs
-    let joiner = Arc::new(Joiner::new(registry.clone(), summaries, metrics.clone()));
+    let joiner = Arc::new(Joiner::new(registry.clone(), summaries));
     let joined = Arc::new(Joined::new(queue.clone(), store.clone(), joiner.clone())?);
-    let join = Join::open(joined.clone(), config.join.clone(), registered, to_writer.clone())?;
     let installations = Arc::new(Installations::new(store.clone()));
+    let join =
+        Join::open(joined.clone(), config.join.clone(), metrics.clone(), registered, to_writer.clone())?;
     let jobs = Arc::new(Jobs::new(
         store,
         queue.clone(),

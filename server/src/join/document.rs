@@ -46,7 +46,7 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
     document.text("hostname", event.hostname);
     if event.cmdline.is_empty() {
         // Clients before 1.0 send it; of ours it is made from the arguments.
-        document.text("cmdline", &event.arguments.join(&b' '));
+        document.words("cmdline", &event.arguments);
     } else {
         document.text("cmdline", event.cmdline);
     }

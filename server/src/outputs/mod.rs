@@ -10,7 +10,7 @@ mod null;
 
 use crate::{
     config::OutputConfig,
-    join::{Joined, JoinedBatch, Reader},
+    join::{Joined, JoinedBatch, Reader, Want},
     metrics::OutputMetrics,
     queue::{Kind, Queue},
 };
@@ -109,7 +109,7 @@ pub async fn drive(
     give_up: crate::Shutdown,
 ) {
     let mut next = queue.place(&name);
-    let joined = joined.reader(next);
+    let joined = joined.reader(next, Want::Documents);
     let mut tail = joined.tail();
     let mut committed = next;
     let mut committed_at = Instant::now();

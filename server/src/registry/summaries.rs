@@ -1,8 +1,9 @@
 //! Summaries in memory, as the JSON that documents carry, in front of the registry.
 //!
-//! Two generations of a bounded number: a hit in the older one moves to the younger, and when the younger is
-//! full the older is forgotten. That keeps what is used, for one lookup and no bookkeeping. That a signature is
-//! *not* registered is remembered as well; a registration overwrites it.
+//! A bounded number is kept, all of it: sites use the same builds again and again, and a cache that holds almost
+//! as many must not forget them in turns. When it is full, a hand goes round and replaces the first summary that
+//! was not asked for since its last visit. That a signature is *not* registered is remembered as well; a
+//! registration overwrites it.
 
 use super::Registry;
 use anyhow::Result;
@@ -22,71 +23,117 @@ pub type Summary = Arc<RawValue>;
 
 /// See the module.
 pub struct Summaries {
-    generations: Mutex<Generations>,
-    generation_max: usize,
+    kept: Mutex<Kept>,
     registered: Sender<Signature>,
 }
 
-#[derive(Default)]
-struct Generations {
-    young: HashMap<Signature, Option<Summary>>,
-    old: HashMap<Signature, Option<Summary>>,
+struct Kept {
+    places: HashMap<Signature, u32>,
+    slots: Vec<Slot>,
+    slots_max: usize,
+    /// The slot that is looked at next when one must go.
+    hand: usize,
+}
+
+struct Slot {
+    signature: Signature,
+    summary: Option<Summary>,
+    /// Asked for since the hand was here.
+    is_used: bool,
 }
 
 impl Summaries {
-    /// Keeps about `summaries_max`; the receiver hears of each registration.
+    /// Keeps at most `summaries_max`; the receiver hears of each registration.
     pub fn new(summaries_max: usize) -> (Self, Receiver<Signature>) {
         let (registered, hears) = channel();
-        let generation_max = (summaries_max / 2).max(1);
-        (Summaries { generations: Mutex::default(), generation_max, registered }, hears)
+        let slots_max = summaries_max.clamp(1, u32::MAX as usize);
+        let kept = Kept { places: HashMap::new(), slots: Vec::new(), slots_max, hand: 0 };
+        (Summaries { kept: Mutex::new(kept), registered }, hears)
     }
 
     /// The summary of a signature; `None` when nobody registered it.
     pub fn get(&self, registry: &dyn Registry, signature: Signature) -> Result<Option<Summary>> {
-        if let Some(known) = self.lock().get(&signature, self.generation_max) {
+        if let Some(known) = self.lock().get(&signature) {
             return Ok(known);
         }
         let summary = registry.summary(signature)?.as_ref().and_then(json);
         // Registered in between: what that left here is newer than what we read.
-        let mut generations = self.lock();
-        if let Some(newer) = generations.get(&signature, self.generation_max) {
+        let mut kept = self.lock();
+        if let Some(newer) = kept.get(&signature) {
             return Ok(newer);
         }
-        generations.insert(signature, summary.clone(), self.generation_max);
+        kept.insert(signature, summary.clone());
         Ok(summary)
     }
 
     /// A build was registered, and is in the registry by now.
     pub fn registered(&self, signature: Signature, summary: &BuildSummary) {
-        self.lock().insert(signature, json(summary), self.generation_max);
+        self.lock().insert(signature, json(summary));
         // Nobody listens while the server stops.
         let _ = self.registered.send(signature);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Generations> {
-        self.generations.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Generations {
-    fn get(&mut self, signature: &Signature, max: usize) -> Option<Option<Summary>> {
-        if let Some(summary) = self.young.get(signature) {
-            return Some(summary.clone());
-        }
-        let summary = self.old.remove(signature)?;
-        self.insert(*signature, summary.clone(), max);
-        Some(summary)
+impl Kept {
+    fn get(&mut self, signature: &Signature) -> Option<Option<Summary>> {
+        let slot = self.slots.get_mut(*self.places.get(signature)? as usize)?;
+        slot.is_used = true;
+        Some(slot.summary.clone())
     }
 
-    fn insert(&mut self, signature: Signature, summary: Option<Summary>, max: usize) {
-        if self.young.len() >= max {
-            self.old = std::mem::take(&mut self.young);
+    fn insert(&mut self, signature: Signature, summary: Option<Summary>) {
+        let fresh = Slot { signature, summary, is_used: false };
+        if let Some(place) = self.places.get(&signature) {
+            self.slots[*place as usize] = fresh;
+        } else if self.slots.len() < self.slots_max {
+            self.places.insert(signature, self.slots.len() as u32);
+            self.slots.push(fresh);
+        } else {
+            while std::mem::take(&mut self.slots[self.hand].is_used) {
+                self.hand = (self.hand + 1) % self.slots.len();
+            }
+            let gone = std::mem::replace(&mut self.slots[self.hand], fresh);
+            self.places.remove(&gone.signature);
+            self.places.insert(signature, self.hand as u32);
+            self.hand = (self.hand + 1) % self.slots.len();
         }
-        self.old.remove(&signature);
-        self.young.insert(signature, summary);
     }
 }
 
 fn json(summary: &BuildSummary) -> Option<Summary> {
     serde_json::value::to_raw_value(summary).ok().map(Arc::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn signature(number: u32) -> Signature {
+        let mut bytes = [0; 16];
+        bytes[..4].copy_from_slice(&number.to_be_bytes());
+        Signature::from_bytes(bytes)
+    }
+
+    #[test]
+    fn what_is_asked_for_stays_and_the_bound_holds() {
+        let mut kept = Kept { places: HashMap::new(), slots: Vec::new(), slots_max: 100, hand: 0 };
+        for number in 0..100 {
+            kept.insert(signature(number), None);
+        }
+        assert!((0..100).all(|number| kept.get(&signature(number)).is_some()));
+        for number in 1000..1090 {
+            // Three are used all the time, the others never again.
+            assert!((0..3).all(|number| kept.get(&signature(number)).is_some()), "{number}");
+            kept.insert(signature(number), None);
+        }
+        assert_eq!((kept.slots.len(), kept.places.len()), (100, 100));
+        assert!(
+            kept.places.iter().all(|(signature, place)| kept.slots[*place as usize].signature == *signature)
+        );
+        assert!(kept.get(&signature(1089)).is_some());
+    }
 }

@@ -1,0 +1,184 @@
+//! What outputs read: documents of recent batches from memory, older ones joined once more from the queue.
+
+use super::{JoinedBatch, Joiner};
+use crate::{
+    database::Store,
+    queue::{Queue, Tail},
+};
+use anyhow::Result;
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use tokio::sync::watch;
+
+/// Documents of recent batches kept in memory, in bytes.
+const RECENT_BYTES: usize = 12 << 20;
+
+/// Buffers kept for further batches.
+const SPARES: usize = 4;
+
+/// The longest that the join waits for outputs that keep up.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// What outputs read, each through a [`Reader`].
+pub struct Joined {
+    pub(super) queue: Arc<Queue>,
+    pub(super) store: Arc<Store>,
+    pub(super) joiner: Arc<Joiner>,
+    pub(super) tail: watch::Sender<Tail>,
+    recent: Mutex<Recent>,
+    readers: Mutex<Vec<Arc<Progress>>>,
+}
+
+/// Where a reader is, and whether it keeps up with what is in memory.
+struct Progress {
+    next: AtomicU64,
+    keeps_up: AtomicBool,
+}
+
+/// What a reader wants of a batch that has gone from memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    /// Its documents, which costs a second join.
+    Documents,
+    /// Only what its entries are: no documents, and nobody waits for this reader.
+    Entries,
+}
+
+/// One way through the joined batches.
+pub struct Reader {
+    joined: Arc<Joined>,
+    progress: Arc<Progress>,
+    want: Want,
+}
+
+impl Reader {
+    /// How far the join is, to be watched.
+    pub fn tail(&self) -> watch::Receiver<Tail> {
+        self.joined.tail.subscribe()
+    }
+
+    /// A batch that the join has passed; `None` when it was dropped.
+    pub fn read(&self, sequence: u64) -> Result<Option<Arc<JoinedBatch>>> {
+        let recent = self.joined.recent(sequence);
+        let keeps_up = recent.is_some() && self.want == Want::Documents;
+        self.progress.keeps_up.store(keeps_up, Ordering::Relaxed);
+        self.progress.next.store(sequence + 1, Ordering::Relaxed);
+        match recent {
+            Some(batch) => Ok(Some(batch)),
+            None => self.joined.read_again(sequence, self.want),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Recent {
+    batches: VecDeque<Arc<JoinedBatch>>,
+    bytes: usize,
+    /// Text of a batch that nobody needs any more: its memory is used again, for the kernel takes time to give
+    /// and to clear as much anew for each batch.
+    spare: Vec<Vec<u8>>,
+}
+
+impl Joined {
+    /// Reads go on at the oldest place of any output.
+    pub fn new(queue: Arc<Queue>, store: Arc<Store>, joiner: Arc<Joiner>) -> Result<Self> {
+        let next =
+            queue.places().values().copied().min().unwrap_or(queue.tail().borrow().next).max(queue.head()?);
+        Ok(Joined {
+            queue,
+            store,
+            joiner,
+            tail: watch::Sender::new(Tail { next, closed: false }),
+            recent: Mutex::default(),
+            readers: Mutex::default(),
+        })
+    }
+
+    /// A way through, beginning with batch `next`.
+    pub fn reader(self: &Arc<Self>, next: u64, want: Want) -> Reader {
+        let progress = Arc::new(Progress { next: AtomicU64::new(next), keeps_up: AtomicBool::new(false) });
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(progress.clone());
+        Reader { joined: self.clone(), progress, want }
+    }
+
+    fn recent(&self, sequence: u64) -> Option<Arc<JoinedBatch>> {
+        let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = recent.batches.binary_search_by_key(&sequence, |batch| batch.sequence).ok()?;
+        recent.batches.get(at).cloned()
+    }
+
+    fn read_again(&self, sequence: u64, want: Want) -> Result<Option<Arc<JoinedBatch>>> {
+        let Some(batch) = self.queue.read(sequence)? else { return Ok(None) };
+        let held = self.marks(sequence)?;
+        Ok(Some(Arc::new(match want {
+            Want::Documents => self.joiner.join(&batch, &held, Vec::new(), |_, _, _, _| false),
+            Want::Entries => super::sort(&batch, &held),
+        })))
+    }
+
+    /// Memory of a batch that nobody needs any more.
+    pub(super) fn spare(&self) -> Vec<u8> {
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).spare.pop().unwrap_or_default()
+    }
+
+    /// Joining a batch again costs as much as the first time, so a reader that keeps up gets a moment before
+    /// what it is about to read goes from memory. One that does not use the moment is not waited for again
+    /// until it has caught up.
+    fn wait_for_readers(&self) {
+        let oldest = {
+            let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            match recent.batches.front() {
+                Some(oldest) if recent.bytes > RECENT_BYTES => oldest.sequence,
+                _ => return,
+            }
+        };
+        let readers = self.readers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let deadline = Instant::now() + MOMENT;
+        for reader in readers {
+            while reader.keeps_up.load(Ordering::Relaxed) && reader.next.load(Ordering::Relaxed) <= oldest {
+                if Instant::now() >= deadline {
+                    reader.keeps_up.store(false, Ordering::Relaxed);
+                    break;
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+
+    /// Indexes of the batch's entries that were held back.
+    pub(super) fn marks(&self, sequence: u64) -> Result<Vec<u32>> {
+        let marks = self.store.held_marks.get(sequence.to_be_bytes())?;
+        let index = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap_or_default());
+        Ok(marks.map(|marks| marks.chunks_exact(4).map(index).collect()).unwrap_or_default())
+    }
+
+    pub(super) fn publish(&self, batch: JoinedBatch) {
+        self.wait_for_readers();
+        let next = batch.sequence + 1;
+        {
+            let size =
+                |batch: &JoinedBatch| batch.lines.capacity() + batch.entries.len() + batch.events.len() * 96;
+            let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+            recent.bytes += size(&batch);
+            recent.batches.push_back(Arc::new(batch));
+            while recent.bytes > RECENT_BYTES && recent.batches.len() > 1 {
+                let Some(gone) = recent.batches.pop_front() else { break };
+                recent.bytes -= size(&gone);
+                if let Ok(JoinedBatch { mut lines, .. }) = Arc::try_unwrap(gone)
+                    && recent.spare.len() < SPARES
+                {
+                    lines.clear();
+                    recent.spare.push(lines);
+                }
+            }
+        }
+        self.tail.send_replace(Tail { next, closed: false });
+    }
+}
