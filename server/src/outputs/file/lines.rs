@@ -1,6 +1,6 @@
 //! Layout `lines`: `events.jsonl`, one document a line, whole batches appended by one write.
 
-use super::{Memory, readback::read_back};
+use super::{Memory, flusher::Flusher, readback::read_back};
 use crate::{
     config::FileConfig,
     join::JoinedBatch,
@@ -21,6 +21,7 @@ const NAME: &str = "events.jsonl";
 /// See the module.
 pub struct Lines {
     file: File,
+    flusher: Flusher,
     path: PathBuf,
     length: u64,
     /// The batch that comes next.
@@ -51,7 +52,17 @@ impl Lines {
             // A write that a crash cut off; its events come again.
             file.set_len(back.good_until).with_context(cannot)?;
         }
-        Ok(Lines { length: back.good_until, next: 0, written: back.keys, file, path, memory, metrics })
+        let flusher = Flusher::new(&file).with_context(cannot)?;
+        Ok(Lines {
+            length: back.good_until,
+            next: 0,
+            written: back.keys,
+            file,
+            flusher,
+            path,
+            memory,
+            metrics,
+        })
     }
 
     /// Appends.
@@ -81,6 +92,7 @@ impl Lines {
                 .write_all_at(lines, self.length)
                 .with_context(|| format!("cannot write {}", self.path.display()))?;
             self.length += lines.len() as u64;
+            self.flusher.wrote(lines.len());
             self.next = batch.sequence + 1;
         }
         if batches.last().is_some_and(|last| !self.memory.may_repeat(last.sequence)) {

@@ -4,6 +4,7 @@
 //! After a crash what stands behind that length was written by batches that come again: its events are read back
 //! and left out. So every event is in its file once, and nothing that a reader has seen is taken back.
 
+mod flusher;
 mod jobs;
 mod lines;
 mod names;
