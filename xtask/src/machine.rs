@@ -38,6 +38,7 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "strace", package: "strace" },
     Tool { program: "gdb", package: "gdb" },
     Tool { program: "valgrind", package: "valgrind" },
+    Tool { program: "faketime", package: "faketime" },
     Tool { program: "git", package: "git" },
     Tool { program: "ssh", package: "openssh-client" },
     Tool { program: "perl", package: "perl" },

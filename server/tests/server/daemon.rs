@@ -5,6 +5,7 @@ use ogrt_proto::{Ack, BuildRecord, FRAME_MAX, Hello, MessageType, decode_frame, 
 use prost::Message;
 use serde_json::Value;
 use std::{
+    ffi::OsStr,
     fs,
     io::{Read, Write},
     net::{TcpStream, UdpSocket},
@@ -39,6 +40,11 @@ impl Daemon {
 
     /// In a directory where one may have run before.
     pub fn start_in(directory: TempDir, more: &str) -> Self {
+        Daemon::start_with(directory, more, &[])
+    }
+
+    /// With these variables besides.
+    pub fn start_with(directory: TempDir, more: &str, environment: &[(&str, &OsStr)]) -> Self {
         let at = directory.path();
         let config = at.join("ogrt.conf");
         // Top-level keys stand in front of the first table.
@@ -54,6 +60,7 @@ impl Daemon {
         let _ = fs::remove_file(&ready);
         let log = fs::OpenOptions::new().create(true).append(true).open(at.join("log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_ogrt-server"))
+            .envs(environment.iter().copied())
             .args(["--config".as_ref(), config.as_os_str(), "--ready-file".as_ref(), ready.as_os_str()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -154,12 +161,18 @@ impl Daemon {
     }
 
     /// Ends the server as a crash would, and starts it in the same place.
-    pub fn crash_and_restart(mut self, more: &str) -> Self {
-        self.child.kill().unwrap();
+    pub fn crash_and_restart(self, more: &str) -> Self {
+        self.crash_and_restart_with(more, &[])
+    }
+
+    /// The same, with these variables.
+    pub fn crash_and_restart_with(mut self, more: &str, environment: &[(&str, &OsStr)]) -> Self {
+        // It may have ended by itself.
+        let _ = self.child.kill();
         self.child.wait().unwrap();
         let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
         drop(self);
-        Daemon::start_in(directory, more)
+        Daemon::start_with(directory, more, environment)
     }
 
     /// Ends the server as an operator would; its exit status.
@@ -204,6 +217,11 @@ impl<S: Read + Write> Acknowledged<S> {
         self.stream.write_all(frame)
     }
 
+    /// Frames that are known to be durable.
+    pub fn durable(&self) -> u64 {
+        self.durable
+    }
+
     /// Frames that are durable; waits until there are at least so many. An error when the server goes away.
     pub fn wait_for(&mut self, frames: u64) -> std::io::Result<u64> {
         while self.durable < frames {
@@ -220,6 +238,12 @@ impl<S: Read + Write> Acknowledged<S> {
         }
         Ok(self.durable)
     }
+}
+
+/// A test that cannot run says what it needs; in CI that is a failure.
+pub fn needs(what: &str) {
+    assert!(std::env::var_os("CI").is_none(), "this machine has no {what}");
+    println!("skipped: needs {what}");
 }
 
 /// Asks again until there is an answer.

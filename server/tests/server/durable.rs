@@ -1,18 +1,9 @@
-//! What was acknowledged survives, and appears once.
+//! The queue: what is sent again is there once, a stop lets everything out, a full one keeps its word.
 
-use crate::daemon::{Acknowledged, Daemon, wait_for};
+use crate::daemon::{Daemon, wait_for};
 use ogrt_proto::{MessageType, ProcessInfo, encode_frame};
 use serde_json::Value;
-use std::{
-    collections::{HashMap, HashSet},
-    net::TcpStream,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::{thread, time::Duration};
 
 fn event(client: u32, number: u32) -> (String, bytes::Bytes) {
     let uuid = uuid::Uuid::from_u64_pair(u64::from(client), u64::from(number));
@@ -23,69 +14,6 @@ fn event(client: u32, number: u32) -> (String, bytes::Bytes) {
         ..Default::default()
     };
     (uuid.to_string(), encode_frame(MessageType::ProcessInfo, &info))
-}
-
-/// Sends as fast as it goes until told to stop or the server is gone; what was acknowledged.
-fn sender(address: String, client: u32, stop: Arc<AtomicBool>) -> thread::JoinHandle<Vec<String>> {
-    thread::spawn(move || {
-        let Ok(stream) = TcpStream::connect(&address) else { return Vec::new() };
-        let mut stream = Acknowledged::new(stream);
-        let mut ids = Vec::new();
-        let mut durable = 0;
-        while !stop.load(Ordering::Relaxed) {
-            for _ in 0..20 {
-                let (id, frame) = event(client, ids.len() as u32);
-                if stream.send(&frame).is_err() {
-                    ids.truncate(durable as usize);
-                    return ids;
-                }
-                ids.push(id);
-            }
-            match stream.wait_for(ids.len() as u64) {
-                Ok(frames) => durable = frames,
-                Err(_) => break,
-            }
-        }
-        ids.truncate(durable as usize);
-        ids
-    })
-}
-
-#[test]
-fn acknowledged_events_survive_kill_9_and_appear_once() {
-    let mut daemon = Daemon::start("");
-    let mut acknowledged: HashSet<String> = HashSet::new();
-    for round in 0..6 {
-        let stop = Arc::new(AtomicBool::new(false));
-        let senders: Vec<_> =
-            (0..3).map(|client| sender(daemon.tcp.clone(), 100 * round + client + 1, stop.clone())).collect();
-        thread::sleep(Duration::from_millis(150 + u64::from(round) * 130));
-        daemon = daemon.crash_and_restart("");
-        stop.store(true, Ordering::Relaxed);
-        for sender in senders {
-            acknowledged.extend(sender.join().unwrap());
-        }
-    }
-    assert!(acknowledged.len() > 100, "only {} events were acknowledged", acknowledged.len());
-    daemon.stop();
-    let mut times: HashMap<String, u32> = HashMap::new();
-    for line in daemon.lines() {
-        *times.entry(line["event_id"].as_str().unwrap().to_owned()).or_default() += 1;
-    }
-    let missing = acknowledged.iter().filter(|id| !times.contains_key(*id)).count();
-    let double = times.values().filter(|count| **count > 1).count();
-    assert_eq!((missing, double), (0, 0), "of {} acknowledged in the lines", acknowledged.len());
-
-    let mut times: HashMap<String, u32> = HashMap::new();
-    for job in 0..5 {
-        let Some(job) = daemon.job_file(&format!("job{job}.json")) else { continue };
-        for process in job["processes"].as_array().unwrap() {
-            *times.entry(process["event_id"].as_str().unwrap().to_owned()).or_default() += 1;
-        }
-    }
-    let missing = acknowledged.iter().filter(|id| !times.contains_key(*id)).count();
-    let double = times.values().filter(|count| **count > 1).count();
-    assert_eq!((missing, double), (0, 0), "of {} acknowledged in the jobs", acknowledged.len());
 }
 
 #[test]

@@ -1,0 +1,288 @@
+//! Crashes at any moment, a disk that is full, a clock that goes back: what was acknowledged is in the output, once.
+//!
+//! Three clients send as fast as they are acknowledged. What was not acknowledged when the server went away they send
+//! again to the next one, with the same ids, as a spool does: so a server that forgot would show as an event that is
+//! missing, and one that did not recognise what it had would show as an event that is there twice. Ten rounds by
+//! default, a hundred with OGRT_TEST_FULL=1.
+
+use crate::daemon::{Acknowledged, Daemon, needs, wait_for};
+use ogrt_proto::{MessageType, ProcessInfo, encode_frame};
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle, sleep},
+    time::Duration,
+};
+
+const CLIENTS: u64 = 3;
+
+/// Events sent before acknowledgements are waited for.
+const WINDOW: usize = 20;
+
+fn rounds(default: u64, full: u64) -> u64 {
+    if std::env::var_os("OGRT_TEST_FULL").is_some_and(|value| value == "1") { full } else { default }
+}
+
+/// A client that outlives servers.
+#[derive(Default)]
+struct Client {
+    number: u64,
+    sent: u64,
+    waiting: Vec<u64>,
+    acknowledged: Vec<u64>,
+    padding: usize,
+}
+
+impl Client {
+    fn frame(&self, event: u64) -> bytes::Bytes {
+        let info = ProcessInfo {
+            event_id: Some(id(self.number, event).as_bytes().to_vec().into()),
+            job_id: Some(format!("job{}", event % 5).into()),
+            pid: Some(event as i32),
+            working_directory: Some(noise(event, self.padding).into()),
+            ..Default::default()
+        };
+        encode_frame(MessageType::ProcessInfo, &info)
+    }
+
+    /// Sends what waits and then more, until told to stop or the server is gone.
+    fn send_to(&mut self, address: &str, stop: &AtomicBool) {
+        let Ok(stream) = TcpStream::connect(address) else { return };
+        // A server that answers nothing for so long has failed the test.
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let mut stream = Acknowledged::new(stream);
+        let mut frames = 0;
+        while !stop.load(Ordering::Relaxed) {
+            while self.waiting.len() < WINDOW {
+                self.waiting.push(self.sent);
+                self.sent += 1;
+            }
+            let sent = self.waiting.iter().all(|event| stream.send(&self.frame(*event)).is_ok());
+            frames += self.waiting.len() as u64;
+            if !sent || stream.wait_for(frames).is_err() {
+                // Of this window some may be durable; what we do not know of is sent again.
+                let unknown = (frames - stream.durable()) as usize;
+                let known = self.waiting.len().saturating_sub(unknown);
+                self.acknowledged.extend(self.waiting.drain(..known));
+                return;
+            }
+            self.acknowledged.append(&mut self.waiting);
+        }
+    }
+}
+
+fn id(client: u64, event: u64) -> uuid::Uuid {
+    uuid::Uuid::from_u64_pair(client, event)
+}
+
+/// Text that does not compress.
+fn noise(seed: u64, bytes: usize) -> String {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let next = |_| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        char::from(b'0' + (state % 75) as u8)
+    };
+    (0..bytes).map(next).collect()
+}
+
+/// All clients, sending until they are taken back.
+struct Load {
+    stop: Arc<AtomicBool>,
+    clients: Vec<JoinHandle<Client>>,
+}
+
+impl Load {
+    fn on(daemon: &Daemon, clients: Vec<Client>) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let send = |mut client: Client| {
+            let (address, stop) = (daemon.tcp.clone(), stop.clone());
+            thread::spawn(move || {
+                client.send_to(&address, &stop);
+                client
+            })
+        };
+        Load { clients: clients.into_iter().map(send).collect(), stop }
+    }
+
+    fn end(self) -> Vec<Client> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.clients.into_iter().map(|client| client.join().unwrap()).collect()
+    }
+
+    /// Has the server gone away, or refused each of them?
+    fn is_over(&self) -> bool {
+        self.clients.iter().all(JoinHandle::is_finished)
+    }
+}
+
+fn clients(padding: usize) -> Vec<Client> {
+    (1..=CLIENTS).map(|number| Client { number, padding, ..Client::default() }).collect()
+}
+
+/// Every acknowledged event is in both layouts, none of any twice.
+fn all_is_there_once(daemon: &mut Daemon, clients: &[Client]) -> usize {
+    assert!(daemon.stop().success(), "{}", daemon.log());
+    let acknowledged: HashSet<String> = clients
+        .iter()
+        .flat_map(|client| client.acknowledged.iter().map(|event| id(client.number, *event).to_string()))
+        .collect();
+    let mut in_jobs = Vec::new();
+    for job in 0..5 {
+        let Some(job) = daemon.job_file(&format!("job{job}.json")) else { continue };
+        in_jobs
+            .extend(job["processes"].as_array().unwrap().iter().map(|process| process["event_id"].clone()));
+    }
+    let in_lines: Vec<_> = daemon.lines().into_iter().map(|line| line["event_id"].clone()).collect();
+    for (layout, ids) in [("lines", in_lines), ("jobs", in_jobs)] {
+        let mut times: HashMap<&str, u32> = HashMap::new();
+        for id in &ids {
+            *times.entry(id.as_str().unwrap()).or_default() += 1;
+        }
+        let missing = acknowledged.iter().filter(|id| !times.contains_key(id.as_str())).count();
+        let double = times.values().filter(|count| **count > 1).count();
+        assert_eq!((missing, double), (0, 0), "missing and twice, of {} in {layout}", acknowledged.len());
+    }
+    acknowledged.len()
+}
+
+#[test]
+fn acknowledged_events_survive_kill_9_and_appear_once() {
+    let mut daemon = Daemon::start("");
+    let mut clients = clients(0);
+    let rounds = rounds(10, 100);
+    for _ in 0..rounds {
+        let load = Load::on(&daemon, clients);
+        // Any moment: while it starts to receive, under load, in the middle of a commit.
+        sleep(Duration::from_millis(uuid::Uuid::new_v4().as_u128() as u64 % 700));
+        daemon = daemon.crash_and_restart("");
+        clients = load.end();
+    }
+    let events = all_is_there_once(&mut daemon, &clients);
+    assert!(events as u64 > 20 * rounds, "only {events} events were acknowledged");
+    println!("{rounds} rounds, {events} events acknowledged: none missing, none twice");
+}
+
+/// A file system of a few megabytes that goes with this value.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(mebibytes: u32) -> Self {
+        let path = tempfile::tempdir().unwrap().keep();
+        let size = format!("size={mebibytes}m");
+        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "ogrt-test"]).arg(&path).status();
+        assert!(mount.unwrap().success());
+        SmallDisk(path)
+    }
+
+    /// Takes all that is free, as another program would.
+    fn fill(&self) {
+        let ballast = fs::File::create(self.0.join("ballast")).unwrap();
+        let megabyte = vec![1; 1 << 20];
+        while std::io::Write::write(&mut &ballast, &megabyte).is_ok_and(|written| written > 0) {}
+    }
+
+    fn relieve(&self) {
+        fs::remove_file(self.0.join("ballast")).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_full_disk_loses_nothing_that_was_acknowledged() {
+    if !nix::unistd::geteuid().is_root() {
+        return needs("root, to mount a small file system");
+    }
+    let disk = SmallDisk::mount(256);
+    // Its end is reached, which `disk_free_min` exists to prevent, only when another program takes the rest.
+    let more = "[queue]\ndisk_free_min = \"24MiB\"\n";
+    let mut daemon = Daemon::start_in(tempfile::tempdir_in(&disk.0).unwrap(), more);
+    let mut clients = clients(2000);
+    for _ in 0..rounds(3, 20) {
+        // The queue and the outputs fill the disk: events are refused, and everything else goes on.
+        let load = Load::on(&daemon, clients);
+        sleep(Duration::from_millis(200 + uuid::Uuid::new_v4().as_u128() as u64 % 300));
+        disk.fill();
+        wait_for("the clients to be refused", || load.is_over().then_some(()));
+        clients = load.end();
+        disk.relieve();
+        if daemon.is_running() {
+            wait_for("room", || {
+                let free = daemon.log();
+                free.trim_end().lines().rev().any(|line| line.contains("enough again")).then_some(())
+            });
+        }
+        daemon = daemon.crash_and_restart(more);
+    }
+    let events = all_is_there_once(&mut daemon, &clients);
+    assert!(events > 100, "only {events} events were acknowledged");
+    drop(daemon);
+}
+
+/// Where Debian has the library that shows a program another time.
+fn faketime() -> Option<PathBuf> {
+    let machine = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
+    Some(PathBuf::from(machine)).filter(|path| path.exists())
+}
+
+/// The time that the server sees, as an offset in seconds to ours.
+fn set_clock(file: &Path, offset: i64) {
+    let fresh = file.with_extension("new");
+    fs::write(&fresh, format!("{offset:+}\n")).unwrap();
+    fs::rename(&fresh, file).unwrap();
+}
+
+#[test]
+fn a_clock_that_is_set_back_loses_and_doubles_nothing() {
+    let Some(library) = faketime() else { return needs("libfaketime (Debian: faketime)") };
+    let directory = tempfile::tempdir().unwrap();
+    let clock = directory.path().join("clock");
+    set_clock(&clock, 0);
+    let environment = [
+        ("LD_PRELOAD", library.as_os_str()),
+        ("FAKETIME_TIMESTAMP_FILE", clock.as_os_str()),
+        ("FAKETIME_NO_CACHE", "1".as_ref()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".as_ref()),
+    ];
+    let mut daemon = Daemon::start_with(tempfile::tempdir().unwrap(), "", &environment);
+    let mut clients = clients(0);
+    let day = 86_400;
+    let offsets = [-day, -400 * day, 30 * day, -1, -30 * day, 0];
+    for offset in offsets.iter().cycle().take(rounds(3, 24) as usize) {
+        let load = Load::on(&daemon, clients);
+        sleep(Duration::from_millis(150));
+        set_clock(&clock, *offset);
+        sleep(Duration::from_millis(150));
+        daemon = daemon.crash_and_restart_with("", &environment);
+        clients = load.end();
+    }
+    // The server did see another time: what came without an id carries it in the id that it was given.
+    set_clock(&clock, -400 * day);
+    let before = daemon.lines().len();
+    let frame = encode_frame(MessageType::ProcessInfo, &ProcessInfo { pid: Some(1), ..Default::default() });
+    daemon.datagram(&frame);
+    let last = wait_for("one more event", || {
+        daemon.lines().into_iter().skip(before).find(|line| line["pid"] == 1 && line.get("job_id").is_none())
+    });
+    let id = uuid::Uuid::parse_str(last["event_id"].as_str().unwrap()).unwrap();
+    let (seconds, _) = id.get_timestamp().unwrap().to_unix();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let back = now.abs_diff(seconds) / day as u64;
+    assert!((399..=401).contains(&back), "{back} days");
+    let events = all_is_there_once(&mut daemon, &clients);
+    assert!(events > 100, "only {events} events were acknowledged");
+}
