@@ -9,8 +9,10 @@
 //! error or wrong usage. `ogrt run` ends as its command does, or as `env` would where it cannot be started.
 
 mod answer;
+mod dsse;
 mod elf_notes;
 mod env;
+mod export;
 mod flush;
 mod format;
 mod job;
@@ -21,8 +23,10 @@ mod register;
 mod run;
 mod server;
 mod show;
+mod signing_key;
 mod subject;
 mod verify;
+mod verify_attestation;
 
 use answer::Answer;
 use clap::{Parser, Subcommand};
@@ -44,6 +48,8 @@ enum Command {
     Show(show::Show),
     Query(query::Query),
     Verify(verify::Verify),
+    Export(export::Export),
+    VerifyAttestation(verify_attestation::VerifyAttestation),
     Job(job::Job),
     Run(run::Run),
     Env(env::Env),
@@ -56,6 +62,8 @@ fn main() -> ExitCode {
         Command::Show(show) => show.run(),
         Command::Query(query) => query.run(),
         Command::Verify(verify) => verify.run(),
+        Command::Export(export) => export.run(),
+        Command::VerifyAttestation(verify) => verify.run(),
         Command::Job(job) => job.run(),
         Command::Run(run) => return run.run(),
         Command::Env(env) => env.run(),

@@ -4,7 +4,7 @@
 //! we look. What cannot be read is left out of the description, which is then shorter, and never wrong.
 
 use crate::compilers;
-use crate::digest::{gitoid, gitoid_of, sha256, sha256_of};
+use crate::digest::{gitoid_of, sha256, sha256_and_gitoid, sha256_of};
 use crate::digest_cache::DigestCache;
 use crate::elf_identity::Head;
 use crate::loaded_parts;
@@ -75,7 +75,8 @@ fn look_into(
     input.sha256 = Some(digest.to_vec().into());
     if gitoids {
         opened.rewind()?;
-        input.gitoid = gitoid(&mut opened, metadata.len()).ok().map(|id| id.to_vec().into());
+        let both = sha256_and_gitoid(&mut opened, metadata.len()).ok();
+        input.gitoid = both.map(|(_, gitoid)| gitoid.to_vec().into());
     }
     Ok(match file.head {
         Head::Elf(identity) if identity.is_relocatable() => compilers::producer(&ReadCache::new(opened)),

@@ -8,14 +8,25 @@ const BUFFER_BYTES: usize = 128 * 1024;
 
 /// SHA-256 of a file from where it stands, and the number of bytes.
 pub fn sha256(file: &mut File) -> io::Result<([u8; 32], u64)> {
-    continued(Sha256::new(), file)
+    let mut hash = Sha256::new();
+    let size = in_pieces(file, &mut |piece| hash.update(piece))?;
+    Ok((hash.finalize().into(), size))
 }
 
-/// OmniBOR's artifact id of a file that stands at its start and has `size` bytes.
-pub fn gitoid(file: &mut File, size: u64) -> io::Result<[u8; 32]> {
-    let (digest, read) = continued(Sha256::new_with_prefix(format!("blob {size}\0")), file)?;
+/// SHA-256 and OmniBOR's artifact id of the same bytes, of a file that stands at its start and has `size` bytes.
+pub fn sha256_and_gitoid(file: &mut File, size: u64) -> io::Result<([u8; 32], [u8; 32])> {
+    let mut gitoid = Sha256::new_with_prefix(format!("blob {size}\0"));
+    let mut sha256 = Sha256::new();
+    let read = in_pieces(file, &mut |piece| {
+        sha256.update(piece);
+        gitoid.update(piece);
+    })?;
     // A file that grew meanwhile would get an id that is nobody's.
-    if read == size { Ok(digest) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+    if read == size {
+        Ok((sha256.finalize().into(), gitoid.finalize().into()))
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
 }
 
 /// OmniBOR's artifact id of bytes in memory.
@@ -23,23 +34,24 @@ pub fn gitoid_of(bytes: &[u8]) -> [u8; 32] {
     Sha256::new_with_prefix(format!("blob {}\0", bytes.len())).chain_update(bytes).finalize().into()
 }
 
-fn continued(mut hash: Sha256, file: &mut File) -> io::Result<([u8; 32], u64)> {
+/// SHA-256 of bytes in memory.
+pub fn sha256_of(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// Hands the rest of a file on, and says how much it was.
+fn in_pieces(file: &mut File, take: &mut dyn FnMut(&[u8])) -> io::Result<u64> {
     let mut buffer = vec![0; BUFFER_BYTES];
     let mut size = 0;
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok((hash.finalize().into(), size)),
+            Ok(0) => return Ok(size),
             Ok(read) => {
-                hash.update(&buffer[..read]);
+                take(&buffer[..read]);
                 size += read as u64;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-}
-
-/// SHA-256 of bytes in memory.
-pub fn sha256_of(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
 }

@@ -43,6 +43,8 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "ssh", package: "openssh-client" },
     Tool { program: "perl", package: "perl" },
     Tool { program: "python3", package: "python3" },
+    Tool { program: "pip3", package: "python3-pip" },
+    Tool { program: "openssl", package: "openssl" },
     Tool { program: "node", package: "nodejs" },
     Tool { program: "go", package: "golang-go" },
     Tool { program: "javac", package: "default-jdk-headless" },

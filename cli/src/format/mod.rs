@@ -1,7 +1,12 @@
 //! What is printed: a formatter a file. A formatter turns one answer into text and decides nothing else.
 
 pub mod build_table;
+pub mod cyclonedx;
+pub mod omnibor;
+pub mod purl;
 pub mod sheet;
+pub mod slsa;
+pub mod spdx;
 pub mod utc;
 pub mod verify_table;
 pub mod watermark_json;

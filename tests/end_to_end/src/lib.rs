@@ -3,6 +3,8 @@
 //! Each test has a site of its own - scratch folder, server on free loopback ports, spool - in front of one
 //! installation that all share.
 
+pub mod validators;
+
 use anyhow::Result;
 use serde_json::Value;
 use std::{

@@ -1,0 +1,171 @@
+//! `ogrt export`: a build record in the formats that others read, signed on request.
+//!
+//! Each format is a formatter in `format/`. What a record does not know is left out, never made up: an input that could
+//! not be read when it was linked has no digest here either, and an OmniBOR manifest that would lack inputs is not
+//! written unless that is asked for.
+
+use crate::{
+    answer::{Answer, complain, print},
+    dsse,
+    format::{cyclonedx, omnibor, slsa, spdx},
+    server::Server,
+    signing_key, subject,
+};
+use anyhow::{Context, Result, bail};
+use clap::{Args, ValueEnum};
+use ogrt_note::Signature;
+use ogrt_proto::BuildJson;
+use ogrt_wrap::digest;
+use std::{collections::BTreeMap, fs::File, path::PathBuf};
+
+/// Write a build record as SLSA provenance, SPDX, CycloneDX or an OmniBOR input manifest.
+///
+/// The document is about the output as it was linked. With --sign it is put into a DSSE envelope, which `ogrt
+/// verify-attestation` checks.
+///
+/// Exit status: 0 written; 1 no watermark, not registered, or (OmniBOR) inputs without an id; 2 error.
+#[derive(Args)]
+pub struct Export {
+    /// A signature, or an ELF file that carries one.
+    #[arg(value_name = "SIGNATURE|FILE")]
+    subject: String,
+
+    /// The document's format.
+    #[arg(long, value_enum)]
+    format: Format,
+
+    /// Sign with this Ed25519 key (PKCS#8 PEM, as `openssl genpkey -algorithm ed25519` writes it).
+    #[arg(long, value_name = "KEY")]
+    sign: Option<PathBuf>,
+
+    /// OmniBOR: leave out inputs whose id is not to be had, instead of writing nothing.
+    #[arg(long)]
+    partial: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// in-toto Statement v1 with SLSA provenance v1
+    Slsa,
+    /// SPDX 2.3 JSON
+    Spdx,
+    /// CycloneDX 1.6 JSON
+    Cyclonedx,
+    /// OmniBOR input manifest
+    Omnibor,
+}
+
+/// A build, and what the registry knows of the builds that its inputs came from.
+pub struct Exported {
+    /// The record.
+    pub build: BuildJson,
+    /// By signature.
+    pub origins: BTreeMap<String, BuildJson>,
+}
+
+impl Export {
+    /// Writes the document to standard output.
+    pub fn run(self) -> Result<Answer> {
+        let server = Server::from_environment()?;
+        let Some(build) = self.build(&server)? else { return Ok(Answer::No) };
+        let document = match self.format {
+            Format::Omnibor => match self.manifest(&build)? {
+                Some(manifest) => manifest,
+                None => return Ok(Answer::No),
+            },
+            Format::Slsa => slsa::text(&with_origins(&server, build)?)?,
+            Format::Spdx => spdx::text(&with_origins(&server, build)?)?,
+            Format::Cyclonedx => cyclonedx::text(&with_origins(&server, build)?)?,
+        };
+        print(match &self.sign {
+            Some(path) => {
+                dsse::envelope(self.format.media_type(), document.as_bytes(), &signing_key::read(path)?)?
+            }
+            None => document,
+        })?;
+        Ok(Answer::Yes)
+    }
+
+    /// The one build that is meant.
+    fn build(&self, server: &Server) -> Result<Option<BuildJson>> {
+        let signatures = subject::signatures(&self.subject)?;
+        if signatures.is_empty() {
+            complain(format_args!("{}: no watermark", self.subject));
+            return Ok(None);
+        }
+        let mut builds = Vec::new();
+        for signature in &signatures {
+            match server.record(*signature)? {
+                Some(build) => builds.push(build),
+                None => complain(format_args!("{signature}: not registered at {}", server.address())),
+            }
+        }
+        if builds.len() > 1 {
+            let names: Vec<&str> = builds.iter().map(|build| build.signature.as_str()).collect();
+            bail!("{}: holds several builds; name one: {}", self.subject, names.join(" "));
+        }
+        let build = builds.pop();
+        if let (Some(build), Err(_)) = (&build, self.subject.parse::<Signature>()) {
+            self.warn_if_altered(build)?;
+        }
+        Ok(build)
+    }
+
+    fn warn_if_altered(&self, build: &BuildJson) -> Result<()> {
+        let (digest, _) = digest::sha256(&mut File::open(&self.subject)?).context(self.subject.clone())?;
+        if build.output.as_ref().is_some_and(|output| output.sha256 != subject::hex(&digest)) {
+            complain(format_args!(
+                "{0}: not as it was linked (see ogrt verify {0}); the document is about the file as it was linked",
+                self.subject
+            ));
+        }
+        Ok(())
+    }
+
+    fn manifest(&self, build: &BuildJson) -> Result<Option<String>> {
+        let inputs = omnibor::identify(&build.inputs);
+        let missing: Vec<&str> =
+            inputs.iter().filter(|(_, id)| id.is_none()).map(|(input, _)| input.path.as_str()).collect();
+        for path in &missing {
+            complain(format_args!(
+                "{path}: no OmniBOR id was recorded, and the file is not there any more as it was"
+            ));
+        }
+        if !missing.is_empty() && !self.partial {
+            complain(format_args!(
+                "{} of {} inputs have no id; link with OGRT_OMNIBOR=1 to record them, or take what is there with --partial",
+                missing.len(),
+                inputs.len()
+            ));
+            return Ok(None);
+        }
+        Ok(Some(omnibor::text(&inputs)))
+    }
+}
+
+impl Format {
+    /// What DSSE calls the payload's type.
+    fn media_type(self) -> &'static str {
+        match self {
+            Format::Slsa => "application/vnd.in-toto+json",
+            Format::Spdx => "application/spdx+json",
+            Format::Cyclonedx => "application/vnd.cyclonedx+json",
+            Format::Omnibor => "text/plain; charset=us-ascii",
+        }
+    }
+}
+
+fn with_origins(server: &Server, build: BuildJson) -> Result<Exported> {
+    let mut origins = BTreeMap::new();
+    for signature in build.inputs.iter().flat_map(|input| &input.signatures) {
+        if origins.contains_key(signature) {
+            continue;
+        }
+        if let Some(origin) =
+            signature.parse().ok().map(|parsed| server.record(parsed)).transpose()?.flatten()
+        {
+            origins.insert(signature.clone(), origin);
+        }
+    }
+    Ok(Exported { build, origins })
+}

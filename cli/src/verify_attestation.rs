@@ -1,0 +1,83 @@
+//! `ogrt verify-attestation`: was this document signed with that key, and is it about this file?
+
+use crate::{
+    answer::{Answer, complain, print},
+    dsse, signing_key, subject,
+};
+use anyhow::{Context, Result};
+use clap::Args;
+use ogrt_wrap::digest;
+use serde_json::Value;
+use std::{
+    fs::{self, File},
+    path::PathBuf,
+};
+
+/// Most bytes of an envelope.
+const ENVELOPE_BYTES_MAX: u64 = 256 * 1024 * 1024;
+
+/// Check the signature of what `ogrt export --sign` wrote.
+///
+/// Exit status: 0 the signature is good (and a FILE is among the subjects), 1 it is not, 2 error.
+#[derive(Args)]
+pub struct VerifyAttestation {
+    /// The DSSE envelope.
+    #[arg(value_name = "ENVELOPE")]
+    envelope: PathBuf,
+
+    /// Files that the document must be about: subjects of an in-toto statement.
+    #[arg(value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// The site's public Ed25519 key (PEM, as `openssl pkey -pubout` writes it).
+    #[arg(long, value_name = "KEY")]
+    key: PathBuf,
+
+    /// Print the signed document.
+    #[arg(long, conflicts_with = "json")]
+    payload: bool,
+
+    /// Print JSON: whether it verified, its type, its subjects.
+    #[arg(long)]
+    json: bool,
+}
+
+impl VerifyAttestation {
+    /// Checks the envelope, then each file.
+    pub fn run(self) -> Result<Answer> {
+        let key = signing_key::read_public(&self.key)?;
+        let name = self.envelope.display().to_string();
+        let size = fs::metadata(&self.envelope).with_context(|| name.clone())?.len();
+        anyhow::ensure!(size <= ENVELOPE_BYTES_MAX, "{name}: more than {ENVELOPE_BYTES_MAX} bytes");
+        let text = fs::read(&self.envelope).with_context(|| name.clone())?;
+        let Some(verified) = dsse::open(&text, &key).with_context(|| name.clone())? else {
+            complain(format_args!("{name}: not signed with {}, or altered since", self.key.display()));
+            return Ok(Answer::No);
+        };
+        let statement: Value = serde_json::from_slice(&verified.payload).unwrap_or_default();
+        let subjects = statement["subject"].as_array().cloned().unwrap_or_default();
+        let mut answer = Answer::Yes;
+        for path in &self.files {
+            let file = path.display().to_string();
+            let digest = File::open(path).and_then(|mut file| digest::sha256(&mut file));
+            let digest = subject::hex(&digest.with_context(|| file.clone())?.0);
+            if !subjects.iter().any(|subject| subject["digest"]["sha256"] == *digest) {
+                complain(format_args!("{file}: not a subject of {name}"));
+                answer = Answer::No;
+            }
+        }
+        let key_id = signing_key::key_id(&key);
+        if self.payload {
+            print(&verified.payload)?;
+        } else if self.json {
+            let document = serde_json::json!({
+                "verified": answer == Answer::Yes, "payload_type": verified.payload_type, "key_id": key_id,
+                "subjects": subjects,
+            });
+            print(serde_json::to_string_pretty(&document)? + "\n")?;
+        } else if answer == Answer::Yes {
+            print(format!("{name}: signed with key {key_id}, {}\n", verified.payload_type))?;
+        }
+        Ok(answer)
+    }
+}
