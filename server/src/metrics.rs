@@ -105,8 +105,16 @@ metrics! {
     OutputMetrics {
         /// Events written by the output.
         counter events_written = "ogrt_events_written_total",
-        /// Events that the output had written already before a restart.
+        /// Events that the output had written already before a restart, or that its receiver had.
         counter events_rewritten = "ogrt_events_already_written_total",
+        /// Documents that the receiver refused for good: they are in the output's file of dead letters.
+        counter events_refused = "ogrt_events_dead_letters_total",
+        /// Documents sent again because the receiver could not take them.
+        counter events_resent = "ogrt_events_sent_again_total",
+        /// Requests that the receiver answered.
+        counter requests = "ogrt_output_requests_total",
+        /// Time that they took, in milliseconds.
+        counter request_ms = "ogrt_output_request_milliseconds_total",
         /// Batches that were dropped before the output came to them.
         counter batches_lost = "ogrt_batches_lost_total",
         /// Batches that the output has still to take.
@@ -115,6 +123,29 @@ metrics! {
         counter retries = "ogrt_output_retries_total",
         /// One while the output works, zero while it fails.
         gauge up = "ogrt_output_up",
+    }
+    problem: Mutex<Option<String>>,
+}
+
+impl OutputMetrics {
+    /// An attempt failed.
+    pub fn fails(&self, problem: &str) {
+        self.up.set(0);
+        self.retries.add(1);
+        *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem.to_owned());
+    }
+
+    /// An attempt worked.
+    pub fn works(&self) {
+        if self.up.get() != 1 {
+            self.up.set(1);
+            *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+    }
+
+    /// Why the last attempt failed, while the output fails.
+    pub fn problem(&self) -> Option<String> {
+        self.problem.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 

@@ -7,7 +7,7 @@ use crate::{
     jobs::{self, Jobs},
     join::{Join, Joined, Joiner},
     metrics::Metrics,
-    outputs::{self, Output},
+    outputs::{self, Surroundings},
     queue::{EventIds, Message, Queue, Room, Writer},
     receive::{Complaints, Drain, Intake, Streams, listen_tcp},
     registry::{Embedded, Installations, Registry, Summaries},
@@ -92,11 +92,14 @@ pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown
     let mut opened = Vec::new();
     for (name, output) in &config.outputs {
         let counts = metrics.output(name);
-        opened.push((
-            name.clone(),
-            Output::open(name, output, &queue, replay_until, counts.clone())?,
-            counts,
-        ));
+        let around = Surroundings {
+            name,
+            data_dir: &config.data_dir,
+            queue: &queue,
+            replay_until,
+            metrics: counts.clone(),
+        };
+        opened.push((name.clone(), outputs::open(output, around)?, counts));
     }
 
     // Everything is there: each stage gets its thread, streams and HTTP are tasks.

@@ -10,6 +10,7 @@ mod places;
 mod queue;
 mod receive;
 mod registry;
+mod sending;
 mod table;
 mod units;
 
@@ -27,6 +28,7 @@ pub use outputs::{FileConfig, FileLayout, OutputConfig};
 pub use queue::{QueueConfig, WhenFull};
 pub use receive::Receive;
 pub use registry::RegistryConfig;
+pub use sending::{ElasticsearchConfig, IndexLayout, Sending};
 pub(crate) use units::{Size, Time};
 
 table! {
@@ -111,7 +113,7 @@ impl Config {
             table.document(&mut out);
         }
         out.push_str("\n# Any number of outputs, each with a name. Without any: a `file` output, layout \"jobs\", under data_dir.\n");
-        outputs::document_example(&mut out);
+        outputs::document_examples(&mut out);
         out
     }
 

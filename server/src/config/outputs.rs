@@ -1,11 +1,53 @@
-//! `[outputs.NAME]`: a table for each type of output.
+//! `[outputs.NAME]`: the list of types, and the tables of outputs that stay on this machine.
 
 use super::{
-    Time,
+    ElasticsearchConfig, Time,
     table::{AsToml, Table, choice, table},
 };
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt::Write, path::PathBuf};
+
+/// The types of outputs: a line each, with the table that configures it and the name that `type` gives it.
+macro_rules! outputs {
+    ($($(#[doc = $about:literal])+ $variant:ident($table:ident) = $name:literal,)*) => {
+        /// One output.
+        #[derive(Clone, Debug)]
+        pub enum OutputConfig { $($(#[doc = $about])+ $variant($table),)* }
+
+        impl<'de> Deserialize<'de> for OutputConfig {
+            fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+                use serde::de::Error;
+                let mut table = toml::Table::deserialize(input)?;
+                let kind = table.remove("type").ok_or_else(|| D::Error::missing_field("type"))?;
+                match kind.as_str() {
+                    $(Some($name) => $table::deserialize(table).map(OutputConfig::$variant).map_err(D::Error::custom),)*
+                    _ => Err(D::Error::custom(format!("type = {kind}: expected one of {:?}", [$($name),*]))),
+                }
+            }
+        }
+
+        /// Each type with its keys, defaults and meanings, commented out, as examples.
+        pub fn document_examples(out: &mut String) {
+            $(
+                let mut example = format!("[outputs.{0}]\ntype = \"{0}\"\n", $name);
+                $table::default().document(&mut example);
+                for line in example.lines() {
+                    let _ = writeln!(out, "{}", format!("# {line}").trim_end());
+                }
+                out.push('\n');
+            )*
+        }
+    };
+}
+
+outputs! {
+    /// Files.
+    File(FileConfig) = "file",
+    /// Elasticsearch or OpenSearch.
+    Elasticsearch(ElasticsearchConfig) = "elasticsearch",
+    /// Nothing.
+    Null(NullConfig) = "null",
+}
 
 table! {
     /// An output that writes files: `type = "file"`.
@@ -37,39 +79,8 @@ choice! {
     }
 }
 
-/// One output.
-#[derive(Clone, Debug)]
-pub enum OutputConfig {
-    /// Files.
-    File(FileConfig),
-    /// Nothing.
-    Null(NullConfig),
-}
-
-impl<'de> Deserialize<'de> for OutputConfig {
-    fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        use serde::de::Error;
-        let mut table = toml::Table::deserialize(input)?;
-        let kind = table.remove("type").ok_or_else(|| D::Error::missing_field("type"))?;
-        match kind.as_str() {
-            Some("file") => FileConfig::deserialize(table).map(OutputConfig::File).map_err(D::Error::custom),
-            Some("null") => NullConfig::deserialize(table).map(OutputConfig::Null).map_err(D::Error::custom),
-            _ => Err(D::Error::custom(format!("type = {kind}: expected \"file\" or \"null\""))),
-        }
-    }
-}
-
 impl AsToml for BTreeMap<String, OutputConfig> {
     fn as_toml(&self) -> Option<String> {
         None
-    }
-}
-
-/// A `file` output with its defaults, commented out, as an example.
-pub fn document_example(out: &mut String) {
-    let mut example = String::from("[outputs.local]\ntype = \"file\"\n");
-    FileConfig::default().document(&mut example);
-    for line in example.lines() {
-        let _ = writeln!(out, "{}", format!("# {line}").trim_end());
     }
 }

@@ -82,6 +82,12 @@ impl AsToml for PathBuf {
     }
 }
 
+impl AsToml for Vec<String> {
+    fn as_toml(&self) -> Option<String> {
+        Some(format!("{self:?}"))
+    }
+}
+
 macro_rules! shown {
     ($($type:ty),*) => { $(impl AsToml for $type {
         fn as_toml(&self) -> Option<String> {

@@ -78,7 +78,11 @@ async fn health(State(sources): State<Sources>) -> Response {
         .into_iter()
         .map(|(name, metrics)| {
             let state = if metrics.up.get() == 1 { "up" } else { "failing" };
-            (name, json!({ "state": state, "behind_batches": metrics.behind.get() }))
+            let mut output = json!({ "state": state, "behind_batches": metrics.behind.get() });
+            if let Some(problem) = metrics.problem() {
+                output["problem"] = problem.into();
+            }
+            (name, output)
         })
         .collect();
     let good = outputs.values().all(|output| output["state"] == "up");

@@ -50,6 +50,11 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
+    /// When it happened: the end of a process's end, else its start.
+    pub fn time_ns(&self) -> Option<i64> {
+        self.end_time_ns.or(self.start_time_ns).or(self.time.map(|s| s.saturating_mul(1_000_000_000)))
+    }
+
     /// Reads another message into the same event, so that its lists keep their memory.
     pub fn read(&mut self, kind: Kind, message: &'a [u8]) -> Result<(), Malformed> {
         let lists = [

@@ -49,6 +49,10 @@ pub struct JoinedEvent {
     pub kind: Kind,
     /// Empty where the process has none.
     pub job_id: Bytes,
+    /// When it happened, as the sender says, in Unix nanoseconds.
+    pub time_ns: i64,
+    /// When it was received, by our clock.
+    pub received_ns: i64,
     /// Its line, without the line's end.
     line: Range<usize>,
     entry: Range<usize>,
@@ -186,7 +190,15 @@ fn joined_event(
     bytes: Range<usize>,
 ) -> JoinedEvent {
     let job_id = batch.bytes.slice_ref(event.job_id);
-    JoinedEvent { id: event_id(entry, event), kind: entry.kind, job_id, line, entry: bytes }
+    JoinedEvent {
+        id: event_id(entry, event),
+        kind: entry.kind,
+        job_id,
+        time_ns: event.time_ns().unwrap_or(entry.received_ns),
+        received_ns: entry.received_ns,
+        line,
+        entry: bytes,
+    }
 }
 
 /// What names an event.

@@ -10,7 +10,11 @@ mod lines;
 mod names;
 mod readback;
 
+pub use readback::read_back;
+
+use super::{Deliver, Surroundings, Work};
 use crate::{
+    Shutdown,
     config::{FileConfig, FileLayout},
     join::JoinedBatch,
     metrics::OutputMetrics,
@@ -38,62 +42,62 @@ impl Memory {
     }
 }
 
-/// One of the layouts.
-pub enum FileOutput {
-    /// One JSON document for a job.
-    Jobs(jobs::Jobs, FileConfig),
-    /// One event a line.
-    Lines(lines::Lines, FileConfig),
+/// The output, in one of its layouts.
+pub struct FileOutput {
+    layout: Layout,
+    commit_every: Duration,
+    metrics: Arc<OutputMetrics>,
+}
+
+enum Layout {
+    Jobs(Box<jobs::Jobs>),
+    Lines(Box<lines::Lines>),
 }
 
 impl FileOutput {
     /// Opens the directory, made if need be.
-    pub fn open(
-        name: &str,
-        config: &FileConfig,
-        queue: Arc<Queue>,
-        replay_until: u64,
-        metrics: Arc<OutputMetrics>,
-    ) -> Result<Self> {
+    pub fn open(config: &FileConfig, around: Surroundings<'_>) -> Result<Self> {
+        let Surroundings { name, queue, replay_until, metrics, .. } = around;
         fs::create_dir_all(&config.path)
             .with_context(|| format!("output {name}: cannot make {}", config.path.display()))?;
-        let memory = Memory { name: name.to_owned(), queue, replay_until };
-        Ok(match config.layout {
-            FileLayout::Jobs => FileOutput::Jobs(jobs::Jobs::new(config, memory, metrics), config.clone()),
+        let memory = Memory { name: name.to_owned(), queue: queue.clone(), replay_until };
+        let layout = match config.layout {
+            FileLayout::Jobs => Layout::Jobs(Box::new(jobs::Jobs::new(config, memory, metrics.clone()))),
             FileLayout::Lines => {
-                FileOutput::Lines(lines::Lines::open(config, memory, metrics)?, config.clone())
+                Layout::Lines(Box::new(lines::Lines::open(config, memory, metrics.clone())?))
             }
-        })
+        };
+        Ok(FileOutput { layout, commit_every: config.commit_every.0, metrics })
     }
+}
 
+impl Deliver for FileOutput {
     /// Documents of a job that come within this time share a write.
-    pub fn linger(&self) -> Duration {
-        match self {
-            FileOutput::Jobs(..) => Duration::from_millis(5),
-            FileOutput::Lines(..) => Duration::ZERO,
+    fn linger(&self) -> Duration {
+        match self.layout {
+            Layout::Jobs(_) => Duration::from_millis(5),
+            Layout::Lines(_) => Duration::ZERO,
         }
     }
 
-    /// See [`FileConfig`].
-    pub fn commit_every(&self) -> Duration {
-        match self {
-            FileOutput::Jobs(_, config) | FileOutput::Lines(_, config) => config.commit_every.0,
-        }
+    fn commit_every(&self) -> Duration {
+        self.commit_every
     }
 
-    /// Appends; the number of events written.
-    pub fn deliver(&mut self, batches: &[Arc<JoinedBatch>]) -> Result<u64> {
-        match self {
-            FileOutput::Jobs(jobs, _) => jobs.deliver(batches),
-            FileOutput::Lines(lines, _) => lines.deliver(batches),
-        }
+    /// Appends.
+    fn deliver<'a>(&'a mut self, batches: &'a [Arc<JoinedBatch>], _: &'a Shutdown) -> Work<'a, Result<()>> {
+        let written = match &mut self.layout {
+            Layout::Jobs(jobs) => jobs.deliver(batches),
+            Layout::Lines(lines) => lines.deliver(batches),
+        };
+        Box::pin(async { written.map(|events| self.metrics.events_written.add(events)) })
     }
 
     /// Synchronises; the files written since the last time, with their lengths.
-    pub fn commit(&mut self) -> Result<Vec<(String, u64)>> {
-        match self {
-            FileOutput::Jobs(jobs, _) => jobs.commit(),
-            FileOutput::Lines(lines, _) => lines.commit(),
+    fn commit(&mut self) -> Result<Vec<(String, u64)>> {
+        match &mut self.layout {
+            Layout::Jobs(jobs) => jobs.commit(),
+            Layout::Lines(lines) => lines.commit(),
         }
     }
 }

@@ -1,0 +1,110 @@
+//! Tables of outputs that send over a network. What all of them need is declared once, by [`sender!`].
+
+use super::{
+    Size, Time,
+    table::{choice, table},
+};
+use std::{path::PathBuf, time::Duration};
+
+/// How documents are put together, sent, and sent again.
+#[derive(Clone, Debug)]
+pub struct Sending {
+    /// Requests under way at once.
+    pub workers: usize,
+    /// Most documents of a request.
+    pub batch_events: usize,
+    /// Most bytes of a request; a larger document goes alone.
+    pub batch_bytes: usize,
+    /// How long to gather before sending.
+    pub linger: Duration,
+    /// How long a request may take until it counts as failed.
+    pub timeout: Duration,
+    /// Longest pause between attempts.
+    pub pause_max: Duration,
+    /// How often the place in the queue is moved on.
+    pub commit_every: Duration,
+    /// Most bytes of the file of refused documents.
+    pub dead_letters_max: u64,
+}
+
+/// Declares the table of an output that sends: its own keys, and those that all of them have.
+macro_rules! sender {
+    ($(#[doc = $about:literal])+ $name:ident { $($keys:tt)* }) => {
+        table! {
+            $(#[doc = $about])+
+            $name {
+                $($keys)*
+                /// Requests under way at once. The documents of one process always go by the same worker, in order.
+                workers: usize = 2,
+                /// Most documents of a request.
+                batch_events: usize = 1000,
+                /// Most bytes of a request; a larger document goes alone.
+                batch_bytes: Size = Size::mebibytes(1),
+                /// How long to gather before sending.
+                linger: Time = Time::from_millis(100),
+                /// How long a request may take until it counts as failed.
+                timeout: Time = Time::from_secs(30),
+                /// Attempts are made again without end, after pauses that double up to this.
+                pause_max: Time = Time::from_secs(30),
+                /// How often the place in the queue is moved on.
+                commit_every: Time = Time::from_secs(1),
+                /// Most bytes of dead-letters/NAME.jsonl in data_dir, where documents go that the receiver refuses for
+                /// good. When it is full the output waits until somebody moves it away.
+                dead_letters_max: Size = Size::mebibytes(1024),
+            }
+        }
+
+        impl $name {
+            /// What all outputs that send have.
+            pub fn sending(&self) -> Sending {
+                Sending {
+                    workers: self.workers.clamp(1, 64),
+                    batch_events: self.batch_events.max(1),
+                    batch_bytes: usize::try_from(self.batch_bytes.0).unwrap_or(usize::MAX),
+                    linger: self.linger.0,
+                    timeout: self.timeout.0,
+                    pause_max: self.pause_max.0,
+                    commit_every: self.commit_every.0,
+                    dead_letters_max: self.dead_letters_max.0,
+                }
+            }
+        }
+    };
+}
+
+sender! {
+    /// Elasticsearch (7.8 and later) or OpenSearch, by its bulk interface: `type = "elasticsearch"`.
+    ElasticsearchConfig {
+        /// Its nodes. The next one is taken when one fails.
+        urls: Vec<String> = vec!["http://127.0.0.1:9200".into()],
+        /// Name of the index, or what the names of dated indices begin with.
+        index: String = "ogrt-events".into(),
+        /// "dated": an index for each day of receipt (UTC), INDEX-2026.11.25. "data-stream": INDEX is a data stream.
+        /// "single": INDEX is an index or an alias.
+        layout: IndexLayout = IndexLayout::Dated,
+        /// Install the index template of this name, which gives the mapping.
+        template: bool = true,
+        /// A file with an API key, as the server issued it (base64). Empty: none.
+        api_key_file: PathBuf = PathBuf::new(),
+        /// Or the name of a user. Empty: none.
+        user: String = String::new(),
+        /// And a file with the password.
+        password_file: PathBuf = PathBuf::new(),
+        /// Certificates (PEM) that are trusted for https. Empty: those of the system.
+        ca_file: PathBuf = PathBuf::new(),
+        /// Compress requests.
+        gzip: bool = true,
+    }
+}
+
+choice! {
+    /// Which index a document goes to.
+    IndexLayout {
+        /// One for each day.
+        Dated = "dated",
+        /// A data stream.
+        DataStream = "data-stream",
+        /// One.
+        Single = "single",
+    }
+}

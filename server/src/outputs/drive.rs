@@ -1,0 +1,131 @@
+//! The life of every output: take what is there, deliver it, again until it works, and now and then commit.
+
+use super::{Deliver, pauses::Trouble};
+use crate::{
+    Shutdown,
+    join::{Joined, JoinedBatch, Reader, Want},
+    metrics::OutputMetrics,
+    queue::Queue,
+};
+use anyhow::Result;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::{sleep, timeout};
+use tracing::warn;
+
+/// Batches delivered at once, at most.
+const BATCHES_AT_ONCE: usize = 256;
+
+/// Bytes of documents delivered at once, at most.
+const BYTES_AT_ONCE: usize = 4 << 20;
+
+/// The longest pause between attempts of an output that has no key for it.
+const PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// How often an output with nothing to do looks whether its receiver is there.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// Runs an output until the join is closed and everything is delivered, or `give_up` says that time is over.
+/// Runs in a thread of its own, so that an output may block.
+pub async fn drive(
+    name: String,
+    mut output: Box<dyn Deliver>,
+    replay_until: u64,
+    queue: Arc<Queue>,
+    joined: Arc<Joined>,
+    metrics: Arc<OutputMetrics>,
+    give_up: Shutdown,
+) {
+    let mut next = queue.place(&name);
+    let joined = joined.reader(next, Want::Documents);
+    let mut tail = joined.tail();
+    let mut committed = next;
+    let mut committed_at = Instant::now();
+    let mut trouble = Trouble::new(&name, metrics.clone(), PAUSE_MAX);
+    // Good until it fails.
+    metrics.works();
+    match output.look().await {
+        Ok(()) => trouble.is_over(),
+        Err(problem) => trouble.meet(&problem, &give_up).await,
+    }
+    loop {
+        let seen = *tail.borrow_and_update();
+        metrics.behind.set(seen.next.saturating_sub(next));
+        if next < seen.next && !give_up.asked() {
+            let (batches, taken_to, lost) = match gather(&joined, next, seen.next) {
+                Ok(taken) => taken,
+                Err(problem) => {
+                    trouble.meet(&problem, &give_up).await;
+                    continue;
+                }
+            };
+            if lost > 0 {
+                warn!(
+                    "output {name}: {lost} batches were dropped from the full queue before it came to them"
+                );
+                metrics.batches_lost.add(lost);
+            }
+            loop {
+                match output.deliver(&batches, &give_up).await {
+                    Ok(()) => {
+                        trouble.is_over();
+                        next = taken_to;
+                        metrics.behind.set(seen.next.saturating_sub(next));
+                        break;
+                    }
+                    Err(problem) => trouble.meet(&problem, &give_up).await,
+                }
+                if give_up.asked() {
+                    break;
+                }
+            }
+        }
+        let caught_up = next >= seen.next;
+        let ending = (seen.closed && caught_up) || give_up.asked();
+        // Until what may have been written before a restart has all come again, the old place and what was
+        // remembered with it stay: they tell what to look for.
+        if next > committed
+            && next >= replay_until
+            && (ending || committed_at.elapsed() >= output.commit_every())
+        {
+            let moved = output.commit().and_then(|remember| queue.move_on(&name, next, &remember));
+            match moved {
+                Ok(()) => (committed, committed_at) = (next, Instant::now()),
+                Err(problem) => trouble.meet(&problem, &give_up).await,
+            }
+        }
+        if ending {
+            metrics.behind.set(seen.next.saturating_sub(next));
+            return;
+        }
+        if caught_up {
+            let patience = if next > committed { output.commit_every() } else { LOOK_EVERY };
+            match timeout(patience, tail.changed()).await {
+                Ok(_) => sleep(output.linger()).await,
+                Err(_) if next == committed => match output.look().await {
+                    Ok(()) => trouble.is_over(),
+                    Err(problem) => trouble.meet(&problem, &give_up).await,
+                },
+                Err(_) => {}
+            }
+        }
+    }
+}
+
+/// The batches from `next` on, up to the bounds of one delivery; where they end; and how many were dropped.
+fn gather(joined: &Reader, next: u64, end: u64) -> Result<(Vec<Arc<JoinedBatch>>, u64, u64)> {
+    let (mut batches, mut bytes, mut at, mut lost) = (Vec::new(), 0, next, 0);
+    while at < end && batches.len() < BATCHES_AT_ONCE && bytes < BYTES_AT_ONCE {
+        match joined.read(at)? {
+            Some(batch) => {
+                bytes += batch.lines.len();
+                batches.push(batch);
+            }
+            None => lost += 1,
+        }
+        at += 1;
+    }
+    Ok((batches, at, lost))
+}

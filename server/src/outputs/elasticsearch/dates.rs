@@ -1,0 +1,48 @@
+//! Unix time as Elasticsearch reads it, in UTC and in the Gregorian calendar.
+
+const DAY_NS: i64 = 86_400_000_000_000;
+
+/// Year, month and day of a number of days since 1970 (H. Hinnant, "chrono-compatible low-level date algorithms").
+fn civil(days: i64) -> (i64, i64, i64) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    (year_of_era + era * 400 + i64::from(month <= 2), month, day)
+}
+
+/// `2026.11.25`, as names of indices have it.
+pub fn day(unix_ns: i64) -> String {
+    let (year, month, day) = civil(unix_ns.max(0) / DAY_NS);
+    format!("{year:04}.{month:02}.{day:02}")
+}
+
+/// `2026-11-25T01:02:03.004Z`. Times before 1970 are nobody's.
+pub fn time(unix_ns: i64) -> String {
+    let ns = unix_ns.max(0);
+    let (year, month, day) = civil(ns / DAY_NS);
+    let ms = ns % DAY_NS / 1_000_000;
+    let (seconds, ms) = (ms / 1000, ms % 1000);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_of_note() {
+        let seconds = |seconds: i64| seconds * 1_000_000_000;
+        assert_eq!(time(0), "1970-01-01T00:00:00.000Z");
+        assert_eq!(time(seconds(951_782_400) + 7_000_000), "2000-02-29T00:00:00.007Z");
+        assert_eq!(time(seconds(1_795_571_999)), "2026-11-25T01:59:59.000Z");
+        assert_eq!(day(seconds(1_795_571_999)), "2026.11.25");
+        assert_eq!(time(-5), "1970-01-01T00:00:00.000Z");
+        assert_eq!(time(i64::MAX), "2262-04-11T23:47:16.854Z");
+    }
+}

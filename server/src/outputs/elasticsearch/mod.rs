@@ -1,0 +1,103 @@
+//! Elasticsearch and OpenSearch, by the bulk interface that both have.
+//!
+//! A document's `_id` is its event's id (with `-end` for an end) and every document is *created*: one that is there
+//! already is a conflict, 409, and counts as done. So however often we send, it is there once. With dated indices
+//! the date is that of receipt by our clock: it stays the same when we send again, and no sender can make indices
+//! of years that never were. (A data stream looks for the id in its newest backing index only.)
+
+mod bulk;
+mod dates;
+mod template;
+
+use super::remote::{Document, Fate, Http, NotAsAWhole, Sink, read_secret, shown};
+use crate::config::{ElasticsearchConfig, IndexLayout};
+use anyhow::{Context, Result, bail, ensure};
+use reqwest::{Method, RequestBuilder, StatusCode, Url, header};
+
+/// See the module.
+pub struct Elasticsearch {
+    config: ElasticsearchConfig,
+    nodes: Vec<Url>,
+    http: Http,
+}
+
+impl Elasticsearch {
+    /// Reads what the configuration names; nothing is connected yet.
+    pub fn new(config: &ElasticsearchConfig) -> Result<Self> {
+        ensure!(!config.urls.is_empty(), "urls is empty");
+        let nodes = config.urls.iter().map(|text| {
+            let mut url: Url = text.parse().with_context(|| format!("urls: {text}"))?;
+            ensure!(matches!(url.scheme(), "http" | "https"), "urls: {text}: expected http or https");
+            if !url.path().ends_with('/') {
+                url.set_path(&format!("{}/", url.path()));
+            }
+            Ok(url)
+        });
+        let nodes = nodes.collect::<Result<_>>()?;
+        let http = Http::new(&config.ca_file, config.gzip)?;
+        Ok(Elasticsearch { config: config.clone(), nodes, http })
+    }
+
+    /// A request to a node, with what proves who we are. Secrets are read for each, so they can be exchanged.
+    fn request(&self, node: usize, method: Method, path: &str) -> Result<RequestBuilder> {
+        let url = self.nodes[node].join(path).with_context(|| format!("no path: {path}"))?;
+        let request = self.http.client.request(method, url);
+        if !self.config.api_key_file.as_os_str().is_empty() {
+            let key = read_secret(&self.config.api_key_file)?;
+            return Ok(request.header(header::AUTHORIZATION, format!("ApiKey {key}")));
+        }
+        if !self.config.user.is_empty() {
+            let password = read_secret(&self.config.password_file)?;
+            return Ok(request.basic_auth(&self.config.user, Some(password)));
+        }
+        Ok(request)
+    }
+}
+
+impl Sink for Elasticsearch {
+    /// The node in use.
+    type Worker = usize;
+
+    fn worker(&self, number: usize) -> usize {
+        number % self.nodes.len()
+    }
+
+    fn renew(&self, node: &mut usize) {
+        *node = (*node + 1) % self.nodes.len();
+    }
+
+    /// A node answers, and the template is there.
+    async fn check(&self, node: &mut usize) -> Result<()> {
+        let node = *node;
+        let request = if self.config.template {
+            let path = format!("_index_template/{}", self.config.index);
+            let body = template::of(&self.config)?;
+            self.request(node, Method::PUT, &path)?
+                .header(header::CONTENT_TYPE, "application/json")
+                .body(body)
+        } else {
+            self.request(node, Method::GET, "")?
+        };
+        let (status, answer) = self.http.send(request).await?;
+        ensure!(status.is_success(), "{}: {status}: {}", self.nodes[node], shown(&answer));
+        Ok(())
+    }
+
+    async fn send(&self, node: &mut usize, documents: &[Document<'_>]) -> Result<Vec<Fate>> {
+        let path = "_bulk?filter_path=errors,items.*.status,items.*.error";
+        let request =
+            self.request(*node, Method::POST, path)?.header(header::CONTENT_TYPE, "application/x-ndjson");
+        let body = bulk::body(documents, |document| match self.config.layout {
+            IndexLayout::Dated => format!("{}-{}", self.config.index, dates::day(document.received_ns())),
+            IndexLayout::DataStream | IndexLayout::Single => self.config.index.clone(),
+        })?;
+        let (status, answer) = self.http.send(self.http.body(request, body)?).await?;
+        let url = &self.nodes[*node];
+        match status {
+            status if status.is_success() => bulk::fates(&answer).with_context(|| format!("{url}")),
+            StatusCode::PAYLOAD_TOO_LARGE => bail!(NotAsAWhole(format!("{url}: {}", shown(&answer)))),
+            // Of the request as a whole nothing was taken: the node has too much to do, or does not let us in.
+            status => bail!("{url}: {status}: {}", shown(&answer)),
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Pauses between attempts: doubling, with a random part so that outputs do not come back all at once.
+
+use crate::{Shutdown, metrics::OutputMetrics};
+use std::{sync::Arc, time::Duration};
+use tokio::time::timeout;
+use tracing::{error, info};
+
+const FIRST: Duration = Duration::from_millis(100);
+
+/// The trouble that somebody has: none at first.
+pub struct Trouble {
+    name: String,
+    metrics: Arc<OutputMetrics>,
+    pause_max: Duration,
+    attempts: u32,
+}
+
+impl Trouble {
+    /// Of this output, or of one of its workers.
+    pub fn new(name: &str, metrics: Arc<OutputMetrics>, pause_max: Duration) -> Self {
+        Trouble { name: name.to_owned(), metrics, pause_max, attempts: 0 }
+    }
+
+    /// An attempt failed: pauses, or returns at once when there is no more time.
+    pub async fn meet(&mut self, problem: &anyhow::Error, give_up: &Shutdown) {
+        if self.attempts == 0 {
+            error!("output {}: {problem:#}; it is tried again, and events wait in the queue", self.name);
+        }
+        self.metrics.fails(&format!("{problem:#}"));
+        let pause = FIRST.saturating_mul(2u32.pow(self.attempts.min(16))).min(self.pause_max);
+        self.attempts += 1;
+        let jitter = uuid::Uuid::new_v4().as_u128() as u64 % (pause.as_millis() as u64 / 2).max(1);
+        let _ = timeout(pause / 2 + Duration::from_millis(jitter), give_up.wait()).await;
+    }
+
+    /// An attempt worked.
+    pub fn is_over(&mut self) {
+        if self.attempts > 0 {
+            info!("output {}: works again after {} attempts", self.name, self.attempts);
+            self.attempts = 0;
+        }
+        self.metrics.works();
+    }
+}

@@ -1,0 +1,254 @@
+//! What all outputs share that send over a network: [`Remote`] delivers, a [`Sink`] knows the receiver.
+//!
+//! Documents are spread over workers by their event's id, so that what one process sent stays in order; each worker
+//! cuts its share into requests ([`batch`]) and sends each until every document of it is done. A sink says of each
+//! document what became of it ([`Fate`]): done, had already, to be sent again, or refused for good, which puts it
+//! into the file of dead letters ([`dead_letters`]) and holds up nothing. An error, or an answer that does not come
+//! in time, means that nothing is known: everything is sent again, and the id keeps the receiver from having it
+//! twice. The output's place in the queue moves on when all of that is over, so nothing is lost with us.
+
+mod batch;
+mod dead_letters;
+mod http;
+mod tls;
+
+pub use batch::Document;
+pub use http::{Http, read_secret, shown};
+
+use super::{Deliver, Surroundings, Work, pauses::Trouble};
+use crate::{Shutdown, config::Sending, join::JoinedBatch, metrics::OutputMetrics};
+use anyhow::{Result, anyhow, bail, ensure};
+use dead_letters::DeadLetters;
+use futures_util::future::join_all;
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::timeout;
+
+/// What became of a document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// The receiver has it now.
+    Done,
+    /// The receiver had it before.
+    Known,
+    /// The receiver could not take it, for this reason; later it may.
+    Again(String),
+    /// The receiver will never take it, for this reason.
+    Refused(String),
+}
+
+/// The receiver took nothing of a request for the sake of some of it: it is too large, or a document in it is
+/// wrong. It is sent again in halves, and a single document is refused.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct NotAsAWhole(pub String);
+
+/// A kind of receiver.
+pub trait Sink: Send {
+    /// What a worker keeps between requests: a connection, which node it uses.
+    type Worker: Send;
+
+    /// A worker that has not sent yet, the so-maniest.
+    fn worker(&self, number: usize) -> Self::Worker;
+
+    /// An attempt failed: the worker begins anew, or elsewhere.
+    fn renew(&self, worker: &mut Self::Worker);
+
+    /// Is the receiver there, and ready for what we send? What it needs (a template, a topic) is put there. Called
+    /// before the first request and before the first after a failure.
+    async fn check(&self, worker: &mut Self::Worker) -> Result<()>;
+
+    /// Sends some documents, in their order, and says what became of each. An error: nothing is known.
+    async fn send(&self, worker: &mut Self::Worker, documents: &[Document<'_>]) -> Result<Vec<Fate>>;
+}
+
+/// An output that sends.
+pub struct Remote<S: Sink> {
+    sink: S,
+    sending: Sending,
+    workers: Vec<Worker<S>>,
+    is_checked: Cell<bool>,
+    dead_letters: RefCell<DeadLetters>,
+    metrics: Arc<OutputMetrics>,
+}
+
+struct Worker<S: Sink> {
+    of_sink: S::Worker,
+    trouble: Trouble,
+}
+
+impl<S: Sink> Remote<S> {
+    /// Nothing is sent yet: a receiver that is away must not keep the server from starting.
+    pub fn open(sink: S, sending: Sending, around: Surroundings<'_>) -> Result<Self> {
+        let dead_letters = DeadLetters::open(sending.dead_letters_max, &around)?;
+        let worker = |number| Worker {
+            of_sink: sink.worker(number),
+            trouble: Trouble::new(around.name, around.metrics.clone(), sending.pause_max),
+        };
+        let workers = (0..sending.workers).map(worker).collect();
+        Ok(Remote {
+            sink,
+            sending,
+            workers,
+            is_checked: Cell::new(false),
+            dead_letters: RefCell::new(dead_letters),
+            metrics: around.metrics,
+        })
+    }
+
+    async fn check(&self, worker: &mut Worker<S>) -> Result<()> {
+        in_time(self.sending.timeout, self.sink.check(&mut worker.of_sink)).await?;
+        self.is_checked.set(true);
+        Ok(())
+    }
+
+    /// Sends a worker's share, request by request, until all of it is done or there is no more time.
+    async fn send_share(
+        &self,
+        worker: &mut Worker<S>,
+        share: &[Document<'_>],
+        give_up: &Shutdown,
+    ) -> Result<()> {
+        for request in batch::requests(share, self.sending.batch_events, self.sending.batch_bytes) {
+            let mut waiting: Vec<Vec<Document<'_>>> = vec![request.to_vec()];
+            while let Some(request) = waiting.pop() {
+                match self.attempt(worker, &request).await {
+                    Ok(again) if again.is_empty() => worker.trouble.is_over(),
+                    Ok(again) => {
+                        let (documents, mut reasons): (Vec<_>, Vec<_>) = again.into_iter().unzip();
+                        self.metrics.events_resent.add(documents.len() as u64);
+                        let reason = reasons.pop().unwrap_or_default();
+                        let problem = anyhow!("{} documents were not taken: {reason}", documents.len());
+                        waiting.push(documents);
+                        worker.trouble.meet(&problem, give_up).await;
+                    }
+                    Err(problem) => match problem.downcast_ref::<NotAsAWhole>() {
+                        Some(_) if request.len() > 1 => {
+                            let (first, second) = request.split_at(request.len() / 2);
+                            waiting.push(second.to_vec());
+                            waiting.push(first.to_vec());
+                        }
+                        Some(_) => match self.settle(&request, vec![Fate::Refused(problem.to_string())]) {
+                            Ok(_) => worker.trouble.is_over(),
+                            Err(problem) => {
+                                waiting.push(request);
+                                worker.trouble.meet(&problem, give_up).await;
+                            }
+                        },
+                        None => {
+                            self.sink.renew(&mut worker.of_sink);
+                            self.is_checked.set(false);
+                            waiting.push(request);
+                            worker.trouble.meet(&problem, give_up).await;
+                        }
+                    },
+                }
+                if give_up.asked() && !waiting.is_empty() {
+                    bail!("there was no time to send everything");
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends one request; what of it has to be sent again.
+    async fn attempt<'a>(
+        &self,
+        worker: &mut Worker<S>,
+        request: &[Document<'a>],
+    ) -> Result<Vec<(Document<'a>, String)>> {
+        if !self.is_checked.get() {
+            self.check(worker).await?;
+        }
+        let since = Instant::now();
+        let fates = in_time(self.sending.timeout, self.sink.send(&mut worker.of_sink, request)).await?;
+        self.metrics.requests.add(1);
+        self.metrics.request_ms.add(since.elapsed().as_millis() as u64);
+        self.settle(request, fates)
+    }
+
+    /// Counts what is done, puts aside what is refused, and returns the rest.
+    fn settle<'a>(&self, request: &[Document<'a>], fates: Vec<Fate>) -> Result<Vec<(Document<'a>, String)>> {
+        ensure!(
+            fates.len() == request.len(),
+            "the answer tells of {} documents, and {} were sent",
+            fates.len(),
+            request.len()
+        );
+        let mut again = Vec::new();
+        let (mut done, mut known, mut refused) = (0, 0, Vec::new());
+        for (document, fate) in request.iter().zip(fates) {
+            match fate {
+                Fate::Done => done += 1,
+                Fate::Known => known += 1,
+                Fate::Again(reason) => again.push((*document, reason)),
+                Fate::Refused(reason) => refused.push((*document, reason)),
+            }
+        }
+        // First what may fail: then the request comes again, and what is done will be known.
+        self.dead_letters.borrow_mut().put(&refused)?;
+        self.metrics.events_written.add(done);
+        self.metrics.events_rewritten.add(known);
+        self.metrics.events_refused.add(refused.len() as u64);
+        Ok(again)
+    }
+}
+
+async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
+    timeout(limit, work).await.unwrap_or_else(|_| Err(anyhow!("no answer within {limit:?}")))
+}
+
+impl<S: Sink> Deliver for Remote<S> {
+    fn linger(&self) -> Duration {
+        self.sending.linger
+    }
+
+    fn commit_every(&self) -> Duration {
+        self.sending.commit_every
+    }
+
+    fn look(&mut self) -> Work<'_, Result<()>> {
+        Box::pin(async {
+            let mut workers = std::mem::take(&mut self.workers);
+            let mut looked = Ok(());
+            if let Some(worker) = workers.first_mut() {
+                looked = self.check(worker).await;
+                if looked.is_err() {
+                    self.sink.renew(&mut worker.of_sink);
+                }
+            }
+            self.workers = workers;
+            looked
+        })
+    }
+
+    /// Returns when every document is done. What comes again after an interruption, the receiver knows.
+    fn deliver<'a>(
+        &'a mut self,
+        batches: &'a [Arc<JoinedBatch>],
+        give_up: &'a Shutdown,
+    ) -> Work<'a, Result<()>> {
+        Box::pin(async {
+            let shares = batch::shares(batches, self.sending.workers);
+            // The workers are lent out, so that each can be changed while all look at the rest.
+            let mut workers = std::mem::take(&mut self.workers);
+            let this = &*self;
+            let sent = join_all(
+                workers
+                    .iter_mut()
+                    .zip(&shares)
+                    .map(|(worker, share)| this.send_share(worker, share, give_up)),
+            );
+            let sent: Result<Vec<()>> = sent.await.into_iter().collect();
+            self.workers = workers;
+            sent.map(|_| ())
+        })
+    }
+
+    fn commit(&mut self) -> Result<Vec<(String, u64)>> {
+        self.dead_letters.get_mut().commit()
+    }
+}
