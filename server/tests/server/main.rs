@@ -9,3 +9,4 @@ mod installations;
 mod join;
 mod outputs;
 mod receive;
+mod sending;

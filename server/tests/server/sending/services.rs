@@ -1,0 +1,213 @@
+//! Real receivers that are Java programs: fetched by Maven once, started once for all tests, gone with them.
+//!
+//! `tests/services/NAME/` holds a pom.xml with pinned versions and one Java file. What Maven brings and javac makes is
+//! kept in the target folder under a name that changes with those files. Each service reads its standard input,
+//! a pipe that this process holds, so that none outlives the tests.
+
+use super::http::{Answer, request};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
+use tempfile::TempDir;
+
+/// How long a service may take to start on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Is the tool there? If not, that is a visible skip on a desk and a failure in CI.
+pub fn has(tool: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
+    if !there {
+        assert!(std::env::var_os("CI").is_none(), "needs {tool}, and in CI a missing tool is a failure");
+        println!("skipped: needs {tool}");
+    }
+    there
+}
+
+/// Jars and classes of a service, made if need be; `None` without Maven or javac.
+fn prepared(name: &str) -> Option<PathBuf> {
+    if !has("mvn") || !has("javac") {
+        return None;
+    }
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/services").join(name);
+    let mut digest = Sha256::new();
+    let mut java = None;
+    let mut files: Vec<PathBuf> = fs::read_dir(&sources).unwrap().map(|file| file.unwrap().path()).collect();
+    files.sort();
+    for path in files {
+        digest.update(fs::read(&path).unwrap());
+        java = path.extension().is_some_and(|e| e == "java").then_some(path).or(java);
+    }
+    let digest: String = digest.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{digest}"));
+    if !cache.exists() {
+        // Under its final name only when it is whole.
+        let fresh = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let lib = fresh.path().join("lib");
+        let run = |command: &mut Command| {
+            let output = command.current_dir(fresh.path()).output().unwrap();
+            let text = [output.stdout, output.stderr].concat();
+            assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&text));
+        };
+        run(Command::new("mvn")
+            .args(["--quiet", "--batch-mode", "--file"])
+            .arg(sources.join("pom.xml"))
+            .arg("dependency:copy-dependencies")
+            .arg(format!("-DoutputDirectory={}", lib.display())));
+        run(Command::new("javac").args(["-d", "classes", "-cp", "lib/*"]).arg(java.expect("a Java file")));
+        if fs::rename(fresh.path(), &cache).is_ok() {
+            let _ = fresh.keep();
+        }
+    }
+    Some(cache)
+}
+
+/// A service that runs.
+struct Service {
+    _child: Ending,
+    port: u16,
+}
+
+/// A child that ends with this, as by a crash.
+pub struct Ending(pub Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Service {
+    /// Starts it in `home`; when it is ready it has told its port.
+    fn start(cache: &Path, class: &str, home: &Path, port: u16) -> Service {
+        let log = fs::OpenOptions::new().create(true).append(true).open(home.with_extension("log")).unwrap();
+        let mut child = Command::new("java")
+            .args([
+                "-Xms256m",
+                "-Xmx512m",
+                "-XX:+UseSerialGC",
+                "-XX:TieredStopAtLevel=1",
+                "-cp",
+                "classes:lib/*",
+            ])
+            .arg(class)
+            .arg(home)
+            .arg(port.to_string())
+            .current_dir(cache)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let port = lines.find_map(|line| line.ok()?.strip_prefix("port ")?.parse().ok());
+        let Some(port) = port else {
+            let log = fs::read_to_string(home.with_extension("log")).unwrap_or_default();
+            panic!("{class} did not start: {log}");
+        };
+        // What it says later must not fill the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Service { _child: Ending(child), port }
+    }
+}
+
+/// A real OpenSearch.
+pub struct OpenSearch {
+    service: Option<Service>,
+    cache: PathBuf,
+    home: PathBuf,
+    /// Gone with this; the shared one's home goes when its input ends.
+    _directory: Option<TempDir>,
+    pub address: String,
+}
+
+impl OpenSearch {
+    /// The one that all tests share.
+    pub fn shared() -> Option<&'static OpenSearch> {
+        static SHARED: OnceLock<Option<OpenSearch>> = OnceLock::new();
+        let start = || {
+            let home = tempfile::Builder::new().prefix("opensearch").tempdir().unwrap().keep();
+            OpenSearch::start(home, None)
+        };
+        SHARED.get_or_init(start).as_ref()
+    }
+
+    /// One that a test may stop and start.
+    pub fn own() -> Option<OpenSearch> {
+        let directory = tempfile::tempdir().unwrap();
+        OpenSearch::start(directory.path().join("home"), Some(directory))
+    }
+
+    fn start(home: PathBuf, directory: Option<TempDir>) -> Option<OpenSearch> {
+        let cache = prepared("opensearch")?;
+        let service = Service::start(&cache, "OpenSearchForTests", &home, 0);
+        let address = format!("127.0.0.1:{}", service.port);
+        Some(OpenSearch { service: Some(service), cache, home, _directory: directory, address })
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        self.service = None;
+    }
+
+    /// Starts it again, at the same port, with the data that it had.
+    pub fn restart(&mut self) {
+        let port = self.address.rsplit(':').next().unwrap().parse().unwrap();
+        self.service = Some(Service::start(&self.cache, "OpenSearchForTests", &self.home, port));
+    }
+
+    /// A request that must work.
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> Value {
+        let since = Instant::now();
+        loop {
+            let Answer { status, body, .. } = request(
+                &self.address,
+                method,
+                path,
+                &[("content-type", "application/json")],
+                body.as_bytes(),
+            );
+            let text = String::from_utf8(body).unwrap();
+            // A shard that was just made or is being recovered does not answer yet.
+            if status == 503 && since.elapsed() < PATIENCE {
+                std::thread::sleep(Duration::from_millis(100));
+                continue;
+            }
+            assert!((200..300).contains(&status), "{method} {path}: {status}: {text}");
+            return serde_json::from_str(&text).unwrap();
+        }
+    }
+
+    /// How many documents there are; none where there is no index.
+    pub fn count(&self, index: &str) -> u64 {
+        self.ask("POST", &format!("/{index}/_refresh?allow_no_indices=true&ignore_unavailable=true"), "");
+        let found =
+            self.ask("GET", &format!("/{index}/_count?allow_no_indices=true&ignore_unavailable=true"), "");
+        found["count"].as_u64().unwrap()
+    }
+
+    /// The identifiers of all documents.
+    pub fn ids(&self, index: &str) -> std::collections::BTreeSet<String> {
+        self.ask("POST", &format!("/{index}/_refresh"), "");
+        let mut ids = std::collections::BTreeSet::new();
+        let mut after = String::new();
+        loop {
+            let body = format!(
+                r#"{{"size":5000,"_source":false,"sort":[{{"event_id":"asc"}},{{"type":{{"order":"asc","missing":"_first"}}}}]{after}}}"#
+            );
+            let page = self.ask("POST", &format!("/{index}/_search"), &body);
+            let hits = page["hits"]["hits"].as_array().unwrap();
+            let Some(last) = hits.last() else { return ids };
+            after = format!(r#","search_after":{}"#, last["sort"]);
+            ids.extend(hits.iter().map(|hit| hit["_id"].as_str().unwrap().to_owned()));
+        }
+    }
+}
