@@ -91,18 +91,22 @@ fn fish(library: &str) -> String {
     )
 }
 
+/// `pushenv` gives back what was set before, when the module is unloaded.
 fn lua(library: &str, server: Option<&str>) -> String {
-    let server = server.map(|server| format!("setenv(\"OGRT_SERVER\", {})\n", double_quoted(server, "\"\\")));
+    let server =
+        server.map(|server| format!("pushenv(\"OGRT_SERVER\", {})\n", double_quoted(server, "\"\\")));
     format!(
         "help([[Records which programs run, and from which builds they come.]])\n\
          whatis(\"OGRT: tracking of programs\")\n\
          append_path(\"LD_PRELOAD\", {})\n\
-         setenv(\"OGRT_ACTIVE\", \"1\")\n{}",
+         pushenv(\"OGRT_ACTIVE\", \"1\")\n{}",
         double_quoted(library, "\"\\"),
         server.unwrap_or_default()
     )
 }
 
+/// With `setenv`: environment-modules 5.2 loses what stands behind a colon in what its `pushenv` gives back, and
+/// `unix:/path` has one.
 fn tcl(library: &str, server: Option<&str>) -> String {
     const SPECIAL: &str = "\"\\$[]";
     let server = server.map(|server| format!("setenv OGRT_SERVER {}\n", double_quoted(server, SPECIAL)));

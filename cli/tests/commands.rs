@@ -323,7 +323,7 @@ fn module_files_name_the_library_and_the_server() {
             "lua",
             [
                 format!("append_path(\"LD_PRELOAD\", \"{}\")", library.display()),
-                "setenv(\"OGRT_SERVER\", \"unix:/run/o.sock\")".into(),
+                "pushenv(\"OGRT_SERVER\", \"unix:/run/o.sock\")".into(),
             ],
         ),
         (

@@ -82,12 +82,13 @@ pub fn link(argv: &[OsString]) -> Result<ExitStatus, LinkError> {
     let finder = Finder::new(DEPTH_VARIABLE).also_ours(argv0);
     let arguments = without_our_directory(argv0, argv.get(1..).unwrap_or_default());
     let linker = which_linker(argv0, &driver, settings.real_linker.as_deref(), &finder)?;
+    let set: Vec<_> = std::iter::once(finder.guard()).chain(library_path_without_us(argv0)).collect();
     let call = Call {
         program: &linker,
         // A driver calls a linker by its path, and that is what messages then begin with.
         argv0: if argv0.as_bytes().contains(&b'/') { linker.as_os_str() } else { argv0 },
         arguments: &arguments,
-        set: vec![finder.guard()],
+        set: set.clone(),
         removed: &[driver_command::VARIABLE, driver_command::LINKER_VARIABLE],
     };
     // The one rule: whatever goes wrong from here on, the real linker runs with the line as it was.
@@ -112,7 +113,7 @@ pub fn link(argv: &[OsString]) -> Result<ExitStatus, LinkError> {
     };
 
     let started = Instant::now();
-    let marked = Call { arguments: &prepared.arguments, set: vec![finder.guard()], ..call };
+    let marked = Call { arguments: &prepared.arguments, set, ..call };
     let Ok(running) = marked.spawn() else {
         // An exec runs no destructors, and nothing of the note is to be left.
         drop(prepared);
@@ -212,12 +213,26 @@ fn prepare(
 
 /// gcc turns the `-B` that leads to us into a `-L` as well; the real linker is not to see it.
 fn without_our_directory(argv0: &OsStr, arguments: &[OsString]) -> Vec<OsString> {
-    let dir = Path::new(argv0).parent().filter(|dir| !dir.as_os_str().is_empty());
+    let dir = directory_of(argv0);
     let is_ours = |word: &OsString| {
         let named = word.as_bytes().strip_prefix(b"-L").map(|path| Path::new(OsStr::from_bytes(path)));
         named.is_some() && named == dir
     };
     arguments.iter().filter(|word| !is_ours(word)).cloned().collect()
+}
+
+/// And into a part of LIBRARY_PATH, which no linker reads, but EasyBuild's linker wrapper: it makes an RPATH of each part.
+fn library_path_without_us(argv0: &OsStr) -> Option<(&'static str, OsString)> {
+    const NAME: &str = "LIBRARY_PATH";
+    let (dir, value) = (directory_of(argv0)?, std::env::var_os(NAME)?);
+    let parts = value.as_bytes().split(|byte| *byte == b':');
+    let kept: Vec<&[u8]> = parts.filter(|part| Path::new(OsStr::from_bytes(part)) != dir).collect();
+    let kept = OsString::from(OsStr::from_bytes(&kept.join(&b':')));
+    (kept != value).then_some((NAME, kept))
+}
+
+fn directory_of(argv0: &OsStr) -> Option<&Path> {
+    Path::new(argv0).parent().filter(|dir| !dir.as_os_str().is_empty())
 }
 
 fn deliver(

@@ -1,12 +1,14 @@
 //! `cargo xtask install`: the programs and the library into a prefix.
 //!
 //! PREFIX/bin holds the programs (`ogrt-c++` and `ogrt-fc` are other names of `ogrt-cc`), PREFIX/lib the library, and
-//! PREFIX/libexec/ogrt the linker wrapper under each name that a compiler driver asks for. Every file is written under
+//! PREFIX/libexec/ogrt the linker wrapper under each name that a compiler driver asks for, PREFIX/share/ogrt what EasyBuild,
+//! Spack and schedulers read. Every file is written under
 //! another name and then renamed, so that a running program or build is never caught by half a file.
 
 use crate::{
     machine::{BUILD_TOOLS, install_tools, static_linkage},
     programs::{self, Built},
+    share,
     steps::Steps,
     workspace::Workspace,
 };
@@ -21,7 +23,7 @@ use std::{
 /// Build the programs and libogrt.so, and install them. DESTDIR is honoured.
 #[derive(Args)]
 pub struct Install {
-    /// Where to: DIR/bin, DIR/lib, DIR/libexec.
+    /// Where to: DIR/bin, DIR/lib, DIR/libexec, DIR/share.
     #[arg(long, value_name = "DIR")]
     prefix: PathBuf,
 }
@@ -67,10 +69,11 @@ pub fn into(prefix: &Path, built: &Built) -> Result<()> {
     for name in LINKER_NAMES {
         link(Path::new("../../bin/ogrt-ld"), &libexec.join(name))?;
     }
-    Ok(())
+    share::install(prefix)
 }
 
-fn copy(file: &Path, folder: &Path) -> Result<()> {
+/// Copies a file into a folder.
+pub(crate) fn copy(file: &Path, folder: &Path) -> Result<()> {
     let name = file.file_name().with_context(|| format!("{}: no file name", file.display()))?;
     replace(&folder.join(name), |new| fs::copy(file, new).map(drop))
         .with_context(|| format!("{} to {}", file.display(), folder.display()))

@@ -13,6 +13,7 @@ pub mod generate;
 pub mod install;
 pub mod machine;
 pub mod programs;
+pub mod share;
 pub mod site;
 pub mod steps;
 pub mod suite;

@@ -7,7 +7,7 @@ use crate::{child, steps::Step, workspace::Workspace};
 use anyhow::{Context, Result, bail};
 use std::{path::Path, process::Command};
 
-/// A program that a chore calls, and the Debian package that brings it.
+/// A program that a chore calls, by its name on PATH or by its path, and the Debian package that brings it.
 #[derive(Clone, Copy, Debug)]
 pub struct Tool {
     program: &'static str,
@@ -55,6 +55,13 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "mpirun.openmpi", package: "openmpi-bin" },
     Tool { program: "mpicc.mpich", package: "libmpich-dev" },
     Tool { program: "mpirun.mpich", package: "mpich" },
+    Tool { program: "/usr/share/lmod/lmod/libexec/lmod", package: "lmod" },
+    Tool { program: "tclsh", package: "tcl" },
+    Tool { program: "/usr/sbin/munged", package: "munge" },
+    Tool { program: "/usr/sbin/slurmctld", package: "slurmctld" },
+    Tool { program: "/usr/sbin/slurmd", package: "slurmd" },
+    Tool { program: "sbatch", package: "slurm-client" },
+    Tool { program: "/usr/sbin/debootstrap", package: "debootstrap" },
     Tool { program: "tcsh", package: "tcsh" },
     Tool { program: "fish", package: "fish" },
 ];

@@ -33,8 +33,8 @@ pub const FULL_VARIABLE: &str = "OGRT_TEST_FULL";
 /// Where the end-to-end tests find the installed programs; they build them themselves when it is not set.
 pub const PREFIX_VARIABLE: &str = "OGRT_TEST_PREFIX";
 
-/// A package that needs the installed programs.
-const END_TO_END: &str = "ogrt-end-to-end";
+/// The packages that need the installed programs.
+const WITH_INSTALLED: [&str; 2] = ["ogrt-end-to-end", "ogrt-integration"];
 
 /// A cargo workspace of its own: built apart, so checked apart.
 const PRELOAD: [&str; 2] = ["--manifest-path", "preload/Cargo.toml"];
@@ -85,8 +85,8 @@ impl Test {
         }));
         note(steps.step("build libogrt.so", |step| programs::build_library(step, &workspace).map(drop)));
         note(steps.step("tests of each part", |step| {
-            let mut cargo =
-                workspace.cargo(&["test", "--workspace", "--no-fail-fast", "--exclude", END_TO_END]);
+            let mut cargo = workspace.cargo(&["test", "--workspace", "--no-fail-fast"]);
+            cargo.args(WITH_INSTALLED.iter().flat_map(|package| ["--exclude", package]));
             tally.watch(step, self.sized(&mut cargo))
         }));
         if !self.fast {
@@ -97,7 +97,8 @@ impl Test {
                 install::into(&prefix, &programs::build(step, &workspace, &linkage)?)
             }));
             note(steps.step("tests end to end", |step| {
-                let mut cargo = workspace.cargo(&["test", "--package", END_TO_END, "--no-fail-fast"]);
+                let mut cargo = workspace.cargo(&["test", "--no-fail-fast"]);
+                cargo.args(WITH_INSTALLED.iter().flat_map(|package| ["--package", package]));
                 tally.watch(step, self.sized(&mut cargo).env(PREFIX_VARIABLE, &prefix))
             }));
             note(steps.step("demo", |step| demo(step, &workspace)));

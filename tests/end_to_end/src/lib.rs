@@ -33,6 +33,11 @@ static PREFIX: LazyLock<PathBuf> = LazyLock::new(|| match env::var_os(PREFIX_VAR
     None => install().unwrap_or_else(|error| panic!("cargo xtask install: {error:#}")),
 });
 
+/// The prefix that all tests share.
+pub fn prefix() -> &'static Path {
+    &PREFIX
+}
+
 fn install() -> Result<PathBuf> {
     let workspace = Workspace::find()?;
     // Kept between runs, in cargo's folder: only what changed is built again.

@@ -1,0 +1,68 @@
+"""The three hooks, each a straight line; when EasyBuild calls which is told in its manual, "Hooks".
+
+    post_prepare_hook   toolchain and dependencies are loaded: our wrappers go in front of PATH
+    post_module_hook    everything is installed, also where only the module was made: look at it, register it
+    end_hook            all is done: try once more what the server did not take
+"""
+import functools
+
+from easybuild.base import fancylogger
+
+from ogrt_easybuild import build_environment, installed_ogrt, registration
+
+_log = fancylogger.getLogger("ogrt", fname=False)
+
+
+def _never_fails(lost):
+    """A hook that ends in a line in the log, whatever happens; `lost` says what is then not recorded."""
+
+    def of(hook):
+        @functools.wraps(hook)
+        def guarded(*args, **kwargs):
+            try:
+                hook(*args, **kwargs)
+            except Exception as problem:
+                log, name = _log_of(args)
+                log.warning("OGRT: %s%s: %s", name, lost, _in_one_line(problem))
+
+        return guarded
+
+    return of
+
+
+@_never_fails("its builds are not recorded")
+def post_prepare_hook(easyblock, *args, **kwargs):
+    """Puts the wrappers in front of the toolchain's compilers, and tells them what is built."""
+    if easyblock.dry_run:
+        return
+    ogrt = installed_ogrt.find()
+    build_environment.enter(easyblock, ogrt)
+
+
+@_never_fails("its installation is not registered")
+def post_module_hook(easyblock, *args, **kwargs):
+    """Looks for a watermark in every installed file, and registers the installation."""
+    if easyblock.dry_run:
+        return
+    build_environment.leave(easyblock)
+    ogrt = installed_ogrt.find()
+    registration.register(easyblock, ogrt)
+
+
+@_never_fails("what the server did not take is not registered")
+def end_hook(*args, **kwargs):
+    """Registers what the server did not take before, and sums up."""
+    registration.finish(_log)
+
+
+def _log_of(args):
+    """The log of the build that is meant, where one is, so that the line stands there."""
+    easyblock = args[0] if args else None
+    log = getattr(easyblock, "log", None)
+    if log is None:
+        return _log, ""
+    return log, "%s %s: " % (getattr(easyblock, "name", "?"), getattr(easyblock, "version", "?"))
+
+
+def _in_one_line(problem):
+    return " ".join(str(problem).split()) or type(problem).__name__

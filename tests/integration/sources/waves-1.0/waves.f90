@@ -1,0 +1,4 @@
+program waves
+  use series
+  print '(f8.4)', total(1000)
+end program

@@ -1,0 +1,124 @@
+//! Slurm's TaskProlog that is installed with OGRT, and MPI programs of many ranks under it.
+
+use ogrt_end_to_end::Stage;
+use ogrt_integration::{
+    easybuild::success,
+    needs,
+    slurm::{self, Slurm},
+};
+use serde_json::Value;
+use std::{collections::BTreeSet, env, path::PathBuf};
+
+const RANKS: usize = 64;
+
+/// Launchers under Slurm: the compiler wrapper, which compiler it is told to call, and the line that starts the ranks.
+const LAUNCHERS: [(&str, &str, &str); 2] = [
+    ("mpicc.openmpi", "OMPI_CC", "mpirun.openmpi -n 64 --oversubscribe"),
+    ("mpicc.mpich", "MPICH_CC", "mpirun.mpich -n 64"),
+];
+
+fn compile(stage: &Stage, compiler: &str, variable: &str) -> PathBuf {
+    let program = stage.folder().join(format!("ranks-{compiler}"));
+    let mut command = stage.command(compiler);
+    command.env(variable, "ogrt-cc").env("OGRT_META_NAME", "ranks").arg(needs::file("sources/ranks.c"));
+    success(command.arg("-o").arg(&program));
+    program
+}
+
+/// Of the processes of one program: how many, how many with an end, and which ranks.
+fn count(document: &Value, program: &str) -> (usize, usize, BTreeSet<u64>) {
+    let empty = Vec::new();
+    let processes = document["processes"].as_array().unwrap_or(&empty);
+    let of_program = || processes.iter().filter(|process| process["binpath"] == program);
+    let ranks = of_program().filter_map(|process| process["mpi"]["rank"].as_u64()).collect();
+    (of_program().count(), of_program().filter(|process| process["end"].is_object()).count(), ranks)
+}
+
+#[test]
+fn ranks_of_a_launch_are_one_entry() {
+    let tools: Vec<&str> = LAUNCHERS
+        .iter()
+        .flat_map(|(compiler, _, line)| [*compiler, line.split(' ').next().unwrap()])
+        .collect();
+    if !slurm::has_all() || !needs::has(&tools, true) {
+        return;
+    }
+    let stage = Stage::new();
+    let slurm = Slurm::start(&stage, RANKS);
+    for (compiler, variable, launcher) in LAUNCHERS {
+        let program = compile(&stage, compiler, variable);
+        let path = program.to_str().unwrap();
+        // OpenMPI asks root twice whether it is meant.
+        let root = "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1";
+        let job = slurm.batch(RANKS, &format!("{root}\n{launcher} {path}"));
+        assert_eq!(job.output.trim(), "64 ranks, sum 2016", "{compiler}: {job:?}");
+
+        let document = stage.job(&job.id, |document| count(document, path).1 == RANKS);
+        let every_rank: BTreeSet<u64> = (0..RANKS as u64).collect();
+        assert_eq!(count(&document, path), (RANKS, RANKS, every_rank), "{compiler}");
+        let launches = document["launches"].as_array().unwrap();
+        let mut of_program = launches.iter().filter(|launch| launch["binpath"] == path);
+        let (launch, more) = (of_program.next().expect("a launch"), of_program.count());
+        assert_eq!(
+            (
+                more,
+                &launch["ranks"],
+                &launch["ended"],
+                &launch["size"],
+                launch["hosts"].as_array().unwrap().len()
+            ),
+            (0, &RANKS.into(), &RANKS.into(), &RANKS.into(), 1),
+            "{compiler}: {launch}"
+        );
+        assert_eq!(
+            (&launch["build"]["name"], &launch["build"]["source"]),
+            (&"ranks".into(), &"record".into())
+        );
+        assert_eq!(launch["processes"].as_array().unwrap().len(), RANKS);
+
+        // How long it takes with us and without, in turns; printed, since a busy machine proves nothing either way.
+        let rounds = if env::var_os("OGRT_TEST_FULL").is_some() { 15 } else { 3 };
+        let timed =
+            "s=$EPOCHREALTIME; $L >/dev/null; e=$EPOCHREALTIME; echo $(( (${e/./} - ${s/./}) / 1000 ))";
+        let script = format!(
+            "{root}\nL=\"{launcher} {path}\"\nfor i in $(seq {rounds}); do\n\
+             echo with $({timed})\necho without $(export OGRT_ACTIVE=0; unset LD_PRELOAD; {timed})\ndone"
+        );
+        let output = slurm.batch(RANKS, &script).output;
+        let median = |word: &str| {
+            let mut times: Vec<u64> =
+                output.lines().filter_map(|line| line.strip_prefix(word)?.trim().parse().ok()).collect();
+            assert_eq!(times.len(), rounds, "{output}");
+            times.sort_unstable();
+            times[rounds / 2]
+        };
+        println!(
+            "{launcher}: {} ms tracked, {} ms untracked (medians of {rounds})",
+            median("with "),
+            median("without ")
+        );
+    }
+}
+
+#[test]
+fn the_task_prolog_tracks_batch_scripts_and_steps_and_nobody_who_objects() {
+    if !slurm::has_all() {
+        return;
+    }
+    let stage = Stage::new();
+    let program = stage.link("program");
+    let slurm = Slurm::start(&stage, 2);
+    let path = program.display();
+    let job = slurm.batch(2, &format!("{path}\nsrun {path}\nOGRT_ACTIVE=0 {path}"));
+    let document = stage.job(&job.id, |document| count(document, program.to_str().unwrap()).1 == 3);
+    let (runs, ..) = count(&document, program.to_str().unwrap());
+    assert_eq!((runs, job.output.lines().count()), (3, 4), "one in the script, two in the step: {document}");
+    let steps: BTreeSet<&str> = document["processes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|process| process["binpath"] == program.to_str().unwrap())
+        .filter_map(|process| process["job_step"].as_str())
+        .collect();
+    assert!(steps.contains("0"), "{steps:?}");
+}

@@ -1,0 +1,35 @@
+//! What is installed as it stands in the project's folder: the parts that other tools read, under PREFIX/share/ogrt.
+
+use crate::install;
+use anyhow::{Context, Result};
+use std::{fs, path::Path};
+
+/// A folder of the project, and its place in PREFIX/share/ogrt.
+const SHARED: [(&str, &str); 3] =
+    [("easybuild-hooks", "easybuild"), ("spack", "spack"), ("schedulers/slurm", "slurm")];
+
+/// Puts it into `prefix`.
+pub fn install(prefix: &Path) -> Result<()> {
+    let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in no folder")?;
+    for (from, to) in SHARED {
+        copy_folder(&project.join(from), &prefix.join("share/ogrt").join(to))?;
+    }
+    Ok(())
+}
+
+/// Every file with its permissions; what a run of Python left behind is none of ours.
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| to.display().to_string())?;
+    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name()))?;
+        if name == "__pycache__" || name == "tests" {
+            continue;
+        }
+        if path.is_dir() {
+            copy_folder(&path, &to.join(name))?;
+        } else {
+            install::copy(&path, to)?;
+        }
+    }
+    Ok(())
+}
