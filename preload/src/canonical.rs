@@ -106,32 +106,30 @@ impl<'a> Paths<'a> {
                 out.push(self.memory.get(known.start..known.start + known.len)?)?;
                 continue;
             }
-            let mut target_room = [0u8; PATH_ROOM];
-            let target = match self.calls_left.checked_sub(1) {
-                Some(left) => {
-                    self.calls_left = left;
-                    sys::read_link(out.with_nul()?, &mut target_room)
-                }
-                None => return None,
-            };
-            match target {
+            self.calls_left = self.calls_left.checked_sub(1)?;
+            // The link's target is read into what is free in front, and then moved up to what is left of the path.
+            let free = room.get_mut(..start)?;
+            match sys::read_link(out.with_nul()?, free).map(<[u8]>::len) {
                 Err(_) if is_last => {}
                 Err(_) => {
                     if let Some(name) = self.keep(out.as_bytes()) {
                         self.remember(name, out.as_bytes());
                     }
                 }
-                Ok(target) => {
+                Ok(target_len) => {
                     links += 1;
-                    if links > NESTED_MAX || target.len() == PATH_ROOM {
+                    // A target that fills the room may be longer than that.
+                    if links > NESTED_MAX || target_len >= start {
                         return None;
                     }
                     if !is_last && following.is_none() {
                         following = self.keep(out.as_bytes()).map(|name| (name, PATH_ROOM - start));
                     }
-                    out.len = if target.first() == Some(&b'/') { 0 } else { parent_len };
-                    start = start.checked_sub(target.len())?;
-                    room.get_mut(start..start + target.len())?.copy_from_slice(target);
+                    out.len = if room.first() == Some(&b'/') { 0 } else { parent_len };
+                    start -= target_len;
+                    for at in (0..target_len).rev() {
+                        *room.get_mut(start + at)? = *room.get(at)?;
+                    }
                 }
             }
         }

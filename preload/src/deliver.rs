@@ -1,14 +1,13 @@
 //! One event to the server, now or never: nothing here waits.
 //!
-//! A Unix server listens twice. The stream's backlog holds thousands of short connections where the datagram queue
-//! holds ten by default; a datagram is one system call less. Measured, a start takes 21.0 us by stream and 20.6 us
-//! by datagram, an end 15.9 and 13.8 us. So a start, which must not be lost, goes by stream first, an end by
-//! datagram first, and each by the other where the first is full. UDP is one datagram. What nobody takes goes to
-//! the spool.
+//! A Unix server listens twice, and an event goes by datagram first: one system call less than a short connection,
+//! and no second socket for the kernel to make; a start costs 4 us less so, of 42. The datagram queue is short where
+//! nobody has raised it (net.unix.max_dgram_qlen: 10, under systemd 512), so in a burst the stream takes over, whose
+//! backlog holds thousands. An event too large for one datagram goes by stream first, which need not cut a long
+//! argument. UDP is one datagram. What nobody takes goes to the spool.
 
 use crate::{
     destination::{Destination, Route},
-    fields,
     parts::{Event, ValueMax},
     reach::is_reachable,
     spool::Spool,
@@ -51,10 +50,10 @@ pub fn deliver(event: &Event, destination: Option<&Destination>, spool: Option<&
         match destination.route {
             Route::Unix if !destination.remote_directory().is_none_or(is_reachable) => {}
             Route::Unix => {
-                let delivered = match event.frame_type {
-                    fields::FRAME_PROCESS_END => by_twin(event, destination, &mut sent)
+                let delivered = match event.fits_datagram() {
+                    true => by_twin(event, destination, &mut sent)
                         .or_else(|| by_stream(event, destination, &mut sent)),
-                    _ => by_stream(event, destination, &mut sent)
+                    false => by_stream(event, destination, &mut sent)
                         .or_else(|| by_twin(event, destination, &mut sent)),
                 };
                 if let Some(delivery) = delivered {

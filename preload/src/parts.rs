@@ -65,6 +65,11 @@ impl ValueMax {
 }
 
 impl<'a> Event<'a> {
+    /// Whether it is one frame on any route, none of its values cut.
+    pub fn fits_datagram(&self) -> bool {
+        self.message.len() <= BODY_MAX
+    }
+
     fn numbers(&self) -> Numbers {
         match self.frame_type {
             fields::FRAME_PROCESS_END => Numbers {
@@ -86,7 +91,7 @@ impl<'a> Event<'a> {
     pub fn frames(&self, value_max: ValueMax) -> impl Iterator<Item = Frame<'a>> {
         let bodies = Bodies { rest: self.message, value_max: value_max.bytes() };
         let (mut count, mut cut) = (0u64, 0u64);
-        if self.message.len() > BODY_MAX {
+        if !self.fits_datagram() {
             bodies.clone().for_each(|body| {
                 count += 1;
                 cut += u64::from(body.prefix.len > 0);

@@ -55,12 +55,9 @@ impl Surroundings {
     /// Reads them.
     pub fn read(process: &Process, job_id_variables: &[u8]) -> Self {
         let mut found = Surroundings::default();
-        let [mut job_id, mut step, mut array, mut rank, mut size, mut container] = [Best::NONE; 6];
+        let [mut step, mut array, mut rank, mut size, mut container] = [Best::NONE; 5];
         for entry in process.environment {
             let Some((name, value)) = split(entry) else { continue };
-            if let Some(at) = glob::entries(job_id_variables).position(|wanted| wanted == name) {
-                job_id.offer(at, value);
-            }
             match name {
                 b"SLURM_STEP_ID" => step.offer(0, value),
                 b"SLURM_STEPID" => step.offer(1, value),
@@ -99,7 +96,10 @@ impl Surroundings {
                 _ => {}
             }
         }
-        found.job_id = job_id.value;
+        // Name by name: most end at the first byte of each variable, and the list is not read for each of those.
+        found.job_id = glob::entries(job_id_variables)
+            .find_map(|name| process.variable(name).filter(|value| !value.is_empty()))
+            .unwrap_or_default();
         found.job_step = step.value;
         found.array_index = array.value;
         found.mpi_rank = rank.number();

@@ -58,7 +58,7 @@ fn nothing_is_said_unless_asked_for() {
     assert_eq!(stderr(&[("OGRT_SCHLEICHFAHRT", "1"), ("OGRT_SILENT", "1")]), "");
     for variable in ["OGRT_SCHLEICHFAHRT", "OGRT_SILENT"] {
         let said = stderr(&[(variable, "0")]);
-        assert!(said.starts_with("ogrt: start of /") && said.contains("sent by stream to unix:/"), "{said}");
+        assert!(said.starts_with("ogrt: start of /") && said.contains("sent by datagram to unix:/"), "{said}");
         assert_eq!(said.lines().count(), 2, "{said}");
     }
     let said = stderr(&[("OGRT_DEBUG_INFO", "1")]);
