@@ -164,8 +164,9 @@ pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown
     let within = config.stop_within.0;
     let orderly = timeout(within, async {
         ended(draining).await?;
+        // With the drain gone there are no more connections to take over; those handed over have begun by then.
+        while receiving.join_next().await.is_some() {}
         streams.ended().await;
-        receiving.shutdown().await;
         let _ = to_writer.send(Message::Stop);
         ended(writing).await?;
         ended(joining).await?;

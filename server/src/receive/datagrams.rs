@@ -22,7 +22,7 @@ use nix::{
 use ogrt_proto::DATAGRAM_MAX;
 use std::{
     io::IoSliceMut,
-    net::{SocketAddr, UdpSocket},
+    net::{Shutdown, SocketAddr, UdpSocket},
     os::{fd::AsRawFd, unix::net::UnixDatagram},
     path::Path,
 };
@@ -157,6 +157,12 @@ impl UnixDatagrams {
         socket.set_nonblocking(true).context("cannot make the Unix socket non-blocking")?;
         setsockopt(&socket, sockopt::PassCred, &true).context("the kernel gives no credentials")?;
         Ok(UnixDatagrams { socket, buffer: vec![0; 256 * 1024] })
+    }
+
+    /// From here on the kernel refuses datagrams, so that their senders spool them; what it has taken is still to be
+    /// drained.
+    pub fn close(&self) {
+        let _ = self.socket.shutdown(Shutdown::Read);
     }
 
     /// Takes datagrams until none is left or `bytes_max` are in `submission`; true when some were left.

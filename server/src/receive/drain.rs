@@ -75,7 +75,7 @@ impl Drain {
         self.udp.address()
     }
 
-    /// Drains until the shutdown, and once more then. Runs in a thread of its own.
+    /// Drains until the shutdown, and then what the kernel had taken by then. Runs in a thread of its own.
     pub fn run(mut self, runtime: &Handle) {
         let mut headers = headers();
         let mut last_event = Instant::now();
@@ -85,10 +85,15 @@ impl Drain {
             let ending = self.intake.shutdown.asked();
             let mut submission = Submission::default();
             submission.entries.reserve(last_bytes);
-            let mut more = self.udp.drain(&mut headers, &self.intake, &mut submission, TURN);
+            let more_udp = self.udp.drain(&mut headers, &self.intake, &mut submission, TURN);
+            let mut more_local = false;
             if let Some((streams, datagrams)) = &mut self.unix {
-                more |= streams.drain(&self.intake, &mut submission, TURN);
-                more |= datagrams.drain(&self.intake, &mut submission, TURN);
+                if ending {
+                    streams.close();
+                    datagrams.close();
+                }
+                more_local |= streams.drain(&self.intake, &mut submission, TURN);
+                more_local |= datagrams.drain(&self.intake, &mut submission, TURN);
             }
             last_bytes = submission.bytes();
             if !submission.is_empty() {
@@ -96,10 +101,11 @@ impl Drain {
                 runtime.block_on(self.intake.submit(submission));
             }
             self.intake.drained.send_modify(|passes| *passes += 1);
-            if ending {
+            // UDP has no end that its senders could see.
+            if ending && !more_local {
                 break;
             }
-            if !more {
+            if !more_udp && !more_local {
                 let busy = last_event.elapsed() < BUSY;
                 thread::sleep(if busy { self.config.tick.0 } else { self.config.idle_tick.0 });
             }

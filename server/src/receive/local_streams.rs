@@ -11,11 +11,13 @@ use super::{
 use crate::queue::{Credentials, Submission};
 use anyhow::{Context, Result, bail};
 use bytes::BytesMut;
-use nix::sys::socket::{Backlog, getsockopt, listen, sockopt};
+use nix::sys::socket::{Backlog, getsockopt, listen, shutdown, sockopt};
 use ogrt_proto::MessageType;
 use std::{
     fs,
     io::{ErrorKind, Read},
+    net::Shutdown,
+    os::fd::AsRawFd,
     os::unix::{
         fs::{FileTypeExt, PermissionsExt},
         net::{UnixListener, UnixStream},
@@ -23,9 +25,6 @@ use std::{
     path::Path,
 };
 use tokio::sync::mpsc::UnboundedSender;
-
-/// Processes that may have connected and sent before we come to them.
-const BACKLOG: i32 = 4096;
 
 /// A short connection says what it has to say in so many bytes, or becomes a stream.
 const SHORT: usize = 128 * 1024;
@@ -45,6 +44,7 @@ pub struct LocalStreams {
     listener: UnixListener,
     staying: UnboundedSender<Staying>,
     buffer: Vec<u8>,
+    closed: bool,
 }
 
 impl LocalStreams {
@@ -53,9 +53,17 @@ impl LocalStreams {
         let listener =
             UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
         listener.set_nonblocking(true).context("cannot make the Unix socket non-blocking")?;
-        listen(&listener, Backlog::new(BACKLOG).unwrap_or(Backlog::MAXCONN))
-            .context("cannot set the backlog")?;
-        Ok(LocalStreams { listener, staying, buffer: vec![0; SHORT] })
+        // Processes that may have connected and sent before we come to them: as many as the kernel allows
+        // (net.core.somaxconn: 4096). SOMAXCONN is no such number: musl has 128.
+        listen(&listener, Backlog::MAXALLOWABLE).context("cannot set the backlog")?;
+        Ok(LocalStreams { listener, staying, buffer: vec![0; SHORT], closed: false })
+    }
+
+    /// From here on the kernel refuses connections and bytes, so that their senders spool them; what it has taken is
+    /// still to be drained.
+    pub fn close(&mut self) {
+        let _ = shutdown(self.listener.as_raw_fd(), nix::sys::socket::Shutdown::Read);
+        self.closed = true;
     }
 
     /// Accepts what is there, up to a bound; true when some may be left.
@@ -87,6 +95,9 @@ impl LocalStreams {
             uid: who.uid(),
             gid: who.gid(),
         });
+        if self.closed {
+            let _ = stream.shutdown(Shutdown::Read);
+        }
         if stream.set_nonblocking(true).is_err() {
             return 1;
         }
