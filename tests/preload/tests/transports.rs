@@ -31,6 +31,32 @@ fn the_datagram_twin_is_used_where_nobody_listens_on_the_stream() {
 }
 
 #[test]
+fn the_stream_takes_what_is_too_much_or_too_large_for_datagrams() {
+    let folder = Folder::new();
+    let said = |socket: &Path, argument: &str| {
+        let mut command = tracked("/bin/true", &format!("unix:{}", socket.display()));
+        // Two of them: with one alone it may be `--help`, and `true` closes its output.
+        let output = command.args([argument, "."]).env("OGRT_SILENT", "0").output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
+    };
+    // Nobody reads, so the datagram queue fills.
+    let socket = folder.join("full.sock");
+    let twin = format!("{}.dgram", socket.display());
+    let (_stream, _twin) = (UnixListener::bind(&socket).unwrap(), UnixDatagram::bind(&twin).unwrap());
+    assert!(said(&socket, "").contains("sent by datagram to"));
+    let sender = UnixDatagram::unbound().unwrap();
+    sender.set_nonblocking(true).unwrap();
+    while sender.send_to(b"x", &twin).is_ok() {}
+    let full = said(&socket, "");
+    assert_eq!(full.matches("sent by stream to").count(), 2, "{full}");
+
+    let receiver = Receiver::unix(&folder.join("ogrt.sock"));
+    let large = said(&folder.join("ogrt.sock"), &"x".repeat(100_000));
+    assert!(large.contains("sent by stream to") && large.contains("sent by datagram to"), "{large}");
+    receiver.ended(1);
+}
+
+#[test]
 fn large_events_come_in_parts_and_whole() {
     if !has("gcc") {
         return;
