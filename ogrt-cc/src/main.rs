@@ -9,6 +9,7 @@ mod which_compiler;
 use ogrt_wrap::driver_command;
 use ogrt_wrap::driver_line::{DriverJob, driver_job, linker_by_path};
 use ogrt_wrap::find_tool::{FindToolError, Finder};
+use ogrt_wrap::probes;
 use ogrt_wrap::run_tool::Call;
 use ogrt_wrap::settings;
 use std::ffi::{OsStr, OsString};
@@ -53,7 +54,7 @@ fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> 
         set: vec![finder.guard()],
         removed: &[],
     };
-    if settings::is_on("OGRT_DISABLE") || driver_job(arguments) == DriverJob::Other {
+    if settings::is_on("OGRT_DISABLE") || driver_job(arguments) == DriverJob::Other || is_probe(arguments) {
         return Err(run_error(&path, untouched().exec()));
     }
     let Some(linkers) = linker_dir() else {
@@ -84,6 +85,11 @@ fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> 
 
 /// `../libexec/ogrt` as seen from where this program really is, if the linker wrapper is there.
 fn linker_dir() -> Option<PathBuf> {
+/// A configure script's question; the driver is then as it would be without us, also in what it says of itself.
+fn is_probe(arguments: &[OsString]) -> bool {
+    probes::is_probe_command(arguments, &std::env::current_dir().unwrap_or_default())
+}
+
     let program = std::fs::read_link("/proc/self/exe").ok()?;
     let dir = program.parent()?.parent()?.join("libexec/ogrt");
     dir.join("ld").exists().then_some(dir)

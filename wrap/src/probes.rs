@@ -1,11 +1,14 @@
 //! Links that are a configure script's questions, not builds: never marked, never registered.
+//!
+//! A driver that answers such a question is left alone altogether: autoconf and CMake read from its `-v` output which
+//! directories it searches, and what they find there ends up on later command lines and in installed files.
 
 use crate::link_line::{LinkLine, Named};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-/// The link answers a question of autoconf, CMake or meson.
+/// The link answers a question of autoconf, CMake, meson or Go.
 pub fn is_probe(line: &LinkLine, driver_command: &[OsString], working_directory: &Path) -> bool {
     let absolute = working_directory.join(&line.output);
     let inputs = line.inputs.iter().filter_map(|input| match &input.named {
@@ -16,6 +19,18 @@ pub fn is_probe(line: &LinkLine, driver_command: &[OsString], working_directory:
         || is_probe_name(&line.output)
         || inputs.into_iter().any(is_autoconf_name)
         || driver_command.iter().skip(1).any(|word| is_autoconf_name(Path::new(word)))
+}
+
+/// The driver's command line answers such a question.
+pub fn is_probe_command(arguments: &[OsString], working_directory: &Path) -> bool {
+    let output = arguments.iter().enumerate().rev().find_map(|(index, word)| {
+        let joined = word.as_bytes().strip_prefix(b"-o").map(OsStr::from_bytes)?;
+        if joined.is_empty() { arguments.get(index + 1).map(OsString::as_os_str) } else { Some(joined) }
+    });
+    let output = Path::new(output.unwrap_or(OsStr::new("a.out")));
+    is_probe_name(output)
+        || in_probe_directory(&working_directory.join(output))
+        || arguments.iter().any(|word| is_autoconf_name(Path::new(word)))
 }
 
 fn is_autoconf_name(path: &Path) -> bool {
@@ -46,7 +61,11 @@ fn in_probe_directory(path: &Path) -> bool {
             names[at + 1..].iter().any(|name| starts.iter().any(|start| name.starts_with(start)))
         })
     };
-    under(b"CMakeFiles", &[b"CMakeTmp", b"CMakeScratch", b"CompilerId"]) || under(b"meson-private", &[b"tmp"])
+    // Go's linker asks in a temporary directory of its own what the external linker can do.
+    let parent = names.iter().rev().nth(1);
+    under(b"CMakeFiles", &[b"CMakeTmp", b"CMakeScratch", b"CompilerId"])
+        || under(b"meson-private", &[b"tmp"])
+        || parent.is_some_and(|parent| parent.starts_with(b"go-link-"))
 }
 
 #[cfg(test)]
@@ -68,5 +87,23 @@ mod tests {
         assert!(probe(&["-o", "meson-private/sanitycheckc.exe", "x.o"], "/b"));
         assert!(!probe(&["-o", "prog", "CMakeFiles/prog.dir/main.c.o"], "/b"));
         assert!(!probe(&["x.o"], "/tmp/build"));
+    }
+
+    #[test]
+    fn a_drivers_question_is_known_before_the_linker_is_asked() {
+        let probe = |line: &str, directory: &str| {
+            let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            is_probe_command(&words, Path::new(directory))
+        };
+        assert!(probe("-o conftest -g -O2 -v conftest.f", "/b"));
+        assert!(probe("-v CMakeCCompilerABI.c.o -o cmTC_1a2b3", "/b/CMakeFiles/CMakeScratch/TryCompile-x"));
+        assert!(probe("CMakeCCompilerId.c", "/b/CMakeFiles/3.25.1/CompilerIdC"));
+        assert!(probe("x.c -o/b/meson-private/tmpab12/output.exe", "/b"));
+        assert!(probe("x.c -o meson-private/sanitycheckc.exe", "/b"));
+        assert!(probe("-m64 -o /tmp/go-link-428/a.out -no-pie /tmp/go-link-428/trivial.c", "/b"));
+        assert!(!probe("-m64 -o /tmp/go-build1/b001/exe/a.out /tmp/go-link-428/go.o", "/b"));
+        assert!(!probe("-O2 sanitycheck.c -o prog", "/b"));
+        assert!(!probe("CMakeFiles/prog.dir/main.c.o -o prog", "/b"));
+        assert!(!probe("-o", "/b"));
     }
 }
