@@ -17,7 +17,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use which_compiler::{Compiler, which_compiler};
 
-const DEPTH_VARIABLE: &str = "OGRT_CC_DEPTH";
+const CALLED_VARIABLE: &str = "OGRT_CC_CALLED";
 
 fn main() -> ExitCode {
     let argv: Vec<OsString> = std::env::args_os().collect();
@@ -44,14 +44,16 @@ enum CompileError {
 /// argv -> which compiler? -> does it link? -> become the compiler.
 fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> {
     let argv0 = argv.first().map_or(OsStr::new("ogrt-cc"), OsString::as_os_str);
-    let finder = Finder::new(DEPTH_VARIABLE).also_ours(argv0);
-    let Compiler { path, arguments } = which_compiler(argv0, argv.get(1..).unwrap_or_default(), &finder)?;
+    let finder = Finder::new(CALLED_VARIABLE).also_ours(argv0);
+    let words = argv.get(1..).unwrap_or_default();
+    let Compiler { path, driver, before, arguments } = which_compiler(argv0, words, &finder)?;
+    let unchanged = [before, arguments].concat();
 
     let untouched = || Call {
         program: &path,
         argv0: path.as_os_str(),
-        arguments,
-        set: vec![finder.guard()],
+        arguments: &unchanged,
+        set: vec![finder.guard(&path)],
         removed: &[],
     };
     if settings::is_on("OGRT_DISABLE") || driver_job(arguments) == DriverJob::Other || is_probe(arguments) {
@@ -64,10 +66,10 @@ fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> 
         return Err(run_error(&path, untouched().exec()));
     };
 
-    // First on the line, because the first -B wins.
-    let mut routed = vec![OsString::from("-B"), linkers.clone().into_os_string()];
-    routed.extend_from_slice(arguments);
-    let mut set = vec![finder.guard()];
+    // First of the compiler's arguments, because the first -B wins.
+    let ours = [OsString::from("-B"), linkers.clone().into_os_string()];
+    let mut routed = [before, &ours, arguments].concat();
+    let mut set = vec![finder.guard(&path)];
     if let Some(linker) = linker_by_path(arguments) {
         // clang looks nowhere for a linker that it was given by its path, but the last such option counts.
         let mut option = OsString::from("--ld-path=");
@@ -75,21 +77,21 @@ fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> 
         routed.push(option);
         set.push((driver_command::LINKER_VARIABLE, linker.into_os_string()));
     }
-    let words = std::iter::once(path.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
-    set.push((driver_command::VARIABLE, driver_command::encode(&path, words)));
+    let words = std::iter::once(driver.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
+    set.push((driver_command::VARIABLE, driver_command::encode(&driver, words)));
     let with_linker = Call { arguments: &routed, set, ..untouched() };
     // Only a line at the system's limit of length fails here; it is short enough again without ours.
     let _ = with_linker.exec();
     Err(run_error(&path, untouched().exec()))
 }
 
-/// `../libexec/ogrt` as seen from where this program really is, if the linker wrapper is there.
-fn linker_dir() -> Option<PathBuf> {
 /// A configure script's question; the driver is then as it would be without us, also in what it says of itself.
 fn is_probe(arguments: &[OsString]) -> bool {
     probes::is_probe_command(arguments, &std::env::current_dir().unwrap_or_default())
 }
 
+/// `../libexec/ogrt` as seen from where this program really is, if the linker wrapper is there.
+fn linker_dir() -> Option<PathBuf> {
     let program = std::fs::read_link("/proc/self/exe").ok()?;
     let dir = program.parent()?.parent()?.join("libexec/ogrt");
     dir.join("ld").exists().then_some(dir)

@@ -6,6 +6,7 @@
 //! | `ogrt-c++` | `OGRT_REAL_CXX`, else `c++` or `g++` |
 //! | `ogrt-fc` | `OGRT_REAL_FC`, else `gfortran` |
 //! | `ogrt-cc gcc-13 ...` | `gcc-13`: a first argument that is no option and names a program |
+//! | `ogrt-cc ccache gcc ...` | `ccache gcc`: a launcher and the compiler that it runs |
 //! | `gcc`, by a symlink to us | the next `gcc` on PATH that is not ours |
 
 use ogrt_wrap::find_tool::{FindToolError, Finder, dirs_of};
@@ -14,11 +15,26 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// The real compiler and its arguments.
+/// What is run.
 pub struct Compiler<'a> {
+    /// The program: the compiler, or a launcher in front of it.
     pub path: PathBuf,
+    /// The compiler itself.
+    pub driver: PathBuf,
+    /// What the program is given before the compiler's arguments: behind a launcher, the compiler's name.
+    pub before: &'a [OsString],
+    /// The compiler's arguments.
     pub arguments: &'a [OsString],
 }
+
+impl<'a> Compiler<'a> {
+    fn alone(path: PathBuf, arguments: &'a [OsString]) -> Compiler<'a> {
+        Compiler { driver: path.clone(), path, before: &[], arguments }
+    }
+}
+
+/// Programs that run the compiler which they are given as their first argument.
+const LAUNCHERS: &[&str] = &["ccache", "sccache", "distcc", "icecc", "buildcache"];
 
 /// Our names, the variable that overrides the search, what is searched.
 const OURS: &[(&str, &str, &[&str])] = &[
@@ -36,26 +52,39 @@ pub fn which_compiler<'a>(
     let name = Path::new(argv0).file_name().unwrap_or(argv0);
     let path_dirs = dirs_of("PATH");
     let Some((_, variable, candidates)) = OURS.iter().find(|(ours, ..)| name == *ours) else {
-        return Ok(Compiler { path: finder.find(&[name], &path_dirs)?, arguments });
+        return Ok(Compiler::alone(finder.find_behind_us(name, argv0)?, arguments));
     };
-    if let Some((program, rest)) = arguments.split_first().filter(|(word, _)| may_be_program(word)) {
-        if program.as_bytes().contains(&b'/') {
-            if finder.accepts(Path::new(program)) {
-                return Ok(Compiler { path: program.into(), arguments: rest });
-            }
-        } else if let Ok(path) = finder.find(&[program], &path_dirs) {
-            return Ok(Compiler { path, arguments: rest });
-        }
+    if let Some((path, rest)) = named_program(arguments, finder, &path_dirs) {
+        let is_launcher = path.file_name().is_some_and(|name| LAUNCHERS.iter().any(|known| name == *known));
+        let launched = is_launcher.then(|| named_program(rest, finder, &path_dirs)).flatten();
+        return Ok(match launched {
+            Some((driver, arguments)) => Compiler { path, driver, before: &rest[..1], arguments },
+            None => Compiler::alone(path, rest),
+        });
     }
     if let Some(real) = non_empty(variable) {
         let path = match real.as_bytes().contains(&b'/') {
             true => PathBuf::from(real),
             false => finder.find(&[&real], &path_dirs)?,
         };
-        return Ok(Compiler { path, arguments });
+        return Ok(Compiler::alone(path, arguments));
     }
     let names: Vec<&OsStr> = candidates.iter().map(OsStr::new).collect();
-    Ok(Compiler { path: finder.find(&names, &path_dirs)?, arguments })
+    Ok(Compiler::alone(finder.find(&names, &path_dirs)?, arguments))
+}
+
+/// The program that the first word names, if it names one, and the words behind it.
+fn named_program<'a>(
+    words: &'a [OsString],
+    finder: &Finder,
+    path_dirs: &[PathBuf],
+) -> Option<(PathBuf, &'a [OsString])> {
+    let (program, rest) = words.split_first().filter(|(word, _)| may_be_program(word))?;
+    let path = match program.as_bytes().contains(&b'/') {
+        true => Some(PathBuf::from(program)).filter(|path| finder.accepts(path)),
+        false => finder.find(&[program], path_dirs).ok(),
+    };
+    Some((path?, rest))
 }
 
 /// `ogrt-cc main.c` is a compilation, also where a file of that name happens to be executable.
@@ -68,5 +97,7 @@ fn may_be_program(word: &OsStr) -> bool {
     let is_source = Path::new(word)
         .extension()
         .is_some_and(|extension| SOURCES.iter().any(|source| extension == *source));
-    !bytes.starts_with(b"-") && !bytes.starts_with(b"@") && !is_source
+    // libz.so.1 may be executable as well.
+    let is_library = bytes.windows(4).any(|part| part == b".so.");
+    !bytes.starts_with(b"-") && !bytes.starts_with(b"@") && !is_source && !is_library
 }

@@ -24,7 +24,7 @@ use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime};
 
-const DEPTH_VARIABLE: &str = "OGRT_LD_DEPTH";
+const CALLED_VARIABLE: &str = "OGRT_LD_CALLED";
 
 /// What is said, and ends the link: there is no linker, or `OGRT_STRICT=1` and something of ours failed.
 #[derive(Debug, thiserror::Error)]
@@ -79,10 +79,10 @@ pub fn link(argv: &[OsString]) -> Result<ExitStatus, LinkError> {
     let argv0 = argv.first().map_or(OsStr::new("ld"), OsString::as_os_str);
     let settings = Settings::from_environment();
     let driver = driver_command::from_environment();
-    let finder = Finder::new(DEPTH_VARIABLE).also_ours(argv0);
+    let finder = Finder::new(CALLED_VARIABLE).also_ours(argv0);
     let arguments = without_our_directory(argv0, argv.get(1..).unwrap_or_default());
     let linker = which_linker(argv0, &driver, settings.real_linker.as_deref(), &finder)?;
-    let set: Vec<_> = std::iter::once(finder.guard()).chain(library_path_without_us(argv0)).collect();
+    let set: Vec<_> = std::iter::once(finder.guard(&linker)).chain(library_path_without_us(argv0)).collect();
     let call = Call {
         program: &linker,
         // A driver calls a linker by its path, and that is what messages then begin with.

@@ -44,16 +44,16 @@ pub fn which_linker(
         dirs.extend(canonical.as_deref().and_then(Path::parent).map(Path::to_owned));
         dirs.extend(target_triple(argv).map(|triple| Path::new("/usr").join(triple).join("bin")));
     }
-    if let Ok(found) = finder.find(&[name], &dirs) {
-        return Ok(found);
-    }
     let prefixed = target_of(driver).map(|mut target| {
         target.push("-");
         target.push(name);
         target
     });
-    match prefixed.as_deref().and_then(|prefixed| finder.find(&[prefixed], &path_dirs).ok()) {
+    let in_path = prefixed.as_deref().into_iter().chain([name]);
+    let in_path = in_path.flat_map(|name| path_dirs.iter().map(move |dir| dir.join(name)));
+    match finder.first(dirs.iter().map(|dir| dir.join(name)).chain(in_path))? {
         Some(found) => Ok(found),
+        // Told as what it is.
         None => finder.find(&[name], &path_dirs),
     }
 }

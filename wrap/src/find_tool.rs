@@ -1,9 +1,9 @@
 //! The real tool: the next program of that name that is not one of ours.
 //!
 //! "Ours" is decided by device and inode, so that symlinks, hard links and masquerade under other names are all
-//! recognised. A script that stands in front of the tool (ccache's, EasyBuild's RPATH wrapper) is somebody's
-//! intention and is called like any tool; when such a script finds us again by PATH, the depth guard makes us
-//! step over scripts, and in the end give up instead of going round for ever.
+//! recognised. What stands in front of the tool under the same name (ccache, EasyBuild's RPATH wrapper) is somebody's
+//! intention and is called like any tool. It may find us again by PATH: what we have called already is then stepped
+//! over, and where nothing else is left, we give up in the end instead of going round for ever.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
@@ -11,11 +11,8 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Called this deep, scripts are stepped over.
-const DEPTH_WITHOUT_SCRIPTS: u32 = 4;
-
 /// Called this deep, nothing is run any more.
-const DEPTH_MAX: u32 = 12;
+const DEPTH_MAX: usize = 12;
 
 /// Why the real tool could not be named.
 #[derive(Debug, thiserror::Error)]
@@ -29,30 +26,26 @@ pub enum FindToolError {
         searched: String,
     },
     /// We were called by what we call.
-    #[error("{variable}={depth}: the tools on PATH call each other")]
+    #[error("{depth} of us run in each other: the tools on PATH call each other")]
     TooDeep {
-        /// The guard variable.
-        variable: &'static str,
-        /// Its value.
-        depth: u32,
+        /// How many.
+        depth: usize,
     },
 }
 
-/// Recognises our own programs, and counts how deep in each other they run.
+/// Recognises our own programs, and knows which tools they have called in each other so far.
 #[derive(Debug)]
 pub struct Finder {
     ours: Vec<(u64, u64)>,
-    depth_variable: &'static str,
-    depth: u32,
+    variable: &'static str,
+    called: Vec<PathBuf>,
 }
 
 impl Finder {
-    /// For this running program; `depth_variable` names its guard.
-    pub fn new(depth_variable: &'static str) -> Finder {
+    /// For this running program; `variable` names the environment variable that lists what was called.
+    pub fn new(variable: &'static str) -> Finder {
         let ours = std::fs::metadata("/proc/self/exe").ok().as_ref().map(identity).into_iter().collect();
-        let depth =
-            std::env::var(depth_variable).ok().and_then(|depth| depth.parse().ok()).unwrap_or_default();
-        Finder { ours, depth_variable, depth }
+        Finder { ours, variable, called: dirs_of(variable) }
     }
 
     /// The same, where `/proc` tells nothing: what `argv[0]` leads to is ours as well.
@@ -63,33 +56,57 @@ impl Finder {
         self
     }
 
-    /// The guard variable and its value for what we run.
-    pub fn guard(&self) -> (&'static str, OsString) {
-        (self.depth_variable, OsString::from((self.depth + 1).to_string()))
+    /// The variable and its value for the tool at `path`.
+    pub fn guard(&self, path: &Path) -> (&'static str, OsString) {
+        let called = self.called.iter().map(PathBuf::as_path).chain([path]);
+        // A path with a colon in it counts as two, which is as good.
+        (self.variable, called.map(Path::as_os_str).collect::<Vec<_>>().join(OsStr::new(":")))
     }
 
     /// The first program of one of these names, directories first, that is not ours.
     pub fn find(&self, names: &[&OsStr], dirs: &[PathBuf]) -> Result<PathBuf, FindToolError> {
-        if self.depth > DEPTH_MAX {
-            return Err(FindToolError::TooDeep { variable: self.depth_variable, depth: self.depth });
+        let candidates = names.iter().flat_map(|name| dirs.iter().map(move |dir| dir.join(name)));
+        self.first(candidates)?.ok_or_else(|| FindToolError::NotFound {
+            name: names.iter().map(|name| name.to_string_lossy()).collect::<Vec<_>>().join(", "),
+            searched: dirs.iter().map(|dir| dir.to_string_lossy()).collect::<Vec<_>>().join(":"),
+        })
+    }
+
+    /// The program of this name that comes behind us on PATH; where there is none, any that is not ours. `argv0` is how
+    /// we were called.
+    pub fn find_behind_us(&self, name: &OsStr, argv0: &OsStr) -> Result<PathBuf, FindToolError> {
+        let dirs = dirs_of("PATH");
+        let named = Path::new(argv0).parent().filter(|dir| !dir.as_os_str().is_empty());
+        let is_ours = |dir: &PathBuf| std::fs::metadata(dir.join(name)).is_ok_and(|file| self.is_ours(&file));
+        let at = dirs.iter().position(|dir| named.is_none_or(|named| named == dir) && is_ours(dir));
+        let behind = dirs.iter().skip(at.map_or(0, |at| at + 1));
+        let candidates: Vec<PathBuf> = behind.chain(&dirs).cloned().collect();
+        self.find(&[name], &candidates)
+    }
+
+    /// The first candidate that can be run, is not ours and was not called already; else one that was.
+    pub fn first(&self, candidates: impl Iterator<Item = PathBuf>) -> Result<Option<PathBuf>, FindToolError> {
+        if self.called.len() > DEPTH_MAX {
+            return Err(FindToolError::TooDeep { depth: self.called.len() });
         }
-        names
-            .iter()
-            .flat_map(|name| dirs.iter().map(move |dir| dir.join(name)))
-            .find(|path| self.accepts(path))
-            .ok_or_else(|| FindToolError::NotFound {
-                name: names.iter().map(|name| name.to_string_lossy()).collect::<Vec<_>>().join(", "),
-                searched: dirs.iter().map(|dir| dir.to_string_lossy()).collect::<Vec<_>>().join(":"),
-            })
+        let mut again = None;
+        for path in candidates.filter(|path| self.accepts(path)) {
+            if !self.called.contains(&path) {
+                return Ok(Some(path));
+            }
+            again.get_or_insert(path);
+        }
+        Ok(again)
     }
 
     /// This file can be run and is not one of ours.
     pub fn accepts(&self, path: &Path) -> bool {
         let Ok(metadata) = std::fs::metadata(path) else { return false };
-        metadata.is_file()
-            && metadata.permissions().mode() & 0o111 != 0
-            && !self.ours.contains(&identity(&metadata))
-            && (self.depth < DEPTH_WITHOUT_SCRIPTS || !is_script(path))
+        metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 && !self.is_ours(&metadata)
+    }
+
+    fn is_ours(&self, metadata: &Metadata) -> bool {
+        self.ours.contains(&identity(metadata))
     }
 }
 
