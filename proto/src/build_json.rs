@@ -55,6 +55,34 @@ pub struct BuildJson {
     pub client: String,
     /// Equal builds share this signature.
     pub reproducible: bool,
+    /// When it was registered, nanoseconds of Unix time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registered_ns: Option<i64>,
+    /// Each time that it was made, the first first, where a reproducible build was made more than once.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub builds: Vec<MadeJson>,
+}
+
+/// That a build was made: who, when, where.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct MadeJson {
+    /// Start of the link, nanoseconds of Unix time.
+    pub time_ns: i64,
+    /// Duration of the link in nanoseconds.
+    pub duration_ns: u64,
+    /// Where.
+    pub hostname: String,
+    /// Who.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<u32>,
+    /// Their name, where known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// Working directory of the link.
+    pub working_directory: String,
+    /// Name and version of the wrapper.
+    pub client: String,
 }
 
 /// What the note itself carries; empty fields are left out.
@@ -209,6 +237,22 @@ impl From<&BuildRecord> for BuildJson {
             git_commit: record.source.as_ref().and_then(|source| source.git_commit.clone()),
             client: record.client().into(),
             reproducible: record.reproducible(),
+            registered_ns: None,
+            builds: Vec::new(),
+        }
+    }
+}
+
+impl From<&BuildRecord> for MadeJson {
+    fn from(record: &BuildRecord) -> Self {
+        MadeJson {
+            time_ns: record.time_ns(),
+            duration_ns: record.duration_ns(),
+            hostname: record.hostname().into(),
+            uid: record.uid,
+            username: record.username.clone(),
+            working_directory: record.working_directory.as_ref().map(text).unwrap_or_default(),
+            client: record.client().into(),
         }
     }
 }

@@ -14,7 +14,9 @@ mod installation_json;
 #[rustfmt::skip]
 mod messages;
 
-pub use build_json::{BuildJson, BuildSummary, CompilerJson, FileJson, LoadedJson, MetadataJson, ToolJson};
+pub use build_json::{
+    BuildJson, BuildSummary, CompilerJson, FileJson, LoadedJson, MadeJson, MetadataJson, ToolJson,
+};
 pub use frame::{
     DATAGRAM_MAX, FRAME_HEADER_LEN, FRAME_MAX, Frame, FrameError, decode_frame, encode_frame, peek_frame,
 };

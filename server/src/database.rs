@@ -5,7 +5,8 @@
 
 use anyhow::{Context, Result};
 use fjall::{
-    CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode, config::CompressionPolicy,
+    CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode,
+    config::{BlockSizePolicy, CompressionPolicy, FilterPolicy},
 };
 use std::path::Path;
 
@@ -22,14 +23,32 @@ pub struct Store {
     pub places: Keyspace,
     /// Event, kind and part -> nothing: what acknowledging streams delivered, in two generations.
     pub seen: [Keyspace; 2],
-    /// Signature -> the little of a build record that is joined.
+    /// Signature -> the build's number, and the little of its record that is joined.
     pub builds: Keyspace,
-    /// Signature -> the whole build record.
+    /// Number of a build -> when it was registered, and the whole record.
     pub records: Keyspace,
-    /// Time of the link in nanoseconds, signature -> nothing.
+    /// Time of the link in nanoseconds, number -> nothing.
     pub builds_by_time: Keyspace,
     /// What package managers installed, and where it is found by: see `registry::installations`.
     pub installations: Keyspace,
+    /// Number, time, digest -> a further build of a reproducible signature.
+    pub made_again: Keyspace,
+    /// Term -> numbers of the builds that are found by it.
+    pub found_by: Keyspace,
+    /// Number -> numbers of the builds that it was linked into.
+    pub linked: Keyspace,
+    /// Blocks of 64 numbers -> their signatures.
+    pub catalog: Keyspace,
+    /// Blocks of 4096 numbers -> a bit for each that was linked into another.
+    pub libraries: Keyspace,
+    /// Digest of an image -> its number.
+    pub image_numbers: Keyspace,
+    /// Number of an image -> what it is.
+    pub images: Keyspace,
+    /// Signature, number of an image that has it -> one byte: is it the program's?
+    pub images_with: Keyspace,
+    /// Who ran an image, where, in which job: server/src/uses/rows.rs.
+    pub uses: Keyspace,
     /// Job, sequence number -> compressed entries of that job.
     pub jobs: Keyspace,
     /// Sequence number -> which jobs it touched, when, and how many bytes they took.
@@ -37,6 +56,16 @@ pub struct Store {
     /// Single numbers: see the rooms that own them.
     pub totals: Keyspace,
 }
+
+/// The registry's first format; server/src/registry/embedded/migrate.rs takes it over.
+pub struct FirstFormat {
+    /// Signature -> record.
+    pub records: Keyspace,
+    others: [Keyspace; 2],
+}
+
+/// Its number.
+pub const FIRST_FORMAT: u64 = 1;
 
 impl Store {
     /// Opens the database in `directory`, or makes it.
@@ -56,6 +85,8 @@ impl Store {
             let packed = |memtable: u64| {
                 plain(memtable).data_block_compression_policy(CompressionPolicy::all(CompressionType::None))
             };
+            // Walked, never asked for one key: a filter would only take room.
+            let lists = |memtable: u64| plain(memtable).filter_policy(FilterPolicy::disabled());
             let small = || plain(4 << 20);
             Ok(Store {
                 queue: database.keyspace("queue", || packed(16 << 20))?,
@@ -63,10 +94,22 @@ impl Store {
                 held: database.keyspace("held", small)?,
                 places: database.keyspace("places", small)?,
                 seen: [database.keyspace("seen_0", small)?, database.keyspace("seen_1", small)?],
-                builds: database.keyspace("builds", || plain(8 << 20).expect_point_read_hits(false))?,
-                records: database.keyspace("records", || plain(8 << 20))?,
-                builds_by_time: database.keyspace("builds_by_time", small)?,
                 installations: database.keyspace("installations", small)?,
+                builds: database.keyspace("build_of", || plain(8 << 20).expect_point_read_hits(false))?,
+                // Records of one package lie together and share much text.
+                records: database.keyspace("record_of", || {
+                    plain(16 << 20).data_block_size_policy(BlockSizePolicy::all(32 << 10))
+                })?,
+                builds_by_time: database.keyspace("build_times", || lists(4 << 20))?,
+                made_again: database.keyspace("made_again", small)?,
+                found_by: database.keyspace("found_by", || lists(16 << 20))?,
+                linked: database.keyspace("linked", || lists(8 << 20))?,
+                catalog: database.keyspace("catalog", small)?,
+                libraries: database.keyspace("libraries", small)?,
+                image_numbers: database.keyspace("image_numbers", small)?,
+                images: database.keyspace("images", small)?,
+                images_with: database.keyspace("images_with", || lists(4 << 20))?,
+                uses: database.keyspace("uses", || plain(16 << 20))?,
                 jobs: database.keyspace("jobs", || packed(8 << 20))?,
                 job_log: database.keyspace("job_log", small)?,
                 totals: database.keyspace("totals", small)?,
@@ -76,6 +119,25 @@ impl Store {
         open().with_context(|| {
             format!("cannot open the database {} (is another ogrt-server using it?)", path.display())
         })
+    }
+
+    /// What a server of the first format left of its registry.
+    pub fn first_format(&self) -> fjall::Result<Option<FirstFormat>> {
+        if !self.database.keyspace_exists("records") {
+            return Ok(None);
+        }
+        let open = |name| self.database.keyspace(name, KeyspaceCreateOptions::default);
+        Ok(Some(FirstFormat {
+            records: open("records")?,
+            others: [open("builds")?, open("builds_by_time")?],
+        }))
+    }
+
+    /// Removes it.
+    pub fn remove_first_format(&self, first: FirstFormat) -> fjall::Result<()> {
+        let [builds, times] = first.others;
+        // The records last: they are what tells that it is there.
+        [builds, times, first.records].into_iter().try_for_each(|gone| self.database.delete_keyspace(gone))
     }
 
     /// Writes that take effect together.

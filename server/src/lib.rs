@@ -19,13 +19,16 @@ mod jobs;
 mod join;
 mod launches;
 mod metrics;
+mod move_builds;
 mod outputs;
 mod queue;
 mod receive;
 mod registry;
 mod run;
 mod shutdown;
+mod uses;
 
 pub use config::Config;
+pub use move_builds::{export, import};
 pub use run::run;
 pub use shutdown::Shutdown;

@@ -30,6 +30,10 @@ enum Command {
     CheckConfig,
     /// Prints every key with its default and its meaning.
     PrintDefaultConfig,
+    /// Prints all builds as JSON lines. While the server runs, ask it instead: GET /v1/export.
+    Export,
+    /// Takes builds in from such lines on the standard input. While the server runs: POST /v1/import.
+    Import,
 }
 
 fn main() -> ExitCode {
@@ -62,6 +66,15 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     start_log(&config)?;
+    match arguments.command {
+        Some(Command::Export) => return ogrt_server::export(&config, std::io::stdout().lock()),
+        Some(Command::Import) => {
+            let imported = ogrt_server::import(&config, std::io::stdin().lock())?;
+            println!("{imported}");
+            return Ok(());
+        }
+        _ => {}
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()

@@ -86,6 +86,10 @@ metrics! {
         counter builds_conflicting = "ogrt_builds_conflicting_total",
         /// Registrations refused because they make no sense.
         counter builds_malformed = "ogrt_builds_malformed_total",
+        /// Further builds of one reproducible signature that were not kept: there are a thousand already.
+        counter builds_again_unkept = "ogrt_builds_again_unkept_total",
+        /// Registrations that are durable here and wait for the registry's own database.
+        gauge registrations_waiting = "ogrt_registrations_waiting",
         /// Bytes of the durable queue.
         gauge queue_bytes = "ogrt_queue_bytes",
         /// Batches in the durable queue.
@@ -94,6 +98,12 @@ metrics! {
         counter queue_syncs = "ogrt_queue_syncs_total",
         /// Events and parts that wait for a record or for other parts.
         gauge waiting = "ogrt_waiting",
+        /// Programs, with what they load, whose uses are counted.
+        gauge images = "ogrt_images",
+        /// Users, hosts and jobs of programs that are kept.
+        gauge use_rows = "ogrt_use_rows",
+        /// Events that are in no count, because a bound was reached.
+        counter uses_unkept = "ogrt_uses_unkept_total",
         /// Bytes kept to answer questions about jobs.
         gauge jobs_bytes = "ogrt_jobs_bytes",
     }

@@ -10,8 +10,9 @@ use crate::{
     outputs::{self, Surroundings},
     queue::{EventIds, Message, Queue, Room, Writer},
     receive::{Complaints, Drain, Intake, Streams, listen_tcp},
-    registry::{Embedded, Installations, Registry, Summaries},
+    registry::{self, Installations, Summaries, retention},
     shutdown::Shutdown,
+    uses::{self, Uses},
 };
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::json;
@@ -21,7 +22,12 @@ use std::{
     sync::Arc,
     thread,
 };
-use tokio::{runtime::Handle, sync::watch, task::JoinSet, time::timeout};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::timeout,
+};
 use tracing::{info, warn};
 
 /// Runs the server until `shutdown`; `ready_file` is written when everything listens.
@@ -32,15 +38,14 @@ pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown
     // What is durable.
     let store = Arc::new(Store::open(&config.data_dir)?);
     let mut places: Vec<String> = config.outputs.keys().cloned().collect();
-    places.push(jobs::PLACE.to_owned());
+    places.extend([jobs::PLACE, uses::PLACE].map(str::to_owned));
     let queue = Arc::new(Queue::open(store.clone(), &places)?);
     let replay_until = queue.tail().borrow().next;
 
     // The registry, with its memory in front.
     let (summaries, registered) = Summaries::new(config.registry.cache);
     let summaries = Arc::new(summaries);
-    let registry: Arc<dyn Registry> =
-        Arc::new(Embedded::new(store.clone(), summaries.clone(), metrics.clone()));
+    let registry = registry::open(&config.registry, store.clone(), summaries.clone(), metrics.clone())?;
 
     // receive ->
     let (writer, to_writer) = Writer::open(
@@ -81,6 +86,15 @@ pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown
     let installations = Arc::new(Installations::new(store.clone()));
     let join =
         Join::open(joined.clone(), config.join.clone(), metrics.clone(), registered, to_writer.clone())?;
+    let uses = Arc::new(Uses::new(
+        store.clone(),
+        queue.clone(),
+        joined.clone(),
+        joiner.clone(),
+        registry.clone(),
+        metrics.clone(),
+        config.uses.clone(),
+    )?);
     let jobs = Arc::new(Jobs::new(
         store,
         queue.clone(),
@@ -136,6 +150,22 @@ pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown
             Ok(())
         }
     })?);
+    delivering.push(stage("uses", {
+        let (runtime, uses, give_up) = (runtime.clone(), uses.clone(), give_up.clone());
+        move || {
+            runtime.block_on(uses.count(give_up));
+            Ok(())
+        }
+    })?);
+    // Ends by itself at the shutdown; nothing waits for it.
+    stage("retention", {
+        let (runtime, stop) = (runtime.clone(), shutdown.clone());
+        let work = retention::keep_bounded(registry.clone(), uses.clone(), config.registry.clone(), stop);
+        move || {
+            runtime.block_on(work);
+            Ok(())
+        }
+    })?;
     let draining = stage("drain", {
         let runtime = runtime.clone();
         move || {
@@ -150,8 +180,10 @@ pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown
         registry,
         installations,
         jobs,
+        uses,
         metrics,
         intake,
+        heavy: Arc::new(Semaphore::new(http::HEAVY_MAX)),
         body_max: usize::try_from(config.receive.message_max.0).unwrap_or(usize::MAX),
     };
     let serving = tokio::spawn(http::serve(http, sources, shutdown.clone()));

@@ -13,6 +13,7 @@ mod registry;
 mod sending;
 mod table;
 mod units;
+mod uses;
 
 use std::{
     collections::BTreeMap,
@@ -27,9 +28,10 @@ pub use join::JoinConfig;
 pub use outputs::{FileConfig, FileLayout, OutputConfig};
 pub use queue::{QueueConfig, WhenFull};
 pub use receive::Receive;
-pub use registry::RegistryConfig;
+pub use registry::{RegistryBackend, RegistryConfig};
 pub use sending::{ElasticsearchConfig, IndexLayout, Sending};
 pub(crate) use units::{Size, Time};
+pub use uses::UsesConfig;
 
 table! {
     /// Everything that an operator may set. Times are written "5s" (ms, s, m, h, d), sizes "64MiB" (B to TiB).
@@ -58,6 +60,8 @@ table! {
         join: JoinConfig = JoinConfig::default(),
         /// What is kept to answer questions about jobs.
         jobs: JobsConfig = JobsConfig::default(),
+        /// Counts of who ran what.
+        uses: UsesConfig = UsesConfig::default(),
         /// Any number of outputs, each with a name. Without any: a `file` output with layout "jobs" under data_dir.
         outputs: BTreeMap<String, OutputConfig> = BTreeMap::new(),
     }
@@ -101,12 +105,13 @@ impl Config {
         let mut out = String::new();
         let defaults = Config::default();
         defaults.document(&mut out);
-        let sections: [(&str, &dyn Table); 5] = [
+        let sections: [(&str, &dyn Table); 6] = [
             ("receive", &defaults.receive),
             ("queue", &defaults.queue),
             ("registry", &defaults.registry),
             ("join", &defaults.join),
             ("jobs", &defaults.jobs),
+            ("uses", &defaults.uses),
         ];
         for (name, table) in sections {
             let _ = write!(out, "\n[{name}]\n");

@@ -1,9 +1,12 @@
 //! `/v1/builds`: one build, a list of builds, and the registration of one.
 
-use super::{Problem, Sources, blocking};
+use super::{
+    Problem, Sources, blocking,
+    question::{self, Answer, nanoseconds, page_limit},
+};
 use crate::{
     queue::{Refusal, Submission},
-    registry::{Filter, Registration},
+    registry::{Filter, Page, Part, Registration, found_by, transfer::readable},
 };
 use axum::{
     Json,
@@ -15,23 +18,16 @@ use axum::{
     http::StatusCode,
 };
 use ogrt_note::Signature;
-use ogrt_proto::{BuildJson, BuildSummary};
-use serde::{Deserialize, Serialize};
+use ogrt_proto::BuildJson;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Builds in a list, unless the question says otherwise, and at most.
-const LIMIT: usize = 100;
-const LIMIT_MAX: usize = 10_000;
-
 /// `GET /v1/builds/{signature}`
-pub async fn one(
-    State(sources): State<Sources>,
-    Path(signature): Path<String>,
-) -> Result<Json<BuildJson>, Problem> {
+pub async fn one(State(sources): State<Sources>, Path(signature): Path<String>) -> Answer<BuildJson> {
     let signature = Signature::parse(signature.as_bytes())
         .map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, format!("{signature:?}: {cause}")))?;
-    match blocking(move || sources.registry.record(signature)).await? {
-        Some(record) => Ok(Json(BuildJson::from(&record))),
+    match blocking(move || sources.registry.build(signature)?.as_ref().map(readable).transpose()).await? {
+        Some(build) => Ok(Json(build)),
         None => Err(Problem::new(
             StatusCode::NOT_FOUND,
             format!("no build with signature {signature} is registered"),
@@ -39,42 +35,95 @@ pub async fn one(
     }
 }
 
-/// What a list may be narrowed by.
+/// What a list may be narrowed by. All are text, so that an empty one is as if it were not there.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Question {
-    name: Option<String>,
-    user: Option<String>,
-    /// Seconds of Unix time.
-    since: Option<i64>,
-    limit: Option<usize>,
+    name: String,
+    version: String,
+    user: String,
+    since: String,
+    until: String,
+    compiler: String,
+    flag: String,
+    output_sha256: String,
+    build_id: String,
+    input_sha256: String,
+    input_signature: String,
+    transitive: String,
+    limit: String,
+    cursor: String,
 }
 
-/// One line of a list.
-#[derive(Debug, Serialize)]
-pub struct Listed {
-    time_ns: i64,
-    #[serde(flatten)]
-    build: BuildSummary,
-}
-
-/// `GET /v1/builds?name=&user=&since=&limit=`, the newest first.
+/// `GET /v1/builds`, the newest first.
 pub async fn list(
     State(sources): State<Sources>,
     question: Result<Query<Question>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
-    let Query(question) =
-        question.map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, cause.body_text()))?;
-    let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-    let filter = Filter {
-        name: given(question.name),
-        user: given(question.user),
-        since_ns: question.since.map(|seconds| seconds.saturating_mul(1_000_000_000)),
-        limit: question.limit.unwrap_or(LIMIT).min(LIMIT_MAX),
+) -> Answer<Value> {
+    let filter = filter(&question::read(question)?)?;
+    let Page { builds, next, is_cut } = blocking(move || sources.registry.list(&filter)).await?;
+    let mut answer = json!({ "builds": builds });
+    question::add_page(&mut answer, next.map(question::write_place), is_cut);
+    Ok(Json(answer))
+}
+
+fn filter(question: &Question) -> Result<Filter, Problem> {
+    let mut filter = Filter {
+        since_ns: nanoseconds("since", &question.since)?,
+        until_ns: nanoseconds("until", &question.until)?,
+        limit: page_limit(&question.limit)?,
+        after: question::read_place(&question.cursor)?,
+        ..Filter::default()
     };
-    let builds = blocking(move || sources.registry.list(&filter)).await?;
-    let builds: Vec<Listed> = builds.into_iter().map(|(time_ns, build)| Listed { time_ns, build }).collect();
-    Ok(Json(json!({ "builds": builds })))
+    let given = |text: &str| !text.is_empty();
+    let digest = |name: &str, text: &str| match Part::parse(text) {
+        Some(Part::Digest(digest)) => Ok(digest),
+        _ => Err(question::wrong(format!("{name}={text}: expected the 64 hexadecimal digits of a SHA-256"))),
+    };
+    let terms = &mut filter.terms;
+    terms.extend(given(&question.name).then(|| found_by::name(&question.name)));
+    terms.extend(given(&question.version).then(|| found_by::version(&question.version)));
+    terms.extend(given(&question.user).then(|| found_by::user(&question.user)));
+    terms.extend(question.compiler.split_whitespace().map(found_by::compiler_word));
+    if given(&question.flag) {
+        if !found_by::is_flag(&question.flag) {
+            let why = "flags begin with - and hold no path; others are not searched";
+            return Err(question::wrong(format!("flag={}: {why}", question.flag)));
+        }
+        terms.push(found_by::flag(&question.flag));
+    }
+    if given(&question.output_sha256) {
+        terms.push(found_by::output_digest(&digest("output_sha256", &question.output_sha256)?));
+    }
+    if given(&question.build_id) {
+        let id = found_by::hexadecimal(&question.build_id);
+        let id =
+            id.ok_or_else(|| question::wrong(format!("build_id={}: not hexadecimal", question.build_id)))?;
+        terms.push(found_by::output_build_id(&id));
+    }
+    let mut inputs = Vec::new();
+    if given(&question.input_sha256) {
+        inputs.push(Part::Digest(digest("input_sha256", &question.input_sha256)?));
+    }
+    if given(&question.input_signature) {
+        let signature = Signature::parse(question.input_signature.as_bytes()).map_err(|cause| {
+            question::wrong(format!("input_signature={}: {cause}", question.input_signature))
+        })?;
+        inputs.push(Part::Signature(signature));
+    }
+    if question::truth("transitive", &question.transitive)? {
+        match inputs[..] {
+            [part] => filter.containing = Some(part),
+            _ => {
+                return Err(question::wrong(
+                    "transitive=true: with input_sha256 or input_signature, one of them",
+                ));
+            }
+        }
+    } else {
+        filter.terms.extend(inputs.iter().map(Part::as_input));
+    }
+    Ok(filter)
 }
 
 /// `POST /v1/builds`: a protobuf BuildRecord; answered when it is durable.

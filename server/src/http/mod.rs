@@ -3,9 +3,13 @@
 //! Every error is a problem document (RFC 9457). Work on the database runs where it may block.
 
 mod builds;
+mod dependents;
 mod installations;
 mod jobs;
 mod problem;
+mod question;
+mod transfer;
+mod uses;
 
 use crate::{
     jobs::Jobs,
@@ -13,6 +17,7 @@ use crate::{
     receive::Intake,
     registry::{Installations, Registry},
     shutdown::Shutdown,
+    uses::Uses,
 };
 use anyhow::{Context, Result};
 use axum::{
@@ -20,12 +25,18 @@ use axum::{
     extract::{DefaultBodyLimit, State},
     http::{StatusCode, header},
     response::{IntoResponse, Response},
-    routing::get,
+    routing::{MethodRouter, get, post},
 };
 use problem::Problem;
 use serde_json::json;
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
+
+/// The interface as machines read it; a test holds it against the routes.
+const OPENAPI: &str = include_str!("../../openapi.json");
+
+/// Questions that walk over millions of builds, at once; others wait.
+pub const HEAVY_MAX: usize = 2;
 
 /// What the answers are made from.
 #[derive(Clone)]
@@ -36,12 +47,34 @@ pub struct Sources {
     pub installations: Arc<Installations>,
     /// Jobs.
     pub jobs: Arc<Jobs>,
+    /// Who ran what.
+    pub uses: Arc<Uses>,
     /// Figures.
     pub metrics: Arc<Metrics>,
     /// Where registrations go.
     pub intake: Intake,
     /// Largest build record.
     pub body_max: usize,
+    /// Bounds the questions that take much memory.
+    pub heavy: Arc<Semaphore>,
+}
+
+/// Every path with what answers there.
+fn routes() -> Vec<(&'static str, MethodRouter<Sources>)> {
+    vec![
+        ("/v1/builds/{signature}", get(builds::one)),
+        ("/v1/builds", get(builds::list).post(builds::register)),
+        ("/v1/dependents/{what}", get(dependents::of)),
+        ("/v1/uses/{what}", get(uses::of)),
+        ("/v1/unregistered", get(uses::unregistered)),
+        ("/v1/installations", get(installations::list).post(installations::register)),
+        ("/v1/jobs/{job_id}", get(jobs::one)),
+        ("/v1/export", get(transfer::export)),
+        ("/v1/import", post(transfer::import)),
+        ("/v1/openapi.json", get(openapi)),
+        ("/healthz", get(health)),
+        ("/metrics", get(figures)),
+    ]
 }
 
 /// Listens on the address.
@@ -51,13 +84,8 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
 
 /// Answers until the shutdown.
 pub async fn serve(listener: TcpListener, sources: Sources, shutdown: Shutdown) -> Result<()> {
-    let routes = Router::new()
-        .route("/v1/builds/{signature}", get(builds::one))
-        .route("/v1/builds", get(builds::list).post(builds::register))
-        .route("/v1/installations", get(installations::list).post(installations::register))
-        .route("/v1/jobs/{job_id}", get(jobs::one))
-        .route("/healthz", get(health))
-        .route("/metrics", get(figures))
+    let routes = routes().into_iter().fold(Router::new(), |all, (path, answers)| all.route(path, answers));
+    let routes = routes
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes other methods")
@@ -96,6 +124,25 @@ async fn figures(State(sources): State<Sources>) -> Response {
         .into_response()
 }
 
+async fn openapi() -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
+}
+
+/// As [`blocking`], and few at once.
+async fn heavy<T: Send + 'static>(
+    sources: &Sources,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T, Problem> {
+    let stops = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server stops");
+    let permit = sources.heavy.clone().acquire_owned().await.map_err(stops)?;
+    // The permit goes with the work: who hangs up does not make room while it still runs.
+    blocking(move || {
+        let _permit = permit;
+        work()
+    })
+    .await
+}
+
 /// Runs work that may block, away from the tasks that serve others.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
@@ -107,5 +154,20 @@ async fn blocking<T: Send + 'static>(
             Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server's log says why"))
         }
         Err(_) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server stops")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_openapi_document_has_the_paths_that_are_answered() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let described = document["paths"].as_object().unwrap();
+        let described: BTreeSet<&str> = described.keys().map(String::as_str).collect();
+        let answered: BTreeSet<&str> = routes().iter().map(|(path, _)| *path).collect();
+        assert_eq!(described, answered);
     }
 }

@@ -3,7 +3,7 @@
 use super::{JoinedBatch, Joiner};
 use crate::{
     database::Store,
-    queue::{Queue, Tail},
+    queue::{Entry, Queue, Tail},
 };
 use anyhow::Result;
 use std::{
@@ -99,6 +99,21 @@ impl Joined {
             recent: Mutex::default(),
             readers: Mutex::default(),
         })
+    }
+
+    /// How far the join is, to be watched.
+    pub fn tail(&self) -> watch::Receiver<Tail> {
+        self.tail.subscribe()
+    }
+
+    /// The entries of a batch that the join has passed, without those that it held back; `None` when the batch
+    /// was dropped.
+    pub fn entries(&self, sequence: u64) -> Result<Option<Vec<Entry>>> {
+        let Some(batch) = self.queue.read(sequence)? else { return Ok(None) };
+        let held = self.marks(sequence)?;
+        let mut rest = batch.bytes;
+        let entries = std::iter::from_fn(|| Entry::read(&mut rest)).zip(0..);
+        Ok(Some(entries.filter(|(_, index)| !held.contains(index)).map(|(entry, _)| entry).collect()))
     }
 
     /// A way through, beginning with batch `next`.

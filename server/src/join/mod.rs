@@ -13,6 +13,7 @@ mod json;
 mod stage;
 mod users;
 
+pub use event::watermark;
 pub use joined::{Joined, Reader, Want};
 pub use stage::Join;
 
@@ -89,6 +90,11 @@ impl Joiner {
     /// Joins with what is in this registry.
     pub fn new(registry: Arc<dyn Registry>, summaries: Arc<Summaries>) -> Self {
         Joiner { registry, summaries, users: Users::new() }
+    }
+
+    /// The name of a user of this machine.
+    pub fn user_name(&self, uid: u32) -> Option<Arc<str>> {
+        self.users.name(uid)
     }
 
     fn build(&self, signature: Signature, missing: &mut Missing) -> Option<Summary> {

@@ -31,6 +31,9 @@ pub struct Join {
     metrics: Arc<Metrics>,
     registered: Receiver<Signature>,
     writer: Sender<ToWriter>,
+    /// Some output went past these batches before the start, so what is held back of them was decided then: to
+    /// hold more now would bring an event twice to who had it.
+    decided_until: u64,
 }
 
 impl Join {
@@ -42,7 +45,8 @@ impl Join {
         registered: Receiver<Signature>,
         writer: Sender<ToWriter>,
     ) -> Result<Self> {
-        let mut join = Join { joined, hold: Hold::new(config), metrics, registered, writer };
+        let decided_until = joined.queue.places().values().copied().max().unwrap_or(0);
+        let mut join = Join { joined, hold: Hold::new(config), metrics, registered, writer, decided_until };
         let mut releases = Vec::new();
         for held in join.joined.store.held.iter() {
             let (key, value) = held.into_inner()?;
@@ -109,12 +113,14 @@ impl Join {
     /// Joins a batch for the first time: decides what is held back, and makes that durable.
     fn first_pass(&mut self, batch: &Batch) -> Result<JoinedBatch> {
         let marked = self.joined.marks(batch.sequence)?;
+        let is_decided = batch.sequence < self.decided_until;
         let (hold, metrics) = (&mut self.hold, &self.metrics);
         let mut held: BTreeMap<u32, (Entry, Missing)> = BTreeMap::new();
         let joined =
             self.joined.joiner.join(batch, &marked, self.joined.spare(), |index, entry, event, missing| {
                 let is_part = event.part_count > 1 && part(entry).is_some();
-                let is_late = !entry.is_final && !missing.is_empty() && hold.is_worth_waiting(missing);
+                let is_late =
+                    !is_decided && !entry.is_final && !missing.is_empty() && hold.is_worth_waiting(missing);
                 if (is_part || is_late) && !(hold.has_room(entry)) {
                     metrics.events_unwaited.add(1);
                     return false;

@@ -138,7 +138,17 @@ impl Queue {
 
     /// Moves an output's place on, together with what it remembers: after this everything before `next` is done.
     pub fn move_on(&self, output: &str, next: u64, remember: &[(String, u64)]) -> anyhow::Result<()> {
-        let mut batch = self.store.batch();
+        self.move_on_with(self.store.batch(), output, next, remember)
+    }
+
+    /// As [`Queue::move_on`], with other writes that take effect together with it.
+    pub fn move_on_with(
+        &self,
+        mut batch: fjall::OwnedWriteBatch,
+        output: &str,
+        next: u64,
+        remember: &[(String, u64)],
+    ) -> anyhow::Result<()> {
         batch.insert(&self.store.places, output, next.to_be_bytes());
         for (item, value) in remember {
             batch.insert(&self.store.places, remembered_key(output, item), value.to_be_bytes());

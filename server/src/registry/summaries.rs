@@ -73,6 +73,11 @@ impl Summaries {
         let _ = self.registered.send(signature);
     }
 
+    /// A build was removed.
+    pub fn removed(&self, signature: Signature) {
+        self.lock().insert(signature, None);
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -95,6 +95,11 @@ impl Daemon {
         fs::read_to_string(self.path().join("log")).unwrap_or_default()
     }
 
+    /// Waits until no registration waits for the registry's database.
+    pub fn registrations_are_settled(&self) {
+        wait_for("registrations", || (self.metric("ogrt_registrations_waiting") == 0).then_some(()));
+    }
+
     /// Sends one datagram.
     pub fn datagram(&self, bytes: &[u8]) {
         UdpSocket::bind("127.0.0.1:0").unwrap().send_to(bytes, &self.udp).unwrap();
@@ -129,7 +134,11 @@ impl Daemon {
         stream.read_to_end(&mut answer).unwrap();
         let head_end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
         let head = String::from_utf8_lossy(&answer[..head_end]).into_owned();
-        (head.split(' ').nth(1).unwrap().parse().unwrap(), answer[head_end + 4..].to_vec())
+        let mut body = answer[head_end + 4..].to_vec();
+        if head.to_lowercase().contains("transfer-encoding: chunked") {
+            body = without_chunks(&body);
+        }
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
     }
 
     /// The value of a line of `/metrics`.
@@ -191,6 +200,20 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// A body that came in chunks (RFC 9112, 7.1), put together. One that broke off is a failure.
+fn without_chunks(mut rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let end = rest.windows(2).position(|two| two == b"\r\n").expect("the length of a chunk");
+        let len = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
+        body.extend_from_slice(&rest[end + 2..end + 2 + len]);
+        rest = &rest[end + 2 + len + 2..];
+        if len == 0 {
+            return body;
+        }
     }
 }
 

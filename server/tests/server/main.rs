@@ -1,5 +1,6 @@
 //! The server as its users meet it: the real program, real sockets, real files.
 
+mod backend;
 mod configuration;
 mod crash;
 mod daemon;
@@ -9,4 +10,6 @@ mod installations;
 mod join;
 mod outputs;
 mod receive;
+mod registry;
 mod sending;
+mod uses;

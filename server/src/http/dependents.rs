@@ -1,0 +1,65 @@
+//! `/v1/dependents/{what}`: every build that has it in it, however deep.
+
+use super::{
+    Problem, Sources, heavy,
+    question::{self, Answer},
+};
+use crate::registry::{Containing, DEPTH_MAX, Listed};
+use axum::{
+    Json,
+    extract::{Path, Query, State, rejection::QueryRejection},
+    http::StatusCode,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+/// How much of it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Question {
+    depth: String,
+    limit: String,
+    cursor: String,
+}
+
+/// A build and how many links lie between.
+#[derive(Debug, Serialize)]
+pub struct Dependent {
+    depth: u32,
+    #[serde(flatten)]
+    listed: Listed,
+}
+
+/// `GET /v1/dependents/{what}`, nearest first.
+pub async fn of(
+    State(sources): State<Sources>,
+    Path(what): Path<String>,
+    question: Result<Query<Question>, QueryRejection>,
+) -> Answer<Value> {
+    let question = question::read(question)?;
+    let part = question::part(&what)?;
+    let depth = question::number::<u32>("depth", &question.depth)?.unwrap_or(DEPTH_MAX).clamp(1, DEPTH_MAX);
+    let limit = question::page_limit(&question.limit)?;
+    let from = question::number::<usize>("cursor", &question.cursor)?.unwrap_or(0);
+    let (found, builds) = heavy(&sources.clone(), move || {
+        let found = sources.registry.containing(part, depth)?;
+        let page = found.builds.get(from..).unwrap_or_default();
+        let page = &page[..page.len().min(limit)];
+        let mut builds = Vec::with_capacity(page.len());
+        for (signature, depth) in page {
+            // One that was removed in this moment is left out.
+            let listed = sources.registry.listed(&[*signature])?.pop();
+            builds.extend(listed.map(|listed| Dependent { depth: *depth, listed }));
+        }
+        Ok((found, builds))
+    })
+    .await?;
+    let Containing { builds: all, is_cut, is_known, .. } = found;
+    if !is_known {
+        return Err(Problem::new(StatusCode::NOT_FOUND, format!("nothing is known of {what}")));
+    }
+    let next = (from.saturating_add(limit) < all.len()).then(|| (from + limit).to_string());
+    let mut answer = json!({ "of": what, "count": all.len(), "builds": builds });
+    question::add_page(&mut answer, next, is_cut);
+    Ok(Json(answer))
+}

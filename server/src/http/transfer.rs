@@ -1,0 +1,40 @@
+//! `/v1/export` and `/v1/import`: the registry as JSON lines.
+
+use super::{Problem, Sources, blocking, question::Answer};
+use crate::registry::transfer::{self, AT_ONCE, Imported};
+use axum::{
+    Json,
+    body::{Body, Bytes},
+    extract::{State, rejection::BytesRejection},
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use std::io;
+
+/// `GET /v1/export`: read from the registry as fast as the client takes it.
+pub async fn export(State(sources): State<Sources>) -> Response {
+    let lines = futures_util::stream::try_unfold((sources, None), |(sources, after)| async move {
+        let registry = sources.registry.clone();
+        let read = blocking(move || {
+            let builds = registry.export(after, AT_ONCE)?;
+            let mut lines = Vec::new();
+            for (_, build) in &builds {
+                transfer::write_line(build, &mut lines)?;
+            }
+            Ok(builds.last().map(|(last, _)| (Bytes::from(lines), *last)))
+        });
+        // An answer that breaks off tells the client that it is not whole.
+        let read = read.await.map_err(|_| io::Error::other("the registry cannot be read"))?;
+        Ok::<_, io::Error>(read.map(|(lines, last)| (lines, (sources, Some(last)))))
+    });
+    ([(header::CONTENT_TYPE, "application/jsonl")], Body::from_stream(lines)).into_response()
+}
+
+/// `POST /v1/import`
+pub async fn import(State(sources): State<Sources>, body: Result<Bytes, BytesRejection>) -> Answer<Imported> {
+    let body = body.map_err(|cause| Problem::new(cause.status(), cause.body_text()))?;
+    // What is wrong with the lines is the client's to know; the registry's own trouble is logged.
+    let registry = sources.registry.clone();
+    let imported = blocking(move || Ok(transfer::import(&*registry, &*body))).await?;
+    imported.map(Json).map_err(|wrong| Problem::new(StatusCode::BAD_REQUEST, format!("{wrong:#}")))
+}

@@ -1,0 +1,31 @@
+//! `ogrt-server export` and `import`: the registry as JSON lines, without the daemon.
+
+use crate::{
+    config::Config,
+    database::Store,
+    metrics::Metrics,
+    registry::{self, Registry, Summaries, transfer},
+};
+use anyhow::Result;
+use std::{
+    io::{BufRead, BufWriter, Write},
+    sync::Arc,
+};
+
+/// Writes all builds, one a line.
+pub fn export(config: &Config, to: impl Write) -> Result<()> {
+    let mut to = BufWriter::new(to);
+    transfer::export(&*open(config)?, &mut to)?;
+    Ok(to.flush()?)
+}
+
+/// Takes lines in; what became of them, as JSON.
+pub fn import(config: &Config, from: impl BufRead) -> Result<String> {
+    Ok(serde_json::to_string(&transfer::import(&*open(config)?, from)?)?)
+}
+
+fn open(config: &Config) -> Result<Arc<dyn Registry>> {
+    let store = Arc::new(Store::open(&config.data_dir)?);
+    let (summaries, _) = Summaries::new(1);
+    registry::open(&config.registry, store, Arc::new(summaries), Arc::new(Metrics::default()))
+}

@@ -1,0 +1,171 @@
+//! Two dense tables over the numbers of builds: the signature of each, and which of them went into others.
+//!
+//! Both are in blocks, so that a walk over millions of builds reads thousands of values. Signatures of a block
+//! still growing are in memory, and it is written again as it grows; the second table is in memory whole, a bit
+//! for each build.
+
+use super::Number;
+use crate::database::{Store, number};
+use anyhow::Result;
+use fjall::OwnedWriteBatch;
+use ogrt_note::Signature;
+use std::collections::BTreeSet;
+
+/// Signatures in one block.
+const BLOCK: u64 = 64;
+
+/// Bytes of a signature.
+const LEN: usize = 16;
+
+/// Bits in one block.
+const BITS: u64 = 4096;
+
+/// Number -> signature; zeros where the build was removed.
+pub struct Catalog {
+    /// The block that grows.
+    block: Number,
+    signatures: Vec<u8>,
+    /// Blocks that became full and are not written yet.
+    full: Vec<(Number, Vec<u8>)>,
+}
+
+impl Catalog {
+    /// Goes on where the last block ends.
+    pub fn open(store: &Store) -> Result<Self> {
+        let (block, signatures) = match store.catalog.last_key_value() {
+            Some(last) => {
+                let (key, value) = last.into_inner()?;
+                (number(&key), value.to_vec())
+            }
+            None => (0, Vec::new()),
+        };
+        let mut catalog = Catalog { block, signatures, full: Vec::new() };
+        catalog.begin_block_if_full();
+        catalog.full.clear();
+        Ok(catalog)
+    }
+
+    /// The number that comes next.
+    pub fn next(&self) -> Number {
+        self.block * BLOCK + (self.signatures.len() / LEN) as u64
+    }
+
+    /// Adds the build with the next number.
+    pub fn add(&mut self, number: Number, signature: Signature) {
+        debug_assert_eq!(number, self.next());
+        self.signatures.extend_from_slice(signature.as_bytes());
+        self.begin_block_if_full();
+    }
+
+    fn begin_block_if_full(&mut self) {
+        if self.signatures.len() as u64 >= BLOCK * LEN as u64 {
+            self.full.push((self.block, std::mem::take(&mut self.signatures)));
+            self.block += 1;
+        }
+    }
+
+    /// Writes what was added.
+    pub fn write(&mut self, store: &Store, batch: &mut OwnedWriteBatch) {
+        for (block, signatures) in self.full.drain(..) {
+            batch.insert(&store.catalog, block.to_be_bytes(), signatures);
+        }
+        if !self.signatures.is_empty() {
+            batch.insert(&store.catalog, self.block.to_be_bytes(), self.signatures.as_slice());
+        }
+    }
+
+    /// Blanks the place of a build that was removed.
+    pub fn remove(&mut self, store: &Store, batch: &mut OwnedWriteBatch, gone: Number) -> Result<()> {
+        let at = (gone % BLOCK) as usize * LEN;
+        if gone / BLOCK == self.block {
+            self.signatures[at..at + LEN].fill(0);
+            batch.insert(&store.catalog, self.block.to_be_bytes(), self.signatures.as_slice());
+        } else if let Some(block) = store.catalog.get((gone / BLOCK).to_be_bytes())? {
+            let mut block = block.to_vec();
+            block[at..at + LEN].fill(0);
+            batch.insert(&store.catalog, (gone / BLOCK).to_be_bytes(), block);
+        }
+        Ok(())
+    }
+}
+
+/// The signatures of builds, asked for in any order that does not jump: a block is read once for neighbours.
+pub struct Signatures<'a> {
+    store: &'a Store,
+    block: Option<(Number, fjall::Slice)>,
+}
+
+impl<'a> Signatures<'a> {
+    /// Of all builds.
+    pub fn of(store: &'a Store) -> Self {
+        Signatures { store, block: None }
+    }
+
+    /// Of one; `None` where it was removed.
+    pub fn get(&mut self, number: Number) -> Result<Option<Signature>> {
+        let wanted = number / BLOCK;
+        if self.block.as_ref().is_none_or(|(block, _)| *block != wanted) {
+            self.block = self.store.catalog.get(wanted.to_be_bytes())?.map(|value| (wanted, value));
+        }
+        let Some((_, signatures)) = &self.block else { return Ok(None) };
+        let at = (number % BLOCK) as usize * LEN;
+        let bytes = signatures.get(at..at + LEN).filter(|bytes| bytes.iter().any(|byte| *byte != 0));
+        Ok(bytes.and_then(Signature::from_slice))
+    }
+}
+
+/// Builds that were linked into other registered builds.
+#[derive(Default)]
+pub struct Libraries {
+    bits: Vec<u64>,
+}
+
+impl Libraries {
+    /// As they were written.
+    pub fn open(store: &Store) -> Result<Self> {
+        let mut libraries = Libraries::default();
+        for block in store.libraries.iter() {
+            let (key, value) = block.into_inner()?;
+            let from = (number(&key) * BITS / 64) as usize;
+            libraries.bits.resize(from, 0);
+            libraries.bits.extend(value.chunks_exact(8).map(number));
+        }
+        Ok(libraries)
+    }
+
+    /// Is it one?
+    pub fn contains(&self, number: Number) -> bool {
+        self.bits.get((number / 64) as usize).is_some_and(|word| word >> (number % 64) & 1 == 1)
+    }
+
+    /// More of them.
+    pub fn add(&mut self, store: &Store, batch: &mut OwnedWriteBatch, numbers: &[Number]) {
+        let mut changed = BTreeSet::new();
+        for number in numbers.iter().filter(|number| !self.contains(**number)).collect::<Vec<_>>() {
+            let words = ((number / BITS + 1) * BITS / 64) as usize;
+            if self.bits.len() < words {
+                self.bits.resize(words, 0);
+            }
+            self.bits[(number / 64) as usize] |= 1 << (number % 64);
+            changed.insert(number / BITS);
+        }
+        self.write(store, batch, changed);
+    }
+
+    /// One less.
+    pub fn remove(&mut self, store: &Store, batch: &mut OwnedWriteBatch, gone: Number) {
+        if self.contains(gone) {
+            self.bits[(gone / 64) as usize] &= !(1 << (gone % 64));
+            self.write(store, batch, BTreeSet::from([gone / BITS]));
+        }
+    }
+
+    fn write(&self, store: &Store, batch: &mut OwnedWriteBatch, blocks: BTreeSet<u64>) {
+        for block in blocks {
+            let from = (block * BITS / 64) as usize;
+            let words = &self.bits[from..from + (BITS / 64) as usize];
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
+            batch.insert(&store.libraries, block.to_be_bytes(), bytes);
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What contains something, however deep: a walk from a part to all that it was linked into.
+//!
+//! Level by level, each level in the order of numbers, so that neighbours on disk are read together. Most builds
+//! are programs that nothing links: a bit in memory tells, and they cost nothing. The walk is bounded in depth and
+//! in number, and says when a bound ended it.
+
+use super::{Embedded, Number, catalog::Signatures, postings};
+use crate::registry::{CONTAINING_MAX, Containing, Part, found_by};
+use anyhow::Result;
+use ogrt_note::Signature;
+
+/// Builds with the part in them.
+pub struct Walk {
+    /// Where it began, as far as that is registered.
+    pub itself: Vec<Number>,
+    /// With their depth; nearest first, then the newest.
+    pub builds: Vec<(Number, u32)>,
+    /// There are more.
+    pub is_cut: bool,
+    /// The part is a build, came out of one, or went into one.
+    pub is_known: bool,
+}
+
+/// Walks from the part.
+pub fn walk(registry: &Embedded, part: Part, depth_max: u32) -> Result<Walk> {
+    let store = &registry.store;
+    let mut itself: Vec<Number> = Vec::new();
+    match part {
+        Part::Signature(signature) => itself.extend(registry.number_of(signature)?),
+        Part::Digest(digest) => {
+            postings::each(&store.found_by, &found_by::output_digest(&digest), |number| {
+                itself.push(number);
+                true
+            })?
+        }
+    }
+    let mut visited = Visited::default();
+    for number in &itself {
+        visited.insert(*number);
+    }
+    let mut found: Vec<(Number, u32)> = Vec::new();
+    let mut is_cut = false;
+    let mut level: Vec<Number> = Vec::new();
+    let mut take = |level: &mut Vec<Number>, already: usize, number: Number| {
+        if already + level.len() >= CONTAINING_MAX {
+            is_cut = true;
+        } else if visited.insert(number) {
+            level.push(number);
+        }
+        !is_cut
+    };
+    postings::each(&store.found_by, &part.as_input(), |number| take(&mut level, 0, number))?;
+    for number in itself.iter().filter(|number| registry.is_library(**number)) {
+        postings::each(&store.linked, &number.to_be_bytes(), |number| take(&mut level, 0, number))?;
+    }
+    let mut depth = 1;
+    while !level.is_empty() && depth <= depth_max {
+        level.sort_unstable();
+        found.extend(level.iter().rev().map(|number| (*number, depth)));
+        let mut next = Vec::new();
+        for number in level.iter().filter(|number| registry.is_library(**number)) {
+            postings::each(&store.linked, &number.to_be_bytes(), |dependent| {
+                take(&mut next, found.len(), dependent)
+            })?;
+        }
+        level = next;
+        depth += 1;
+    }
+    let is_known = !itself.is_empty() || !found.is_empty();
+    // Deeper than was asked for is no cut; deeper than is ever followed is one.
+    let is_cut = is_cut || (!level.is_empty() && depth_max >= crate::registry::DEPTH_MAX);
+    Ok(Walk { itself, builds: found, is_cut, is_known })
+}
+
+/// The same with signatures in the place of numbers.
+pub fn containing(registry: &Embedded, part: Part, depth_max: u32) -> Result<Containing> {
+    let walk = walk(registry, part, depth_max)?;
+    let mut signatures = Signatures::of(&registry.store);
+    let mut builds: Vec<(Signature, u32)> = Vec::with_capacity(walk.builds.len());
+    for (number, depth) in walk.builds {
+        builds.extend(signatures.get(number)?.map(|signature| (signature, depth)));
+    }
+    let itself = match part {
+        // Also one that nobody registered.
+        Part::Signature(signature) => vec![signature],
+        Part::Digest(_) => {
+            let found = walk.itself.iter().map(|number| signatures.get(*number));
+            found.filter_map(Result::transpose).collect::<Result<_>>()?
+        }
+    };
+    Ok(Containing { itself, builds, is_cut: walk.is_cut, is_known: walk.is_known })
+}
+
+/// A set of numbers, a bit each.
+#[derive(Default)]
+struct Visited(Vec<u64>);
+
+impl Visited {
+    /// False when it was there.
+    fn insert(&mut self, number: Number) -> bool {
+        let at = (number / 64) as usize;
+        if self.0.len() <= at {
+            self.0.resize(at + 1, 0);
+        }
+        let (word, bit) = (&mut self.0[at], 1 << (number % 64));
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+}

@@ -1,0 +1,118 @@
+//! The format of the registry in the database has a number; what an older server left is brought up to it.
+//!
+//! | format | what changed |
+//! |---|---|
+//! | 1 | records under their signatures (it wrote no number) |
+//! | 2 | builds are numbered, and found by whatever they hold |
+//!
+//! A migration that is interrupted begins again at the next start: what was moved is known then, and stays as it is.
+
+use super::Embedded;
+use crate::{
+    database::{FIRST_FORMAT, Store},
+    registry::{Build, Registry},
+};
+use anyhow::{Context, Result, bail};
+use bytes::Bytes;
+use ogrt_proto::BuildRecord;
+use prost::Message;
+use tracing::info;
+
+/// What this server writes.
+pub const FORMAT: u64 = 2;
+
+const NAME: &str = "format";
+
+/// Builds in one write.
+const AT_ONCE: usize = 500;
+
+/// Is the database one that we can use?
+pub fn check(store: &Store) -> Result<()> {
+    let format = store.total(NAME)?;
+    if format > FORMAT {
+        bail!(
+            "the database is of format {format}, made by a newer ogrt-server; this one knows up to {FORMAT}. Use the newer \
+             one, or move builds by `ogrt-server export` and `ogrt-server import`"
+        );
+    }
+    Ok(())
+}
+
+/// Brings it up to date.
+pub fn migrate(registry: &Embedded) -> Result<()> {
+    let store = &registry.store;
+    if store.total(NAME)? == FORMAT {
+        return Ok(());
+    }
+    if let Some(first) = store.first_format()? {
+        let mut builds: Vec<Build> = Vec::new();
+        let mut moved = 0;
+        for entry in first.records.iter() {
+            let record = Bytes::copy_from_slice(&entry.value()?);
+            // Nothing tells when it was registered; when it was linked is near.
+            let registered_ns = BuildRecord::decode(record.clone()).map_or(0, |record| record.time_ns());
+            builds.push(Build { record, registered_ns, made_again: Vec::new() });
+            moved += 1;
+            if builds.len() >= AT_ONCE {
+                registry
+                    .import(&std::mem::take(&mut builds))
+                    .context("cannot move the builds to format 2")?;
+            }
+        }
+        registry.import(&builds).context("cannot move the builds to format 2")?;
+        store.remove_first_format(first)?;
+        info!("{moved} builds were moved from format {FIRST_FORMAT} to format {FORMAT}");
+    }
+    store.totals.insert(NAME, FORMAT.to_be_bytes())?;
+    store.sync()?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{metrics::Metrics, registry::Summaries};
+    use ogrt_note::Signature;
+    use std::sync::Arc;
+
+    fn open(store: &Arc<Store>) -> Result<Embedded> {
+        let (summaries, _) = Summaries::new(16);
+        Embedded::open(store.clone(), Arc::new(summaries), Arc::new(Metrics::default()))
+    }
+
+    #[test]
+    fn builds_of_the_first_format_are_taken_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let database = fjall::Database::builder(directory.path().join("store")).open().unwrap();
+        let old = |name| database.keyspace(name, Default::default).unwrap();
+        for byte in 1..=250u8 {
+            let record = BuildRecord {
+                signature: Some(vec![byte; 16].into()),
+                time_ns: Some(i64::from(byte)),
+                ..BuildRecord::default()
+            };
+            old("records").insert([byte; 16], record.encode_to_vec()).unwrap();
+            old("builds").insert([byte; 16], record.encode_to_vec()).unwrap();
+            old("builds_by_time").insert([byte; 24], []).unwrap();
+        }
+        drop(database);
+        for _ in 0..2 {
+            let store = Arc::new(Store::open(directory.path()).unwrap());
+            let registry = open(&store).unwrap();
+            assert_eq!(registry.len().unwrap(), 250);
+            let build = registry.build(Signature::from_bytes([7; 16])).unwrap().unwrap();
+            assert_eq!(BuildRecord::decode(build.record).unwrap().time_ns(), 7);
+            assert!(store.first_format().unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn a_database_of_a_newer_server_is_refused_with_one_line() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(directory.path()).unwrap());
+        drop(open(&store).unwrap());
+        store.totals.insert(NAME, 99u64.to_be_bytes()).unwrap();
+        let error = open(&store).err().unwrap().to_string();
+        assert!(error.contains("format 99") && !error.contains('\n'), "{error}");
+    }
+}

@@ -1,0 +1,429 @@
+//! The registry in the server's own database.
+//!
+//! Each build gets a number, in the order of registration. Its record is kept whole under that number, and a small
+//! part of it under its signature, so that a join among ten million builds reads a hundred bytes and not the list
+//! of all inputs. Whatever a build is found by is a list of numbers ([`postings`]); asking for two things walks
+//! the shorter list ([`list`]). A second kind of list says which builds a registered build was linked into: what
+//! contains something, however deep, is a walk over those ([`contents`]).
+//!
+//! One registration is one write, so no part of it is ever there without the others.
+
+mod catalog;
+mod contents;
+mod list;
+mod migrate;
+mod postings;
+mod retire;
+
+use super::{
+    Build, Containing, Filter, Listed, MADE_AGAIN_MAX, MayGo, Page, Part, Registration, Registry, Retired,
+    Summaries,
+    found_by::{self, Term},
+    recent::Recent,
+    same_build,
+};
+use crate::{
+    database::{Store, number},
+    metrics::Metrics,
+    receive::now_ns,
+};
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use catalog::{Catalog, Libraries};
+use fjall::OwnedWriteBatch;
+use ogrt_note::Signature;
+use ogrt_proto::{BuildRecord, BuildSummary};
+use postings::Postings;
+use prost::Message;
+use sha2::{Digest, Sha256};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+};
+use tracing::warn;
+
+/// A build's place in the order of registrations.
+pub type Number = u64;
+
+/// Bytes before the summary of a build (its number), and before a record (when it was registered).
+const HEADER: usize = 8;
+
+/// Signatures and digests whose builds are remembered.
+const RESOLVED_MAX: usize = 65_536;
+
+/// See the module.
+pub struct Embedded {
+    store: Arc<Store>,
+    summaries: Arc<Summaries>,
+    metrics: Arc<Metrics>,
+    growing: Mutex<Growing>,
+    libraries: RwLock<Libraries>,
+}
+
+/// What only the one who registers needs.
+struct Growing {
+    next: Number,
+    catalog: Catalog,
+    found_by: Postings,
+    linked: Postings,
+    /// Builds behind an input's signature or digest.
+    resolved: Recent<Term, Vec<Number>>,
+}
+
+impl Growing {
+    /// Forgets which builds are behind these names.
+    fn forget(&mut self, names: &[Part]) {
+        for name in names {
+            self.resolved.remove(&match name {
+                Part::Signature(_) => name.as_input(),
+                Part::Digest(digest) => found_by::output_digest(digest),
+            });
+        }
+    }
+}
+
+/// Writes of a group of registrations, taken together before they are written.
+#[derive(Default)]
+struct Group {
+    fresh: HashMap<Signature, (Number, Bytes)>,
+    by_term: BTreeMap<Term, Vec<Number>>,
+    by_dependency: BTreeMap<Number, BTreeSet<Number>>,
+    again: BTreeSet<Vec<u8>>,
+}
+
+impl Embedded {
+    /// Keeps builds in `store` and tells `summaries` of new ones.
+    pub fn open(store: Arc<Store>, summaries: Arc<Summaries>, metrics: Arc<Metrics>) -> Result<Self> {
+        migrate::check(&store)?;
+        let catalog = Catalog::open(&store)?;
+        let growing = Growing {
+            next: catalog.next(),
+            catalog,
+            found_by: Postings::new(store.found_by.clone()),
+            linked: Postings::new(store.linked.clone()),
+            resolved: Recent::new(RESOLVED_MAX),
+        };
+        let libraries = RwLock::new(Libraries::open(&store)?);
+        let registry = Embedded { store, summaries, metrics, growing: Mutex::new(growing), libraries };
+        migrate::migrate(&registry)?;
+        Ok(registry)
+    }
+
+    fn growing(&self) -> MutexGuard<'_, Growing> {
+        self.growing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn number_of(&self, signature: Signature) -> Result<Option<Number>> {
+        Ok(self.store.builds.get(signature.as_bytes())?.map(|value| number(&value)))
+    }
+
+    fn brief(&self, signature: Signature) -> Result<Option<(Number, BuildRecord)>> {
+        let Some(value) = self.store.builds.get(signature.as_bytes())? else { return Ok(None) };
+        let brief = BuildRecord::decode(value.get(HEADER..).unwrap_or_default())
+            .with_context(|| format!("the summary of {signature} is damaged"))?;
+        Ok(Some((number(&value), brief)))
+    }
+
+    fn record_bytes(&self, number: Number) -> Result<Option<Bytes>> {
+        let value = self.store.records.get(number.to_be_bytes())?;
+        Ok(value.map(|value| Bytes::copy_from_slice(value.get(HEADER..).unwrap_or_default())))
+    }
+
+    /// A build from the value of its record.
+    fn whole(&self, of: Number, value: &[u8]) -> Result<Build> {
+        let mut made_again = Vec::new();
+        for made in self.store.made_again.prefix(of.to_be_bytes()).take(MADE_AGAIN_MAX) {
+            let made = made.value()?;
+            made_again.push(BuildRecord::decode(&*made).context("what is kept of a build is damaged")?);
+        }
+        let record = Bytes::copy_from_slice(value.get(HEADER..).unwrap_or_default());
+        Ok(Build { record, registered_ns: number(value) as i64, made_again })
+    }
+
+    /// Tells of new builds.
+    fn tell(&self, fresh: impl Iterator<Item = Signature>) -> Result<()> {
+        for signature in fresh {
+            if let Some(summary) = self.summary(signature)? {
+                self.summaries.registered(signature, &summary);
+            }
+        }
+        Ok(())
+    }
+
+    fn is_library(&self, number: Number) -> bool {
+        self.libraries.read().unwrap_or_else(PoisonError::into_inner).contains(number)
+    }
+
+    fn register_one(
+        &self,
+        growing: &mut Growing,
+        batch: &mut OwnedWriteBatch,
+        group: &mut Group,
+        bytes: &Bytes,
+        registered_ns: i64,
+    ) -> Result<Registration> {
+        let record = BuildRecord::decode(bytes.clone()).ok();
+        let signature = record.as_ref().and_then(|record| Signature::from_slice(record.signature()));
+        let (Some(record), Some(signature)) = (record, signature) else {
+            self.metrics.builds_malformed.add(1);
+            warn!("a build record that cannot be read, or has no signature, is refused");
+            return Ok(Registration::Malformed);
+        };
+        let known = match group.fresh.get(&signature) {
+            Some(known) => Some(known.clone()),
+            None => match self.number_of(signature)? {
+                Some(number) => self.record_bytes(number)?.map(|bytes| (number, bytes)),
+                None => None,
+            },
+        };
+        match known {
+            None => {
+                self.add(growing, batch, group, signature, &record, bytes, registered_ns)?;
+                self.metrics.builds_registered.add(1);
+                Ok(Registration::New(signature))
+            }
+            Some((number, known)) if same_build::is_same(&known, bytes, &record) => {
+                self.metrics.builds_repeated.add(1);
+                if known != bytes {
+                    self.made_again(batch, group, number, &known, &same_build::made(&record))?;
+                }
+                Ok(Registration::Known(signature))
+            }
+            Some(_) => {
+                self.metrics.builds_conflicting.add(1);
+                same_build::complain(signature, &record);
+                Ok(Registration::Conflict(signature))
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn add(
+        &self,
+        growing: &mut Growing,
+        batch: &mut OwnedWriteBatch,
+        group: &mut Group,
+        signature: Signature,
+        record: &BuildRecord,
+        bytes: &Bytes,
+        registered_ns: i64,
+    ) -> Result<()> {
+        let number = growing.next;
+        growing.next += 1;
+        let brief = same_build::brief(record).encode_to_vec();
+        batch.insert(&self.store.builds, *signature.as_bytes(), [&number.to_be_bytes(), &brief[..]].concat());
+        let whole = [&registered_ns.to_be_bytes(), bytes.as_ref()].concat();
+        batch.insert(&self.store.records, number.to_be_bytes(), whole);
+        batch.insert(&self.store.builds_by_time, time_key(record.time_ns(), number), []);
+        growing.catalog.add(number, signature);
+
+        // What it is in already: builds that were registered before what they contain.
+        let names = same_build::names(signature, record);
+        for name in names.iter().map(Part::as_input) {
+            let earlier = group.by_dependency.entry(number).or_default();
+            postings::each(&self.store.found_by, &name, |dependent| {
+                earlier.insert(dependent);
+                true
+            })?;
+            earlier.extend(group.by_term.get(&name).into_iter().flatten());
+        }
+        for input in &record.inputs {
+            for dependency in self.behind(growing, input)? {
+                group.by_dependency.entry(dependency).or_default().insert(number);
+            }
+        }
+        for name in names {
+            match name {
+                Part::Signature(_) => growing.resolved.insert(name.as_input(), vec![number]),
+                Part::Digest(digest) => {
+                    let term = found_by::output_digest(&digest);
+                    let mut builds = self.with_output(growing, term)?;
+                    builds.push(number);
+                    growing.resolved.insert(term, builds);
+                }
+            }
+        }
+        for term in found_by::of(record) {
+            group.by_term.entry(term).or_default().push(number);
+        }
+        group.fresh.insert(signature, (number, bytes.clone()));
+        Ok(())
+    }
+
+    /// The registered builds that an input is the output of.
+    fn behind(&self, growing: &mut Growing, input: &ogrt_proto::Input) -> Result<Vec<Number>> {
+        let mut builds = Vec::new();
+        for signature in found_by::signatures(input) {
+            let term = Part::Signature(signature).as_input();
+            match growing.resolved.get(&term) {
+                Some(known) => builds.extend_from_slice(known),
+                None => {
+                    let found: Vec<Number> = self.number_of(signature)?.into_iter().collect();
+                    builds.extend_from_slice(&found);
+                    growing.resolved.insert(term, found);
+                }
+            }
+        }
+        if let Some(digest) = found_by::may_be_an_output(input) {
+            builds.extend(self.with_output(growing, found_by::output_digest(&digest))?);
+        }
+        Ok(builds)
+    }
+
+    /// The builds of which this came out; nearly always one.
+    fn with_output(&self, growing: &mut Growing, term: Term) -> Result<Vec<Number>> {
+        const BUILDS_MAX: usize = 64;
+        if let Some(known) = growing.resolved.get(&term) {
+            return Ok(known.clone());
+        }
+        let mut builds = Vec::new();
+        postings::each(&self.store.found_by, &term, |number| {
+            builds.push(number);
+            builds.len() < BUILDS_MAX
+        })?;
+        growing.resolved.insert(term, builds.clone());
+        Ok(builds)
+    }
+
+    /// Keeps that a reproducible build was made again; the same twice is once.
+    fn made_again(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        group: &mut Group,
+        number: Number,
+        known: &Bytes,
+        made: &BuildRecord,
+    ) -> Result<()> {
+        if BuildRecord::decode(known.clone()).is_ok_and(|first| same_build::made(&first) == *made) {
+            return Ok(());
+        }
+        let bytes = made.encode_to_vec();
+        let time = u64::try_from(made.time_ns()).unwrap_or(0).to_be_bytes();
+        let key = [&number.to_be_bytes()[..], &time, &Sha256::digest(&bytes)[..16]].concat();
+        let kept = self.store.made_again.prefix(number.to_be_bytes()).take(MADE_AGAIN_MAX).count();
+        if group.again.contains(&key) || self.store.made_again.contains_key(&key)? {
+            return Ok(());
+        }
+        if kept + group.again.len() >= MADE_AGAIN_MAX {
+            self.metrics.builds_again_unkept.add(1);
+            return Ok(());
+        }
+        batch.insert(&self.store.made_again, key.as_slice(), bytes);
+        group.again.insert(key);
+        Ok(())
+    }
+
+    /// Puts a group's lists into its writes, and makes all of them.
+    fn commit(&self, growing: &mut Growing, mut batch: OwnedWriteBatch, group: &Group) -> Result<()> {
+        for (term, numbers) in &group.by_term {
+            growing.found_by.append(&mut batch, term, numbers);
+        }
+        let mut fresh_libraries = Vec::new();
+        for (dependency, dependents) in &group.by_dependency {
+            let dependents: Vec<Number> = dependents.iter().copied().filter(|n| n != dependency).collect();
+            if !dependents.is_empty() {
+                growing.linked.append(&mut batch, &dependency.to_be_bytes(), &dependents);
+                fresh_libraries.push(*dependency);
+            }
+        }
+        growing.catalog.write(&self.store, &mut batch);
+        retire::count(&self.store, &mut batch, group.fresh.len() as i64)?;
+        let mut libraries = self.libraries.write().unwrap_or_else(PoisonError::into_inner);
+        libraries.add(&self.store, &mut batch, &fresh_libraries);
+        batch.commit().context("cannot register builds")
+    }
+}
+
+impl Registry for Embedded {
+    fn register(&self, records: &[Bytes]) -> Result<Vec<Registration>> {
+        let mut growing = self.growing();
+        let mut batch = self.store.batch();
+        let mut group = Group::default();
+        let mut outcomes = Vec::with_capacity(records.len());
+        for bytes in records {
+            outcomes.push(self.register_one(&mut growing, &mut batch, &mut group, bytes, now_ns())?);
+        }
+        self.commit(&mut growing, batch, &group)?;
+        drop(growing);
+        self.tell(group.fresh.into_keys())?;
+        Ok(outcomes)
+    }
+
+    fn build(&self, signature: Signature) -> Result<Option<Build>> {
+        let Some(number_of) = self.number_of(signature)? else { return Ok(None) };
+        let Some(value) = self.store.records.get(number_of.to_be_bytes())? else { return Ok(None) };
+        self.whole(number_of, &value).map(Some)
+    }
+
+    fn summary(&self, signature: Signature) -> Result<Option<BuildSummary>> {
+        Ok(self.brief(signature)?.map(|(_, brief)| BuildSummary::from(&brief)))
+    }
+
+    fn listed(&self, signatures: &[Signature]) -> Result<Vec<Listed>> {
+        let mut listed = Vec::with_capacity(signatures.len());
+        for signature in signatures {
+            listed.extend(self.brief(*signature)?.map(|(_, brief)| Listed::of(&brief)));
+        }
+        Ok(listed)
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Page> {
+        list::page(self, filter)
+    }
+
+    fn containing(&self, part: Part, depth_max: u32) -> Result<Containing> {
+        contents::containing(self, part, depth_max)
+    }
+
+    fn export(&self, after: Option<u64>, limit: usize) -> Result<Vec<(u64, Build)>> {
+        let from = after.map_or(0, |after| after.saturating_add(1));
+        let mut builds = Vec::new();
+        for entry in self.store.records.range(from.to_be_bytes()..).take(limit) {
+            let (key, value) = entry.into_inner()?;
+            builds.push((number(&key), self.whole(number(&key), &value)?));
+        }
+        Ok(builds)
+    }
+
+    fn import(&self, builds: &[Build]) -> Result<Vec<Registration>> {
+        let mut outcomes = Vec::with_capacity(builds.len());
+        let mut growing = self.growing();
+        let mut batch = self.store.batch();
+        let mut group = Group::default();
+        for build in builds {
+            let outcome =
+                self.register_one(&mut growing, &mut batch, &mut group, &build.record, build.registered_ns)?;
+            if let Registration::New(signature) | Registration::Known(signature) = outcome {
+                let known = match group.fresh.get(&signature) {
+                    Some((number, _)) => Some(*number),
+                    None => self.number_of(signature)?,
+                };
+                for made in known.iter().flat_map(|_| &build.made_again) {
+                    let number = known.unwrap_or_default();
+                    self.made_again(&mut batch, &mut group, number, &build.record, made)?;
+                }
+            }
+            outcomes.push(outcome);
+        }
+        self.commit(&mut growing, batch, &group)?;
+        drop(growing);
+        self.store.sync()?;
+        self.tell(group.fresh.into_keys())?;
+        Ok(outcomes)
+    }
+
+    fn retire(&self, after: Option<u64>, limit: usize, may_go: MayGo<'_>) -> Result<Retired> {
+        retire::slice(self, after, limit, may_go)
+    }
+
+    fn len(&self) -> Result<u64> {
+        Ok(self.store.total(retire::BUILDS)?)
+    }
+}
+
+fn time_key(time_ns: i64, number: Number) -> [u8; 16] {
+    let mut key = [0; 16];
+    key[..8].copy_from_slice(&u64::try_from(time_ns).unwrap_or(0).to_be_bytes());
+    key[8..].copy_from_slice(&number.to_be_bytes());
+    key
+}

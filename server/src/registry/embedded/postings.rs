@@ -1,0 +1,169 @@
+//! Lists of growing numbers under a key, in chunks that are cheap to append to and to read.
+//!
+//! A chunk's key is the list's key and the chunk's first number; its value is the distances of the others, seven
+//! bits a byte. A list that was appended to lately has its last chunk in memory, so that appending reads nothing;
+//! one that has not begins a new chunk. A common library of ten million builds is so a hundred thousand chunks
+//! of a hundred bytes, and a file that was linked once is one.
+
+use super::Number;
+use crate::{database::number, registry::recent::Recent};
+use anyhow::Result;
+use fjall::{Keyspace, OwnedWriteBatch};
+
+/// Numbers in one chunk.
+const CHUNK: usize = 128;
+
+/// Last chunks kept in memory, at least.
+const OPEN_MAX: usize = 32_768;
+
+/// See the module.
+pub struct Postings {
+    keyspace: Keyspace,
+    open: Recent<Box<[u8]>, Open>,
+}
+
+struct Open {
+    first: Number,
+    last: Number,
+    count: usize,
+    distances: Vec<u8>,
+}
+
+impl Postings {
+    /// Keeps lists in the keyspace.
+    pub fn new(keyspace: Keyspace) -> Self {
+        Postings { keyspace, open: Recent::new(OPEN_MAX) }
+    }
+
+    /// Appends numbers, ascending and above all in the list; what is not above them is there already.
+    pub fn append(&mut self, batch: &mut OwnedWriteBatch, list: &[u8], numbers: &[Number]) {
+        let mut open = self.open.remove(list);
+        for number in numbers {
+            match &mut open {
+                Some(open) if *number <= open.last => continue,
+                Some(open) if open.count < CHUNK => {
+                    write_varint(&mut open.distances, number - open.last);
+                    open.last = *number;
+                    open.count += 1;
+                }
+                _ => {
+                    if let Some(full) = open.take() {
+                        batch.insert(&self.keyspace, key(list, full.first), full.distances);
+                    }
+                    open = Some(Open { first: *number, last: *number, count: 1, distances: Vec::new() });
+                }
+            }
+        }
+        let Some(open) = open else { return };
+        batch.insert(&self.keyspace, key(list, open.first), open.distances.as_slice());
+        self.open.insert(list.into(), open);
+    }
+
+    /// Takes one number out; was it the last of the list? Nothing of the list stays in memory, for what is there
+    /// may be older than this.
+    pub fn remove(&mut self, batch: &mut OwnedWriteBatch, list: &[u8], gone: Number) -> Result<bool> {
+        self.open.remove(list);
+        let Some((first, mut numbers)) = chunk_with(&self.keyspace, list, gone)? else { return Ok(false) };
+        let before = numbers.len();
+        numbers.retain(|number| *number != gone);
+        if numbers.len() == before {
+            return Ok(false);
+        }
+        batch.remove(&self.keyspace, key(list, first));
+        if let Some(new_first) = numbers.first().copied() {
+            let mut distances = Vec::new();
+            for pair in numbers.windows(2) {
+                write_varint(&mut distances, pair[1] - pair[0]);
+            }
+            batch.insert(&self.keyspace, key(list, new_first), distances);
+        }
+        Ok(numbers.is_empty() && chunks(&self.keyspace, list, 2) < 2)
+    }
+}
+
+/// Numbers of a list, ascending, handed to `each` until it says stop.
+pub fn each(keyspace: &Keyspace, list: &[u8], mut each: impl FnMut(Number) -> bool) -> Result<()> {
+    for chunk in keyspace.prefix(list) {
+        let (key, value) = chunk.into_inner()?;
+        for number in numbers(first_of(&key), &value) {
+            if !each(number) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Numbers of a list below `before`, descending, handed to `each` until it says stop.
+pub fn each_before(
+    keyspace: &Keyspace,
+    list: &[u8],
+    before: Number,
+    mut each: impl FnMut(Number) -> Result<bool>,
+) -> Result<()> {
+    for chunk in keyspace.range(key(list, 0)..key(list, before)).rev() {
+        let (key, value) = chunk.into_inner()?;
+        for number in numbers(first_of(&key), &value).collect::<Vec<_>>().into_iter().rev() {
+            if number < before && !each(number)? {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Is the number in the list?
+pub fn contains(keyspace: &Keyspace, list: &[u8], wanted: Number) -> Result<bool> {
+    Ok(chunk_with(keyspace, list, wanted)?.is_some_and(|(_, numbers)| numbers.contains(&wanted)))
+}
+
+/// About how long a list is, as far as `chunks_max`.
+pub fn chunks(keyspace: &Keyspace, list: &[u8], chunks_max: usize) -> usize {
+    keyspace.prefix(list).take(chunks_max).count()
+}
+
+/// The chunk in which the number is, if it is in the list.
+fn chunk_with(keyspace: &Keyspace, list: &[u8], wanted: Number) -> Result<Option<(Number, Vec<Number>)>> {
+    match keyspace.range(key(list, 0)..=key(list, wanted)).next_back() {
+        Some(chunk) => {
+            let (key, value) = chunk.into_inner()?;
+            let first = first_of(&key);
+            Ok(Some((first, numbers(first, &value).collect())))
+        }
+        None => Ok(None),
+    }
+}
+
+fn key(list: &[u8], first: Number) -> Vec<u8> {
+    [list, &first.to_be_bytes()].concat()
+}
+
+fn first_of(key: &[u8]) -> Number {
+    number(&key[key.len().saturating_sub(8)..])
+}
+
+fn numbers(first: Number, distances: &[u8]) -> impl Iterator<Item = Number> {
+    let mut rest = distances;
+    let mut last = first;
+    std::iter::once(first).chain(std::iter::from_fn(move || {
+        let mut distance = 0;
+        for shift in (0..64).step_by(7) {
+            let (byte, after) = rest.split_first()?;
+            rest = after;
+            distance |= u64::from(byte & 0x7F) << shift;
+            if *byte < 0x80 {
+                last = last.saturating_add(distance);
+                return Some(last);
+            }
+        }
+        None
+    }))
+}
+
+fn write_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}

@@ -1,0 +1,96 @@
+//! Builds that go: whole, with every list they are in, in one write.
+//!
+//! A build that others contain stays while they do, or the way from what it contains to them would be lost.
+
+use super::{Embedded, Number, time_key};
+use crate::{
+    database::{Store, number},
+    registry::{MayGo, Retired, found_by, same_build},
+};
+use anyhow::Result;
+use fjall::OwnedWriteBatch;
+use ogrt_note::Signature;
+use ogrt_proto::BuildRecord;
+use prost::Message;
+use std::sync::PoisonError;
+
+/// How many builds there are, in `totals`.
+pub const BUILDS: &str = "builds";
+
+/// Counts more of them, or less.
+pub fn count(store: &Store, batch: &mut OwnedWriteBatch, more: i64) -> Result<()> {
+    if more != 0 {
+        let builds = store.total(BUILDS)?.saturating_add_signed(more);
+        batch.insert(&store.totals, BUILDS, builds.to_be_bytes());
+    }
+    Ok(())
+}
+
+/// Looks at a slice of builds and removes those that may go.
+pub fn slice(registry: &Embedded, after: Option<u64>, limit: usize, may_go: MayGo<'_>) -> Result<Retired> {
+    let from = after.map_or(0, |after| after.saturating_add(1));
+    let mut retired = Retired::default();
+    let mut looked_at = 0;
+    let mut going = Vec::new();
+    for entry in registry.store.records.range(from.to_be_bytes()..).take(limit) {
+        let (key, value) = entry.into_inner()?;
+        looked_at += 1;
+        retired.last = Some(number(&key));
+        let build = registry.whole(number(&key), &value)?;
+        let Ok(record) = BuildRecord::decode(build.record.clone()) else { continue };
+        let Some(signature) = Signature::from_slice(record.signature()) else { continue };
+        let made_last = build.made_again.iter().map(BuildRecord::time_ns).max().unwrap_or(0);
+        if !registry.is_library(number(&key)) && may_go(signature, build.registered_ns.max(made_last))? {
+            going.push((number(&key), signature, record));
+        }
+    }
+    for (number, signature, record) in going {
+        retired.gone += u64::from(remove(registry, number, signature, &record)?);
+    }
+    if looked_at < limit {
+        retired.last = None;
+    }
+    Ok(retired)
+}
+
+/// Removes a build, unless it has become part of another in the meantime.
+fn remove(registry: &Embedded, gone: Number, signature: Signature, record: &BuildRecord) -> Result<bool> {
+    let store = &registry.store;
+    let mut growing = registry.growing();
+    if registry.is_library(gone) {
+        return Ok(false);
+    }
+    let mut batch = store.batch();
+    batch.remove(&store.builds, *signature.as_bytes());
+    batch.remove(&store.records, gone.to_be_bytes());
+    batch.remove(&store.builds_by_time, time_key(record.time_ns(), gone));
+    for made in store.made_again.prefix(gone.to_be_bytes()) {
+        batch.remove(&store.made_again, made.key()?);
+    }
+    for term in found_by::of(record) {
+        growing.found_by.remove(&mut batch, &term, gone)?;
+    }
+    let mut dependencies = Vec::new();
+    for input in &record.inputs {
+        dependencies.extend(registry.behind(&mut growing, input)?);
+    }
+    dependencies.sort_unstable();
+    dependencies.dedup();
+    let mut no_libraries = Vec::new();
+    for dependency in dependencies {
+        if growing.linked.remove(&mut batch, &dependency.to_be_bytes(), gone)? {
+            no_libraries.push(dependency);
+        }
+    }
+    growing.catalog.remove(store, &mut batch, gone)?;
+    growing.forget(&same_build::names(signature, record));
+    count(store, &mut batch, -1)?;
+    let mut libraries = registry.libraries.write().unwrap_or_else(PoisonError::into_inner);
+    for dependency in no_libraries {
+        libraries.remove(store, &mut batch, dependency);
+    }
+    batch.commit()?;
+    drop(libraries);
+    registry.summaries.removed(signature);
+    Ok(true)
+}

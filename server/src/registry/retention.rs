@@ -1,0 +1,77 @@
+//! Builds that are old, or too many, go; never those that somebody ran lately, nor what those contain.
+//!
+//! Off unless configured: a registry is there to remember. A pass looks at all builds, the oldest first, a slice at a
+//! time, so that nothing else waits for it.
+
+use super::Registry;
+use crate::{config::RegistryConfig, receive::now_ns, shutdown::Shutdown, uses::Uses};
+use std::{cell::Cell, sync::Arc, time::Duration};
+use tokio::time::timeout;
+use tracing::{error, info};
+
+/// Builds in a slice.
+const SLICE: usize = 1000;
+
+/// Between slices, so that a pass takes a small part of the machine.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Passes until the shutdown. Runs in a thread of its own.
+pub async fn keep_bounded(
+    registry: Arc<dyn Registry>,
+    uses: Arc<Uses>,
+    config: RegistryConfig,
+    shutdown: Shutdown,
+) {
+    if config.keep.0.is_zero() && config.builds_max == 0 {
+        return;
+    }
+    let (mut after, mut gone) = (None, 0);
+    loop {
+        match slice(&*registry, &uses, &config, after) {
+            Ok(retired) => {
+                gone += retired.gone;
+                after = retired.last;
+            }
+            Err(problem) => {
+                error!("old builds cannot be removed: {problem:#}; it is tried again");
+                after = None;
+            }
+        }
+        let mut pause = PAUSE;
+        if after.is_none() {
+            if gone > 0 {
+                info!("{gone} builds were removed, as registry.keep and registry.builds_max say");
+            }
+            (gone, pause) = (0, config.look_every.0);
+        }
+        if timeout(pause, shutdown.wait()).await.is_ok() {
+            return;
+        }
+    }
+}
+
+fn slice(
+    registry: &dyn Registry,
+    uses: &Uses,
+    config: &RegistryConfig,
+    after: Option<u64>,
+) -> anyhow::Result<super::Retired> {
+    let before = |time: Duration| now_ns().saturating_sub(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
+    let (keep, used) = (before(config.keep.0), before(config.keep_used.0));
+    let too_many = match config.builds_max {
+        0 => 0,
+        max => registry.len()?.saturating_sub(max as u64),
+    };
+    let left = Cell::new(too_many);
+    registry.retire(after, SLICE, &|signature, made_ns| {
+        let is_old = !config.keep.0.is_zero() && made_ns < keep;
+        if !is_old && left.get() == 0 {
+            return Ok(false);
+        }
+        let may_go = uses.last_used(signature)?.is_none_or(|last| last < used);
+        if may_go {
+            left.set(left.get().saturating_sub(1));
+        }
+        Ok(may_go)
+    })
+}

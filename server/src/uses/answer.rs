@@ -1,0 +1,305 @@
+//! Who ran something, directly or through what contains it.
+//!
+//! The registry says what contains it; the images that have any of those say who ran them. A process is one image,
+//! so it counts once however many of its libraries contain what was asked for.
+
+use super::{
+    ImageNumber, Uses,
+    rows::{About, Count},
+};
+use crate::{
+    database::number,
+    registry::{Containing, DEPTH_MAX, Listed, Part},
+};
+use anyhow::Result;
+use ogrt_note::Signature;
+use serde::Serialize;
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
+
+/// Rows that one answer looks at, at most.
+const ROWS_MAX: usize = 5_000_000;
+
+/// Signatures that are looked up one by one; more are found by a walk over all images.
+const ONE_BY_ONE_MAX: usize = 4096;
+
+/// What to answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Question {
+    /// Of this.
+    pub part: Part,
+    /// Lists are narrowed to what was seen in this time, nanoseconds.
+    pub since_ns: Option<i64>,
+    /// Its end.
+    pub until_ns: Option<i64>,
+    /// Most elements of each list.
+    pub limit: usize,
+}
+
+/// The answer; docs/api.md explains each key.
+#[derive(Debug, Serialize)]
+pub struct UsesAnswer {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    build: Option<Listed>,
+    direct: Totals,
+    total: Totals,
+    users: Vec<UserUse>,
+    hosts: Vec<HostUse>,
+    jobs: Vec<JobUse>,
+    through: Vec<ThroughUse>,
+    #[serde(skip)]
+    pub is_cut: bool,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Totals {
+    #[serde(flatten)]
+    count: Counted,
+    jobs: usize,
+    users: usize,
+    hosts: usize,
+}
+
+/// A count under its public names.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Counted {
+    processes: u64,
+    loaded_later: u64,
+    first_ns: i64,
+    last_ns: i64,
+}
+
+#[derive(Debug, Serialize)]
+struct UserUse {
+    user: String,
+    jobs: usize,
+    #[serde(flatten)]
+    count: Counted,
+}
+
+#[derive(Debug, Serialize)]
+struct HostUse {
+    host: String,
+    #[serde(flatten)]
+    count: Counted,
+}
+
+#[derive(Debug, Serialize)]
+struct JobUse {
+    job_id: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    user: String,
+    #[serde(flatten)]
+    count: Counted,
+}
+
+#[derive(Debug, Serialize)]
+struct ThroughUse {
+    depth: u32,
+    jobs: usize,
+    #[serde(flatten)]
+    count: Counted,
+    #[serde(flatten)]
+    build: Listed,
+}
+
+impl From<Count> for Counted {
+    fn from(count: Count) -> Self {
+        let Count { processes, later, first_ns, last_ns } = count;
+        Counted { processes, loaded_later: later, first_ns, last_ns }
+    }
+}
+
+/// Bytes that are not UTF-8 become U+FFFD.
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Something that was run: how often, and through which images.
+struct Used {
+    signature: Signature,
+    depth: u32,
+    count: Count,
+    images: Vec<ImageNumber>,
+}
+
+/// Rows of several images, added up.
+#[derive(Default)]
+struct Sum {
+    count: Count,
+    users: BTreeMap<Vec<u8>, Count>,
+    hosts: BTreeMap<Vec<u8>, Count>,
+    jobs: HashMap<Vec<u8>, (Count, Vec<u8>)>,
+}
+
+impl Uses {
+    /// The answer; `None` when nothing is known of the part.
+    pub fn answer(&self, question: Question) -> Result<Option<UsesAnswer>> {
+        let Containing { itself, builds, mut is_cut, is_known } =
+            self.registry.containing(question.part, DEPTH_MAX)?;
+        let mut left = ROWS_MAX;
+        let mut direct = BTreeSet::new();
+        for signature in &itself {
+            direct.extend(self.images_with(*signature)?);
+        }
+        if !is_known && direct.is_empty() {
+            return Ok(None);
+        }
+        let mut through = self.used(builds)?;
+        let mut all = direct.clone();
+        for used in &mut through {
+            for image in &used.images {
+                self.rows_of(About::User, *image, |_, count, _| used.count.add(&count))?;
+                all.insert(*image);
+            }
+        }
+        let direct = self.sum(&direct, &mut left)?;
+        let total = self.sum(&all, &mut left)?;
+        let is_within = |count: &Count| count.is_within(question.since_ns, question.until_ns);
+        through.retain(|used| is_within(&used.count));
+        through.sort_by_key(|used| (Reverse(used.count.processes + used.count.later), used.depth));
+        let mut through_uses = Vec::new();
+        for used in through.into_iter().take(question.limit) {
+            let jobs = self.sum(&used.images.iter().copied().collect(), &mut left)?.jobs.len();
+            if let Some(build) = self.registry.listed(&[used.signature])?.pop() {
+                through_uses.push(ThroughUse { depth: used.depth, jobs, count: used.count.into(), build });
+            }
+        }
+        is_cut |= left == 0;
+        let build = match itself.first() {
+            Some(signature) => self.registry.listed(&[*signature])?.pop(),
+            None => None,
+        };
+        Ok(Some(UsesAnswer {
+            build,
+            direct: direct.totals(),
+            users: total.users(question.limit, is_within),
+            hosts: total.hosts(question.limit, is_within),
+            jobs: total.jobs(question.limit, is_within),
+            total: total.totals(),
+            through: through_uses,
+            is_cut,
+        }))
+    }
+
+    /// Those of the builds that some image has.
+    fn used(&self, mut builds: Vec<(Signature, u32)>) -> Result<Vec<Used>> {
+        let mut used: Vec<Used> = Vec::new();
+        let new = |signature, depth, images| Used { signature, depth, count: Count::default(), images };
+        if builds.len() <= ONE_BY_ONE_MAX {
+            for (signature, depth) in builds {
+                let images = self.images_with(signature)?;
+                if !images.is_empty() {
+                    used.push(new(signature, depth, images));
+                }
+            }
+            return Ok(used);
+        }
+        builds.sort_unstable();
+        for entry in self.store.images_with.iter() {
+            let key = entry.key()?;
+            let Some(signature) = key.get(..16).and_then(Signature::from_slice) else { continue };
+            let image = number(key.get(16..).unwrap_or_default());
+            match used.last_mut() {
+                Some(last) if last.signature == signature => last.images.push(image),
+                _ => {
+                    if let Ok(at) = builds.binary_search_by_key(&signature, |(signature, _)| *signature) {
+                        used.push(new(signature, builds[at].1, vec![image]));
+                    }
+                }
+            }
+        }
+        Ok(used)
+    }
+
+    /// Adds up the rows of images, as far as `left` goes.
+    fn sum(&self, images: &BTreeSet<ImageNumber>, left: &mut usize) -> Result<Sum> {
+        let mut sum = Sum::default();
+        for image in images {
+            if *left == 0 {
+                break;
+            }
+            self.rows_of(About::User, *image, |user, count, _| {
+                *left = left.saturating_sub(1);
+                sum.count.add(&count);
+                if !user.is_empty() {
+                    sum.users.entry(user.to_vec()).or_default().add(&count);
+                }
+            })?;
+            self.rows_of(About::Host, *image, |host, count, _| {
+                *left = left.saturating_sub(1);
+                sum.hosts.entry(host.to_vec()).or_default().add(&count);
+            })?;
+            self.rows_of(About::Job, *image, |job, count, user| {
+                if *left == 0 {
+                    return;
+                }
+                *left -= 1;
+                let known = sum.jobs.entry(job.to_vec()).or_default();
+                known.0.add(&count);
+                if !user.is_empty() {
+                    known.1 = user.to_vec();
+                }
+            })?;
+        }
+        Ok(sum)
+    }
+}
+
+impl Sum {
+    fn totals(&self) -> Totals {
+        Totals {
+            count: self.count.into(),
+            jobs: self.jobs.len(),
+            users: self.users.len(),
+            hosts: self.hosts.len(),
+        }
+    }
+
+    fn users(&self, limit: usize, is_within: impl Fn(&Count) -> bool) -> Vec<UserUse> {
+        let mut jobs: HashMap<&[u8], usize> = HashMap::new();
+        for (_, user) in self.jobs.values() {
+            *jobs.entry(user).or_default() += 1;
+        }
+        let users = most(&self.users, limit, is_within).into_iter();
+        users
+            .map(|(user, count)| UserUse {
+                user: text(user),
+                jobs: jobs.get(user).copied().unwrap_or(0),
+                count: count.into(),
+            })
+            .collect()
+    }
+
+    fn hosts(&self, limit: usize, is_within: impl Fn(&Count) -> bool) -> Vec<HostUse> {
+        let hosts = most(&self.hosts, limit, is_within).into_iter();
+        hosts.map(|(host, count)| HostUse { host: text(host), count: count.into() }).collect()
+    }
+
+    fn jobs(&self, limit: usize, is_within: impl Fn(&Count) -> bool) -> Vec<JobUse> {
+        let mut jobs: Vec<_> = self.jobs.iter().filter(|(_, (count, _))| is_within(count)).collect();
+        jobs.sort_unstable_by_key(|(job, (count, _))| (Reverse(count.last_ns), *job));
+        jobs.truncate(limit);
+        let job = |(job, (count, user)): (&Vec<u8>, &(Count, Vec<u8>))| JobUse {
+            job_id: text(job),
+            user: text(user),
+            count: (*count).into(),
+        };
+        jobs.into_iter().map(job).collect()
+    }
+}
+
+/// The entries with the most processes.
+fn most(
+    all: &BTreeMap<Vec<u8>, Count>,
+    limit: usize,
+    is_within: impl Fn(&Count) -> bool,
+) -> Vec<(&[u8], Count)> {
+    let mut within: Vec<(&[u8], Count)> =
+        all.iter().filter(|(_, count)| is_within(count)).map(|(name, count)| (&name[..], *count)).collect();
+    within.sort_by_key(|(_, count)| Reverse(count.processes + count.later));
+    within.truncate(limit);
+    within
+}

@@ -1,0 +1,236 @@
+//! What an event tells of uses: which program image ran, for whom, where, in which job, when.
+//!
+//! An image is an executable (its path, its build-id, its signatures) and the signatures of what was loaded with
+//! it. However often it runs, it is one image; so counts are kept for images, and a process counts once however
+//! many of its libraries contain what somebody asks for.
+
+use crate::{
+    fields::{Fields, Value},
+    join::watermark,
+    queue::{Entry, Kind},
+};
+use bytes::{Buf, BufMut};
+use ogrt_note::Signature;
+
+/// Longest texts that are told apart; of longer ones only so much counts.
+const PATH_MAX: usize = 4096;
+const NAME_MAX: usize = 256;
+const JOB_MAX: usize = 1024;
+const BUILD_ID_MAX: usize = 64;
+
+/// Most signatures of one image.
+const SIGNATURES_MAX: usize = 1024;
+
+/// One event, as far as uses are concerned. Empty texts are unknown.
+#[derive(Default)]
+pub struct Seen<'a> {
+    /// Path of the executable; empty in an end.
+    pub path: &'a [u8],
+    /// Its build-id.
+    pub build_id: &'a [u8],
+    /// Its signatures.
+    pub program: Vec<Signature>,
+    /// Those of what was loaded with it, or in an end: since the start.
+    pub libraries: Vec<Signature>,
+    /// As the sender says.
+    pub username: &'a [u8],
+    /// As the kernel says, else as the sender says.
+    pub uid: Option<u32>,
+    /// Did the kernel say so?
+    pub is_proved: bool,
+    pub host: &'a [u8],
+    pub job: &'a [u8],
+    /// Unix time in nanoseconds; never later than the receipt, whatever the sender's clock says.
+    pub time_ns: i64,
+    /// It tells of a process that ran before, and now has ended.
+    pub is_end: bool,
+}
+
+impl<'a> Seen<'a> {
+    /// Reads another event into the same place; false when it tells nothing of uses.
+    pub fn read(&mut self, entry: &Entry, message: &'a [u8]) -> bool {
+        let (mut program, mut libraries) =
+            (std::mem::take(&mut self.program), std::mem::take(&mut self.libraries));
+        program.clear();
+        libraries.clear();
+        *self = Seen { program, libraries, is_end: entry.kind == Kind::End, ..Seen::default() };
+        let is_good = match entry.kind {
+            Kind::Start => self.start(entry, message),
+            Kind::End => self.end(message),
+        };
+        if let Some(kernel) = entry.credentials {
+            (self.uid, self.is_proved) = (Some(kernel.uid), true);
+        }
+        self.time_ns = match self.time_ns {
+            0 => entry.received_ns,
+            claimed => claimed.min(entry.received_ns),
+        };
+        for signatures in [&mut self.program, &mut self.libraries] {
+            signatures.sort_unstable();
+            signatures.dedup();
+            signatures.truncate(SIGNATURES_MAX);
+        }
+        let cut = |text: &'a [u8], max: usize| &text[..text.len().min(max)];
+        self.path = cut(self.path, PATH_MAX);
+        self.build_id = cut(self.build_id, BUILD_ID_MAX);
+        self.username = cut(self.username, NAME_MAX);
+        self.host = cut(self.host, NAME_MAX);
+        self.job = cut(self.job, JOB_MAX);
+        is_good
+    }
+
+    fn start(&mut self, entry: &Entry, message: &'a [u8]) -> bool {
+        let (mut part_index, mut part_count, mut claimed) = (0, 1, &[][..]);
+        for field in Fields::of(message) {
+            match field {
+                Ok((300, Value::Bytes(bytes))) => self.path = bytes,
+                Ok((303, Value::Varint(seconds))) if self.time_ns == 0 => {
+                    self.time_ns = (seconds as i64).saturating_mul(1_000_000_000);
+                }
+                Ok((304, Value::Bytes(bytes))) => claimed = bytes,
+                Ok((305, Value::Bytes(bytes))) => self.job = bytes,
+                Ok((306, Value::Bytes(bytes))) => self.username = bytes,
+                Ok((307, Value::Bytes(bytes))) => self.host = bytes,
+                Ok((311, Value::Bytes(bytes))) => object(bytes, &mut self.libraries),
+                Ok((321, Value::Varint(ns))) => self.time_ns = ns as i64,
+                Ok((322, Value::Varint(uid))) => self.uid = Some(uid as u32),
+                Ok((325, Value::Bytes(bytes))) => self.build_id = bytes,
+                Ok((326, Value::Bytes(bytes))) => self.program.extend(watermark(bytes).map(|(s, _)| s)),
+                Ok((332, Value::Varint(index))) => part_index = index,
+                Ok((333, Value::Varint(count))) => part_count = count,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+        if self.program.is_empty() {
+            self.program.extend(Signature::parse(claimed).ok());
+        }
+        // Of an event whose parts never came together, one part stands for all.
+        part_count <= 1 || part_index == 0 || entry.is_whole
+    }
+
+    fn end(&mut self, message: &'a [u8]) -> bool {
+        for field in Fields::of(message) {
+            match field {
+                Ok((3, Value::Varint(ns))) => self.time_ns = ns as i64,
+                Ok((8, Value::Bytes(bytes))) => object(bytes, &mut self.libraries),
+                Ok((9, Value::Bytes(bytes))) => self.job = bytes,
+                Ok((10, Value::Bytes(bytes))) => self.host = bytes,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+        !self.libraries.is_empty()
+    }
+
+    /// The bytes of the image: the same for all processes that are the same image.
+    pub fn write_image(&self, out: &mut Vec<u8>) {
+        out.put_u8(u8::from(self.is_end));
+        for text in [self.path, self.build_id] {
+            out.put_u16(text.len() as u16);
+            out.put_slice(text);
+        }
+        for signatures in [&self.program, &self.libraries] {
+            out.put_u16(signatures.len() as u16);
+            signatures.iter().for_each(|signature| out.put_slice(signature.as_bytes()));
+        }
+    }
+}
+
+/// The signatures of a shared object.
+fn object(message: &[u8], signatures: &mut Vec<Signature>) {
+    let before = signatures.len();
+    let mut claimed = &[][..];
+    for field in Fields::of(message).flatten() {
+        match field {
+            (401, Value::Bytes(bytes)) => claimed = bytes,
+            (402, Value::Bytes(bytes)) => signatures.extend(watermark(bytes).map(|(signature, _)| signature)),
+            _ => {}
+        }
+    }
+    if signatures.len() == before && !claimed.is_empty() {
+        signatures.extend(Signature::parse(claimed).ok());
+    }
+}
+
+/// An image as it is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Image {
+    /// It was seen in ends of processes: what they loaded after their starts.
+    pub is_later: bool,
+    pub path: Vec<u8>,
+    pub build_id: Vec<u8>,
+    pub program: Vec<Signature>,
+    pub libraries: Vec<Signature>,
+}
+
+impl Image {
+    /// Reads what [`Seen::write_image`] wrote.
+    pub fn read(mut bytes: &[u8]) -> Option<Image> {
+        let is_later = bytes.try_get_u8().ok()? == 1;
+        let mut text = || {
+            let len = usize::from(bytes.try_get_u16().ok()?);
+            let (text, rest) = bytes.split_at_checked(len)?;
+            bytes = rest;
+            Some(text.to_vec())
+        };
+        let (path, build_id) = (text()?, text()?);
+        let mut signatures = || {
+            let count = usize::from(bytes.try_get_u16().ok()?);
+            let (some, rest) = bytes.split_at_checked(count * 16)?;
+            bytes = rest;
+            some.chunks_exact(16).map(Signature::from_slice).collect::<Option<Vec<_>>>()
+        };
+        Some(Image { is_later, path, build_id, program: signatures()?, libraries: signatures()? })
+    }
+
+    /// All of its signatures.
+    pub fn signatures(&self) -> impl Iterator<Item = &Signature> {
+        self.program.iter().chain(&self.libraries)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ogrt_proto::{ProcessInfo, SharedObject, Watermark};
+    use prost::Message;
+
+    #[test]
+    fn an_image_is_read_as_it_was_written_and_the_order_of_loading_does_not_matter() {
+        let mark = |byte: u8| Watermark { signature: Some(vec![byte; 16].into()), ..Default::default() };
+        let object = |byte: u8| SharedObject { watermarks: vec![mark(byte)], ..Default::default() };
+        let info = |order: [u8; 2]| ProcessInfo {
+            binpath: Some("/a".into()),
+            build_id: Some(vec![1, 2].into()),
+            watermarks: vec![mark(9)],
+            shared_objects: order.map(object).to_vec(),
+            start_time_ns: Some(5),
+            ..Default::default()
+        };
+        let images = [[1, 2], [2, 1]].map(|order| {
+            let message = bytes::Bytes::from(info(order).encode_to_vec());
+            let entry = Entry {
+                kind: Kind::Start,
+                received_ns: 3,
+                assigned_id: None,
+                credentials: None,
+                is_final: false,
+                is_whole: false,
+                message: message.clone(),
+            };
+            let mut seen = Seen::default();
+            assert!(seen.read(&entry, &message));
+            assert_eq!(seen.time_ns, 3, "no later than the receipt");
+            let mut bytes = Vec::new();
+            seen.write_image(&mut bytes);
+            for cut in 0..bytes.len() {
+                assert_eq!(Image::read(&bytes[..cut]), None, "cut at {cut}");
+            }
+            bytes
+        });
+        assert_eq!(images[0], images[1]);
+        let image = Image::read(&images[0]).unwrap();
+        assert_eq!((image.path.as_slice(), image.program.len(), image.libraries.len()), (&b"/a"[..], 1, 2));
+    }
+}

@@ -1,0 +1,123 @@
+//! What goes from the uses, so that they stay bounded: jobs by age, and images that were unused the longest.
+//!
+//! Jobs are swept a slice at a time, all the time, so that no sweep is ever long. Images go when there are as many
+//! as there may be: a sixteenth at once, so that this is rare.
+
+use super::{
+    IMAGES, ImageNumber, ROWS, Uses,
+    gather::Gathered,
+    rows::{self, About, Count},
+};
+use crate::receive::now_ns;
+use anyhow::Result;
+use sha2::{Digest, Sha256};
+use std::time::{Duration, Instant};
+use tracing::info;
+
+/// Rows of jobs looked at in one slice.
+const SLICE: usize = 20_000;
+
+/// Images go at most so often.
+const IMAGES_EVERY: Duration = Duration::from_secs(60);
+
+/// Images removed in one write.
+const IMAGES_AT_ONCE: usize = 1000;
+
+/// Where the sweep is.
+#[derive(Default)]
+pub struct Sweep {
+    after: Vec<u8>,
+    images_went: Option<Instant>,
+}
+
+impl Uses {
+    /// Sweeps a slice.
+    pub fn sweep(&self, sweep: &mut Sweep, gathered: &mut Gathered) -> Result<()> {
+        self.sweep_jobs(sweep)?;
+        let is_full = self.store.total(IMAGES)? >= self.config.images_max as u64;
+        if is_full && sweep.images_went.is_none_or(|went| went.elapsed() > IMAGES_EVERY) {
+            sweep.images_went = Some(Instant::now());
+            // What is gathered may count an image that goes.
+            self.write(gathered)?;
+            gathered.forget_images();
+            self.remove_longest_unused()?;
+        }
+        Ok(())
+    }
+
+    fn sweep_jobs(&self, sweep: &mut Sweep) -> Result<()> {
+        let keep_ns = i64::try_from(self.config.jobs_keep.0.as_nanos()).unwrap_or(i64::MAX);
+        let oldest = now_ns().saturating_sub(keep_ns);
+        let begin = rows::prefix_of_all(About::Job).to_vec();
+        let from = std::mem::take(&mut sweep.after).max(begin.clone());
+        let end = vec![begin[0] + 1];
+        let mut writes = self.store.batch();
+        let (mut looked, mut gone) = (0, 0);
+        for row in self.store.uses.range(from..end).take(SLICE) {
+            let (key, value) = row.into_inner()?;
+            looked += 1;
+            if Count::read(&value).0.last_ns < oldest {
+                writes.remove(&self.store.uses, key.clone());
+                gone += 1;
+            }
+            sweep.after = key.to_vec();
+        }
+        if looked < SLICE {
+            sweep.after.clear();
+        }
+        self.remove_rows(writes, gone)
+    }
+
+    fn remove_longest_unused(&self) -> Result<()> {
+        let mut last_used: Vec<(i64, ImageNumber)> = Vec::new();
+        for row in self.store.uses.prefix(rows::prefix_of_all(About::User)) {
+            let (key, value) = row.into_inner()?;
+            let (image, last_ns) = (rows::parts(&key).0, Count::read(&value).0.last_ns);
+            match last_used.last_mut() {
+                Some((last, same)) if *same == image => *last = last_ns.max(*last),
+                _ => last_used.push((last_ns, image)),
+            }
+        }
+        last_used.sort_unstable();
+        let count = self.store.total(IMAGES)? as usize;
+        last_used.truncate(count.saturating_sub(self.config.images_max - self.config.images_max / 16));
+        info!("uses.images_max is reached: {} programs that were unused the longest go", last_used.len());
+        for group in last_used.chunks(IMAGES_AT_ONCE) {
+            self.remove_images(group)?;
+        }
+        Ok(())
+    }
+
+    fn remove_images(&self, group: &[(i64, ImageNumber)]) -> Result<()> {
+        let store = &self.store;
+        let (mut writes, mut gone) = (store.batch(), 0);
+        for (_, image) in group {
+            for about in [About::User, About::Host, About::Job] {
+                for row in store.uses.prefix(rows::prefix(about, *image)) {
+                    writes.remove(&store.uses, row.key()?);
+                    gone += 1;
+                }
+            }
+            let Some(bytes) = store.images.get(image.to_be_bytes())? else { continue };
+            writes.remove(&store.image_numbers, &Sha256::digest(&bytes)[..16]);
+            for signature in self.image(*image)?.iter().flat_map(|image| image.signatures()) {
+                let key = [&signature.as_bytes()[..], &image.to_be_bytes()].concat();
+                writes.remove(&store.images_with, key);
+            }
+            writes.remove(&store.images, image.to_be_bytes());
+        }
+        let images = store.total(IMAGES)?.saturating_sub(group.len() as u64);
+        writes.insert(&store.totals, IMAGES, images.to_be_bytes());
+        self.metrics.images.set(images);
+        self.remove_rows(writes, gone)
+    }
+
+    fn remove_rows(&self, mut writes: fjall::OwnedWriteBatch, gone: u64) -> Result<()> {
+        if gone > 0 {
+            let rows = self.store.total(ROWS)?.saturating_sub(gone);
+            writes.insert(&self.store.totals, ROWS, rows.to_be_bytes());
+            self.metrics.use_rows.set(rows);
+        }
+        Ok(writes.commit()?)
+    }
+}

@@ -1,0 +1,244 @@
+//! Who ran what: counts from events, joined with what contains what.
+
+use crate::{
+    daemon::{Daemon, OGRT_0_5, wait_for},
+    registry::{digest_text, linked, register, signature_text, stack},
+};
+use ogrt_proto::{MessageType, ProcessEnd, ProcessInfo, SharedObject, Watermark, encode_frame};
+use serde_json::Value;
+use std::sync::LazyLock;
+
+/// A second of Unix time, not long ago: what is old goes.
+fn second(number: u32) -> i64 {
+    static BEGIN: LazyLock<i64> = LazyLock::new(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        now.as_secs() as i64 - 100_000
+    });
+    *BEGIN + i64::from(number)
+}
+
+fn mark(signature: u8) -> Watermark {
+    Watermark { signature: Some(vec![signature; 16].into()), version: Some(2), ..Default::default() }
+}
+
+fn object(signature: u8) -> SharedObject {
+    SharedObject { path: Some("/lib/x.so".into()), watermarks: vec![mark(signature)], ..Default::default() }
+}
+
+/// A process of a program with this signature (0: none) and these libraries. Its number is its id and its second.
+pub fn event(number: u32, job: &str, user: &str, program: u8, libraries: &[u8]) -> bytes::Bytes {
+    let info = ProcessInfo {
+        event_id: Some(uuid::Uuid::from_u64_pair(7, u64::from(number)).as_bytes().to_vec().into()),
+        binpath: Some(format!("/home/{user}/p{program}").into()),
+        build_id: Some(vec![program, 0xAA].into()),
+        job_id: Some(job.to_owned().into()),
+        username: Some(user.to_owned().into()),
+        hostname: Some(format!("node{}", number % 3).into()),
+        start_time_ns: Some(second(number) * 1_000_000_000),
+        watermarks: (program != 0).then(|| mark(program)).into_iter().collect(),
+        shared_objects: libraries.iter().map(|library| object(*library)).collect(),
+        ..ProcessInfo::default()
+    };
+    encode_frame(MessageType::ProcessInfo, &info)
+}
+
+fn send(daemon: &Daemon, events: &[bytes::Bytes]) {
+    let mut stream = daemon.acknowledged();
+    for event in events {
+        stream.send(event).unwrap();
+    }
+    stream.wait_for(events.len() as u64).unwrap();
+}
+
+/// Asks until so many processes are counted: those that wait for records come late.
+fn uses(daemon: &Daemon, what: &str, processes: u64) -> Value {
+    wait_for("the uses", || {
+        let (status, json) = daemon.get(&format!("/v1/uses/{what}"));
+        (status == 200 && json["total"]["processes"] == processes).then_some(json)
+    })
+}
+
+fn names<'a>(list: &'a Value, key: &str) -> Vec<&'a str> {
+    list.as_array().unwrap().iter().map(|element| element[key].as_str().unwrap()).collect()
+}
+
+const QUICK: &str = "[join]\nwait = \"100ms\"\n";
+
+#[test]
+fn a_process_counts_once_for_all_that_it_contains() {
+    let daemon = Daemon::start(QUICK);
+    register(&daemon, &stack());
+    send(
+        &daemon,
+        &[
+            // app (3) contains libb (2) and liba (1), and loads both: one process.
+            event(1, "j1", "alice", 3, &[2, 1]),
+            event(2, "j1", "alice", 3, &[2, 1]),
+            event(3, "j2", "bob", 3, &[2]),
+            // Something unmarked loads liba.
+            event(4, "j3", "carol", 0, &[1]),
+            event(5, "j3", "carol", 4, &[]),
+        ],
+    );
+    let of_liba = uses(&daemon, &signature_text(1), 4);
+    assert_eq!(of_liba["build"]["name"], "liba");
+    let direct = &of_liba["direct"];
+    assert_eq!((&direct["processes"], &direct["jobs"], &direct["users"]), (&3.into(), &2.into(), &2.into()));
+    let total = &of_liba["total"];
+    assert_eq!(
+        (&total["processes"], &total["jobs"], &total["users"], &total["hosts"]),
+        (&4.into(), &3.into(), &3.into(), &3.into())
+    );
+    assert_eq!(total["first_ns"], second(1) * 1_000_000_000);
+    assert_eq!(total["last_ns"], second(4) * 1_000_000_000);
+    assert_eq!(names(&of_liba["users"], "user"), ["alice", "bob", "carol"]);
+    assert_eq!(of_liba["users"][0]["jobs"], 1);
+    assert_eq!(names(&of_liba["jobs"], "job_id"), ["j3", "j2", "j1"]);
+    assert_eq!(of_liba["jobs"][2]["user"], "alice");
+    let through: Vec<(&str, &Value)> = of_liba["through"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|used| (used["name"].as_str().unwrap(), &used["processes"]))
+        .collect();
+    assert_eq!(through, [("libb", &3.into()), ("app", &3.into())]);
+
+    // The static library, which no process ever loads.
+    let of_libfoo = uses(&daemon, &digest_text(0xF0), 4);
+    assert_eq!(of_libfoo["direct"]["processes"], 0);
+    assert_eq!(names(&of_libfoo["users"], "user"), ["alice", "bob", "carol"]);
+    let of_crt = uses(&daemon, &digest_text(0xFE), 5);
+    assert_eq!(of_crt["total"]["users"], 3);
+    let since = daemon.get(&format!("/v1/uses/{}?since={}&limit=1", digest_text(0xFE), second(4))).1;
+    assert_eq!(
+        (names(&since["users"], "user"), names(&since["jobs"], "job_id")),
+        (vec!["carol"], vec!["j3"])
+    );
+
+    let (_, idle) = daemon.get(&format!("/v1/uses/{}", digest_text(4)));
+    assert_eq!(idle["total"]["processes"], 1);
+    assert_eq!(daemon.get(&format!("/v1/uses/{}", digest_text(0x55))).0, 404);
+}
+
+#[test]
+fn uses_of_a_build_that_is_registered_later_are_its_uses() {
+    let daemon = Daemon::start(QUICK);
+    send(&daemon, &[event(1, "j1", "alice", 3, &[])]);
+    assert_eq!(uses(&daemon, &signature_text(3), 1)["build"], Value::Null);
+    register(&daemon, &stack());
+    assert_eq!(uses(&daemon, &digest_text(0xF0), 1)["through"][0]["name"], "app");
+}
+
+#[test]
+fn what_a_process_loads_later_is_known_from_its_end() {
+    let daemon = Daemon::start(QUICK);
+    register(&daemon, &[linked(1, "plugin", vec![])]);
+    let end = ProcessEnd {
+        event_id: Some(vec![9; 16].into()),
+        time_ns: Some(second(0) * 1_000_000_000),
+        job_id: Some("j1".into()),
+        hostname: Some("node1".into()),
+        shared_objects: vec![object(1)],
+        ..Default::default()
+    };
+    send(&daemon, &[encode_frame(MessageType::ProcessEnd, &end)]);
+    let plugin = wait_for("the use", || {
+        let (_, json) = daemon.get(&format!("/v1/uses/{}", signature_text(1)));
+        (json["total"]["loaded_later"] == 1).then_some(json)
+    });
+    assert_eq!((&plugin["total"]["processes"], &plugin["total"]["jobs"]), (&0.into(), &1.into()));
+}
+
+#[test]
+fn each_event_is_counted_once_whatever_crashes() {
+    let often = "[join]\nwait = \"100ms\"\n[uses]\nwrite_every = \"20ms\"\n";
+    let mut daemon = Daemon::start(often);
+    register(&daemon, &stack());
+    let mut sent = 0;
+    for round in 0..5u32 {
+        let events: Vec<_> = (0..400)
+            .map(|n| event(round * 1000 + n, &format!("j{}", n % 7), "alice", 3, &[(n % 50) as u8 + 1]))
+            .collect();
+        send(&daemon, &events);
+        sent += events.len() as u64;
+        // In the middle of what it does with them.
+        std::thread::sleep(std::time::Duration::from_millis(u64::from(round) * 13));
+        daemon = daemon.crash_and_restart(often);
+    }
+    let of_app = uses(&daemon, &signature_text(3), sent);
+    assert_eq!(of_app["total"]["jobs"], 7);
+    let daemon = daemon.crash_and_restart(often);
+    assert_eq!(uses(&daemon, &signature_text(3), sent)["users"][0]["processes"], sent);
+    assert_eq!(daemon.metric("ogrt_images"), 50);
+}
+
+#[test]
+fn rows_are_bounded_and_what_is_not_kept_is_counted() {
+    let daemon = Daemon::start(
+        "[join]\nwait = \"0s\"\n[uses]\nimages_max = 40\nrows_max = 60\nwrite_every = \"20ms\"\n",
+    );
+    let events: Vec<_> = (0..200).map(|n| event(n, &format!("j{n}"), &format!("user{n}"), 0, &[])).collect();
+    for few in events.chunks(10) {
+        send(&daemon, few);
+        std::thread::sleep(std::time::Duration::from_millis(30));
+    }
+    wait_for("the bound", || (daemon.metric("ogrt_uses_unkept_total") > 0).then_some(()));
+    assert!(daemon.metric("ogrt_images") <= 40 && daemon.metric("ogrt_use_rows") <= 60);
+    assert_eq!(daemon.get("/v1/unregistered").0, 200);
+}
+
+#[test]
+fn unregistered_software_is_listed_by_program_and_by_job() {
+    let daemon = Daemon::start(QUICK);
+    register(&daemon, &stack());
+    send(
+        &daemon,
+        &[
+            event(1, "j1", "alice", 3, &[]),
+            event(2, "j1", "alice", 0, &[1]),
+            event(3, "j2", "alice", 0, &[2]),
+            event(4, "j2", "bob", 0x99, &[]),
+        ],
+    );
+    let list = |question: &str| daemon.get(&format!("/v1/unregistered{question}"));
+    let programs = wait_for("the programs", || {
+        let programs = list("").1["programs"].clone();
+        (programs.as_array()?.len() == 2).then_some(programs)
+    });
+    assert_eq!(names(&programs, "binpath"), ["/home/bob/p153", "/home/alice/p0"]);
+    assert_eq!(programs[0]["signature"], signature_text(0x99));
+    let alices = &programs[1];
+    assert_eq!((&alices["build_id"], &alices["signature"]), (&"00aa".into(), &Value::Null));
+    assert_eq!((&alices["processes"], &alices["jobs"], &alices["hosts"]), (&2.into(), &2.into(), &2.into()));
+    assert_eq!((&alices["users"], &alices["job_ids"]), (&vec!["alice"].into(), &vec!["j2", "j1"].into()));
+
+    let found = |question: &str| names(&list(question).1["programs"], "binpath").join(" ");
+    assert_eq!(found("?user=bob"), "/home/bob/p153");
+    assert_eq!(found("?under=/home/alice"), "/home/alice/p0");
+    assert_eq!(found(&format!("?since={}", second(4))), "/home/bob/p153");
+    assert_eq!(found(&format!("?until={}", second(3))), "/home/alice/p0");
+    let first = list("?limit=1").1;
+    let rest = list(&format!("?limit=1&cursor={}", first["next"].as_str().unwrap())).1;
+    assert_eq!((names(&rest["programs"], "binpath"), &rest["next"]), (vec!["/home/alice/p0"], &Value::Null));
+
+    let jobs = list("?by=job").1["jobs"].clone();
+    assert_eq!(names(&jobs, "job_id"), ["j2", "j1"]);
+    assert_eq!(names(&jobs[0]["programs"], "binpath"), ["/home/alice/p0", "/home/bob/p153"]);
+    assert_eq!(names(&list(&format!("?by=job&until={}", second(3))).1["jobs"], "job_id"), ["j1"]);
+    assert_eq!(list("?by=day").0, 400);
+
+    // Once it is registered, it is not unregistered any more.
+    register(&daemon, &[linked(0x99, "late", vec![])]);
+    assert_eq!(found(""), "/home/alice/p0");
+}
+
+#[test]
+fn events_of_old_clients_count_as_well() {
+    let daemon = Daemon::start(QUICK);
+    daemon.datagram(OGRT_0_5);
+    let programs = wait_for("the program", || {
+        let programs = daemon.get("/v1/unregistered").1["programs"].clone();
+        (!programs.as_array()?.is_empty()).then_some(programs)
+    });
+    assert_eq!(programs[0]["job_ids"], serde_json::json!(["TESTJOB"]));
+}
