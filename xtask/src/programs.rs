@@ -2,7 +2,7 @@
 //!
 //! `preload` is built by a cargo call of its own (see ARCHITECTURE.md), into a folder beside cargo's target folder.
 
-use crate::{machine::Linkage, steps::Step, workspace::Workspace};
+use crate::{child, machine::Linkage, steps::Step, workspace::Workspace};
 use anyhow::Result;
 use std::{ffi::OsString, path::PathBuf};
 
@@ -30,6 +30,10 @@ pub fn build(step: &Step, workspace: &Workspace, linkage: &Linkage) -> Result<Bu
             triple
         }
     };
+    if *triple != workspace.host && !child::exists("musl-gcc") {
+        // One crate (ring, for TLS) has a little C. It needs no libc, so any compiler will do for musl.
+        cargo.env(format!("CC_{}", triple.replace('-', "_")), "gcc");
+    }
     cargo.args(["--target", triple]);
     for (package, _) in PROGRAMS {
         cargo.args(["--package", package]);
