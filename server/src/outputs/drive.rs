@@ -1,6 +1,6 @@
 //! The life of every output: take what is there, deliver it, again until it works, and now and then commit.
 
-use super::{Deliver, pauses::Trouble};
+use super::{Deliver, Work, pauses::Trouble};
 use crate::{
     Shutdown,
     join::{Joined, JoinedBatch, Reader, Want},
@@ -68,11 +68,12 @@ pub async fn drive(
                 metrics.batches_lost.add(lost);
             }
             loop {
-                match output.deliver(&batches, &give_up).await {
+                let work = output.deliver(&batches, &give_up);
+                match watched(work, || metrics.behind.set(tail.borrow().next.saturating_sub(next))).await {
                     Ok(()) => {
                         trouble.is_over();
                         next = taken_to;
-                        metrics.behind.set(seen.next.saturating_sub(next));
+                        metrics.behind.set(tail.borrow().next.saturating_sub(next));
                         break;
                     }
                     Err(problem) => trouble.meet(&problem, &give_up).await,
@@ -110,6 +111,16 @@ pub async fn drive(
                 },
                 Err(_) => {}
             }
+        }
+    }
+}
+
+/// Does the work, and tells once a second how things are meanwhile.
+async fn watched<T>(mut work: Work<'_, T>, tell: impl Fn()) -> T {
+    loop {
+        match timeout(Duration::from_secs(1), &mut work).await {
+            Ok(done) => return done,
+            Err(_) => tell(),
         }
     }
 }
