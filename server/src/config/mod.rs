@@ -29,7 +29,9 @@ pub use outputs::{FileConfig, FileLayout, OutputConfig};
 pub use queue::{QueueConfig, WhenFull};
 pub use receive::Receive;
 pub use registry::{RegistryBackend, RegistryConfig};
-pub use sending::{ElasticsearchConfig, IndexLayout, Sending};
+pub use sending::{
+    ElasticsearchConfig, IndexLayout, JsonTcpConfig, KafkaConfig, OgrtConfig, Sending, SplunkHecConfig,
+};
 pub(crate) use units::{Size, Time};
 pub use uses::UsesConfig;
 

@@ -1,7 +1,7 @@
 //! `[outputs.NAME]`: the list of types, and the tables of outputs that stay on this machine.
 
 use super::{
-    ElasticsearchConfig, Time,
+    ElasticsearchConfig, JsonTcpConfig, KafkaConfig, OgrtConfig, SplunkHecConfig, Time,
     table::{AsToml, Table, choice, table},
 };
 use serde::Deserialize;
@@ -45,6 +45,14 @@ outputs! {
     File(FileConfig) = "file",
     /// Elasticsearch or OpenSearch.
     Elasticsearch(ElasticsearchConfig) = "elasticsearch",
+    /// Lines over TCP.
+    JsonTcp(JsonTcpConfig) = "json_tcp",
+    /// Splunk.
+    SplunkHec(SplunkHecConfig) = "splunk_hec",
+    /// Kafka.
+    Kafka(KafkaConfig) = "kafka",
+    /// Another server.
+    Ogrt(OgrtConfig) = "ogrt",
     /// Nothing.
     Null(NullConfig) = "null",
 }

@@ -97,6 +97,77 @@ sender! {
     }
 }
 
+sender! {
+    /// JSON lines over TCP, to Splunk's TCP input, rsyslog, Vector, Logstash: `type = "json_tcp"`.
+    JsonTcpConfig {
+        /// HOST:PORT.
+        address: String = "127.0.0.1:9000".into(),
+        /// Speak TLS.
+        tls: bool = false,
+        /// Certificates (PEM) that are trusted for TLS. Empty: those of the system.
+        ca_file: PathBuf = PathBuf::new(),
+        /// A connection for each request, done when the receiver has read to the end and closes. false, for receivers
+        /// that do not close: the connection stays, and what they had not read when they die is lost.
+        confirm: bool = true,
+    }
+}
+
+sender! {
+    /// Splunk's HTTP Event Collector: `type = "splunk_hec"`.
+    SplunkHecConfig {
+        /// Where it listens.
+        url: String = "https://127.0.0.1:8088".into(),
+        /// A file with the token.
+        token_file: PathBuf = PathBuf::new(),
+        /// Wait until the indexers acknowledge. The token must have that switched on.
+        acknowledge: bool = true,
+        /// Which index. Empty: the token's.
+        index: String = String::new(),
+        /// What Splunk calls the source.
+        source: String = "ogrt".into(),
+        /// What Splunk calls the source type.
+        sourcetype: String = "_json".into(),
+        /// Certificates (PEM) that are trusted for https. Empty: those of the system.
+        ca_file: PathBuf = PathBuf::new(),
+        /// Compress requests.
+        gzip: bool = true,
+    }
+}
+
+sender! {
+    /// A topic of Kafka (2.4 and later): `type = "kafka"`.
+    KafkaConfig {
+        /// Brokers that tell of the others, HOST:PORT each.
+        brokers: Vec<String> = vec!["127.0.0.1:9092".into()],
+        /// The topic.
+        topic: String = "ogrt-events".into(),
+        /// Make the topic with so many partitions where it is not there. 0: it must be there.
+        make_partitions: usize = 0,
+        /// Name of a user, for SASL PLAIN. Empty: none.
+        user: String = String::new(),
+        /// A file with the password.
+        password_file: PathBuf = PathBuf::new(),
+        /// Speak TLS.
+        tls: bool = false,
+        /// Certificates (PEM) that are trusted for TLS. Empty: those of the system.
+        ca_file: PathBuf = PathBuf::new(),
+    }
+}
+
+sender! {
+    /// Another ogrt-server: this one is its relay. `type = "ogrt"`.
+    OgrtConfig {
+        /// HOST:PORT.
+        address: String = "127.0.0.1:7971".into(),
+        /// A file with the token that the other server wants. Empty: none.
+        token_file: PathBuf = PathBuf::new(),
+        /// Speak TLS.
+        tls: bool = false,
+        /// Certificates (PEM) that are trusted for TLS. Empty: those of the system.
+        ca_file: PathBuf = PathBuf::new(),
+    }
+}
+
 choice! {
     /// Which index a document goes to.
     IndexLayout {

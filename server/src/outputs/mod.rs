@@ -8,20 +8,25 @@
 mod drive;
 mod elasticsearch;
 mod file;
+mod json_tcp;
+mod kafka;
 mod null;
 mod pauses;
+mod relay;
 mod remote;
+mod splunk_hec;
 
 pub use drive::drive;
 
 use crate::{
     Shutdown,
-    config::OutputConfig,
+    config::{OutputConfig, Sending},
     join::JoinedBatch,
     metrics::OutputMetrics,
     queue::{Kind, Queue},
 };
-use anyhow::Result;
+use anyhow::{Context, Result};
+use remote::{Remote, Sink};
 use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
 
 /// What names a document: an event has one for its start and one for its end.
@@ -81,13 +86,29 @@ pub struct Surroundings<'a> {
 
 /// Opens the output.
 pub fn open(config: &OutputConfig, around: Surroundings<'_>) -> Result<Box<dyn Deliver>> {
-    Ok(match config {
-        OutputConfig::File(config) => Box::new(file::FileOutput::open(config, around)?),
-        OutputConfig::Elasticsearch(config) => Box::new(remote::Remote::open(
-            elasticsearch::Elasticsearch::new(config)?,
-            config.sending(),
-            around,
-        )?),
-        OutputConfig::Null(_) => Box::new(null::Null(around.metrics)),
-    })
+    let name = around.name.to_owned();
+    match config {
+        OutputConfig::File(config) => {
+            file::FileOutput::open(config, around).map(|file| Box::new(file) as Box<dyn Deliver>)
+        }
+        OutputConfig::Null(_) => Ok(Box::new(null::Null(around.metrics)) as Box<dyn Deliver>),
+        OutputConfig::Elasticsearch(config) => {
+            sending(elasticsearch::Elasticsearch::new(config), config.sending(), around)
+        }
+        OutputConfig::JsonTcp(config) => sending(json_tcp::JsonTcp::new(config), config.sending(), around),
+        OutputConfig::SplunkHec(config) => {
+            sending(splunk_hec::SplunkHec::new(config), config.sending(), around)
+        }
+        OutputConfig::Kafka(config) => sending(kafka::Kafka::new(config), config.sending(), around),
+        OutputConfig::Ogrt(config) => sending(relay::Relay::new(config), config.sending(), around),
+    }
+    .with_context(|| format!("[outputs.{name}]"))
+}
+
+fn sending<S: Sink + 'static>(
+    sink: Result<S>,
+    sending: Sending,
+    around: Surroundings<'_>,
+) -> Result<Box<dyn Deliver>> {
+    Ok(Box::new(Remote::open(sink?, sending, around)?))
 }

@@ -21,6 +21,11 @@ impl<'a> Document<'a> {
         self.batch.document(self.event)
     }
 
+    /// The entry that it was made from, as the queue writes it.
+    pub fn entry(&self) -> &'a [u8] {
+        self.batch.entry(self.event)
+    }
+
     /// What names it.
     pub fn key(&self) -> DocumentKey {
         document_key(self.event.id, self.event.kind)

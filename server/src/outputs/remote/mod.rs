@@ -10,10 +10,13 @@
 mod batch;
 mod dead_letters;
 mod http;
+mod stream;
 mod tls;
 
 pub use batch::Document;
 pub use http::{Http, read_secret, shown};
+pub use stream::{Bytes, Connector};
+pub use tls::client_config;
 
 use super::{Deliver, Surroundings, Work, pauses::Trouble};
 use crate::{Shutdown, config::Sending, join::JoinedBatch, metrics::OutputMetrics};

@@ -1,0 +1,84 @@
+//! JSON lines over TCP: to Splunk's TCP input, rsyslog, Vector, Logstash, or whatever reads lines.
+//!
+//! TCP alone does not tell whether the receiver has read what its kernel took. So each request has a connection of
+//! its own (`confirm`, the default): we close our half, and the receiver, when it has read to the end, closes the
+//! other; only then the documents count as done. A receiver that never closes must be told so: then the
+//! connection stays, and what the receiver had not read when it died is lost.
+
+use super::remote::{Bytes, Connector, Document, Fate, Sink};
+use crate::config::JsonTcpConfig;
+use anyhow::{Context, Result};
+use std::io::ErrorKind;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// See the module.
+pub struct JsonTcp {
+    connector: Connector,
+    address: String,
+    confirm: bool,
+}
+
+impl JsonTcp {
+    /// Nothing is connected yet.
+    pub fn new(config: &JsonTcpConfig) -> Result<Self> {
+        Ok(JsonTcp {
+            connector: Connector::new(&config.address, config.tls, &config.ca_file)?,
+            address: config.address.clone(),
+            confirm: config.confirm,
+        })
+    }
+
+    async fn lines(&self, stream: &mut dyn Bytes, lines: &[u8]) -> Result<()> {
+        let broke = || format!("{} closed the connection before it had everything", self.address);
+        stream.write_all(lines).await.with_context(broke)?;
+        stream.flush().await.with_context(broke)?;
+        if self.confirm {
+            stream.shutdown().await.with_context(broke)?;
+            // Whatever a receiver may say; its end is what we wait for. Some end TLS without saying goodbye.
+            let mut said = [0; 1024];
+            loop {
+                match stream.read(&mut said).await {
+                    Ok(0) => break,
+                    Ok(_) => {}
+                    Err(end) if end.kind() == ErrorKind::UnexpectedEof => break,
+                    Err(problem) => return Err(problem).with_context(broke),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Sink for JsonTcp {
+    /// The connection, where it stays.
+    type Worker = Option<Box<dyn Bytes>>;
+
+    fn worker(&self, _: usize) -> Self::Worker {
+        None
+    }
+
+    fn renew(&self, connection: &mut Self::Worker) {
+        *connection = None;
+    }
+
+    async fn check(&self, _: &mut Self::Worker) -> Result<()> {
+        self.connector.connect().await.map(drop)
+    }
+
+    async fn send(&self, connection: &mut Self::Worker, documents: &[Document<'_>]) -> Result<Vec<Fate>> {
+        let mut lines = Vec::with_capacity(documents.iter().map(|document| document.json().len() + 1).sum());
+        for document in documents {
+            lines.extend_from_slice(document.json());
+            lines.push(b'\n');
+        }
+        let mut stream = match connection.take() {
+            Some(stream) => stream,
+            None => self.connector.connect().await?,
+        };
+        self.lines(&mut *stream, &lines).await?;
+        if !self.confirm {
+            *connection = Some(stream);
+        }
+        Ok(vec![Fate::Done; documents.len()])
+    }
+}

@@ -1,0 +1,148 @@
+//! `ogrt`: forwards to another ogrt-server, over the wire that clients use, with its acknowledgements.
+//!
+//! A request is done when the other server says that it is durable there. What comes again, it knows by the event's
+//! id and queues once. The message goes on as it came, with what we know better at its end (later fields win): the
+//! id that we gave it, the pid, uid and gid that our kernel proved, and that it is whole. The other server takes
+//! them as claims of ours. Builds are not forwarded: wrappers register them where the registry is.
+
+use super::remote::{Bytes, Connector, Document, Fate, Sink, read_secret};
+use crate::{
+    config::OgrtConfig,
+    queue::{Entry, Kind},
+};
+use anyhow::{Context, Result, bail, ensure};
+use bytes::BytesMut;
+use ogrt_proto::{Ack, Hello, MessageType, ProcessEnd, ProcessInfo, decode_frame, encode_frame};
+use prost::Message;
+use std::path::PathBuf;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+/// Acknowledgements are small; a peer that announces more is not our server.
+const ACK_BYTES_MAX: usize = 4096;
+
+/// See the module.
+pub struct Relay {
+    connector: Connector,
+    address: String,
+    token_file: PathBuf,
+}
+
+/// A stream that opened with a Hello.
+pub struct Connection {
+    stream: Box<dyn Bytes>,
+    received: BytesMut,
+    sent: u64,
+    durable: u64,
+}
+
+impl Relay {
+    /// Nothing is connected yet.
+    pub fn new(config: &OgrtConfig) -> Result<Self> {
+        Ok(Relay {
+            connector: Connector::new(&config.address, config.tls, &config.ca_file)?,
+            address: config.address.clone(),
+            token_file: config.token_file.clone(),
+        })
+    }
+
+    async fn connect(&self) -> Result<Connection> {
+        let token = match self.token_file.as_os_str().is_empty() {
+            true => None,
+            false => Some(read_secret(&self.token_file)?),
+        };
+        let client = Some(concat!("ogrt-server ", env!("CARGO_PKG_VERSION")).to_owned());
+        let mut stream = self.connector.connect().await?;
+        stream.write_all(&encode_frame(MessageType::Hello, &Hello { client, token })).await?;
+        Ok(Connection { stream, received: BytesMut::new(), sent: 0, durable: 0 })
+    }
+}
+
+impl Sink for Relay {
+    type Worker = Option<Connection>;
+
+    fn worker(&self, _: usize) -> Self::Worker {
+        None
+    }
+
+    fn renew(&self, connection: &mut Self::Worker) {
+        *connection = None;
+    }
+
+    async fn check(&self, connection: &mut Self::Worker) -> Result<()> {
+        *connection = Some(self.connect().await?);
+        Ok(())
+    }
+
+    async fn send(&self, connection: &mut Self::Worker, documents: &[Document<'_>]) -> Result<Vec<Fate>> {
+        let mut frames = Vec::new();
+        for document in documents {
+            frame(document, &mut frames)?;
+        }
+        // An idle connection may have ended meanwhile; that shows by a failure, and a new one is made then.
+        let mut open = match connection.take() {
+            Some(open) => open,
+            None => self.connect().await?,
+        };
+        open.stream.write_all(&frames).await.with_context(|| format!("{} went away", self.address))?;
+        open.stream.flush().await?;
+        open.sent += documents.len() as u64;
+        open.wait_durable().await.with_context(|| self.address.clone())?;
+        *connection = Some(open);
+        Ok(vec![Fate::Done; documents.len()])
+    }
+}
+
+impl Connection {
+    async fn wait_durable(&mut self) -> Result<()> {
+        while self.durable < self.sent {
+            let read = self.stream.read_buf(&mut self.received).await?;
+            ensure!(read > 0, "the server closed the connection before it acknowledged everything");
+            while let Some(frame) = decode_frame(&mut self.received, ACK_BYTES_MAX)? {
+                match frame.message_type() {
+                    Some(MessageType::Ack) => self.durable = Ack::decode(frame.message)?.durable_frames(),
+                    _ => bail!("what listens there is no ogrt-server"),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Appends the document's event as a client would send it.
+fn frame(document: &Document<'_>, frames: &mut Vec<u8>) -> Result<()> {
+    let entry = Entry::read(&mut bytes::Bytes::copy_from_slice(document.entry()))
+        .context("an entry of the queue that cannot be read")?;
+    let event_id = Some(bytes::Bytes::copy_from_slice(&document.key().0));
+    let known = entry.credentials;
+    let pid = known.map(|known| known.pid as i32).filter(|pid| *pid != 0);
+    let (kind, ours) = match entry.kind {
+        Kind::Start => {
+            let ours = ProcessInfo {
+                event_id,
+                pid,
+                uid: known.map(|known| known.uid),
+                gid: known.map(|known| known.gid),
+                part_index: entry.is_whole.then_some(0),
+                part_count: entry.is_whole.then_some(1),
+                ..Default::default()
+            };
+            (MessageType::ProcessInfo, ours.encode_to_vec())
+        }
+        Kind::End => {
+            let ours = ProcessEnd {
+                event_id,
+                pid,
+                part_index: entry.is_whole.then_some(0),
+                part_count: entry.is_whole.then_some(1),
+                ..Default::default()
+            };
+            (MessageType::ProcessEnd, ours.encode_to_vec())
+        }
+    };
+    let length = u32::try_from(entry.message.len() + ours.len()).context("an event of 4 GiB")?;
+    frames.extend_from_slice(&(kind as u32).to_be_bytes());
+    frames.extend_from_slice(&length.to_be_bytes());
+    frames.extend_from_slice(&entry.message);
+    frames.extend_from_slice(&ours);
+    Ok(())
+}

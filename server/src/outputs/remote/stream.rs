@@ -1,0 +1,59 @@
+//! Byte streams towards receivers: TCP, with TLS where the configuration says so.
+
+use super::tls;
+use anyhow::{Context, Result};
+use rustls::pki_types::ServerName;
+use std::{path::Path, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+
+/// How long a connection may take to be made.
+const CONNECT_MAX: Duration = Duration::from_secs(10);
+
+/// Whatever bytes go through.
+pub trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
+
+/// Where to connect, and how.
+pub struct Connector {
+    address: String,
+    tls: Option<(TlsConnector, ServerName<'static>)>,
+}
+
+impl Connector {
+    /// `host:port`; the host's name is what the certificate must be for.
+    pub fn new(address: &str, with_tls: bool, ca_file: &Path) -> Result<Self> {
+        let (host, _) = address
+            .rsplit_once(':')
+            .with_context(|| format!("address = \"{address}\": expected HOST:PORT"))?;
+        let tls = if with_tls {
+            let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+            let name = ServerName::try_from(name).with_context(|| format!("address = \"{address}\""))?;
+            Some((TlsConnector::from(Arc::new(tls::client_config(ca_file)?)), name))
+        } else {
+            None
+        };
+        Ok(Connector { address: address.to_owned(), tls })
+    }
+
+    /// Connects. A stream that is closed half-way tells so: see [`Bytes`].
+    pub async fn connect(&self) -> Result<Box<dyn Bytes>> {
+        let connect = async {
+            let stream = TcpStream::connect(&self.address).await?;
+            stream.set_nodelay(true)?;
+            Ok::<Box<dyn Bytes>, std::io::Error>(match &self.tls {
+                Some((connector, name)) => Box::new(connector.connect(name.clone(), stream).await?),
+                None => Box::new(stream),
+            })
+        };
+        timeout(CONNECT_MAX, connect)
+            .await
+            .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+            .with_context(|| format!("cannot connect to {}", self.address))
+    }
+}
