@@ -50,6 +50,7 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "javac", package: "default-jdk-headless" },
     Tool { program: "mvn", package: "maven" },
     Tool { program: "socat", package: "socat" },
+    Tool { program: "ip", package: "iproute2" },
     Tool { program: "openssl", package: "openssl" },
     Tool { program: "mpicc.openmpi", package: "libopenmpi-dev" },
     Tool { program: "mpirun.openmpi", package: "openmpi-bin" },

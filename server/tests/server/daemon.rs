@@ -23,6 +23,9 @@ pub const OGRT_0_5: &[u8] = include_bytes!("../../../proto/tests/data/ogrt-0.5-p
 /// How long anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// The program.
+pub const SERVER: &str = env!("CARGO_BIN_EXE_ogrt-server");
+
 pub struct Daemon {
     child: Child,
     pub directory: TempDir,
@@ -45,12 +48,20 @@ impl Daemon {
 
     /// With these variables besides.
     pub fn start_with(directory: TempDir, more: &str, environment: &[(&str, &OsStr)]) -> Self {
+        let mut command = Command::new(SERVER);
+        command.envs(environment.iter().copied());
+        Daemon::start_by(command, directory, more)
+    }
+
+    /// By a command that runs [`SERVER`] with the arguments that it gets.
+    pub fn start_by(mut command: Command, directory: TempDir, more: &str) -> Self {
         let at = directory.path();
         let config = at.join("ogrt.conf");
         // Top-level keys stand in front of the first table.
         let (top, tables) = more.split_at(more.find('[').unwrap_or(more.len()));
+        let listen = if top.contains("listen =") { "" } else { "listen = \"127.0.0.1:0\"\n" };
         let text = format!(
-            "listen = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\nunix = \"{0}/s\"\ndata_dir = \"{0}/data\"\n{top}\n{tables}\n\
+            "{listen}http = \"127.0.0.1:0\"\nunix = \"{0}/s\"\ndata_dir = \"{0}/data\"\n{top}\n{tables}\n\
              [outputs.jobs]\ntype = \"file\"\nlayout = \"jobs\"\npath = \"{0}/jobs\"\n\
              [outputs.lines]\ntype = \"file\"\nlayout = \"lines\"\npath = \"{0}/lines\"\n[outputs.nothing]\ntype = \"null\"\n",
             at.display()
@@ -59,8 +70,7 @@ impl Daemon {
         let ready = at.join("ready.json");
         let _ = fs::remove_file(&ready);
         let log = fs::OpenOptions::new().create(true).append(true).open(at.join("log")).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_ogrt-server"))
-            .envs(environment.iter().copied())
+        let child = command
             .args(["--config".as_ref(), config.as_os_str(), "--ready-file".as_ref(), ready.as_os_str()])
             .stdin(Stdio::null())
             .stdout(Stdio::null())

@@ -1,13 +1,14 @@
 //! `elasticsearch` against a real OpenSearch: each document once, with the mapping of our template.
 
 use super::{
-    dead_letters, ends, http, send,
-    services::{Ending, OpenSearch, has},
-    start, start_ids, starts, wait_for_output,
+    Ending, certificate, dead_letters, ends, http, id_text, send,
+    services::{OpenSearch, has},
+    start, starts, wait_for_output,
 };
 use crate::daemon::{Daemon, build_frame, wait_for};
 use ogrt_proto::{MessageType, SharedObject, Watermark, encode_frame};
 use std::{
+    collections::BTreeSet,
     fs,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
@@ -112,19 +113,12 @@ fn the_api_key_or_the_password_is_sent_compressed_over_tls() {
     });
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name).display().to_string();
-    let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
-        .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
-        .args(["-keyout", &file("key.pem"), "-out", &file("cert.pem")])
-        .output()
-        .unwrap();
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    let (certificate, key) = certificate(directory.path());
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let tls = Command::new("socat")
         .arg(format!(
             "OPENSSL-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork,verify=0,cert={},key={}",
-            file("cert.pem"),
-            file("key.pem")
+            certificate, key
         ))
         .arg(format!("TCP:{proxy}"))
         .stdin(Stdio::null())
@@ -135,7 +129,7 @@ fn the_api_key_or_the_password_is_sent_compressed_over_tls() {
     let _ends_with_the_test = Ending(tls);
     fs::write(file("key"), "VnVhQ2ZHY0JDZGJrUW0=\n").unwrap();
     fs::write(file("password"), "secret\n").unwrap();
-    let base = format!("ca_file = \"{}\"\npause_max = \"200ms\"\n", file("cert.pem"));
+    let base = format!("ca_file = \"{}\"\npause_max = \"200ms\"\n", certificate);
     let secure = |index: &str, more: String| {
         output(&format!("localhost:{port}"), index, &(base.clone() + &more)).replace("http://", "https://")
     };
@@ -184,8 +178,7 @@ fn what_the_receiver_refuses_for_good_is_put_aside_once_and_exactly() {
     wait_for("all refused", || (dead_letters(&daemon, "search").len() >= 15).then_some(()));
     let letters = dead_letters(&daemon, "search");
     let refused: Vec<String> = letters.iter().map(|l| l["event_id"].as_str().unwrap().to_owned()).collect();
-    let expected: Vec<String> =
-        (0..1500).filter(|n| n % 100 == 7).map(|n| uuid::Uuid::from_u64_pair(5, n).to_string()).collect();
+    let expected: Vec<String> = (0..1500).filter(|n| n % 100 == 7).map(|n| id_text(5, n)).collect();
     let mut sorted = refused.clone();
     sorted.sort();
     assert_eq!(sorted, expected);
@@ -194,7 +187,7 @@ fn what_the_receiver_refuses_for_good_is_put_aside_once_and_exactly() {
         assert_eq!(letter["document"]["job_step"], "batch");
         assert_eq!(letter["document"]["event_id"], letter["event_id"]);
     }
-    let all = start_ids(5, 0..1500);
+    let all: BTreeSet<String> = (0..1500).map(|number| id_text(5, number)).collect();
     let there = search.ids("strict-*");
     assert_eq!(there.len(), 1485);
     assert!(all.is_superset(&there) && refused.iter().all(|id| !there.contains(id)));

@@ -6,10 +6,11 @@
 //! before an answer, if a part of a request that failed were forgotten, or if an output waited for another.
 
 use super::{
-    dead_letters,
+    assert_same, dead_letters,
     http::{self, Answer, How},
+    id_text,
     services::OpenSearch,
-    start,
+    start, wait_for_output,
 };
 use crate::daemon::{Acknowledged, Daemon, wait_for};
 use ogrt_proto::{MessageType, encode_frame};
@@ -47,7 +48,7 @@ fn frame(number: u64) -> bytes::Bytes {
 }
 
 fn id(number: u64) -> String {
-    uuid::Uuid::from_u64_pair(6, number).to_string()
+    id_text(6, number)
 }
 
 /// Sends events without a pause for longer than a moment until told to stop; how many were acknowledged.
@@ -128,16 +129,14 @@ fn no_fault_of_the_receiver_loses_an_event_or_slows_another_output() {
     let refused: BTreeSet<String> = (0..sent).filter(|number| number % 100 == 42).map(id).collect();
     let taken: BTreeSet<String> = (0..sent).map(id).filter(|id| !refused.contains(id)).collect();
     assert!(refused.len() > 20, "only {sent} events were sent");
-    wait_for("everything behind the output", || {
-        (daemon.metric("ogrt_output_behind_batches{output=\"search\"}") == 0).then_some(())
-    });
+    wait_for_output(&daemon, "search", sent);
     // As a set and by number: each is there, once.
-    assert_eq!(search.ids("faulty-*"), taken);
+    assert_same(&search.ids("faulty-*"), &taken);
     assert_eq!(search.count("faulty-*"), taken.len() as u64);
     let letters = dead_letters(&daemon, "search");
     let put_aside: Vec<String> = letters.iter().map(|l| l["event_id"].as_str().unwrap().to_owned()).collect();
     assert_eq!(put_aside.len(), refused.len(), "some were put aside twice");
-    assert_eq!(put_aside.into_iter().collect::<BTreeSet<_>>(), refused);
+    assert_same(&put_aside.into_iter().collect(), &refused);
     assert_eq!(daemon.metric("ogrt_events_written_total{output=\"lines\"}"), sent);
     let known = daemon.metric("ogrt_events_already_written_total{output=\"search\"}");
     assert!(known > 0, "no answer was cut off after the documents had been taken");

@@ -3,11 +3,43 @@
 mod elasticsearch;
 mod faults;
 mod http;
+mod json_tcp;
+mod kafka;
+mod relay;
 mod services;
+mod splunk_hec;
 
 use crate::daemon::{Daemon, wait_for};
 use bytes::Bytes;
 use ogrt_proto::{MessageType, ProcessEnd, ProcessInfo, encode_frame};
+use std::{
+    collections::BTreeSet,
+    path::Path,
+    process::{Child, Command},
+};
+
+/// A child that ends with this, as by a crash.
+struct Ending(Child);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A certificate for localhost and its key, as files.
+fn certificate(directory: &Path) -> (String, String) {
+    let file = |name: &str| directory.join(name).display().to_string();
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost", "-addext", "basicConstraints=critical,CA:FALSE"])
+        .args(["-keyout", &file("key.pem"), "-out", &file("cert.pem")])
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    (file("cert.pem"), file("key.pem"))
+}
 
 /// The start of a process, which a test fills in.
 fn start(series: u64, number: u64) -> ProcessInfo {
@@ -34,9 +66,9 @@ fn id(series: u64, number: u64) -> Bytes {
     Bytes::copy_from_slice(uuid::Uuid::from_u64_pair(series, number).as_bytes())
 }
 
-/// The identifiers that documents of starts get.
-fn start_ids(series: u64, numbers: std::ops::Range<u64>) -> std::collections::BTreeSet<String> {
-    numbers.map(|number| uuid::Uuid::from_u64_pair(series, number).to_string()).collect()
+/// The same as text, as documents have it.
+fn id_text(series: u64, number: u64) -> String {
+    uuid::Uuid::from_u64_pair(series, number).to_string()
 }
 
 /// Sends events and waits until the server has promised to keep them.
@@ -58,15 +90,29 @@ fn ends(series: u64, numbers: std::ops::Range<u64>) -> impl Iterator<Item = Byte
     numbers.map(move |number| encode_frame(MessageType::ProcessEnd, &end(series, number)))
 }
 
-/// Waits until an output has so many documents behind it: written, known before, or put aside.
+/// Waits, as long as it makes progress, until an output has so many documents behind it: written, known to the
+/// receiver, or put aside.
 fn wait_for_output(daemon: &Daemon, output: &str, documents: u64) {
-    wait_for(&format!("{documents} documents through {output}"), || {
-        let count = |metric: &str| daemon.metric(&format!("{metric}{{output=\"{output}\"}}"));
-        let done = count("ogrt_events_written_total")
-            + count("ogrt_events_already_written_total")
-            + count("ogrt_events_dead_letters_total");
-        (done >= documents).then_some(())
-    });
+    let count = |metric: &str| daemon.metric(&format!("{metric}{{output=\"{output}\"}}"));
+    let mut done = 0;
+    while done < documents {
+        done = wait_for(&format!("more than {done} of {documents} documents through {output}"), || {
+            let now = count("ogrt_events_written_total")
+                + count("ogrt_events_already_written_total")
+                + count("ogrt_events_dead_letters_total");
+            (now > done).then_some(now)
+        });
+    }
+}
+
+/// Are these the same? If not, how do they differ?
+fn assert_same(there: &BTreeSet<String>, expected: &BTreeSet<String>) {
+    let difference = |a: &BTreeSet<String>, b: &BTreeSet<String>| {
+        let those: Vec<String> = a.difference(b).cloned().collect();
+        (those.len(), those.into_iter().take(3).collect::<Vec<_>>())
+    };
+    let (missing, strange) = (difference(expected, there), difference(there, expected));
+    assert!(there == expected, "of {} are missing {missing:?}, and {strange:?} are not ours", expected.len());
 }
 
 /// Lines of the file of dead letters.

@@ -4,15 +4,21 @@
 //! kept in the target folder under a name that changes with those files. Each service reads its standard input,
 //! a pipe that this process holds, so that none outlives the tests.
 
-use super::http::{Answer, request};
+use super::{
+    Ending,
+    http::{Answer, request},
+};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::OnceLock,
+    process::{Command, Stdio},
+    sync::{
+        Mutex, OnceLock,
+        mpsc::{Receiver, channel},
+    },
     time::{Duration, Instant},
 };
 use tempfile::TempDir;
@@ -71,18 +77,9 @@ fn prepared(name: &str) -> Option<PathBuf> {
 
 /// A service that runs.
 struct Service {
-    _child: Ending,
+    child: Ending,
     port: u16,
-}
-
-/// A child that ends with this, as by a crash.
-pub struct Ending(pub Child);
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    said: Receiver<String>,
 }
 
 impl Service {
@@ -114,14 +111,15 @@ impl Service {
             panic!("{class} did not start: {log}");
         };
         // What it says later must not fill the pipe.
-        std::thread::spawn(move || lines.for_each(drop));
-        Service { _child: Ending(child), port }
+        let (say, said) = channel();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| say.send(line)));
+        Service { child: Ending(child), port, said }
     }
 }
 
 /// A real OpenSearch.
 pub struct OpenSearch {
-    service: Option<Service>,
+    service: Mutex<Option<Service>>,
     cache: PathBuf,
     home: PathBuf,
     /// Gone with this; the shared one's home goes when its input ends.
@@ -150,18 +148,19 @@ impl OpenSearch {
         let cache = prepared("opensearch")?;
         let service = Service::start(&cache, "OpenSearchForTests", &home, 0);
         let address = format!("127.0.0.1:{}", service.port);
-        Some(OpenSearch { service: Some(service), cache, home, _directory: directory, address })
+        Some(OpenSearch { service: Mutex::new(Some(service)), cache, home, _directory: directory, address })
     }
 
     /// Ends it as a crash would.
     pub fn kill(&mut self) {
-        self.service = None;
+        *self.service.get_mut().unwrap() = None;
     }
 
     /// Starts it again, at the same port, with the data that it had.
     pub fn restart(&mut self) {
         let port = self.address.rsplit(':').next().unwrap().parse().unwrap();
-        self.service = Some(Service::start(&self.cache, "OpenSearchForTests", &self.home, port));
+        let service = Service::start(&self.cache, "OpenSearchForTests", &self.home, port);
+        *self.service.get_mut().unwrap() = Some(service);
     }
 
     /// A request that must work.
@@ -209,5 +208,58 @@ impl OpenSearch {
             after = format!(r#","search_after":{}"#, last["sort"]);
             ids.extend(hits.iter().map(|hit| hit["_id"].as_str().unwrap().to_owned()));
         }
+    }
+}
+
+/// A real Kafka broker that a test may stop and start.
+pub struct Kafka {
+    service: Option<Service>,
+    cache: PathBuf,
+    directory: TempDir,
+    pub address: String,
+}
+
+/// A record, as Kafka's own consumer gives it.
+pub struct Record {
+    pub partition: String,
+    pub key: String,
+    pub value: String,
+}
+
+impl Kafka {
+    pub fn own() -> Option<Kafka> {
+        let cache = prepared("kafka")?;
+        let directory = tempfile::tempdir().unwrap();
+        let service = Service::start(&cache, "KafkaForTests", &directory.path().join("home"), 0);
+        let address = format!("127.0.0.1:{}", service.port);
+        Some(Kafka { service: Some(service), cache, directory, address })
+    }
+
+    /// Ends it as a crash would.
+    pub fn kill(&mut self) {
+        self.service = None;
+    }
+
+    /// Starts it again, at the same port, with the data that it had.
+    pub fn restart(&mut self) {
+        let port = self.address.rsplit(':').next().unwrap().parse().unwrap();
+        let home = self.directory.path().join("home");
+        self.service = Some(Service::start(&self.cache, "KafkaForTests", &home, port));
+    }
+
+    /// All records of a topic; those of a partition in its order.
+    pub fn read(&mut self, topic: &str) -> Vec<Record> {
+        let file = self.directory.path().join("records");
+        let service = self.service.as_mut().unwrap();
+        let input = service.child.0.stdin.as_mut().unwrap();
+        writeln!(input, "read {topic} {}", file.display()).unwrap();
+        assert_eq!(service.said.recv_timeout(PATIENCE).unwrap(), "read");
+        let text = fs::read_to_string(file).unwrap();
+        let record = |line: &str| {
+            let mut fields = line.splitn(3, '\t').map(str::to_owned);
+            let mut next = || fields.next().unwrap();
+            Record { partition: next(), key: next(), value: next() }
+        };
+        text.lines().map(record).collect()
     }
 }
