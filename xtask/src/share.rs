@@ -5,8 +5,12 @@ use anyhow::{Context, Result};
 use std::{fs, path::Path};
 
 /// A folder of the project, and its place in PREFIX/share/ogrt.
-const SHARED: [(&str, &str); 3] =
-    [("easybuild-hooks", "easybuild"), ("spack", "spack"), ("schedulers/slurm", "slurm")];
+const SHARED: [(&str, &str); 4] = [
+    ("easybuild-hooks", "easybuild"),
+    ("spack", "spack"),
+    ("schedulers/slurm", "slurm"),
+    ("server/queries", "queries"),
+];
 
 /// Puts it into `prefix`.
 pub fn install(prefix: &Path) -> Result<()> {

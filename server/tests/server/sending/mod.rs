@@ -5,6 +5,7 @@ mod faults;
 mod http;
 mod json_tcp;
 mod kafka;
+mod queries;
 mod relay;
 mod services;
 mod splunk_hec;
