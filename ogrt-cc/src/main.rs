@@ -1,15 +1,16 @@
 //! `ogrt-cc`, `ogrt-c++`, `ogrt-fc`: the real compiler, and on a final link a way for the driver to find
 //! `ogrt-ld`.
 //!
-//! This program does one `exec` and is gone; it never waits, prints nothing of its own as long as there is a
-//! real compiler, and leaves a line that does not link exactly as it was.
+//! This program does one `exec` and is gone; it waits only to try a driver that it has not seen before, prints nothing
+//! of its own as long as there is a real compiler, and leaves a line that does not link exactly as it was.
 
 mod which_compiler;
 
 use ogrt_wrap::driver_command;
-use ogrt_wrap::driver_line::{DriverJob, driver_job, linker_by_path};
+use ogrt_wrap::driver_line::{DriverJob, driver_job};
 use ogrt_wrap::find_tool::{FindToolError, Finder};
 use ogrt_wrap::probes;
+use ogrt_wrap::route::Route;
 use ogrt_wrap::run_tool::Call;
 use ogrt_wrap::settings;
 use std::ffi::{OsStr, OsString};
@@ -41,7 +42,7 @@ enum CompileError {
     NoLinkerWrapper { path: PathBuf },
 }
 
-/// argv -> which compiler? -> does it link? -> become the compiler.
+/// argv -> which compiler? -> does it link? -> can it be led to `ogrt-ld`? -> become the compiler.
 fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> {
     let argv0 = argv.first().map_or(OsStr::new("ogrt-cc"), OsString::as_os_str);
     let finder = Finder::new(CALLED_VARIABLE).also_ours(argv0);
@@ -66,22 +67,23 @@ fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> 
         return Err(run_error(&path, untouched().exec()));
     };
 
-    // First of the compiler's arguments, because the first -B wins.
-    let ours = [OsString::from("-B"), linkers.clone().into_os_string()];
-    let mut routed = [before, &ours, arguments].concat();
     let mut set = vec![finder.guard(&path)];
-    if let Some(linker) = linker_by_path(arguments) {
-        // clang looks nowhere for a linker that it was given by its path, but the last such option counts.
-        let mut option = OsString::from("--ld-path=");
-        option.push(linkers.join("ld"));
-        routed.push(option);
-        set.push((driver_command::LINKER_VARIABLE, linker.into_os_string()));
-    }
     let words = std::iter::once(driver.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
-    set.push((driver_command::VARIABLE, driver_command::encode(&driver, words)));
-    let with_linker = Call { arguments: &routed, set, ..untouched() };
-    // Only a line at the system's limit of length fails here; it is short enough again without ours.
-    let _ = with_linker.exec();
+    let route = Route::to(&linkers, arguments);
+    if route.leads_to_us(&driver, arguments, &set) {
+        set.push((driver_command::VARIABLE, driver_command::encode(&driver, words)));
+        set.extend(route.linker.map(|linker| (driver_command::LINKER_VARIABLE, linker.into_os_string())));
+        let routed = [before, &route.front, arguments, &route.back].concat();
+        // Only a line at the system's limit of length fails here; it is short enough again without ours.
+        let _ = Call { arguments: &routed, set, ..untouched() }.exec();
+    } else {
+        // `ogrt-ld` runs the driver, with the note on its line, and registers the link itself. A launcher has nothing to
+        // add to a link.
+        let words: Vec<OsString> = words.map(OsStr::to_owned).collect();
+        let program = linkers.join("ld");
+        let argv0 = OsStr::new(driver_command::BY_HAND);
+        let _ = Call { program: &program, argv0, arguments: &words, set, removed: &[] }.exec();
+    }
     Err(run_error(&path, untouched().exec()))
 }
 

@@ -1,28 +1,21 @@
 //! One link, from argv to the record at the server.
 
+use crate::marked::{self, Ended, Prepared, Unmarked};
 use crate::model::model_of;
 use crate::which_linker::{Driver, which_linker};
-use ogrt_proto::{BuildRecord, MessageType, encode_frame};
-use ogrt_wrap::deliver::{Connecting, PATIENCE};
 use ogrt_wrap::find_tool::{FindToolError, Finder};
 use ogrt_wrap::link_line::LinkLine;
 use ogrt_wrap::note_file::NoteFile;
-use ogrt_wrap::record::{self, DescribedInputs, Facts};
-use ogrt_wrap::resolve_inputs::resolve_inputs;
+use ogrt_wrap::record::Facts;
 use ogrt_wrap::run_tool::Call;
+use ogrt_wrap::save_link::{Called, SavedLink};
 use ogrt_wrap::settings::Settings;
-use ogrt_wrap::spool::{SpoolDir, SpoolError, deliver_or_spool};
-use ogrt_wrap::{
-    compilers, dependency_file, describe, driver_command, metadata, note_object, probes, signature,
-};
-use prost::Message;
+use ogrt_wrap::{compilers, driver_command, probes, response_file};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Instant, SystemTime};
 
 const CALLED_VARIABLE: &str = "OGRT_LD_CALLED";
 
@@ -32,6 +25,9 @@ pub enum LinkError {
     /// There is nothing to run.
     #[error("no real linker: {0}")]
     Find(#[from] FindToolError),
+    /// Called to run a driver, without one.
+    #[error("no compiler to run")]
+    NoDriver,
     /// The linker did not start.
     #[error("cannot run {path}: {source}", path = path.display())]
     Run {
@@ -43,34 +39,6 @@ pub enum LinkError {
     /// Under `OGRT_STRICT=1` only.
     #[error("{0} (OGRT_STRICT is set)")]
     Strict(#[from] Unmarked),
-}
-
-/// Why a link was not marked, or not registered.
-#[derive(Debug, thiserror::Error)]
-pub enum Unmarked {
-    #[error("no input is an ELF object or archive")]
-    NoElfInput,
-    #[error("there is no safe place for the note on the line")]
-    NoPlace,
-    #[error(transparent)]
-    Object(#[from] note_object::NoteObjectError),
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-    #[error("a fault in ogrt-ld")]
-    Panic,
-    #[error("the record is lost: {0}")]
-    Spool(#[from] SpoolError),
-    #[error("the note is not in the output {0}")]
-    Lost(PathBuf),
-}
-
-/// A link that is going to be marked.
-struct Prepared {
-    note: NoteFile,
-    facts: Facts,
-    /// Already, because the signature is computed from them.
-    described: Option<DescribedInputs>,
-    arguments: Vec<OsString>,
 }
 
 /// argv -> final link? -> real linker -> note object -> run the real linker -> hash and describe -> record ->
@@ -97,118 +65,100 @@ pub fn link(argv: &[OsString]) -> Result<ExitStatus, LinkError> {
     let line = LinkLine::read(&arguments);
     let working_directory = std::env::current_dir().unwrap_or_default();
     let driver_argv = driver.as_ref().map(|(_, argv)| argv.as_slice()).unwrap_or_default();
-    if settings.disabled
-        || line.not_final.is_some()
-        || probes::is_probe(&line, driver_argv, &working_directory)
-    {
+    let saved = settings.save_link.as_deref().and_then(|base| {
+        let called = Called {
+            linker: &linker,
+            arguments: &arguments,
+            line: &line,
+            working_directory: &working_directory,
+        };
+        SavedLink::create(base, &called).ok()
+    });
+    let decide = |what: &dyn std::fmt::Display| {
+        if let Some(saved) = &saved {
+            saved.decide(what);
+        }
+    };
+    let not_for_us = if settings.disabled {
+        Some("OGRT_DISABLE is set")
+    } else if probes::is_probe(&line, driver_argv, &working_directory) {
+        Some("a probe of a configure script")
+    } else {
+        line.not_final.as_deref()
+    };
+    if let Some(why) = not_for_us {
+        decide(&format_args!("not marked: {why}"));
         return Err(hand_over());
     }
 
-    let prepare = || prepare(&settings, &line, &call, driver, working_directory);
+    let prepare = || prepare(&settings, &line, &call, driver, working_directory, saved.as_ref());
     let prepared = catch_unwind(AssertUnwindSafe(prepare)).unwrap_or(Err(Unmarked::Panic));
-    let mut prepared = match prepared {
+    let (prepared, with_note) = match prepared {
         Ok(prepared) => prepared,
         Err(why) if settings.strict => return Err(why.into()),
-        Err(_) => return Err(hand_over()),
+        Err(why) => {
+            decide(&format_args!("not marked: {why}"));
+            return Err(hand_over());
+        }
     };
 
-    let started = Instant::now();
-    let marked = Call { arguments: &prepared.arguments, set, ..call };
-    let Ok(running) = marked.spawn() else {
-        // An exec runs no destructors, and nothing of the note is to be left.
-        drop(prepared);
-        return Err(hand_over());
-    };
-    let spool = SpoolDir::from_environment();
-    let connecting = (!spool.server_rests(&settings.server))
-        .then(|| settings.server.connect_beside(settings.token_file.clone(), PATIENCE));
-    let ended = AtomicBool::new(false);
-    let (status, described, tools) = std::thread::scope(|scope| {
-        let observe = || {
-            let described = prepared
-                .described
-                .take()
-                .unwrap_or_else(|| record::describe_inputs(&resolve_inputs(&line), &ended));
-            (described, record::describe_tools(&prepared.facts))
-        };
-        let observing = std::thread::Builder::new().spawn_scoped(scope, observe);
-        let status = running.wait();
-        // Of a link that failed nothing is recorded, and nothing is waited for.
-        ended.store(!status.as_ref().is_ok_and(ExitStatus::success), Ordering::Relaxed);
-        let observed = observing.ok().and_then(|thread| thread.join().ok());
-        let (described, tools) = observed.unwrap_or_default();
-        (status, described, tools)
-    });
-    let status = status.map_err(|source| LinkError::Run { path: linker.clone(), source })?;
-    if !status.success() {
-        return Ok(status);
-    }
-
-    let duration = started.elapsed();
-    let register = || {
-        if let Some(list) = &line.dependency_file {
-            dependency_file::remove_from(list, prepared.note.path())?;
+    let marked = Call { arguments: &with_note, set, ..call };
+    match marked::run(&marked, prepared, &settings, |_| line) {
+        Ok(Ended::With(status, registered)) => {
+            match &registered {
+                Ok(()) => decide(&format_args!("ended: {status}")),
+                Err(why) => decide(&format_args!("ended: {status}, not registered: {why}")),
+            }
+            match registered {
+                Err(why) if settings.strict => Err(why.into()),
+                _ => Ok(status),
+            }
         }
-        let (output, notes) = describe::output(&line.output)?;
-        if !notes.signatures.contains(prepared.facts.signature.as_bytes()) {
-            return Err(Unmarked::Lost(line.output.clone()));
+        Ok(Ended::NotStarted) => {
+            decide(&"the linker did not start with the note");
+            Err(hand_over())
         }
-        let record = record::assemble(prepared.facts, described, tools, output, duration);
-        deliver(&record, connecting, &settings, &spool)
-    };
-    let registered = catch_unwind(AssertUnwindSafe(register)).unwrap_or(Err(Unmarked::Panic));
-    match registered {
-        Err(why) if settings.strict => Err(why.into()),
-        _ => Ok(status),
+        Err(source) => Err(LinkError::Run { path: linker.clone(), source }),
     }
 }
 
-/// All that is done before the linker starts; it is on the critical path, so only heads of files are read, unless
-/// the signature has to be computed from their contents.
+/// All that is done before the linker starts: the note, and the line with it.
 fn prepare(
     settings: &Settings,
     line: &LinkLine,
     call: &Call,
     driver: Driver,
     working_directory: PathBuf,
-) -> Result<Prepared, Unmarked> {
+    saved: Option<&SavedLink>,
+) -> Result<(Prepared, Vec<OsString>), Unmarked> {
     let model = model_of(line)?;
     let place = line.place_after(model.named).ok_or(Unmarked::NoPlace)?;
-
-    let started = SystemTime::now();
-    let unix_time_s = started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let compiler = model.compiled.as_deref().and_then(compilers::short_name);
-    let metadata = metadata::for_note(settings.reproducible, unix_time_s as i64, compiler);
-    let metadata_bytes = metadata.encode_to_vec();
+    let made = marked::make_note(settings, &model.identity, compiler, line, call.arguments)?;
+    let note = NoteFile::create(&made.object, call.program)?;
 
-    let described = settings
-        .reproducible
-        .then(|| record::describe_inputs(&resolve_inputs(line), &AtomicBool::new(false)));
-    let signature = match &described {
-        Some(described) => {
-            let digests =
-                described.inputs.iter().filter_map(|input| input.sha256.as_deref()?.try_into().ok());
-            signature::reproducible(digests, call.arguments, &metadata_bytes)
-        }
-        None => signature::random(),
-    };
-    let object = note_object::note_object(&model.identity, signature, &metadata_bytes)?;
-    let note = NoteFile::create(&object, call.program)?;
+    if let Some(saved) = saved {
+        saved.keep_note(&made.object);
+        saved.decide(format_args!("takes after {:?}: {:?}", model.named.named, model.identity));
+        saved.decide(format_args!("note {} as argument {place}: {}", made.signature, note.path().display()));
+    }
 
     let mut with_note = call.arguments.to_vec();
     with_note.insert(place, note.path().into());
-    let linker_command = std::iter::once(call.argv0).chain(call.arguments.iter().map(OsString::as_os_str));
+    // A driver's own response file is gone after the link, so the record holds what was in it.
+    let words = call.arguments.iter().flat_map(|argument| response_file::expand(argument));
     let facts = Facts {
-        signature,
-        metadata,
+        signature: made.signature,
+        metadata: made.metadata,
         reproducible: settings.reproducible,
-        started,
+        started: made.started,
         working_directory,
         driver,
         linker: call.program.to_owned(),
-        linker_command: linker_command.map(OsStr::to_owned).collect(),
+        linker_command: std::iter::once(call.argv0.to_owned()).chain(words).collect(),
+        client: concat!("ogrt-ld ", env!("CARGO_PKG_VERSION")),
     };
-    Ok(Prepared { note, facts, described, arguments: with_note })
+    Ok((Prepared { note, facts, described: made.described }, with_note))
 }
 
 /// gcc turns the `-B` that leads to us into a `-L` as well; the real linker is not to see it.
@@ -233,15 +183,4 @@ fn library_path_without_us(argv0: &OsStr) -> Option<(&'static str, OsString)> {
 
 fn directory_of(argv0: &OsStr) -> Option<&Path> {
     Path::new(argv0).parent().filter(|dir| !dir.as_os_str().is_empty())
-}
-
-fn deliver(
-    record: &BuildRecord,
-    connecting: Option<Connecting>,
-    settings: &Settings,
-    spool: &SpoolDir,
-) -> Result<(), Unmarked> {
-    let frame = encode_frame(MessageType::BuildRecord, record);
-    deliver_or_spool(&frame, 1, connecting, &settings.server, spool)?;
-    Ok(())
 }

@@ -3,10 +3,14 @@
 //! The one rule: the link comes out as it would without us. Everything of ours can fail, and then the real linker
 //! runs with the line as it was. Only a missing linker, and `OGRT_STRICT=1`, make us say something.
 
+mod by_hand;
+mod companion;
 mod link;
+mod marked;
 mod model;
 mod which_linker;
 
+use ogrt_wrap::{driver_command, route};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -14,7 +18,16 @@ fn main() -> ExitCode {
     // A panic of ours is handled like any failure of ours, in silence.
     std::panic::set_hook(Box::new(|_| {}));
     let argv: Vec<OsString> = std::env::args_os().collect();
-    match link::link(&argv) {
+    let name = argv.first().map(OsString::as_os_str).unwrap_or_default();
+    if name == companion::NAME {
+        return if companion::run().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    if std::env::var_os(route::TRIAL_VARIABLE).is_some() {
+        println!("{}", route::HERE);
+        return ExitCode::SUCCESS;
+    }
+    let linked = if name == driver_command::BY_HAND { by_hand::link(&argv) } else { link::link(&argv) };
+    match linked {
         Ok(status) => ogrt_wrap::run_tool::end_like(status),
         Err(error) => {
             eprintln!("ogrt-ld: {error}");

@@ -21,6 +21,9 @@ const RELOCATED_BYTES_MAX: u64 = 512;
 /// Longer producers are cut.
 const PRODUCER_BYTES_MAX: usize = 4096;
 
+/// A file up to this size is read at once to find its `.comment`: many small reads take longer.
+const SHORT_NAME_BYTES_MAX: u64 = 256 * 1024;
+
 /// Units of an object that are asked before giving up.
 const UNITS_MAX: usize = 4;
 
@@ -56,8 +59,10 @@ pub fn producer<'a, R: ReadRef<'a>>(object: R) -> Option<String> {
 /// The compiler in a few words, for the note: "gcc 12.2.0". Reads no DWARF.
 pub fn short_name(path: &Path) -> Option<String> {
     let file = File::open(path).ok()?;
-    let cache = ReadCache::new(file);
-    Some(shorten(&comment(&cache)?))
+    if file.metadata().ok()?.len() <= SHORT_NAME_BYTES_MAX {
+        return Some(shorten(&comment(&*std::fs::read(path).ok()?)?));
+    }
+    Some(shorten(&comment(&ReadCache::new(file))?))
 }
 
 /// "GCC: (Debian 12.2.0-14) 12.2.0" is gcc 12.2.0; other compilers call themselves what they like.

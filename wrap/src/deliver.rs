@@ -7,8 +7,11 @@
 use bytes::BytesMut;
 use ogrt_proto::{Ack, FrameError, Hello, MessageType, decode_frame, encode_frame};
 use prost::Message;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use std::io::{self, Read, Write};
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -94,28 +97,26 @@ impl Server {
 
     /// Connects and says Hello, all before `deadline`.
     pub fn connect(&self, token_file: Option<&Path>, deadline: Instant) -> Result<Connection, DeliverError> {
-        let token = token_file.map(read_token).transpose()?;
-        let connect_error = |source| DeliverError::Connect { server: self.to_string(), source };
-        let stream = self.open(deadline).map_err(connect_error)?;
-        let mut connection =
-            Connection { server: self.to_string(), stream, received: BytesMut::new(), sent: 0, durable: 0 };
-        let client = concat!("ogrt ", env!("CARGO_PKG_VERSION")).to_owned();
-        let hello = Hello { client: Some(client), token };
-        connection.write(&encode_frame(MessageType::Hello, &hello), deadline)?;
-        Ok(connection)
+        let stream = self.open(deadline).map_err(|source| self.connect_error(source))?;
+        self.greet(stream, token_file)
     }
 
-    /// The same in a thread, so that a link goes on meanwhile.
+    /// Begins to connect, so that a link goes on meanwhile: to a literal address without a thread, to a name in
+    /// one, since it has to be looked up.
     pub fn connect_beside(&self, token_file: Option<PathBuf>, patience: Duration) -> Connecting {
-        let (sender, receiver) = sync_channel(1);
-        let server = self.clone();
-        let connect = move || {
-            // Nobody waits any more for a connection that came too late.
-            let _ = sender.send(server.connect(token_file.as_deref(), Instant::now() + patience));
+        let way = match self.begin() {
+            Some(begun) => Way::Begun(begun),
+            None => {
+                let (sender, receiver) = sync_channel(1);
+                let server = self.clone();
+                // Nobody waits any more for a connection that came too late.
+                let connect = move || drop(sender.send(server.open(Instant::now() + patience)));
+                // Without a thread the channel is closed, and waiting says so.
+                let _ = std::thread::Builder::new().spawn(connect);
+                Way::InThread(receiver)
+            }
         };
-        // Without a thread the channel is closed, and waiting says so.
-        let _ = std::thread::Builder::new().spawn(connect);
-        Connecting { server: self.to_string(), receiver }
+        Connecting { server: self.clone(), token_file, way }
     }
 
     fn open(&self, deadline: Instant) -> io::Result<Stream> {
@@ -125,16 +126,51 @@ impl Server {
                 let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
                 for address in address.to_socket_addrs()? {
                     match TcpStream::connect_timeout(&address, left(deadline)?) {
-                        Ok(stream) => {
-                            stream.set_nodelay(true)?;
-                            return Ok(Stream::Tcp(stream));
-                        }
+                        Ok(stream) => return Ok(Stream::Tcp(stream)),
                         Err(error) => last = error,
                     }
                 }
                 Err(last)
             }
         }
+    }
+
+    /// A socket that connects by itself; None when the address is a name.
+    fn begin(&self) -> Option<io::Result<OwnedFd>> {
+        let begin = |family, address: &dyn Fn(&OwnedFd) -> rustix::io::Result<()>| -> io::Result<OwnedFd> {
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+            match address(&socket) {
+                Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(socket),
+                Err(error) => Err(error.into()),
+            }
+        };
+        match self {
+            Server::Unix(path) => Some(begin(AddressFamily::UNIX, &|socket| {
+                rustix::net::connect(socket, &SocketAddrUnix::new(path.as_path())?)
+            })),
+            Server::Tcp(text) => {
+                let address: SocketAddr = text.parse().ok()?;
+                let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+                Some(begin(family, &|socket| rustix::net::connect(socket, &address)))
+            }
+        }
+    }
+
+    /// The Hello goes out together with the first frames.
+    fn greet(&self, stream: Stream, token_file: Option<&Path>) -> Result<Connection, DeliverError> {
+        if let Stream::Tcp(stream) = &stream {
+            stream.set_nodelay(true).map_err(|source| self.connect_error(source))?;
+        }
+        let token = token_file.map(read_token).transpose()?;
+        let client = concat!("ogrt ", env!("CARGO_PKG_VERSION")).to_owned();
+        let hello = encode_frame(MessageType::Hello, &Hello { client: Some(client), token }).to_vec();
+        let server = self.to_string();
+        Ok(Connection { server, stream, hello, received: BytesMut::new(), sent: 0, durable: 0 })
+    }
+
+    fn connect_error(&self, source: io::Error) -> DeliverError {
+        DeliverError::Connect { server: self.to_string(), source }
     }
 }
 
@@ -150,22 +186,49 @@ impl std::fmt::Display for Server {
 /// A connection that is being made.
 #[derive(Debug)]
 pub struct Connecting {
-    server: String,
-    receiver: Receiver<Result<Connection, DeliverError>>,
+    server: Server,
+    token_file: Option<PathBuf>,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    Begun(io::Result<OwnedFd>),
+    InThread(Receiver<io::Result<Stream>>),
 }
 
 impl Connecting {
     /// The connection, if it is there by `deadline`.
     pub fn ready_by(self, deadline: Instant) -> Result<Connection, DeliverError> {
-        let wait = deadline.saturating_duration_since(Instant::now());
-        self.receiver.recv_timeout(wait).unwrap_or_else(|error| {
-            let kind = match error {
-                RecvTimeoutError::Timeout => io::ErrorKind::TimedOut,
-                RecvTimeoutError::Disconnected => io::ErrorKind::Other,
-            };
-            Err(DeliverError::Connect { server: self.server, source: kind.into() })
-        })
+        let stream = match self.way {
+            Way::Begun(begun) => begun.and_then(|socket| finish(&self.server, socket, deadline)),
+            Way::InThread(receiver) => {
+                let wait = deadline.saturating_duration_since(Instant::now());
+                receiver.recv_timeout(wait).unwrap_or_else(|error| {
+                    Err(match error {
+                        RecvTimeoutError::Timeout => io::ErrorKind::TimedOut.into(),
+                        RecvTimeoutError::Disconnected => io::ErrorKind::Other.into(),
+                    })
+                })
+            }
+        };
+        let stream = stream.map_err(|source| self.server.connect_error(source))?;
+        self.server.greet(stream, self.token_file.as_deref())
     }
+}
+
+/// Waits until a socket that connects by itself is connected.
+fn finish(server: &Server, socket: OwnedFd, deadline: Instant) -> io::Result<Stream> {
+    let timeout = Timespec::try_from(left(deadline)?).map_err(io::Error::other)?;
+    if poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&timeout))? == 0 {
+        return Err(io::ErrorKind::TimedOut.into());
+    }
+    rustix::net::sockopt::socket_error(&socket)??;
+    rustix::io::ioctl_fionbio(&socket, false)?;
+    Ok(match server {
+        Server::Unix(_) => Stream::Unix(socket.into()),
+        Server::Tcp(_) => Stream::Tcp(socket.into()),
+    })
 }
 
 /// A stream that opened with a Hello.
@@ -173,6 +236,8 @@ impl Connecting {
 pub struct Connection {
     server: String,
     stream: Stream,
+    /// Not yet sent.
+    hello: Vec<u8>,
     received: BytesMut,
     sent: u64,
     durable: u64,
@@ -181,7 +246,14 @@ pub struct Connection {
 impl Connection {
     /// Sends whole frames, `count` of them.
     pub fn send(&mut self, frames: &[u8], count: u64, deadline: Instant) -> Result<(), DeliverError> {
-        self.write(frames, deadline)?;
+        let mut bytes = std::mem::take(&mut self.hello);
+        match bytes.is_empty() {
+            true => self.write(frames, deadline)?,
+            false => {
+                bytes.extend(frames);
+                self.write(&bytes, deadline)?;
+            }
+        }
         self.sent += count;
         Ok(())
     }

@@ -14,8 +14,8 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use object::{Endianness, ReadCache, ReadRef};
 use ogrt_note::ByteOrder;
 use ogrt_proto::{FileKind, Input, LoadedParts, Output};
-use std::fs::File;
-use std::io::Seek;
+use std::fs::{File, Metadata};
+use std::io::{Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -37,34 +37,57 @@ pub struct Notes {
 
 /// An input as the record has it, with OmniBOR's id if wanted, and the compiler that made it.
 pub fn input(file: &ResolvedInput, cache: &DigestCache, gitoids: bool) -> (Input, Option<String>) {
+    opened_input(file, File::open(&file.path), cache, gitoids)
+}
+
+/// The same of a file that is open already, or could not be opened.
+pub fn opened_input(
+    file: &ResolvedInput,
+    opened: std::io::Result<File>,
+    cache: &DigestCache,
+    gitoids: bool,
+) -> (Input, Option<String>) {
     let mut input = Input {
         path: Some(file.path.as_os_str().as_bytes().to_vec().into()),
         kind: Some(kind(file.head, file.is_script) as i32),
         ..Input::default()
     };
-    let producer = look_into(file, cache, gitoids, &mut input).ok().flatten();
+    let producer =
+        opened.and_then(|opened| look_into(file, opened, cache, gitoids, &mut input)).ok().flatten();
     (input, producer)
+}
+
+/// Bytes of these inputs whose digests are not remembered.
+pub fn bytes_to_hash(inputs: &[ResolvedInput], cache: &DigestCache) -> u64 {
+    let to_hash = |input: &ResolvedInput| {
+        let metadata = std::fs::metadata(&input.path).ok()?;
+        cache.get(&metadata).is_none().then_some(metadata.len())
+    };
+    inputs.iter().filter_map(to_hash).sum()
 }
 
 fn look_into(
     file: &ResolvedInput,
+    mut opened: File,
     cache: &DigestCache,
     gitoids: bool,
     input: &mut Input,
 ) -> std::io::Result<Option<String>> {
-    let mut opened = File::open(&file.path)?;
     let metadata = opened.metadata()?;
     input.size = Some(metadata.len());
-    if metadata.len() <= WHOLE_BYTES_MAX
-        && matches!(file.head, Head::Elf(identity) if identity.is_relocatable())
-    {
+    let remembered = cache.get(&metadata);
+    let is_object = matches!(file.head, Head::Elf(identity) if identity.is_relocatable());
+    if remembered.is_none() && is_object && metadata.len() <= WHOLE_BYTES_MAX {
         // The many: read once, and both hashed and looked into from memory.
-        let bytes = std::fs::read(&file.path)?;
-        input.sha256 = Some(sha256_of(&bytes).to_vec().into());
+        let mut bytes = Vec::with_capacity(metadata.len() as usize);
+        opened.read_to_end(&mut bytes)?;
+        let digest = sha256_of(&bytes);
+        cache.put(&metadata, &digest);
+        input.sha256 = Some(digest.to_vec().into());
         input.gitoid = gitoids.then(|| gitoid_of(&bytes).to_vec().into());
         return Ok(compilers::producer(&*bytes));
     }
-    let digest = match cache.get(&metadata) {
+    let digest = match remembered {
         Some(digest) => digest,
         None => {
             let (digest, _) = sha256(&mut opened)?;
@@ -95,59 +118,68 @@ fn look_into(
     })
 }
 
-/// The output as the record has it, and its notes.
-pub fn output(path: &Path) -> std::io::Result<(Output, Notes)> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::ErrorKind::Unsupported.into());
+/// An output that was looked at, but not yet hashed.
+#[derive(Debug)]
+pub struct SeenOutput {
+    /// Without a digest.
+    pub output: Output,
+    /// What its notes say.
+    pub notes: Notes,
+    /// As it was then.
+    pub metadata: Metadata,
+    file: File,
+}
+
+impl SeenOutput {
+    /// The output with its digests.
+    pub fn hashed(mut self) -> std::io::Result<Output> {
+        self.file.rewind()?;
+        let (digest, size, loaded);
+        if self.metadata.len() <= WHOLE_BYTES_MAX {
+            // The many: read once.
+            let mut bytes = Vec::with_capacity(self.metadata.len() as usize);
+            self.file.read_to_end(&mut bytes)?;
+            (digest, size) = (sha256_of(&bytes), bytes.len() as u64);
+            loaded = loaded_parts::of_bytes(&bytes).ok();
+        } else {
+            (digest, size) = sha256(&mut self.file)?;
+            loaded = loaded_parts::of_file(&self.file).ok();
+        }
+        let loaded = loaded.map(|parts| LoadedParts {
+            code_sha256: Some(parts.code.to_vec().into()),
+            data_sha256: Some(parts.data.to_vec().into()),
+            linkage_sha256: Some(parts.linkage.to_vec().into()),
+            run_path: Some(parts.run_path.into()),
+        });
+        Ok(Output { sha256: Some(digest.to_vec().into()), size: Some(size), loaded, ..self.output })
     }
+}
+
+/// The output as the record has it, but for its digest.
+pub fn output(path: &Path) -> std::io::Result<SeenOutput> {
     let head = crate::elf_identity::head(path)?;
     let mut file = File::open(path)?;
-    let (notes, digest, size, loaded);
-    if file.metadata()?.len() <= WHOLE_BYTES_MAX {
-        // The many: read once.
-        let bytes = std::fs::read(path)?;
-        notes = notes_in(&*bytes).unwrap_or_default();
-        (digest, size) = (sha256_of(&bytes), bytes.len() as u64);
-        loaded = loaded_parts::of_bytes(&bytes).ok();
-    } else {
-        notes = self::notes(&mut file).unwrap_or_default();
-        file.rewind()?;
-        let second = File::open(path)?;
-        // Both digests take as long as the disk or the processor; beside each other no longer than one.
-        let (whole, parts) = std::thread::scope(|scope| {
-            let beside = std::thread::Builder::new().spawn_scoped(scope, || loaded_parts::of_file(&second));
-            (sha256(&mut file), beside.ok().and_then(|thread| thread.join().ok()?.ok()))
-        });
-        (digest, size) = whole?;
-        loaded = parts;
-    }
+    let metadata = file.metadata()?;
+    let notes = notes(&mut file).unwrap_or_default();
     let machine = match head {
         Head::Elf(identity) => Some(machine_name(identity.machine, identity.is_64)),
         _ => None,
     };
     let output = Output {
         path: Some(path.as_os_str().as_bytes().to_vec().into()),
-        sha256: Some(digest.to_vec().into()),
-        size: Some(size),
+        sha256: None,
+        size: Some(metadata.len()),
         kind: Some(kind(head, false) as i32),
         build_id: notes.build_id.clone().map(Into::into),
         machine,
-        loaded: loaded.map(|parts| LoadedParts {
-            code_sha256: Some(parts.code.to_vec().into()),
-            data_sha256: Some(parts.data.to_vec().into()),
-            linkage_sha256: Some(parts.linkage.to_vec().into()),
-            run_path: Some(parts.run_path.into()),
-        }),
+        loaded: None,
     };
-    Ok((output, notes))
+    Ok(SeenOutput { output, notes, metadata, file })
 }
 
 /// The notes in a file's PT_NOTE segments: what a process that loads it will see.
 pub fn notes(file: &mut File) -> object::Result<Notes> {
-    notes_in(&ReadCache::new(file))
-}
-
-fn notes_in<'a>(data: impl ReadRef<'a>) -> object::Result<Notes> {
+    let data = &ReadCache::new(file);
     match object::FileKind::parse(data)? {
         object::FileKind::Elf32 => {
             let header = elf::FileHeader32::<Endianness>::parse(data)?;

@@ -13,6 +13,9 @@ pub const VARIABLE: &str = "OGRT_DRIVER_COMMAND";
 /// The linker that the driver was given by its path, where `ogrt-cc` led it to us instead.
 pub const LINKER_VARIABLE: &str = "OGRT_DRIVER_LINKER";
 
+/// `argv[0]` of `ogrt-ld` when it is to run a driver that cannot be led to it; the driver's path and arguments follow.
+pub const BY_HAND: &str = "ogrt-ld-by-hand";
+
 const SEPARATOR: u8 = 0x1f;
 
 const BYTES_MAX: usize = 96 * 1024;

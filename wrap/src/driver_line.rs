@@ -117,6 +117,34 @@ pub fn driver_job(arguments: &[OsString]) -> DriverJob {
     if has_input { DriverJob::Link } else { DriverJob::Other }
 }
 
+/// What of a driver's line reaches the linker, as far as it is named there: inputs, libraries, where they are looked
+/// for, the output, and what is passed on with `-Wl,` and `-Xlinker`.
+pub fn linker_words(arguments: &[OsString]) -> Vec<OsString> {
+    const FOR_LINKER: [&str; 5] = ["-o", "-L", "-l", "-T", "-e"];
+    let mut linker = Vec::new();
+    let expanded: Vec<OsString> = arguments.iter().flat_map(|word| response_file::expand(word)).collect();
+    let mut words = expanded.into_iter();
+    while let Some(word) = words.next() {
+        let bytes = word.as_bytes();
+        if let Some(list) = bytes.strip_prefix(b"-Wl,") {
+            linker.extend(list.split(|&byte| byte == b',').map(|word| OsStr::from_bytes(word).to_owned()));
+        } else if word == "-Xlinker" {
+            linker.extend(words.next());
+        } else if FOR_LINKER.iter().any(|option| word == *option) {
+            linker.extend([word].into_iter().chain(words.next()));
+        } else if TAKES_NEXT.iter().any(|option| word == *option) {
+            words.next();
+        } else if !bytes.starts_with(b"-") || starts_any(bytes, &[b"-o", b"-L", b"-l", b"-static", b"-r"]) {
+            linker.push(word);
+        }
+    }
+    linker
+}
+
+fn starts_any(word: &[u8], starts: &[&[u8]]) -> bool {
+    starts.iter().any(|start| word.starts_with(start))
+}
+
 /// The word that follows or is joined to `-target`, `--target=`: clang's cross links.
 pub fn target_triple(arguments: &[OsString]) -> Option<OsString> {
     let mut words = arguments.iter();
@@ -161,6 +189,16 @@ mod tests {
     fn job(line: &str) -> DriverJob {
         let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
         driver_job(&words)
+    }
+
+    #[test]
+    fn what_reaches_the_linker() {
+        let line =
+            "-O2 -I inc -D X -x c a.c -L/d -Wl,-z,now -Xlinker --gc-sections b.o -l m -lz -MF dep -o out";
+        let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+        let expected = "a.c -L/d -z now --gc-sections b.o -l m -lz -o out";
+        let expected: Vec<OsString> = expected.split_whitespace().map(OsString::from).collect();
+        assert_eq!(linker_words(&words), expected);
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl Finder {
 
     /// The same, where `/proc` tells nothing: what `argv[0]` leads to is ours as well.
     pub fn also_ours(mut self, argv0: &OsStr) -> Finder {
-        if Path::new(argv0).components().count() > 1 {
+        if self.ours.is_empty() && Path::new(argv0).components().count() > 1 {
             self.ours.extend(std::fs::metadata(argv0).ok().as_ref().map(identity));
         }
         self

@@ -7,13 +7,16 @@
 //!
 //! The order of the modules is the order of a link (see `link` in `ogrt-ld`).
 
+pub mod ask_tool;
 pub mod driver_command;
 pub mod driver_line;
 pub mod find_tool;
 pub mod link_line;
 pub mod response_file;
+pub mod route;
 pub mod settings;
 
+pub mod caller_signals;
 pub mod elf_identity;
 pub mod metadata;
 pub mod note_file;
@@ -31,7 +34,7 @@ pub mod loaded_parts;
 pub mod probes;
 pub mod record;
 pub mod resolve_inputs;
-pub mod tool_version;
+pub mod save_link;
 
 pub mod deliver;
 pub mod spool;

@@ -20,8 +20,9 @@ use std::path::{Path, PathBuf};
 /// The descriptor's number, if it is free: high, out of the way of redirections and jobservers.
 const DESCRIPTOR: i32 = 199;
 
-/// Linkers that may open fewer files get none of ours.
-const DESCRIPTORS_MIN: u64 = 128;
+/// Linkers that may open fewer files get none of ours. From here on one file more does no harm: GNU ld keeps an eighth of
+/// the limit open (at least ten files), gold closes files when it runs out, lld and mold close each that they have mapped.
+const DESCRIPTORS_MIN: u64 = 32;
 
 const DISK_PREFIX: &str = "ogrt-note-";
 
@@ -37,14 +38,17 @@ impl NoteFile {
     ///
     /// A linker that is short of descriptors is refused: one file more could be what it fails for.
     pub fn create(object: &[u8], linker: &Path) -> io::Result<NoteFile> {
-        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-        if limit.is_some_and(|limit| limit < DESCRIPTORS_MIN) {
-            return Err(rustix::io::Errno::MFILE.into());
-        }
+        check_limit()?;
         match find_tool::is_script(linker) {
             false => in_memory(object).or_else(|_| on_disk(object)),
             true => on_disk(object),
         }
+    }
+
+    /// The same under a name that ends in `.o`, for a tool that tells files by their names.
+    pub fn create_named(object: &[u8]) -> io::Result<NoteFile> {
+        check_limit()?;
+        on_disk(object)
     }
 
     /// Its name for the linker.
@@ -67,6 +71,14 @@ pub fn is_ours(word: &OsStr) -> bool {
     let memory = format!("/proc/self/fd/{DESCRIPTOR}");
     let name = Path::new(word).file_name().unwrap_or_default().as_bytes();
     word == OsStr::new(&memory) || (name.starts_with(DISK_PREFIX.as_bytes()) && name.ends_with(b".o"))
+}
+
+fn check_limit() -> io::Result<()> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    if limit.is_some_and(|limit| limit < DESCRIPTORS_MIN) {
+        return Err(rustix::io::Errno::MFILE.into());
+    }
+    Ok(())
 }
 
 fn in_memory(object: &[u8]) -> io::Result<NoteFile> {

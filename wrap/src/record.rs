@@ -1,5 +1,6 @@
-//! The build record: what was linked, by whom, from what. The inputs are described while the linker runs.
+//! The build record: what was linked, by whom, from what. What can be known is put together while the linker runs.
 
+use crate::ask_tool;
 use crate::compilers::Compilers;
 use crate::describe;
 use crate::digest_cache::DigestCache;
@@ -7,15 +8,14 @@ use crate::git_commit;
 use crate::metadata;
 use crate::resolve_inputs::ResolvedInput;
 use crate::settings;
-use crate::tool_version::tool_version;
 use ogrt_note::Signature;
-use ogrt_proto::{BuildMetadata, BuildRecord, Compiler, Input, Output, Tool};
+use ogrt_proto::{BuildMetadata, BuildRecord, Compiler, Input, Tool};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, SystemTime};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::SystemTime;
 
 /// Threads that describe inputs; the linker needs the machine too.
 const THREADS_MAX: usize = 4;
@@ -42,6 +42,8 @@ pub struct Facts {
     pub linker: PathBuf,
     /// Its argv.
     pub linker_command: Vec<OsString>,
+    /// The wrapper that put the note in, with its version.
+    pub client: &'static str,
 }
 
 /// What the inputs showed.
@@ -53,24 +55,29 @@ pub struct DescribedInputs {
     pub compilers: Vec<Compiler>,
 }
 
-/// Describes the inputs, until `abandoned`: then what is described so far is returned.
-pub fn describe_inputs(resolved: &[ResolvedInput], abandoned: &AtomicBool) -> DescribedInputs {
-    let cache = DigestCache::open();
+/// Describes the inputs; many of them by several threads.
+pub fn describe_inputs(resolved: &[ResolvedInput], cache: &DigestCache) -> DescribedInputs {
     let gitoids = settings::is_on("OGRT_OMNIBOR");
+    describe_each(resolved, |input| describe::input(input, cache, gitoids))
+}
+
+/// The same by another way to describe one of them.
+pub fn describe_each<T: Sync>(
+    inputs: &[T],
+    describe: impl Fn(&T) -> (Input, Option<String>) + Sync,
+) -> DescribedInputs {
     let next = AtomicUsize::new(0);
-    let described = Mutex::new(Vec::with_capacity(resolved.len()));
+    let described = Mutex::new(Vec::with_capacity(inputs.len()));
     let work = || {
-        while !abandoned.load(Ordering::Relaxed) {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            let Some(file) = resolved.get(index) else { break };
-            let (input, producer) = describe::input(file, &cache, gitoids);
+        while let Some((index, input)) = take(&next, inputs) {
+            let (input, producer) = describe(input);
             if let Ok(mut described) = described.lock() {
                 described.push((index, input, producer));
             }
         }
     };
     std::thread::scope(|scope| {
-        if resolved.len() >= INPUTS_FOR_THREADS {
+        if inputs.len() >= INPUTS_FOR_THREADS {
             let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
             for _ in 1..processors.min(THREADS_MAX) {
                 // Without another thread this one does it all.
@@ -90,44 +97,39 @@ pub fn describe_inputs(resolved: &[ResolvedInput], abandoned: &AtomicBool) -> De
     DescribedInputs { inputs, compilers: compilers.into_record() }
 }
 
-/// The tools as the record has them; asks a tool that is not remembered.
-pub fn describe_tools(facts: &Facts) -> (Option<Tool>, Option<Tool>) {
-    let tool = |path: &Path| Tool { path: Some(bytes(path.as_os_str())), version: tool_version(path) };
-    (facts.driver.as_ref().map(|(path, _)| tool(path)), Some(tool(&facts.linker)))
+fn take<'a, T>(next: &AtomicUsize, inputs: &'a [T]) -> Option<(usize, &'a T)> {
+    let index = next.fetch_add(1, Ordering::Relaxed);
+    Some((index, inputs.get(index)?))
 }
 
-/// Puts the record together.
-pub fn assemble(
-    facts: Facts,
-    described: DescribedInputs,
-    (driver, linker): (Option<Tool>, Option<Tool>),
-    output: Output,
-    duration: Duration,
-) -> BuildRecord {
+/// The record as far as it is known before the linker has ended: all but inputs, output and duration. Asks the tools for
+/// their versions where they are not remembered.
+pub fn begin(facts: Facts) -> BuildRecord {
     let since_epoch = facts.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let words = |words: Vec<OsString>| words.into_iter().map(|word| word.into_vec().into()).collect();
+    let tool = |path: &Path| Tool { path: Some(bytes(path.as_os_str())), version: ask_tool::version(path) };
     BuildRecord {
         signature: Some(facts.signature.as_bytes().to_vec().into()),
-        metadata: Some(facts.metadata),
         time_ns: Some(since_epoch.as_nanos() as i64),
-        duration_ns: Some(duration.as_nanos() as u64),
         hostname: Some(rustix::system::uname().nodename().to_string_lossy().into_owned()),
         uid: Some(rustix::process::getuid().as_raw()),
         gid: Some(rustix::process::getgid().as_raw()),
-        username: metadata::user_name(),
+        username: match facts.metadata.builder.clone() {
+            Some(builder) if !builder.bytes().all(|byte| byte.is_ascii_digit()) => Some(builder),
+            _ => metadata::user_name(),
+        },
+        metadata: Some(facts.metadata),
         source: git_commit::source_of(&facts.working_directory),
         working_directory: Some(bytes(facts.working_directory.as_os_str())),
+        driver: facts.driver.as_ref().map(|(path, _)| tool(path)),
+        linker: Some(tool(&facts.linker)),
         driver_command: facts.driver.map(|(_, command)| words(command)).unwrap_or_default(),
         linker_command: words(facts.linker_command),
-        driver,
-        linker,
-        compilers: described.compilers,
-        inputs: described.inputs,
-        output: Some(output),
         loaded_modules: loaded_modules(),
         extra: metadata::extra(),
-        client: Some(concat!("ogrt-ld ", env!("CARGO_PKG_VERSION")).into()),
+        client: Some(facts.client.to_owned()),
         reproducible: Some(facts.reproducible),
+        ..BuildRecord::default()
     }
 }
 

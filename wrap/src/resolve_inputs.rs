@@ -40,6 +40,11 @@ pub fn resolve_inputs(line: &LinkLine) -> Vec<ResolvedInput> {
     search.found
 }
 
+/// Where `-l` is looked for, in order.
+pub fn searched_dirs(line: &LinkLine) -> Vec<PathBuf> {
+    Search { line, seen: HashSet::new(), found: Vec::new() }.dirs()
+}
+
 struct Search<'a> {
     line: &'a LinkLine,
     seen: HashSet<PathBuf>,

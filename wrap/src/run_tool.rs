@@ -1,12 +1,40 @@
 //! Running the real tool: in our place, or as a child whose end becomes ours.
+//!
+//! The tool starts as our caller would have started it: with its standard streams, directory, umask and
+//! descriptors, and with the signals ignored that the caller had ignored. std would give it the default for SIGPIPE, and
+//! an `exec` gives it the default for whatever we catch; so where that matters the call goes by nix, and a signal
+//! that is ignored is not caught.
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM};
-use signal_hook::iterator::{Handle, Signals};
-use std::ffi::{OsStr, OsString};
+use crate::caller_signals;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags};
+use nix::sys::signal::{SigSet, Signal};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, PidfdFlags, WaitOptions};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGTERM};
+use std::ffi::{CString, OsStr, OsString};
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Command, ExitStatus};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Passed on to the tool.
+const FORWARDED: [(i32, rustix::process::Signal); 4] = [
+    (SIGHUP, rustix::process::Signal::HUP),
+    (SIGINT, rustix::process::Signal::INT),
+    (SIGQUIT, rustix::process::Signal::QUIT),
+    (SIGTERM, rustix::process::Signal::TERM),
+];
+
+/// How long a signal may wait that comes between our looking and our falling asleep.
+const NAP: Duration = Duration::from_millis(50);
+
+/// The same where the end of a process does not wake us, on kernels before 5.3.
+const NAP_WITHOUT_PIDFD: Duration = Duration::from_millis(1);
 
 /// A call of a tool.
 #[derive(Debug)]
@@ -24,70 +52,136 @@ pub struct Call<'a> {
 }
 
 impl Call<'_> {
-    fn command(&self) -> Command {
-        let mut command = Command::new(self.program);
-        command.arg0(self.argv0).args(self.arguments);
-        for (name, value) in &self.set {
-            command.env(name, value);
-        }
-        for name in self.removed {
-            command.env_remove(name);
-        }
-        command
-    }
-
     /// Becomes the tool. Returns only when that failed.
     pub fn exec(&self) -> io::Error {
-        self.command().exec()
+        if !caller_signals::ignored(SIGPIPE) {
+            let mut command = Command::new(self.program);
+            command.arg0(self.argv0).args(self.arguments).envs(self.set.iter().cloned());
+            for name in self.removed {
+                command.env_remove(name);
+            }
+            return command.exec();
+        }
+        let become_tool = || -> io::Result<std::convert::Infallible> {
+            let program = CString::new(self.program.as_os_str().as_bytes())?;
+            Ok(nix::unistd::execve(&program, &self.argv()?, &self.environment()?)?)
+        };
+        match become_tool() {
+            Ok(never) => match never {},
+            Err(error) => error,
+        }
     }
 
-    /// Starts the tool as a child with our standard streams, directory, umask and descriptors.
+    /// Starts the tool as a child.
     pub fn spawn(&self) -> io::Result<Running> {
-        // The signals are caught before there is a child, so that none falls between the two; one that arrives
-        // in that moment waits in the iterator.
-        let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]).ok();
-        let child = self.command().spawn()?;
-        let forwarding = signals.map(|signals| forward(signals, &child));
-        Ok(Running { child, forwarding })
+        // The signals are caught before there is a child, so that none falls between the two.
+        let caught = FORWARDED.into_iter().filter(|(number, _)| !caller_signals::ignored(*number));
+        let signals = caught.filter_map(|(number, signal)| Some((signal, catch(number).ok()?))).collect();
+        let mut attributes = PosixSpawnAttr::init()?;
+        if !caller_signals::ignored(SIGPIPE) {
+            let mut default = SigSet::empty();
+            default.add(Signal::SIGPIPE);
+            attributes.set_sigdefault(&default)?;
+            attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF)?;
+        }
+        let actions = PosixSpawnFileActions::init()?;
+        let pid = nix::spawn::posix_spawn(
+            self.program,
+            &actions,
+            &attributes,
+            &self.argv()?,
+            &self.environment()?,
+        )?;
+        let pid = Pid::from_raw(pid.as_raw()).ok_or(io::ErrorKind::NotFound)?;
+        Ok(Running { pid, signals })
     }
+
+    fn argv(&self) -> io::Result<Vec<CString>> {
+        let words = std::iter::once(self.argv0).chain(self.arguments.iter().map(OsString::as_os_str));
+        words.map(|word| Ok(CString::new(word.as_bytes())?)).collect()
+    }
+
+    fn environment(&self) -> io::Result<Vec<CString>> {
+        let replaced = |name: &OsStr| {
+            self.removed.iter().any(|removed| name == *removed)
+                || self.set.iter().any(|(set, _)| name == *set)
+        };
+        let inherited = std::env::vars_os().filter(|(name, _)| !replaced(name));
+        let set = self.set.iter().map(|(name, value)| (OsString::from(name), value.clone()));
+        inherited
+            .chain(set)
+            .map(|(mut variable, value)| {
+                variable.push("=");
+                variable.push(value);
+                Ok(CString::new(variable.into_vec())?)
+            })
+            .collect()
+    }
+}
+
+/// Starts a program of ours that outlives us: of our descriptors it has none but these two, as 0 and 1.
+pub fn start_apart(program: &Path, argv0: &str, streams: [&OwnedFd; 2]) -> io::Result<()> {
+    let mut actions = PosixSpawnFileActions::init()?;
+    let nowhere = OwnedFd::from(std::fs::File::options().write(true).open("/dev/null")?);
+    for (descriptor, stream) in (0..).zip(streams.into_iter().chain([&nowhere])) {
+        actions.add_dup2(stream.as_raw_fd(), descriptor)?;
+    }
+    for entry in std::fs::read_dir("/proc/self/fd")?.flatten() {
+        // Among them the one that reads this directory; closing it twice does no harm in a process of one thread.
+        if let Some(descriptor) = entry.file_name().to_str().and_then(|name| name.parse().ok())
+            && descriptor > 2
+        {
+            actions.add_close(descriptor)?;
+        }
+    }
+    let argv = [CString::new(argv0)?];
+    let call = Call { program, argv0: OsStr::new(argv0), arguments: &[], set: Vec::new(), removed: &[] };
+    nix::spawn::posix_spawn(program, &actions, &PosixSpawnAttr::init()?, &argv, &call.environment()?)?;
+    Ok(())
+}
+
+fn catch(number: i32) -> io::Result<Arc<AtomicBool>> {
+    let arrived = Arc::new(AtomicBool::new(false));
+    signal_hook::flag::register(number, arrived.clone())?;
+    Ok(arrived)
 }
 
 /// A tool that runs.
 #[derive(Debug)]
 pub struct Running {
-    child: Child,
-    forwarding: Option<Handle>,
+    pid: Pid,
+    signals: Vec<(rustix::process::Signal, Arc<AtomicBool>)>,
 }
 
 impl Running {
-    /// Waits for its end.
-    pub fn wait(mut self) -> io::Result<ExitStatus> {
-        let status = self.child.wait();
-        if let Some(handle) = self.forwarding.take() {
-            handle.close();
+    /// Waits for its end. A signal meant for the tool reaches us, who stand in its place: it is passed on. (From a
+    /// terminal the whole process group has it already, and a second one changes nothing.)
+    pub fn wait(self) -> io::Result<ExitStatus> {
+        let mut pidfd = None;
+        loop {
+            for (signal, arrived) in &self.signals {
+                if arrived.swap(false, Ordering::Relaxed) {
+                    // It may have ended in the meantime.
+                    let _ = rustix::process::kill_process(self.pid, *signal);
+                }
+            }
+            if let Some((_, status)) = rustix::process::waitpid(Some(self.pid), WaitOptions::NOHANG)? {
+                return Ok(ExitStatus::from_raw(status.as_raw()));
+            }
+            let pidfd =
+                pidfd.get_or_insert_with(|| rustix::process::pidfd_open(self.pid, PidfdFlags::empty()).ok());
+            doze(pidfd.as_ref());
         }
-        status
     }
 }
 
-/// A signal meant for the linker reaches us, who stand in its place: it is passed on. (From a terminal the whole
-/// process group has it already, and a second one changes nothing.)
-fn forward(mut signals: Signals, child: &Child) -> Handle {
-    let handle = signals.handle();
-    let pid = rustix::process::Pid::from_child(child);
-    std::thread::spawn(move || {
-        for number in signals.forever() {
-            let signal = match number {
-                SIGHUP => rustix::process::Signal::HUP,
-                SIGINT => rustix::process::Signal::INT,
-                SIGQUIT => rustix::process::Signal::QUIT,
-                _ => rustix::process::Signal::TERM,
-            };
-            // It may have ended in the meantime.
-            let _ = rustix::process::kill_process(pid, signal);
-        }
-    });
-    handle
+/// Until the process ends, a signal comes, or a short time has passed.
+fn doze(pidfd: Option<&OwnedFd>) {
+    let nap = if pidfd.is_some() { NAP } else { NAP_WITHOUT_PIDFD };
+    let timeout = Timespec { tv_sec: 0, tv_nsec: nap.subsec_nanos().into() };
+    let mut ends: Vec<PollFd> = pidfd.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+    // An interruption is what is waited for.
+    let _ = poll(&mut ends, Some(&timeout));
 }
 
 /// Ends as the tool ended: with its exit status, or by the same signal.

@@ -13,6 +13,8 @@ pub struct Settings {
     pub strict: bool,
     /// `OGRT_REPRODUCIBLE=1`, or SOURCE_DATE_EPOCH is set: equal links give equal bytes.
     pub reproducible: bool,
+    /// `OGRT_SAVE_LINK`: where links are kept for a report.
+    pub save_link: Option<PathBuf>,
     /// `OGRT_REAL_LD`.
     pub real_linker: Option<PathBuf>,
     /// `OGRT_SERVER`.
@@ -28,6 +30,7 @@ impl Settings {
             disabled: is_on("OGRT_DISABLE"),
             strict: is_on("OGRT_STRICT"),
             reproducible: is_on("OGRT_REPRODUCIBLE") || std::env::var_os("SOURCE_DATE_EPOCH").is_some(),
+            save_link: non_empty("OGRT_SAVE_LINK").map(PathBuf::from),
             real_linker: non_empty("OGRT_REAL_LD").map(PathBuf::from),
             server: Server::from_environment(),
             token_file: non_empty("OGRT_TOKEN_FILE").map(PathBuf::from),

@@ -5,8 +5,11 @@
 //! it; a claim whose owner died is taken back after [`CLAIM_MAX`]. A file is removed when its frames are durable
 //! at the server, so a crash in between sends it twice, which the server tells by the signature. The directory is
 //! bounded in files and bytes; when it is full, what is new is refused, and what waits is kept.
+//!
+//! A record whose digests are still being made lies here as `.unfinished`. Should its maker never come to an end, it is
+//! sent as it is after [`UNFINISHED_MAX`].
 
-use crate::deliver::{Connection, DeliverError, PATIENCE, REST, Server};
+use crate::deliver::{Connection, DeliverError, REST, Server};
 use ogrt_proto::FRAME_HEADER_LEN;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
@@ -23,6 +26,13 @@ pub const BYTES_MAX: u64 = 512 * 1024 * 1024;
 /// A claimed file is taken back after this long.
 pub const CLAIM_MAX: Duration = Duration::from_secs(120);
 
+/// An unfinished record is sent as it is after this long.
+pub const UNFINISHED_MAX: Duration = Duration::from_secs(600);
+
+/// Of more files than this the size of some is taken for the size of all.
+const WEIGHED_MAX: usize = 64;
+
+const UNFINISHED: &str = ".unfinished";
 const WAITING: &str = ".frames";
 const CLAIMED: &str = ".frames.sending";
 const TEMPORARY: &str = ".writing";
@@ -101,6 +111,23 @@ impl SpoolDir {
 
     /// Puts frames in.
     pub fn put(&self, frames: &[u8]) -> Result<(), SpoolError> {
+        self.put_as(frames, WAITING).map(drop)
+    }
+
+    /// Puts a record in that is not to be sent yet, and names its file.
+    pub fn put_unfinished(&self, frames: &[u8]) -> Result<PathBuf, SpoolError> {
+        self.put_as(frames, UNFINISHED)
+    }
+
+    /// Takes an unfinished record out again, because its finished form is on its way. None when somebody has sent it
+    /// as it was. Should who takes it die, it is sent as it was.
+    pub fn take_unfinished(&self, path: &Path) -> Option<TakenUnfinished> {
+        let claim = path.with_extension(&CLAIMED[1..]);
+        std::fs::rename(path, &claim).ok()?;
+        Some(TakenUnfinished(Claim { path: claim }))
+    }
+
+    fn put_as(&self, frames: &[u8], suffix: &str) -> Result<PathBuf, SpoolError> {
         self.make()?;
         let (files, bytes) = self.load();
         if files >= FILES_MAX || bytes + frames.len() as u64 > BYTES_MAX {
@@ -110,17 +137,21 @@ impl SpoolDir {
         let random = uuid::Uuid::new_v4().simple();
         let name = format!("{now_ns}-{}-{random}", std::process::id());
         let temporary = self.path.join(format!("{name}{TEMPORARY}"));
+        let path = self.path.join(format!("{name}{suffix}"));
         let written = File::options()
             .write(true)
             .create_new(true)
             .mode(0o600)
             .open(&temporary)
             .and_then(|mut file| file.write_all(frames))
-            .and_then(|()| std::fs::rename(&temporary, self.path.join(format!("{name}{WAITING}"))));
-        written.map_err(|source| {
-            let _ = std::fs::remove_file(&temporary);
-            self.error(source)
-        })
+            .and_then(|()| std::fs::rename(&temporary, &path));
+        match written {
+            Ok(()) => Ok(path),
+            Err(source) => {
+                let _ = std::fs::remove_file(&temporary);
+                Err(self.error(source))
+            }
+        }
     }
 
     /// Files that wait, the oldest first.
@@ -214,10 +245,18 @@ impl SpoolDir {
             .collect()
     }
 
+    /// Files, and bytes: of many files estimated from some, since a link is not to look at thousands.
     fn load(&self) -> (usize, u64) {
         let Ok(entries) = std::fs::read_dir(&self.path) else { return (0, 0) };
-        let sizes = entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.len()));
-        sizes.fold((0, 0), |(files, bytes), size| (files + 1, bytes + size))
+        let (mut files, mut weighed, mut bytes) = (0, 0, 0);
+        for entry in entries.flatten() {
+            files += 1;
+            if weighed < WEIGHED_MAX {
+                weighed += 1;
+                bytes += entry.metadata().map_or(0, |metadata| metadata.len());
+            }
+        }
+        (files, bytes * files as u64 / weighed.max(1) as u64)
     }
 
     fn take_back_dead_claims(&self) {
@@ -227,6 +266,14 @@ impl SpoolDir {
                 .is_ok_and(|at| seconds_since(at) > CLAIM_MAX.as_secs());
             if old {
                 Claim { path }.give_back();
+            }
+        }
+        for path in self.named(UNFINISHED) {
+            let old =
+                std::fs::metadata(&path).is_ok_and(|m| seconds_since(m.mtime()) > UNFINISHED_MAX.as_secs());
+            if old {
+                // Its maker may take it out at this moment.
+                let _ = std::fs::rename(&path, path.with_extension(&WAITING[1..]));
             }
         }
         for path in self.named(TEMPORARY) {
@@ -272,11 +319,12 @@ pub fn flush(
 
 /// Delivers frames now, or spools them: what a link does with its record.
 ///
-/// Returns whether the server has them. An error means that they are lost.
+/// Waits for the server `patience` at the most. Returns whether it has them. An error means that they are lost.
 pub fn deliver_or_spool(
     frames: &[u8],
     count: u64,
     connecting: Option<crate::deliver::Connecting>,
+    patience: Duration,
     server: &Server,
     spool: &SpoolDir,
 ) -> Result<bool, SpoolError> {
@@ -284,7 +332,7 @@ pub fn deliver_or_spool(
     const TAKEN_ALONG: usize = 8;
 
     let Some(connecting) = connecting else { return spool.put(frames).map(|()| false) };
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     let delivered = connecting.ready_by(deadline).and_then(|mut connection| {
         connection.send(frames, count, deadline)?;
         connection.wait_durable(deadline)?;
@@ -303,7 +351,19 @@ pub fn deliver_or_spool(
     }
 }
 
+/// An unfinished record that is being replaced by its finished form.
+#[derive(Debug)]
+pub struct TakenUnfinished(Claim);
+
+impl TakenUnfinished {
+    /// The finished form is with the server, or in the spool.
+    pub fn done(self) {
+        self.0.done();
+    }
+}
+
 /// A file that this process, and no other, is sending.
+#[derive(Debug)]
 struct Claim {
     path: PathBuf,
 }

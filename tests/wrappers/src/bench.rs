@@ -7,11 +7,16 @@ use prost::Message;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
+
+/// A companion on a loaded machine, at its low priority, has this long.
+const COMPANION_TIME: Duration = Duration::from_secs(60);
 
 /// How a command ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,8 +98,21 @@ impl Bench {
         SpoolDir::at(self.root.path().join("spool"))
     }
 
-    /// The records in the spool, in order.
+    /// Companions are still at work on records of large links.
+    pub fn has_unfinished(&self) -> bool {
+        let files = fs::read_dir(self.spool().path()).into_iter().flatten().flatten();
+        files.into_iter().any(|file| {
+            let name = file.file_name().to_string_lossy().into_owned();
+            name.ends_with(".unfinished") || name.ends_with(".sending")
+        })
+    }
+
+    /// The records in the spool, in order; waits for those of large links.
     pub fn spooled(&self) -> Vec<BuildRecord> {
+        let deadline = Instant::now() + COMPANION_TIME;
+        while self.has_unfinished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         self.spool().waiting().iter().flat_map(|path| records_in(path)).collect()
     }
 
@@ -140,6 +158,12 @@ impl Bench {
     pub fn bare(&self, line: &str) -> Outcome {
         self.run(line, &system_path())
     }
+}
+
+/// A script in the bench's directory.
+pub fn executable(bench: &Bench, name: &str, text: &str) {
+    bench.write(name, text);
+    fs::set_permissions(bench.path(name), fs::Permissions::from_mode(0o755)).expect("a mode");
 }
 
 /// The tool is on PATH. When it is not: a word about it, and in CI a failure.

@@ -5,9 +5,11 @@
 mod bench;
 mod elf;
 mod prefix;
+mod reader;
 mod server;
 
-pub use bench::{Bench, Outcome, has_tool};
+pub use bench::{Bench, Outcome, executable, has_tool};
 pub use elf::{Protections, protections, watermarks_of};
 pub use prefix::prefix;
+pub use reader::{LOADER, READER};
 pub use server::{Manner, TestServer};

@@ -1,9 +1,9 @@
 //! Every way in: our names, a prefixed command, masquerade, linkers alone in front, other people's wrappers; and
 //! every way for us to step aside.
 
-use ogrt_wrapper_tests::{Bench, Outcome, has_tool, prefix, watermarks_of};
+use ogrt_wrapper_tests::{Bench, Outcome, executable, has_tool, prefix, watermarks_of};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 
 fn marks(bench: &Bench) -> usize {
     watermarks_of(&bench.path("program")).len()
@@ -21,12 +21,6 @@ fn masquerade(bench: &Bench, names: &[&str]) -> String {
         symlink(prefix().join("bin/ogrt-cc"), dir.join(name)).expect("a link");
     }
     dir.to_string_lossy().into_owned()
-}
-
-fn script(bench: &Bench, name: &str, text: &str) {
-    bench.write(name, text);
-    let path = bench.path(name);
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("a mode");
 }
 
 fn path_with(dir: &str) -> String {
@@ -54,7 +48,7 @@ fn a_wrapper_script_behind_us_is_called_and_finds_the_compiler() {
     // As EasyBuild's RPATH wrapper and ccache stand: further down on PATH, under the same name.
     let seen = bench.path("seen");
     let text = format!("#!/bin/sh\n: > {}\nexec /usr/bin/gcc \"$@\"\n", seen.display());
-    script(&bench, "wrapper/gcc", &text);
+    executable(&bench, "wrapper/gcc", &text);
     let path = path_with(&format!("{dir}:{}", bench.path("wrapper").display()));
     succeeds(bench.run("gcc main.c answer.c -o program", &path));
     assert_eq!(marks(&bench), 1);
@@ -68,7 +62,7 @@ fn a_wrapper_script_that_calls_us_again_does_not_go_round_for_ever() {
     }
     let bench = Bench::new().with_program();
     let dir = masquerade(&bench, &["gcc"]);
-    script(&bench, "wrapper/gcc", "#!/bin/sh\nexec gcc \"$@\"\n");
+    executable(&bench, "wrapper/gcc", "#!/bin/sh\nexec gcc \"$@\"\n");
     let path = path_with(&format!("{dir}:{}", bench.path("wrapper").display()));
     succeeds(bench.run("gcc main.c answer.c -o program", &path));
     assert_eq!(marks(&bench), 1);
@@ -127,7 +121,7 @@ fn a_linker_that_is_a_script_gets_a_note_it_can_open() {
     }
     // Python closes descriptors before it runs a program.
     let bench = Bench::new().with_program();
-    script(
+    executable(
         &bench,
         "wrapper/ld",
         "#!/usr/bin/env python3\nimport subprocess, sys\n\
@@ -156,45 +150,12 @@ fn disabled_means_absent() {
 }
 
 #[test]
-fn no_place_of_ours_is_needed() {
-    if !has_tool("gcc") {
-        return;
-    }
-    let mut bench = Bench::new().with_program();
-    bench.write("file", "");
-    let nowhere = bench.path("file/below-a-file");
-    bench.ours_succeeds("ogrt-cc -c main.c answer.c");
-    bench.set("OGRT_SPOOL_DIR", &nowhere).set("XDG_CACHE_HOME", &nowhere).set("HOME", &nowhere);
-    bench.ours_succeeds("TMPDIR=/no/such/directory ogrt-cc main.o answer.o -o program");
-    assert_eq!(marks(&bench), 1);
-    assert_eq!(bench.bare("./program").code, Some(3));
-    let strict = bench.ours("OGRT_STRICT=1 ogrt-cc main.o answer.o -o program");
-    assert_eq!(strict.code, Some(1), "{strict:?}");
-    assert!(strict.stderr.contains("below-a-file"), "the error names the place: {}", strict.stderr);
-}
-
-#[test]
-fn without_descriptors_the_link_is_what_it_was() {
-    if !has_tool("gcc") {
-        return;
-    }
-    let bench = Bench::new().with_program();
-    bench.ours_succeeds("ogrt-cc -c main.c answer.c");
-    for limit in [256, 64, 16, 12, 9] {
-        let line = format!("ulimit -n {limit}; CC main.o answer.o -o program; echo $?");
-        let bare = bench.bare(&line.replace("CC", "gcc"));
-        let ours = bench.ours(&line.replace("CC", "ogrt-cc gcc"));
-        assert_eq!(ours, bare, "{limit} descriptors");
-    }
-}
-
-#[test]
 fn a_linker_killed_by_a_signal_ends_us_by_the_same() {
     if !has_tool("gcc") {
         return;
     }
     let mut bench = Bench::new().with_program();
-    script(&bench, "dies", "#!/bin/sh\nkill -$SIGNAL_TO_DIE_BY $$\nsleep 10\n");
+    executable(&bench, "dies", "#!/bin/sh\nkill -$SIGNAL_TO_DIE_BY $$\nsleep 10\n");
     bench.set("OGRT_REAL_LD", bench.path("dies"));
     bench.ours_succeeds("ogrt-cc -c main.c answer.c");
     let linker = prefix().join("libexec/ogrt/ld");
@@ -212,7 +173,7 @@ fn a_signal_to_us_reaches_the_linker() {
         return;
     }
     let mut bench = Bench::new().with_program();
-    script(
+    executable(
         &bench,
         "slow",
         "#!/bin/sh\ntrap 'echo told > told; exit 4' TERM\necho > started\nwhile :; do sleep 0.05; done\n",

@@ -2,7 +2,7 @@
 //! the files it leaves and what is in them.
 //!
 //! Each line runs twice in one directory, made anew, so that nothing differs but PATH. An output that is
-//! marked differs by its note: for those the file's presence is compared here, and the rest in `marked_links.rs`.
+//! marked differs by its note: for those the file's presence is compared here, and the rest in `matrix.rs`.
 
 use ogrt_wrapper_tests::{Bench, Outcome, has_tool};
 use std::collections::BTreeMap;

@@ -1,0 +1,207 @@
+//! The companion: a process of its own that makes the digests of a large link at low priority, and sends the record.
+//!
+//! SHA-256 of hundreds of megabytes costs a tenth of a second or more, and a linker that uses all processors has
+//! nothing to give away. So for a large link `ogrt-ld` starts itself a second time, beside the linker; the build
+//! waits for the linker alone. The companion has no descriptor of the build (one that holds the jobserver's blocks
+//! make), is not in its process group, and stands in none of its directories. It opens every input at once, so that
+//! files removed after the link are still read, and leaves out the digest of what changes under its hands.
+//!
+//! The two talk by a memory file and a pipe. The memory file holds the record as far as it is known when the companion
+//! starts; through the pipe comes, when the link has succeeded, what is known only then. A pipe that closes without
+//! a word means that there is nothing to register. Should the companion be killed, the record waits in the
+//! spool as `.unfinished`, without those digests, and is sent by a later link.
+
+use ogrt_proto::{BuildRecord, MessageType, Output, encode_frame};
+use ogrt_wrap::deliver::PATIENCE;
+use ogrt_wrap::describe;
+use ogrt_wrap::digest_cache::DigestCache;
+use ogrt_wrap::link_line::LinkLine;
+use ogrt_wrap::record::{self, DescribedInputs};
+use ogrt_wrap::resolve_inputs::{ResolvedInput, resolve_inputs};
+use ogrt_wrap::run_tool::start_apart;
+use ogrt_wrap::settings::{self, Settings};
+use ogrt_wrap::spool::{SpoolDir, TakenUnfinished, deliver_or_spool};
+use prost::Message;
+use rustix::fs::MemfdFlags;
+use std::ffi::{OsStr, OsString};
+use std::fs::{File, Metadata};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The name by which `ogrt-ld` knows that it is the companion.
+pub const NAME: &str = "ogrt-ld-companion";
+
+/// Nobody waits for the companion, so it may wait for the server longer than a link.
+const COMPANION_PATIENCE: Duration = Duration::from_secs(5);
+
+/// As the companion's priority: only what nobody else wants.
+const NICENESS: i32 = 19;
+
+/// Inputs that are opened at once; more are opened when their turn comes.
+const OPEN_MAX: usize = 4096;
+
+/// A companion that has been started, seen from the link.
+#[derive(Debug)]
+pub struct Companion {
+    pipe: File,
+}
+
+impl Companion {
+    /// Starts one for a record; if it has no inputs yet, the companion finds them by the record's link line.
+    pub fn start(record: &BuildRecord) -> io::Result<Companion> {
+        let mut memory = File::from(rustix::fs::memfd_create("ogrt-record", MemfdFlags::CLOEXEC)?);
+        memory.write_all(&record.encode_to_vec())?;
+        memory.rewind()?;
+        let (reading, writing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        start_apart(Path::new("/proc/self/exe"), NAME, [&memory.into(), &reading])?;
+        Ok(Companion { pipe: writing.into() })
+    }
+
+    /// The link has succeeded: hands over what is known now. `unfinished` is the record's file in the spool.
+    pub fn finish(
+        mut self,
+        record: &BuildRecord,
+        metadata: &Metadata,
+        unfinished: Option<&Path>,
+    ) -> io::Result<()> {
+        let rest = BuildRecord {
+            duration_ns: record.duration_ns,
+            output: record.output.clone(),
+            ..BuildRecord::default()
+        };
+        let path = unfinished.map(|path| path.as_os_str().as_bytes()).unwrap_or_default();
+        let mut bytes = mtime_ns(metadata).to_le_bytes().to_vec();
+        bytes.extend((path.len() as u32).to_le_bytes());
+        bytes.extend(path);
+        bytes.extend(rest.encode_to_vec());
+        self.pipe.write_all(&bytes)
+    }
+}
+
+/// What the companion does.
+pub fn run() -> io::Result<()> {
+    // Signals from the build's terminal are not for us. Not a session of our own: that would be scheduled as a group
+    // of its own (sched(7), "The autogroup feature"), and our low priority would count within it alone.
+    let _ = rustix::process::setpgid(None, None);
+    let mut bytes = Vec::new();
+    io::stdin().lock().read_to_end(&mut bytes)?;
+    let record = BuildRecord::decode(&*bytes).map_err(io::Error::other)?;
+    let place = PathBuf::from(OsStr::from_bytes(record.working_directory()));
+    std::env::set_current_dir(&place)?;
+    let inputs = if record.inputs.is_empty() { opened_inputs(&record) } else { Vec::new() };
+    // No directory is kept busy.
+    std::env::set_current_dir("/")?;
+    let _ = rustix::process::setpriority_process(None, NICENESS);
+
+    std::thread::scope(|scope| {
+        let describing = scope.spawn(|| describe_inputs(&inputs, &place));
+        let mut bytes = Vec::new();
+        // The pipe stands where standard output stands for others: see `start_apart`.
+        let mut pipe = File::open("/proc/self/fd/1")?;
+        pipe.read_to_end(&mut bytes)?;
+        if bytes.is_empty() {
+            // The link failed; the digests are for nobody.
+            std::process::exit(0);
+        }
+        let DescribedInputs { inputs, compilers } = describing.join().unwrap_or_default();
+        register(record, inputs, compilers, &bytes, &place)
+    })
+}
+
+/// An input, held open.
+struct Held {
+    input: ResolvedInput,
+    opened: Option<(File, Metadata)>,
+}
+
+fn opened_inputs(record: &BuildRecord) -> Vec<Held> {
+    let words: Vec<OsString> =
+        record.linker_command.iter().skip(1).map(|word| OsString::from_vec(word.to_vec())).collect();
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let open_max = limit.map_or(OPEN_MAX, |limit| (limit / 2) as usize).min(OPEN_MAX);
+    let open = |path: &Path| {
+        let file = File::open(path).ok()?;
+        let metadata = file.metadata().ok()?;
+        Some((file, metadata))
+    };
+    resolve_inputs(&LinkLine::read(&words))
+        .into_iter()
+        .enumerate()
+        .map(|(index, input)| Held { opened: (index < open_max).then(|| open(&input.path)).flatten(), input })
+        .collect()
+}
+
+fn describe_inputs(inputs: &[Held], place: &Path) -> DescribedInputs {
+    let (cache, gitoids) = (DigestCache::open(), settings::is_on("OGRT_OMNIBOR"));
+    record::describe_each(inputs, |held| {
+        let opened = match &held.opened {
+            Some((file, _)) => file.try_clone(),
+            None => File::open(place.join(&held.input.path)),
+        };
+        let (mut input, producer) = describe::opened_input(&held.input, opened, &cache, gitoids);
+        let changed = held.opened.as_ref().is_some_and(|(file, before)| {
+            !file.metadata().is_ok_and(|now| mtime_ns(&now) == mtime_ns(before) && now.len() == before.len())
+        });
+        if changed {
+            (input.sha256, input.gitoid) = (None, None);
+        }
+        (input, producer)
+    })
+}
+
+/// Completes the record with what came through the pipe, and sends it.
+fn register(
+    mut record: BuildRecord,
+    inputs: Vec<ogrt_proto::Input>,
+    compilers: Vec<ogrt_proto::Compiler>,
+    message: &[u8],
+    place: &Path,
+) -> io::Result<()> {
+    let invalid = || io::Error::from(io::ErrorKind::InvalidData);
+    let (linked_ns, rest) = message.split_first_chunk::<8>().ok_or_else(invalid)?;
+    let (path_len, rest) = rest.split_first_chunk::<4>().ok_or_else(invalid)?;
+    let (path, rest) = rest.split_at_checked(u32::from_le_bytes(*path_len) as usize).ok_or_else(invalid)?;
+    record.merge(rest).map_err(io::Error::other)?;
+    if record.inputs.is_empty() {
+        (record.inputs, record.compilers) = (inputs, compilers);
+    }
+    if let Some(output) = record.output.take() {
+        record.output = Some(hashed(output, i64::from_le_bytes(*linked_ns), place));
+    }
+
+    let spool = SpoolDir::from_environment();
+    let unfinished = Path::new(OsStr::from_bytes(path));
+    let taken = spool.take_unfinished(unfinished);
+    if !path.is_empty() && taken.is_none() {
+        // It was sent as it was; the first registration stands.
+        return Ok(());
+    }
+    let settings = Settings::from_environment();
+    let connecting = (!spool.server_rests(&settings.server))
+        .then(|| settings.server.connect_beside(settings.token_file.clone(), PATIENCE));
+    let frame = encode_frame(MessageType::BuildRecord, &record);
+    deliver_or_spool(&frame, 1, connecting, COMPANION_PATIENCE, &settings.server, &spool)
+        .map_err(io::Error::other)?;
+    taken.into_iter().for_each(TakenUnfinished::done);
+    Ok(())
+}
+
+/// The output with its digest, if it is still what the linker left.
+fn hashed(output: Output, linked_ns: i64, place: &Path) -> Output {
+    let path = place.join(OsStr::from_bytes(output.path()));
+    let as_linked = || {
+        std::fs::metadata(&path).is_ok_and(|now| now.len() == output.size() && mtime_ns(&now) == linked_ns)
+    };
+    let digest = as_linked().then(|| describe::output(&path).and_then(|seen| seen.hashed()).ok()).flatten();
+    match digest.filter(|_| as_linked()) {
+        Some(hashed) => Output { sha256: hashed.sha256, loaded: hashed.loaded, ..output },
+        None => output,
+    }
+}
+
+fn mtime_ns(metadata: &Metadata) -> i64 {
+    metadata.mtime().wrapping_mul(1_000_000_000).wrapping_add(metadata.mtime_nsec())
+}

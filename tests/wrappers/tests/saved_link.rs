@@ -1,0 +1,73 @@
+//! `OGRT_SAVE_LINK`: what is kept of a link is enough to link again elsewhere, and to see what we decided.
+
+use ogrt_wrapper_tests::{Bench, has_tool, watermarks_of};
+use std::fs;
+use std::path::PathBuf;
+
+fn saved(bench: &Bench) -> Vec<PathBuf> {
+    let mut dirs: Vec<PathBuf> = fs::read_dir(bench.path("../saved"))
+        .map(|entries| entries.flatten().map(|entry| entry.path()).collect())
+        .unwrap_or_default();
+    dirs.sort();
+    dirs
+}
+
+#[test]
+fn a_link_is_replayed_from_its_copies() {
+    if !has_tool("gcc") {
+        return;
+    }
+    let mut bench = Bench::new().with_program();
+    bench.set("OGRT_SAVE_LINK", bench.path("../saved"));
+    let prepared =
+        bench.bare("gcc -c main.c answer.c && ar rcs 'lib it'\\''s.a' answer.o && echo \"main.o\" > line");
+    assert_eq!(prepared.code, Some(0), "{prepared:?}");
+    bench.ours_succeeds("ogrt-cc @line \"lib it's.a\" -Wl,--as-needed -lm -o program");
+    let dirs = saved(&bench);
+    assert_eq!(dirs.len(), 1, "{dirs:?}");
+    // Elsewhere, and without the files.
+    let elsewhere = bench.path("../else where");
+    fs::rename(&dirs[0], &elsewhere).expect("another place");
+    bench.ours_succeeds("rm main.o answer.o *.a line");
+    bench.write("replay.sh", "'../else where/replay' && '../else where/replayed'; echo $?\n");
+    let plain = bench.bare("sh replay.sh");
+    assert_eq!((plain.stdout.as_str(), plain.stderr.as_str()), ("answer 42\n3\n", ""));
+    assert_eq!(watermarks_of(&elsewhere.join("replayed")).len(), 0);
+    let with_note = bench.bare("NOTE=1 sh replay.sh");
+    assert_eq!(with_note.stdout, "answer 42\n3\n", "{with_note:?}");
+    assert_eq!(watermarks_of(&elsewhere.join("replayed")), watermarks_of(&bench.path("program")));
+    let read = |name: &str| fs::read_to_string(elsewhere.join(name)).expect(name);
+    assert!(read("decisions").contains("ended: exit status: 0"), "{}", read("decisions"));
+    assert!(read("environment").contains("OGRT_SPOOL_DIR="));
+}
+
+#[test]
+fn a_link_that_is_not_marked_says_why() {
+    if !has_tool("gcc") {
+        return;
+    }
+    let mut bench = Bench::new().with_program();
+    bench.set("OGRT_SAVE_LINK", bench.path("../saved"));
+    bench.ours_succeeds("ogrt-cc -c main.c answer.c");
+    for (line, why) in [
+        ("ogrt-cc main.o answer.o -o conftest", "a probe"),
+        ("ogrt-cc main.o answer.o -Wl,--orphan-handling=warn -o program 2> /dev/null", "orphan"),
+    ] {
+        let _ = fs::remove_dir_all(bench.path("../saved"));
+        bench.ours_succeeds(line);
+        let decisions = fs::read_to_string(saved(&bench)[0].join("decisions")).expect("decisions");
+        assert!(decisions.contains("not marked: ") && decisions.contains(why), "{line}: {decisions}");
+    }
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_no_reason_to_fail() {
+    if !has_tool("gcc") {
+        return;
+    }
+    let mut bench = Bench::new().with_program();
+    bench.write("file", "");
+    bench.set("OGRT_SAVE_LINK", bench.path("file/below"));
+    bench.ours_succeeds("ogrt-cc main.c answer.c -o program");
+    assert_eq!(watermarks_of(&bench.path("program")).len(), 1);
+}

@@ -1,0 +1,154 @@
+//! Questions to a tool, asked once: its version, and whether it can be led to us.
+//!
+//! Asking means running the tool, so the answer is kept in the cache directory under the tool's device, inode, size
+//! and mtime.
+
+use crate::digest_cache::cache_dir;
+use sha2::{Digest, Sha256};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long a tool may take to say its version.
+const VERSION_TIME: Duration = Duration::from_millis(300);
+
+/// Longer lines are cut.
+const LINE_BYTES_MAX: usize = 512;
+
+/// The first line of the tool's `--version`. Without a place to keep it nobody is asked: a record without a version
+/// is better than a build that runs every tool twice.
+pub fn version(tool: &Path) -> Option<String> {
+    let kept = Kept::about("versions-1", tool, &[])?;
+    let line = kept.answer().unwrap_or_else(|| {
+        let question = Question {
+            arguments: vec!["--version".into()],
+            set: vec![("OGRT_DISABLE", "1".into())],
+            patience: VERSION_TIME,
+        };
+        let answer = question.ask(tool).map(|answer| first_line(&answer)).unwrap_or_default();
+        kept.keep(&answer);
+        answer
+    });
+    (!line.is_empty()).then_some(line)
+}
+
+/// How a tool is asked.
+#[derive(Debug)]
+pub struct Question {
+    /// What follows `argv[0]`.
+    pub arguments: Vec<OsString>,
+    /// Variables set for it.
+    pub set: Vec<(&'static str, OsString)>,
+    /// How long it may take.
+    pub patience: Duration,
+}
+
+/// What it said, whatever its exit status.
+#[derive(Debug)]
+pub struct Answer {
+    /// Standard output, its start.
+    pub stdout: String,
+    /// Standard error, its start.
+    pub stderr: String,
+}
+
+impl Question {
+    /// None if the tool cannot be run, or takes too long.
+    pub fn ask(&self, tool: &Path) -> Option<Answer> {
+        const BYTES_MAX: u64 = 4 * 1024 * 1024;
+        // Memory files, since pipes would have to be read while waiting.
+        let memory =
+            || rustix::fs::memfd_create("answer", rustix::fs::MemfdFlags::CLOEXEC).ok().map(File::from);
+        let (stdout, stderr) = (memory()?, memory()?);
+        let child = Command::new(tool)
+            .args(&self.arguments)
+            .env("LC_ALL", "C")
+            .envs(self.set.iter().cloned())
+            .stdin(Stdio::null())
+            .stdout(stdout.try_clone().ok()?)
+            .stderr(stderr.try_clone().ok()?)
+            .spawn()
+            .ok()?;
+        if !ended_in_time(child, self.patience) {
+            return None;
+        }
+        let text = |mut file: File| {
+            let mut bytes = Vec::new();
+            file.rewind().ok()?;
+            file.take(BYTES_MAX).read_to_end(&mut bytes).ok()?;
+            Some(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        Some(Answer { stdout: text(stdout)?, stderr: text(stderr)? })
+    }
+}
+
+/// Where the answer to one question to one tool is kept.
+#[derive(Debug)]
+pub struct Kept {
+    path: PathBuf,
+}
+
+impl Kept {
+    /// A question of this kind, with these details, to this tool. None where nothing can be kept.
+    pub fn about(kind: &str, tool: &Path, details: &[&OsStr]) -> Option<Kept> {
+        let metadata = std::fs::metadata(tool).ok()?;
+        let dir = cache_dir()?.join(kind);
+        if !dir.is_dir() {
+            std::fs::create_dir_all(&dir).ok()?;
+        }
+        let (device, inode) = (metadata.dev(), metadata.ino());
+        let mut name = format!("{device:x}-{inode:x}-{:x}-{:x}", metadata.size(), metadata.mtime());
+        if !details.is_empty() {
+            let mut hash = Sha256::new();
+            for detail in details {
+                hash.update(detail.as_bytes());
+                hash.update(b"\0");
+            }
+            let digest: [u8; 32] = hash.finalize().into();
+            name.extend(digest[..8].iter().map(|byte| format!("{byte:02x}")));
+        }
+        Some(Kept { path: dir.join(name) })
+    }
+
+    /// What was kept.
+    pub fn answer(&self) -> Option<String> {
+        std::fs::read_to_string(&self.path).ok()
+    }
+
+    /// Keeps it. Where that fails the next one asks again.
+    pub fn keep(&self, answer: &str) {
+        let temporary = self.path.with_extension(uuid::Uuid::new_v4().simple().to_string());
+        if std::fs::write(&temporary, answer).and_then(|()| std::fs::rename(&temporary, &self.path)).is_err()
+        {
+            let _ = std::fs::remove_file(&temporary);
+        }
+    }
+}
+
+fn first_line(answer: &Answer) -> String {
+    let line = answer.stdout.lines().next().unwrap_or_default().trim();
+    line[..line.floor_char_boundary(LINE_BYTES_MAX)].to_owned()
+}
+
+/// Waits for the tool; ends it when its time is over.
+fn ended_in_time(mut tool: Child, patience: Duration) -> bool {
+    const STEP: Duration = Duration::from_millis(1);
+    let deadline = Instant::now() + patience;
+    loop {
+        match tool.try_wait() {
+            Ok(Some(_)) => return true,
+            Ok(None) if Instant::now() < deadline => std::thread::sleep(STEP),
+            Ok(None) | Err(_) => {
+                // It may end at this moment; either way it is collected.
+                let _ = tool.kill();
+                let _ = tool.wait();
+                return false;
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! `OGRT_SAVE_LINK=DIR`: one link kept whole, so that a report from the field can be replayed elsewhere.
+//!
+//! Each link gets a directory of its own in DIR. In it: `replay`, a script that links again from the copies; `files/`,
+//! every input under its absolute path; `note.o`, the object with the note; `decisions`, what we decided and why;
+//! `environment`, the variables that steer compilers, linkers and us. Linker scripts name files by absolute paths, so
+//! they are kept as templates, and `replay` puts in where they lie now.
+//!
+//! Saving may take its time and may fail, in silence as always: nothing of the build depends on it.
+
+use crate::link_line::{LinkLine, Named};
+use crate::resolve_inputs::{resolve_inputs, searched_dirs};
+use crate::response_file;
+use std::ffi::{OsStr, OsString};
+use std::fmt::{Display, Write as _};
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+/// In a template: where the saved link lies.
+const HERE: &str = "@OGRT_SAVED@";
+
+/// Variables that are kept, by how they begin.
+const VARIABLES: &[&str] = &[
+    "OGRT_",
+    "COMPILER_PATH",
+    "LIBRARY_PATH",
+    "LD_RUN_PATH",
+    "COLLECT_",
+    "GCC_",
+    "SOURCE_DATE_EPOCH",
+    "PATH",
+    "TMPDIR",
+    "LANG",
+    "LC_",
+];
+
+/// A link that is being saved.
+#[derive(Debug)]
+pub struct SavedLink {
+    dir: PathBuf,
+}
+
+/// What is linked, as we were called.
+#[derive(Debug)]
+pub struct Called<'a> {
+    /// The real linker.
+    pub linker: &'a Path,
+    /// What follows `argv[0]`.
+    pub arguments: &'a [OsString],
+    /// The same, read.
+    pub line: &'a LinkLine,
+    /// Where.
+    pub working_directory: &'a Path,
+}
+
+impl SavedLink {
+    /// Saves all that the link reads.
+    pub fn create(base: &Path, called: &Called) -> io::Result<SavedLink> {
+        let name =
+            called.line.output.file_name().unwrap_or(OsStr::new("output")).to_string_lossy().into_owned();
+        let dir = base.join(format!("{name}-{}", std::process::id()));
+        fs::create_dir_all(&dir)?;
+        let saved = SavedLink { dir: std::path::absolute(dir)? };
+        saved.decide(format_args!("called in {}", called.working_directory.display()));
+        saved.decide(format_args!("the real linker is {}", called.linker.display()));
+        fs::write(saved.dir.join("environment"), environment())?;
+        saved.copy_inputs(called)?;
+        saved.write_replay(called)?;
+        Ok(saved)
+    }
+
+    /// Writes a decision down.
+    pub fn decide(&self, what: impl Display) {
+        let file = File::options().append(true).create(true).open(self.dir.join("decisions"));
+        // A report without this line is still a report.
+        let _ = file.and_then(|mut file| writeln!(file, "{what}"));
+    }
+
+    /// Keeps the object with the note, which was put at this place among the arguments.
+    pub fn keep_note(&self, object: &[u8]) {
+        let _ = fs::write(self.dir.join("note.o"), object);
+    }
+
+    fn place_of(&self, path: &Path, working_directory: &Path) -> PathBuf {
+        let absolute = working_directory.join(path);
+        self.dir.join("files").join(absolute.strip_prefix("/").unwrap_or(&absolute))
+    }
+
+    fn copy_inputs(&self, called: &Called) -> io::Result<()> {
+        let inputs = resolve_inputs(called.line);
+        let absolute: Vec<String> = inputs
+            .iter()
+            .filter(|input| input.path.is_absolute())
+            .filter_map(|input| input.path.to_str().map(str::to_owned))
+            .collect();
+        for input in &inputs {
+            let place = self.place_of(&input.path, called.working_directory);
+            make_parent(&place)?;
+            let named_as_script = called
+                .line
+                .inputs
+                .get(input.named_by)
+                .is_some_and(|named| matches!(named.named, Named::Script(_)));
+            match fs::read_to_string(&input.path) {
+                Ok(text) if input.is_script && !named_as_script => {
+                    fs::write(with_suffix(&place, ".in"), template(&text, &absolute))?;
+                }
+                _ => drop(fs::copy(&input.path, &place)?),
+            }
+            self.decide(format_args!("input {}", input.path.display()));
+        }
+        fs::create_dir_all(self.place_of(Path::new("."), called.working_directory))
+    }
+
+    fn write_replay(&self, called: &Called) -> io::Result<()> {
+        let mut script = format!(
+            "#!/bin/sh\n\
+             # Links again what OGRT saw linked. LINKER=... takes another linker; NOTE=1 links the note as well.\n\
+             # The result is `replayed`, beside this script.\n\
+             set -e\n\
+             here=$(cd \"$(dirname \"$0\")\" && pwd)\n\
+             : \"${{LINKER:={}}}\"\n\
+             find \"$here/files\" -name '*.in' | while IFS= read -r template; do\n\
+             \x20   sed \"s|{HERE}|$here|g\" \"$template\" > \"${{template%.in}}\"\n\
+             done\n\
+             note=\n\
+             [ -z \"$NOTE\" ] || note=$here/note.o\n",
+            called.linker.display()
+        );
+        let _ = writeln!(script, "cd \"$here\"/files{}", quoted(called.working_directory.as_os_str()));
+        script.push_str("exec \"$LINKER\" -o \"$here/replayed\"");
+        for dir in searched_dirs(called.line) {
+            if dir.is_absolute() {
+                let _ = write!(script, " \\\n  -L \"$here\"/files{}", quoted(dir.as_os_str()));
+            }
+        }
+        for word in kept_words(called) {
+            script.push_str(" \\\n  ");
+            script.push_str(&word);
+        }
+        script.push_str(" \\\n  ${note:+\"$note\"}\n");
+        let path = self.dir.join("replay");
+        fs::write(&path, script)?;
+        fs::set_permissions(path, Permissions::from_mode(0o755))
+    }
+}
+
+/// The words of the line, response files opened, as the replay has them: without the output, absolute inputs as
+/// their copies.
+fn kept_words(called: &Called) -> Vec<String> {
+    let words: Vec<OsString> =
+        called.arguments.iter().flat_map(|argument| response_file::expand(argument)).collect();
+    let is_input = |word: &OsString| {
+        called
+            .line
+            .inputs
+            .iter()
+            .any(|input| matches!(&input.named, Named::File(path) if path == Path::new(word)))
+    };
+    let mut kept = Vec::new();
+    let mut words = words.into_iter();
+    while let Some(word) = words.next() {
+        let bytes = word.as_bytes();
+        if bytes == b"-o" || bytes == b"--output" {
+            words.next();
+        } else if bytes.starts_with(b"-o") && Path::new(OsStr::from_bytes(&bytes[2..])) == called.line.output
+            || bytes.starts_with(b"--output=")
+        {
+            continue;
+        } else if Path::new(&word).is_absolute() && is_input(&word) {
+            kept.push(format!("\"$here\"/files{}", quoted(&word)));
+        } else {
+            kept.push(quoted(&word));
+        }
+    }
+    kept
+}
+
+/// The script with each of these files named by where its copy lies.
+fn template(text: &str, files: &[String]) -> String {
+    let mut out = String::new();
+    for part in text.split_inclusive([' ', '\t', '\n', '(', ')', ',']) {
+        let word = part.trim_end_matches([' ', '\t', '\n', '(', ')', ',']);
+        if files.iter().any(|file| file == word) {
+            // In quotes, since the place may have a space in its name.
+            let _ = write!(out, "\"{HERE}/files{word}\"{}", &part[word.len()..]);
+        } else {
+            out.push_str(part);
+        }
+    }
+    out
+}
+
+fn environment() -> Vec<u8> {
+    let mut variables: Vec<(OsString, OsString)> = std::env::vars_os()
+        .filter(|(name, _)| VARIABLES.iter().any(|start| name.as_bytes().starts_with(start.as_bytes())))
+        .collect();
+    variables.sort();
+    variables
+        .iter()
+        .flat_map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes(), b"\n"].concat())
+        .collect()
+}
+
+/// For the shell.
+fn quoted(word: &OsStr) -> String {
+    format!("'{}'", word.to_string_lossy().replace('\'', "'\\''"))
+}
+
+fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+fn make_parent(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_the_shell() {
+        assert_eq!(quoted(OsStr::new("it's $x")), "'it'\\''s $x'");
+    }
+
+    #[test]
+    fn a_script_names_the_copies() {
+        let files = ["/lib/libc.so.6".to_owned(), "/lib/libc.a".to_owned()];
+        assert_eq!(
+            template("GROUP ( /lib/libc.so.6 AS_NEEDED(/lib/ld.so) /lib/libc.a)\n", &files),
+            "GROUP ( \"@OGRT_SAVED@/files/lib/libc.so.6\" AS_NEEDED(/lib/ld.so) \
+             \"@OGRT_SAVED@/files/lib/libc.a\")\n"
+        );
+    }
+}
