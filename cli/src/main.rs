@@ -9,6 +9,7 @@
 //! error or wrong usage. `ogrt run` ends as its command does, or as `env` would where it cannot be started.
 
 mod answer;
+mod doctor;
 mod dsse;
 mod elf_notes;
 mod env;
@@ -54,6 +55,7 @@ enum Command {
     Run(run::Run),
     Env(env::Env),
     Flush(flush::Flush),
+    Doctor(doctor::Doctor),
     Register(register::Register),
 }
 
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Run(run) => return run.run(),
         Command::Env(env) => env.run(),
         Command::Flush(flush) => flush.run(),
+        Command::Doctor(doctor) => doctor.run(),
         Command::Register(register) => register.run(),
     };
     match answer {

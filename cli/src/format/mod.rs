@@ -2,6 +2,7 @@
 
 pub mod build_table;
 pub mod cyclonedx;
+pub mod doctor_table;
 pub mod omnibor;
 pub mod purl;
 pub mod sheet;

@@ -1,0 +1,339 @@
+//! `ogrt doctor`: which compilers and linkers of this machine our wrappers work with, found out by trying each.
+//!
+//! A small program is linked by each compiler with each linker that it takes, and a small library by each linker
+//! alone; then the output's notes and the record in a spool of the doctor's own tell what happened. The server is
+//! not told, and nothing is left behind.
+
+use crate::{
+    answer::{Answer, print},
+    elf_notes,
+    format::doctor_table,
+};
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use ogrt_proto::{BuildRecord, FRAME_MAX, MessageType, decode_frame};
+use ogrt_wrap::{deliver::Server, settings, spool::SpoolDir};
+use prost::Message;
+use serde::Serialize;
+use std::{
+    collections::HashSet,
+    env,
+    ffi::OsStr,
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// Names of compilers, and the language that is tried.
+const COMPILERS: &[(&str, Language)] = &[
+    ("cc", Language::C),
+    ("gcc", Language::C),
+    ("clang", Language::C),
+    ("icx", Language::C),
+    ("nvc", Language::C),
+    ("nvcc", Language::C),
+    ("mpicc", Language::C),
+    ("c++", Language::Cxx),
+    ("g++", Language::Cxx),
+    ("clang++", Language::Cxx),
+    ("icpx", Language::Cxx),
+    ("nvc++", Language::Cxx),
+    ("mpicxx", Language::Cxx),
+    ("gfortran", Language::Fortran),
+    ("flang", Language::Fortran),
+    ("ifx", Language::Fortran),
+    ("nvfortran", Language::Fortran),
+    ("mpifort", Language::Fortran),
+    ("ftn", Language::Fortran),
+];
+
+/// Linkers that are tried with each compiler and alone.
+const LINKERS: &[&str] = &["bfd", "gold", "lld", "mold", "wild"];
+
+/// How long the server may take to answer.
+const SERVER_TIME: Duration = Duration::from_secs(1);
+
+/// Try every compiler and linker on PATH, and say by which route it leads to our wrappers.
+#[derive(Args)]
+pub struct Doctor {
+    /// Print JSON: `{"wrappers": ..., "server": ..., "compilers": [...], "linkers": [...]}`.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy)]
+enum Language {
+    C,
+    Cxx,
+    Fortran,
+}
+
+/// All that was found out.
+#[derive(Serialize)]
+pub struct Findings {
+    /// The prefix whose wrappers were tried.
+    pub wrappers: PathBuf,
+    /// Where records would go.
+    pub server: String,
+    /// It answers there.
+    pub server_answers: bool,
+    /// Each with each linker.
+    pub compilers: Vec<Trial>,
+    /// Each by itself.
+    pub linkers: Vec<Trial>,
+}
+
+/// One compiler with one linker, or a linker alone.
+#[derive(Serialize)]
+pub struct Trial {
+    /// The tool that was called.
+    pub tool: PathBuf,
+    /// `default`, or what `-fuse-ld=` was given.
+    pub linker: String,
+    /// What happened.
+    pub route: Route,
+    /// The real linker as the record has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub real_linker: Option<String>,
+}
+
+/// How a link comes to its note and its record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Route {
+    /// The driver ran `ogrt-ld`.
+    Linker,
+    /// `ogrt-cc` put the note on the driver's line itself.
+    ByHand,
+    /// The link works, and has no note or no record.
+    NotMarked,
+    /// It works without us, and not with us.
+    Broken,
+}
+
+impl Doctor {
+    /// Tries them all. Answers no when one that links is not marked.
+    pub fn run(self) -> Result<Answer> {
+        let prefix = prefix()?;
+        let ward = Ward::open(prefix.clone())?;
+        let server = Server::from_environment();
+        let token_file = settings::non_empty("OGRT_TOKEN_FILE").map(PathBuf::from);
+        let findings = Findings {
+            server: server.to_string(),
+            server_answers: server.connect(token_file.as_deref(), Instant::now() + SERVER_TIME).is_ok(),
+            compilers: ward.try_compilers(),
+            linkers: ward.try_linkers(),
+            wrappers: prefix,
+        };
+        if self.json {
+            print(serde_json::to_string_pretty(&findings)? + "\n")?;
+        } else {
+            print(doctor_table::text(&findings))?;
+        }
+        let all = findings.compilers.iter().chain(&findings.linkers);
+        let is_well = |trial: &Trial| matches!(trial.route, Route::Linker | Route::ByHand);
+        Ok(if all.clone().count() > 0 && all.clone().all(is_well) { Answer::Yes } else { Answer::No })
+    }
+}
+
+/// The prefix that this program is installed in.
+fn prefix() -> Result<PathBuf> {
+    let program = env::current_exe().context("/proc/self/exe")?;
+    let prefix = program.ancestors().nth(2).context("no prefix above this program")?.to_owned();
+    for wrapper in ["bin/ogrt-cc", "libexec/ogrt/ld"] {
+        ensure!(prefix.join(wrapper).exists(), "{}: no such wrapper", prefix.join(wrapper).display());
+    }
+    Ok(prefix)
+}
+
+/// Where it is tried: a directory that goes away.
+struct Ward {
+    dir: PathBuf,
+    prefix: PathBuf,
+}
+
+impl Drop for Ward {
+    fn drop(&mut self) {
+        // What cannot be removed is in the temporary directory.
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+impl Ward {
+    fn open(prefix: PathBuf) -> Result<Ward> {
+        let dir = env::temp_dir().join(format!("ogrt-doctor-{}", std::process::id()));
+        fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
+        let ward = Ward { dir, prefix };
+        for (name, text) in [
+            ("try.c", "int answer(void) { return 42; }\nint main(void) { return 0; }\n"),
+            ("try.cc", "int main() { return 0; }\n"),
+            ("try.f90", "end\n"),
+        ] {
+            fs::write(ward.dir.join(name), text).with_context(|| ward.dir.display().to_string())?;
+        }
+        Ok(ward)
+    }
+
+    fn try_compilers(&self) -> Vec<Trial> {
+        let mut trials = Vec::new();
+        for (compiler, language) in compilers(&self.prefix) {
+            let source = match language {
+                Language::C => "try.c",
+                Language::Cxx => "try.cc",
+                Language::Fortran => "try.f90",
+            };
+            if !self.runs(Command::new(&compiler).args(["-fPIC", "-c", source, "-o", "try.o"])) {
+                continue;
+            }
+            for linker in std::iter::once("default").chain(LINKERS.iter().copied()) {
+                let choice = (linker != "default").then(|| format!("-fuse-ld={linker}"));
+                let arguments: Vec<&str> =
+                    choice.as_deref().into_iter().chain(["try.o", "-o", "out"]).collect();
+                let ours = self.prefix.join("bin/ogrt-cc");
+                let mut with_us = Command::new(ours);
+                with_us.arg(&compiler).args(&arguments);
+                let trial = self.compare(Command::new(&compiler).args(&arguments), &mut with_us);
+                trials.extend(trial.map(|(route, real_linker)| Trial {
+                    tool: compiler.clone(),
+                    linker: linker.to_owned(),
+                    route,
+                    real_linker,
+                }));
+            }
+        }
+        trials
+    }
+
+    /// Linkers in front on PATH, as a build calls them that needs no compiler to link.
+    fn try_linkers(&self) -> Vec<Trial> {
+        let compiler = ["cc", "gcc", "clang"].iter().find_map(|name| on_path(name, &self.prefix));
+        let Some(compiler) = compiler else { return Vec::new() };
+        if !self.runs(Command::new(compiler).args(["-fPIC", "-c", "try.c", "-o", "try.o"])) {
+            return Vec::new();
+        }
+        let names = std::iter::once("ld".to_owned()).chain(LINKERS.iter().map(|name| format!("ld.{name}")));
+        names
+            .filter_map(|name| {
+                let tool = on_path(&name, &self.prefix)?;
+                let arguments = ["-shared", "try.o", "-o", "out"];
+                let ours = self.prefix.join("libexec/ogrt").join(&name);
+                let (route, real_linker) =
+                    self.compare(Command::new(&tool).args(arguments), Command::new(ours).args(arguments))?;
+                Some(Trial { tool, linker: "alone".to_owned(), route, real_linker })
+            })
+            .collect()
+    }
+
+    /// None when it does not link without us either.
+    fn compare(&self, without_us: &mut Command, with_us: &mut Command) -> Option<(Route, Option<String>)> {
+        let (out, spool) = (self.dir.join("out"), SpoolDir::at(self.dir.join("spool")));
+        if !self.runs(without_us.env("OGRT_DISABLE", "1")) {
+            return None;
+        }
+        // What was there before is no answer to what comes now.
+        let _ = fs::remove_file(&out);
+        let _ = fs::remove_dir_all(spool.path());
+        for variable in ["OGRT_DISABLE", "OGRT_REAL_LD", "OGRT_SAVE_LINK", "OGRT_STRICT"] {
+            with_us.env_remove(variable);
+        }
+        // Nobody listens there, so the record is spooled.
+        with_us.env("OGRT_SERVER", "127.0.0.1:1").env("OGRT_SPOOL_DIR", spool.path());
+        if !self.runs(with_us) {
+            return Some((Route::Broken, None));
+        }
+        let is_marked = elf_notes::read(&out).is_ok_and(|notes| notes.watermarks.len() == 1);
+        let record = spool.waiting().first().and_then(|path| record_in(path)).filter(|_| is_marked);
+        Some(match record {
+            None => (Route::NotMarked, None),
+            Some(record) => {
+                let by_linker = record.client().starts_with("ogrt-ld");
+                let path = record.linker.and_then(|tool| tool.path).unwrap_or_default();
+                let route = if by_linker { Route::Linker } else { Route::ByHand };
+                (route, Some(String::from_utf8_lossy(&path).into_owned()))
+            }
+        })
+    }
+
+    fn runs(&self, command: &mut Command) -> bool {
+        command.current_dir(&self.dir).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok_and(|status| status.success())
+    }
+}
+
+fn record_in(path: &Path) -> Option<BuildRecord> {
+    let mut bytes = bytes::BytesMut::from(fs::read(path).ok()?.as_slice());
+    let frame = decode_frame(&mut bytes, FRAME_MAX).ok()??;
+    (frame.message_type() == Some(MessageType::BuildRecord)).then_some(())?;
+    BuildRecord::decode(frame.message).ok()
+}
+
+/// The compilers on PATH: those we know by name, with a version behind or a target in front as well. One file is
+/// tried once for each language.
+fn compilers(prefix: &Path) -> Vec<(PathBuf, Language)> {
+    let mut found = Vec::new();
+    let mut seen = HashSet::new();
+    let mut names: Vec<(String, Language)> = Vec::new();
+    for dir in path_dirs() {
+        let Ok(entries) = fs::read_dir(&dir) else { continue };
+        let here = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+        names.extend(here.filter_map(|name| language_of(&name).map(|language| (name, language))));
+    }
+    names.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+    names.dedup_by(|(a, _), (b, _)| a == b);
+    for (name, language) in names {
+        let Some(path) = on_path(&name, prefix) else { continue };
+        let Ok(file) = fs::canonicalize(&path) else { continue };
+        if seen.insert((file, language as u8)) {
+            found.push((path, language));
+        }
+    }
+    found
+}
+
+/// `gcc`, `gcc-12`, `aarch64-linux-gnu-gcc`.
+fn language_of(name: &str) -> Option<Language> {
+    let bare = match name.rsplit_once('-') {
+        Some((bare, version)) if version.bytes().all(|b| b.is_ascii_digit() || b == b'.') => bare,
+        _ => name,
+    };
+    let is = |known: &str| {
+        bare == known
+            || bare
+                .strip_suffix(known)
+                .is_some_and(|target| target.contains("-linux") && target.ends_with('-'))
+    };
+    COMPILERS.iter().find(|(known, _)| is(known)).map(|(_, language)| *language)
+}
+
+/// The first program of that name on PATH that is none of ours.
+fn on_path(name: impl AsRef<OsStr>, prefix: &Path) -> Option<PathBuf> {
+    let ours = fs::canonicalize(prefix).unwrap_or_else(|_| prefix.to_owned());
+    path_dirs().into_iter().map(|dir| dir.join(name.as_ref())).find(|path| {
+        let is_program =
+            fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+        is_program && !fs::canonicalize(path).is_ok_and(|file| file.starts_with(&ours))
+    })
+}
+
+fn path_dirs() -> Vec<PathBuf> {
+    env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compilers_are_known_by_name() {
+        for name in ["gcc", "gcc-12", "aarch64-linux-gnu-gcc-12", "clang++-14", "x86_64-linux-gnu-gfortran"] {
+            assert!(language_of(name).is_some(), "{name}");
+        }
+        for name in
+            ["gcc-ar", "gcc-nm-12", "clang-format", "colorgcc", "ogrt-cc", "gccgo", "x86_64-w64-mingw32-gcc"]
+        {
+            assert!(language_of(name).is_none(), "{name}");
+        }
+    }
+}
