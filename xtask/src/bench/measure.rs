@@ -19,6 +19,15 @@ pub struct Measured {
 /// A warm-up of a tenth of the rounds is not counted. A command that fails ends the measurement: it would have been
 /// fast.
 pub fn medians(commands: &mut [Command], rounds: usize) -> Result<Measured> {
+    medians_settling(commands, rounds, &mut || {})
+}
+
+/// The same, with `settle` after each command: what it left behind is to burden neither the next one nor its time.
+pub fn medians_settling(
+    commands: &mut [Command],
+    rounds: usize,
+    settle: &mut dyn FnMut(),
+) -> Result<Measured> {
     for command in &mut *commands {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     }
@@ -30,6 +39,7 @@ pub fn medians(commands: &mut [Command], rounds: usize) -> Result<Measured> {
             let started = Instant::now();
             let status = command.status().with_context(|| name.clone())?;
             let took = started.elapsed();
+            settle();
             ensure!(status.success(), "{name}: {status}");
             if round >= warm_up {
                 times.push(took);
@@ -48,6 +58,12 @@ pub fn over(with: Duration, without: Duration) -> String {
 pub fn milliseconds_over(with: Duration, without: Duration) -> String {
     let (with, without) = (with.as_secs_f64() * 1e3, without.as_secs_f64() * 1e3);
     format!("{with:.2} ms ({:+.2})", with - without)
+}
+
+/// `1.71 s (+1.2 %)`: a time, and how much longer than `without`.
+pub fn per_cent_over(with: Duration, without: Duration) -> String {
+    let (with, without) = (with.as_secs_f64(), without.as_secs_f64());
+    format!("{with:.3} s ({:+.1} %)", (with / without - 1.0) * 100.0)
 }
 
 fn median(mut times: Vec<Duration>) -> Duration {
