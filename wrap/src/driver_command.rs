@@ -1,6 +1,6 @@
 //! How `ogrt-cc` tells `ogrt-ld` which driver it ran and with which argv: one environment variable.
 //!
-//! Words are joined by the ASCII unit separator. The kernel bounds one variable to 128 KiB, so a long line is
+//! Words are joined by the ASCII unit separator; one that holds it is escaped. The kernel bounds one variable to 128 KiB, so a long line is
 //! cut, and says so in its last word: the record is then shorter, and the build is not in danger.
 
 use std::ffi::{OsStr, OsString};
@@ -18,6 +18,9 @@ pub const BY_HAND: &str = "ogrt-ld-by-hand";
 
 const SEPARATOR: u8 = 0x1f;
 
+/// In front of `s` it stands for the separator, in front of `e` for itself.
+const ESCAPE: u8 = 0x1e;
+
 const BYTES_MAX: usize = 96 * 1024;
 
 /// The value for a driver at `path` and its argv.
@@ -29,7 +32,13 @@ pub fn encode<'a>(path: &Path, argv: impl Iterator<Item = &'a OsStr>) -> OsStrin
             bytes.extend(b"...");
             break;
         }
-        bytes.extend(word.as_bytes());
+        for &byte in word.as_bytes() {
+            match byte {
+                SEPARATOR => bytes.extend([ESCAPE, b's']),
+                ESCAPE => bytes.extend([ESCAPE, b'e']),
+                byte => bytes.push(byte),
+            }
+        }
     }
     OsString::from_vec(bytes)
 }
@@ -37,8 +46,19 @@ pub fn encode<'a>(path: &Path, argv: impl Iterator<Item = &'a OsStr>) -> OsStrin
 /// The driver's path and its argv, from our environment.
 pub fn from_environment() -> Option<(PathBuf, Vec<OsString>)> {
     let value = std::env::var_os(VARIABLE)?;
-    let mut words =
-        value.as_bytes().split(|&byte| byte == SEPARATOR).map(|word| OsStr::from_bytes(word).to_owned());
+    let mut words = value.as_bytes().split(|&byte| byte == SEPARATOR).map(plain);
     let path = PathBuf::from(words.next()?);
     Some((path, words.collect()))
+}
+
+fn plain(word: &[u8]) -> OsString {
+    let mut bytes = Vec::with_capacity(word.len());
+    let mut rest = word.iter();
+    while let Some(&byte) = rest.next() {
+        bytes.push(match byte {
+            ESCAPE if rest.next() == Some(&b's') => SEPARATOR,
+            byte => byte,
+        });
+    }
+    OsString::from_vec(bytes)
 }

@@ -13,6 +13,7 @@ use crate::deliver::{Connection, DeliverError, REST, Server};
 use ogrt_proto::FRAME_HEADER_LEN;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -156,7 +157,10 @@ impl SpoolDir {
 
     /// Files that wait, the oldest first.
     pub fn waiting(&self) -> Vec<PathBuf> {
-        let mut files = self.named(WAITING);
+        let Ok(entries) = std::fs::read_dir(&self.path) else { return Vec::new() };
+        let paths = entries.flatten().map(|entry| entry.path());
+        let mut files: Vec<PathBuf> =
+            paths.filter(|path| path.as_os_str().as_bytes().ends_with(WAITING.as_bytes())).collect();
         files.sort();
         files
     }
@@ -237,14 +241,6 @@ impl SpoolDir {
         Ok(())
     }
 
-    fn named(&self, suffix: &str) -> Vec<PathBuf> {
-        let Ok(entries) = std::fs::read_dir(&self.path) else { return Vec::new() };
-        entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(suffix)))
-            .collect()
-    }
-
     /// Files, and bytes: of many files estimated from some, since a link is not to look at thousands.
     fn load(&self) -> (usize, u64) {
         let Ok(entries) = std::fs::read_dir(&self.path) else { return (0, 0) };
@@ -259,26 +255,21 @@ impl SpoolDir {
         (files, bytes * files as u64 / weighed.max(1) as u64)
     }
 
+    /// What others began and did not end goes back to what waits.
     fn take_back_dead_claims(&self) {
-        for path in self.named(CLAIMED) {
-            let old = std::fs::metadata(&path)
-                .map(|metadata| metadata.ctime())
-                .is_ok_and(|at| seconds_since(at) > CLAIM_MAX.as_secs());
-            if old {
+        let Ok(entries) = std::fs::read_dir(&self.path) else { return };
+        for path in entries.flatten().map(|entry| entry.path()) {
+            let is = |suffix: &str| path.as_os_str().as_bytes().ends_with(suffix.as_bytes());
+            // A claim is a rename, which changes no mtime.
+            let older = |max: Duration, time: fn(&std::fs::Metadata) -> i64| {
+                std::fs::metadata(&path).is_ok_and(|metadata| seconds_since(time(&metadata)) > max.as_secs())
+            };
+            if is(CLAIMED) && older(CLAIM_MAX, MetadataExt::ctime) {
                 Claim { path }.give_back();
-            }
-        }
-        for path in self.named(UNFINISHED) {
-            let old =
-                std::fs::metadata(&path).is_ok_and(|m| seconds_since(m.mtime()) > UNFINISHED_MAX.as_secs());
-            if old {
+            } else if is(UNFINISHED) && older(UNFINISHED_MAX, MetadataExt::mtime) {
                 // Its maker may take it out at this moment.
                 let _ = std::fs::rename(&path, path.with_extension(&WAITING[1..]));
-            }
-        }
-        for path in self.named(TEMPORARY) {
-            let old = std::fs::metadata(&path).is_ok_and(|m| seconds_since(m.mtime()) > CLAIM_MAX.as_secs());
-            if old {
+            } else if is(TEMPORARY) && older(CLAIM_MAX, MetadataExt::mtime) {
                 let _ = std::fs::remove_file(path);
             }
         }
