@@ -50,7 +50,8 @@ fn a_link_that_is_not_marked_says_why() {
     bench.set("OGRT_SAVE_LINK", bench.path("../saved"));
     bench.ours_succeeds("ogrt-cc -c main.c answer.c");
     for (line, why) in [
-        ("ogrt-cc main.o answer.o -o conftest", "a probe"),
+        ("$(dirname $(command -v ogrt-cc))/../libexec/ogrt/ld -r answer.o -o both.o", "not a final link"),
+        ("$(dirname $(command -v ogrt-cc))/../libexec/ogrt/ld -shared answer.o -o conftest", "a probe"),
         ("ogrt-cc main.o answer.o -Wl,--orphan-handling=warn -o program 2> /dev/null", "orphan"),
     ] {
         let _ = fs::remove_dir_all(bench.path("../saved"));
