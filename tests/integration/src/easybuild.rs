@@ -134,7 +134,7 @@ impl<'a> EasyBuild<'a> {
         let name = folder.file_name().unwrap().to_str().unwrap();
         let mut tar = Command::new("tar");
         tar.arg("-czf").arg(self.folder.join(format!("sources/{name}.tar.gz")));
-        success(&mut tar.arg("-C").arg(folder.parent().unwrap()).arg(name));
+        success(tar.arg("-C").arg(folder.parent().unwrap()).arg(name));
     }
 }
 

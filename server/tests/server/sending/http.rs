@@ -93,7 +93,9 @@ fn serve(stream: TcpStream, answer: &dyn Fn(Request) -> Answer) -> io::Result<()
     }
 }
 
-fn headers_and_body(reader: &mut impl BufRead) -> io::Result<(Vec<(String, String)>, Vec<u8>)> {
+type Headers = Vec<(String, String)>;
+
+fn headers_and_body(reader: &mut impl BufRead) -> io::Result<(Headers, Vec<u8>)> {
     let mut headers = Vec::new();
     loop {
         let mut line = String::new();
