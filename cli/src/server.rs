@@ -48,6 +48,8 @@ impl Server {
             base.scheme() == "http" && base.has_host(),
             "OGRT_HTTP: {text}: expected an address such as {DEFAULT}"
         );
+        // See Cargo.toml; told before is told as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .user_agent(concat!("ogrt/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
