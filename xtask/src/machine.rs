@@ -73,9 +73,20 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "/usr/sbin/slurmd", package: "slurmd" },
     Tool { program: "sbatch", package: "slurm-client" },
     Tool { program: "/usr/sbin/debootstrap", package: "debootstrap" },
+    Tool { program: "qemu-aarch64", package: "qemu-user" },
+    Tool { program: "aarch64-linux-gnu-gcc", package: "gcc-aarch64-linux-gnu" },
+    Tool { program: "/usr/aarch64-linux-gnu/include/stdio.h", package: "libc6-dev-arm64-cross" },
+    Tool { program: "riscv64-linux-gnu-gcc", package: "gcc-riscv64-linux-gnu" },
+    Tool { program: "/usr/riscv64-linux-gnu/include/stdio.h", package: "libc6-dev-riscv64-cross" },
+    Tool { program: "powerpc64le-linux-gnu-gcc", package: "gcc-powerpc64le-linux-gnu" },
+    Tool { program: "/usr/powerpc64le-linux-gnu/include/stdio.h", package: "libc6-dev-ppc64el-cross" },
     Tool { program: "tcsh", package: "tcsh" },
     Tool { program: "fish", package: "fish" },
 ];
+
+/// What libogrt.so is built for besides this machine, and tested there by qemu's user mode.
+const OTHER_TARGETS: [&str; 3] =
+    ["aarch64-unknown-linux-gnu", "riscv64gc-unknown-linux-gnu", "powerpc64le-unknown-linux-gnu"];
 
 /// How the programs are linked.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,6 +120,13 @@ pub fn install_tools(step: &Step, tools: &[Tool]) -> Result<()> {
     step.run(&mut apt(&["update", "--quiet"]))?;
     let mut install = apt(&["install", "--quiet", "--yes", "--no-install-recommends"]);
     step.run(install.args(&packages)).with_context(|| format!("missing: {wanted}"))
+}
+
+/// Adds the Rust targets of the other machines, or says that they cannot be had; the tests say what follows.
+pub fn install_targets(step: &Step) {
+    if let Err(error) = step.run(Command::new("rustup").args(["target", "add"]).args(OTHER_TARGETS)) {
+        step.say(&format!("Rust targets of other machines cannot be had: {error}"));
+    }
 }
 
 /// Adds the musl target, or says that it cannot be had.

@@ -6,7 +6,7 @@
 use crate::{
     cleanup::Scratch,
     install,
-    machine::{BUILD_TOOLS, TEST_TOOLS, install_lints, install_tools, static_linkage},
+    machine::{BUILD_TOOLS, TEST_TOOLS, install_lints, install_targets, install_tools, static_linkage},
     programs,
     steps::{Step, Steps},
     workspace::Workspace,
@@ -62,6 +62,7 @@ impl Test {
         steps.step("tools of this machine", |step| {
             install_tools(step, BUILD_TOOLS)?;
             install_tools(step, TEST_TOOLS)?;
+            install_targets(step);
             install_lints(step)
         })?;
         note(steps.step("rustfmt", |step| {

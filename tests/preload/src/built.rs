@@ -1,5 +1,6 @@
-//! The library, built as `cargo xtask` builds it, once for all tests of a run.
+//! The library, built as `cargo xtask` builds it, once for all tests of a run; also for other machines than this.
 
+use crate::needs::{has_all, has_target};
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -7,24 +8,85 @@ use std::{
     sync::OnceLock,
 };
 
+/// A machine other than this one, as far as it can be had here: built for by Rust and Debian's cross compiler, run by
+/// qemu's user mode.
+#[derive(Debug)]
+pub struct Machine {
+    /// Rust's name of it.
+    pub target: &'static str,
+    /// Its C compiler.
+    pub gcc: &'static str,
+    /// Runs its programs.
+    pub qemu: &'static str,
+    /// Where its loader and libc are.
+    pub root: &'static str,
+}
+
+/// All that `preload/src/arch/` knows, but for x86_64.
+pub const MACHINES: [Machine; 3] = [
+    Machine {
+        target: "aarch64-unknown-linux-gnu",
+        gcc: "aarch64-linux-gnu-gcc",
+        qemu: "qemu-aarch64",
+        root: "/usr/aarch64-linux-gnu",
+    },
+    Machine {
+        target: "riscv64gc-unknown-linux-gnu",
+        gcc: "riscv64-linux-gnu-gcc",
+        qemu: "qemu-riscv64",
+        root: "/usr/riscv64-linux-gnu",
+    },
+    Machine {
+        target: "powerpc64le-unknown-linux-gnu",
+        gcc: "powerpc64le-linux-gnu-gcc",
+        qemu: "qemu-ppc64le",
+        root: "/usr/powerpc64le-linux-gnu",
+    },
+];
+
+impl Machine {
+    /// Whether all it takes is there; says that a test is skipped where it is not.
+    pub fn is_there(&self) -> bool {
+        has_all(&[self.gcc, self.qemu]) && has_target(self.target)
+    }
+
+    /// The library for it.
+    pub fn library(&self) -> PathBuf {
+        let linker = format!("CARGO_TARGET_{}_LINKER", self.target.to_uppercase().replace('-', "_"));
+        build(Some(self.target), &[(&linker, self.gcc)])
+    }
+}
+
 fn target() -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from).join("preload")
 }
 
+fn build(machine: Option<&str>, variables: &[(&str, &str)]) -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../preload/Cargo.toml");
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "--release", "--manifest-path"]).arg(manifest);
+    cargo.arg("--target-dir").arg(target()).envs(variables.iter().copied());
+    if let Some(machine) = machine {
+        cargo.args(["--target", machine]);
+    }
+    assert!(cargo.status().is_ok_and(|status| status.success()), "libogrt.so does not build: {machine:?}");
+    let folder = machine.map_or_else(target, |machine| target().join(machine));
+    folder.join("release/libogrt.so").canonicalize().unwrap_or_default()
+}
+
 /// Path of `libogrt.so`.
 pub fn library() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build(None, &[]))
+}
+
+/// The library for this machine, and for each other that is there.
+pub fn libraries() -> &'static [PathBuf] {
+    static BUILT: OnceLock<Vec<PathBuf>> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../preload/Cargo.toml");
-        let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-            .args(["build", "--quiet", "--release", "--manifest-path"])
-            .arg(manifest)
-            .arg("--target-dir")
-            .arg(target())
-            .status();
-        assert!(status.is_ok_and(|status| status.success()), "libogrt.so does not build");
-        target().join("release/libogrt.so").canonicalize().unwrap_or_default()
+        let others = MACHINES.iter().filter(|machine| machine.is_there()).map(Machine::library);
+        [library().to_owned()].into_iter().chain(others).collect()
     })
 }
 

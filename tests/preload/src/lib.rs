@@ -6,7 +6,7 @@ mod needs;
 mod program;
 mod receiver;
 
-pub use built::{empty_library, library};
-pub use needs::{has, has_all};
+pub use built::{MACHINES, Machine, empty_library, libraries, library};
+pub use needs::{has, has_all, has_target};
 pub use program::{Compiler, Folder, tracked};
 pub use receiver::{Process, Receiver};

@@ -1,6 +1,6 @@
 //! A test that needs a tool says so: skipped visibly on a desk, a failure in CI.
 
-use std::{env, process::Command};
+use std::{env, path::Path, process::Command};
 
 /// Whether the tool is there; says that the test is skipped where it is not.
 pub fn has(tool: &str) -> bool {
@@ -10,6 +10,21 @@ pub fn has(tool: &str) -> bool {
     }
     assert!(env::var_os("CI").is_none(), "needs {tool}, and in CI a missing tool is a failure");
     println!("skipped: needs {tool}");
+    false
+}
+
+/// Whether Rust can build for this target.
+pub fn has_target(target: &str) -> bool {
+    let found = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
+    let folder = found.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    if folder.is_ok_and(|folder| Path::new(&folder).is_dir()) {
+        return true;
+    }
+    assert!(
+        env::var_os("CI").is_none(),
+        "needs the Rust target {target}, and in CI a missing tool is a failure"
+    );
+    println!("skipped: needs the Rust target {target}");
     false
 }
 

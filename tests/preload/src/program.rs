@@ -20,6 +20,8 @@ pub enum Compiler {
     Gcc,
     /// musl.
     Musl,
+    /// Of another machine.
+    Cross(&'static str),
 }
 
 impl Compiler {
@@ -28,6 +30,7 @@ impl Compiler {
         match self {
             Compiler::Gcc => "gcc",
             Compiler::Musl => "musl-gcc",
+            Compiler::Cross(command) => command,
         }
     }
 }
@@ -73,6 +76,11 @@ impl Folder {
 
     /// An object file whose `.note.ogrt` holds these bytes.
     pub fn note_object(&self, name: &str, note: &[u8]) -> String {
+        self.note_object_by(Compiler::Gcc, name, note)
+    }
+
+    /// The same, made by this compiler.
+    pub fn note_object_by(&self, compiler: Compiler, name: &str, note: &[u8]) -> String {
         let mut assembly = Vec::new();
         let _ = writeln!(assembly, ".section .note.ogrt,\"a\",@note\n.balign 4");
         for byte in note {
@@ -81,8 +89,8 @@ impl Folder {
         let _ = writeln!(assembly, ".section .note.GNU-stack,\"\",@progbits");
         let source = self.write(&format!("{name}.s"), &assembly);
         let object = self.join(&format!("{name}.o"));
-        let status = Command::new("gcc").arg("-c").arg(&source).arg("-o").arg(&object).status();
-        assert!(status.is_ok_and(|status| status.success()), "gcc -c {}", source.display());
+        let status = Command::new(compiler.command()).arg("-c").arg(&source).arg("-o").arg(&object).status();
+        assert!(status.is_ok_and(|status| status.success()), "{compiler:?} -c {}", source.display());
         object.display().to_string()
     }
 
