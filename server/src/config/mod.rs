@@ -25,7 +25,7 @@ use table::{Table, table};
 
 pub use jobs::JobsConfig;
 pub use join::JoinConfig;
-pub use outputs::{FileConfig, FileLayout, OutputConfig};
+pub use outputs::{FileCompression, FileConfig, FileLayout, FileSync, OutputConfig};
 pub use queue::{QueueConfig, WhenFull};
 pub use receive::Receive;
 pub use registry::{RegistryBackend, RegistryConfig};

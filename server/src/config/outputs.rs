@@ -1,7 +1,7 @@
 //! `[outputs.NAME]`: the list of types, and the tables of outputs that stay on this machine.
 
 use super::{
-    ElasticsearchConfig, JsonTcpConfig, KafkaConfig, OgrtConfig, SplunkHecConfig, Time,
+    ElasticsearchConfig, JsonTcpConfig, KafkaConfig, OgrtConfig, Size, SplunkHecConfig, Time,
     table::{AsToml, Table, choice, table},
 };
 use serde::Deserialize;
@@ -66,14 +66,45 @@ table! {
         path: PathBuf = PathBuf::from("/var/log/ogrt"),
         /// Files kept open at once (layout "jobs").
         open_files_max: usize = 256,
-        /// How often what was written is synchronised and the place in the queue moved on.
+        /// How often what was written is synchronised and the place in the queue moved on. "0s": after every delivery.
         commit_every: Time = Time::from_secs(1),
+        /// "commit": what is committed is on the disk. "never": the kernel writes when it likes; a crash of the server
+        /// loses nothing, a power cut may.
+        fsync: FileSync = FileSync::Commit,
+        /// Close events.jsonl when it has so many bytes (layout "lines"). "0B": never.
+        rotate_bytes: Size = Size(0),
+        /// Close it when this period of UTC is over, as "1d" or "1h". "0s": never.
+        rotate_every: Time = Time::from_secs(0),
+        /// What is done with closed files: "gzip" or "none".
+        compression: FileCompression = FileCompression::Gzip,
+        /// How many closed files are kept; the oldest are removed. 0: all.
+        keep_closed: usize = 0,
     }
 }
 
 table! {
     /// An output that forgets everything: `type = "null"`.
     NullConfig {
+    }
+}
+
+choice! {
+    /// When files are synchronised.
+    FileSync {
+        /// At every commit.
+        Commit = "commit",
+        /// When the kernel likes.
+        Never = "never",
+    }
+}
+
+choice! {
+    /// How closed files are packed.
+    FileCompression {
+        /// By gzip.
+        Gzip = "gzip",
+        /// Not at all.
+        None = "none",
     }
 }
 

@@ -5,6 +5,7 @@
 //! uses them so that the effect is once. Those that send over a network share the rooms of [`remote`] and only say
 //! what a request is and what its answer means. To add an output: docs/outputs.md.
 
+mod dates;
 mod drive;
 mod elasticsearch;
 mod file;

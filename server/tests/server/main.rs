@@ -11,5 +11,6 @@ mod join;
 mod outputs;
 mod receive;
 mod registry;
+mod rotation;
 mod sending;
 mod uses;

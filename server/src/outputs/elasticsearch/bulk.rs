@@ -2,8 +2,10 @@
 //!
 //! The answer's status is 200 even where every document failed; each item has a status of its own.
 
-use super::dates;
-use crate::outputs::remote::{Document, Fate};
+use crate::outputs::{
+    dates,
+    remote::{Document, Fate},
+};
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::io::Write;

@@ -6,9 +6,9 @@
 //! of years that never were. (A data stream looks for the id in its newest backing index only.)
 
 mod bulk;
-mod dates;
 mod template;
 
+use super::dates;
 use super::remote::{Document, Fate, Http, NotAsAWhole, Sink, read_secret, shown};
 use crate::config::{ElasticsearchConfig, IndexLayout};
 use anyhow::{Context, Result, bail, ensure};

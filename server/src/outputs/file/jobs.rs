@@ -10,7 +10,7 @@
 
 use super::{Memory, names::file_stem, readback::read_back};
 use crate::{
-    config::FileConfig,
+    config::{FileConfig, FileSync},
     join::{JoinedBatch, JoinedEvent},
     metrics::OutputMetrics,
     outputs::{DocumentKey, document_key},
@@ -35,6 +35,7 @@ const SYNC_ONE_BY_ONE: usize = 16;
 pub struct Jobs {
     directory: PathBuf,
     open_max: usize,
+    fsync: FileSync,
     open: HashMap<Bytes, JobFile>,
     /// Lengths of files written since the last commit, and not open any more.
     closed: BTreeMap<String, u64>,
@@ -65,6 +66,7 @@ impl Jobs {
         Jobs {
             directory: config.path.clone(),
             open_max: config.open_files_max.max(1),
+            fsync: config.fsync,
             open: HashMap::new(),
             closed: BTreeMap::new(),
             done: HashSet::new(),
@@ -133,7 +135,9 @@ impl Jobs {
     /// Synchronises what was written since the last time.
     pub fn commit(&mut self) -> Result<Vec<(String, u64)>> {
         let dirty = self.open.values().filter(|job| job.is_dirty).count() + self.closed.len();
-        if dirty > SYNC_ONE_BY_ONE || !self.closed.is_empty() {
+        if self.fsync == FileSync::Never {
+            // The lengths are what a crash of the server needs.
+        } else if dirty > SYNC_ONE_BY_ONE || !self.closed.is_empty() {
             let directory = File::open(&self.directory)
                 .with_context(|| format!("cannot open {}", self.directory.display()))?;
             nix::unistd::syncfs(&directory)

@@ -1,8 +1,8 @@
-//! Layout `lines`: `events.jsonl`, one document a line, whole batches appended by one write.
+//! Layout `lines`: `events.jsonl`, one document a line, whole batches appended by one write. [`Rotation`] closes it.
 
-use super::{Memory, flusher::Flusher, readback::read_back};
+use super::{Memory, flusher::Flusher, readback::read_back, rotation::Rotation};
 use crate::{
-    config::FileConfig,
+    config::{FileConfig, FileSync},
     join::JoinedBatch,
     metrics::OutputMetrics,
     outputs::{DocumentKey, document_key},
@@ -12,11 +12,14 @@ use std::{
     collections::HashSet,
     fs::{File, OpenOptions},
     os::unix::fs::FileExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
 const NAME: &str = "events.jsonl";
+
+/// When the file was begun, in seconds of Unix time, is remembered under this name.
+const BEGUN: &str = "events.jsonl begun";
 
 /// See the module.
 pub struct Lines {
@@ -24,6 +27,9 @@ pub struct Lines {
     flusher: Flusher,
     path: PathBuf,
     length: u64,
+    begun_s: i64,
+    rotation: Rotation,
+    fsync: FileSync,
     /// The batch that comes next.
     next: u64,
     memory: Memory,
@@ -37,16 +43,17 @@ impl Lines {
     pub fn open(config: &FileConfig, memory: Memory, metrics: Arc<OutputMetrics>) -> Result<Self> {
         let path = config.path.join(NAME);
         let cannot = || format!("cannot write {}", path.display());
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(&path)
-            .with_context(cannot)?;
+        let rotation = Rotation::new(config)?;
+        let file = open(&path).with_context(cannot)?;
         let there = file.metadata().with_context(cannot)?.len();
-        // A file that somebody shortened or exchanged starts anew for us: at its end.
-        let from = line_start(&file, memory.length(NAME)?.unwrap_or(0).min(there)).with_context(cannot)?;
+        // A file that somebody shortened or exchanged starts anew for us: at its end. So does one that was begun when
+        // the server ended before it could remember that; nothing was written to it.
+        let remembered = memory.length(NAME)?.unwrap_or(0);
+        let from = line_start(&file, remembered.min(there)).with_context(cannot)?;
+        if from < remembered {
+            memory.remember(NAME, from)?;
+        }
+        let begun_s = begun(&memory)?;
         let back = read_back(&file, &path, from)?;
         if back.good_until < there {
             // A write that a crash cut off; its events come again.
@@ -55,6 +62,9 @@ impl Lines {
         let flusher = Flusher::new(&file).with_context(cannot)?;
         Ok(Lines {
             length: back.good_until,
+            begun_s,
+            rotation,
+            fsync: config.fsync,
             next: 0,
             written: back.keys,
             file,
@@ -67,6 +77,7 @@ impl Lines {
 
     /// Appends.
     pub fn deliver(&mut self, batches: &[Arc<JoinedBatch>]) -> Result<u64> {
+        self.rotate_if_due()?;
         let mut events = 0;
         // A delivery that failed half-way comes again.
         let next = self.next;
@@ -103,9 +114,46 @@ impl Lines {
 
     /// Synchronises.
     pub fn commit(&mut self) -> Result<Vec<(String, u64)>> {
-        self.file.sync_data().with_context(|| format!("cannot synchronise {}", self.path.display()))?;
+        if self.fsync == FileSync::Commit {
+            self.file.sync_data().with_context(|| format!("cannot synchronise {}", self.path.display()))?;
+        }
         Ok(vec![(NAME.to_owned(), self.length)])
     }
+
+    /// Closes the file when it is time and everything in it is committed.
+    fn rotate_if_due(&mut self) -> Result<()> {
+        let is_due = self.rotation.is_due(self.length, self.begun_s);
+        if !is_due || self.memory.length(NAME)? != Some(self.length) {
+            return Ok(());
+        }
+        let cannot = || format!("cannot begin {} anew", self.path.display());
+        self.rotation.close(&self.path)?;
+        self.file = open(&self.path).with_context(cannot)?;
+        self.flusher = Flusher::new(&self.file)?;
+        self.length = 0;
+        self.memory.remember(NAME, 0)?;
+        self.begun_s = now_s();
+        self.memory.remember(BEGUN, self.begun_s as u64)?;
+        self.rotation.tend()
+    }
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+fn now_s() -> i64 {
+    crate::receive::now_ns() / 1_000_000_000
+}
+
+/// When the file was begun: now, where nobody remembers.
+fn begun(memory: &Memory) -> Result<i64> {
+    if let Some(begun_s) = memory.length(BEGUN)? {
+        return Ok(begun_s as i64);
+    }
+    let begun_s = now_s();
+    memory.remember(BEGUN, begun_s as u64)?;
+    Ok(begun_s)
 }
 
 /// The beginning of the line that `at` is in; `at` itself when it is one.

@@ -9,6 +9,7 @@ mod jobs;
 mod lines;
 mod names;
 mod readback;
+mod rotation;
 
 pub use readback::read_back;
 
@@ -34,6 +35,11 @@ impl Memory {
     /// How long the file was when the output's place was last moved on.
     fn length(&self, file: &str) -> Result<Option<u64>> {
         self.queue.remembered(&self.name, file)
+    }
+
+    /// Remembers it apart from a commit, at once.
+    fn remember(&self, file: &str, length: u64) -> Result<()> {
+        self.queue.move_on(&self.name, self.queue.place(&self.name), &[(file.to_owned(), length)])
     }
 
     /// May this batch have been written before a restart?

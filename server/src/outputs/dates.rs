@@ -1,4 +1,4 @@
-//! Unix time as Elasticsearch reads it, in UTC and in the Gregorian calendar.
+//! Unix time as receivers and names of files have it, in UTC and in the Gregorian calendar.
 
 const DAY_NS: i64 = 86_400_000_000_000;
 
@@ -31,6 +31,13 @@ pub fn time(unix_ns: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{ms:03}Z")
 }
 
+/// `20261125T010203Z`, for names of files.
+pub fn stamp(unix_ns: i64) -> String {
+    let time = time(unix_ns);
+    let digits: String = time[..19].chars().filter(|c| *c != '-' && *c != ':').collect();
+    digits + "Z"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +49,7 @@ mod tests {
         assert_eq!(time(seconds(951_782_400) + 7_000_000), "2000-02-29T00:00:00.007Z");
         assert_eq!(time(seconds(1_795_571_999)), "2026-11-25T01:59:59.000Z");
         assert_eq!(day(seconds(1_795_571_999)), "2026.11.25");
+        assert_eq!(stamp(seconds(1_795_571_999)), "20261125T015959Z");
         assert_eq!(time(-5), "1970-01-01T00:00:00.000Z");
         assert_eq!(time(i64::MAX), "2262-04-11T23:47:16.854Z");
     }
