@@ -23,6 +23,7 @@ pub mod note_file;
 pub mod note_object;
 pub mod run_tool;
 pub mod signature;
+pub mod spack_environment;
 
 pub mod compilers;
 pub mod dependency_file;

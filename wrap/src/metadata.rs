@@ -1,8 +1,9 @@
-//! The little that stands in the note itself: `BuildMetadata` from OGRT_META_*.
+//! The little that stands in the note itself: `BuildMetadata` from OGRT_META_*, else from what Spack sets.
 //!
 //! In a reproducible build nothing is put in that varies with time, host or user. Values are cut to a bound, and
 //! what is still too long for a note is left to the record.
 
+use crate::spack_environment;
 use ogrt_proto::{BuildMetadata, KeyValue};
 
 const PREFIX: &str = "OGRT_META_";
@@ -12,13 +13,18 @@ const VALUE_BYTES_MAX: usize = 512;
 
 /// What the build system told about the software, for the note.
 pub fn for_note(reproducible: bool, unix_time_s: i64, compiler: Option<String>) -> BuildMetadata {
+    // Who sets a name knows what is built, and Spack around it is then only the way to the compiler.
+    let name = meta("NAME");
+    let spack = if name.is_none() { spack_environment::from_environment() } else { None };
+    let spack = spack.unwrap_or_default();
+    let or = |told: Option<String>, spack: Option<String>| told.or_else(|| spack.map(|value| cut(&value)));
     BuildMetadata {
-        name: meta("NAME"),
-        version: meta("VERSION"),
+        name: or(name, spack.name),
+        version: or(meta("VERSION"), spack.version),
         version_suffix: meta("VERSIONSUFFIX"),
-        toolchain: meta("TOOLCHAIN"),
-        package_manager: meta("PACKAGER"),
-        package_id: meta("PACKAGE_ID"),
+        toolchain: or(meta("TOOLCHAIN"), spack.toolchain),
+        package_manager: or(meta("PACKAGER"), spack.package_manager),
+        package_id: or(meta("PACKAGE_ID"), spack.package_id),
         module: meta("MODULE"),
         builder: (!reproducible).then(builder),
         time: (!reproducible).then_some(unix_time_s),

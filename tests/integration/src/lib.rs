@@ -6,6 +6,7 @@
 
 pub mod easybuild;
 pub mod http;
+pub mod images;
 pub mod module_tools;
 pub mod needs;
 pub mod sections;

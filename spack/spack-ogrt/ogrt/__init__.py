@@ -1,0 +1,1 @@
+"""Spack's store in OGRT's registry."""
