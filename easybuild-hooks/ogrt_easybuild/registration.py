@@ -8,6 +8,8 @@ import os
 import shlex
 import subprocess
 
+from easybuild.tools.build_log import print_warning
+
 from ogrt_easybuild import build_environment
 
 # For a file system and a server that are slow; a build waits no longer.
@@ -60,7 +62,8 @@ def finish(log):
         if problem:
             variables = ["%s=%s" % (name, shlex.quote(value)) for name, value in sorted(told.items())]
             words = variables + [shlex.quote(word) for word in command if word != "--json"]
-            log.warning("OGRT: not registered (%s); to do it later: %s", problem, " ".join(words))
+            # EasyBuild removes its own log when all is well, so this one is for who sits in front of it.
+            print_warning("OGRT: not registered (%s); to do it later: %s" % (problem, " ".join(words)), log=log)
         else:
             log.info("OGRT: %s is registered", command[command.index("--prefix") + 1])
 

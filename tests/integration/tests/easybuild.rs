@@ -262,6 +262,13 @@ fn whatever_of_ours_is_missing_easybuild_succeeds() {
     );
     assert!(is_marked(), "{}", text(&ended.stdout));
     assert!(stage.spooled() > 0, "the builds wait in the spool");
+    let said = text(&ended.stderr);
+    let later = said
+        .lines()
+        .find_map(|line| line.split_once("to do it later: "))
+        .expect("a command for later")
+        .1
+        .to_owned();
 
     success(eb.with_hooks(&["--rebuild", "tool-1.0.eb"]).env("OGRT_PREFIX", &no_wrappers));
     let lines = warnings("no wrappers");
@@ -281,4 +288,9 @@ fn whatever_of_ours_is_missing_easybuild_succeeds() {
     stage.start_server();
     success(&mut stage.site.ogrt(&["flush"]));
     assert_eq!(stage.spooled(), 0);
+    // By now it was built anew without us, which is the answer "no".
+    let ended = see(stage.command("sh").args(["-c", &later]));
+    assert_eq!(ended.status.code(), Some(1), "{later}: {}", text(&ended.stderr));
+    let found = installations(&stage, "module=tool/1.0");
+    assert_eq!((found.len(), &found[0]["metadata"]["package_id"]), (1, &"tool-1.0.eb".into()));
 }
