@@ -74,7 +74,13 @@ def _ask(command, told):
     for name in ("LD_PRELOAD", "LD_AUDIT"):
         environment.pop(name, None)
     done = subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S, check=False
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        timeout=PATIENCE_S,
+        check=False,
     )
     try:
         answer = json.loads(done.stdout)
