@@ -20,7 +20,7 @@ use crate::{
     workspace::Workspace,
 };
 use anyhow::Result;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::{fs, process::Command};
 
 /// Measure the cost for each process and each link, and events received without loss.
@@ -29,6 +29,20 @@ pub struct Bench {
     /// Fewer rounds: to see that it works, not to quote.
     #[arg(long)]
     quick: bool,
+    /// One part alone.
+    #[arg(long, value_enum)]
+    only: Option<Part>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// What a tracked process pays.
+    Process,
+    /// What a link pays.
+    Link,
+    /// What the server takes without loss.
+    Server,
 }
 
 /// One printed line.
@@ -46,7 +60,9 @@ impl Bench {
         let workspace = Workspace::find()?;
         let scratch = Scratch::new()?;
         let prefix = scratch.folder("prefix")?;
-        let mut steps = Steps::new(7);
+        let wants = |part: Part| self.only.is_none_or(|only| only == part);
+        let parts = [Part::Process, Part::Link, Part::Server].map(|part| usize::from(wants(part)));
+        let mut steps = Steps::new(3 + parts[0] + parts[1] + 2 * parts[2]);
         steps.step("tools of this machine", |step| install_tools(step, BUILD_TOOLS))?;
         let linkage =
             steps.step("Rust target for static programs", |step| Ok(static_linkage(step, &workspace)))?;
@@ -54,27 +70,36 @@ impl Bench {
             install::into(&prefix, &programs::build(step, &workspace, &linkage)?)?;
             Daemon::start(&prefix.join("bin/ogrt-server"), &scratch.folder("server")?, &Ports::default())
         })?;
-        let rounds = if self.quick { 200 } else { 2_000 };
-        let process = steps.step(&format!("cost of a process, {rounds} rounds"), |_| {
-            process::figures(&prefix, &server, &scratch.folder("process")?, rounds)
-        })?;
-        let rounds = if self.quick { 20 } else { 100 };
-        let link = steps.step(&format!("cost of a link, {rounds} rounds"), |_| {
-            link::figures(&prefix, &server, &scratch.folder("link")?, rounds)
-        })?;
+        let mut tables = Vec::new();
+        if wants(Part::Process) {
+            let rounds = if self.quick { 100 } else { 2_000 };
+            let figures = steps.step(&format!("cost of a process, {rounds} rounds"), |_| {
+                process::figures(&prefix, &server, &scratch.folder("process")?, rounds)
+            })?;
+            tables.push(("For each process, over an empty .so", figures));
+        }
+        if wants(Part::Link) {
+            let rounds = if self.quick { 20 } else { 100 };
+            let figures = steps.step(&format!("cost of a link, {rounds} rounds"), |_| {
+                link::figures(&prefix, &server, &scratch.folder("link")?, rounds)
+            })?;
+            tables.push(("For each link", figures));
+        }
         server.stop();
-        let generator = steps
-            .step("build the load generator", |step| ingest::build_generator(step, &workspace, &linkage))?;
-        let seconds = if self.quick { 2 } else { 20 };
-        let ingest = steps.step(&format!("events without loss, {seconds} s a rate"), |step| {
-            ingest::figures(step, &generator, &prefix, seconds)
-        })?;
+        if wants(Part::Server) {
+            let generator = steps.step("build the load generator", |step| {
+                ingest::build_generator(step, &workspace, &linkage)
+            })?;
+            let seconds = if self.quick { 2 } else { 20 };
+            let figures = steps.step(&format!("events without loss, {seconds} s a rate"), |step| {
+                ingest::figures(step, &generator, &prefix, seconds)
+            })?;
+            tables.push(("The server, events", figures));
+        }
 
         println!("\n{}\n", machine()?);
-        for (title, figures) in
-            [("For each process", process), ("For each link", link), ("The server, events", ingest)]
-        {
-            print(title, &figures);
+        for (title, figures) in &tables {
+            print(title, figures);
         }
         Ok(())
     }

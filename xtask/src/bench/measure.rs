@@ -14,7 +14,8 @@ pub struct Measured {
     pub runs: usize,
 }
 
-/// The commands take turns for so many rounds.
+/// The commands take turns for so many rounds, in another order each round: what runs before leaves caches and work
+/// behind, and that must not always be the same.
 ///
 /// A warm-up of a tenth of the rounds is not counted. A command that fails ends the measurement: it would have been
 /// fast.
@@ -33,8 +34,12 @@ pub fn medians_settling(
     }
     let warm_up = (rounds / 10).max(1);
     let mut times = vec![Vec::with_capacity(rounds); commands.len()];
+    let mut order: Vec<usize> = (0..commands.len()).collect();
+    let mut chance = Chance(0x9E37_79B9_7F4A_7C15);
     for round in 0..warm_up + rounds {
-        for (command, times) in commands.iter_mut().zip(&mut times) {
+        chance.shuffle(&mut order);
+        for &at in &order {
+            let (command, times) = (&mut commands[at], &mut times[at]);
             let name = command.get_program().to_string_lossy().into_owned();
             let started = Instant::now();
             let status = command.status().with_context(|| name.clone())?;
@@ -47,6 +52,20 @@ pub fn medians_settling(
         }
     }
     Ok(Measured { medians: times.into_iter().map(median).collect(), runs: warm_up + rounds })
+}
+
+/// Xorshift: the same orders in every run.
+struct Chance(u64);
+
+impl Chance {
+    fn shuffle(&mut self, order: &mut [usize]) {
+        for last in (1..order.len()).rev() {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 7;
+            self.0 ^= self.0 << 17;
+            order.swap(last, (self.0 % (last as u64 + 1)) as usize);
+        }
+    }
 }
 
 /// `+12 us` or `-3 us`: how much longer `with` takes than `without`.

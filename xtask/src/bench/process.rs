@@ -1,92 +1,160 @@
-//! What a tracked process pays: `/bin/true`, from posix_spawn to its end, over an empty preloaded library.
+//! What a tracked process pays: from posix_spawn to its end, over an empty preloaded library.
 //!
-//! The empty library is the baseline because preloading anything costs: what is left is what we do.
+//! The empty library is the baseline because preloading anything costs: what is left is what we do. The program is
+//! `/bin/true`, which returns from main and so has an end event; one that leaves by `_exit` has none, and tells what
+//! the start event costs alone. All cases take turns in one run, in front of one live server.
 
 use super::{
     Figure,
     measure::{medians, over},
 };
 use crate::{child, daemon::Daemon, site::Site};
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::Value;
 use std::{
-    path::Path,
+    fs,
+    path::{Path, PathBuf},
     process::Command,
     thread,
     time::{Duration, Instant},
 };
 
+/// The job of the processes that are counted afterwards.
 const JOB_ID: &str = "bench";
+/// Shared objects of the program that has many.
+const MANY: usize = 300;
 
-/// Bare, empty, inactive, and active over both transports.
+/// Every way a process can meet us, then a program with many shared objects and a large one.
 pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> Result<Vec<Figure>> {
-    let empty = folder.join("empty.so");
-    let mut gcc = Command::new("gcc");
-    gcc.args(["-shared", "-nostdlib", "-x", "c", "/dev/null", "-o"]).arg(&empty);
-    child::run(&mut gcc, &mut |_| {})?;
+    let programs = Programs::build(folder)?;
     let library = prefix.join("lib/libogrt.so");
-    let truth = |preload: Option<&Path>, variables: &[(&str, &str)]| {
-        let mut command = Command::new("/bin/true");
+    let absent = format!("unix:{}", folder.join("absent.sock").display());
+    let start = |program: &Path, variables: &[(&str, &str)]| {
+        let mut command = Command::new(program);
         // The loader looks at its environment; a small one, the same for all.
-        command.env_clear().env("PATH", "/usr/bin:/bin").env("JOBID", JOB_ID);
-        command.envs(variables.iter().copied()).envs(preload.map(|path| ("LD_PRELOAD", path)));
+        command
+            .env_clear()
+            .env("PATH", "/usr/bin:/bin")
+            .env("JOBID", "other")
+            .envs(variables.iter().copied());
         command
     };
+    let (empty, ours) = (programs.empty.display().to_string(), library.display().to_string());
+    let [truth, leaves] = [Path::new("/bin/true"), &programs.leaves];
+    let [preload_empty, preload] = [("LD_PRELOAD", &*empty), ("LD_PRELOAD", &*ours)];
+    let [audit_empty, audit] = [("LD_AUDIT", &*empty), ("LD_AUDIT", &*ours)];
+    let [active, job] = [("OGRT_ACTIVE", "1"), ("JOBID", JOB_ID)];
+    let [unix, udp] = [("OGRT_SERVER", &*server.unix), ("OGRT_SERVER", &*server.udp)];
     let mut commands = [
-        truth(None, &[]),
-        truth(Some(&empty), &[]),
-        truth(Some(&library), &[]),
-        truth(Some(&library), &[("OGRT_ACTIVE", "1"), ("OGRT_SERVER", &server.unix)]),
-        truth(Some(&library), &[("OGRT_ACTIVE", "1"), ("OGRT_SERVER", &server.udp)]),
+        start(truth, &[]),
+        start(truth, &[preload_empty]),
+        start(leaves, &[preload_empty]),
+        start(truth, &[preload]),
+        start(truth, &[preload, active, unix, ("OGRT_SKIP", "/bin/*")]),
+        start(leaves, &[preload, active, unix]),
+        start(truth, &[preload, active, unix, job]),
+        start(truth, &[preload, active, udp, job]),
+        start(truth, &[preload, active, ("OGRT_SERVER", &absent)]),
+        start(truth, &[audit_empty]),
+        start(truth, &[audit, active, unix]),
     ];
     let measured = medians(&mut commands, rounds)?;
-    let [bare, empty, inactive, unix, udp] = measured.medians[..] else { unreachable!() };
+    let [bare, empty, leaving, inactive, skipped, start_only, both, by_udp, unheard, audited, by_audit] =
+        measured.medians[..]
+    else {
+        unreachable!("a median for each command");
+    };
     let arrived = arrived(&Site::new(prefix, server, folder)?, 2 * measured.runs);
+    let mut large = [
+        start(&programs.many, &[preload_empty]),
+        start(&programs.many, &[preload, active, unix]),
+        start(&programs.large, &[preload_empty]),
+        start(&programs.large, &[preload, active, unix]),
+    ];
+    let [many_empty, many, large_empty, large] = medians(&mut large, (rounds / 10).max(10))?.medians[..]
+    else {
+        unreachable!("a median for each command");
+    };
     let absolute = |time: Duration| format!("{:.0} us", time.as_secs_f64() * 1e6);
+    let each = |time: Duration| format!("{:+.2} us", time.as_secs_f64() * 1e6 / MANY as f64);
+    let figure = |what, ours, budget, ogrt_0_5, xalt| Figure { what, ours, budget, ogrt_0_5, xalt };
+    let end = both.saturating_sub(empty).saturating_sub(start_only.saturating_sub(leaving));
+    let of_each = many.saturating_sub(many_empty).saturating_sub(both.saturating_sub(empty));
     Ok(vec![
-        Figure {
-            what: "bare /bin/true",
-            ours: absolute(bare),
-            budget: "",
-            ogrt_0_5: "729 us",
-            xalt: "620 to 670 us",
-        },
-        Figure {
-            what: "an empty .so preloaded (the baseline below)",
-            ours: absolute(empty),
-            budget: "",
-            ogrt_0_5: "721 us",
-            xalt: "",
-        },
-        Figure {
-            what: "inactive",
-            ours: over(inactive, empty),
-            budget: "+5 us",
-            ogrt_0_5: "+30 us",
-            xalt: "+100 us",
-        },
-        Figure {
-            what: "recorded, Unix socket to a live server",
-            ours: over(unix, empty),
-            budget: "+30 us",
-            ogrt_0_5: "",
-            xalt: "+750 us (to a file)",
-        },
-        Figure {
-            what: "recorded, UDP on loopback",
-            ours: over(udp, empty),
-            budget: "+75 us",
-            ogrt_0_5: "+451 us",
-            xalt: "",
-        },
-        Figure {
-            what: "processes recorded, of both transports",
-            ours: format!("{arrived} of {}", 2 * measured.runs),
-            budget: "all",
-            ogrt_0_5: "",
-            xalt: "",
-        },
+        figure("bare /bin/true", absolute(bare), "", "729 us", "620 to 670 us"),
+        figure("an empty .so preloaded (the baseline)", absolute(empty), "", "721 us", ""),
+        figure("inactive", over(inactive, empty), "+5 us", "+30 us", ""),
+        figure("skipped by OGRT_SKIP", over(skipped, empty), "+5 us", "", "+100 us"),
+        figure(
+            "start event alone, Unix socket",
+            over(start_only, leaving),
+            "+30 us",
+            "",
+            "+750 us (to a file)",
+        ),
+        figure("its end event", absolute(end), "20 us", "", ""),
+        figure("start and end, Unix socket", over(both, empty), "+50 us", "", ""),
+        figure("start and end, UDP on loopback", over(by_udp, empty), "+95 us", "+451 us (start)", ""),
+        figure("start and end, the server is absent", over(unheard, empty), "+2000 us", "", ""),
+        figure("an empty .so in LD_AUDIT", over(audited, empty), "", "", ""),
+        figure("start and end, as LD_AUDIT", over(by_audit, empty), "", "", ""),
+        figure("each of 300 further shared objects", each(of_each), "+1 us", "", ""),
+        figure("an executable of 100 MB", over(large, large_empty), "+50 us", "", "+630 ms"),
+        figure(
+            "processes recorded, of both transports",
+            format!("{arrived} of {}", 2 * measured.runs),
+            "all",
+            "",
+            "",
+        ),
     ])
+}
+
+/// What is measured besides `/bin/true`.
+struct Programs {
+    /// A library that does nothing; in LD_AUDIT it asks to be unloaded.
+    empty: PathBuf,
+    /// Ends by `_exit`.
+    leaves: PathBuf,
+    /// Linked with [`MANY`] shared objects.
+    many: PathBuf,
+    /// Of 100 MB.
+    large: PathBuf,
+}
+
+impl Programs {
+    fn build(folder: &Path) -> Result<Programs> {
+        let compile = |name: &str, source: &str, options: &[&str]| -> Result<PathBuf> {
+            let (c, out) = (folder.join(format!("{name}.c")), folder.join(name));
+            fs::write(&c, source).with_context(|| c.display().to_string())?;
+            let mut gcc = Command::new("gcc");
+            gcc.current_dir(folder).arg("-o").arg(&out).arg(&c).args(options);
+            child::run(&mut gcc, &mut |_| {})?;
+            Ok(out)
+        };
+        let shared = ["-shared", "-fPIC", "-nostdlib"];
+        let answer = "unsigned la_version(unsigned version) { (void)version; return 0; }\n";
+        let empty = compile("empty.so", answer, &shared)?;
+        let leaves = "#include <unistd.h>\nint main(void) { _exit(0); }\n";
+        // One library under many names: without a soname each is another one to the loader.
+        let one = compile("lib0.so", "int one;\n", &[&shared[..], &["-Wl,--build-id=sha1"]].concat())?;
+        let mut names =
+            vec!["-Wl,--no-as-needed".to_owned(), "-Wl,-rpath,$ORIGIN".to_owned(), "-L.".to_owned()];
+        for at in 1..=MANY {
+            let name = folder.join(format!("libmany{at}.so"));
+            fs::copy(&one, &name).with_context(|| name.display().to_string())?;
+            names.push(format!("-lmany{at}"));
+        }
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let large =
+            "__asm__(\".section .rodata\\n.zero 100 << 20\\n.text\");\nint main(void) { return 0; }\n";
+        Ok(Programs {
+            empty,
+            leaves: compile("leaves", leaves, &[])?,
+            many: compile("many", "int main(void) { return 0; }\n", &names)?,
+            large: compile("large", large, &[])?,
+        })
+    }
 }
 
 /// Processes of the measured job that the server knows, once it knows all or has had time for it: a process that was
