@@ -86,6 +86,7 @@ fn a_wrong_alignment_in_the_program_header_is_survived() {
         (48, 0u64),
         (48, 8),
         (48, u64::MAX),
+        (32, 0),
         (32, u64::MAX),
         (32, 1 << 40),
         (16, u64::MAX - 3),

@@ -1,7 +1,7 @@
 //! Processes that are not tracked, and how few system calls the others cost.
 
 use ogrt_preload_tests::*;
-use std::process::Command;
+use std::{collections::BTreeMap, path::Path, process::Command};
 
 #[test]
 fn inactive_processes_send_nothing() {
@@ -81,6 +81,62 @@ fn trace(folder: &Folder, configure: impl Fn(&mut Command)) -> Vec<String> {
     command.arg("/bin/true");
     assert!(command.status().unwrap().success());
     std::fs::read_to_string(log).unwrap().lines().map(str::to_owned).collect()
+}
+
+/// What the events of a usual process take; docs/preload.md names them for whoever writes a seccomp filter.
+const CALLS: [&str; 11] = [
+    "clock_gettime",
+    "close",
+    "getcwd",
+    "getpid",
+    "getppid",
+    "getrandom",
+    "getrusage",
+    "readlinkat",
+    "sendmsg",
+    "socket",
+    "uname",
+];
+
+/// Fails at the first call of another kind: one that forks, executes, opens, reads, maps, installs a signal handler,
+/// or asks a name service.
+#[test]
+fn no_system_call_is_made_but_these() {
+    if !has_all(&["strace", "gcc"]) {
+        return;
+    }
+    let folder = Folder::new();
+    let empty = empty_library(folder.path());
+    let names = |library: &Path, variables: &[&str]| {
+        let calls = trace(&folder, |command| {
+            command.arg("-f").arg("-E").arg(format!("LD_PRELOAD={}", library.display()));
+            variables.iter().for_each(|variable| {
+                command.args(["-E", variable]);
+            });
+        });
+        let mut counts = BTreeMap::<String, usize>::new();
+        for name in calls.iter().filter_map(|call| Some(call.split_once('(')?.0)) {
+            // With -f, the process may stand in front.
+            *counts.entry(name.rsplit(' ').next().unwrap().to_owned()).or_default() += 1;
+        }
+        counts
+    };
+    let unix = Receiver::unix(&folder.join("ogrt.sock"));
+    let udp = Receiver::udp("127.0.0.1");
+    let base = names(&empty, &[]);
+    for receiver in [unix, udp] {
+        let server = format!("OGRT_SERVER={}", receiver.server);
+        let ours = names(library(), &["OGRT_ACTIVE=1", "JOBID=1", &server]);
+        let more = ours.iter().filter(|(name, count)| **count > base.get(*name).copied().unwrap_or_default());
+        let more: Vec<&str> = more.map(|(name, _)| name.as_str()).collect();
+        assert!(more.iter().all(|name| CALLS.contains(name)), "{server}: {more:?}");
+        assert!(more.contains(&"sendmsg"), "{server}: nothing was sent");
+        receiver.ended(1);
+    }
+    let manual =
+        std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/preload.md")).unwrap();
+    let named = manual.split("**Seccomp.**").nth(1).unwrap().split("\n\n").next().unwrap();
+    assert!(CALLS.iter().all(|name| named.contains(name)), "{named}");
 }
 
 #[test]
