@@ -34,7 +34,7 @@ pub const FULL_VARIABLE: &str = "OGRT_TEST_FULL";
 pub const PREFIX_VARIABLE: &str = "OGRT_TEST_PREFIX";
 
 /// The packages that need the installed programs.
-const WITH_INSTALLED: [&str; 2] = ["ogrt-end-to-end", "ogrt-integration"];
+const WITH_INSTALLED: [&str; 3] = ["ogrt-end-to-end", "ogrt-integration", "ogrt-builds-tests"];
 
 /// A cargo workspace of its own: built apart, so checked apart.
 const PRELOAD: [&str; 2] = ["--manifest-path", "preload/Cargo.toml"];

@@ -82,6 +82,11 @@ impl Stage {
         self.scratch.path()
     }
 
+    /// Where the programs are installed.
+    pub fn prefix(&self) -> &Path {
+        &PREFIX
+    }
+
     /// Files that wait in the spool.
     pub fn spooled(&self) -> usize {
         let files = fs::read_dir(self.scratch.path().join("spool")).into_iter().flatten();

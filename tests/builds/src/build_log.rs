@@ -1,0 +1,101 @@
+//! What a build printed, made comparable: our names and folders as if they were the real compilers', times and counters
+//! left out, lines in order of the alphabet, because `make -j` prints them in any order.
+
+use std::path::Path;
+
+/// What a person types with us, and what without. The longer names first.
+const NAMES: [(&str, &str); 3] = [("ogrt-c++", "c++"), ("ogrt-cc", "cc"), ("ogrt-fc", "gfortran")];
+
+/// The same lines of shell without us.
+pub fn without_us(text: &str) -> String {
+    NAMES.iter().fold(text.to_owned(), |text, (ours, real)| text.replace(ours, real))
+}
+
+/// Lines of a log in a form that two runs share.
+pub fn comparable(log: &str, prefix: &Path) -> Vec<String> {
+    let bin = prefix.join("bin").display().to_string();
+    // Also where it is the first entry of a PATH.
+    let log = log.replace(&format!("{bin}/"), "").replace(&format!("{bin}:"), "");
+    let log = without_us(&log).replace("/usr/bin/", "");
+    let mut lines: Vec<String> = log.lines().map(plain).filter(|line| !line.is_empty()).collect();
+    lines.sort_unstable();
+    lines
+}
+
+/// The lines that hold one of `words`: the results of tests, say.
+pub fn holding(lines: &[String], words: &[&str]) -> Vec<String> {
+    let wanted = lines.iter().filter(|line| words.iter().any(|word| line.contains(word)));
+    wanted.cloned().collect()
+}
+
+/// What stands in one of the two alone, as `diff` shows it.
+pub fn difference(bare: &[String], ours: &[String]) -> String {
+    let (mut bare, mut ours) = (bare.iter().peekable(), ours.iter().peekable());
+    let mut found = String::new();
+    loop {
+        match (bare.peek(), ours.peek()) {
+            (None, None) => return found,
+            (Some(one), Some(other)) if one == other => {
+                bare.next();
+                ours.next();
+            }
+            (Some(one), other) if other.is_none_or(|other| one < other) => {
+                found += &format!("- {one}\n");
+                bare.next();
+            }
+            (_, Some(other)) => {
+                found += &format!("+ {other}\n");
+                ours.next();
+            }
+            (Some(_), None) => {}
+        }
+    }
+}
+
+/// Without colours, times, percentages and counters.
+fn plain(line: &str) -> String {
+    let mut text = String::new();
+    let mut rest = line;
+    while let Some((before, escape)) = rest.split_once("\x1b[") {
+        text += before;
+        rest = escape.trim_start_matches(|c: char| c.is_ascii_digit() || c == ';').get(1..).unwrap_or("");
+    }
+    text += rest;
+    let words = text.split_whitespace().filter(|word| !is_counter(word));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// `0.13s`, `(0.2`, `[3/8]`, `1/9`, `[ 50%]`, `.....`
+fn is_counter(word: &str) -> bool {
+    let inner = word.trim_matches(['[', ']', '(', ')', ',', ';', ':', '#']);
+    let number = inner.trim_end_matches(['s', '%']);
+    let is_time = number.contains(['.', '/']) || word.contains(['%', '[', ']']);
+    word == "[" || (is_time && number.chars().all(|c| c.is_ascii_digit() || c == '.' || c == '/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_that_differ_in_time_alone_are_the_same() {
+        for (one, other) in [
+            ("3/9 Test #3: spec ....   Passed    0.24 sec", "1/9 Test #3: spec ...   Passed    1.50 sec"),
+            ("[ 50%] Building C", "[  7%] Building C"),
+            ("[12/80] Linking target", "[7/80] Linking target"),
+            ("\x1b[32mRan\x1b[m 3 tests in 0.2s", "Ran 3 tests in 12.71s"),
+        ] {
+            assert_eq!(plain(one), plain(other));
+        }
+        assert_ne!(plain("Ran 3 tests"), plain("Ran 4 tests"));
+        assert_ne!(plain("checking for x... yes"), plain("checking for x... no"));
+    }
+
+    #[test]
+    fn a_difference_names_both_sides() {
+        let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(difference(&lines("a\nb\nd"), &lines("a\nc\nd\ne")), "- b\n+ c\n+ e\n");
+        assert_eq!(difference(&lines("a\na"), &lines("a")), "- a\n");
+        assert_eq!(difference(&lines("a"), &lines("a")), "");
+    }
+}

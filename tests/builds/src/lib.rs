@@ -1,0 +1,21 @@
+//! Real software, built with its own build system once without us and once with us, from the same sources in the same
+//! place, by the installed programs, with a real server.
+//!
+//! `trial` tells the flow; what it compares is a file each.
+
+mod archive;
+mod bench;
+mod build_log;
+mod installed;
+mod machine;
+mod manual;
+mod registered;
+mod same_elf;
+mod trial;
+
+pub use archive::Archive;
+pub use bench::{Bench, Outcome};
+pub use machine::{has_tools, is_full_run, lacks};
+pub use manual::block;
+pub use registered::{Registered, is_linked_elf};
+pub use trial::{Place, Software};

@@ -1,0 +1,183 @@
+//! Are two programs or libraries the same but for our note?
+//!
+//! They are when, our note left out, the sections are the same in name, order, type, flags, size and alignment, the
+//! segments in type and flags, the symbols in name, type and place, and the contents of sections byte for byte. The note
+//! moves what lies behind it: an address of eight bytes may differ by as much as some section has moved, and a distance
+//! of four bytes by as much as some section has moved against the one that it stands in; by nothing else.
+//! What cannot be equal is left out: the build-id, and the names of sections, of which one is ours.
+
+use anyhow::{Context, Result};
+use object::{
+    Endianness, Object, ObjectSection, ObjectSymbol, SymbolKind,
+    elf::{self, ProgramFlags, ProgramType, SectionFlags, SectionType},
+    read::elf::{ElfFile64, ProgramHeader, SectionHeader},
+};
+use std::{collections::BTreeSet, fmt::Write};
+
+const NOTE: &str = ".note.ogrt";
+
+/// Sizes that differ by what they are: one holds our section's name, the other fills up a page.
+const NOT_MEASURED: [&str; 2] = [".shstrtab", ".relro_padding"];
+
+/// Contents that differ by what they are.
+const NOT_COMPARED: [&str; 2] = [".note.gnu.build-id", ".shstrtab"];
+
+type File<'a> = ElfFile64<'a, Endianness>;
+
+/// A section as it is compared.
+#[derive(Debug, PartialEq)]
+struct Section<'a> {
+    name: &'a str,
+    kind: SectionType,
+    flags: SectionFlags,
+    size: u64,
+    alignment: u64,
+}
+
+/// What differs, in words; empty when nothing does.
+pub fn differences(bare: &[u8], ours: &[u8]) -> Result<String> {
+    let (bare, ours) = (File::parse(bare).context("bare")?, File::parse(ours).context("ours")?);
+    let mut found = String::new();
+    let (bare_sections, ours_sections) = (sections(&bare)?, sections(&ours)?);
+    for (one, other) in bare_sections.iter().zip(&ours_sections) {
+        if one != other {
+            writeln!(found, "{one:?} became {other:?}")?;
+        }
+    }
+    if bare_sections.len() != ours_sections.len() {
+        writeln!(found, "{} sections became {}", bare_sections.len(), ours_sections.len())?;
+    }
+    if segments(&bare) != segments(&ours) {
+        writeln!(found, "segments {:x?} became {:x?}", segments(&bare), segments(&ours))?;
+    }
+    for (name, symbols) in [("symbols", symbols as fn(&File<'_>) -> _), ("dynamic symbols", dynamic_symbols)]
+    {
+        let (one, other): (Vec<String>, Vec<String>) = (symbols(&bare), symbols(&ours));
+        let only = |these: &[String], those: &[String]| -> Vec<String> {
+            these.iter().filter(|symbol| !those.contains(symbol)).take(5).cloned().collect()
+        };
+        if one != other {
+            let (gone, new) = (only(&one, &other), only(&other, &one));
+            writeln!(found, "{name}: {gone:?} became {new:?}")?;
+        }
+    }
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let moves = moves(&bare, &ours);
+    for section in bare.sections() {
+        let name = section.name()?;
+        let is_symbols = matches!(
+            section.elf_section_header().sh_type(Endianness::Little),
+            elf::SHT_SYMTAB | elf::SHT_DYNSYM
+        );
+        if is_symbols || NOT_COMPARED.contains(&name) {
+            continue;
+        }
+        let other = ours.section_by_name(name).with_context(|| name.to_owned())?;
+        let own = (section.address() != 0).then(|| other.address().wrapping_sub(section.address()));
+        if let Some(at) = first_difference(section.data()?, other.data()?, &moves, own) {
+            writeln!(found, "{name}: bytes differ from {at:#x} on")?;
+        }
+    }
+    Ok(found)
+}
+
+fn sections<'a>(file: &File<'a>) -> Result<Vec<Section<'a>>> {
+    let all = file.sections().map(|section| {
+        let name = section.name()?;
+        let header = section.elf_section_header();
+        let (kind, flags) = (header.sh_type(file.endian()), header.sh_flags(file.endian()));
+        let size = if NOT_MEASURED.contains(&name) { 0 } else { section.size() };
+        let alignment = section.align();
+        Ok((name != NOTE).then_some(Section { name, kind, flags, size, alignment }))
+    });
+    all.filter_map(Result::transpose).collect()
+}
+
+/// Type and flags of each. A linker that groups notes by their alignment may need one segment more for ours.
+fn segments(file: &File<'_>) -> Vec<(ProgramType, ProgramFlags)> {
+    let headers = file.elf_program_headers().iter();
+    let mut segments: Vec<_> =
+        headers.map(|header| (header.p_type(file.endian()), header.p_flags(file.endian()))).collect();
+    segments.dedup_by(|one, other| one == other && one.0 == elf::PT_NOTE);
+    segments
+}
+
+fn symbols(file: &File<'_>) -> Vec<String> {
+    file.symbols().filter_map(|symbol| describe(file, &symbol)).collect()
+}
+
+fn dynamic_symbols(file: &File<'_>) -> Vec<String> {
+    file.dynamic_symbols().filter_map(|symbol| describe(file, &symbol)).collect()
+}
+
+/// Name, type, size, and the place: section and offset in it.
+fn describe<'a>(file: &File<'a>, symbol: &impl ObjectSymbol<'a>) -> Option<String> {
+    let section = symbol.section_index().and_then(|index| file.section_by_index(index).ok());
+    let (section, start) =
+        section.map_or(("", 0), |section| (section.name().unwrap_or(""), section.address()));
+    // Of a thread's variable the value is an offset already.
+    let start = if symbol.kind() == SymbolKind::Tls { 0 } else { start };
+    let offset = symbol.address().wrapping_sub(start);
+    let name = symbol.name().unwrap_or("");
+    (section != NOTE).then(|| format!("{name} {:?} {} {section}+{offset:#x}", symbol.kind(), symbol.size()))
+}
+
+/// By how many bytes sections have moved; each distance once.
+fn moves(bare: &File<'_>, ours: &File<'_>) -> BTreeSet<u64> {
+    let in_memory = bare.sections().filter(|section| section.address() != 0);
+    in_memory
+        .filter_map(|section| {
+            let other = ours.section_by_name(section.name().ok()?)?;
+            Some(other.address().wrapping_sub(section.address()))
+        })
+        .collect()
+}
+
+/// Where the contents begin to differ by more than addresses and distances that have moved.
+fn first_difference(bare: &[u8], ours: &[u8], moves: &BTreeSet<u64>, own: Option<u64>) -> Option<usize> {
+    let is_address = |start: usize| {
+        let word = |bytes: &[u8]| Some(u64::from_le_bytes(bytes.get(start..start + 8)?.try_into().ok()?));
+        Some(moves.contains(&word(ours)?.wrapping_sub(word(bare)?)))
+    };
+    let is_distance = |start: usize| {
+        let word = |bytes: &[u8]| Some(u32::from_le_bytes(bytes.get(start..start + 4)?.try_into().ok()?));
+        let (own, moved) = (own?, word(ours)?.wrapping_sub(word(bare)?));
+        Some(moves.iter().any(|other| other.wrapping_sub(own) as u32 == moved))
+    };
+    let mut at = 0;
+    while at < bare.len().min(ours.len()) {
+        if bare[at] == ours[at] {
+            at += 1;
+            continue;
+        }
+        // The first byte that differs is the word's lowest but where the low bytes happen to be equal.
+        let address = (at.saturating_sub(7)..=at).rev().find(|&start| is_address(start) == Some(true));
+        let distance = (at.saturating_sub(3)..=at).rev().find(|&start| is_distance(start) == Some(true));
+        match (address, distance) {
+            (Some(start), _) => at = start + 8,
+            (None, Some(start)) => at = start + 4,
+            (None, None) => return Some(at),
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_has_moved_may_differ() {
+        let moves = BTreeSet::from([0, 0x50]);
+        let first = |bare: &[u8], ours: &[u8]| first_difference(bare, ours, &moves, Some(0));
+        let word = |value: u64| [&[7][..], &value.to_le_bytes(), &[7]].concat();
+        assert_eq!(first(&word(0x40f0), &word(0x4140)), None);
+        assert_eq!(first(&word(0x40f0), &word(0x4141)), Some(1));
+        let distance = |value: i32| [&[0xe8][..], &value.to_le_bytes(), &[0x90]].concat();
+        assert_eq!(first(&distance(-0x30), &distance(0x20)), None);
+        assert_eq!(first(&distance(-0x30), &distance(0x30)), Some(1));
+        assert_eq!(first(b"text", b"test"), Some(2));
+    }
+}

@@ -1,0 +1,181 @@
+//! One package, built without us and with us, and all that must be the same, and all that must be there.
+
+use crate::{
+    archive::Archive,
+    build_log::{comparable, difference, holding, without_us},
+    installed,
+    machine::{has_tools, lacks},
+    registered::{Registered, files_in, is_linked_elf, watermarks},
+};
+use anyhow::{Context, Result, ensure};
+use ogrt_end_to_end::Stage;
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// Whose compilers come first on PATH.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Place {
+    /// Nothing of ours.
+    WithoutUs,
+    /// Our programs in front.
+    WithUs,
+}
+
+/// A package and how it is built, tested and installed.
+#[derive(Clone, Debug)]
+pub struct Software {
+    /// As OGRT_META_NAME says.
+    pub name: &'static str,
+    /// Its sources.
+    pub archive: Archive,
+    /// Programs that the build needs.
+    pub tools: &'static [&'static str],
+    /// What is typed with us, in the sources' folder. It installs below /opt, which stands for a folder of the test.
+    pub lines: String,
+    /// Words that stand in the lines which tell a test's result.
+    pub results: &'static [&'static str],
+    /// So many such lines at least.
+    pub results_min: usize,
+    /// Programs and libraries that are installed.
+    pub installs: &'static [&'static str],
+    /// Ends of names of files that hold digests of others.
+    pub varying: &'static [&'static str],
+    /// Words in lines of output that no two builds share.
+    pub noise: &'static [&'static str],
+}
+
+impl Software {
+    /// Builds it twice and holds one against the other.
+    pub fn try_out(&self) {
+        if !has_tools(self.tools) {
+            return;
+        }
+        let stage = Stage::new();
+        let sources = stage.folder().join("sources");
+        if let Err(why) = self.archive.unpack(&sources) {
+            lacks(&format!("the sources of {}", self.name), Some(&why));
+            return;
+        }
+        self.compare(&stage, &sources).unwrap_or_else(|error| panic!("{}: {error:#}", self.name));
+    }
+
+    fn compare(&self, stage: &Stage, sources: &Path) -> Result<()> {
+        let (build, opt) = (stage.folder().join("build"), stage.folder().join("opt"));
+        let (bare_build, bare_opt) = (stage.folder().join("bare-build"), stage.folder().join("bare-opt"));
+
+        copy(sources, &build)?;
+        let bare_log = self.build(stage, &build, Place::WithoutUs)?;
+        fs::rename(&build, &bare_build)?;
+        fs::rename(&opt, &bare_opt)?;
+        copy(sources, &build)?;
+        let log = self.build(stage, &build, Place::WithUs)?;
+
+        let prefix = stage.prefix();
+        let is_noise = |line: &String| self.noise.iter().any(|word| line.contains(word));
+        let [bare_lines, lines] = [bare_log, log].map(|log| {
+            let mut lines = comparable(&log, prefix);
+            lines.retain(|line| !is_noise(line));
+            lines
+        });
+        let results = holding(&lines, self.results);
+        ensure!(results.len() >= self.results_min, "results of tests: {results:#?}\n{lines:#?}");
+        let difference_of_output = difference(&bare_lines, &lines);
+        ensure!(
+            difference_of_output.is_empty(),
+            "the build's output became another:\n{difference_of_output}"
+        );
+
+        let traces = installed::holding(&[&build, &opt], &prefix.join("libexec").display().to_string())?;
+        ensure!(traces.is_empty(), "the place of our linkers is written down in {traces:?}");
+        let differing = installed::differences(&bare_opt, &opt, self.varying)?;
+        ensure!(differing.is_empty(), "installed files differ:\n{differing}");
+        let linked = |folder: &Path| -> Result<Vec<PathBuf>> {
+            Ok(files_in(folder)?.into_iter().filter(|file| is_linked_elf(file)).collect())
+        };
+        let bare_files = linked(&bare_opt)?;
+        for (file, marks) in bare_files.iter().zip(watermarks(stage, &bare_files)?) {
+            ensure!(marks.is_empty(), "{} is marked, and was built without us", file.display());
+        }
+        let installed = linked(&opt)?;
+        ensure!(!installed.is_empty(), "no program and no library is installed");
+        for name in self.installs {
+            ensure!(installed.iter().any(|file| file.ends_with(name)), "{name} is not among {installed:?}");
+        }
+
+        let files = [linked(&build)?, installed].concat();
+        let registered = Registered::at(stage, 1)?;
+        let complaints = registered.account_for(stage, &files, self.name)?;
+        ensure!(complaints.is_empty(), "the registry:\n{complaints}");
+        println!(
+            "{}: {} results of tests, {} programs and libraries, {} records",
+            self.name,
+            results.len(),
+            files.len(),
+            registered.count()
+        );
+        Ok(())
+    }
+
+    /// Runs the lines, and returns what they printed.
+    fn build(&self, stage: &Stage, folder: &Path, place: Place) -> Result<String> {
+        let lines = match place {
+            Place::WithUs => self.lines.clone(),
+            Place::WithoutUs => without_us(&self.lines),
+        };
+        let opt = stage.folder().join("opt");
+        let lines = lines.replace("/opt/", &format!("{}/", opt.display()));
+        let log = stage.folder().join(format!("{place:?}.log"));
+        let file = fs::File::create(&log).with_context(|| log.display().to_string())?;
+        let mut shell = stage.command("/bin/sh");
+        shell.args(["-e", "-c", &lines]).current_dir(folder);
+        clean(&mut shell);
+        if place == Place::WithoutUs {
+            shell.env("PATH", env::var_os("PATH").unwrap_or_default());
+        }
+        // A process left behind cannot keep the test waiting, as it could with a pipe.
+        let status = shell.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).status()?;
+        let text = String::from_utf8_lossy(&fs::read(&log)?).into_owned();
+        ensure!(status.success(), "{place:?}: {status}\n{}", last_lines(&text, 60));
+        Ok(text)
+    }
+}
+
+/// Nothing of the environment that cargo, or whoever runs the tests, has for builds of their own.
+pub fn clean(command: &mut Command) {
+    let kept = ["PATH", "HOME", "USER", "TMPDIR", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"];
+    let is_kept = |name: &str| {
+        kept.contains(&name)
+            || ["OGRT_", "PIP_", "SSL_", "PYENV_"].iter().any(|start| name.starts_with(start))
+    };
+    for (name, _) in env::vars_os() {
+        if !is_kept(&name.to_string_lossy()) {
+            command.env_remove(name);
+        }
+    }
+    let jobs = std::thread::available_parallelism().map_or(1, usize::from).to_string();
+    command
+        .env("LC_ALL", "C")
+        // Whole lines, so that two runs can be compared.
+        .env("MAKEFLAGS", format!("-j{jobs} -Oline"))
+        .env("CMAKE_BUILD_PARALLEL_LEVEL", &jobs)
+        .env("CTEST_PARALLEL_LEVEL", &jobs)
+        .env("CARGO_TERM_COLOR", "never")
+        // What was built without us is not to come out of a cache.
+        .env("PIP_NO_CACHE_DIR", "1")
+        .env("PIP_USE_PEP517", "1")
+        .env("PIP_ROOT_USER_ACTION", "ignore")
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+}
+
+/// With times, or make would see a need to make configure anew.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    xtask::child::capture(Command::new("cp").arg("-aT").arg(from).arg(to)).map(drop)
+}
+
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
