@@ -56,6 +56,15 @@ pub fn producer<'a, R: ReadRef<'a>>(object: R) -> Option<String> {
     Some(text[..text.floor_char_boundary(PRODUCER_BYTES_MAX)].to_owned())
 }
 
+/// The object is code for link-time optimisation alone: gcc's `-flto` without `-ffat-lto-objects`.
+pub fn is_slim_lto<'a, R: ReadRef<'a>>(object: R) -> bool {
+    let Ok(object) = object::File::parse(object) else { return false };
+    let mut sections = object.sections();
+    let has_lto = sections.any(|section| section.name().is_ok_and(|name| name.starts_with(".gnu.lto_")));
+    let code = object.sections().filter(|section| section.kind() == object::SectionKind::Text);
+    has_lto && code.map(|section| section.size()).sum::<u64>() == 0
+}
+
 /// The compiler in a few words, for the note: "gcc 12.2.0". Reads no DWARF.
 pub fn short_name(path: &Path) -> Option<String> {
     let file = File::open(path).ok()?;
@@ -110,13 +119,17 @@ fn dwarf_producer<'a, R: ReadRef<'a>>(data: R) -> Option<String> {
         object::Endianness::Little => RunTimeEndian::Little,
         object::Endianness::Big => RunTimeEndian::Big,
     };
+    // An object for link-time optimisation has its DWARF under names of its own.
+    let named = |name: &str| {
+        object.section_by_name(name).or_else(|| object.section_by_name(&format!(".gnu.debuglto_{name}")))
+    };
     let section = |name: &str| {
-        let section = object.section_by_name(name).filter(|section| section.size() <= SECTION_BYTES_MAX);
+        let section = named(name).filter(|section| section.size() <= SECTION_BYTES_MAX);
         let bytes = section.as_ref().and_then(|section| section.data().ok()).unwrap_or_default();
         let relocations = section.map(|section| relocations(&object, &section)).unwrap_or_default();
         RelocateReader::new(gimli::EndianSlice::new(bytes, endian), relocations)
     };
-    object.section_by_name(".debug_info")?;
+    named(".debug_info")?;
     let load = |id: gimli::SectionId| -> Result<_, gimli::Error> { Ok(section(id.name())) };
     let dwarf = gimli::Dwarf::load(load).ok()?;
     let mut units = dwarf.units();

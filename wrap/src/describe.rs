@@ -85,7 +85,7 @@ fn look_into(
         cache.put(&metadata, &digest);
         input.sha256 = Some(digest.to_vec().into());
         input.gitoid = gitoids.then(|| gitoid_of(&bytes).to_vec().into());
-        return Ok(compilers::producer(&*bytes));
+        return Ok(look_into_object(&*bytes, input));
     }
     let digest = match remembered {
         Some(digest) => digest,
@@ -102,7 +102,7 @@ fn look_into(
         input.gitoid = both.map(|(_, gitoid)| gitoid.to_vec().into());
     }
     Ok(match file.head {
-        Head::Elf(identity) if identity.is_relocatable() => compilers::producer(&ReadCache::new(opened)),
+        Head::Elf(identity) if identity.is_relocatable() => look_into_object(&ReadCache::new(opened), input),
         Head::Elf(_) => {
             let notes = notes(&mut opened).unwrap_or_default();
             input.signatures = notes.signatures.iter().map(|s| s.to_vec().into()).collect();
@@ -116,6 +116,13 @@ fn look_into(
         }
         _ => None,
     })
+}
+
+fn look_into_object<'a, R: ReadRef<'a>>(object: R, input: &mut Input) -> Option<String> {
+    if compilers::is_slim_lto(object) {
+        input.kind = Some(FileKind::LtoObject as i32);
+    }
+    compilers::producer(object)
 }
 
 /// An output that was looked at, but not yet hashed.

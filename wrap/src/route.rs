@@ -8,6 +8,7 @@ use crate::ask_tool::{Kept, Question};
 use crate::driver_line::{linker_by_path, target_triple};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,6 +30,8 @@ pub struct Route {
     pub back: Vec<OsString>,
     /// The linker that was given by its path, and is now to be run through us.
     pub linker: Option<PathBuf>,
+    /// `ogrt-ld`, as it was installed.
+    wrapper: String,
 }
 
 impl Route {
@@ -42,7 +45,10 @@ impl Route {
             option.push(linkers.join("ld"));
             option
         });
-        Route { front: vec!["-B".into(), linkers.into()], back: back.into_iter().collect(), linker }
+        let wrapper = std::fs::metadata(linkers.join("ld"))
+            .map(|file| format!("{}-{}-{}-{}", file.dev(), file.ino(), file.size(), file.mtime()))
+            .unwrap_or_default();
+        Route { front: vec!["-B".into(), linkers.into()], back: back.into_iter().collect(), linker, wrapper }
     }
 
     /// The driver goes this way with these arguments. `set` are variables that it needs besides.
@@ -55,7 +61,9 @@ impl Route {
         let relevant = relevant(arguments);
         let words = self.front.iter().chain(&relevant).chain(&self.back);
         let details: Vec<&OsStr> = words.map(OsString::as_os_str).collect();
-        let kept = Kept::about("routes-1", driver, &details);
+        // Another installation is tried anew.
+        let subject = [&details[..], &[OsStr::new(&self.wrapper)]].concat();
+        let kept = Kept::about("routes-1", driver, &subject);
         if let Some(answer) = kept.as_ref().and_then(Kept::answer) {
             return answer == HERE;
         }

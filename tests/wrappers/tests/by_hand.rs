@@ -133,3 +133,24 @@ fn the_trial_of_a_driver_is_remembered() {
     bench.ours_succeeds("ogrt-cc ./counting main.o answer.o -o program");
     assert_eq!(calls(&bench), first + 1, "the second link runs the driver once");
 }
+
+#[test]
+fn another_installation_is_tried_anew() {
+    if !has_tool("gcc") {
+        return;
+    }
+    // An `ogrt-ld` that does not answer, as one would that cannot be run: what was learnt then is not kept for the next.
+    let bench = bench();
+    let old = bench.path("../old");
+    std::fs::create_dir_all(old.join("bin")).expect("a prefix");
+    std::fs::create_dir_all(old.join("libexec/ogrt")).expect("a prefix");
+    std::fs::copy(prefix().join("bin/ogrt-cc"), old.join("bin/ogrt-cc")).expect("a wrapper");
+    executable(&bench, "../old/libexec/ogrt/ld", "#!/bin/sh\nexec /usr/bin/ld \"$@\"\n");
+    let line = format!("{} gcc main.o answer.o -o program", old.join("bin/ogrt-cc").display());
+    assert_eq!(bench.bare(&line).code, Some(0));
+    std::fs::remove_file(old.join("libexec/ogrt/ld")).expect("the old one");
+    std::fs::copy(prefix().join("bin/ogrt-ld"), old.join("libexec/ogrt/ld")).expect("a wrapper");
+    is_marked_once(&bench, &line);
+    let record = bench.spooled().into_iter().last().expect("a record");
+    assert!(record.client().starts_with("ogrt-ld "), "{}", record.client());
+}

@@ -81,6 +81,37 @@ fn a_record_tells_the_whole_link() {
 }
 
 #[test]
+fn compilers_are_named_once_each_and_lto_objects_are_known() {
+    if tool_missing() || !has_tool("clang") {
+        return;
+    }
+    let bench = Bench::new().with_program();
+    bench
+        .write("third.c", "int third(void) { return 3; }\n")
+        .write("fourth.c", "int fourth(void) { return 4; }\n");
+    bench.ours_succeeds(
+        "ogrt-cc gcc -g -O2 -flto -c main.c && ogrt-cc gcc -g -O1 -c answer.c third.c && \
+         ogrt-cc clang -g -O1 -c fourth.c",
+    );
+    bench.ours_succeeds("ogrt-cc gcc -O2 -flto main.o answer.o third.o fourth.o -o program");
+    // The second time from the cache, which remembers digests and no kinds.
+    bench.ours_succeeds("ogrt-cc gcc -O2 -flto main.o answer.o third.o fourth.o -o program2");
+    for record in bench.spooled() {
+        assert_eq!(input(&record, "main.o").kind(), FileKind::LtoObject);
+        assert_eq!(input(&record, "third.o").kind(), FileKind::Object);
+        let counted = |words: &[&str]| -> Vec<u32> {
+            let named = |compiler: &&ogrt_proto::Compiler| {
+                words.iter().all(|word| compiler.producer().contains(word))
+            };
+            record.compilers.iter().filter(named).map(|compiler| compiler.inputs()).collect()
+        };
+        assert_eq!(counted(&["GNU C", "-flto"]), [1], "{:?}", record.compilers);
+        assert_eq!(counted(&["GNU C", "-O1"]), [2], "{:?}", record.compilers);
+        assert_eq!(counted(&["clang version"]), [1], "{:?}", record.compilers);
+    }
+}
+
+#[test]
 fn a_digest_from_the_cache_is_the_same_digest() {
     if tool_missing() {
         return;
