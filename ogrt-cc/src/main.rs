@@ -10,7 +10,7 @@ use ogrt_wrap::driver_command;
 use ogrt_wrap::driver_line::{DriverJob, driver_job};
 use ogrt_wrap::find_tool::{FindToolError, Finder};
 use ogrt_wrap::probes;
-use ogrt_wrap::route::Route;
+use ogrt_wrap::route::{self, Route};
 use ogrt_wrap::run_tool::Call;
 use ogrt_wrap::settings;
 use std::ffi::{OsStr, OsString};
@@ -76,7 +76,7 @@ fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> 
         let routed = [before, &route.front, arguments, &route.back].concat();
         // Only a line at the system's limit of length fails here; it is short enough again without ours.
         let _ = Call { arguments: &routed, set, ..untouched() }.exec();
-    } else {
+    } else if route::answers(&linkers.join("ld")) {
         // `ogrt-ld` runs the driver, with the note on its line, and registers the link itself. A launcher has nothing to
         // add to a link.
         let words: Vec<OsString> = words.map(OsStr::to_owned).collect();

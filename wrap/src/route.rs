@@ -83,6 +83,13 @@ impl Route {
     }
 }
 
+/// What lies at `PREFIX/libexec/ogrt/ld` is an `ogrt-ld` that can be run, and of our time: it answers.
+pub fn answers(wrapper: &Path) -> bool {
+    let question =
+        Question { arguments: Vec::new(), set: vec![(TRIAL_VARIABLE, "1".into())], patience: TRIAL_TIME };
+    question.ask(wrapper).is_some_and(|answer| answer.stdout.trim_end() == HERE)
+}
+
 /// The arguments that a driver chooses its linker by.
 fn relevant(arguments: &[OsString]) -> Vec<OsString> {
     const STARTS: [&[u8]; 7] =

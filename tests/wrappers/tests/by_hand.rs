@@ -147,7 +147,8 @@ fn another_installation_is_tried_anew() {
     std::fs::copy(prefix().join("bin/ogrt-cc"), old.join("bin/ogrt-cc")).expect("a wrapper");
     executable(&bench, "../old/libexec/ogrt/ld", "#!/bin/sh\nexec /usr/bin/ld \"$@\"\n");
     let line = format!("{} gcc main.o answer.o -o program", old.join("bin/ogrt-cc").display());
-    assert_eq!(bench.bare(&line).code, Some(0));
+    assert_eq!(bench.bare(&line).code, Some(0), "the link is what it is without us");
+    assert_eq!(watermarks_of(&bench.path("program")).len(), 0);
     std::fs::remove_file(old.join("libexec/ogrt/ld")).expect("the old one");
     std::fs::copy(prefix().join("bin/ogrt-ld"), old.join("libexec/ogrt/ld")).expect("a wrapper");
     is_marked_once(&bench, &line);
