@@ -2,7 +2,11 @@
 
 use ogrt_end_to_end::{Stage, see, text};
 use serde_json::Value;
-use std::{fs, os::unix::fs::PermissionsExt, path::Path};
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+};
 
 fn has(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -80,6 +84,10 @@ fn what_is_marked_by_hand_or_not_at_all_is_said() {
         "#!/bin/sh\ncase $1 in -fPIC|try.o) exec /usr/bin/gcc \"$@\";; esac\nexit 1\n",
     );
     script(&tools.join("gfortran"), "#!/bin/sh\nexit 1\n");
+    // gcc looks for these on PATH.
+    for tool in ["as", "ld"] {
+        symlink(Path::new("/usr/bin").join(tool), tools.join(tool)).unwrap();
+    }
     let path = format!("{}:/nowhere", tools.display());
     let (status, found) = findings(&stage, &path);
     assert_eq!(status, Some(1), "one of them is not marked: {found}");
