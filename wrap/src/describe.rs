@@ -10,7 +10,7 @@ use crate::elf_identity::Head;
 use crate::loaded_parts;
 use crate::resolve_inputs::ResolvedInput;
 use object::elf;
-use object::read::elf::{FileHeader, ProgramHeader};
+use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, ReadCache, ReadRef};
 use ogrt_note::ByteOrder;
 use ogrt_proto::{FileKind, Input, LoadedParts, Output};
@@ -26,13 +26,15 @@ const WHOLE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Larger PT_NOTE segments are not read.
 const NOTES_BYTES_MAX: u64 = 1024 * 1024;
 
-/// What the notes of a linked file say.
+/// What a linked file says of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notes {
     /// Our watermarks.
     pub signatures: Vec<[u8; 16]>,
     /// GNU build-id.
     pub build_id: Option<Vec<u8>>,
+    /// The linker was told to make a position-independent executable (DF_1_PIE), whose header says shared object.
+    pub is_pie: bool,
 }
 
 /// An input as the record has it, with OmniBOR's id if wanted, and the compiler that made it.
@@ -176,7 +178,7 @@ pub fn output(path: &Path) -> std::io::Result<SeenOutput> {
         path: Some(path.as_os_str().as_bytes().to_vec().into()),
         sha256: None,
         size: Some(metadata.len()),
-        kind: Some(kind(head, false) as i32),
+        kind: Some(if notes.is_pie { FileKind::Executable } else { kind(head, false) } as i32),
         build_id: notes.build_id.clone().map(Into::into),
         machine,
         loaded: None,
@@ -211,6 +213,12 @@ where
     };
     let mut notes = Notes::default();
     for segment in header.program_headers(endian, data).unwrap_or_default() {
+        if let Ok(Some(entries)) = segment.dynamic(endian, data) {
+            notes.is_pie |= entries.iter().any(|entry| {
+                entry.d_tag(endian) == elf::DT_FLAGS_1
+                    && entry.d_val(endian).into() & u64::from(elf::DF_1_PIE.0) != 0
+            });
+        }
         if segment.p_type(endian) != elf::PT_NOTE || segment.p_filesz(endian).into() > NOTES_BYTES_MAX {
             continue;
         }

@@ -112,6 +112,39 @@ fn compilers_are_named_once_each_and_lto_objects_are_known() {
 }
 
 #[test]
+fn a_program_is_recorded_as_a_program_by_every_linker() {
+    if tool_missing() {
+        return;
+    }
+    let bench = Bench::new().with_program();
+    let mut expected = Vec::new();
+    for linker in ["bfd", "gold", "lld", "mold"] {
+        for (option, kind) in [
+            ("-no-pie", FileKind::Executable),
+            ("-pie", FileKind::Executable),
+            ("-static-pie", FileKind::Executable),
+            ("-shared", FileKind::SharedLibrary),
+        ] {
+            // gcc asks gold for it with an option that gold does not know.
+            if (linker, option) == ("gold", "-static-pie") {
+                continue;
+            }
+            let output = format!("{linker}{option}");
+            bench.ours_succeeds(&format!(
+                "ogrt-cc -fPIC -fuse-ld={linker} {option} main.c answer.c -o {output}"
+            ));
+            expected.push((output, kind));
+        }
+    }
+    let records = bench.spooled();
+    for (output, kind) in expected {
+        let of_it = records.iter().filter_map(|record| record.output.as_ref());
+        let found = of_it.filter(|found| found.path() == output.as_bytes()).map(ogrt_proto::Output::kind);
+        assert_eq!(found.collect::<Vec<_>>(), [kind], "{output}");
+    }
+}
+
+#[test]
 fn a_digest_from_the_cache_is_the_same_digest() {
     if tool_missing() {
         return;
