@@ -107,8 +107,11 @@ fn a_wrong_alignment_in_the_program_header_is_survived() {
         assert!(changed > 0);
         // The property note is read by the loader itself; only ours is of interest.
         let crafted = folder.join(&format!("crafted{at}"));
-        fs::write(&crafted, bytes).unwrap();
-        fs::set_permissions(&crafted, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let written = folder.join("written");
+        fs::write(&written, bytes).unwrap();
+        // By another process, because a fork beside us may hold what we wrote open, and such a file does not run.
+        let install = Command::new("install").args(["-m", "755"]).args([&written, &crafted]).status();
+        assert!(install.unwrap().success());
         let bare = Command::new(&crafted).status().unwrap();
         let ours = tracked(&crafted, &receiver.server).status().unwrap();
         assert_eq!(ours, bare, "field {offset} set to {value:#x}");

@@ -146,8 +146,11 @@ fn a_wrong_token_is_trouble_and_nothing_is_put_aside() {
     fs::write(&token, "wrong").unwrap();
     let daemon = Daemon::start(&output(&address, token.to_str().unwrap()));
     send(&daemon, [encode_frame(MessageType::ProcessInfo, &start(13, 1))]);
-    let health = wait_for("bad health", || Some(daemon.get("/healthz")).filter(|(status, _)| *status == 503));
-    let problem = health.1["outputs"]["splunk"]["problem"].as_str().unwrap().to_owned();
+    let problem = wait_for("bad health", || {
+        let (status, health) = daemon.get("/healthz");
+        let problem = health["outputs"]["splunk"]["problem"].as_str()?.to_owned();
+        (status == 503).then_some(problem)
+    });
     assert!(problem.contains("Invalid token"), "{problem}");
     // Exchanged while the server runs.
     fs::write(&token, "11111111-2222-3333-4444-555555555555").unwrap();
