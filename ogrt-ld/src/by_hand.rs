@@ -174,8 +174,8 @@ fn linker_command(driver: &Path, arguments: &[OsString]) -> Option<Vec<OsString>
             name == b"collect2" || name == b"ld" || name.starts_with(b"ld.") || name.ends_with(b"-ld")
         })
     };
-    let lines = shown.lines().map(|line| response_file::split(line.trim().as_bytes()));
-    lines.filter(is_linker).last()
+    let mut lines = shown.lines().map(|line| response_file::split(line.trim().as_bytes()));
+    lines.rfind(is_linker)
 }
 
 fn ask(driver: &Path, arguments: Vec<OsString>) -> Option<ogrt_wrap::ask_tool::Answer> {

@@ -215,8 +215,7 @@ where
     for segment in header.program_headers(endian, data).unwrap_or_default() {
         if let Ok(Some(entries)) = segment.dynamic(endian, data) {
             notes.is_pie |= entries.iter().any(|entry| {
-                entry.d_tag(endian) == elf::DT_FLAGS_1
-                    && entry.d_val(endian).into() & u64::from(elf::DF_1_PIE.0) != 0
+                entry.d_tag(endian) == elf::DT_FLAGS_1 && entry.d_val(endian).into() & elf::DF_1_PIE.0 != 0
             });
         }
         if segment.p_type(endian) != elf::PT_NOTE || segment.p_filesz(endian).into() > NOTES_BYTES_MAX {

@@ -130,7 +130,7 @@ fn incomplete(record: &Value, file: &Path, name: &str) -> Result<Vec<String>> {
     }
     expect(!list("compilers").is_empty(), "no compilers");
     expect(ends_with("/crti.o") && ends_with("/crtn.o"), "no crti.o or crtn.o among the inputs");
-    expect(inputs.iter().any(|input| is_libc(input)), "no libc among the inputs");
+    expect(inputs.iter().any(is_libc), "no libc among the inputs");
     expect(
         inputs.iter().any(|input| input["kind"] == "object" || input["kind"] == "lto_object"),
         "no objects",
