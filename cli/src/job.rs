@@ -1,22 +1,37 @@
-//! `ogrt job`: the document of one job, as the server keeps it.
+//! `ogrt job`: what one job ran, as the server keeps it.
 
 use crate::{
     answer::{Answer, complain, print},
+    format::{job_table, job_tree},
+    process_tree::Tree,
     query::one_line_end,
     server::Server,
 };
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::Args;
+use serde_json::Value;
 
-/// Show what a job really ran: {"job_id": ..., "processes": [...]}.
+/// Show what a job really ran.
+///
+/// Without an option as JSON: {"job_id": ..., "processes": [...]}. Processes without a job are those of `no-job`.
+///
+/// Exit status: 0 found, 1 nothing recorded, 2 error.
 #[derive(Args)]
 pub struct Job {
     /// As the scheduler names it.
     #[arg(value_name = "JOBID")]
     job_id: String,
 
-    /// Print JSON. So far that is the only form.
+    /// Print the process tree: programs, versions, durations; the ranks of an MPI launch are one line.
     #[arg(long)]
+    tree: bool,
+
+    /// Print a line a process.
+    #[arg(long, conflicts_with = "tree")]
+    table: bool,
+
+    /// Print JSON, which is what is printed without an option too.
+    #[arg(long, conflicts_with_all = ["tree", "table"])]
     json: bool,
 }
 
@@ -24,15 +39,19 @@ impl Job {
     /// Prints the document. Answers no when the server has seen no process of the job.
     pub fn run(self) -> Result<Answer> {
         let server = Server::from_environment()?;
-        match server.job(&self.job_id)? {
-            Some(document) => {
-                print(one_line_end(document))?;
-                Ok(Answer::Yes)
-            }
-            None => {
-                complain(format_args!("job {}: nothing recorded at {}", self.job_id, server.address()));
-                Ok(Answer::No)
-            }
+        let Some(document) = server.job(&self.job_id)? else {
+            complain(format_args!("job {}: nothing recorded at {}", self.job_id, server.address()));
+            return Ok(Answer::No);
+        };
+        if !self.tree && !self.table {
+            print(one_line_end(document))?;
+            return Ok(Answer::Yes);
         }
+        let job: Value = serde_json::from_slice(&document).with_context(|| server.address().to_owned())?;
+        print(if self.tree { job_tree::text(&Tree::of(&job)) } else { job_table::text_of(&job) })?;
+        if job["truncated"] == true {
+            complain(format_args!("job {}: more processes than the server hands out at once", self.job_id));
+        }
+        Ok(Answer::Yes)
     }
 }

@@ -9,6 +9,11 @@
 //! error or wrong usage. `ogrt run` ends as its command does, or as `env` would where it cannot be started.
 
 mod answer;
+mod builds;
+mod command_line;
+mod completions;
+mod dependents;
+mod diff;
 mod doctor;
 mod dsse;
 mod elf_notes;
@@ -18,7 +23,9 @@ mod flush;
 mod format;
 mod job;
 mod library;
+mod man;
 mod mapped_files;
+mod process_tree;
 mod query;
 mod register;
 mod run;
@@ -26,55 +33,20 @@ mod server;
 mod show;
 mod signing_key;
 mod subject;
+mod unregistered;
+mod uses;
 mod verify;
 mod verify_attestation;
+mod when;
 
 use answer::Answer;
-use clap::{Parser, Subcommand};
+use clap::Parser;
+use command_line::CommandLine;
 use std::{io, process::ExitCode};
 
-/// Ask what a program is, who built it, and what a job really ran.
-#[derive(Parser)]
-#[command(name = "ogrt", version, after_help = EXIT_STATUS)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-const EXIT_STATUS: &str = "Exit status: 0 yes, 1 no (no watermark, not registered), 2 error or wrong usage.\n\
-    OGRT_HTTP says where to ask; default http://127.0.0.1:7972.";
-
-#[derive(Subcommand)]
-enum Command {
-    Show(show::Show),
-    Query(query::Query),
-    Verify(verify::Verify),
-    Export(export::Export),
-    VerifyAttestation(verify_attestation::VerifyAttestation),
-    Job(job::Job),
-    Run(run::Run),
-    Env(env::Env),
-    Flush(flush::Flush),
-    Doctor(doctor::Doctor),
-    Register(register::Register),
-}
-
 fn main() -> ExitCode {
-    let answer = match Cli::parse().command {
-        Command::Show(show) => show.run(),
-        Command::Query(query) => query.run(),
-        Command::Verify(verify) => verify.run(),
-        Command::Export(export) => export.run(),
-        Command::VerifyAttestation(verify) => verify.run(),
-        Command::Job(job) => job.run(),
-        Command::Run(run) => return run.run(),
-        Command::Env(env) => env.run(),
-        Command::Flush(flush) => flush.run(),
-        Command::Doctor(doctor) => doctor.run(),
-        Command::Register(register) => register.run(),
-    };
-    match answer {
-        Ok(answer) => answer.into(),
+    match CommandLine::parse().run() {
+        Ok(status) => status,
         Err(error) if reader_went_away(&error) => ExitCode::SUCCESS,
         Err(error) => {
             answer::complain(format_args!("{error:#}"));

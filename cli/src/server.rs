@@ -10,6 +10,7 @@ use ogrt_proto::{BuildJson, Installation};
 use prost::Message;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header::CONTENT_TYPE};
 use serde::Deserialize;
+use serde_json::Value;
 use std::{env, error::Error, time::Duration};
 use tokio::runtime::Runtime;
 
@@ -17,6 +18,8 @@ const DEFAULT: &str = "http://127.0.0.1:7972";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Between two pieces of an answer, not for the whole of it: a job may have many processes.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// Elements of a list that are asked for at once.
+const PAGE: usize = 1000;
 /// Most bytes of an answer.
 const BODY_BYTES_MAX: usize = 1 << 30;
 
@@ -62,7 +65,7 @@ impl Server {
 
     /// The build record as the server's JSON text, or `None` when it knows no such build.
     pub fn build(&self, signature: Signature) -> Result<Option<Vec<u8>>> {
-        self.get(&["v1", "builds", &signature.to_string()])
+        self.get(&["v1", "builds", &signature.to_string()], &[])
     }
 
     /// The build record, or `None` when the server knows no such build.
@@ -76,7 +79,7 @@ impl Server {
     /// The job's document as the server's JSON text, or `None` when it knows no such job.
     pub fn job(&self, job_id: &str) -> Result<Option<Vec<u8>>> {
         ensure!(!matches!(job_id, "" | "." | ".."), "{job_id:?}: not a job id");
-        self.get(&["v1", "jobs", job_id])
+        self.get(&["v1", "jobs", job_id], &[])
     }
 
     /// Registers an installation; it is durable when this returns.
@@ -91,13 +94,50 @@ impl Server {
         }
     }
 
+    /// An answer as a whole, or `None` when nothing is known of what it asks about.
+    pub fn answer_to(&self, path: &[&str], question: &[(&str, String)]) -> Result<Option<Value>> {
+        let Some(body) = self.get(path, question)? else { return Ok(None) };
+        serde_json::from_slice(&body).map(Some).with_context(|| self.address().to_owned())
+    }
+
+    /// The elements of a list that the server gives in pages, until there are `limit` of them.
+    ///
+    /// The answer is that of the last page, with all elements under `key`; `next` is there when there are more.
+    pub fn list(
+        &self,
+        path: &[&str],
+        question: &[(&str, String)],
+        key: &str,
+        limit: usize,
+    ) -> Result<Option<Value>> {
+        let mut elements = Vec::new();
+        let mut cursor = None;
+        loop {
+            let mut page_question = question.to_vec();
+            page_question.push(("limit", (limit - elements.len()).min(PAGE).to_string()));
+            page_question.extend(cursor.map(|cursor| ("cursor", cursor)));
+            let Some(mut page) = self.answer_to(path, &page_question)? else { return Ok(None) };
+            let more = page.get_mut(key).and_then(Value::as_array_mut).map(std::mem::take);
+            let more = more.with_context(|| format!("{}: an answer without {key:?}", self.address()))?;
+            elements.extend(more);
+            cursor = page.get("next").and_then(Value::as_str).map(str::to_owned);
+            if cursor.is_none() || elements.len() >= limit {
+                page[key] = Value::Array(elements);
+                return Ok(Some(page));
+            }
+        }
+    }
+
     /// The address, for lines that speak of it.
     pub fn address(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
     }
 
-    fn get(&self, segments: &[&str]) -> Result<Option<Vec<u8>>> {
-        let url = self.url(segments);
+    fn get(&self, segments: &[&str], question: &[(&str, String)]) -> Result<Option<Vec<u8>>> {
+        let mut url = self.url(segments);
+        if !question.is_empty() {
+            url.query_pairs_mut().extend_pairs(question);
+        }
         self.wait(|client| client.get(url))
     }
 

@@ -1,9 +1,10 @@
-//! What a word on the command line means: a signature, or a file that carries some.
+//! What a word on the command line means: a signature, a file that carries some, or the digest of a file.
 
-use crate::elf_notes;
+use crate::elf_notes::{self, ElfError};
 use anyhow::{Context, Result, anyhow};
 use ogrt_note::Signature;
-use std::path::Path;
+use ogrt_wrap::digest::sha256;
+use std::{fs::File, path::Path};
 
 /// The signatures that are meant. A signature is taken as such even when a file has that name.
 pub fn signatures(subject: &str) -> Result<Vec<Signature>> {
@@ -14,9 +15,34 @@ pub fn signatures(subject: &str) -> Result<Vec<Signature>> {
     Ok(notes.watermarks.iter().map(|watermark| watermark.signature).collect())
 }
 
+/// What the registry finds anything by: signatures, or the digest of what has none, such as an archive or a header.
+pub fn keys(subject: &str) -> Result<Vec<String>> {
+    if let Ok(signature) = subject.parse::<Signature>() {
+        return Ok(vec![signature.to_string()]);
+    }
+    if is_digest(subject) {
+        return Ok(vec![subject.to_ascii_lowercase()]);
+    }
+    let path = file(subject)?;
+    match elf_notes::read(path) {
+        Ok(notes) if !notes.watermarks.is_empty() => {
+            Ok(notes.watermarks.iter().map(|watermark| watermark.signature.to_string()).collect())
+        }
+        Ok(_) | Err(ElfError::NotElf) => {
+            let digest = File::open(path).and_then(|mut file| sha256(&mut file));
+            Ok(vec![hex(&digest.with_context(|| subject.to_owned())?.0)])
+        }
+        Err(error) => Err(error).with_context(|| subject.to_owned()),
+    }
+}
+
 /// Bytes as they are written everywhere: hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn is_digest(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn file(subject: &str) -> Result<&Path> {

@@ -113,10 +113,12 @@ impl Verify {
                 }
             };
             let seen = look(path).with_context(|| name.clone())?;
-            let records = records(&server, &notes)?;
+            let (records, found_by_build_id) = records(&server, &notes)?;
             // A file that holds several builds is as good as the best of them.
-            let best =
-                records.into_iter().map(|record| compare(&name, &seen, record)).min_by_key(|one| one.verdict);
+            let best = records
+                .into_iter()
+                .map(|record| compare(&name, &seen, record, found_by_build_id))
+                .min_by_key(|one| one.verdict);
             let one = best.unwrap_or_else(|| unknown(&name, &seen, &notes, server.address()));
             let good = if self.exact { Verdict::Identical } else { Verdict::Relocated };
             answer = answer.max(if one.verdict <= good { Answer::Yes } else { Answer::No });
@@ -143,13 +145,23 @@ fn look(path: &Path) -> Result<Seen> {
     Ok(Seen { sha256: hex(&sha256), size, loaded })
 }
 
-/// The records of the file's signatures.
-fn records(server: &Server, notes: &elf_notes::ElfNotes) -> Result<Vec<BuildJson>> {
-    let signatures = notes.watermarks.iter().map(|watermark| watermark.signature);
-    signatures.filter_map(|signature| server.record(signature).transpose()).collect()
+/// The records of the file's signatures; where there is none, of its build-id, since a watermark can be cut out.
+fn records(server: &Server, notes: &elf_notes::ElfNotes) -> Result<(Vec<BuildJson>, bool)> {
+    let mut records = Vec::new();
+    for watermark in &notes.watermarks {
+        records.extend(server.record(watermark.signature)?);
+    }
+    let (true, Some(build_id)) = (records.is_empty(), &notes.build_id) else { return Ok((records, false)) };
+    let found = server.list(&["v1", "builds"], &[("build_id", hex(build_id))], "builds", 10)?;
+    for build in found.iter().flat_map(|page| page["builds"].as_array()).flatten() {
+        if let Some(signature) = build["signature"].as_str().and_then(|text| text.parse().ok()) {
+            records.extend(server.record(signature)?);
+        }
+    }
+    Ok((records, true))
 }
 
-fn compare(name: &str, seen: &Seen, record: BuildJson) -> Verified {
+fn compare(name: &str, seen: &Seen, record: BuildJson, found_by_build_id: bool) -> Verified {
     let output = record.output.clone().unwrap_or_default();
     let mut one = Verified {
         path: name.to_owned(),
@@ -166,6 +178,10 @@ fn compare(name: &str, seen: &Seen, record: BuildJson) -> Verified {
     let (verdict, reason) = judge(seen, &output, &mut one);
     one.verdict = verdict;
     one.reason = reason;
+    if found_by_build_id && one.verdict != Verdict::Identical {
+        one.verdict = Verdict::Modified;
+        one.reason += "; its watermark is not the one that was linked in (found by its build-id)";
+    }
     one
 }
 
@@ -229,7 +245,7 @@ fn in_words(part: &str) -> &str {
 
 fn unknown(name: &str, seen: &Seen, notes: &elf_notes::ElfNotes, address: &str) -> Verified {
     let reason = match notes.watermarks.first() {
-        None => "no watermark".to_owned(),
+        None => "no watermark, and its build-id is not registered".to_owned(),
         Some(first) => format!("{} is not registered at {address}", first.signature),
     };
     Verified {

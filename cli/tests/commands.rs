@@ -8,7 +8,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpListener,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, symlink},
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
@@ -124,13 +124,13 @@ fn bad_files_get_one_line_each_and_do_not_hide_good_ones() {
     fs::write(&script, "#!/bin/sh\nexit 0\n# and some more text\n").unwrap();
     let whole = fs::read("/bin/true").unwrap();
     fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
-    let folder = dir.path().to_path_buf();
+    let device = PathBuf::from("/dev/null");
     let away = dir.path().join("away");
 
     for (path, cause) in [
         (&script, "not an ELF file"),
         (&cut, "damaged ELF file"),
-        (&folder, "not a regular file"),
+        (&device, "not a regular file"),
         (&away, "No such file or directory"),
     ] {
         let seen = see(&mut ogrt(&["show", text(path), "/bin/true"]));
@@ -139,6 +139,72 @@ fn bad_files_get_one_line_each_and_do_not_hide_good_ones() {
         assert_eq!(lines.len(), 2, "{}", seen.err);
         assert!(lines[0].starts_with(&format!("ogrt: {}: {cause}", text(path))), "{}", seen.err);
         assert_eq!(lines[1], "ogrt: /bin/true: no watermark");
+    }
+}
+
+#[test]
+fn a_directory_is_walked_and_its_symlinks_are_not() {
+    if !has_gcc() {
+        return;
+    }
+    let dir = TempDir::new().unwrap();
+    let (deep, elsewhere) = (dir.path().join("a/b/c"), TempDir::new().unwrap());
+    fs::create_dir_all(&deep).unwrap();
+    let program = watermarked_program(&deep, b"\x0a\x04zlib");
+    watermarked_program(elsewhere.path(), b"\x0a\x04else");
+    symlink(elsewhere.path(), dir.path().join("a/link")).unwrap();
+    fs::copy("/bin/true", deep.join("plain")).unwrap();
+
+    let seen = see(&mut ogrt(&["show", text(dir.path())]));
+    assert_eq!(seen.status, Some(0), "{}", seen.err);
+    assert!(seen.out.contains(text(&program)) && !seen.out.contains("else"), "{}", seen.out);
+    assert_eq!(seen.err, format!("ogrt: {}: 1 of 2 ELF files have no watermark\n", text(dir.path())));
+
+    let seen = see(&mut ogrt(&["show", "--json", text(dir.path())]));
+    let files: serde_json::Value = serde_json::from_str(&seen.out).unwrap();
+    assert_eq!(files.as_array().map(Vec::len), Some(2), "{}", seen.out);
+
+    fs::remove_file(&program).unwrap();
+    let seen = see(&mut ogrt(&["show", text(dir.path())]));
+    assert_eq!((seen.status, seen.out.as_str()), (Some(1), ""), "{}", seen.err);
+}
+
+#[test]
+fn colour_is_for_terminals_and_no_color_is_honoured() {
+    if !has_gcc() {
+        return;
+    }
+    let dir = TempDir::new().unwrap();
+    let program = watermarked_program(dir.path(), b"\x0a\x04zlib");
+    let shown = format!("{} show {}", env!("CARGO_BIN_EXE_ogrt"), text(&program));
+    for (no_color, expected) in [(None, true), (Some("1"), false), (Some(""), true)] {
+        // script(1) runs it on a terminal of its own.
+        let mut script = Command::new("script");
+        script
+            .args(["-qec", &shown, "/dev/null"])
+            .stdin(Stdio::null())
+            .env_remove("NO_COLOR")
+            .env("TERM", "xterm");
+        let Ok(output) = script.envs(no_color.map(|value| ("NO_COLOR", value))).output() else {
+            assert!(std::env::var_os("CI").is_none(), "in CI a missing script(1) is a failure");
+            return println!("skipped: needs script");
+        };
+        let out = String::from_utf8_lossy(&output.stdout);
+        assert!(out.contains(SIGNATURE), "{out}");
+        assert_eq!(out.contains('\u{1b}'), expected, "NO_COLOR={no_color:?}: {out:?}");
+    }
+}
+
+#[test]
+fn points_in_time_are_checked_before_anybody_is_asked() {
+    for arguments in [
+        &["builds", "--since", "soon"][..],
+        &["unregistered", "--until", "2026-02-30"],
+        &["uses", SIGNATURE, "--since", "25.11.2026"],
+    ] {
+        let seen = see(&mut ogrt(arguments));
+        assert_eq!(seen.status, Some(2), "{}", seen.err);
+        assert!(seen.err.contains("expected 2026-11-24"), "{}", seen.err);
     }
 }
 
@@ -170,7 +236,18 @@ fn a_server_that_is_away_is_named_in_one_line() {
     // A port that was free a moment ago.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = format!("http://127.0.0.1:{port}");
-    for arguments in [&["query", SIGNATURE], &["job", "4711"]] {
+    for arguments in [
+        &["query", SIGNATURE][..],
+        &["job", "4711"],
+        &["job", "4711", "--tree"],
+        &["uses", SIGNATURE],
+        &["dependents", SIGNATURE],
+        &["builds"],
+        &["unregistered"],
+        &["diff", SIGNATURE, SIGNATURE],
+        &["verify", "/bin/true"],
+        &["export", "--format", "spdx", SIGNATURE],
+    ] {
         let seen = see(ogrt(arguments).env("OGRT_HTTP", &address));
         assert_eq!(seen.status, Some(2));
         assert_eq!(seen.err.lines().count(), 1, "{}", seen.err);

@@ -2,11 +2,12 @@
 //!
 //! PREFIX/bin holds the programs (`ogrt-c++` and `ogrt-fc` are other names of `ogrt-cc`), PREFIX/lib the library, and
 //! PREFIX/libexec/ogrt the linker wrapper under each name that a compiler driver asks for, PREFIX/share/ogrt what EasyBuild,
-//! Spack and schedulers read. Every file is written under
-//! another name and then renamed, so that a running program or build is never caught by half a file.
+//! Spack and schedulers read, and PREFIX/share manual pages and completions. Every program and library is written under another
+//! name and then renamed, so that a running program or build is never caught by half a file.
 
 use crate::{
     machine::{BUILD_TOOLS, install_tools, static_linkage},
+    manuals,
     programs::{self, Built},
     share,
     steps::Steps,
@@ -69,7 +70,8 @@ pub fn into(prefix: &Path, built: &Built) -> Result<()> {
     for name in LINKER_NAMES {
         link(Path::new("../../bin/ogrt-ld"), &libexec.join(name))?;
     }
-    share::install(prefix)
+    share::install(prefix)?;
+    manuals::install(prefix)
 }
 
 /// Copies a file into a folder.

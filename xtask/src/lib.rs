@@ -12,6 +12,7 @@ pub mod demo;
 pub mod generate;
 pub mod install;
 pub mod machine;
+pub mod manuals;
 pub mod programs;
 pub mod share;
 pub mod site;

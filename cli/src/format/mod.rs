@@ -1,13 +1,21 @@
 //! What is printed: a formatter a file. A formatter turns one answer into text and decides nothing else.
 
 pub mod build_table;
+pub mod builds_table;
 pub mod cyclonedx;
+pub mod dependents_table;
+pub mod diff_table;
 pub mod doctor_table;
+pub mod field;
+pub mod job_table;
+pub mod job_tree;
 pub mod omnibor;
 pub mod purl;
 pub mod sheet;
 pub mod slsa;
 pub mod spdx;
+pub mod unregistered_table;
+pub mod uses_table;
 pub mod utc;
 pub mod verify_table;
 pub mod watermark_json;

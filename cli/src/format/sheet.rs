@@ -31,6 +31,12 @@ impl Sheet {
         }
     }
 
+    /// The line above columns.
+    pub fn titles(&mut self, titles: &[&str]) {
+        let cells = titles.iter().map(|title| Cell::new(title).add_attribute(Attribute::Bold));
+        self.0.add_row(cells.collect::<Vec<_>>());
+    }
+
     /// A line of several columns.
     pub fn columns(&mut self, values: impl IntoIterator<Item = String>) {
         self.0.add_row(Row::from(values.into_iter().map(|value| printable(&value)).collect::<Vec<_>>()));

@@ -142,3 +142,23 @@ fn a_file_that_nobody_registered_is_unknown() {
     let (code, answer) = verify(&stage, &stage.folder().join("alone"), &[]);
     assert_eq!((code, &answer["verdict"]), (Some(1), &"unknown".into()), "{answer}");
 }
+
+#[test]
+fn a_watermark_that_was_cut_out_is_not_overlooked() {
+    let stage = Stage::new();
+    let program = stage.link("marked");
+    let signature = stage.signature(&program);
+    let bytes: Vec<u8> = signature
+        .split('-')
+        .collect::<String>()
+        .as_bytes()
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect();
+    let forged = flipped(&program, "forged", place(&program, &bytes) + 15);
+    assert_ne!(stage.signature(&forged), signature);
+    let (code, answer) = verify(&stage, &forged, &[]);
+    assert_eq!((code, &answer["verdict"]), (Some(1), &"modified".into()), "{answer}");
+    assert_eq!(answer["signature"], *signature);
+    assert!(answer["reason"].as_str().unwrap().contains("watermark"), "{answer}");
+}

@@ -1,0 +1,80 @@
+//! The command line as a whole. These definitions give the help, the manual pages and the completions.
+
+use crate::{
+    builds, completions, dependents, diff, doctor, env, export, flush, job, man, query, register, run, show,
+    unregistered, uses, verify, verify_attestation,
+};
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Ask what a program is, who built it, and what a job really ran.
+#[derive(Parser)]
+#[command(name = "ogrt", version, after_help = AFTERWARDS)]
+pub struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const AFTERWARDS: &str = "Exit status: 0 yes, 1 no (none there, not registered), 2 error or wrong usage.\n\
+    OGRT_HTTP says where to ask; default http://127.0.0.1:7972. NO_COLOR is honoured.";
+
+#[derive(Subcommand)]
+enum Command {
+    Show(show::Show),
+    Query(query::Query),
+    Verify(verify::Verify),
+    Diff(diff::Diff),
+    Builds(builds::Builds),
+    Dependents(dependents::Dependents),
+    Uses(uses::Uses),
+    Job(job::Job),
+    Unregistered(unregistered::Unregistered),
+    Export(export::Export),
+    VerifyAttestation(verify_attestation::VerifyAttestation),
+    Run(run::Run),
+    Env(env::Env),
+    Flush(flush::Flush),
+    Register(register::Register),
+    Doctor(doctor::Doctor),
+    Completions(completions::Completions),
+    Man(man::Man),
+}
+
+impl CommandLine {
+    /// Does what was asked for.
+    pub fn run(self) -> Result<ExitCode> {
+        let answer = match self.command {
+            Command::Show(show) => show.run(),
+            Command::Query(query) => query.run(),
+            Command::Verify(verify) => verify.run(),
+            Command::Diff(diff) => diff.run(),
+            Command::Builds(builds) => builds.run(),
+            Command::Dependents(dependents) => dependents.run(),
+            Command::Uses(uses) => uses.run(),
+            Command::Job(job) => job.run(),
+            Command::Unregistered(unregistered) => unregistered.run(),
+            Command::Export(export) => export.run(),
+            Command::VerifyAttestation(verify) => verify.run(),
+            Command::Run(run) => return Ok(run.run()),
+            Command::Env(env) => env.run(),
+            Command::Flush(flush) => flush.run(),
+            Command::Register(register) => register.run(),
+            Command::Doctor(doctor) => doctor.run(),
+            Command::Completions(completions) => completions.run(),
+            Command::Man(man) => man.run(),
+        };
+        Ok(answer?.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definitions_are_sound() {
+        CommandLine::command().debug_assert();
+    }
+}

@@ -1,0 +1,285 @@
+//! `ogrt diff`: what differs between two builds.
+//!
+//! Inputs are the same when their digests are. The compiler's temporary objects have another name in each build, so
+//! they are compared by their order; of flags the order is not compared, since build systems shuffle what commutes.
+
+use crate::{
+    answer::{Answer, complain, print},
+    format::diff_table,
+    server::Server,
+    subject,
+};
+use anyhow::{Result, bail};
+use clap::Args;
+use ogrt_proto::{BuildJson, FileJson, ToolJson};
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+/// Compare two builds: compilers, flags, inputs, modules, and where they were made.
+///
+/// Exit status: 0 nothing differs but time and place, 1 something does (or one is not registered), 2 error.
+#[derive(Args)]
+pub struct Diff {
+    /// A signature, or an ELF file that carries one.
+    #[arg(value_name = "SIGNATURE|FILE")]
+    before: String,
+
+    /// Another.
+    #[arg(value_name = "SIGNATURE|FILE")]
+    after: String,
+
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// What differs. Empty where nothing does.
+#[derive(Debug, Default, Serialize)]
+pub struct Difference {
+    /// Signatures.
+    pub builds: [String; 2],
+    /// Name, version, compiler, linker, ...: the two values of each that differs.
+    pub facts: BTreeMap<&'static str, [String; 2]>,
+    /// Arguments of the driver, or of the linker where no driver is known.
+    pub flags: OnlyIn,
+    /// Compilers named by the inputs, with the flags that they noted.
+    pub compilers: OnlyIn,
+    /// Environment modules.
+    pub modules: OnlyIn,
+    /// Paths of inputs that only one has.
+    pub inputs: OnlyIn,
+    /// Inputs that both have and that are not the same.
+    pub changed_inputs: Vec<ChangedInput>,
+    /// Host, user, directory, time: those that differ. They make no other build.
+    pub circumstances: BTreeMap<&'static str, [String; 2]>,
+}
+
+/// What only one of the two has.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub struct OnlyIn {
+    /// Gone.
+    pub before: Vec<String>,
+    /// New.
+    pub after: Vec<String>,
+}
+
+/// An input by its path, and its two digests.
+#[derive(Debug, PartialEq, Serialize)]
+pub struct ChangedInput {
+    /// In the later build.
+    pub path: String,
+    /// Before and after; empty where it was unread.
+    pub sha256: [String; 2],
+    /// The builds that it came from, where that changed.
+    pub signatures: [Vec<String>; 2],
+}
+
+impl Diff {
+    /// Fetches both records and compares them.
+    pub fn run(self) -> Result<Answer> {
+        let server = Server::from_environment()?;
+        let (Some(before), Some(after)) = (one(&server, &self.before)?, one(&server, &self.after)?) else {
+            return Ok(Answer::No);
+        };
+        let difference = compare(&before, &after);
+        print(if self.json {
+            serde_json::to_string_pretty(&difference)? + "\n"
+        } else {
+            diff_table::text(&difference)
+        })?;
+        Ok(if difference.is_none() { Answer::Yes } else { Answer::No })
+    }
+}
+
+fn one(server: &Server, subject: &str) -> Result<Option<BuildJson>> {
+    let signatures = subject::signatures(subject)?;
+    let signature = match signatures.as_slice() {
+        [] => {
+            complain(format_args!("{subject}: no watermark"));
+            return Ok(None);
+        }
+        [one] => *one,
+        several => bail!("{subject}: holds {} builds; name the signature of one", several.len()),
+    };
+    let record = server.record(signature)?;
+    if record.is_none() {
+        complain(format_args!("{signature}: not registered at {}", server.address()));
+    }
+    Ok(record)
+}
+
+impl Difference {
+    fn is_none(&self) -> bool {
+        let lists = [&self.flags, &self.compilers, &self.modules, &self.inputs];
+        self.facts.is_empty() && lists.iter().all(|list| list.is_none()) && self.changed_inputs.is_empty()
+    }
+}
+
+impl OnlyIn {
+    /// Both have the same.
+    pub fn is_none(&self) -> bool {
+        self.before.is_empty() && self.after.is_empty()
+    }
+
+    /// As many of each text as one side has more than the other.
+    fn of(before: Vec<String>, after: Vec<String>) -> OnlyIn {
+        let mut rest = after.clone();
+        let gone = before.iter().filter(|text| !take(&mut rest, text)).cloned().collect();
+        OnlyIn { before: gone, after: rest }
+    }
+}
+
+fn take(list: &mut Vec<String>, text: &str) -> bool {
+    let at = list.iter().position(|other| other == text);
+    at.map(|at| list.remove(at)).is_some()
+}
+
+fn compare(before: &BuildJson, after: &BuildJson) -> Difference {
+    let mut difference =
+        Difference { builds: [before.signature.clone(), after.signature.clone()], ..Difference::default() };
+    let tool = |tool: &Option<ToolJson>| {
+        tool.as_ref().map(|tool| format!("{} {}", tool.path, tool.version)).unwrap_or_default()
+    };
+    let both = |of: &dyn Fn(&BuildJson) -> String| [of(before), of(after)];
+    let word = |text: &Option<String>| text.clone().unwrap_or_default();
+    let facts: [(&'static str, [String; 2]); 13] = [
+        ("name", both(&|build| word(&build.metadata.name))),
+        ("version", both(&|build| word(&build.metadata.version))),
+        ("version suffix", both(&|build| word(&build.metadata.version_suffix))),
+        ("toolchain", both(&|build| word(&build.metadata.toolchain))),
+        ("package manager", both(&|build| word(&build.metadata.package_manager))),
+        ("package", both(&|build| word(&build.metadata.package_id))),
+        ("compiler", both(&|build| word(&build.metadata.compiler))),
+        ("driver", both(&|build| tool(&build.driver))),
+        ("linker", both(&|build| tool(&build.linker))),
+        ("git commit", both(&|build| word(&build.git_commit))),
+        ("machine", both(&|build| build.output.as_ref().and_then(|o| o.machine.clone()).unwrap_or_default())),
+        ("kind", both(&|build| build.output.as_ref().map(|o| o.kind.clone()).unwrap_or_default())),
+        (
+            "extra",
+            both(&|build| {
+                build.extra.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+            }),
+        ),
+    ];
+    difference.facts = facts.into_iter().filter(|(_, [before, after])| before != after).collect();
+    let circumstances: [(&'static str, [String; 2]); 5] = [
+        ("host", both(&|build| build.hostname.clone())),
+        ("user", both(&|build| word(&build.username.clone().or(build.uid.map(|uid| uid.to_string()))))),
+        ("directory", both(&|build| build.working_directory.clone())),
+        ("linked", both(&|build| crate::format::utc::from_nanoseconds(build.time_ns))),
+        ("output", both(&|build| build.output.as_ref().map(|o| o.path.clone()).unwrap_or_default())),
+    ];
+    difference.circumstances =
+        circumstances.into_iter().filter(|(_, [before, after])| before != after).collect();
+    difference.flags = if before.driver_command.is_empty() || after.driver_command.is_empty() {
+        OnlyIn::of(flags(&before.linker_command), flags(&after.linker_command))
+    } else {
+        OnlyIn::of(flags(&before.driver_command), flags(&after.driver_command))
+    };
+    let compilers = |build: &BuildJson| build.compilers.iter().map(|one| one.producer.clone()).collect();
+    difference.compilers = OnlyIn::of(compilers(before), compilers(after));
+    difference.modules = OnlyIn::of(before.loaded_modules.clone(), after.loaded_modules.clone());
+    compare_inputs(before, after, &mut difference);
+    difference
+}
+
+/// argv without the program's own name, the output's, and what has another name in every call.
+fn flags(command: &[String]) -> Vec<String> {
+    let mut command = command.to_vec();
+    if let Some(at) = command.iter().position(|word| word == "-o") {
+        command.drain(at..(at + 2).min(command.len()));
+    }
+    command
+        .iter()
+        .skip(1)
+        .filter(|word| !is_temporary(word.rsplit('=').next().unwrap_or(word)))
+        .cloned()
+        .collect()
+}
+
+/// `/tmp/ccXXXXXX.o`, as gcc and clang name what lives from the compiler to the linker.
+fn is_temporary(path: &str) -> bool {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    let stem = name.split('.').next().unwrap_or(name);
+    let of_gcc = stem.len() == 8 && stem.starts_with("cc");
+    let of_clang = path.starts_with("/tmp/") && name.contains('-') && name.ends_with(".o");
+    path.starts_with('/') && (of_gcc || of_clang)
+}
+
+fn compare_inputs(before: &BuildJson, after: &BuildJson, difference: &mut Difference) {
+    let named = |build: &BuildJson| {
+        let mut temporary = 0;
+        let name = |input: &FileJson| {
+            if !is_temporary(&input.path) {
+                return input.path.clone();
+            }
+            temporary += 1;
+            format!("the compiler's temporary object {temporary}")
+        };
+        let names: Vec<String> = build.inputs.iter().map(name).collect();
+        names.into_iter().zip(build.inputs.clone()).collect::<BTreeMap<String, FileJson>>()
+    };
+    let (mut old, new) = (named(before), named(after));
+    for (path, now) in new {
+        match old.remove(&path) {
+            None => difference.inputs.after.push(path),
+            Some(then) if then.sha256 == now.sha256 => {}
+            Some(then) => difference.changed_inputs.push(ChangedInput {
+                path,
+                sha256: [then.sha256, now.sha256],
+                signatures: if then.signatures == now.signatures {
+                    Default::default()
+                } else {
+                    [then.signatures, now.signatures]
+                },
+            }),
+        }
+    }
+    difference.inputs.before.extend(old.into_keys());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn build(flags: &[&str], inputs: &[(&str, &str)]) -> BuildJson {
+        let file = |(path, digest): &(&str, &str)| FileJson {
+            path: (*path).into(),
+            sha256: (*digest).into(),
+            ..FileJson::default()
+        };
+        BuildJson {
+            driver_command: flags.iter().map(|flag| (*flag).into()).collect(),
+            inputs: inputs.iter().map(file).collect(),
+            ..BuildJson::default()
+        }
+    }
+
+    #[test]
+    fn flags_are_a_bag_and_temporary_objects_have_no_name() {
+        let before = build(
+            &["gcc", "-O2", "-g", "a.c"],
+            &[("/tmp/ccAbCdEf.o", "1"), ("/l/a.a", "2"), ("/l/b.a", "3")],
+        );
+        let after = build(
+            &["gcc", "-g", "-O3", "a.c"],
+            &[("/tmp/ccXyZxYz.o", "1"), ("/l/a.a", "9"), ("/l/c.a", "3")],
+        );
+        let difference = compare(&before, &after);
+        assert_eq!(difference.flags, OnlyIn { before: vec!["-O2".into()], after: vec!["-O3".into()] });
+        assert_eq!(difference.inputs, OnlyIn { before: vec!["/l/b.a".into()], after: vec!["/l/c.a".into()] });
+        assert_eq!(difference.changed_inputs.len(), 1);
+        assert_eq!(difference.changed_inputs[0].path, "/l/a.a");
+    }
+
+    #[test]
+    fn time_and_place_make_no_difference() {
+        let before = build(&["gcc", "a.c"], &[("/tmp/ccAbCdEf.o", "1")]);
+        let after =
+            BuildJson { hostname: "other".into(), time_ns: 9, signature: "x".into(), ..before.clone() };
+        let difference = compare(&before, &after);
+        assert!(difference.is_none(), "{difference:?}");
+        assert_eq!(difference.circumstances["host"], [String::new(), "other".into()]);
+    }
+}

@@ -1,0 +1,31 @@
+//! `ogrt dependents` for people: the nearest first.
+
+use crate::format::{
+    field::{self, software, text, time},
+    sheet::Sheet,
+};
+use serde_json::Value;
+
+/// What contains one build or file.
+pub fn text_of(dependents: &Value) -> String {
+    let builds = dependents["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let count = field::number(dependents, "count").max(builds.len() as u64);
+    let more = if dependents["truncated"] == true { "at least " } else { "" };
+    let mut out = Sheet::heading(&format!("{}: in {more}{count} builds", text(dependents, "of")));
+    let mut sheet = Sheet::new();
+    sheet.titles(&["levels", "software", "linked", "user", "signature"]);
+    for build in builds {
+        let user = Some(text(build, "username")).filter(|name| !name.is_empty());
+        sheet.columns([
+            text(build, "depth"),
+            software(build),
+            time(build, "time_ns"),
+            user.unwrap_or_else(|| text(build, "uid")),
+            text(build, "signature"),
+        ]);
+    }
+    if !builds.is_empty() {
+        out += &sheet.text();
+    }
+    out
+}

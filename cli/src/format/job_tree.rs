@@ -1,0 +1,91 @@
+//! `ogrt job --tree` for people: the process tree, a line a process or launch.
+
+use crate::{
+    format::{purl::base_name, sheet::Sheet},
+    process_tree::{Node, Tree},
+};
+
+/// The tree of a job.
+pub fn text(tree: &Tree) -> String {
+    let mut sheet = Sheet::new();
+    sheet.titles(&["program", "software", "processes", "hosts", "duration", "path"]);
+    // Depth first without recursion: how deep it is was not ours to decide.
+    let mut open: Vec<(usize, usize, String, bool)> =
+        tree.roots.iter().rev().map(|root| (*root, 0, String::new(), true)).collect();
+    while let Some((at, depth, indent, is_last)) = open.pop() {
+        let node = &tree.nodes[at];
+        let branch = match (depth, is_last) {
+            (0, _) => "",
+            (_, true) => "└─ ",
+            (_, false) => "├─ ",
+        };
+        let exec = if node.is_exec { "exec " } else { "" };
+        sheet.columns([
+            format!("{indent}{branch}{exec}{}", base_name(&node.program)),
+            known(node),
+            count(node),
+            hosts(node),
+            duration(node),
+            node.program.clone(),
+        ]);
+        let below = match (depth, is_last) {
+            (0, _) => indent.clone(),
+            // Beyond this the page would be all lines.
+            _ if depth >= DEPTH_SHOWN_MAX => indent.clone(),
+            (_, true) => format!("{indent}   "),
+            (_, false) => format!("{indent}│  "),
+        };
+        for (index, child) in node.children.iter().enumerate().rev() {
+            open.push((*child, depth + 1, below.clone(), index + 1 == node.children.len()));
+        }
+    }
+    sheet.text()
+}
+
+/// Deeper lines are not indented further.
+const DEPTH_SHOWN_MAX: usize = 40;
+
+fn known(node: &Node) -> String {
+    match (node.software.is_empty(), node.is_unregistered) {
+        (true, true) => "-".into(),
+        (true, false) => "registered".into(),
+        (false, true) => format!("{} (not registered)", node.software),
+        (false, false) => node.software.clone(),
+    }
+}
+
+fn count(node: &Node) -> String {
+    if node.ranks > 0 {
+        return format!("{} ranks", node.ranks);
+    }
+    if node.processes > 1 { format!("{} times", node.processes) } else { format!("pid {}", node.pid) }
+}
+
+fn hosts(node: &Node) -> String {
+    match node.hosts.len() {
+        0 => String::new(),
+        1..=3 => node.hosts.iter().cloned().collect::<Vec<_>>().join(" "),
+        many => format!("{many} hosts"),
+    }
+}
+
+/// From the first start to the last end; of programs that each rank ran by itself the longest.
+fn duration(node: &Node) -> String {
+    if node.ended < node.processes {
+        return match node.processes - node.ended {
+            _ if node.processes == 1 => "no end seen".into(),
+            without => format!("{without} without an end"),
+        };
+    }
+    let ns = if node.ranks > 0 {
+        node.end_ns.saturating_sub(node.start_ns).try_into().unwrap_or(0)
+    } else {
+        node.longest_ns
+    };
+    let seconds = ns as f64 / 1e9;
+    match ns / 1_000_000_000 {
+        0..60 => format!("{seconds:.2} s"),
+        60..3_600 => format!("{}:{:02} min", ns / 60_000_000_000, ns / 1_000_000_000 % 60),
+        whole => format!("{}:{:02} h", whole / 3_600, whole / 60 % 60),
+    }
+}

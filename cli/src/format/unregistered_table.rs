@@ -1,0 +1,50 @@
+//! `ogrt unregistered` for people: a line a program, or a job with its programs.
+
+use crate::format::{
+    field::{text, time, words},
+    sheet::Sheet,
+};
+use serde_json::Value;
+
+/// A line a program.
+pub fn programs(programs: &[Value]) -> String {
+    if programs.is_empty() {
+        return String::new();
+    }
+    let mut sheet = Sheet::new();
+    sheet.titles(&["program", "processes", "jobs", "users", "last", "build-id", "signature"]);
+    for program in programs {
+        sheet.columns([
+            text(program, "binpath"),
+            text(program, "processes"),
+            text(program, "jobs"),
+            words(program, "users"),
+            time(program, "last_ns"),
+            text(program, "build_id"),
+            text(program, "signature"),
+        ]);
+    }
+    sheet.text()
+}
+
+/// A line a job and program.
+pub fn jobs(jobs: &[Value]) -> String {
+    if jobs.is_empty() {
+        return String::new();
+    }
+    let mut sheet = Sheet::new();
+    sheet.titles(&["job", "user", "last", "processes", "program", "build-id"]);
+    for job in jobs {
+        for program in job["programs"].as_array().into_iter().flatten() {
+            sheet.columns([
+                text(job, "job_id"),
+                text(job, "user"),
+                time(job, "last_ns"),
+                text(program, "processes"),
+                text(program, "binpath"),
+                text(program, "build_id"),
+            ]);
+        }
+    }
+    sheet.text()
+}

@@ -1,0 +1,24 @@
+//! `ogrt man`: manual pages, out of the definitions that `--help` shows.
+
+use crate::{answer::Answer, command_line::CommandLine};
+use anyhow::{Context, Result};
+use clap::{Args, CommandFactory};
+use std::{fs, path::PathBuf};
+
+/// Write the manual pages, one a command, into a directory.
+#[derive(Args)]
+pub struct Man {
+    /// Where to: ogrt.1, ogrt-query.1, ...
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+}
+
+impl Man {
+    /// Writes the pages; makes the directory.
+    pub fn run(self) -> Result<Answer> {
+        let name = self.directory.display().to_string();
+        fs::create_dir_all(&self.directory).with_context(|| name.clone())?;
+        clap_mangen::generate_to(CommandLine::command(), &self.directory).with_context(|| name)?;
+        Ok(Answer::Yes)
+    }
+}

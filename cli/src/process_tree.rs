@@ -1,0 +1,231 @@
+//! The processes of a job as a tree: who started whom, with the ranks of an MPI launch as one.
+//!
+//! A parent is the process that had the parent's pid on that host when the child started. An exec leaves a record of
+//! its own with the same pid, and hangs below what it replaced. What runs below ranks is put together by program:
+//! there is then one line for what each of a thousand ranks did. A job's documents come from anybody, so depth is
+//! bounded, and a parent always comes before its children.
+
+use crate::format::field::{software, text};
+use serde_json::Value;
+use std::collections::{BTreeSet, HashMap};
+
+/// Deeper processes hang at this depth.
+const DEPTH_MAX: usize = 64;
+
+/// A line of the tree: a process, or several alike.
+#[derive(Debug, Default)]
+pub struct Node {
+    /// Path of the executable.
+    pub program: String,
+    /// Name and version of its build; empty where nothing is known.
+    pub software: String,
+    /// Nobody registered it.
+    pub is_unregistered: bool,
+    /// It took the place of the process above.
+    pub is_exec: bool,
+    /// How many processes it stands for.
+    pub processes: usize,
+    /// How many of them are ranks of one launch.
+    pub ranks: usize,
+    /// Of the first.
+    pub pid: i64,
+    /// Where they ran.
+    pub hosts: BTreeSet<String>,
+    /// First start.
+    pub start_ns: i64,
+    /// Last end, and how many have one.
+    pub end_ns: i64,
+    /// How many have ended.
+    pub ended: usize,
+    /// Longest duration.
+    pub longest_ns: u64,
+    /// Lines below, in the order of their starts.
+    pub children: Vec<usize>,
+    depth: usize,
+    is_folded: bool,
+}
+
+/// The nodes, and those of them that have no parent.
+#[derive(Debug, Default)]
+pub struct Tree {
+    /// Parents before children.
+    pub nodes: Vec<Node>,
+    /// In the order of their starts.
+    pub roots: Vec<usize>,
+}
+
+impl Tree {
+    /// Of a job's document.
+    pub fn of(job: &Value) -> Tree {
+        let processes = job["processes"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let mut launch_of = HashMap::new();
+        for (launch, ranks) in job["launches"].as_array().into_iter().flatten().enumerate() {
+            for rank in ranks["processes"].as_array().into_iter().flatten().filter_map(Value::as_u64) {
+                launch_of.insert(rank as usize, launch);
+            }
+        }
+        // An end that came without its start is no process to draw.
+        let mut order: Vec<usize> =
+            (0..processes.len()).filter(|at| processes[*at]["type"] != "end").collect();
+        order.sort_by_key(|at| start_ns(&processes[*at]));
+
+        let mut tree = Tree::default();
+        let mut latest: HashMap<(String, i64), (usize, Option<i64>)> = HashMap::new();
+        let mut of_launch: HashMap<usize, usize> = HashMap::new();
+        let mut alike: HashMap<(usize, String), usize> = HashMap::new();
+        for at in order {
+            let process = &processes[at];
+            let (host, pid, start) = (text(process, "hostname"), number(process, "pid"), start_ns(process));
+            let alive = |pid: i64| {
+                let (node, end) = latest.get(&(host.clone(), pid))?;
+                end.is_none_or(|end| end >= start).then_some(*node)
+            };
+            let replaced = alive(pid);
+            let parent = replaced.or_else(|| alive(number(process, "parent_pid")));
+            let launch = launch_of.get(&at).copied();
+            let program = text(process, "binpath");
+            let below = parent.filter(|parent| tree.nodes[*parent].is_folded && launch.is_none());
+            let known = match (launch, below) {
+                (Some(launch), _) => of_launch.get(&launch).copied(),
+                (None, Some(parent)) => alike.get(&(parent, program.clone())).copied(),
+                (None, None) => None,
+            };
+            let node = known.unwrap_or_else(|| {
+                let node = tree.add(
+                    process,
+                    &program,
+                    parent,
+                    replaced.is_some(),
+                    launch.is_some() || below.is_some(),
+                );
+                if let Some(launch) = launch {
+                    of_launch.insert(launch, node);
+                }
+                if let Some(parent) = below {
+                    alike.insert((parent, program.clone()), node);
+                }
+                node
+            });
+            tree.nodes[node].count(process, &host, launch.is_some());
+            let end = process["end"]["time_ns"].as_i64();
+            latest.insert((host, pid), (node, end));
+        }
+        tree
+    }
+
+    fn add(
+        &mut self,
+        process: &Value,
+        program: &str,
+        parent: Option<usize>,
+        is_exec: bool,
+        is_folded: bool,
+    ) -> usize {
+        let depth = parent.map_or(0, |parent| self.nodes[parent].depth + 1).min(DEPTH_MAX);
+        let build = &process["build"];
+        let node = self.nodes.len();
+        self.nodes.push(Node {
+            program: program.to_owned(),
+            software: software(build),
+            is_unregistered: build["source"] != "record",
+            is_exec,
+            pid: number(process, "pid"),
+            start_ns: start_ns(process),
+            depth,
+            is_folded,
+            ..Node::default()
+        });
+        match parent {
+            Some(parent) => self.nodes[parent].children.push(node),
+            None => self.roots.push(node),
+        }
+        node
+    }
+}
+
+impl Node {
+    fn count(&mut self, process: &Value, host: &str, is_rank: bool) {
+        self.processes += 1;
+        self.ranks += usize::from(is_rank);
+        if !host.is_empty() {
+            self.hosts.insert(host.to_owned());
+        }
+        if let Some(end) = process["end"]["time_ns"].as_i64() {
+            self.ended += 1;
+            self.end_ns = self.end_ns.max(end);
+        }
+        self.longest_ns = self.longest_ns.max(process["end"]["duration_ns"].as_u64().unwrap_or(0));
+    }
+}
+
+fn number(process: &Value, key: &str) -> i64 {
+    process[key].as_i64().unwrap_or(-1)
+}
+
+fn start_ns(process: &Value) -> i64 {
+    let seconds = || process["time"].as_i64().map(|seconds| seconds.saturating_mul(1_000_000_000));
+    process["time_ns"].as_i64().or_else(seconds).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn process(pid: i64, parent: i64, start: i64, program: &str, end: Option<i64>) -> Value {
+        let mut process = json!({
+            "pid": pid, "parent_pid": parent, "time_ns": start, "binpath": program, "hostname": "n1",
+        });
+        if let Some(end) = end {
+            process["end"] = json!({ "time_ns": end, "duration_ns": end - start });
+        }
+        process
+    }
+
+    #[test]
+    fn an_exec_hangs_below_what_it_replaced_and_a_reused_pid_does_not() {
+        let job = json!({ "processes": [
+            process(10, 1, 1, "/bin/sh", None),
+            process(10, 1, 2, "/bin/app", Some(5)),
+            process(11, 10, 3, "/bin/child", Some(4)),
+            process(11, 10, 9, "/bin/later", Some(10)),
+        ]});
+        let tree = Tree::of(&job);
+        let [sh, app, child, later] = tree.nodes.as_slice() else { panic!("{tree:?}") };
+        assert_eq!((tree.roots.clone(), sh.children.clone(), app.is_exec), (vec![0, 3], vec![1], true));
+        // The application had ended when the pid of its child was used again.
+        assert_eq!(
+            (app.children.clone(), child.program.as_str(), later.is_exec),
+            (vec![2], "/bin/child", false)
+        );
+    }
+
+    #[test]
+    fn ranks_are_one_line_and_so_is_what_they_started() {
+        let mut processes = vec![process(1, 0, 0, "/bin/mpirun", Some(100))];
+        for rank in 0..8 {
+            processes.push(process(100 + rank, 1, 1 + rank, "/bin/solver", Some(50 + rank)));
+        }
+        for rank in 0..8 {
+            processes.push(process(200 + rank, 100 + rank, 20, "/bin/hostname", Some(21)));
+        }
+        let job = json!({
+            "processes": processes, "launches": [{ "processes": (1..9).collect::<Vec<_>>() }],
+        });
+        let tree = Tree::of(&job);
+        assert_eq!(tree.nodes.len(), 3, "{tree:?}");
+        let solver = &tree.nodes[1];
+        assert_eq!((solver.ranks, solver.ended, solver.start_ns, solver.end_ns), (8, 8, 1, 57));
+        assert_eq!((tree.nodes[2].processes, tree.nodes[2].ranks), (8, 0));
+    }
+
+    #[test]
+    fn a_chain_without_end_stays_bounded() {
+        let processes: Vec<Value> =
+            (0..10_000).map(|pid| process(pid, pid - 1, pid, "/bin/sh", None)).collect();
+        let tree = Tree::of(&json!({ "processes": processes }));
+        assert_eq!(tree.nodes.len(), 10_000);
+        assert!(tree.nodes.iter().all(|node| node.depth <= DEPTH_MAX));
+        assert!(!crate::format::job_tree::text(&tree).is_empty());
+    }
+}

@@ -1,0 +1,76 @@
+//! `ogrt uses`: who ran it, directly or through something that contains it.
+
+use crate::{
+    answer::{Answer, complain, print},
+    format::uses_table,
+    server::Server,
+    subject,
+    when::{FORMS, When},
+};
+use anyhow::Result;
+use clap::Args;
+use serde_json::Value;
+
+/// Show who ran a build, directly or through something that contains it.
+///
+/// The subject may be any input of a build too: an archive, an object file, a header-only library's object.
+///
+/// Exit status: 0 somebody ran it, 1 nobody did or nothing is known of it, 2 error.
+#[derive(Args)]
+pub struct Uses {
+    /// A signature, an ELF file that carries one, any other file, or the SHA-256 of one.
+    #[arg(value_name = "SIGNATURE|FILE|SHA256")]
+    subject: String,
+
+    /// List only who ran it since then. Counts stay those of all time.
+    #[arg(long, value_name = "TIME", help = format!("List only who ran it since then: {FORMS}"))]
+    since: Option<When>,
+
+    /// List only who ran it before then.
+    #[arg(long, value_name = "TIME")]
+    until: Option<When>,
+
+    /// Most users, hosts, jobs and builds that are listed.
+    #[arg(long, default_value_t = 100)]
+    limit: usize,
+
+    /// Print JSON: one document for each signature of the file.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Uses {
+    /// Asks for each signature or digest of the subject.
+    pub fn run(self) -> Result<Answer> {
+        let keys = subject::keys(&self.subject)?;
+        let server = Server::from_environment()?;
+        let mut question = vec![("limit", self.limit.to_string())];
+        question.extend(self.since.map(|when| ("since", when.0.to_string())));
+        question.extend(self.until.map(|when| ("until", when.0.to_string())));
+        let mut answer = Answer::No;
+        for (index, key) in keys.iter().enumerate() {
+            let Some(uses) = server.answer_to(&["v1", "uses", key], &question)? else {
+                complain(format_args!("{}: nothing is known of {key} at {}", self.subject, server.address()));
+                continue;
+            };
+            if was_run(&uses, self.since.is_some() || self.until.is_some()) {
+                answer = Answer::Yes;
+            }
+            print(if self.json {
+                serde_json::to_string_pretty(&uses)? + "\n"
+            } else {
+                let gap = if index == 0 { "" } else { "\n" };
+                format!("{gap}{}", uses_table::text_of(&uses))
+            })?;
+        }
+        Ok(answer)
+    }
+}
+
+/// In the time that was asked for, where one was: counts are those of all time, lists are not.
+fn was_run(uses: &Value, in_time: bool) -> bool {
+    if in_time {
+        return uses["users"].as_array().is_some_and(|users| !users.is_empty());
+    }
+    uses["total"]["processes"].as_u64().unwrap_or(0) + uses["total"]["loaded_later"].as_u64().unwrap_or(0) > 0
+}
