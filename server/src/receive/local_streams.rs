@@ -111,6 +111,10 @@ impl LocalStreams {
                 Err(_) => break true,
             }
         };
+        if ended && filled == 0 {
+            // Somebody who looked whether we are there, or came as we closed: nothing was sent, so nothing is garbage.
+            return 1;
+        }
         let sent = &self.buffer[..filled];
         // Only the runtime's streams acknowledge, so one that opens with a Hello goes there untouched.
         let is_hello = sent.starts_with(&(MessageType::Hello as u32).to_be_bytes());
