@@ -29,6 +29,9 @@ pub struct Bench {
     /// Fewer rounds: to see that it works, not to quote.
     #[arg(long)]
     quick: bool,
+    /// The server for a minute at the budget's rate, as the budget is meant.
+    #[arg(long, conflicts_with = "quick")]
+    full: bool,
     /// One part alone.
     #[arg(long, value_enum)]
     only: Option<Part>,
@@ -90,10 +93,16 @@ impl Bench {
             let generator = steps.step("build the load generator", |step| {
                 ingest::build_generator(step, &workspace, &linkage)
             })?;
-            let seconds = if self.quick { 2 } else { 20 };
-            let figures = steps.step(&format!("events without loss, {seconds} s a rate"), |step| {
-                ingest::figures(step, &generator, &prefix, seconds)
-            })?;
+            let lengths = if self.quick {
+                ingest::Lengths { climb_s: 2, budget_s: 2 }
+            } else {
+                ingest::Lengths { climb_s: 10, budget_s: if self.full { 60 } else { 20 } }
+            };
+            let title = format!(
+                "events without loss, {} s a rate, {} s at the budget's",
+                lengths.climb_s, lengths.budget_s
+            );
+            let figures = steps.step(&title, |step| ingest::figures(step, &generator, &prefix, lengths))?;
             tables.push(("The server, events", figures));
         }
 
