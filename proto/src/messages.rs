@@ -162,6 +162,35 @@ pub struct ProcessEnd {
     #[prost(uint64, optional, tag = "13")]
     pub events_lost: ::core::option::Option<u64>,
 }
+/// Processes of a job that a server counted instead of recording each, because the job had more than its share.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct JobSummary {
+    /// 16 bytes; names the summary.
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub event_id: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub job_id: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Start and end events that were counted.
+    #[prost(uint64, optional, tag = "3")]
+    pub starts: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "4")]
+    pub ends: ::core::option::Option<u64>,
+    /// When the first and the last of them were received, Unix time in nanoseconds.
+    #[prost(int64, optional, tag = "5")]
+    pub from_ns: ::core::option::Option<i64>,
+    #[prost(int64, optional, tag = "6")]
+    pub to_ns: ::core::option::Option<i64>,
+    /// What was started; programs beyond the first few are counted under an empty path.
+    #[prost(message, repeated, tag = "7")]
+    pub programs: ::prost::alloc::vec::Vec<ProgramCount>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ProgramCount {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub binpath: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(uint64, optional, tag = "2")]
+    pub starts: ::core::option::Option<u64>,
+}
 /// The little that stands in the note itself; the rest is in the BuildRecord.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct BuildMetadata {
@@ -377,6 +406,7 @@ pub enum MessageType {
     Fork = 14,
     Execve = 15,
     ProcessEnd = 16,
+    JobSummary = 17,
     BuildRecord = 20,
     Hello = 100,
     Ack = 101,
@@ -395,6 +425,7 @@ impl MessageType {
             Self::Fork => "FORK",
             Self::Execve => "EXECVE",
             Self::ProcessEnd => "PROCESS_END",
+            Self::JobSummary => "JOB_SUMMARY",
             Self::BuildRecord => "BUILD_RECORD",
             Self::Hello => "HELLO",
             Self::Ack => "ACK",
@@ -410,6 +441,7 @@ impl MessageType {
             "FORK" => Some(Self::Fork),
             "EXECVE" => Some(Self::Execve),
             "PROCESS_END" => Some(Self::ProcessEnd),
+            "JOB_SUMMARY" => Some(Self::JobSummary),
             "BUILD_RECORD" => Some(Self::BuildRecord),
             "HELLO" => Some(Self::Hello),
             "ACK" => Some(Self::Ack),

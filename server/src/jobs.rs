@@ -53,6 +53,8 @@ pub struct Jobs {
 pub struct JobAnswer {
     /// One document each, as JSON.
     pub processes: Vec<Vec<u8>>,
+    /// What was counted because the job had more than its share, one document each.
+    pub summaries: Vec<Vec<u8>>,
     /// There are more than may be in one answer.
     pub is_cut: bool,
 }
@@ -186,6 +188,7 @@ impl Jobs {
         let mut processes: Vec<Vec<u8>> = Vec::new();
         let mut at: HashMap<[u8; 16], usize> = HashMap::new();
         let mut ends: Vec<([u8; 16], Vec<u8>)> = Vec::new();
+        let mut summaries = Vec::new();
         let mut is_cut = false;
         for value in self.store.jobs.prefix(value_prefix(job_key(job_id))) {
             let packed = value.value()?;
@@ -197,7 +200,7 @@ impl Jobs {
                 let Some(EventHead { id, kind }) = self.joiner.document(&entry, &mut document) else {
                     continue;
                 };
-                if processes.len() + ends.len() >= self.config.answer_max {
+                if processes.len() + ends.len() + summaries.len() >= self.config.answer_max {
                     is_cut = true;
                     break;
                 }
@@ -209,6 +212,7 @@ impl Jobs {
                         }
                     }
                     Kind::End => ends.push((id, document)),
+                    Kind::Summary => summaries.push(document),
                 }
             }
         }
@@ -218,7 +222,7 @@ impl Jobs {
                 None => processes.push(end),
             }
         }
-        Ok(JobAnswer { processes, is_cut })
+        Ok(JobAnswer { processes, summaries, is_cut })
     }
 }
 

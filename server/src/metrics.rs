@@ -68,6 +68,10 @@ metrics! {
         counter events_unwaited = "ogrt_events_unwaited_total",
         /// Events of which some parts never came.
         counter events_incomplete = "ogrt_events_incomplete_total",
+        /// Events that the filter dropped.
+        counter events_filtered = "ogrt_events_filtered_total",
+        /// Events over their job's limit: counted in summaries.
+        counter events_summarised = "ogrt_events_summarised_total",
         /// Datagrams received.
         counter datagrams_received = "ogrt_datagrams_received_total",
         /// UDP datagrams that the kernel dropped because the buffer was full.
@@ -90,6 +94,8 @@ metrics! {
         counter builds_again_unkept = "ogrt_builds_again_unkept_total",
         /// Registrations that are durable here and wait for the registry's own database.
         gauge registrations_waiting = "ogrt_registrations_waiting",
+        /// Registrations refused for want of a token.
+        counter builds_unauthorized = "ogrt_builds_unauthorized_total",
         /// Bytes of the durable queue.
         gauge queue_bytes = "ogrt_queue_bytes",
         /// Batches in the durable queue.

@@ -5,13 +5,18 @@ use crate::{
     database::Store,
     http,
     jobs::{self, Jobs},
-    join::{Join, Joined, Joiner},
+    join::{Join, Joined, Joiner, Rules},
+    manager,
     metrics::Metrics,
     outputs::{self, Surroundings},
     queue::{EventIds, Message, Queue, Room, Writer},
-    receive::{Complaints, Drain, Intake, Streams, listen_tcp},
+    receive::{Complaints, Drain, Intake, Streams},
     registry::{self, Installations, Summaries, retention},
+    reload::{Changing, Reload},
     shutdown::Shutdown,
+    sockets::Sockets,
+    tls::Tls,
+    tokens::Tokens,
     uses::{self, Uses},
 };
 use anyhow::{Context, Result, anyhow, bail};
@@ -23,6 +28,7 @@ use std::{
     thread,
 };
 use tokio::{
+    net::TcpListener,
     runtime::Handle,
     sync::{Semaphore, watch},
     task::JoinSet,
@@ -31,7 +37,12 @@ use tokio::{
 use tracing::{info, warn};
 
 /// Runs the server until `shutdown`; `ready_file` is written when everything listens.
-pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown) -> Result<()> {
+pub async fn run(
+    config: Config,
+    reload: Reload,
+    ready_file: Option<PathBuf>,
+    shutdown: Shutdown,
+) -> Result<()> {
     let runtime = Handle::current();
     let metrics = Arc::new(Metrics::default());
 
@@ -61,31 +72,50 @@ pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown
         room: Room::new(config.receive.pending_max.0),
         ids: Arc::new(EventIds::new()),
         metrics: metrics.clone(),
+        tokens: Arc::new(Tokens::new(&config.access, &config.data_dir)),
         datagram_complaints: Arc::new(Complaints::new(10)),
         stream_complaints: Arc::new(Complaints::new(1000)),
         drained: watch::Sender::new(0),
         shutdown: shutdown.clone(),
     };
     let (staying, stays) = tokio::sync::mpsc::unbounded_channel();
-    let tcp = listen_tcp(address(&config.listen)?).await?;
+    let mut sockets = Sockets::passed();
+    let tcp = sockets.listen(address(&config.listen)?, "TCP").await?;
     let tcp_address = tcp.local_addr().context("the TCP socket has no address")?;
     // The same port for both, where the configuration leaves it open and it is free.
     let udp_address = match address(&config.listen)?.port() {
         0 => Drain::free_address(tcp_address),
         _ => tcp_address,
     };
-    let drain = Drain::bind(udp_address, &config.unix, &config.receive, intake.clone(), staying)?;
+    let drain =
+        Drain::bind(udp_address, &config.unix, &config.receive, intake.clone(), staying, &mut sockets)?;
     let udp_address = drain.udp_address()?;
-    let http = http::listen(address(&config.http)?).await?;
+    let http = sockets.listen(address(&config.http)?, "HTTP").await?;
     let http_address = http.local_addr().context("the HTTP socket has no address")?;
+    let tls = Tls::open(&config.tls)?;
+    let mut encrypted = Encrypted::default();
+    if !config.tls.listen.is_empty() {
+        encrypted.tcp = Some(sockets.listen(address(&config.tls.listen)?, "TCP with TLS").await?);
+    }
+    if !config.tls.http.is_empty() {
+        encrypted.http = Some(sockets.listen(address(&config.tls.http)?, "HTTP with TLS").await?);
+    }
+    sockets.complain();
     let streams = Streams::new(intake.clone(), &config.receive);
 
     // -> queue -> join -> outputs
     let joiner = Arc::new(Joiner::new(registry.clone(), summaries));
     let joined = Arc::new(Joined::new(queue.clone(), store.clone(), joiner.clone())?);
     let installations = Arc::new(Installations::new(store.clone()));
-    let join =
-        Join::open(joined.clone(), config.join.clone(), metrics.clone(), registered, to_writer.clone())?;
+    let to_rules = watch::Sender::new(Arc::new(Rules::new(&config)?));
+    let join = Join::open(
+        joined.clone(),
+        config.join.clone(),
+        to_rules.subscribe(),
+        metrics.clone(),
+        registered,
+        to_writer.clone(),
+    )?;
     let uses = Arc::new(Uses::new(
         store.clone(),
         queue.clone(),
@@ -174,7 +204,18 @@ pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown
         }
     })?;
     let mut receiving = JoinSet::new();
-    receiving.spawn(streams.clone().accept_tcp(tcp));
+    let addresses = Addresses {
+        udp: udp_address,
+        tcp: tcp_address,
+        http: http_address,
+        tls: encrypted.tcp.as_ref().and_then(|socket| socket.local_addr().ok()),
+        https: encrypted.http.as_ref().and_then(|socket| socket.local_addr().ok()),
+        unix: &config.unix,
+    };
+    receiving.spawn(streams.clone().accept_tcp(tcp, None));
+    if let Some(tcp) = encrypted.tcp {
+        receiving.spawn(streams.clone().accept_tcp(tcp, tls.clone()));
+    }
     receiving.spawn(streams.clone().accept_staying(stays));
     let sources = http::Sources {
         registry,
@@ -186,11 +227,18 @@ pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown
         heavy: Arc::new(Semaphore::new(http::HEAVY_MAX)),
         body_max: usize::try_from(config.receive.message_max.0).unwrap_or(usize::MAX),
     };
-    let serving = tokio::spawn(http::serve(http, sources, shutdown.clone()));
-    let addresses = Addresses { udp: udp_address, tcp: tcp_address, http: http_address, unix: &config.unix };
+    let routes = http::router(sources);
+    let mut serving = JoinSet::new();
+    serving.spawn(http::serve(http, None, routes.clone(), shutdown.clone()));
+    if let Some(http) = encrypted.http {
+        serving.spawn(http::serve(http, tls.clone(), routes, shutdown.clone()));
+    }
+    let reloading = tokio::spawn(reload.at_each_hangup(config.clone(), Changing { rules: to_rules, tls }));
     addresses.announce(ready_file.as_deref())?;
+    manager::ready();
 
     shutdown.wait().await;
+    manager::stopping();
 
     // In the order of the line, each stage empties itself into the next.
     let within = config.stop_within.0;
@@ -209,7 +257,8 @@ pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown
     })
     .await;
     give_up.ask();
-    serving.abort();
+    serving.shutdown().await;
+    reloading.abort();
     match orderly {
         Ok(result) => result?,
         Err(_) => warn!(
@@ -220,24 +269,45 @@ pub async fn run(config: Config, ready_file: Option<PathBuf>, shutdown: Shutdown
     Ok(())
 }
 
+/// Sockets that speak TLS.
+#[derive(Default)]
+struct Encrypted {
+    tcp: Option<TcpListener>,
+    http: Option<TcpListener>,
+}
+
 /// Where the server can be reached.
 struct Addresses<'a> {
     udp: SocketAddr,
     tcp: SocketAddr,
     http: SocketAddr,
+    tls: Option<SocketAddr>,
+    https: Option<SocketAddr>,
     unix: &'a Path,
 }
 
 impl Addresses<'_> {
     /// Into the log, and into a file for who waits for it: that appears whole, or not at all.
     fn announce(&self, ready_file: Option<&Path>) -> Result<()> {
-        let Addresses { udp, tcp, http, unix } = self;
+        let Addresses { udp, tcp, http, tls, https, unix } = self;
         info!(
             "ready: UDP {udp}, TCP {tcp}, HTTP {http}, Unix {}",
             if unix.as_os_str().is_empty() { "none".into() } else { unix.display().to_string() }
         );
+        for (what, address) in [("TCP", tls), ("HTTP", https)] {
+            if let Some(address) = address {
+                info!("ready: {what} with TLS {address}");
+            }
+        }
         let Some(path) = ready_file else { return Ok(()) };
-        let text = json!({ "udp": udp.to_string(), "tcp": tcp.to_string(), "unix": unix.display().to_string(), "http": http.to_string() });
+        let text = json!({
+            "udp": udp.to_string(),
+            "tcp": tcp.to_string(),
+            "unix": unix.display().to_string(),
+            "http": http.to_string(),
+            "tls": tls.map(|address| address.to_string()),
+            "https": https.map(|address| address.to_string()),
+        });
         let fresh = path.with_extension("new");
         std::fs::write(&fresh, format!("{text}\n"))
             .and_then(|()| std::fs::rename(&fresh, path))

@@ -2,8 +2,8 @@
 //!
 //! PREFIX/bin holds the programs (`ogrt-c++` and `ogrt-fc` are other names of `ogrt-cc`), PREFIX/lib the library, and
 //! PREFIX/libexec/ogrt the linker wrapper under each name that a compiler driver asks for, PREFIX/share/ogrt what EasyBuild,
-//! Spack and schedulers read, and PREFIX/share manual pages and completions. Every program and library is written under another
-//! name and then renamed, so that a running program or build is never caught by half a file.
+//! Spack and schedulers read, PREFIX/share manual pages and completions, and PREFIX/lib/systemd/system the units of the server. Every
+//! program and library is written under another name and then renamed, so that a running program or build is never caught by half a file.
 
 use crate::{
     machine::{BUILD_TOOLS, install_tools, static_linkage},
@@ -35,6 +35,12 @@ const OTHER_NAMES: [(&str, &str); 2] = [("ogrt-c++", "ogrt-cc"), ("ogrt-fc", "og
 /// Names by which compiler drivers call linkers.
 const LINKER_NAMES: [&str; 6] = ["ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold", "ld.wild"];
 
+/// How systemd runs the server.
+const UNITS: [(&str, &str); 2] = [
+    ("ogrt-server.service", include_str!("../../server/systemd/ogrt-server.service")),
+    ("ogrt-server.socket", include_str!("../../server/systemd/ogrt-server.socket")),
+];
+
 impl Install {
     /// Does the chore.
     pub fn run(self) -> Result<()> {
@@ -42,7 +48,7 @@ impl Install {
         let prefix = std::path::absolute(&self.prefix).with_context(|| self.prefix.display().to_string())?;
         let place = match env::var_os("DESTDIR").filter(|dir| !dir.is_empty()) {
             Some(dir) => Path::new(&dir).join(prefix.strip_prefix("/").unwrap_or(&prefix)),
-            None => prefix,
+            None => prefix.clone(),
         };
         let mut steps = Steps::new(4);
         steps.step("tools of this machine", |step| install_tools(step, BUILD_TOOLS))?;
@@ -50,14 +56,20 @@ impl Install {
             steps.step("Rust target for static programs", |step| Ok(static_linkage(step, &workspace)))?;
         let built =
             steps.step("build programs and library", |step| programs::build(step, &workspace, &linkage))?;
-        steps.step(&format!("install into {}", place.display()), |_| into(&place, &built))
+        steps.step(&format!("install into {}", place.display()), |_| into_place(&place, &prefix, &built))
     }
 }
 
 /// Puts what was built into `prefix`.
 pub fn into(prefix: &Path, built: &Built) -> Result<()> {
-    let (bin, lib, libexec) = (prefix.join("bin"), prefix.join("lib"), prefix.join("libexec/ogrt"));
-    for folder in [&bin, &lib, &libexec] {
+    into_place(prefix, prefix, built)
+}
+
+/// The same, to be moved from `place` to `prefix` by a packager.
+fn into_place(place: &Path, prefix: &Path, built: &Built) -> Result<()> {
+    let (bin, lib, libexec) = (place.join("bin"), place.join("lib"), place.join("libexec/ogrt"));
+    let systemd = lib.join("systemd/system");
+    for folder in [&bin, &lib, &libexec, &systemd] {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     for program in &built.programs {
@@ -70,8 +82,13 @@ pub fn into(prefix: &Path, built: &Built) -> Result<()> {
     for name in LINKER_NAMES {
         link(Path::new("../../bin/ogrt-ld"), &libexec.join(name))?;
     }
-    share::install(prefix)?;
-    manuals::install(prefix)
+    for (name, unit) in UNITS {
+        let path = systemd.join(name);
+        let text = unit.replace("@PREFIX@", &prefix.display().to_string());
+        replace(&path, |new| fs::write(new, &text)).with_context(|| path.display().to_string())?;
+    }
+    share::install(place)?;
+    manuals::install(place)
 }
 
 /// Copies a file into a folder.

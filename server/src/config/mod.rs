@@ -3,8 +3,11 @@
 //! Each table is declared once, by [`table!`], in a file of its name: a key, its type, its default and the text
 //! that explains it. Reading, defaults and `print-default-config` all come from that one declaration.
 
+mod access;
+mod filter;
 mod jobs;
 mod join;
+mod limit;
 mod outputs;
 mod places;
 mod queue;
@@ -12,6 +15,7 @@ mod receive;
 mod registry;
 mod sending;
 mod table;
+mod tls;
 mod units;
 mod uses;
 
@@ -21,10 +25,13 @@ use std::{
     fs,
     path::{Path, PathBuf},
 };
-use table::{Table, table};
+use table::{Table, choice, table};
 
+pub use access::{AccessConfig, MayRegister};
+pub use filter::{FilterAction, FilterRule};
 pub use jobs::JobsConfig;
 pub use join::JoinConfig;
+pub use limit::LimitConfig;
 pub use outputs::{FileCompression, FileConfig, FileLayout, FileSync, OutputConfig};
 pub use queue::{QueueConfig, WhenFull};
 pub use receive::Receive;
@@ -32,6 +39,7 @@ pub use registry::{RegistryBackend, RegistryConfig};
 pub use sending::{
     ElasticsearchConfig, IndexLayout, JsonTcpConfig, KafkaConfig, OgrtConfig, Sending, SplunkHecConfig,
 };
+pub use tls::TlsConfig;
 pub(crate) use units::{Size, Time};
 pub use uses::UsesConfig;
 
@@ -50,6 +58,8 @@ table! {
         data_dir: PathBuf = PathBuf::new(),
         /// Least level of the log: "error", "warn", "info", "debug", or by part: "info,ogrt_server::join=debug".
         log: String = "info".into(),
+        /// A line of the log: "text", or "json" for programs.
+        log_format: LogFormat = LogFormat::Text,
         /// How long a stop may take until what was received has gone out.
         stop_within: Time = Time::from_secs(10),
         /// What is received, and its bounds.
@@ -64,8 +74,26 @@ table! {
         jobs: JobsConfig = JobsConfig::default(),
         /// Counts of who ran what.
         uses: UsesConfig = UsesConfig::default(),
+        /// How much of the server one job may have.
+        limit: LimitConfig = LimitConfig::default(),
+        /// Which events are kept.
+        filter: Vec<FilterRule> = Vec::new(),
+        /// Who may register builds.
+        access: AccessConfig = AccessConfig::default(),
+        /// Encrypted listeners.
+        tls: TlsConfig = TlsConfig::default(),
         /// Any number of outputs, each with a name. Without any: a `file` output with layout "jobs" under data_dir.
         outputs: BTreeMap<String, OutputConfig> = BTreeMap::new(),
+    }
+}
+
+choice! {
+    /// How a line of the log is written.
+    LogFormat {
+        /// For people.
+        Text = "text",
+        /// For programs: an object a line.
+        Json = "json",
     }
 }
 
@@ -107,29 +135,50 @@ impl Config {
         let mut out = String::new();
         let defaults = Config::default();
         defaults.document(&mut out);
-        let sections: [(&str, &dyn Table); 6] = [
+        let sections: [(&str, &dyn Table); 9] = [
             ("receive", &defaults.receive),
             ("queue", &defaults.queue),
             ("registry", &defaults.registry),
             ("join", &defaults.join),
             ("jobs", &defaults.jobs),
             ("uses", &defaults.uses),
+            ("limit", &defaults.limit),
+            ("access", &defaults.access),
+            ("tls", &defaults.tls),
         ];
         for (name, table) in sections {
             let _ = write!(out, "\n[{name}]\n");
             table.document(&mut out);
         }
+        out.push_str("\n# Any number of rules that filter events. Without any, all are kept.\n");
+        filter::document_example(&mut out);
         out.push_str("\n# Any number of outputs, each with a name. Without any: a `file` output, layout \"jobs\", under data_dir.\n");
         outputs::document_examples(&mut out);
         out
     }
 
+    /// The keys and tables whose values differ.
+    pub fn changed(&self, other: &Self) -> Vec<&'static str> {
+        let both = self.values().into_iter().zip(other.values());
+        both.filter(|(ours, theirs)| ours != theirs).map(|((key, _), _)| key).collect()
+    }
+
     fn check(&self) -> Result<(), String> {
-        for (key, address) in [("listen", &self.listen), ("http", &self.http)] {
+        let addresses = [
+            ("listen", &self.listen),
+            ("http", &self.http),
+            ("tls.listen", &self.tls.listen),
+            ("tls.http", &self.tls.http),
+        ];
+        for (key, address) in addresses {
+            if address.is_empty() && key.starts_with("tls.") {
+                continue;
+            }
             address.parse::<std::net::SocketAddr>().map_err(|_| {
                 format!("{key} = \"{address}\": expected an address and a port, as 127.0.0.1:7971")
             })?;
         }
+        crate::join::Rules::new(self).map_err(|problem| format!("{problem:#}"))?;
         if let Some(name) = self.outputs.keys().find(|name| !is_plain_name(name)) {
             return Err(format!("[outputs.{name}]: a name is made of letters, digits, - and _"));
         }

@@ -23,6 +23,13 @@ impl Config {
     }
 }
 
+impl Config {
+    /// Where the digests of tokens are.
+    pub fn tokens_file(&self) -> PathBuf {
+        crate::tokens::place(&self.access, &self.data_dir)
+    }
+}
+
 fn default_data_dir() -> PathBuf {
     let site = PathBuf::from("/var/lib/ogrt");
     if can_be_made(&site) {

@@ -7,6 +7,9 @@ use std::path::PathBuf;
 pub trait Table {
     /// Appends every key with its value and its meaning.
     fn document(&self, out: &mut String);
+
+    /// Every key with its value, to be compared.
+    fn values(&self) -> Vec<(&'static str, String)>;
 }
 
 /// A value as TOML has it; `None` for what is a table of its own.
@@ -30,6 +33,10 @@ macro_rules! table {
         }
 
         impl $crate::config::table::Table for $name {
+            fn values(&self) -> Vec<(&'static str, String)> {
+                vec![$((stringify!($key), format!("{:?}", self.$key)),)*]
+            }
+
             fn document(&self, out: &mut String) {
                 use std::fmt::Write;
                 $(let _ = writeln!(out, "#{}", $about);)+

@@ -22,7 +22,8 @@ pub async fn one(State(sources): State<Sources>, Path(job_id): Path<String>) -> 
         if answer.processes.is_empty() && key == NO_JOB {
             answer = sources.jobs.answer(b"")?;
         }
-        Ok((!answer.processes.is_empty()).then(|| document(&key, &answer)))
+        let is_known = !answer.processes.is_empty() || !answer.summaries.is_empty();
+        Ok(is_known.then(|| document(&key, &answer)))
     })
     .await?;
     match document {
@@ -41,6 +42,11 @@ fn document(job_id: &str, answer: &JobAnswer) -> Vec<u8> {
     if !launches.is_empty() {
         body.extend_from_slice(b",\"launches\":");
         body.extend(serde_json::to_vec(&launches).unwrap_or_else(|_| b"[]".to_vec()));
+    }
+    if !answer.summaries.is_empty() {
+        body.extend_from_slice(b",\"summaries\":[");
+        body.extend(answer.summaries.join(&b','));
+        body.push(b']');
     }
     if answer.is_cut {
         body.extend_from_slice(b",\"truncated\":true");

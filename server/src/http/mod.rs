@@ -3,6 +3,7 @@
 //! Every error is a problem document (RFC 9457). Work on the database runs where it may block.
 
 mod builds;
+mod connections;
 mod dependents;
 mod installations;
 mod jobs;
@@ -16,21 +17,23 @@ use crate::{
     metrics::Metrics,
     receive::Intake,
     registry::{Installations, Registry},
-    shutdown::Shutdown,
     uses::Uses,
 };
-use anyhow::{Context, Result};
+use anyhow::Result;
 use axum::{
     Json, Router,
-    extract::{DefaultBodyLimit, State},
+    extract::{DefaultBodyLimit, Request, State},
     http::{StatusCode, header},
+    middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
 use problem::Problem;
 use serde_json::json;
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
-use tokio::{net::TcpListener, sync::Semaphore};
+use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::Semaphore;
+
+pub use connections::serve;
 
 /// The interface as machines read it; a test holds it against the routes.
 const OPENAPI: &str = include_str!("../../openapi.json");
@@ -77,25 +80,29 @@ fn routes() -> Vec<(&'static str, MethodRouter<Sources>)> {
     ]
 }
 
-/// Listens on the address.
-pub async fn listen(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen for HTTP on {address}"))
-}
-
-/// Answers until the shutdown.
-pub async fn serve(listener: TcpListener, sources: Sources, shutdown: Shutdown) -> Result<()> {
+/// All of it, ready to be served.
+pub fn router(sources: Sources) -> Router {
     let routes = routes().into_iter().fold(Router::new(), |all, (path, answers)| all.route(path, answers));
-    let routes = routes
+    routes
         .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
         .method_not_allowed_fallback(|| async {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes other methods")
         })
         .layer(DefaultBodyLimit::max(sources.body_max))
-        .with_state(sources);
-    axum::serve(listener, routes)
-        .with_graceful_shutdown(async move { shutdown.wait().await })
-        .await
-        .context("the HTTP interface failed")
+        .layer(from_fn_with_state(sources.clone(), permitted))
+        .with_state(sources)
+}
+
+/// What changes anything needs the token, where the configuration asks for one.
+async fn permitted(State(sources): State<Sources>, request: Request, next: Next) -> Response {
+    let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = shown.and_then(|value| value.strip_prefix("Bearer "));
+    if request.method().is_safe() || sources.intake.tokens.permit(token) {
+        return next.run(request).await;
+    }
+    sources.metrics.builds_unauthorized.add(1);
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, "registering needs a token: Authorization: Bearer");
+    ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response()
 }
 
 /// Healthy while every output works.

@@ -4,30 +4,41 @@
 
 use super::{
     Joiner, Missing,
-    event::{Event, LoadedObject, module, watermark},
+    event::{Event, LoadedObject, module, program, watermark},
     json::{Object, string},
 };
 use crate::queue::{Entry, Kind};
 use ogrt_note::Signature;
 use ogrt_proto::{BuildMetadata, BuildSummary};
 use prost::Message;
+use std::sync::Arc;
 
 /// Writes the document of an event, without a line's end; which signatures nobody registered is added to `missing`.
 pub fn write(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing, out: &mut Vec<u8>) {
     match entry.kind {
         Kind::Start => start(joiner, entry, event, missing, out),
         Kind::End => end(joiner, entry, event, missing, out),
+        Kind::Summary => summary(entry, event, out),
     }
+}
+
+/// The user's id, proved where the kernel told it.
+pub fn uid(entry: &Entry, event: &Event<'_>) -> Option<u32> {
+    entry.credentials.map(|kernel| kernel.uid).or(event.uid)
+}
+
+/// The user's name, as this machine knows it. One that the client claims stands, unless the kernel gave the uid that
+/// a name belongs to.
+pub fn user_name(joiner: &Joiner, entry: &Entry, event: &Event<'_>) -> Option<Arc<str>> {
+    let is_asked = entry.credentials.is_some() || event.username.is_empty();
+    uid(entry, event).filter(|_| is_asked).and_then(|uid| joiner.users.name(uid))
 }
 
 /// A process has started.
 fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing, out: &mut Vec<u8>) {
     let kernel = entry.credentials;
     let pid = kernel.map(|kernel| i64::from(kernel.pid)).filter(|pid| *pid != 0);
-    let uid = kernel.map(|kernel| kernel.uid).or(event.uid);
-    // A name is only claimed, unless the kernel gave the uid that it belongs to.
-    let claimed = event.username;
-    let name = uid.filter(|_| kernel.is_some() || claimed.is_empty()).and_then(|uid| joiner.users.name(uid));
+    let name = user_name(joiner, entry, event);
     let seconds = |ns: i64| ns.div_euclid(1_000_000_000);
 
     let mut document = Object::begin(out);
@@ -39,8 +50,8 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
     document.number("time_ns", event.start_time_ns);
     marked(&mut document, joiner, event.signature, event.watermarks.iter().copied(), missing);
     document.text("job_id", event.job_id);
-    document.text("username", name.as_deref().map_or(claimed, str::as_bytes));
-    document.number("uid", uid);
+    document.text("username", name.as_deref().map_or(event.username, str::as_bytes));
+    document.number("uid", uid(entry, event));
     document.number("gid", kernel.map(|kernel| kernel.gid).or(event.gid));
     document.text("identity", if kernel.is_some() { b"kernel" } else { b"claimed" });
     document.text("hostname", event.hostname);
@@ -95,6 +106,29 @@ fn end(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing,
     shared_objects(&mut end, joiner, event, missing);
     end.end();
     document.number("events_lost", event.events_lost.filter(|lost| *lost > 0));
+    document.end();
+}
+
+/// Processes that were counted.
+fn summary(entry: &Entry, event: &Event<'_>, out: &mut Vec<u8>) {
+    let mut document = Object::begin(out);
+    document.text("type", b"summary");
+    document.text("event_id", &uuid(super::event_id(entry, event)));
+    document.text("job_id", event.job_id);
+    document.number("time", event.to_ns.map(|ns| ns.div_euclid(1_000_000_000)));
+    let mut summary = document.object("summary");
+    summary.number("starts", Some(event.starts));
+    summary.number("ends", Some(event.ends));
+    summary.number("from_ns", event.from_ns);
+    summary.number("to_ns", event.to_ns);
+    summary.list("programs", &event.programs, |out, message| {
+        let (path, starts) = program(message);
+        let mut program = Object::begin(out);
+        program.text("binpath", path);
+        program.number("starts", Some(starts));
+        program.end();
+    });
+    summary.end();
     document.end();
 }
 

@@ -47,6 +47,13 @@ pub struct Event<'a> {
     pub user_time_us: Option<u64>,
     pub system_time_us: Option<u64>,
     pub max_rss_kib: Option<u64>,
+
+    pub starts: u64,
+    pub ends: u64,
+    pub from_ns: Option<i64>,
+    pub to_ns: Option<i64>,
+    /// A ProgramCount each.
+    pub programs: Vec<&'a [u8]>,
 }
 
 impl<'a> Event<'a> {
@@ -63,9 +70,10 @@ impl<'a> Event<'a> {
             &mut self.arguments,
             &mut self.environment_variables,
             &mut self.loaded_modules,
+            &mut self.programs,
         ];
-        let [shared_objects, watermarks, arguments, environment_variables, loaded_modules] =
-            lists.map(|list| {
+        let [shared_objects, watermarks, arguments, environment_variables, loaded_modules, programs] = lists
+            .map(|list| {
                 list.clear();
                 std::mem::take(list)
             });
@@ -76,6 +84,7 @@ impl<'a> Event<'a> {
             arguments,
             environment_variables,
             loaded_modules,
+            programs,
             ..Event::default()
         };
         for field in Fields::of(message) {
@@ -84,6 +93,8 @@ impl<'a> Event<'a> {
                 (Kind::Start, (number, Value::Varint(value))) => self.start_number(number, value),
                 (Kind::End, (number, Value::Bytes(bytes))) => self.end_bytes(number, bytes)?,
                 (Kind::End, (number, Value::Varint(value))) => self.end_number(number, value),
+                (Kind::Summary, (number, Value::Bytes(bytes))) => self.summary_bytes(number, bytes)?,
+                (Kind::Summary, (number, Value::Varint(value))) => self.summary_number(number, value),
                 (_, (_, Value::Fixed)) => {}
             }
         }
@@ -141,6 +152,26 @@ impl<'a> Event<'a> {
             _ => {}
         }
         Ok(())
+    }
+
+    fn summary_bytes(&mut self, number: u32, bytes: &'a [u8]) -> Result<(), Malformed> {
+        match number {
+            1 => self.event_id = bytes.try_into().ok(),
+            2 => self.job_id = bytes,
+            7 => self.programs.push(message(bytes)?),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn summary_number(&mut self, number: u32, value: u64) {
+        match number {
+            3 => self.starts = value,
+            4 => self.ends = value,
+            5 => self.from_ns = Some(value as i64),
+            6 => self.to_ns = Some(value as i64),
+            _ => {}
+        }
     }
 
     fn end_number(&mut self, number: u32, value: u64) {
@@ -216,6 +247,19 @@ pub fn module(message: &[u8]) -> (&[u8], &[u8]) {
         }
     }
     (name, file)
+}
+
+/// A ProgramCount: its path and its number.
+pub fn program(message: &[u8]) -> (&[u8], u64) {
+    let (mut path, mut starts) = (&[][..], 0);
+    for field in Fields::of(message).flatten() {
+        match field {
+            (1, Value::Bytes(bytes)) => path = bytes,
+            (2, Value::Varint(value)) => starts = value,
+            _ => {}
+        }
+    }
+    (path, starts)
 }
 
 /// A message within, if its fields are well-formed.

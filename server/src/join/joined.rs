@@ -133,7 +133,7 @@ impl Joined {
         let Some(batch) = self.queue.read(sequence)? else { return Ok(None) };
         let held = self.marks(sequence)?;
         Ok(Some(Arc::new(match want {
-            Want::Documents => self.joiner.join(&batch, &held, Vec::new(), |_, _, _, _| false),
+            Want::Documents => self.joiner.join(&batch, &held, Vec::new(), &mut ()),
             Want::Entries => super::sort(&batch, &held),
         })))
     }
@@ -167,11 +167,14 @@ impl Joined {
         }
     }
 
-    /// Indexes of the batch's entries that were held back.
+    /// Indexes of the batch's entries that were left out or held back, in order.
     pub(super) fn marks(&self, sequence: u64) -> Result<Vec<u32>> {
         let marks = self.store.held_marks.get(sequence.to_be_bytes())?;
         let index = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap_or_default());
-        Ok(marks.map(|marks| marks.chunks_exact(4).map(index).collect()).unwrap_or_default())
+        let mut marks: Vec<u32> =
+            marks.map(|marks| marks.chunks_exact(4).map(index).collect()).unwrap_or_default();
+        marks.sort_unstable();
+        Ok(marks)
     }
 
     pub(super) fn publish(&self, batch: JoinedBatch) {

@@ -7,14 +7,18 @@
 
 mod document;
 mod event;
+mod filter;
 mod hold;
 mod joined;
 mod json;
+mod limit;
+mod sift;
 mod stage;
 mod users;
 
 pub use event::watermark;
 pub use joined::{Joined, Reader, Want};
+pub use sift::Rules;
 pub use stage::Join;
 
 use crate::{
@@ -124,21 +128,18 @@ impl Joiner {
         missing
     }
 
-    /// Joins a batch without its entries `held`; what `refuse` takes is left out as well.
-    fn join(
-        &self,
-        batch: &Batch,
-        held: &[u32],
-        mut lines: Vec<u8>,
-        mut refuse: impl FnMut(u32, &Entry, &Event<'_>, &mut Missing) -> bool,
-    ) -> JoinedBatch {
+    /// Joins a batch without its entries `held`; `pass` may leave out more.
+    fn join(&self, batch: &Batch, held: &[u32], mut lines: Vec<u8>, pass: &mut impl Pass) -> JoinedBatch {
         let mut events = Vec::new();
         let mut missing = Missing::new();
         let malformed = each(batch, held, |index, bytes, entry, event| {
+            if pass.leaves_out(index, entry, event) {
+                return;
+            }
             let begin = lines.len();
             missing.clear();
             document::write(self, entry, event, &mut missing, &mut lines);
-            if refuse(index, entry, event, &mut missing) {
+            if pass.holds_back(index, entry, event, &mut missing) {
                 lines.truncate(begin);
                 return;
             }
@@ -146,6 +147,26 @@ impl Joiner {
             lines.push(b'\n');
         });
         JoinedBatch { sequence: batch.sequence, lines, events, malformed, entries: batch.bytes.clone() }
+    }
+}
+
+/// What decides, when a batch is joined for the first time, which of its entries go on.
+trait Pass {
+    /// Before its document is written.
+    fn leaves_out(&mut self, index: u32, entry: &Entry, event: &Event<'_>) -> bool;
+
+    /// After that: which of its signatures nobody registered is known now.
+    fn holds_back(&mut self, index: u32, entry: &Entry, event: &Event<'_>, missing: &mut Missing) -> bool;
+}
+
+/// Not the first time: everything was decided.
+impl Pass for () {
+    fn leaves_out(&mut self, _: u32, _: &Entry, _: &Event<'_>) -> bool {
+        false
+    }
+
+    fn holds_back(&mut self, _: u32, _: &Entry, _: &Event<'_>, _: &mut Missing) -> bool {
+        false
     }
 }
 
@@ -175,7 +196,7 @@ fn each(batch: &Batch, held: &[u32], mut with: impl FnMut(u32, Range<usize>, &En
         let from = batch.bytes.len() - rest.len();
         let Some(entry) = Entry::read(&mut rest) else { break };
         let to = batch.bytes.len() - rest.len();
-        if held.contains(&index) {
+        if held.binary_search(&index).is_ok() {
             continue;
         }
         // The same bytes as `entry.message`, but borrowed from the batch.

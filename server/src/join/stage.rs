@@ -1,14 +1,16 @@
 //! The stage: walks the queue once, holds back what cannot go yet, and lets it go when it can.
 
 use super::{
-    Joined, JoinedBatch, Missing,
+    Joined, JoinedBatch, Joiner, Missing, Pass,
+    event::Event,
     hold::{EventKey, HeldKey, Hold, Release},
+    sift::{Rules, SIFTED, Sift},
 };
 use crate::{
     config::JoinConfig,
     database::number,
     metrics::Metrics,
-    queue::{Batch, Entry, Message as ToWriter, Submission, Tail},
+    queue::{Batch, Entry, Kind, Message as ToWriter, Submission, Tail},
     receive::identify,
 };
 use anyhow::Result;
@@ -21,13 +23,14 @@ use std::{
         mpsc::{Receiver, Sender},
     },
 };
-use tokio::runtime::Handle;
+use tokio::{runtime::Handle, sync::watch};
 use tracing::{error, warn};
 
 /// The stage, in a thread of its own.
 pub struct Join {
     joined: Arc<Joined>,
     hold: Hold,
+    sift: Sift,
     metrics: Arc<Metrics>,
     registered: Receiver<Signature>,
     writer: Sender<ToWriter>,
@@ -41,12 +44,15 @@ impl Join {
     pub fn open(
         joined: Arc<Joined>,
         config: JoinConfig,
+        rules: watch::Receiver<Arc<Rules>>,
         metrics: Arc<Metrics>,
         registered: Receiver<Signature>,
         writer: Sender<ToWriter>,
     ) -> Result<Self> {
         let decided_until = joined.queue.places().values().copied().max().unwrap_or(0);
-        let mut join = Join { joined, hold: Hold::new(config), metrics, registered, writer, decided_until };
+        let sift = Sift::new(rules, joined.store.total(SIFTED)?, metrics.clone());
+        let mut join =
+            Join { joined, hold: Hold::new(config), sift, metrics, registered, writer, decided_until };
         let mut releases = Vec::new();
         for held in join.joined.store.held.iter() {
             let (key, value) = held.into_inner()?;
@@ -56,6 +62,7 @@ impl Join {
             );
             let Some(entry) = Entry::read(&mut Bytes::copy_from_slice(&value)) else { continue };
             match part(&entry) {
+                _ if entry.kind == Kind::Summary => releases.extend(join.sift.resume(key, &entry)),
                 Some((event, index, count)) => {
                     releases.extend(join.hold.hold_part(event, index, count, key, entry))
                 }
@@ -99,7 +106,7 @@ impl Join {
             if seen.closed {
                 return Ok(());
             }
-            let deadline = self.hold.next_deadline();
+            let deadline = [self.hold.next_deadline(), self.sift.next_due()].into_iter().flatten().min();
             runtime.block_on(async {
                 let changed = tail.changed();
                 match deadline {
@@ -110,53 +117,70 @@ impl Join {
         }
     }
 
-    /// Joins a batch for the first time: decides what is held back, and makes that durable.
+    /// Joins a batch for the first time: decides what is left out or held back, and makes that durable.
     fn first_pass(&mut self, batch: &Batch) -> Result<JoinedBatch> {
         let marked = self.joined.marks(batch.sequence)?;
-        let is_decided = batch.sequence < self.decided_until;
-        let (hold, metrics) = (&mut self.hold, &self.metrics);
-        let mut held: BTreeMap<u32, (Entry, Missing)> = BTreeMap::new();
-        let joined =
-            self.joined.joiner.join(batch, &marked, self.joined.spare(), |index, entry, event, missing| {
-                let is_part = event.part_count > 1 && part(entry).is_some();
-                let is_late =
-                    !is_decided && !entry.is_final && !missing.is_empty() && hold.is_worth_waiting(missing);
-                if (is_part || is_late) && !(hold.has_room(entry)) {
-                    metrics.events_unwaited.add(1);
-                    return false;
-                }
-                if is_part || is_late {
-                    held.insert(index, (entry.clone(), std::mem::take(missing)));
-                }
-                is_part || is_late
-            });
-        metrics.events_joined.add(joined.events.len() as u64);
+        let rules = self.sift.rules_for(batch.sequence);
+        let mut pass = FirstPass {
+            sequence: batch.sequence,
+            joiner: &self.joined.joiner,
+            hold: &self.hold,
+            is_decided: batch.sequence < self.decided_until,
+            sift: rules.as_deref().map(|rules| (&mut self.sift, rules)),
+            metrics: &self.metrics,
+            left_out: Vec::new(),
+            held: BTreeMap::new(),
+        };
+        let joined = self.joined.joiner.join(batch, &marked, self.joined.spare(), &mut pass);
+        let FirstPass { left_out, held, .. } = pass;
+        self.metrics.events_joined.add(joined.events.len() as u64);
         if joined.malformed > 0 {
-            metrics.events_malformed.add(joined.malformed);
+            self.metrics.events_malformed.add(joined.malformed);
             warn!("{} events that were received cannot be decoded, and are left out", joined.malformed);
         }
-        if !held.is_empty() {
-            self.set_aside(batch.sequence, &marked, held)?;
-        }
+        let summaries = rules.is_some().then(|| self.sift.done(batch.sequence));
+        self.write(batch.sequence, marked, left_out, &held, summaries)?;
+        self.set_aside(batch.sequence, held);
         Ok(joined)
     }
 
-    fn set_aside(
-        &mut self,
+    /// Makes durable what was decided about a batch.
+    fn write(
+        &self,
         sequence: u64,
-        marked: &[u32],
-        held: BTreeMap<u32, (Entry, Missing)>,
+        mut marks: Vec<u32>,
+        left_out: Vec<u32>,
+        held: &BTreeMap<u32, (Entry, Missing)>,
+        summaries: Option<Vec<(HeldKey, Entry)>>,
     ) -> Result<()> {
         let store = &self.joined.store;
         let mut writes = store.batch();
-        let marks: Vec<u8> = marked.iter().chain(held.keys()).flat_map(|index| index.to_le_bytes()).collect();
-        writes.insert(&store.held_marks, sequence.to_be_bytes(), marks);
-        for (index, (entry, _)) in &held {
+        if !left_out.is_empty() || !held.is_empty() {
+            marks.extend(left_out.iter().chain(held.keys()));
+            let marks: Vec<u8> = marks.iter().flat_map(|index| index.to_le_bytes()).collect();
+            writes.insert(&store.held_marks, sequence.to_be_bytes(), marks);
+        }
+        let mut hold = |key: HeldKey, entry: &Entry| {
             let mut bytes = Vec::new();
             entry.write(&mut bytes);
-            writes.insert(&store.held, crate::queue::held_key(sequence, *index), bytes);
+            writes.insert(&store.held, crate::queue::held_key(key.0, key.1), bytes);
+        };
+        for (index, (entry, _)) in held {
+            hold((sequence, *index), entry);
         }
-        writes.commit()?;
+        for (key, entry) in summaries.iter().flatten() {
+            hold(*key, entry);
+        }
+        if summaries.is_some() {
+            writes.insert(&store.totals, SIFTED, (sequence + 1).to_be_bytes());
+        }
+        if !writes.is_empty() {
+            writes.commit()?;
+        }
+        Ok(())
+    }
+
+    fn set_aside(&mut self, sequence: u64, held: BTreeMap<u32, (Entry, Missing)>) {
         let mut releases = Vec::new();
         for (index, (entry, missing)) in held {
             // The message shares its memory with the whole batch, which may be large: keep only this.
@@ -173,7 +197,6 @@ impl Join {
             }
         }
         self.release(releases);
-        Ok(())
     }
 
     /// Lets go what has all it waited for, and what has waited long enough.
@@ -183,6 +206,7 @@ impl Join {
             releases.extend(self.hold.registered(signature));
         }
         releases.extend(self.hold.expired());
+        releases.extend(self.sift.due());
         self.release(releases);
         self.metrics.waiting.set(self.hold.len() as u64);
     }
@@ -202,6 +226,44 @@ impl Join {
             // While the server stops it stays held, and the next start takes it up.
             let _ = self.writer.send(ToWriter::Submit(submission));
         }
+    }
+}
+
+/// What is decided about the entries of a batch.
+struct FirstPass<'a> {
+    sequence: u64,
+    joiner: &'a Joiner,
+    hold: &'a Hold,
+    /// Before the start, or now?
+    is_decided: bool,
+    sift: Option<(&'a mut Sift, &'a Rules)>,
+    metrics: &'a Metrics,
+    left_out: Vec<u32>,
+    held: BTreeMap<u32, (Entry, Missing)>,
+}
+
+impl Pass for FirstPass<'_> {
+    fn leaves_out(&mut self, index: u32, entry: &Entry, event: &Event<'_>) -> bool {
+        let Some((sift, rules)) = &mut self.sift else { return false };
+        let is_left_out = sift.takes(rules, self.joiner, entry, event, (self.sequence, index));
+        if is_left_out {
+            self.left_out.push(index);
+        }
+        is_left_out
+    }
+
+    fn holds_back(&mut self, index: u32, entry: &Entry, event: &Event<'_>, missing: &mut Missing) -> bool {
+        let is_part = event.part_count > 1 && part(entry).is_some();
+        let is_late =
+            !self.is_decided && !entry.is_final && !missing.is_empty() && self.hold.is_worth_waiting(missing);
+        if (is_part || is_late) && !self.hold.has_room(entry) {
+            self.metrics.events_unwaited.add(1);
+            return false;
+        }
+        if is_part || is_late {
+            self.held.insert(index, (entry.clone(), std::mem::take(missing)));
+        }
+        is_part || is_late
     }
 }
 

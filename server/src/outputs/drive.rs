@@ -42,7 +42,8 @@ pub async fn drive(
     let joined = joined.reader(next, Want::Documents);
     let mut tail = joined.tail();
     let mut committed = next;
-    let mut committed_at = Instant::now();
+    // The first commit is made as soon as it may be: a server that dies again and again gets on all the same.
+    let mut committed_at: Option<Instant> = None;
     let mut trouble = Trouble::new(&name, metrics.clone(), PAUSE_MAX);
     // Good until it fails.
     metrics.works();
@@ -89,11 +90,11 @@ pub async fn drive(
         // remembered with it stay: they tell what to look for.
         if next > committed
             && next >= replay_until
-            && (ending || committed_at.elapsed() >= output.commit_every())
+            && (ending || committed_at.is_none_or(|at| at.elapsed() >= output.commit_every()))
         {
             let moved = output.commit().and_then(|remember| queue.move_on(&name, next, &remember));
             match moved {
-                Ok(()) => (committed, committed_at) = (next, Instant::now()),
+                Ok(()) => (committed, committed_at) = (next, Some(Instant::now())),
                 Err(problem) => trouble.meet(&problem, &give_up).await,
             }
         }

@@ -12,7 +12,7 @@ use crate::{
 };
 use anyhow::{Context, Result, bail, ensure};
 use bytes::BytesMut;
-use ogrt_proto::{Ack, Hello, MessageType, ProcessEnd, ProcessInfo, decode_frame, encode_frame};
+use ogrt_proto::{Ack, Hello, JobSummary, MessageType, ProcessEnd, ProcessInfo, decode_frame, encode_frame};
 use prost::Message;
 use std::path::PathBuf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -137,6 +137,9 @@ fn frame(document: &Document<'_>, frames: &mut Vec<u8>) -> Result<()> {
                 ..Default::default()
             };
             (MessageType::ProcessEnd, ours.encode_to_vec())
+        }
+        Kind::Summary => {
+            (MessageType::JobSummary, JobSummary { event_id, ..Default::default() }.encode_to_vec())
         }
     };
     let length = u32::try_from(entry.message.len() + ours.len()).context("an event of 4 GiB")?;

@@ -21,6 +21,19 @@ pub enum Kind {
     Start,
     /// It has ended.
     End,
+    /// So many of a job's were counted, and not recorded one by one.
+    Summary,
+}
+
+impl Kind {
+    /// The type of its frames, which is how it stands in an entry, too.
+    pub const fn frame_type(self) -> u8 {
+        match self {
+            Kind::Start => 12,
+            Kind::End => 16,
+            Kind::Summary => 17,
+        }
+    }
 }
 
 /// Who sent it, as the kernel says.
@@ -64,10 +77,7 @@ impl<M: AsRef<[u8]>> Entry<M> {
                 | flag(self.is_final, FINAL)
                 | flag(self.is_whole, WHOLE),
         );
-        out.put_u8(match self.kind {
-            Kind::Start => 12,
-            Kind::End => 16,
-        });
+        out.put_u8(self.kind.frame_type());
         out.put_u32_le(message.len() as u32);
         out.put_i64_le(self.received_ns);
         if let Some(id) = self.assigned_id {
@@ -89,6 +99,7 @@ impl Entry {
         let kind = match from.try_get_u8().ok()? {
             12 => Kind::Start,
             16 => Kind::End,
+            17 => Kind::Summary,
             _ => return None,
         };
         let len = from.try_get_u32_le().ok()? as usize;

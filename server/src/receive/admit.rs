@@ -21,6 +21,9 @@ pub enum NotAdmitted {
     /// The bytes are no protobuf message.
     #[error("a frame of type {0} that holds no protobuf message")]
     Message(u32),
+    /// It is a build, and who sent it may not register one.
+    #[error("a build record without a token that permits to register it")]
+    Token,
 }
 
 /// When a message came, and from whom, if the kernel told.
@@ -30,6 +33,8 @@ pub struct Origin {
     pub received_ns: i64,
     /// On Unix sockets.
     pub credentials: Option<Credentials>,
+    /// May builds be registered?
+    pub may_register: bool,
 }
 
 /// Sorts a message into `submission`; what tells nothing is counted and left out.
@@ -40,10 +45,15 @@ pub fn admit(
     intake: &Intake,
     submission: &mut Submission,
 ) -> Result<(), NotAdmitted> {
-    let Origin { received_ns, credentials } = origin;
+    let Origin { received_ns, credentials, may_register } = origin;
     let kind = match MessageType::try_from(frame_type as i32) {
         Ok(MessageType::ProcessInfo) => Kind::Start,
         Ok(MessageType::ProcessEnd) => Kind::End,
+        Ok(MessageType::JobSummary) => Kind::Summary,
+        Ok(MessageType::BuildRecord) if !may_register => {
+            intake.metrics.builds_unauthorized.add(1);
+            return Err(NotAdmitted::Token);
+        }
         Ok(MessageType::BuildRecord) => {
             submission.builds.push(Bytes::copy_from_slice(message));
             return Ok(());
@@ -92,7 +102,11 @@ pub fn seen_key(entry: &Entry) -> Option<[u8; 21]> {
     let identity = identify(entry.kind, &entry.message)?;
     let mut key = [0; 21];
     key[..16].copy_from_slice(&identity.event_id?);
-    key[16] = u8::from(entry.kind == Kind::End);
+    key[16] = match entry.kind {
+        Kind::Start => 0,
+        Kind::End => 1,
+        Kind::Summary => 2,
+    };
     key[17..].copy_from_slice(&identity.part_index.to_be_bytes());
     Some(key)
 }
@@ -110,10 +124,11 @@ pub struct Identity {
 
 /// Walks the outermost fields; `None` when they are not well-formed.
 pub fn identify(kind: Kind, message: &[u8]) -> Option<Identity> {
-    // Field numbers of ProcessInfo and of ProcessEnd in ogrt.proto.
+    // Field numbers of ProcessInfo, ProcessEnd and JobSummary in ogrt.proto; the last comes in one piece.
     let (id_field, index_field, count_field) = match kind {
         Kind::Start => (320, 332, 333),
         Kind::End => (1, 11, 12),
+        Kind::Summary => (1, u32::MAX, u32::MAX),
     };
     let mut identity = Identity { part_count: 1, ..Identity::default() };
     for field in Fields::of(message) {

@@ -50,9 +50,10 @@ pub struct Udp {
 }
 
 impl Udp {
-    /// Binds to the address.
-    pub fn bind(address: SocketAddr, config: &Receive) -> Result<Self> {
-        let socket = UdpSocket::bind(address).with_context(|| format!("cannot receive UDP on {address}"))?;
+    /// The socket that was passed, or one bound to the address.
+    pub fn bind(passed: Option<UdpSocket>, address: SocketAddr, config: &Receive) -> Result<Self> {
+        let socket = passed.map_or_else(|| UdpSocket::bind(address), Ok);
+        let socket = socket.with_context(|| format!("cannot receive UDP on {address}"))?;
         socket.set_nonblocking(true).context("cannot make the UDP socket non-blocking")?;
         let bytes = usize::try_from(config.udp_buffer.0).unwrap_or(usize::MAX).min(1 << 30);
         if setsockopt(&socket, sockopt::RcvBufForce, &bytes).is_err() {
@@ -84,7 +85,8 @@ impl Udp {
         submission: &mut Submission,
         bytes_max: usize,
     ) -> bool {
-        let origin = Origin { received_ns: now_ns(), credentials: None };
+        let origin =
+            Origin { received_ns: now_ns(), credentials: None, may_register: intake.tokens.permit(None) };
         let mut bytes = self.first(intake, submission, origin);
         if bytes == 0 {
             return false;
@@ -150,10 +152,11 @@ pub struct UnixDatagrams {
 }
 
 impl UnixDatagrams {
-    /// Binds to the path; see [`super::local_streams`] for what happens to one that is there.
-    pub fn bind(path: &Path) -> Result<Self> {
-        let socket =
-            UnixDatagram::bind(path).with_context(|| format!("cannot receive on {}", path.display()))?;
+    /// The socket that was passed, or one bound to the path; see [`super::local_streams`] for what happens to one
+    /// that is there.
+    pub fn bind(passed: Option<UnixDatagram>, path: &Path) -> Result<Self> {
+        let socket = passed.map_or_else(|| UnixDatagram::bind(path), Ok);
+        let socket = socket.with_context(|| format!("cannot receive on {}", path.display()))?;
         socket.set_nonblocking(true).context("cannot make the Unix socket non-blocking")?;
         setsockopt(&socket, sockopt::PassCred, &true).context("the kernel gives no credentials")?;
         Ok(UnixDatagrams { socket, buffer: vec![0; 256 * 1024] })
@@ -167,7 +170,7 @@ impl UnixDatagrams {
 
     /// Takes datagrams until none is left or `bytes_max` are in `submission`; true when some were left.
     pub fn drain(&mut self, intake: &Intake, submission: &mut Submission, bytes_max: usize) -> bool {
-        let received_ns = now_ns();
+        let (received_ns, may_register) = (now_ns(), intake.tokens.permit(None));
         let mut bytes = 0;
         while bytes < bytes_max {
             let mut control = cmsg_space!(UnixCredentials);
@@ -192,7 +195,8 @@ impl UnixDatagrams {
             let length = message.bytes;
             bytes += length.max(1);
             let peer = || local_peer(credentials);
-            take(&self.buffer[..length], Origin { received_ns, credentials }, &peer, intake, submission);
+            let origin = Origin { received_ns, credentials, may_register };
+            take(&self.buffer[..length], origin, &peer, intake, submission);
         }
         true
     }

@@ -8,7 +8,7 @@ use super::{
     datagrams::{Udp, UnixDatagrams, headers},
     local_streams::{LocalStreams, Staying, make_way, open_to_all},
 };
-use crate::{config::Receive, queue::Submission};
+use crate::{config::Receive, queue::Submission, sockets::Sockets};
 use anyhow::Result;
 use std::{
     fs,
@@ -42,18 +42,26 @@ impl Drain {
         config: &Receive,
         intake: Intake,
         staying: UnboundedSender<Staying>,
+        sockets: &mut Sockets,
     ) -> Result<Self> {
-        let udp = Udp::bind(listen, config)?;
+        let udp = Udp::bind(sockets.udp.take(), listen, config)?;
         let mut paths = Vec::new();
         let unix = if unix.as_os_str().is_empty() {
             None
         } else {
             let datagram = datagram_path(unix);
-            for path in [unix, &datagram] {
-                make_way(path)?;
-                paths.push(path.to_owned());
+            let (passed, passed_datagrams) = (sockets.unix.take(), sockets.datagrams.take());
+            for (path, is_passed) in [(unix, passed.is_some()), (&datagram, passed_datagrams.is_some())] {
+                // What was passed is the service manager's: its place, its mode, its end.
+                if !is_passed {
+                    make_way(path)?;
+                    paths.push(path.to_owned());
+                }
             }
-            let pair = (LocalStreams::bind(unix, staying)?, UnixDatagrams::bind(&datagram)?);
+            let pair = (
+                LocalStreams::bind(passed, unix, staying)?,
+                UnixDatagrams::bind(passed_datagrams, &datagram)?,
+            );
             for path in &paths {
                 open_to_all(path)?;
             }

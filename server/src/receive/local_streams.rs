@@ -48,10 +48,14 @@ pub struct LocalStreams {
 }
 
 impl LocalStreams {
-    /// Listens at the path; connections that stay go to `staying`.
-    pub fn bind(path: &Path, staying: UnboundedSender<Staying>) -> Result<Self> {
-        let listener =
-            UnixListener::bind(path).with_context(|| format!("cannot listen on {}", path.display()))?;
+    /// Listens at the path, or on the socket that was passed; connections that stay go to `staying`.
+    pub fn bind(
+        passed: Option<UnixListener>,
+        path: &Path,
+        staying: UnboundedSender<Staying>,
+    ) -> Result<Self> {
+        let listener = passed.map_or_else(|| UnixListener::bind(path), Ok);
+        let listener = listener.with_context(|| format!("cannot listen on {}", path.display()))?;
         listener.set_nonblocking(true).context("cannot make the Unix socket non-blocking")?;
         // Processes that may have connected and sent before we come to them: as many as the kernel allows
         // (net.core.somaxconn: 4096). SOMAXCONN is no such number: musl has 128.
@@ -122,7 +126,8 @@ impl LocalStreams {
             let _ = self.staying.send(Staying { stream, begun: BytesMut::from(sent), credentials });
             return filled.max(1);
         }
-        if let Err(problem) = admit_all(sent, Origin { received_ns, credentials }, intake, submission) {
+        let origin = Origin { received_ns, credentials, may_register: intake.tokens.permit(None) };
+        if let Err(problem) = admit_all(sent, origin, intake, submission) {
             intake.metrics.garbage.add(1);
             intake.stream_complaints.say(&local_peer(credentials), &problem);
         }

@@ -12,12 +12,13 @@ mod stream;
 
 pub use admit::{identify, seen_key};
 pub use drain::Drain;
-pub use stream::{Streams, listen_tcp};
+pub use stream::Streams;
 
 use crate::{
     metrics::Metrics,
     queue::{Answer, EventIds, Message, Refusal, Room, Submission},
     shutdown::Shutdown,
+    tokens::Tokens,
 };
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc::Sender},
@@ -35,6 +36,8 @@ pub struct Intake {
     pub room: Room,
     /// Names for events without one.
     pub ids: Arc<EventIds>,
+    /// Who may register builds.
+    pub tokens: Arc<Tokens>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Garbage is told of, but a flood of it does not fill the log.

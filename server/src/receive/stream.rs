@@ -13,6 +13,7 @@ use super::{
 use crate::{
     config::Receive,
     queue::{Answer, Credentials, Refusal, Submission},
+    tls::Tls,
 };
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::{Buf, BytesMut};
@@ -26,7 +27,7 @@ use std::{
 };
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc::UnboundedReceiver, oneshot},
     time::timeout,
 };
@@ -38,6 +39,9 @@ const SMALL: usize = 64 * 1024;
 /// Acknowledgements that may be outstanding before we stop reading.
 const OUTSTANDING: usize = 64;
 
+/// How long a silent connection stays when places for others run out.
+const CROWDED_PATIENCE: Duration = Duration::from_secs(10);
+
 /// How long a peer may take to read an acknowledgement.
 const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -48,11 +52,6 @@ pub struct Streams {
     config: Receive,
     connections: Arc<Semaphore>,
     large: Arc<Semaphore>,
-}
-
-/// Listens on TCP.
-pub async fn listen_tcp(address: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("cannot listen on TCP {address}"))
 }
 
 impl Streams {
@@ -69,7 +68,7 @@ impl Streams {
     }
 
     /// Accepts TCP connections until the shutdown.
-    pub async fn accept_tcp(self, listener: TcpListener) {
+    pub async fn accept_tcp(self, listener: TcpListener, tls: Option<Arc<Tls>>) {
         loop {
             let Ok(place) = self.connections.clone().acquire_owned().await else { return };
             let accepted = tokio::select! {
@@ -80,7 +79,8 @@ impl Streams {
                 Ok((stream, peer)) => {
                     self.intake.metrics.connections.add(1);
                     let _ = stream.set_nodelay(true);
-                    self.start(stream, BytesMut::new(), None, format!("{peer} (TCP)"), place);
+                    let (streams, tls) = (self.clone(), tls.clone());
+                    tokio::spawn(async move { streams.serve_tcp(stream, tls, peer, place).await });
                 }
                 Err(problem) => {
                     // Out of descriptors, most likely: they come back when connections end.
@@ -98,7 +98,10 @@ impl Streams {
             let Ok(place) = self.connections.clone().try_acquire_owned() else { continue };
             let peer = local_peer(credentials);
             match tokio::net::UnixStream::from_std(stream) {
-                Ok(stream) => self.start(stream, begun, credentials, peer, place),
+                Ok(stream) => {
+                    let streams = self.clone();
+                    tokio::spawn(async move { streams.serve(stream, begun, credentials, peer, place).await });
+                }
                 Err(problem) => warn!("cannot serve {peer}: {problem}"),
             }
         }
@@ -110,36 +113,57 @@ impl Streams {
         let _ = self.connections.acquire_many(all).await;
     }
 
-    fn start(
-        &self,
-        stream: impl AsyncRead + AsyncWrite + Send + 'static,
+    async fn serve_tcp(
+        self,
+        stream: TcpStream,
+        tls: Option<Arc<Tls>>,
+        peer: SocketAddr,
+        place: OwnedSemaphorePermit,
+    ) {
+        let Some(tls) = tls else {
+            return self.serve(stream, BytesMut::new(), None, format!("{peer} (TCP)"), place).await;
+        };
+        match tls.accept(stream).await {
+            Ok(stream) => self.serve(stream, BytesMut::new(), None, format!("{peer} (TLS)"), place).await,
+            Err(problem) => {
+                self.intake.metrics.garbage.add(1);
+                let problem = format!("{problem:#}, so the connection is closed");
+                self.intake.stream_complaints.say(&format!("{peer} (TLS)"), &problem);
+            }
+        }
+    }
+
+    async fn serve(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Send,
         begun: BytesMut,
         credentials: Option<Credentials>,
         peer: String,
         place: OwnedSemaphorePermit,
     ) {
-        let streams = self.clone();
-        tokio::spawn(async move {
-            let (reader, writer) = tokio::io::split(stream);
-            let mut connection = Connection {
-                streams: &streams,
-                reader,
-                writer,
-                buffer: begun,
-                credentials,
-                greeted: None,
-                frames: 0,
-                outstanding: VecDeque::new(),
-            };
-            if let Err(problem) = connection.serve().await {
-                streams.intake.metrics.garbage.add(1);
-                streams
-                    .intake
-                    .stream_complaints
-                    .say(&peer, &format_args!("{problem:#}, so the connection is closed"));
-            }
-            drop(place);
-        });
+        let (reader, writer) = tokio::io::split(stream);
+        let mut connection = Connection {
+            streams: &self,
+            reader,
+            writer,
+            buffer: begun,
+            credentials,
+            may_register: self.intake.tokens.permit(None),
+            greeted: None,
+            frames: 0,
+            outstanding: VecDeque::new(),
+        };
+        if let Err(problem) = connection.serve().await {
+            self.intake.metrics.garbage.add(1);
+            let problem = format!("{problem:#}, so the connection is closed");
+            self.intake.stream_complaints.say(&peer, &problem);
+        }
+        drop(place);
+    }
+
+    /// Are places for connections running out?
+    fn is_crowded(&self) -> bool {
+        self.connections.available_permits() < self.config.connections_max / 4
     }
 }
 
@@ -149,6 +173,7 @@ struct Connection<'a, S> {
     writer: WriteHalf<S>,
     buffer: BytesMut,
     credentials: Option<Credentials>,
+    may_register: bool,
     /// Did it open with a Hello? Unknown before its first frame.
     greeted: Option<bool>,
     /// Frames after the Hello.
@@ -163,6 +188,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<'_, S> {
         // A share of what large messages may take, held while one is incomplete.
         let mut share: Option<OwnedSemaphorePermit> = None;
         let mut message_since = Instant::now();
+        let mut silent_since = Instant::now();
         loop {
             let some = self.take_frames().await?;
             if some || self.buffer.is_empty() {
@@ -178,9 +204,10 @@ impl<S: AsyncRead + AsyncWrite> Connection<'_, S> {
                 share = Some(permits.await?);
                 self.buffer.reserve(needed.saturating_sub(self.buffer.len()));
             }
-            // A message has a time to be complete, however its bytes drip in.
+            // A message has a time to be complete, however its bytes drip in. A silent peer may stay, unless places
+            // run out: that is looked at now and then.
             let patience = match self.buffer.is_empty() {
-                true => config.idle_timeout.0,
+                true => config.idle_timeout.0.saturating_sub(silent_since.elapsed()).min(CROWDED_PATIENCE),
                 false => config.message_timeout.0.saturating_sub(message_since.elapsed()),
             };
             if self.buffer.is_empty() {
@@ -195,10 +222,16 @@ impl<S: AsyncRead + AsyncWrite> Connection<'_, S> {
                 {
                     match read {
                         Ok(Ok(0)) => return self.finish().await,
-                        Ok(Ok(_)) => {}
+                        Ok(Ok(_)) => silent_since = Instant::now(),
                         // The peer is gone; what it sent whole is in.
                         Ok(Err(_)) => return Ok(()),
-                        Err(_) if self.buffer.is_empty() => return Ok(()),
+                        Err(_) if self.buffer.is_empty() => {
+                            let silent = silent_since.elapsed();
+                            let crowded = silent >= CROWDED_PATIENCE && self.streams.is_crowded();
+                            if silent >= config.idle_timeout.0 || crowded {
+                                return Ok(());
+                            }
+                        }
                         Err(_) => bail!("a message was not completed within {:?}", config.message_timeout.0),
                     }
                 }
@@ -238,10 +271,12 @@ impl<S: AsyncRead + AsyncWrite> Connection<'_, S> {
             if frame.message_type() == Some(MessageType::Hello) && self.greeted.is_none() {
                 let hello = Hello::decode(frame.message).context("a Hello that cannot be read")?;
                 debug!("a stream of {}", hello.client());
+                self.may_register = intake.tokens.permit(hello.token.as_deref());
                 self.greeted = Some(true);
                 continue;
             }
-            let origin = Origin { received_ns, credentials: self.credentials };
+            let origin =
+                Origin { received_ns, credentials: self.credentials, may_register: self.may_register };
             if let Err(cause) = admit(frame.kind, &frame.message, origin, intake, &mut submission) {
                 problem = Some(cause.into());
                 break;

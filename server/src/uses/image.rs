@@ -57,6 +57,8 @@ impl<'a> Seen<'a> {
         let is_good = match entry.kind {
             Kind::Start => self.start(entry, message),
             Kind::End => self.end(message),
+            // It names no signatures.
+            Kind::Summary => return false,
         };
         if let Some(kernel) = entry.credentials {
             (self.uid, self.is_proved) = (Some(kernel.uid), true);

@@ -21,7 +21,7 @@ use tempfile::TempDir;
 pub const OGRT_0_5: &[u8] = include_bytes!("../../../proto/tests/data/ogrt-0.5-processinfo.bin");
 
 /// How long anything may take before a test fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program.
 pub const SERVER: &str = env!("CARGO_BIN_EXE_ogrt-server");
@@ -32,6 +32,9 @@ pub struct Daemon {
     pub udp: String,
     pub tcp: String,
     pub http: String,
+    /// With TLS, where it is configured.
+    pub tls: String,
+    pub https: String,
     pub unix: PathBuf,
 }
 
@@ -83,6 +86,8 @@ impl Daemon {
             udp: String::new(),
             tcp: String::new(),
             http: String::new(),
+            tls: String::new(),
+            https: String::new(),
             unix: PathBuf::new(),
         };
         let addresses = wait_for("the server to be ready", || {
@@ -91,7 +96,8 @@ impl Daemon {
             }
             serde_json::from_str::<Value>(&fs::read_to_string(&ready).ok()?).ok()
         });
-        let address = |key: &str| addresses[key].as_str().unwrap().to_owned();
+        let address = |key: &str| addresses[key].as_str().unwrap_or_default().to_owned();
+        (daemon.tls, daemon.https) = (address("tls"), address("https"));
         (daemon.udp, daemon.tcp, daemon.http) = (address("udp"), address("tcp"), address("http"));
         daemon.unix = address("unix").into();
         daemon
@@ -131,12 +137,17 @@ impl Daemon {
     }
 
     pub fn http(&self, method: &str, path: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        self.http_with(method, path, "", body)
+    }
+
+    /// With more header lines, each with its end.
+    pub fn http_with(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, Vec<u8>) {
         let mut stream = TcpStream::connect(&self.http).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let length = body.len();
         write!(
             stream,
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n"
+            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
         )
         .unwrap();
         stream.write_all(body).unwrap();
@@ -201,6 +212,14 @@ impl Daemon {
         wait_for("the server to stop", || self.child.try_wait().unwrap())
     }
 
+    pub fn signal(&self, signal: nix::sys::signal::Signal) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(self.child.id() as i32), signal).unwrap();
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
@@ -241,9 +260,13 @@ impl Acknowledged<UnixStream> {
 }
 
 impl<S: Read + Write> Acknowledged<S> {
-    pub fn new(mut stream: S) -> Self {
-        stream.write_all(&encode_frame(MessageType::Hello, &Hello::default())).unwrap();
-        Acknowledged { stream, received: BytesMut::new(), durable: 0 }
+    pub fn new(stream: S) -> Self {
+        Acknowledged::greet(stream, &Hello::default()).unwrap()
+    }
+
+    pub fn greet(mut stream: S, hello: &Hello) -> std::io::Result<Self> {
+        stream.write_all(&encode_frame(MessageType::Hello, hello))?;
+        Ok(Acknowledged { stream, received: BytesMut::new(), durable: 0 })
     }
 
     pub fn send(&mut self, frame: &[u8]) -> std::io::Result<()> {

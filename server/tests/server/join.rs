@@ -1,7 +1,9 @@
 //! Builds and events come together, in whichever order they come.
 
 use crate::daemon::{Daemon, build, build_frame, wait_for};
-use ogrt_proto::{BuildMetadata, MessageType, ProcessInfo, SharedObject, Watermark, encode_frame};
+use ogrt_proto::{
+    BuildMetadata, MessageType, ProcessEnd, ProcessInfo, SharedObject, Watermark, encode_frame,
+};
 use prost::Message;
 use std::time::{Duration, Instant};
 
@@ -146,4 +148,107 @@ fn an_event_that_waits_survives_a_crash() {
     let job = wait_for("the event", || daemon.job_file("patient.json"));
     assert_eq!(job["processes"][0]["build"]["name"], "program");
     assert_eq!(daemon.lines().len(), 1);
+}
+
+fn process(job: &str, number: u64, path: &str, host: &str) -> bytes::Bytes {
+    let info = ProcessInfo {
+        event_id: Some(uuid::Uuid::from_u64_pair(7, number).as_bytes().to_vec().into()),
+        job_id: Some(job.to_owned().into()),
+        binpath: Some(path.to_owned().into()),
+        hostname: Some(host.to_owned().into()),
+        username: Some("somebody".into()),
+        ..Default::default()
+    };
+    encode_frame(MessageType::ProcessInfo, &info)
+}
+
+fn ends(number: u64) -> bytes::Bytes {
+    let id = uuid::Uuid::from_u64_pair(7, number).as_bytes().to_vec();
+    encode_frame(MessageType::ProcessEnd, &ProcessEnd { event_id: Some(id.into()), ..Default::default() })
+}
+
+#[test]
+fn the_filter_drops_what_its_first_matching_rule_says_and_follows_a_reload() {
+    let rules = "[[filter]]\naction = \"keep\"\nhost = \"^login\"\n[[filter]]\npath = \"^/usr/bin/\"\nuser = \"body$\"\n";
+    let daemon = Daemon::start(rules);
+    let mut stream = daemon.acknowledged();
+    for (number, path, host) in [
+        (0, "/usr/bin/true", "node1"),
+        (1, "/usr/bin/true", "login1"),
+        (2, "/opt/bin/true", "node1"),
+        (3, "/usr/bin/false", "node1"),
+    ] {
+        stream.send(&process("filtered", number, path, host)).unwrap();
+        stream.send(&ends(number)).unwrap();
+    }
+    stream.wait_for(8).unwrap();
+    // Both ends of what was dropped are dropped, too.
+    wait_for("two processes and their ends", || (daemon.lines().len() == 4).then_some(()));
+    assert_eq!(daemon.metric("ogrt_events_filtered_total"), 4);
+    let paths: Vec<_> = daemon.lines().iter().filter_map(|line| line.get("binpath").cloned()).collect();
+    assert_eq!(paths, ["/usr/bin/true", "/opt/bin/true"]);
+
+    let config = daemon.path().join("ogrt.conf");
+    let text = std::fs::read_to_string(&config).unwrap();
+    std::fs::write(&config, text.replace("^/usr/bin/", "^/opt/")).unwrap();
+    daemon.signal(nix::sys::signal::Signal::SIGHUP);
+    wait_for("the new rules", || daemon.log().contains("`filter` has changed").then_some(()));
+    stream.send(&process("filtered", 4, "/opt/bin/true", "node1")).unwrap();
+    stream.send(&process("filtered", 5, "/usr/bin/true", "node1")).unwrap();
+    stream.wait_for(10).unwrap();
+    wait_for("one more", || (daemon.lines().len() == 5).then_some(()));
+    assert_eq!(daemon.metric("ogrt_events_filtered_total"), 5);
+}
+
+#[test]
+fn a_job_over_its_limit_is_counted_exactly_across_crashes_and_delays_no_other() {
+    const EVENTS: u64 = 3000;
+    let more = "[limit]\nper_job = 50\nburst = 200\nsummary_every = \"1500ms\"\n";
+    let mut daemon = Daemon::start(more);
+    for round in 0..3 {
+        let mut stream = daemon.acknowledged();
+        for number in round * EVENTS / 3..(round + 1) * EVENTS / 3 {
+            let path = format!("/bin/program{}", number % 40);
+            stream.send(&process("flood", number, &path, "node")).unwrap();
+        }
+        stream.send(&process("modest", 10_000 + round, "/bin/modest", "node")).unwrap();
+        stream.wait_for(EVENTS / 3 + 1).unwrap();
+        // At different moments: before a summary is written, and while it gathers.
+        std::thread::sleep(std::time::Duration::from_millis(100 + 200 * round));
+        daemon = daemon.crash_and_restart(more);
+    }
+    let count = |daemon: &Daemon| {
+        let (mut singly, mut counted) = (0, 0);
+        for line in daemon.lines().iter().filter(|line| line["job_id"] == "flood") {
+            if line["type"] == "summary" {
+                counted += line["summary"]["starts"].as_u64().unwrap();
+                let programs = line["summary"]["programs"].as_array().unwrap();
+                assert!(programs.len() <= 33, "{line}");
+                let sum: u64 = programs.iter().map(|program| program["starts"].as_u64().unwrap()).sum();
+                assert_eq!(sum, line["summary"]["starts"].as_u64().unwrap());
+            } else {
+                singly += 1;
+            }
+        }
+        (singly, counted)
+    };
+    wait_for("the summaries", || {
+        let (singly, counted) = count(&daemon);
+        (singly + counted >= EVENTS).then_some(())
+    });
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let (singly, counted) = count(&daemon);
+    assert_eq!(singly + counted, EVENTS, "{singly} singly");
+    assert!((200..EVENTS / 2).contains(&singly), "{singly} singly");
+    let modest = daemon.lines().iter().filter(|line| line["job_id"] == "modest").count();
+    assert_eq!(modest, 3);
+    // The job's answer and its file have the summaries as well.
+    let (_, answer) = daemon.get("/v1/jobs/flood");
+    let sum = |all: &serde_json::Value| -> u64 {
+        all.as_array().unwrap().iter().filter_map(|one| one["summary"]["starts"].as_u64()).sum()
+    };
+    assert_eq!(sum(&answer["summaries"]), counted);
+    wait_for("the job's file", || {
+        daemon.job_file("flood.json").filter(|job| sum(&job["processes"]) == counted).map(drop)
+    });
 }

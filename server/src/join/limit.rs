@@ -1,0 +1,199 @@
+//! The limit of each job: what is over it is counted, exactly, and goes out as one summary.
+//!
+//! A job has a bucket that fills with `per_job` events a second up to `burst`; an event that finds it empty is counted
+//! in the job's summary. The summary is held like an event that waits (see [`super::hold`]): it is written with the
+//! marks that leave those events out, so that a crash neither forgets nor counts twice, and enters the queue as an
+//! event of its own when it has gathered for `summary_every`.
+
+use super::{
+    event::Event,
+    hold::{HeldKey, Release},
+};
+use crate::{
+    config::LimitConfig,
+    queue::{Entry, Kind},
+};
+use bytes::Bytes;
+use ogrt_proto::{JobSummary, ProgramCount};
+use prost::Message;
+use std::{
+    collections::{HashMap, VecDeque},
+    time::{Duration, Instant},
+};
+
+/// Programs named in a summary; the others are counted under an empty path.
+const PROGRAMS_MAX: usize = 32;
+
+/// Longest path of a program in a summary.
+const PATH_MAX: usize = 1024;
+
+/// How often jobs that are quiet are forgotten, where there are too many.
+const FORGET_EVERY: Duration = Duration::from_secs(1);
+
+/// All jobs.
+#[derive(Default)]
+pub struct Limiter {
+    jobs: HashMap<Bytes, Job>,
+    /// When summaries go out, the first first.
+    due: VecDeque<(Instant, Bytes)>,
+    /// Jobs whose summary has changed since it was last written.
+    changed: Vec<Bytes>,
+    forgotten_at: Option<Instant>,
+}
+
+struct Job {
+    left: f64,
+    at: Instant,
+    open: Option<Open>,
+}
+
+struct Open {
+    key: HeldKey,
+    summary: JobSummary,
+    is_changed: bool,
+}
+
+impl Limiter {
+    /// Is the event over its job's limit? Then it is counted, and its place may hold the summary.
+    pub fn takes(&mut self, config: &LimitConfig, entry: &Entry, event: &Event<'_>, key: HeldKey) -> bool {
+        if config.per_job == 0 || event.job_id.is_empty() || entry.kind == Kind::Summary {
+            return false;
+        }
+        let now = Instant::now();
+        if !self.jobs.contains_key(event.job_id) {
+            if self.jobs.len() >= config.jobs_max && !self.forgets_some(config, now) {
+                return false;
+            }
+            let fresh = Job { left: config.burst.max(1) as f64, at: now, open: None };
+            self.jobs.insert(Bytes::copy_from_slice(event.job_id), fresh);
+        }
+        let Some(job) = self.jobs.get_mut(event.job_id) else { return false };
+        job.fill(config, now);
+        if job.left >= 1.0 {
+            job.left -= 1.0;
+            return false;
+        }
+        let job_id = || Bytes::copy_from_slice(event.job_id);
+        let open = job.open.get_or_insert_with(|| {
+            self.due.push_back((now + config.summary_every.0, job_id()));
+            let id = uuid::Uuid::now_v7().as_bytes().to_vec();
+            let summary = JobSummary {
+                event_id: Some(id.into()),
+                job_id: Some(job_id()),
+                from_ns: Some(entry.received_ns),
+                ..JobSummary::default()
+            };
+            Open { key, summary, is_changed: false }
+        });
+        open.count(entry, event);
+        if !std::mem::replace(&mut open.is_changed, true) {
+            self.changed.push(job_id());
+        }
+        true
+    }
+
+    /// The summaries that have changed since this was asked last, to be held.
+    pub fn changed(&mut self) -> Vec<(HeldKey, Entry)> {
+        let mut changed = Vec::new();
+        for job_id in self.changed.drain(..) {
+            if let Some(open) = self.jobs.get_mut(&job_id).and_then(|job| job.open.as_mut()) {
+                open.is_changed = false;
+                changed.push((open.key, open.entry()));
+            }
+        }
+        changed
+    }
+
+    /// Takes up a summary that was held when the server ended.
+    pub fn resume(&mut self, config: &LimitConfig, key: HeldKey, entry: &Entry) -> Option<Release> {
+        let summary = JobSummary::decode(entry.message.clone()).unwrap_or_default();
+        let job_id = Bytes::copy_from_slice(summary.job_id());
+        let now = Instant::now();
+        let job = self.jobs.entry(job_id.clone()).or_insert_with(|| Job { left: 0.0, at: now, open: None });
+        let open = Open { key, summary, is_changed: false };
+        if job.open.is_some() {
+            // The one before was on its way when the server ended; so this one goes, too.
+            return Some(open.release());
+        }
+        job.open = Some(open);
+        self.due.push_back((now + config.summary_every.0, job_id));
+        None
+    }
+
+    /// Summaries that have gathered long enough.
+    pub fn due(&mut self) -> Vec<Release> {
+        let now = Instant::now();
+        let mut due = Vec::new();
+        while let Some((_, job_id)) = self.due.pop_front_if(|(at, _)| *at <= now) {
+            due.extend(self.jobs.get_mut(&job_id).and_then(|job| job.open.take()).map(Open::release));
+        }
+        due
+    }
+
+    /// When the next one has.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.due.front().map(|(at, _)| *at)
+    }
+
+    /// Forgets jobs that have their whole share again.
+    fn forgets_some(&mut self, config: &LimitConfig, now: Instant) -> bool {
+        if self.forgotten_at.is_some_and(|at| now - at < FORGET_EVERY) {
+            return false;
+        }
+        self.forgotten_at = Some(now);
+        self.jobs.retain(|_, job| {
+            job.fill(config, now);
+            job.open.is_some() || job.left < config.burst as f64
+        });
+        self.jobs.len() < config.jobs_max
+    }
+}
+
+impl Job {
+    fn fill(&mut self, config: &LimitConfig, now: Instant) {
+        let more = (now - self.at).as_secs_f64() * config.per_job as f64;
+        self.left = (self.left + more).min(config.burst.max(1) as f64);
+        self.at = now;
+    }
+}
+
+impl Open {
+    fn count(&mut self, entry: &Entry, event: &Event<'_>) {
+        let summary = &mut self.summary;
+        summary.to_ns = Some(entry.received_ns);
+        if entry.kind == Kind::End {
+            summary.ends = Some(summary.ends() + 1);
+            return;
+        }
+        summary.starts = Some(summary.starts() + 1);
+        let path = &event.binpath[..event.binpath.len().min(PATH_MAX)];
+        let known = summary.programs.iter().position(|program| program.binpath() == path);
+        let at = known.unwrap_or_else(|| {
+            let path = if summary.programs.len() < PROGRAMS_MAX { path } else { b"" };
+            let rest = summary.programs.iter().position(|program| program.binpath() == path);
+            rest.unwrap_or_else(|| {
+                let binpath = Some(Bytes::copy_from_slice(path));
+                summary.programs.push(ProgramCount { binpath, starts: None });
+                summary.programs.len() - 1
+            })
+        });
+        let program = &mut summary.programs[at];
+        program.starts = Some(program.starts() + 1);
+    }
+
+    fn entry(&self) -> Entry {
+        Entry {
+            kind: Kind::Summary,
+            received_ns: self.summary.to_ns(),
+            assigned_id: None,
+            credentials: None,
+            is_final: true,
+            is_whole: true,
+            message: self.summary.encode_to_vec().into(),
+        }
+    }
+
+    fn release(self) -> Release {
+        Release { entry: self.entry(), replaces: vec![self.key], in_vain: false }
+    }
+}

@@ -1,0 +1,109 @@
+//! What is left out when a batch is joined for the first time: by the filter, and by the limit of each job.
+//!
+//! Each event is looked at once. What was left out is marked on its batch, durably, so a batch that is joined again
+//! shows the same; and how far this has come is written with it, because after a crash batches are walked again that
+//! an output may have had already, and none of their events may be counted then.
+
+use super::{
+    Joiner,
+    event::Event,
+    filter::{Dropped, Filter},
+    hold::{HeldKey, Release},
+    limit::Limiter,
+};
+use crate::{
+    config::{Config, LimitConfig},
+    metrics::Metrics,
+    queue::Entry,
+};
+use anyhow::Result;
+use std::{sync::Arc, time::Instant};
+use tokio::sync::watch;
+
+/// In `totals`: batches before this one were sifted.
+pub const SIFTED: &str = "sifted";
+
+/// What the configuration says of it; it may change while the server runs.
+pub struct Rules {
+    filter: Filter,
+    limit: LimitConfig,
+}
+
+impl Rules {
+    /// Compiles them.
+    pub fn new(config: &Config) -> Result<Self> {
+        Ok(Rules { filter: Filter::new(&config.filter)?, limit: config.limit.clone() })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.filter.is_empty() && self.limit.per_job == 0
+    }
+}
+
+/// The state of both.
+pub struct Sift {
+    rules: watch::Receiver<Arc<Rules>>,
+    dropped: Dropped,
+    limiter: Limiter,
+    sifted: u64,
+    metrics: Arc<Metrics>,
+}
+
+impl Sift {
+    /// Goes on with batch `sifted`.
+    pub fn new(rules: watch::Receiver<Arc<Rules>>, sifted: u64, metrics: Arc<Metrics>) -> Self {
+        Sift { rules, dropped: Dropped::default(), limiter: Limiter::default(), sifted, metrics }
+    }
+
+    /// The rules for this batch; `None` where there are none, or it was sifted before.
+    pub fn rules_for(&self, sequence: u64) -> Option<Arc<Rules>> {
+        let rules = self.rules.borrow().clone();
+        (sequence >= self.sifted && !rules.is_empty()).then_some(rules)
+    }
+
+    /// Is the event left out?
+    pub fn takes(
+        &mut self,
+        rules: &Rules,
+        joiner: &Joiner,
+        entry: &Entry,
+        event: &Event<'_>,
+        key: HeldKey,
+    ) -> bool {
+        // What waited, or was put together, was looked at, or will be as a whole.
+        if entry.is_final || (event.part_count > 1 && !entry.is_whole) {
+            return false;
+        }
+        if !rules.filter.is_empty() && self.dropped.takes(&rules.filter, joiner, entry, event) {
+            self.metrics.events_filtered.add(1);
+            return true;
+        }
+        let is_over = self.limiter.takes(&rules.limit, entry, event, key);
+        if is_over {
+            self.metrics.events_summarised.add(1);
+        }
+        is_over
+    }
+
+    /// The batch was sifted; the summaries that have changed, to be written with its marks.
+    pub fn done(&mut self, sequence: u64) -> Vec<(HeldKey, Entry)> {
+        self.sifted = sequence + 1;
+        self.limiter.changed()
+    }
+
+    /// Takes up a summary that was held.
+    pub fn resume(&mut self, key: HeldKey, entry: &Entry) -> Option<Release> {
+        let rules = self.rules.borrow().clone();
+        self.limiter.resume(&rules.limit, key, entry)
+    }
+
+    /// Summaries that may go.
+    pub fn due(&mut self) -> Vec<Release> {
+        self.limiter.due()
+    }
+
+    /// When the next one may.
+    pub fn next_due(&self) -> Option<Instant> {
+        self.limiter.next_due()
+    }
+}

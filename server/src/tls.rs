@@ -1,0 +1,86 @@
+//! TLS for those who listen: rustls with ring, so that the server stays one static program.
+
+use crate::config::TlsConfig;
+use anyhow::{Context, Result, bail};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        RootCertStore, ServerConfig,
+        crypto::ring,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+        server::WebPkiClientVerifier,
+    },
+    server::TlsStream,
+};
+
+/// How long a client may take for its handshake.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// The certificate in use; it can be exchanged while the server runs.
+pub struct Tls {
+    config: TlsConfig,
+    server: Mutex<Arc<ServerConfig>>,
+}
+
+impl Tls {
+    /// Reads certificate and key; `None` where nothing listens with TLS.
+    pub fn open(config: &TlsConfig) -> Result<Option<Arc<Self>>> {
+        if config.listen.is_empty() && config.http.is_empty() {
+            return Ok(None);
+        }
+        let server = Mutex::new(Arc::new(read(config)?));
+        Ok(Some(Arc::new(Tls { config: config.clone(), server })))
+    }
+
+    /// Reads the files again; connections from now on get what they say.
+    pub fn reload(&self) -> Result<()> {
+        let fresh = Arc::new(read(&self.config)?);
+        *self.server.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+        Ok(())
+    }
+
+    /// Speaks TLS with who has connected.
+    pub async fn accept(&self, stream: TcpStream) -> Result<TlsStream<TcpStream>> {
+        let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        match timeout(HANDSHAKE, TlsAcceptor::from(server).accept(stream)).await {
+            Ok(stream) => stream.context("no TLS"),
+            Err(_) => bail!("no TLS within {HANDSHAKE:?}"),
+        }
+    }
+}
+
+fn read(config: &TlsConfig) -> Result<ServerConfig> {
+    let key = PrivateKeyDer::from_pem_file(&config.key)
+        .with_context(|| format!("tls.key: cannot use {}", config.key.display()))?;
+    let certificates = certificates("tls.certificate", &config.certificate)?;
+    let provider = Arc::new(ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .context("tls: no version of the protocol")?;
+    let builder = if config.client_authorities.as_os_str().is_empty() {
+        builder.with_no_client_auth()
+    } else {
+        let mut roots = RootCertStore::empty();
+        for authority in self::certificates("tls.client_authorities", &config.client_authorities)? {
+            roots.add(authority).context("tls.client_authorities")?;
+        }
+        let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        builder.with_client_cert_verifier(verifier.context("tls.client_authorities")?)
+    };
+    builder.with_single_cert(certificates, key).context("tls.certificate and tls.key do not fit together")
+}
+
+fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates = read.with_context(|| format!("{key}: cannot use {}", path.display()))?;
+    if certificates.is_empty() {
+        bail!("{key}: there is no certificate in {}", path.display());
+    }
+    Ok(certificates)
+}

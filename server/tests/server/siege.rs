@@ -1,0 +1,144 @@
+//! Many hostile peers at once: good clients are served meanwhile, and memory stays bounded.
+//!
+//! Each siege holds its connections while a good client sends on every way in and asks a question; all of it must be
+//! answered within seconds. Memory is compared with what the server had before.
+
+use crate::daemon::{Daemon, OGRT_0_5, needs, wait_for};
+use nix::sys::resource::{Resource::RLIMIT_NOFILE, getrlimit, setrlimit};
+use std::{
+    io::Write,
+    net::{TcpStream, UdpSocket},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+/// What a siege may cost in memory, whatever its size.
+const GROWTH_MAX: u64 = 64 << 20;
+
+/// How long a good client may wait for everything that it asks.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+struct Siege {
+    daemon: Daemon,
+    memory: u64,
+}
+
+impl Siege {
+    fn new(more: &str) -> Self {
+        let daemon = Daemon::start(more);
+        let memory = daemon.metric("process_resident_memory_bytes");
+        Siege { daemon, memory }
+    }
+
+    fn good_clients_are_served(&mut self) {
+        let since = Instant::now();
+        let daemon = &mut self.daemon;
+        assert!(daemon.is_running(), "{}", daemon.log());
+        let written = daemon.lines().len();
+        let mut stream = daemon.acknowledged();
+        stream.send(OGRT_0_5).unwrap();
+        stream.wait_for(1).unwrap();
+        daemon.datagram(OGRT_0_5);
+        std::os::unix::net::UnixStream::connect(&daemon.unix).unwrap().write_all(OGRT_0_5).unwrap();
+        wait_for("three good events", || (daemon.lines().len() >= written + 3).then_some(()));
+        assert_eq!(daemon.get("/healthz").0, 200);
+        assert!(since.elapsed() < PATIENCE, "{:?}", since.elapsed());
+        let grown = daemon.metric("process_resident_memory_bytes").saturating_sub(self.memory);
+        assert!(grown < GROWTH_MAX, "{} MiB more than before", grown >> 20);
+        assert!(!daemon.log().contains("panicked"), "{}", daemon.log());
+    }
+}
+
+#[test]
+fn ten_thousand_idle_connections() {
+    const CONNECTIONS: u64 = 10_000;
+    let (_, hard) = getrlimit(RLIMIT_NOFILE).unwrap();
+    if hard < CONNECTIONS + 1000 || setrlimit(RLIMIT_NOFILE, hard, hard).is_err() {
+        return needs("right to open 11,000 descriptors");
+    }
+    let mut siege = Siege::new("");
+    let idle: Vec<TcpStream> = (0..CONNECTIONS)
+        .map(|number| {
+            let mut stream = TcpStream::connect(&siege.daemon.tcp).unwrap();
+            // Some have said something, and then nothing more.
+            if number % 4 == 0 {
+                stream.write_all(&OGRT_0_5[..6]).unwrap();
+            }
+            stream
+        })
+        .collect();
+    wait_for("all to be accepted", || {
+        (siege.daemon.metric("ogrt_connections_total") >= CONNECTIONS).then_some(())
+    });
+    siege.good_clients_are_served();
+    drop(idle);
+    siege.good_clients_are_served();
+}
+
+#[test]
+fn when_places_run_out_the_silent_ones_go() {
+    let mut siege = Siege::new("[receive]\nconnections_max = 40\n");
+    let _silent: Vec<TcpStream> = (0..60).map(|_| TcpStream::connect(&siege.daemon.tcp).unwrap()).collect();
+    let since = Instant::now();
+    // A good client comes to its turn long before `idle_timeout`, ten minutes.
+    let mut stream = siege.daemon.acknowledged();
+    stream.send(OGRT_0_5).unwrap();
+    stream.wait_for(1).unwrap();
+    assert!(since.elapsed() < Duration::from_secs(60), "{:?}", since.elapsed());
+    siege.good_clients_are_served();
+}
+
+#[test]
+fn slow_peers_that_announce_much() {
+    let mut siege = Siege::new("[receive]\nmessage_timeout = \"3s\"\n");
+    let announced = [&12u32.to_be_bytes()[..], &(16u32 << 20).to_be_bytes(), &[0; 64]].concat();
+    let four_gigabytes = [&12u32.to_be_bytes()[..], &u32::MAX.to_be_bytes(), &[0; 64]].concat();
+    let mut slow = Vec::new();
+    for number in 0..300 {
+        let mut tcp = TcpStream::connect(&siege.daemon.tcp).unwrap();
+        let bytes: &[u8] = match number % 3 {
+            0 => &announced,
+            1 => &four_gigabytes,
+            _ => &OGRT_0_5[..20],
+        };
+        let _ = tcp.write_all(bytes);
+        let mut http = TcpStream::connect(&siege.daemon.http).unwrap();
+        let head = "POST /v1/builds HTTP/1.1\r\nhost: x\r\ncontent-length: 4294967295\r\n";
+        let _ = http.write_all(&head.as_bytes()[..if number % 2 == 0 { 30 } else { head.len() }]);
+        slow.push((tcp, http));
+    }
+    for _ in 0..3 {
+        for (tcp, http) in &mut slow {
+            let _ = (tcp.write_all(b"x"), http.write_all(b"x"));
+        }
+        siege.good_clients_are_served();
+        sleep(Duration::from_millis(300));
+    }
+    // They are cut off, those of HTTP after ten seconds.
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", siege.daemon.pid())).unwrap().count();
+    wait_for("the slow ones to be closed", || (open() < 100).then_some(()));
+    siege.good_clients_are_served();
+}
+
+#[test]
+fn a_flood_of_garbage() {
+    let mut siege = Siege::new("");
+    let noise: Vec<u8> = (0..60_000u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    for round in 0..20_000usize {
+        let at = round * 7 % 40_000;
+        let _ = socket.send_to(&noise[at..at + 1 + round % 1400], &siege.daemon.udp);
+        if round % 20 == 0 {
+            let _ = TcpStream::connect(&siege.daemon.tcp).unwrap().write_all(&noise[at..at + 10_000]);
+            let _ = TcpStream::connect(&siege.daemon.http).unwrap().write_all(&noise[at..at + 10_000]);
+        }
+        if round % 5000 == 0 {
+            siege.good_clients_are_served();
+        }
+    }
+    siege.good_clients_are_served();
+    assert!(siege.daemon.metric("ogrt_garbage_total") > 1000);
+    // The log does not grow with the flood.
+    let log = siege.daemon.log().len();
+    assert!(log < 1 << 20, "{log} bytes of log");
+}
