@@ -37,10 +37,16 @@ pub struct Store {
     pub found_by: Keyspace,
     /// Number -> numbers of the builds that it was linked into.
     pub linked: Keyspace,
+    /// Term of an input behind which there was no build when it was registered -> nothing.
+    pub unresolved: Keyspace,
     /// Blocks of 64 numbers -> their signatures.
     pub catalog: Keyspace,
     /// Blocks of 4096 numbers -> a bit for each that was linked into another.
     pub libraries: Keyspace,
+    /// Ticket -> when it was received, and a record that waits for the registry's own database.
+    pub waiting: Keyspace,
+    /// Signature -> the ticket of its record, while that waits.
+    pub waiting_of: Keyspace,
     /// Digest of an image -> its number.
     pub image_numbers: Keyspace,
     /// Number of an image -> what it is.
@@ -104,8 +110,11 @@ impl Store {
                 made_again: database.keyspace("made_again", small)?,
                 found_by: database.keyspace("found_by", || lists(16 << 20))?,
                 linked: database.keyspace("linked", || lists(8 << 20))?,
+                unresolved: database.keyspace("unresolved", small)?,
                 catalog: database.keyspace("catalog", small)?,
                 libraries: database.keyspace("libraries", small)?,
+                waiting: database.keyspace("registrations_waiting", small)?,
+                waiting_of: database.keyspace("registrations_waiting_of", small)?,
                 image_numbers: database.keyspace("image_numbers", small)?,
                 images: database.keyspace("images", small)?,
                 images_with: database.keyspace("images_with", || lists(4 << 20))?,

@@ -54,7 +54,8 @@ pub async fn run(
     let replay_until = queue.tail().borrow().next;
 
     // The registry, with its memory in front.
-    let (summaries, registered) = Summaries::new(config.registry.cache);
+    let (summaries, registered) =
+        Summaries::new(config.registry.cache, config.registry.backend.unknown_for());
     let summaries = Arc::new(summaries);
     let registry = registry::open(&config.registry, store.clone(), summaries.clone(), metrics.clone())?;
 

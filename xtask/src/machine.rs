@@ -86,6 +86,8 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "/usr/riscv64-linux-gnu/include/stdio.h", package: "libc6-dev-riscv64-cross" },
     Tool { program: "powerpc64le-linux-gnu-gcc", package: "gcc-powerpc64le-linux-gnu" },
     Tool { program: "/usr/powerpc64le-linux-gnu/include/stdio.h", package: "libc6-dev-ppc64el-cross" },
+    // Its own programs are off PATH; this one comes with them.
+    Tool { program: "pg_lsclusters", package: "postgresql" },
     Tool { program: "tcsh", package: "tcsh" },
     Tool { program: "fish", package: "fish" },
 ];

@@ -1,15 +1,23 @@
 //! `[registry]`: where builds are kept.
 
 use super::{
-    Time,
+    Size, Time,
     table::{choice, table},
 };
+use std::{path::PathBuf, time::Duration};
 
 table! {
     /// The registry of builds.
     RegistryConfig {
-        /// "embedded".
+        /// "embedded", or "postgres".
         backend: RegistryBackend = RegistryBackend::Embedded,
+        /// Of the PostgreSQL database: "postgresql://user@host/database", or "host=/run/postgresql dbname=ogrt".
+        /// With sslmode=require the connection is encrypted, and the server's certificate checked.
+        url: String = String::new(),
+        /// Certificates that the database's is checked against (PEM). Empty: those of the system.
+        ca: PathBuf = PathBuf::new(),
+        /// Most bytes of registrations that wait for a PostgreSQL database; beyond them new ones are refused.
+        waiting_bytes_max: Size = Size(1 << 30),
         /// Summaries of builds kept in memory.
         cache: usize = 131_072,
         /// Builds go when they are older than this; "0s": never. See keep_used.
@@ -28,5 +36,17 @@ choice! {
     RegistryBackend {
         /// The database in `data_dir`.
         Embedded = "embedded",
+        /// A PostgreSQL database, which several servers may share.
+        Postgres = "postgres",
+    }
+}
+
+impl RegistryBackend {
+    /// How long it is believed that a signature is not registered: others may share the registry.
+    pub fn unknown_for(self) -> Option<Duration> {
+        match self {
+            RegistryBackend::Embedded => None,
+            RegistryBackend::Postgres => Some(Duration::from_secs(5)),
+        }
     }
 }

@@ -21,6 +21,10 @@ use ogrt_note::Signature;
 use ogrt_proto::BuildJson;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use std::time::Duration;
+
+/// How long a registration may take in the registry's own database until it is only said that it is accepted.
+const SETTLED_WITHIN: Duration = Duration::from_secs(3);
 
 /// `GET /v1/builds/{signature}`
 pub async fn one(State(sources): State<Sources>, Path(signature): Path<String>) -> Answer<BuildJson> {
@@ -136,7 +140,15 @@ pub async fn register(
     let answer = sources.intake.submit_for_answer(submission).await.await.unwrap_or(Err(Refusal::Closed));
     let answer =
         answer.map_err(|refusal| Problem::new(StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()))?;
-    match answer.builds.first().copied().unwrap_or_default() {
+    let mut outcome = answer.builds.first().copied().unwrap_or_default();
+    if let Registration::Accepted(_, ticket) = outcome {
+        let settled = blocking(move || Ok(sources.registry.outcome(ticket, SETTLED_WITHIN))).await?;
+        outcome = settled.unwrap_or(outcome);
+    }
+    match outcome {
+        Registration::Accepted(signature, _) => {
+            Ok((StatusCode::ACCEPTED, Json(json!({ "signature": signature.to_string() }))))
+        }
         Registration::New(signature) => {
             Ok((StatusCode::CREATED, Json(json!({ "signature": signature.to_string() }))))
         }

@@ -16,7 +16,7 @@ use crate::{
     jobs::Jobs,
     metrics::Metrics,
     receive::Intake,
-    registry::{Installations, Registry},
+    registry::{Away, Installations, Registry},
     uses::Uses,
 };
 use anyhow::Result;
@@ -156,6 +156,9 @@ async fn blocking<T: Send + 'static>(
 ) -> Result<T, Problem> {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(cause)) if cause.is::<Away>() => {
+            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, cause.to_string()))
+        }
         Ok(Err(cause)) => {
             tracing::error!("a question could not be answered: {cause:#}");
             Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server's log says why"))

@@ -23,7 +23,7 @@ pub use stage::Join;
 
 use crate::{
     queue::{Batch, Entry, Kind},
-    registry::{Registry, Summaries, Summary},
+    registry::{Away, Registry, Summaries, Summary},
 };
 use bytes::Bytes;
 use event::Event;
@@ -105,6 +105,8 @@ impl Joiner {
         match self.summaries.get(&*self.registry, signature) {
             Ok(Some(summary)) => return Some(summary),
             Ok(None) => missing.push(signature),
+            // It may come back while the event waits; that it is away was said.
+            Err(problem) if problem.is::<Away>() => missing.push(signature),
             // The event goes out without it, as it does when nobody registered the build.
             Err(problem) => error!("cannot look up build {signature}: {problem:#}"),
         }

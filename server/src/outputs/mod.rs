@@ -18,6 +18,7 @@ mod remote;
 mod splunk_hec;
 
 pub use drive::drive;
+pub use remote::client_config;
 
 use crate::{
     Shutdown,

@@ -235,6 +235,7 @@ impl Writer {
             return Ok(receipts);
         }
         let full = self.is_full()?;
+        let no_room = !self.registry.has_room();
         let mut batch = self.store.batch();
         let mut bytes = Vec::new();
         let mut records = Vec::new();
@@ -242,7 +243,7 @@ impl Writer {
         let mut rooms = Vec::new();
         for submission in submissions {
             // What was held is in the database already and may always come back.
-            if full && submission.replaces.is_empty() {
+            if (full && submission.replaces.is_empty()) || (no_room && !submission.builds.is_empty()) {
                 self.metrics.events_refused.add(submission.entries.count());
                 receipts.answers.extend(submission.receipt.map(|receipt| (receipt, Err(Refusal::Full))));
                 continue;

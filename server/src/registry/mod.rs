@@ -1,12 +1,13 @@
 //! The registry: who built what, and what is in what. The first registration of a signature stands.
 //!
-//! [`Registry`] is what the server asks of it, [`embedded`] keeps it in the server's own database. What both
-//! backends agree on is beside them: what a build is found by ([`found_by`]) and when two records are one build
+//! [`Registry`] is what the server asks of it, [`embedded`] keeps it in the server's own database, [`postgres`] in one that
+//! several servers may share. What both backends agree on is beside them: what a build is found by ([`found_by`]) and when two records are one build
 //! ([`same_build`]). [`summaries`] is the memory in front of it that the join uses.
 
 mod embedded;
 pub mod found_by;
 mod installations;
+mod postgres;
 mod recent;
 pub mod retention;
 mod same_build;
@@ -16,6 +17,8 @@ pub mod transfer;
 use embedded::Embedded;
 pub use found_by::Part;
 pub use installations::{InstallationFilter, InstallationId, Installations};
+pub use postgres::Away;
+use postgres::Postgres;
 pub use recent::Recent;
 pub use summaries::{Summaries, Summary};
 
@@ -30,7 +33,7 @@ use found_by::Term;
 use ogrt_note::Signature;
 use ogrt_proto::{BuildRecord, BuildSummary};
 use serde::Serialize;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 use tracing::info;
 
 /// Most builds in an answer about what contains something.
@@ -54,6 +57,10 @@ pub fn open(
             info!("registry: embedded");
             Ok(Arc::new(Embedded::open(store, summaries, metrics)?))
         }
+        RegistryBackend::Postgres => {
+            info!("registry: postgres");
+            Ok(Arc::new(Postgres::open(config, store, summaries, metrics)?))
+        }
     }
 }
 
@@ -66,6 +73,8 @@ pub enum Registration {
     Known(Signature),
     /// Another build has the signature; this one was not kept.
     Conflict(Signature),
+    /// It is durable, and on its way to the registry's own database; the number names it.
+    Accepted(Signature, u64),
     /// It cannot be decoded, or has no signature.
     #[default]
     Malformed,
@@ -165,6 +174,16 @@ pub struct Retired {
 pub trait Registry: Send + Sync {
     /// Registers records in order. They are durable when the queue is synchronised next.
     fn register(&self, records: &[Bytes]) -> Result<Vec<Registration>>;
+
+    /// What became of a registration that was accepted, if that is known within the time.
+    fn outcome(&self, _ticket: u64, _within: Duration) -> Option<Registration> {
+        None
+    }
+
+    /// May more be registered?
+    fn has_room(&self) -> bool {
+        true
+    }
 
     /// The whole build.
     fn build(&self, signature: Signature) -> Result<Option<Build>>;

@@ -30,6 +30,15 @@ impl<K: Hash + Eq, V> Recent<K, V> {
         self.young.get(key)
     }
 
+    /// The same, to be changed.
+    pub fn get_mut<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
+    where
+        K: Borrow<Q>,
+    {
+        self.get(key)?;
+        self.young.get_mut(key)
+    }
+
     /// Remembers a value.
     pub fn insert(&mut self, key: K, value: V) {
         if self.young.len() >= self.generation_max {

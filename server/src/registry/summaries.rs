@@ -3,7 +3,7 @@
 //! A bounded number is kept, all of it: sites use the same builds again and again, and a cache that holds almost
 //! as many must not forget them in turns. When it is full, a hand goes round and replaces the first summary that
 //! was not asked for since its last visit. That a signature is *not* registered is remembered as well; a
-//! registration overwrites it.
+//! registration overwrites it; where several servers share a registry, it is asked anew after some seconds.
 
 use super::Registry;
 use anyhow::Result;
@@ -16,6 +16,7 @@ use std::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, Sender, channel},
     },
+    time::{Duration, Instant},
 };
 
 /// A build's summary as JSON.
@@ -25,6 +26,7 @@ pub type Summary = Arc<RawValue>;
 pub struct Summaries {
     kept: Mutex<Kept>,
     registered: Sender<Signature>,
+    unknown_for: Option<Duration>,
 }
 
 struct Kept {
@@ -38,28 +40,30 @@ struct Kept {
 struct Slot {
     signature: Signature,
     summary: Option<Summary>,
+    since: Instant,
     /// Asked for since the hand was here.
     is_used: bool,
 }
 
 impl Summaries {
-    /// Keeps at most `summaries_max`; the receiver hears of each registration.
-    pub fn new(summaries_max: usize) -> (Self, Receiver<Signature>) {
+    /// Keeps at most `summaries_max`, and what is not registered for so long (`None`: for ever); the receiver hears of
+    /// each registration.
+    pub fn new(summaries_max: usize, unknown_for: Option<Duration>) -> (Self, Receiver<Signature>) {
         let (registered, hears) = channel();
         let slots_max = summaries_max.clamp(1, u32::MAX as usize);
         let kept = Kept { places: HashMap::new(), slots: Vec::new(), slots_max, hand: 0 };
-        (Summaries { kept: Mutex::new(kept), registered }, hears)
+        (Summaries { kept: Mutex::new(kept), registered, unknown_for }, hears)
     }
 
     /// The summary of a signature; `None` when nobody registered it.
     pub fn get(&self, registry: &dyn Registry, signature: Signature) -> Result<Option<Summary>> {
-        if let Some(known) = self.lock().get(&signature) {
+        if let Some(known) = self.lock().get(&signature, self.unknown_for) {
             return Ok(known);
         }
         let summary = registry.summary(signature)?.as_ref().and_then(json);
         // Registered in between: what that left here is newer than what we read.
         let mut kept = self.lock();
-        if let Some(newer) = kept.get(&signature) {
+        if let Some(newer) = kept.get(&signature, self.unknown_for) {
             return Ok(newer);
         }
         kept.insert(signature, summary.clone());
@@ -84,14 +88,17 @@ impl Summaries {
 }
 
 impl Kept {
-    fn get(&mut self, signature: &Signature) -> Option<Option<Summary>> {
+    fn get(&mut self, signature: &Signature, unknown_for: Option<Duration>) -> Option<Option<Summary>> {
         let slot = self.slots.get_mut(*self.places.get(signature)? as usize)?;
+        if slot.summary.is_none() && unknown_for.is_some_and(|long| slot.since.elapsed() > long) {
+            return None;
+        }
         slot.is_used = true;
         Some(slot.summary.clone())
     }
 
     fn insert(&mut self, signature: Signature, summary: Option<Summary>) {
-        let fresh = Slot { signature, summary, is_used: false };
+        let fresh = Slot { signature, summary, since: Instant::now(), is_used: false };
         if let Some(place) = self.places.get(&signature) {
             self.slots[*place as usize] = fresh;
         } else if self.slots.len() < self.slots_max {
@@ -132,13 +139,13 @@ mod tests {
         assert_eq!(kept.places.len(), 100);
         for number in 1000..1090 {
             // Three are used all the time, the others never again.
-            assert!((0..3).all(|number| kept.get(&signature(number)).is_some()), "{number}");
+            assert!((0..3).all(|number| kept.get(&signature(number), None).is_some()), "{number}");
             kept.insert(signature(number), None);
         }
         assert_eq!((kept.slots.len(), kept.places.len()), (100, 100));
         assert!(
             kept.places.iter().all(|(signature, place)| kept.slots[*place as usize].signature == *signature)
         );
-        assert!(kept.get(&signature(1089)).is_some());
+        assert!(kept.get(&signature(1089), None).is_some());
     }
 }

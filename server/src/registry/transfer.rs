@@ -104,7 +104,7 @@ pub fn import(registry: &dyn Registry, mut from: impl BufRead) -> Result<Importe
                     Registration::New(_) => imported.new += 1,
                     Registration::Known(_) => imported.known += 1,
                     Registration::Conflict(_) => imported.conflicting += 1,
-                    Registration::Malformed => imported.malformed += 1,
+                    Registration::Malformed | Registration::Accepted(..) => imported.malformed += 1,
                 }
             }
         }

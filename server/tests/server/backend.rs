@@ -1,34 +1,51 @@
 //! The backends of the registry, each of which every test of the registry runs on.
 
-use crate::daemon::Daemon;
+use crate::{daemon::Daemon, database::Database};
 
 /// A backend, and the database that goes with it.
-pub struct Backend;
+pub struct Backend {
+    database: Option<Database>,
+}
 
 impl Backend {
     /// Those that can run here.
     pub fn all() -> Vec<Backend> {
-        vec![Backend::embedded()]
+        let mut all = vec![Backend::embedded()];
+        all.extend(Backend::postgres());
+        all
     }
 
     /// The server's own database.
     pub fn embedded() -> Backend {
-        Backend
+        Backend { database: None }
+    }
+
+    /// A database of its own in PostgreSQL; `None`, and a line, where there is no PostgreSQL.
+    pub fn postgres() -> Option<Backend> {
+        Some(Backend { database: Some(Database::new()?) })
     }
 
     /// The same with a database of its own.
     pub fn another(&self) -> Backend {
-        Backend
+        match &self.database {
+            Some(_) => Backend::postgres().expect("there was one"),
+            None => Backend::embedded(),
+        }
     }
 
     /// Is it PostgreSQL?
     pub fn is_postgres(&self) -> bool {
-        false
+        self.database.is_some()
     }
 
     /// What the configuration says of it: the table `registry`, last so that more keys may follow.
     pub fn configuration(&self) -> String {
-        "[registry]\n".into()
+        match &self.database {
+            Some(database) => {
+                format!("[registry]\nbackend = \"postgres\"\nurl = \"{}\"\n", database.url())
+            }
+            None => "[registry]\n".into(),
+        }
     }
 
     /// A server with it.
@@ -44,6 +61,14 @@ macro_rules! on_every_backend {
 
         mod embedded {
             $(#[test] fn $name() { super::$name(&$crate::backend::Backend::embedded()); })*
+        }
+
+        mod postgres {
+            $(#[test] fn $name() {
+                if let Some(backend) = $crate::backend::Backend::postgres() {
+                    super::$name(&backend);
+                }
+            })*
         }
     };
 }

@@ -76,7 +76,7 @@ mod tests {
     use std::sync::Arc;
 
     fn open(store: &Arc<Store>) -> Result<Embedded> {
-        let (summaries, _) = Summaries::new(16);
+        let (summaries, _) = Summaries::new(16, None);
         Embedded::open(store.clone(), Arc::new(summaries), Arc::new(Metrics::default()))
     }
 

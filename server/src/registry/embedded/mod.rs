@@ -68,6 +68,8 @@ struct Growing {
     linked: Postings,
     /// Builds behind an input's signature or digest.
     resolved: Recent<Term, Vec<Number>>,
+    /// Unresolved names that are on disk.
+    noted: Recent<Term, ()>,
 }
 
 impl Growing {
@@ -89,6 +91,8 @@ struct Group {
     by_term: BTreeMap<Term, Vec<Number>>,
     by_dependency: BTreeMap<Number, BTreeSet<Number>>,
     again: BTreeSet<Vec<u8>>,
+    /// Names of inputs behind which there is no build yet.
+    unresolved: BTreeSet<Term>,
 }
 
 impl Embedded {
@@ -102,6 +106,7 @@ impl Embedded {
             found_by: Postings::new(store.found_by.clone()),
             linked: Postings::new(store.linked.clone()),
             resolved: Recent::new(RESOLVED_MAX),
+            noted: Recent::new(RESOLVED_MAX),
         };
         let libraries = RwLock::new(Libraries::open(&store)?);
         let registry = Embedded { store, summaries, metrics, growing: Mutex::new(growing), libraries };
@@ -220,6 +225,9 @@ impl Embedded {
         // What it is in already: builds that were registered before what they contain.
         let names = same_build::names(signature, record);
         for name in names.iter().map(Part::as_input) {
+            if !group.unresolved.contains(&name) && !self.store.unresolved.contains_key(name)? {
+                continue;
+            }
             let earlier = group.by_dependency.entry(number).or_default();
             postings::each(&self.store.found_by, &name, |dependent| {
                 earlier.insert(dependent);
@@ -228,7 +236,7 @@ impl Embedded {
             earlier.extend(group.by_term.get(&name).into_iter().flatten());
         }
         for input in &record.inputs {
-            for dependency in self.behind(growing, input)? {
+            for dependency in self.behind(growing, group, input)? {
                 group.by_dependency.entry(dependency).or_default().insert(number);
             }
         }
@@ -236,10 +244,9 @@ impl Embedded {
             match name {
                 Part::Signature(_) => growing.resolved.insert(name.as_input(), vec![number]),
                 Part::Digest(digest) => {
-                    let term = found_by::output_digest(&digest);
-                    let mut builds = self.with_output(growing, term)?;
-                    builds.push(number);
-                    growing.resolved.insert(term, builds);
+                    if let Some(builds) = growing.resolved.get_mut(&found_by::output_digest(&digest)) {
+                        builds.push(number);
+                    }
                 }
             }
         }
@@ -250,39 +257,49 @@ impl Embedded {
         Ok(())
     }
 
-    /// The registered builds that an input is the output of.
-    fn behind(&self, growing: &mut Growing, input: &ogrt_proto::Input) -> Result<Vec<Number>> {
+    /// The registered builds that an input is the output of. Where there is none, it is noted: the build may come.
+    fn behind(
+        &self,
+        growing: &mut Growing,
+        group: &mut Group,
+        input: &ogrt_proto::Input,
+    ) -> Result<Vec<Number>> {
         let mut builds = Vec::new();
         for signature in found_by::signatures(input) {
             let term = Part::Signature(signature).as_input();
-            match growing.resolved.get(&term) {
-                Some(known) => builds.extend_from_slice(known),
-                None => {
-                    let found: Vec<Number> = self.number_of(signature)?.into_iter().collect();
-                    builds.extend_from_slice(&found);
-                    growing.resolved.insert(term, found);
-                }
+            if growing.resolved.get(&term).is_none() {
+                let found: Vec<Number> = self.number_of(signature)?.into_iter().collect();
+                growing.resolved.insert(term, found);
             }
+            let found = growing.resolved.get(&term).map_or(&[][..], Vec::as_slice);
+            if found.is_empty() {
+                group.unresolved.insert(term);
+            }
+            builds.extend_from_slice(found);
         }
         if let Some(digest) = found_by::may_be_an_output(input) {
-            builds.extend(self.with_output(growing, found_by::output_digest(&digest))?);
+            let found = self.with_output(growing, group, found_by::output_digest(&digest))?;
+            if found.is_empty() {
+                group.unresolved.insert(Part::Digest(digest).as_input());
+            }
+            builds.extend_from_slice(found);
         }
         Ok(builds)
     }
 
     /// The builds of which this came out; nearly always one.
-    fn with_output(&self, growing: &mut Growing, term: Term) -> Result<Vec<Number>> {
+    fn with_output<'a>(&self, growing: &'a mut Growing, group: &Group, term: Term) -> Result<&'a [Number]> {
         const BUILDS_MAX: usize = 64;
-        if let Some(known) = growing.resolved.get(&term) {
-            return Ok(known.clone());
+        if growing.resolved.get(&term).is_none() {
+            let mut builds = Vec::new();
+            postings::each(&self.store.found_by, &term, |number| {
+                builds.push(number);
+                builds.len() < BUILDS_MAX
+            })?;
+            builds.extend(group.by_term.get(&term).into_iter().flatten());
+            growing.resolved.insert(term, builds);
         }
-        let mut builds = Vec::new();
-        postings::each(&self.store.found_by, &term, |number| {
-            builds.push(number);
-            builds.len() < BUILDS_MAX
-        })?;
-        growing.resolved.insert(term, builds.clone());
-        Ok(builds)
+        Ok(growing.resolved.get(&term).map_or(&[][..], Vec::as_slice))
     }
 
     /// Keeps that a reproducible build was made again; the same twice is once.
@@ -317,6 +334,13 @@ impl Embedded {
     fn commit(&self, growing: &mut Growing, mut batch: OwnedWriteBatch, group: &Group) -> Result<()> {
         for (term, numbers) in &group.by_term {
             growing.found_by.append(&mut batch, term, numbers);
+        }
+        for name in &group.unresolved {
+            // Most of them, as the C library, are in every group.
+            if growing.noted.get(name).is_none() {
+                growing.noted.insert(*name, ());
+                batch.insert(&self.store.unresolved, *name, []);
+            }
         }
         let mut fresh_libraries = Vec::new();
         for (dependency, dependents) in &group.by_dependency {

@@ -2,7 +2,7 @@
 //!
 //! A build that others contain stays while they do, or the way from what it contains to them would be lost.
 
-use super::{Embedded, Number, time_key};
+use super::{Embedded, Group, Number, time_key};
 use crate::{
     database::{Store, number},
     registry::{MayGo, Retired, found_by, same_build},
@@ -71,8 +71,9 @@ fn remove(registry: &Embedded, gone: Number, signature: Signature, record: &Buil
         growing.found_by.remove(&mut batch, &term, gone)?;
     }
     let mut dependencies = Vec::new();
+    let mut group = Group::default();
     for input in &record.inputs {
-        dependencies.extend(registry.behind(&mut growing, input)?);
+        dependencies.extend(registry.behind(&mut growing, &mut group, input)?);
     }
     dependencies.sort_unstable();
     dependencies.dedup();
@@ -83,7 +84,12 @@ fn remove(registry: &Embedded, gone: Number, signature: Signature, record: &Buil
         }
     }
     growing.catalog.remove(store, &mut batch, gone)?;
-    growing.forget(&same_build::names(signature, record));
+    // It may come again, and others may still have it in them.
+    let names = same_build::names(signature, record);
+    for name in &names {
+        batch.insert(&store.unresolved, name.as_input(), []);
+    }
+    growing.forget(&names);
     count(store, &mut batch, -1)?;
     let mut libraries = registry.libraries.write().unwrap_or_else(PoisonError::into_inner);
     for dependency in no_libraries {

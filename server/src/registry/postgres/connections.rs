@@ -1,0 +1,229 @@
+//! Connections to the database, each in a thread of its own, asked one thing at a time.
+//!
+//! Whoever asks may block, and waits no longer than it says: a database that is away, or hangs, is an error after
+//! that time, and for a second after it every question is refused at once. What was asked is asked once more on a
+//! fresh connection when the old one turns out to be dead, so a database that was restarted is not noticed.
+
+use super::schema;
+use crate::{config::RegistryConfig, outputs::client_config};
+use anyhow::{Context, Result, anyhow};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, Sender, channel, sync_channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+use tokio_postgres::{Client, Config, NoTls, config::SslMode};
+use tokio_postgres_rustls::MakeRustlsConnect;
+use tracing::{info, warn};
+
+/// How long a connection may take.
+const CONNECT: Duration = Duration::from_secs(2);
+
+/// How long a database that is away is not asked again.
+const AWAY: Duration = Duration::from_secs(1);
+
+/// The registry's own database cannot be asked now.
+#[derive(Debug, thiserror::Error)]
+#[error("the registry's database is away: {0}")]
+pub struct Away(pub String);
+
+/// What is done with a connection; twice, where it was dead.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
+
+type Work = Box<dyn FnOnce(&mut Connection) + Send>;
+
+/// See the module.
+pub struct Connections {
+    work: Sender<Work>,
+    state: Arc<State>,
+}
+
+#[derive(Default)]
+struct State {
+    away_since: Mutex<Option<Instant>>,
+}
+
+impl State {
+    fn away(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.away_since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Connections {
+    /// So many, made when they are needed.
+    pub fn new(registry: &RegistryConfig, count: usize) -> Result<Self> {
+        let mut config: Config = registry.url.parse().with_context(|| "registry.url".to_owned())?;
+        config.connect_timeout(CONNECT).application_name("ogrt-server");
+        let encrypted = match config.get_ssl_mode() {
+            SslMode::Require => Some(MakeRustlsConnect::new(client_config(&registry.ca)?)),
+            _ => None,
+        };
+        let (work, queue) = channel::<Work>();
+        let queue = Arc::new(Mutex::new(queue));
+        let state = Arc::new(State::default());
+        for number in 0..count {
+            let mut connection = Connection::new(config.clone(), encrypted.clone(), state.clone())?;
+            let queue = queue.clone();
+            thread::Builder::new()
+                .name(format!("postgres {number}"))
+                .spawn(move || {
+                    while let Some(work) = next(&queue) {
+                        work(&mut connection);
+                    }
+                })
+                .context("cannot start a thread for the database")?;
+        }
+        Ok(Connections { work, state })
+    }
+
+    /// Asks, and waits for the answer.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        within: Duration,
+        question: impl for<'a> Fn(&'a mut Client) -> Answer<'a, T> + Send + 'static,
+    ) -> Result<T> {
+        self.refuse_while_away()?;
+        let (answer, answered) = sync_channel(1);
+        let deadline = Instant::now() + within;
+        let work: Work = Box::new(move |connection| {
+            // Who asked may have gone.
+            let _ = answer.send(connection.ask(deadline, &question));
+        });
+        self.work.send(work).map_err(|_| Away("the server stops".into()))?;
+        // The thread keeps the time itself; this is for when all of them are busy.
+        let slack = Duration::from_secs(1);
+        answered.recv_timeout(within + slack).map_err(|_| Away("it does not answer".into()))?
+    }
+
+    fn refuse_while_away(&self) -> Result<(), Away> {
+        match *self.state.away() {
+            Some(since) if since.elapsed() < AWAY => Err(Away("asked a moment ago".into())),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn next(queue: &Mutex<Receiver<Work>>) -> Option<Work> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}
+
+struct Connection {
+    config: Config,
+    encrypted: Option<MakeRustlsConnect>,
+    runtime: tokio::runtime::Runtime,
+    client: Option<Client>,
+    state: Arc<State>,
+}
+
+impl Connection {
+    fn new(config: Config, encrypted: Option<MakeRustlsConnect>, state: Arc<State>) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Connection { config, encrypted, runtime, client: None, state })
+    }
+
+    fn ask<T>(
+        &mut self,
+        deadline: Instant,
+        question: &impl for<'a> Fn(&'a mut Client) -> Answer<'a, T>,
+    ) -> Result<T> {
+        let was_connected = self.client.as_ref().is_some_and(|client| !client.is_closed());
+        let mut answer = self.ask_once(deadline, question);
+        if was_connected && answer.as_ref().is_err_and(is_away) {
+            answer = self.ask_once(deadline, question);
+        }
+        let mut away = self.state.away();
+        match &answer {
+            Err(problem) if is_away(problem) => {
+                if away.is_none() {
+                    warn!("{problem:#}; registrations wait here, and it is asked again");
+                }
+                *away = Some(Instant::now());
+            }
+            _ => {
+                if away.take().is_some() {
+                    info!("the registry's database is back");
+                }
+            }
+        }
+        answer
+    }
+
+    fn ask_once<T>(
+        &mut self,
+        deadline: Instant,
+        question: &impl for<'a> Fn(&'a mut Client) -> Answer<'a, T>,
+    ) -> Result<T> {
+        let left = deadline.saturating_duration_since(Instant::now());
+        let Connection { config, encrypted, runtime, client, .. } = self;
+        let asking = async {
+            let mut connected = match client.take().filter(|client| !client.is_closed()) {
+                Some(connected) => connected,
+                None => connect(config, encrypted.clone()).await?,
+            };
+            let answer = question(&mut connected).await;
+            *client = Some(connected);
+            answer
+        };
+        // A timer is made inside of the runtime.
+        let asked = runtime.block_on(async { tokio::time::timeout(left, asking).await });
+        let answer = match asked {
+            Ok(answer) => answer.map_err(sort_out),
+            // In the middle of something: the connection is of no use any more.
+            Err(_) => Err(Away(format!("no answer within {left:?}")).into()),
+        };
+        if answer.as_ref().is_err_and(is_away) {
+            self.client = None;
+        }
+        answer
+    }
+}
+
+async fn connect(config: &Config, encrypted: Option<MakeRustlsConnect>) -> Result<Client> {
+    let mut client = match encrypted {
+        Some(encrypted) => {
+            let (client, connection) = config.connect(encrypted).await?;
+            // Its end is seen by the client.
+            tokio::spawn(async move { drop(connection.await) });
+            client
+        }
+        None => {
+            let (client, connection) = config.connect(NoTls).await?;
+            tokio::spawn(async move { drop(connection.await) });
+            client
+        }
+    };
+    schema::bring_up_to_date(&mut client).await?;
+    Ok(client)
+}
+
+fn is_away(problem: &anyhow::Error) -> bool {
+    problem.is::<Away>()
+}
+
+/// An error that the database itself tells stays; what is left of them tells that it is away.
+fn sort_out(problem: anyhow::Error) -> anyhow::Error {
+    let Some(cause) = problem.downcast_ref::<tokio_postgres::Error>() else { return problem };
+    match cause.as_db_error() {
+        // 57: it is being stopped or started; 53: it has no room; 08: the connection; 25006: it only reads.
+        Some(told)
+            if !["57", "53", "08"].iter().any(|class| told.code().code().starts_with(class))
+                && told.code().code() != "25006" =>
+        {
+            anyhow!("the database refuses: {} ({})", told.message(), told.code().code())
+        }
+        _ => Away(root_cause(cause)).into(),
+    }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string().replace('\n', " ")
+}

@@ -1,0 +1,254 @@
+//! The registry in a PostgreSQL database, which several servers may share.
+//!
+//! Nothing on the line of events waits for the database: a registration is acknowledged when it is on the server's
+//! own disk ([`waiting`]), and carried over by a thread; a question gives up after a time. What waits is
+//! known already: asked for by its signature, it is found there.
+
+mod connections;
+mod read;
+mod schema;
+mod waiting;
+mod write;
+
+pub use connections::Away;
+
+use super::{
+    Build, Containing, Filter, Listed, MayGo, Page, Part, Registration, Registry, Retired, Summaries,
+};
+use crate::{config::RegistryConfig, database::Store, metrics::Metrics, receive::now_ns};
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use connections::Connections;
+use ogrt_note::Signature;
+use ogrt_proto::{BuildRecord, BuildSummary};
+use prost::Message;
+use std::{sync::Arc, thread, time::Duration};
+use tracing::{error, warn};
+use waiting::{Ticket, Waiting};
+
+/// Connections to the database.
+const CONNECTIONS: usize = 4;
+
+/// How long a lookup may take, a list or a walk, and a registration of a group.
+const LOOKUP: Duration = Duration::from_secs(2);
+const WALK: Duration = Duration::from_secs(60);
+const WRITE: Duration = Duration::from_secs(60);
+
+/// Pause after the database was away.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// See the module.
+pub struct Postgres {
+    connections: Arc<Connections>,
+    waiting: Arc<Waiting>,
+    summaries: Arc<Summaries>,
+    metrics: Arc<Metrics>,
+}
+
+impl Postgres {
+    /// Opens it. A database that is away now may come later; one that cannot be used is an error.
+    pub fn open(
+        config: &RegistryConfig,
+        store: Arc<Store>,
+        summaries: Arc<Summaries>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self> {
+        let connections = Arc::new(Connections::new(config, CONNECTIONS)?);
+        if let Err(problem) = connections.ask(LOOKUP, |client| Box::pin(read::count(client)))
+            && !problem.is::<Away>()
+        {
+            return Err(problem);
+        }
+        let waiting = Arc::new(Waiting::open(store, metrics.clone(), config.waiting_bytes_max.0)?);
+        let registry = Postgres { connections, waiting, summaries, metrics };
+        let carrier = Postgres {
+            connections: registry.connections.clone(),
+            waiting: registry.waiting.clone(),
+            summaries: registry.summaries.clone(),
+            metrics: registry.metrics.clone(),
+        };
+        thread::Builder::new()
+            .name("registrations".into())
+            .spawn(move || carrier.carry())
+            .context("cannot start the thread of registrations")?;
+        Ok(registry)
+    }
+
+    /// Carries registrations over, as long as the server runs. What a stop interrupts is carried after the next start.
+    fn carry(self) {
+        loop {
+            let carried = self.waiting.group().and_then(|group| self.carry_group(&group));
+            if let Err(problem) = carried {
+                if !problem.is::<Away>() {
+                    error!("registrations cannot be carried to the database: {problem:#}; it is tried again");
+                }
+                thread::sleep(PAUSE);
+            }
+        }
+    }
+
+    fn carry_group(&self, group: &[(Ticket, Build)]) -> Result<()> {
+        let builds: Vec<Build> = group.iter().map(|(_, build)| build.clone()).collect();
+        let outcomes = match self.write(builds) {
+            Ok(outcomes) => outcomes,
+            Err(problem) if problem.is::<Away>() => return Err(problem),
+            // Which one is it that the database refuses?
+            Err(_) if group.len() > 1 => return group.chunks(1).try_for_each(|one| self.carry_group(one)),
+            Err(problem) => {
+                error!("a build record stays here, for the database does not take it: {problem:#}");
+                group.iter().for_each(|(ticket, _)| self.waiting.refuse(*ticket));
+                return Ok(());
+            }
+        };
+        self.waiting.settle(group, &outcomes)
+    }
+
+    /// Registers in the database, counts, and tells of what is new.
+    fn write(&self, builds: Vec<Build>) -> Result<Vec<Registration>> {
+        let briefs: Vec<Option<BuildSummary>> = builds.iter().map(summary_of).collect();
+        let builds = Arc::new(builds);
+        let outcomes = self.connections.ask(WRITE, move |client| {
+            let builds = builds.clone();
+            Box::pin(async move { write::register(client, &builds).await })
+        })?;
+        for (outcome, brief) in outcomes.iter().zip(briefs) {
+            match outcome {
+                Registration::New(signature) => {
+                    self.metrics.builds_registered.add(1);
+                    brief.iter().for_each(|brief| self.summaries.registered(*signature, brief));
+                }
+                Registration::Known(_) => self.metrics.builds_repeated.add(1),
+                Registration::Conflict(_) => self.metrics.builds_conflicting.add(1),
+                Registration::Malformed | Registration::Accepted(..) => self.metrics.builds_malformed.add(1),
+            }
+        }
+        Ok(outcomes)
+    }
+}
+
+impl Registry for Postgres {
+    fn register(&self, records: &[Bytes]) -> Result<Vec<Registration>> {
+        let mut outcomes = Vec::with_capacity(records.len());
+        let mut accepted = Vec::new();
+        for bytes in records {
+            let record = BuildRecord::decode(bytes.clone()).ok();
+            match record.and_then(|record| Signature::from_slice(record.signature())) {
+                Some(signature) => {
+                    accepted.push((signature, bytes.clone()));
+                    outcomes.push(Registration::Accepted(signature, 0));
+                }
+                None => {
+                    self.metrics.builds_malformed.add(1);
+                    warn!("a build record that cannot be read, or has no signature, is refused");
+                    outcomes.push(Registration::Malformed);
+                }
+            }
+        }
+        let mut tickets = self.waiting.put(&accepted, now_ns())?.into_iter();
+        for outcome in &mut outcomes {
+            if let Registration::Accepted(_, ticket) = outcome {
+                *ticket = tickets.next().unwrap_or_default();
+            }
+        }
+        Ok(outcomes)
+    }
+
+    fn outcome(&self, ticket: u64, within: Duration) -> Option<Registration> {
+        self.waiting.outcome(ticket, within)
+    }
+
+    fn has_room(&self) -> bool {
+        self.waiting.has_room()
+    }
+
+    fn build(&self, signature: Signature) -> Result<Option<Build>> {
+        let known = self
+            .connections
+            .ask(LOOKUP, move |client| Box::pin(async move { read::build(client, signature).await }));
+        // The database's word counts; what waits here stands in where it has none.
+        match known {
+            Ok(Some(build)) => Ok(Some(build)),
+            without => match self.waiting.get(signature)? {
+                Some(build) => Ok(Some(build)),
+                None => without,
+            },
+        }
+    }
+
+    fn summary(&self, signature: Signature) -> Result<Option<BuildSummary>> {
+        let known = self
+            .connections
+            .ask(LOOKUP, move |client| Box::pin(async move { read::briefs(client, &[signature]).await }));
+        match known.map(|mut briefs| briefs.pop()) {
+            Ok(Some(brief)) => Ok(Some(BuildSummary::from(&brief))),
+            without => match self.waiting.get(signature)? {
+                Some(build) => Ok(summary_of(&build)),
+                None => without.map(|_| None),
+            },
+        }
+    }
+
+    fn listed(&self, signatures: &[Signature]) -> Result<Vec<Listed>> {
+        let signatures: Arc<[Signature]> = signatures.into();
+        let briefs = self.connections.ask(LOOKUP, move |client| {
+            let signatures = signatures.clone();
+            Box::pin(async move { read::briefs(client, &signatures).await })
+        })?;
+        Ok(briefs.iter().map(Listed::of).collect())
+    }
+
+    fn list(&self, filter: &Filter) -> Result<Page> {
+        let filter = filter.clone();
+        self.connections.ask(WALK, move |client| {
+            let filter = filter.clone();
+            Box::pin(async move { read::list(client, &filter).await })
+        })
+    }
+
+    fn containing(&self, part: Part, depth_max: u32) -> Result<Containing> {
+        self.connections
+            .ask(WALK, move |client| Box::pin(async move { read::containing(client, part, depth_max).await }))
+    }
+
+    fn export(&self, after: Option<u64>, limit: usize) -> Result<Vec<(u64, Build)>> {
+        self.connections
+            .ask(WALK, move |client| Box::pin(async move { read::export(client, after, limit).await }))
+    }
+
+    fn import(&self, builds: &[Build]) -> Result<Vec<Registration>> {
+        self.write(builds.to_vec())
+    }
+
+    fn retire(&self, after: Option<u64>, limit: usize, may_go: MayGo<'_>) -> Result<Retired> {
+        let candidates = self
+            .connections
+            .ask(WALK, move |client| Box::pin(async move { read::candidates(client, after, limit).await }))?;
+        let mut retired = Retired { gone: 0, last: candidates.last().map(|last| last.number as u64) };
+        if candidates.len() < limit {
+            retired.last = None;
+        }
+        let mut going = Vec::new();
+        for candidate in candidates.into_iter().filter(|candidate| !candidate.is_library) {
+            if may_go(candidate.signature, candidate.made_ns)? {
+                going.push(candidate.number);
+            }
+        }
+        if !going.is_empty() {
+            let gone = self.connections.ask(WALK, move |client| {
+                let going = going.clone();
+                Box::pin(async move { read::remove(client, &going).await })
+            })?;
+            retired.gone = gone.len() as u64;
+            gone.into_iter().for_each(|signature| self.summaries.removed(signature));
+        }
+        Ok(retired)
+    }
+
+    fn len(&self) -> Result<u64> {
+        self.connections.ask(WALK, |client| Box::pin(read::count(client)))
+    }
+}
+
+fn summary_of(build: &Build) -> Option<BuildSummary> {
+    BuildRecord::decode(build.record.clone()).ok().map(|record| BuildSummary::from(&record))
+}

@@ -1,0 +1,226 @@
+//! Questions to the database, each in as few statements as its answer allows.
+
+use super::write::{names_of, signature_uuid, term_uuid};
+use crate::registry::{Build, CONTAINING_MAX, Containing, DEPTH_MAX, Filter, Listed, Page, Part, Place};
+use anyhow::{Context, Result};
+use ogrt_note::Signature;
+use ogrt_proto::BuildRecord;
+use prost::Message;
+use std::collections::{HashMap, HashSet};
+use tokio_postgres::{Client, Row, types::ToSql};
+use uuid::Uuid;
+
+/// Numbers in one statement.
+const NUMBERS_AT_ONCE: usize = 50_000;
+
+/// A build whole.
+pub async fn build(client: &Client, signature: Signature) -> Result<Option<Build>> {
+    let select = "SELECT number, record, registered_ns FROM builds WHERE signature = $1";
+    match client.query_opt(select, &[&signature_uuid(signature)]).await? {
+        Some(row) => whole(client, &row).await.map(|(_, build)| Some(build)),
+        None => Ok(None),
+    }
+}
+
+async fn whole(client: &Client, row: &Row) -> Result<(u64, Build)> {
+    let number: i64 = row.get(0);
+    let select = "SELECT made FROM made_again WHERE number = $1 ORDER BY time_ns, made";
+    let mut made_again = Vec::new();
+    for made in client.query(select, &[&number]).await? {
+        let made = BuildRecord::decode(made.get::<_, &[u8]>(0));
+        made_again.push(made.context("what is kept of a build is damaged")?);
+    }
+    let build = Build { record: row.get::<_, Vec<u8>>(1).into(), registered_ns: row.get(2), made_again };
+    Ok((number as u64, build))
+}
+
+/// Builds in the order of registration.
+pub async fn export(client: &Client, after: Option<u64>, limit: usize) -> Result<Vec<(u64, Build)>> {
+    let select =
+        "SELECT number, record, registered_ns FROM builds WHERE number > $1 ORDER BY number LIMIT $2";
+    let after = after.map_or(-1, |after| after as i64);
+    let mut builds = Vec::new();
+    for row in client.query(select, &[&after, &(limit as i64)]).await? {
+        builds.push(whole(client, &row).await?);
+    }
+    Ok(builds)
+}
+
+/// The little of a record that is joined and listed.
+pub async fn briefs(client: &Client, signatures: &[Signature]) -> Result<Vec<BuildRecord>> {
+    let asked: Vec<Uuid> = signatures.iter().map(|signature| signature_uuid(*signature)).collect();
+    let select = "SELECT signature, brief FROM builds WHERE signature = ANY($1)";
+    let mut found = HashMap::new();
+    for row in client.query(select, &[&asked]).await? {
+        found.insert(row.get::<_, Uuid>(0), brief(row.get(1))?);
+    }
+    Ok(asked.iter().filter_map(|signature| found.remove(signature)).collect())
+}
+
+fn brief(bytes: &[u8]) -> Result<BuildRecord> {
+    BuildRecord::decode(bytes).context("the summary of a build is damaged")
+}
+
+/// A page of builds.
+pub async fn list(client: &Client, filter: &Filter) -> Result<Page> {
+    let mut page = Page::default();
+    let mut where_all = vec!["true".to_owned()];
+    let mut values: Vec<Box<dyn ToSql + Sync + Send>> = Vec::new();
+    let mut value = |value: Box<dyn ToSql + Sync + Send>| {
+        values.push(value);
+        format!("${}", values.len())
+    };
+    if !filter.terms.is_empty() {
+        let terms: Vec<Uuid> = filter.terms.iter().map(term_uuid).collect();
+        where_all.push(format!("terms @> {}", value(Box::new(terms))));
+    }
+    if let Some(since) = filter.since_ns {
+        where_all.push(format!("time_ns >= {}", value(Box::new(since))));
+    }
+    if let Some(until) = filter.until_ns {
+        where_all.push(format!("time_ns < {}", value(Box::new(until))));
+    }
+    if let Some(part) = filter.containing {
+        let walk = walk(client, part, DEPTH_MAX).await?;
+        page.is_cut = walk.is_cut;
+        let numbers: Vec<i64> = walk.builds.into_iter().map(|(number, _)| number).collect();
+        where_all.push(format!("number = ANY({})", value(Box::new(numbers))));
+    }
+    let is_by_time = filter.terms.is_empty() && filter.containing.is_none();
+    if let Some(Place { time_ns, number }) = filter.after {
+        let number = value(Box::new(i64::try_from(number).unwrap_or(i64::MAX)));
+        where_all.push(match is_by_time {
+            true => format!("(time_ns, number) < ({}, {number})", value(Box::new(time_ns))),
+            false => format!("number < {number}"),
+        });
+    }
+    let order = if is_by_time { "time_ns DESC, number DESC" } else { "number DESC" };
+    let limit = value(Box::new(filter.limit as i64 + 1));
+    let select = format!(
+        "SELECT number, brief FROM builds WHERE {} ORDER BY {order} LIMIT {limit}",
+        where_all.join(" AND ")
+    );
+    let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
+    let mut last = None;
+    for row in client.query(&select, &values).await? {
+        if page.builds.len() >= filter.limit {
+            page.next = last;
+            break;
+        }
+        let brief = brief(row.get(1))?;
+        last = Some(Place { time_ns: brief.time_ns(), number: row.get::<_, i64>(0) as u64 });
+        page.builds.push(Listed::of(&brief));
+    }
+    Ok(page)
+}
+
+struct Walk {
+    itself: Vec<i64>,
+    builds: Vec<(i64, u32)>,
+    is_cut: bool,
+}
+
+/// From a part to all that it was linked into, level by level.
+async fn walk(client: &Client, part: Part, depth_max: u32) -> Result<Walk> {
+    let (term, signature, digest) = names_of(part);
+    let select = "SELECT number FROM builds WHERE signature = $1 OR output_digest = $2";
+    let rows = client.query(select, &[&signature, &digest]).await?;
+    let itself: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    let mut visited: HashSet<i64> = itself.iter().copied().collect();
+    let mut walk = Walk { itself, builds: Vec::new(), is_cut: false };
+    let direct = "SELECT number FROM builds WHERE terms @> ARRAY[$1]::uuid[]
+        UNION SELECT dependent FROM linked WHERE dependency = ANY($2) LIMIT $3";
+    let next = "SELECT DISTINCT dependent FROM linked WHERE dependency = ANY($1) LIMIT $2";
+    let max = CONTAINING_MAX as i64 + 1;
+    let mut rows = client.query(direct, &[&term, &walk.itself, &max]).await?;
+    for depth in 1..=depth_max {
+        let found = rows.iter().map(|row| row.get::<_, i64>(0));
+        let mut level: Vec<i64> = found.filter(|number| visited.insert(*number)).collect();
+        let room = CONTAINING_MAX - walk.builds.len();
+        if level.len() > room {
+            level.truncate(room);
+            walk.is_cut = true;
+        }
+        level.sort_unstable();
+        walk.builds.extend(level.iter().rev().map(|number| (*number, depth)));
+        if level.is_empty() || walk.is_cut || depth == depth_max {
+            walk.is_cut |= !level.is_empty() && depth == DEPTH_MAX;
+            break;
+        }
+        rows.clear();
+        for numbers in level.chunks(NUMBERS_AT_ONCE) {
+            rows.extend(client.query(next, &[&numbers, &max]).await?);
+        }
+    }
+    Ok(walk)
+}
+
+/// Every build with the part in it.
+pub async fn containing(client: &Client, part: Part, depth_max: u32) -> Result<Containing> {
+    let walk = walk(client, part, depth_max).await?;
+    let numbers: Vec<i64> =
+        walk.itself.iter().copied().chain(walk.builds.iter().map(|(number, _)| *number)).collect();
+    let mut signatures: HashMap<i64, Signature> = HashMap::with_capacity(numbers.len());
+    for numbers in numbers.chunks(NUMBERS_AT_ONCE) {
+        let select = "SELECT number, signature FROM builds WHERE number = ANY($1)";
+        for row in client.query(select, &[&numbers]).await? {
+            signatures.insert(row.get(0), Signature::from_bytes(row.get::<_, Uuid>(1).into_bytes()));
+        }
+    }
+    let of = |number: &i64| signatures.get(number).copied();
+    Ok(Containing {
+        itself: match part {
+            // Also one that nobody registered.
+            Part::Signature(signature) => vec![signature],
+            Part::Digest(_) => walk.itself.iter().filter_map(of).collect(),
+        },
+        builds: walk.builds.iter().filter_map(|(number, depth)| Some((of(number)?, *depth))).collect(),
+        is_cut: walk.is_cut,
+        is_known: !walk.itself.is_empty() || !walk.builds.is_empty(),
+    })
+}
+
+/// A build that may be old.
+pub struct Candidate {
+    /// Its number.
+    pub number: i64,
+    /// Its signature.
+    pub signature: Signature,
+    /// When it was registered or made last.
+    pub made_ns: i64,
+    /// Was it linked into another?
+    pub is_library: bool,
+}
+
+/// The builds after the one with this number.
+pub async fn candidates(client: &Client, after: Option<u64>, limit: usize) -> Result<Vec<Candidate>> {
+    let select = "SELECT number, signature,
+            GREATEST(registered_ns, (SELECT max(time_ns) FROM made_again m WHERE m.number = b.number)),
+            EXISTS (SELECT 1 FROM linked WHERE dependency = b.number)
+        FROM builds b WHERE number > $1 ORDER BY number LIMIT $2";
+    let after = after.map_or(-1, |after| after as i64);
+    let rows = client.query(select, &[&after, &(limit as i64)]).await?;
+    let candidate = |row: Row| Candidate {
+        number: row.get(0),
+        signature: Signature::from_bytes(row.get::<_, Uuid>(1).into_bytes()),
+        made_ns: row.get(2),
+        is_library: row.get(3),
+    };
+    Ok(rows.into_iter().map(candidate).collect())
+}
+
+/// Removes those that nothing was linked from in the meantime; the signatures of what went.
+pub async fn remove(client: &mut Client, numbers: &[i64]) -> Result<Vec<Signature>> {
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(super::schema::LOCK).await?;
+    let delete = "DELETE FROM builds b WHERE number = ANY($1)
+        AND NOT EXISTS (SELECT 1 FROM linked WHERE dependency = b.number) RETURNING signature";
+    let gone = transaction.query(delete, &[&numbers]).await?;
+    transaction.commit().await?;
+    Ok(gone.iter().map(|row| Signature::from_bytes(row.get::<_, Uuid>(0).into_bytes())).collect())
+}
+
+/// How many builds there are.
+pub async fn count(client: &Client) -> Result<u64> {
+    Ok(client.query_one("SELECT count(*) FROM builds", &[]).await?.get::<_, i64>(0) as u64)
+}

@@ -1,0 +1,185 @@
+//! Registrations on their way to the database: durable here, so that it may be away.
+//!
+//! A registration is acknowledged when it is on the server's own disk. One thread carries them over, in order, a
+//! group in a transaction, and takes them from the disk when the database has them; a group that a crash interrupts
+//! is carried again, which changes nothing. Who waits for the outcome of one is told.
+
+use crate::{
+    database::{Store, number},
+    metrics::Metrics,
+    registry::{Build, Registration},
+};
+use anyhow::Result;
+use bytes::Bytes;
+use fjall::OwnedWriteBatch;
+use ogrt_note::Signature;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Builds, and bytes of them, in one group.
+const GROUP: usize = 500;
+const GROUP_BYTES: usize = 4 << 20;
+
+/// Outcomes that are remembered for who asks.
+const OUTCOMES_MAX: usize = 10_000;
+
+/// Names a registration on its way.
+pub type Ticket = u64;
+
+/// See the module.
+pub struct Waiting {
+    store: Arc<Store>,
+    metrics: Arc<Metrics>,
+    bytes_max: u64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+struct State {
+    next: Ticket,
+    count: u64,
+    bytes: u64,
+    outcomes: BTreeMap<Ticket, Registration>,
+    /// The database does not take these; they stay, and are tried again after the next start.
+    refused: BTreeSet<Ticket>,
+}
+
+impl Waiting {
+    /// Goes on with what waits on the disk.
+    pub fn open(store: Arc<Store>, metrics: Arc<Metrics>, bytes_max: u64) -> Result<Self> {
+        let mut state =
+            State { next: 0, count: 0, bytes: 0, outcomes: BTreeMap::new(), refused: BTreeSet::new() };
+        for entry in store.waiting.iter() {
+            let (key, value) = entry.into_inner()?;
+            state.next = number(&key) + 1;
+            state.count += 1;
+            state.bytes += value.len() as u64;
+        }
+        metrics.registrations_waiting.set(state.count);
+        Ok(Waiting { store, metrics, bytes_max, state: Mutex::new(state), changed: Condvar::new() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Is there room for more?
+    pub fn has_room(&self) -> bool {
+        self.state().bytes < self.bytes_max
+    }
+
+    /// Puts registrations behind those that wait; written when this returns, durable with the next synchronisation.
+    pub fn put(&self, builds: &[(Signature, Bytes)], registered_ns: i64) -> Result<Vec<Ticket>> {
+        let mut state = self.state();
+        let mut batch = self.store.batch();
+        let mut tickets = Vec::new();
+        for (signature, bytes) in builds {
+            let ticket = state.next;
+            state.next += 1;
+            let value = [&registered_ns.to_be_bytes()[..], bytes].concat();
+            state.count += 1;
+            state.bytes += value.len() as u64;
+            batch.insert(&self.store.waiting, ticket.to_be_bytes(), value);
+            if !self.store.waiting_of.contains_key(signature.as_bytes())? {
+                batch.insert(&self.store.waiting_of, *signature.as_bytes(), ticket.to_be_bytes());
+            }
+            tickets.push(ticket);
+        }
+        batch.commit()?;
+        self.metrics.registrations_waiting.set(state.count);
+        self.changed.notify_all();
+        Ok(tickets)
+    }
+
+    /// The registration of this signature that waits, if one does.
+    pub fn get(&self, signature: Signature) -> Result<Option<Build>> {
+        let Some(ticket) = self.store.waiting_of.get(signature.as_bytes())? else { return Ok(None) };
+        Ok(self.store.waiting.get(ticket)?.map(|value| build(&value)))
+    }
+
+    /// Waits for a group to carry over.
+    pub fn group(&self) -> Result<Vec<(Ticket, Build)>> {
+        let mut state = self.state();
+        loop {
+            let (mut group, mut bytes) = (Vec::new(), 0);
+            for entry in self.store.waiting.iter() {
+                let (key, value) = entry.into_inner()?;
+                if state.refused.contains(&number(&key)) {
+                    continue;
+                }
+                bytes += value.len();
+                group.push((number(&key), build(&value)));
+                if group.len() >= GROUP || bytes >= GROUP_BYTES {
+                    break;
+                }
+            }
+            if !group.is_empty() {
+                return Ok(group);
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// A group is in the database, or was refused by its rules.
+    pub fn settle(&self, group: &[(Ticket, Build)], outcomes: &[Registration]) -> Result<()> {
+        let mut batch = self.store.batch();
+        let mut state = self.state();
+        for ((ticket, build), outcome) in group.iter().zip(outcomes) {
+            batch.remove(&self.store.waiting, ticket.to_be_bytes());
+            state.count = state.count.saturating_sub(1);
+            state.bytes = state.bytes.saturating_sub(build.record.len() as u64 + 8);
+            if let Registration::New(signature)
+            | Registration::Known(signature)
+            | Registration::Conflict(signature) = outcome
+            {
+                self.forget(&mut batch, *signature, *ticket)?;
+            }
+            state.outcomes.insert(*ticket, *outcome);
+        }
+        while state.outcomes.len() > OUTCOMES_MAX {
+            state.outcomes.pop_first();
+        }
+        batch.commit()?;
+        self.metrics.registrations_waiting.set(state.count);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// The signature is not waiting any more, unless a later registration of it is.
+    fn forget(&self, batch: &mut OwnedWriteBatch, signature: Signature, ticket: Ticket) -> Result<()> {
+        let known = self.store.waiting_of.get(signature.as_bytes())?;
+        if known.is_some_and(|known| number(&known) <= ticket) {
+            batch.remove(&self.store.waiting_of, *signature.as_bytes());
+        }
+        Ok(())
+    }
+
+    /// The database does not take this one.
+    pub fn refuse(&self, ticket: Ticket) {
+        self.state().refused.insert(ticket);
+    }
+
+    /// The outcome, if it comes within the time.
+    pub fn outcome(&self, ticket: Ticket, within: Duration) -> Option<Registration> {
+        let deadline = Instant::now() + within;
+        let mut state = self.state();
+        loop {
+            if let Some(outcome) = state.outcomes.get(&ticket) {
+                return Some(*outcome);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+fn build(value: &[u8]) -> Build {
+    let record = Bytes::copy_from_slice(value.get(8..).unwrap_or_default());
+    Build { record, registered_ns: number(value) as i64, made_again: Vec::new() }
+}
