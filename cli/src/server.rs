@@ -7,11 +7,12 @@
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use ogrt_note::Signature;
 use ogrt_proto::{BuildJson, Installation};
+use ogrt_wrap::{deliver::read_token, settings::non_empty};
 use prost::Message;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header::CONTENT_TYPE};
 use serde::Deserialize;
 use serde_json::Value;
-use std::{env, error::Error, time::Duration};
+use std::{env, error::Error, path::PathBuf, time::Duration};
 use tokio::runtime::Runtime;
 
 const DEFAULT: &str = "http://127.0.0.1:7972";
@@ -82,11 +83,20 @@ impl Server {
         self.get(&["v1", "jobs", job_id], &[])
     }
 
-    /// Registers an installation; it is durable when this returns.
+    /// Registers an installation, with the token of OGRT_TOKEN_FILE; it is durable when this returns.
     pub fn register(&self, installation: &Installation) -> Result<()> {
         let url = self.url(&["v1", "installations"]);
         let body = installation.encode_to_vec();
-        match self.wait(|client| client.post(url).body(body))? {
+        let token_file = non_empty("OGRT_TOKEN_FILE").map(PathBuf::from);
+        let token = token_file.as_deref().map(read_token).transpose()?;
+        let request = |client: &Client| {
+            let request = client.post(url).body(body);
+            match token {
+                Some(token) => request.bearer_auth(token),
+                None => request,
+            }
+        };
+        match self.wait(request)? {
             Some(_) => Ok(()),
             None => {
                 bail!("{}: knows nothing of installations; is it older than this program?", self.address())

@@ -355,7 +355,8 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
-fn read_token(path: &Path) -> Result<String, DeliverError> {
+/// The token in a file: its one line.
+pub fn read_token(path: &Path) -> Result<String, DeliverError> {
     let mut token = String::new();
     std::fs::File::open(path)
         .and_then(|file| file.take(TOKEN_BYTES_MAX).read_to_string(&mut token))
