@@ -68,8 +68,9 @@ impl Route {
             return answer == HERE;
         }
         let mut trial: Vec<OsString> = details.iter().map(OsString::from).collect();
-        // Should the real linker be called after all: it does not know what this input is, and can write nothing.
-        trial.extend(["-nostdlib", "-o", "/proc/self/no-output", "/dev/null"].map(OsString::from));
+        // Should the real linker be called after all, it says its version, and links nothing.
+        let nothing = ["-nostdlib", "-Wl,--version", "-o", "/proc/self/no-output", "/dev/null"];
+        trial.extend(nothing.map(OsString::from));
         let mut set = set.to_vec();
         set.push((TRIAL_VARIABLE, "1".into()));
         let Some(answer) = (Question { arguments: trial, set, patience: TRIAL_TIME }).ask(driver) else {
