@@ -54,11 +54,10 @@ fn each_compiler_and_linker_here_is_marked() {
     }
     assert_eq!(status, Some(0));
     assert_eq!(found["server_answers"], true);
+    // One file is tried once, by the shorter of its names.
+    let gcc = if routes(&found, "compilers", "/gcc").is_empty() { "/cc" } else { "/gcc" };
     for linker in ["gold", "lld", "mold"].into_iter().filter(|linker| has(&format!("ld.{linker}"))) {
-        assert!(
-            routes(&found, "compilers", "/gcc").contains(&(linker, "linker")),
-            "gcc with {linker}: {found}"
-        );
+        assert!(routes(&found, "compilers", gcc).contains(&(linker, "linker")), "gcc with {linker}: {found}");
         let name = format!("/ld.{linker}");
         assert_eq!(routes(&found, "linkers", &name), [("alone", "linker")], "{found}");
     }
