@@ -87,9 +87,9 @@ pub async fn drive(
         let caught_up = next >= seen.next;
         let ending = (seen.closed && caught_up) || give_up.asked();
         // Until what may have been written before a restart has all come again, the old place and what was
-        // remembered with it stay: they tell what to look for.
+        // remembered with it stay, where they tell what to look for.
         if next > committed
-            && next >= replay_until
+            && (next >= replay_until || output.commits_while_repeating())
             && (ending || committed_at.is_none_or(|at| at.elapsed() >= output.commit_every()))
         {
             let moved = output.commit().and_then(|remember| queue.move_on(&name, next, &remember));

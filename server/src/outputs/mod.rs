@@ -66,6 +66,12 @@ pub trait Deliver: Send {
         give_up: &'a Shutdown,
     ) -> Work<'a, Result<()>>;
 
+    /// May it commit while batches come again that may have been delivered before a restart? Not where what it
+    /// remembers tells how to know them.
+    fn commits_while_repeating(&self) -> bool {
+        false
+    }
+
     /// Makes everything delivered durable; what to remember of it goes with the place.
     fn commit(&mut self) -> Result<Vec<(String, u64)>> {
         Ok(Vec::new())

@@ -25,6 +25,8 @@ pub struct DeadLetters {
     is_dirty: bool,
     /// Put there before a restart, by batches that come again.
     known: HashSet<DocumentKey>,
+    /// Batches from here on were not there before.
+    replay_until: u64,
 }
 
 impl DeadLetters {
@@ -40,7 +42,8 @@ impl DeadLetters {
             file.set_len(back.good_until).with_context(|| cannot(&path))?;
             known = back.keys;
         }
-        Ok(DeadLetters { path, bytes_max, file: None, is_dirty: false, known })
+        let replay_until = around.replay_until;
+        Ok(DeadLetters { path, bytes_max, file: None, is_dirty: false, known, replay_until })
     }
 
     /// Appends each document with the reason.
@@ -87,15 +90,19 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Synchronises; the file's length, to be remembered with the place.
-    pub fn commit(&mut self) -> Result<Vec<(String, u64)>> {
-        self.known = HashSet::new();
+    /// Synchronises; the file's length, to be remembered with the place, once everything has come again that may be
+    /// in there. Until then the length stays from which on documents are read back.
+    pub fn commit(&mut self, delivered_to: u64) -> Result<Vec<(String, u64)>> {
         if self.is_dirty
             && let Some(file) = &self.file
         {
             file.sync_all().with_context(|| cannot(&self.path))?;
             self.is_dirty = false;
         }
+        if delivered_to < self.replay_until {
+            return Ok(Vec::new());
+        }
+        self.known = HashSet::new();
         let length = fs::metadata(&self.path).map(|about| about.len()).unwrap_or(0);
         Ok(vec![(REMEMBERED_AS.to_owned(), length)])
     }

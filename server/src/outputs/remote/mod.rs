@@ -75,6 +75,8 @@ pub struct Remote<S: Sink> {
     workers: Vec<Worker<S>>,
     is_checked: Cell<bool>,
     dead_letters: RefCell<DeadLetters>,
+    /// The batch behind the last one that was delivered.
+    delivered_to: u64,
     metrics: Arc<OutputMetrics>,
 }
 
@@ -98,6 +100,7 @@ impl<S: Sink> Remote<S> {
             workers,
             is_checked: Cell::new(false),
             dead_letters: RefCell::new(dead_letters),
+            delivered_to: 0,
             metrics: around.metrics,
         })
     }
@@ -247,11 +250,21 @@ impl<S: Sink> Deliver for Remote<S> {
             );
             let sent: Result<Vec<()>> = sent.await.into_iter().collect();
             self.workers = workers;
-            sent.map(|_| ())
+            sent?;
+            if let Some(last) = batches.last() {
+                self.delivered_to = last.sequence + 1;
+            }
+            Ok(())
         })
     }
 
+    /// The receiver knows documents by their ids, wherever we go on. After a long outage and a restart the place
+    /// moves on with what is delivered, and does not wait for all that had piled up.
+    fn commits_while_repeating(&self) -> bool {
+        true
+    }
+
     fn commit(&mut self) -> Result<Vec<(String, u64)>> {
-        self.dead_letters.get_mut().commit()
+        self.dead_letters.get_mut().commit(self.delivered_to)
     }
 }
