@@ -1,8 +1,8 @@
-//! `elasticsearch` against a real OpenSearch: each document once, with the mapping of our template.
+//! `elasticsearch` against a real OpenSearch and a real Elasticsearch: each document once, with the mapping of our template.
 
 use super::{
     Ending, certificate, dead_letters, ends, http, id_text, send,
-    services::{OpenSearch, has},
+    services::{SearchEngine, has},
     start, starts, wait_for_output,
 };
 use crate::daemon::{Daemon, build_frame, wait_for};
@@ -22,7 +22,15 @@ fn output(address: &str, index: &str, more: &str) -> String {
 
 #[test]
 fn documents_arrive_once_with_the_mapping_of_the_template() {
-    let Some(search) = OpenSearch::shared() else { return };
+    SearchEngine::opensearch().map(documents_arrive_once).unwrap_or_default();
+}
+
+#[test]
+fn so_they_do_in_elasticsearch() {
+    SearchEngine::elasticsearch().map(documents_arrive_once).unwrap_or_default();
+}
+
+fn documents_arrive_once(search: &SearchEngine) {
     let more = output(&search.address, "dated", "batch_events = 50\n");
     let daemon = Daemon::start(&more);
     send(&daemon, [build_frame(1, "gromacs"), build_frame(2, "fftw")]);
@@ -70,7 +78,7 @@ fn documents_arrive_once_with_the_mapping_of_the_template() {
 
 #[test]
 fn a_data_stream_takes_them_too() {
-    let Some(search) = OpenSearch::shared() else { return };
+    let Some(search) = SearchEngine::opensearch() else { return };
     let daemon = Daemon::start(&output(&search.address, "stream", "layout = \"data-stream\"\n"));
     send(&daemon, starts(2, 0..300));
     wait_for("all documents", || (search.count("stream") == 300).then_some(()));
@@ -80,7 +88,7 @@ fn a_data_stream_takes_them_too() {
 
 #[test]
 fn the_next_node_is_taken_when_one_is_away_and_a_late_one_is_waited_for() {
-    let Some(search) = OpenSearch::shared() else { return };
+    let Some(search) = SearchEngine::opensearch() else { return };
     // Nobody listens at this port any more.
     let away = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let urls = format!("http://{away}\", \"http://{}", search.address);
@@ -100,7 +108,7 @@ fn the_next_node_is_taken_when_one_is_away_and_a_late_one_is_waited_for() {
 
 #[test]
 fn the_api_key_or_the_password_is_sent_compressed_over_tls() {
-    let Some(search) = OpenSearch::shared() else { return };
+    let Some(search) = SearchEngine::opensearch() else { return };
     if !has("socat") || !has("openssl") {
         return;
     }
@@ -155,7 +163,7 @@ fn the_api_key_or_the_password_is_sent_compressed_over_tls() {
 
 #[test]
 fn what_the_receiver_refuses_for_good_is_put_aside_once_and_exactly() {
-    let Some(search) = OpenSearch::shared() else { return };
+    let Some(search) = SearchEngine::opensearch() else { return };
     // An index that wants a number where one document in a hundred has none.
     let wants = r#"{"index_patterns":["strict-*"],"template":{"mappings":{"properties":{"job_step":{"type":"integer"},"event_id":{"type":"keyword"},"type":{"type":"keyword"}}}}}"#;
     search.ask("PUT", "/_index_template/strict", wants);

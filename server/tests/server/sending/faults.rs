@@ -9,7 +9,7 @@ use super::{
     assert_same, dead_letters,
     http::{self, Answer, How},
     id_text,
-    services::OpenSearch,
+    services::SearchEngine,
     start, wait_for_output,
 };
 use crate::daemon::{Acknowledged, Daemon, wait_for};
@@ -69,7 +69,7 @@ fn load(address: String, acknowledged: Arc<AtomicU64>, stop: Arc<AtomicBool>) ->
 
 #[test]
 fn no_fault_of_the_receiver_loses_an_event_or_slows_another_output() {
-    let Some(mut search) = OpenSearch::own() else { return };
+    let Some(mut search) = SearchEngine::own() else { return };
     let wants = r#"{"index_patterns":["faulty-*"],"template":{"mappings":{"properties":{
         "job_step":{"type":"integer"},"event_id":{"type":"keyword"},"type":{"type":"keyword"}}}}}"#;
     search.ask("PUT", "/_index_template/faulty", wants);

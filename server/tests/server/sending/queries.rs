@@ -1,6 +1,7 @@
-//! The questions that the project ships (`server/queries/`), put to a real OpenSearch that holds known events.
+//! The questions that the project ships (`server/queries/`), put to a real OpenSearch and a real Elasticsearch that hold known
+//! events.
 
-use super::{id, send, services::OpenSearch, wait_for_output};
+use super::{id, send, services::SearchEngine, wait_for_output};
 use crate::daemon::Daemon;
 use ogrt_proto::{
     BuildMetadata, BuildRecord, MessageType, ProcessEnd, ProcessInfo, SharedObject, Watermark, encode_frame,
@@ -76,7 +77,7 @@ fn start(number: usize) -> ProcessInfo {
 }
 
 /// Asks a question that is shipped; each place in it is filled.
-fn ask(search: &OpenSearch, question: &str, places: &[(&str, &str)]) -> Value {
+fn ask(search: &SearchEngine, question: &str, places: &[(&str, &str)]) -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("queries").join(question);
     let mut body = fs::read_to_string(&path).unwrap();
     for (place, value) in places {
@@ -102,7 +103,15 @@ fn keys(aggregation: &Value) -> Vec<&str> {
 
 #[test]
 fn the_questions_that_are_shipped_have_the_right_answers() {
-    let Some(search) = OpenSearch::shared() else { return };
+    SearchEngine::opensearch().map(questions_are_answered).unwrap_or_default();
+}
+
+#[test]
+fn and_in_elasticsearch() {
+    SearchEngine::elasticsearch().map(questions_are_answered).unwrap_or_default();
+}
+
+fn questions_are_answered(search: &SearchEngine) {
     let daemon = Daemon::start(&format!(
         "[outputs.search]\ntype = \"elasticsearch\"\nurls = [\"http://{}\"]\nindex = \"asked\"\nlinger = \"10ms\"\n",
         search.address

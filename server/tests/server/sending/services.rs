@@ -1,6 +1,6 @@
 //! Real receivers that are Java programs: fetched by Maven once, started once for all tests, gone with them.
 //!
-//! `tests/services/NAME/` holds a pom.xml with pinned versions and one Java file. What Maven brings and javac makes is
+//! `tests/services/NAME/` holds a pom.xml with pinned versions, and the Java file that starts the service. What Maven brings and javac makes is
 //! kept in the target folder under a name that changes with those files. Each service reads its standard input,
 //! a pipe that this process holds, so that none outlives the tests.
 
@@ -37,42 +37,61 @@ pub fn has(tool: &str) -> bool {
     there
 }
 
-/// Jars and classes of a service, made if need be; `None` without Maven or javac.
-fn prepared(name: &str) -> Option<PathBuf> {
+/// Where the sources of a service are.
+fn sources(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/services").join(name)
+}
+
+/// Jars and classes of a service, made if need be, of one Java file; `None` without Maven or javac.
+fn prepared(name: &str, class: &str, java: &str) -> Option<PathBuf> {
     if !has("mvn") || !has("javac") {
         return None;
     }
-    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/services").join(name);
-    let mut digest = Sha256::new();
-    let mut java = None;
-    let mut files: Vec<PathBuf> = fs::read_dir(&sources).unwrap().map(|file| file.unwrap().path()).collect();
-    files.sort();
-    for path in files {
-        digest.update(fs::read(&path).unwrap());
-        java = path.extension().is_some_and(|e| e == "java").then_some(path).or(java);
-    }
-    let digest: String = digest.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let pom = sources(name).join("pom.xml");
+    let digest = Sha256::new().chain_update(fs::read(&pom).unwrap()).chain_update(java).finalize();
+    let digest: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let cache = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{digest}"));
-    if !cache.exists() {
-        // Under its final name only when it is whole.
-        let fresh = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-        let lib = fresh.path().join("lib");
-        let run = |command: &mut Command| {
-            let output = command.current_dir(fresh.path()).output().unwrap();
-            let text = [output.stdout, output.stderr].concat();
-            assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&text));
-        };
-        run(Command::new("mvn")
-            .args(["--quiet", "--batch-mode", "--file"])
-            .arg(sources.join("pom.xml"))
-            .arg("dependency:copy-dependencies")
-            .arg(format!("-DoutputDirectory={}", lib.display())));
-        run(Command::new("javac").args(["-d", "classes", "-cp", "lib/*"]).arg(java.expect("a Java file")));
-        if fs::rename(fresh.path(), &cache).is_ok() {
-            let _ = fresh.keep();
-        }
+    if cache.exists() {
+        return Some(cache);
+    }
+    // Under its final name only when it is whole.
+    let fresh = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let run = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).current_dir(fresh.path()).output().unwrap();
+        let text = [output.stdout, output.stderr].concat();
+        assert!(output.status.success(), "{program} {arguments:?}: {}", String::from_utf8_lossy(&text));
+    };
+    let to = format!("-DoutputDirectory={}", fresh.path().join("lib").display());
+    let file = format!("--file={}", pom.display());
+    run("mvn", &["--quiet", "--batch-mode", &file, "dependency:copy-dependencies", &to]);
+    for archive in files(&fresh.path().join("lib"), "zip") {
+        // A distribution: its jars are wanted, wherever they are in it.
+        run("jar", &["xf", archive.to_str().unwrap()]);
+    }
+    for jar in files(fresh.path(), "jar") {
+        let to = fresh.path().join("lib").join(jar.file_name().unwrap());
+        fs::rename(jar, to).unwrap();
+    }
+    fs::write(fresh.path().join(format!("{class}.java")), java).unwrap();
+    run("javac", &["-d", "classes", "-cp", "lib/*", &format!("{class}.java")]);
+    if fs::rename(fresh.path(), &cache).is_ok() {
+        let _ = fresh.keep();
     }
     Some(cache)
+}
+
+/// Files with this extension, in the folder and below.
+fn files(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+    found
 }
 
 /// A service that runs.
@@ -85,7 +104,8 @@ struct Service {
 impl Service {
     /// Starts it in `home`; when it is ready it has told its port.
     fn start(cache: &Path, class: &str, home: &Path, port: u16) -> Service {
-        let log = fs::OpenOptions::new().create(true).append(true).open(home.with_extension("log")).unwrap();
+        fs::create_dir_all(home).unwrap();
+        let log = fs::OpenOptions::new().create(true).append(true).open(home.join("log")).unwrap();
         let mut child = Command::new("java")
             .args([
                 "-Xms256m",
@@ -107,7 +127,7 @@ impl Service {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let port = lines.find_map(|line| line.ok()?.strip_prefix("port ")?.parse().ok());
         let Some(port) = port else {
-            let log = fs::read_to_string(home.with_extension("log")).unwrap_or_default();
+            let log = fs::read_to_string(home.join("log")).unwrap_or_default();
             panic!("{class} did not start: {log}");
         };
         // What it says later must not fill the pipe.
@@ -117,38 +137,47 @@ impl Service {
     }
 }
 
-/// A real OpenSearch.
-pub struct OpenSearch {
+/// A real OpenSearch or Elasticsearch.
+pub struct SearchEngine {
     service: Mutex<Option<Service>>,
+    class: String,
     cache: PathBuf,
     home: PathBuf,
-    /// Gone with this; the shared one's home goes when its input ends.
+    /// Gone with this; a shared one's home goes when its input ends.
     _directory: Option<TempDir>,
     pub address: String,
 }
 
-impl OpenSearch {
-    /// The one that all tests share.
-    pub fn shared() -> Option<&'static OpenSearch> {
-        static SHARED: OnceLock<Option<OpenSearch>> = OnceLock::new();
-        let start = || {
-            let home = tempfile::Builder::new().prefix("opensearch").tempdir().unwrap().keep();
-            OpenSearch::start(home, None)
-        };
-        SHARED.get_or_init(start).as_ref()
+impl SearchEngine {
+    /// The OpenSearch that all tests share.
+    pub fn opensearch() -> Option<&'static SearchEngine> {
+        static SHARED: OnceLock<Option<SearchEngine>> = OnceLock::new();
+        SHARED.get_or_init(|| SearchEngine::start("OpenSearch", shared_home(), None)).as_ref()
     }
 
-    /// One that a test may stop and start.
-    pub fn own() -> Option<OpenSearch> {
+    /// The Elasticsearch that all tests share.
+    pub fn elasticsearch() -> Option<&'static SearchEngine> {
+        static SHARED: OnceLock<Option<SearchEngine>> = OnceLock::new();
+        SHARED.get_or_init(|| SearchEngine::start("Elasticsearch", shared_home(), None)).as_ref()
+    }
+
+    /// An OpenSearch that a test may stop and start.
+    pub fn own() -> Option<SearchEngine> {
         let directory = tempfile::tempdir().unwrap();
-        OpenSearch::start(directory.path().join("home"), Some(directory))
+        SearchEngine::start("OpenSearch", directory.path().join("home"), Some(directory))
     }
 
-    fn start(home: PathBuf, directory: Option<TempDir>) -> Option<OpenSearch> {
-        let cache = prepared("opensearch")?;
-        let service = Service::start(&cache, "OpenSearchForTests", &home, 0);
+    fn start(name: &str, home: PathBuf, directory: Option<TempDir>) -> Option<SearchEngine> {
+        let java = fs::read_to_string(sources("opensearch").join("OpenSearchForTests.java")).unwrap();
+        // OpenSearch began as a copy of Elasticsearch; what we need of both has kept its names but for these.
+        let java = java.replace("org.opensearch", &format!("org.{}", name.to_lowercase()));
+        let java = java.replace("OpenSearch", name);
+        let class = format!("{name}ForTests");
+        let cache = prepared(&name.to_lowercase(), &class, &java)?;
+        let service = Service::start(&cache, &class, &home, 0);
         let address = format!("127.0.0.1:{}", service.port);
-        Some(OpenSearch { service: Mutex::new(Some(service)), cache, home, _directory: directory, address })
+        let service = Mutex::new(Some(service));
+        Some(SearchEngine { service, class, cache, home, _directory: directory, address })
     }
 
     /// Ends it as a crash would.
@@ -159,7 +188,7 @@ impl OpenSearch {
     /// Starts it again, at the same port, with the data that it had.
     pub fn restart(&mut self) {
         let port = self.address.rsplit(':').next().unwrap().parse().unwrap();
-        let service = Service::start(&self.cache, "OpenSearchForTests", &self.home, port);
+        let service = Service::start(&self.cache, &self.class, &self.home, port);
         *self.service.get_mut().unwrap() = Some(service);
     }
 
@@ -211,6 +240,11 @@ impl OpenSearch {
     }
 }
 
+/// The Java program removes it at its end.
+fn shared_home() -> PathBuf {
+    tempfile::Builder::new().prefix("search").tempdir().unwrap().keep()
+}
+
 /// A real Kafka broker that a test may stop and start.
 pub struct Kafka {
     service: Option<Service>,
@@ -228,7 +262,8 @@ pub struct Record {
 
 impl Kafka {
     pub fn own() -> Option<Kafka> {
-        let cache = prepared("kafka")?;
+        let java = fs::read_to_string(sources("kafka").join("KafkaForTests.java")).unwrap();
+        let cache = prepared("kafka", "KafkaForTests", &java)?;
         let directory = tempfile::tempdir().unwrap();
         let service = Service::start(&cache, "KafkaForTests", &directory.path().join("home"), 0);
         let address = format!("127.0.0.1:{}", service.port);
