@@ -172,7 +172,7 @@ fn record(build: u64) -> BuildRecord {
     let mut contained: Vec<u64> = (0..10.min(libraries))
         .map(|pick| stack * STACK + mix(build << 8 | pick) % libraries * LIBRARY_EVERY)
         .collect();
-    if build > 0 && mix(build ^ 0xC0) % COMMON_EVERY == 0 {
+    if build > 0 && mix(build ^ 0xC0).is_multiple_of(COMMON_EVERY) {
         contained.push(0);
     }
     contained.sort_unstable();

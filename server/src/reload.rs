@@ -3,7 +3,7 @@
 //! What cannot is refused with a line that names it; the old value stays until a restart. A configuration that is
 //! wrong changes nothing at all.
 
-use crate::{config::Config, join::Rules, manager, tls::Tls};
+use crate::{config::Config, join::Rules, sd_notify, tls::Tls};
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use tokio::{
@@ -36,12 +36,12 @@ impl Reload {
     pub async fn at_each_hangup(self, mut current: Config, changing: Changing) -> Result<()> {
         let mut hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
         while hangups.recv().await.is_some() {
-            manager::reloading();
+            sd_notify::reloading();
             match (self.read)() {
                 Ok(fresh) => current = self.apply(current, fresh, &changing),
                 Err(problem) => error!("the configuration stays as it was: {problem:#}"),
             }
-            manager::ready();
+            sd_notify::ready();
         }
         Ok(())
     }

@@ -6,13 +6,13 @@ use crate::{
     http,
     jobs::{self, Jobs},
     join::{Join, Joined, Joiner, Rules},
-    manager,
     metrics::Metrics,
     outputs::{self, Surroundings},
     queue::{EventIds, Message, Queue, Room, Writer},
     receive::{Complaints, Drain, Intake, Streams},
     registry::{self, Installations, Summaries, retention},
     reload::{Changing, Reload},
+    sd_notify,
     shutdown::Shutdown,
     sockets::Sockets,
     tls::Tls,
@@ -236,10 +236,10 @@ pub async fn run(
     }
     let reloading = tokio::spawn(reload.at_each_hangup(config.clone(), Changing { rules: to_rules, tls }));
     addresses.announce(ready_file.as_deref())?;
-    manager::ready();
+    sd_notify::ready();
 
     shutdown.wait().await;
-    manager::stopping();
+    sd_notify::stopping();
 
     // In the order of the line, each stage empties itself into the next.
     let within = config.stop_within.0;
