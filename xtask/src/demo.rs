@@ -36,7 +36,7 @@ impl Demo {
         let linkage =
             steps.step("Rust target for static programs", |step| Ok(static_linkage(step, &workspace)))?;
         let built = steps.step("build ogrt, ogrt-cc, ogrt-ld, ogrt-server and libogrt.so", |step| {
-            programs::build(step, &workspace, &linkage)
+            programs::build_to_show(step, &workspace, &linkage)
         })?;
         let prefix = scratch.folder("prefix")?;
         let server = steps.step("install, start the server", |_| {
