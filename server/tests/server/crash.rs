@@ -207,12 +207,14 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
     if !nix::unistd::geteuid().is_root() {
         return needs("root, to mount a small file system");
     }
-    let disk = SmallDisk::mount(160);
+    // Each round adds to what the outputs keep there.
+    let rounds = rounds(3, 20);
+    let disk = SmallDisk::mount(130 + 10 * rounds as u32);
     // Its end is reached, which `disk_free_min` exists to prevent, only when another program takes the rest.
     let more = "[queue]\ndisk_free_min = \"24MiB\"\n";
     let mut daemon = Daemon::start_in(tempfile::tempdir_in(&disk.0).unwrap(), more);
     let mut clients = clients(2000);
-    for round in 0..rounds(3, 20) {
+    for round in 0..rounds {
         // The queue and the outputs fill the disk: events are refused, and everything else goes on.
         let load = Load::on(&daemon, clients);
         sleep(Duration::from_millis(200 + uuid::Uuid::new_v4().as_u128() as u64 % 300));
