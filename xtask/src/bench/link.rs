@@ -50,6 +50,17 @@ impl Place<'_> {
         command
     }
 
+    /// With a spool of its own, in which no other server's failure takes the place of this one's.
+    fn ours_hanging(&self, server: &str) -> Command {
+        let mut command = self.ours(server, &["-o", "hangs", "h.o"]);
+        command.env("OGRT_SPOOL_DIR", self.spool_hanging());
+        command
+    }
+
+    fn spool_hanging(&self) -> PathBuf {
+        self.folder.join("spool-hanging")
+    }
+
     fn spool(&self) -> PathBuf {
         self.folder.join("spool")
     }
@@ -102,12 +113,12 @@ fn small(place: &Place, server: &Daemon, rounds: usize) -> Result<Vec<Figure>> {
     let mut commands = [
         place.bare(&["-o", "bare", "h.o"]),
         place.ours("127.0.0.1:1", &["-o", "absent", "h.o"]),
-        place.ours(&hanging, &["-o", "hangs", "h.o"]),
+        place.ours_hanging(&hanging),
     ];
     let apart = medians_settling(&mut commands, rounds, &mut || {})?;
     let [link_again, absent, hung] = apart.medians[..] else { unreachable!() };
-    let mut first = [place.ours(&hanging, &["-o", "hangs", "h.o"])];
-    let stamp = place.spool().join("server-failed");
+    let mut first = [place.ours_hanging(&hanging)];
+    let stamp = place.spool_hanging().join("server-failed");
     // Each link is the first that meets the server.
     let meeting = medians_settling(&mut first, rounds.min(10), &mut || drop(fs::remove_file(&stamp)))?;
     // The spool of those links is not to be delivered by the next.
