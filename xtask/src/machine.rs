@@ -88,6 +88,7 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "/usr/powerpc64le-linux-gnu/include/stdio.h", package: "libc6-dev-ppc64el-cross" },
     // Its own programs are off PATH; this one comes with them.
     Tool { program: "pg_lsclusters", package: "postgresql" },
+    Tool { program: "systemd-analyze", package: "systemd" },
     Tool { program: "tcsh", package: "tcsh" },
     Tool { program: "fish", package: "fish" },
 ];

@@ -1,6 +1,6 @@
 //! Under a service manager: sockets that it opened, being ready, reading the configuration again.
 
-use crate::daemon::{Daemon, OGRT_0_5, needs, wait_for};
+use crate::daemon::{Daemon, OGRT_0_5, SERVER, needs, wait_for};
 use nix::sys::signal::Signal::SIGHUP;
 use std::{
     fs,
@@ -136,5 +136,60 @@ fn a_log_for_programs_is_json() {
     for line in log.lines() {
         let entry: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(entry["level"].is_string() && entry["message"].is_string(), "{line}");
+    }
+}
+
+/// What `systemd-analyze` says of a unit, and whether it is content.
+fn analyze(arguments: &[&str], folder: &Path) -> (bool, String) {
+    let output = Command::new("systemd-analyze").args(arguments).current_dir(folder).output().unwrap();
+    (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn systemd_has_nothing_to_say_against_the_units() {
+    if Command::new("systemd-analyze").arg("--version").output().is_err() {
+        return needs("systemd-analyze (Debian: systemd)");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path();
+    fs::create_dir(folder.join("bin")).unwrap();
+    std::os::unix::fs::symlink(SERVER, folder.join("bin/ogrt-server")).unwrap();
+    let put = |name: &str, text: &str| {
+        fs::write(folder.join(name), text.replace("@PREFIX@", folder.to_str().unwrap())).unwrap();
+    };
+    let service = include_str!("../../systemd/ogrt-server.service");
+    let socket = include_str!("../../systemd/ogrt-server.socket");
+    put("ogrt-server.service", service);
+    put("ogrt-server.socket", socket);
+    let verify = || {
+        let units = ["verify", "--man=no", "./ogrt-server.service", "./ogrt-server.socket"];
+        let (is_good, said) = analyze(&units, folder);
+        // Of units that the machine itself has we say nothing.
+        let said = said.lines().filter(|line| line.contains("ogrt")).collect::<Vec<_>>().join("\n");
+        (is_good, said)
+    };
+    assert_eq!(verify(), (true, String::new()));
+    // Exposure at most 1.5 of 10: who takes over the server has gained little.
+    let sandbox = ["security", "--offline=true", "--threshold=15", "./ogrt-server.service"];
+    assert!(analyze(&sandbox, folder).0, "the sandbox has become weaker");
+
+    // Both would say so.
+    put("ogrt-server.service", &service.replace("ProtectSystem=strict", "ProtectSystm=strict"));
+    assert!(verify().1.contains("ProtectSystm"), "{:?}", verify());
+    put("ogrt-server.service", &service.replace("CapabilityBoundingSet=\n", ""));
+    assert!(!analyze(&sandbox, folder).0);
+}
+
+#[test]
+fn the_socket_unit_opens_what_the_server_listens_on_by_default() {
+    let config = Command::new(SERVER).arg("print-default-config").output().unwrap().stdout;
+    let config = String::from_utf8(config).unwrap();
+    let socket = include_str!("../../systemd/ogrt-server.socket");
+    let addresses: Vec<&str> =
+        socket.lines().filter_map(|line| line.strip_prefix("Listen")?.split_once('=')).map(|l| l.1).collect();
+    assert_eq!(addresses.len(), 5);
+    for address in addresses {
+        let address = address.trim_end_matches(".dgram");
+        assert!(config.contains(&format!("\"{address}\"")), "{address} is not in the default configuration");
     }
 }
