@@ -6,7 +6,8 @@
 //! {...}
 //! ]}
 //! ```
-//! The closing bytes are at the end, so one write at their place adds processes and closes the document again.
+//! The closing bytes are at the end, so one write at their place adds processes and closes the document again. Where a
+//! full disk takes only a part of it, they are put back at once: in their place there was room for them before.
 
 use super::{Memory, names::file_stem, readback::read_back};
 use crate::{
@@ -77,7 +78,7 @@ impl Jobs {
     }
 
     /// Appends to each job's file, one write for each job.
-    pub fn deliver(&mut self, batches: &[Arc<JoinedBatch>]) -> Result<u64> {
+    pub fn deliver(&mut self, batches: &[Arc<JoinedBatch>]) -> Result<()> {
         let repeats = batches.first().is_some_and(|first| self.memory.may_repeat(first.sequence));
         let mut by_job: BTreeMap<&Bytes, Vec<(&JoinedBatch, &JoinedEvent)>> = BTreeMap::new();
         for batch in batches {
@@ -85,7 +86,6 @@ impl Jobs {
                 by_job.entry(&event.job_id).or_default().push((batch, event));
             }
         }
-        let mut events = 0;
         let mut text = Vec::new();
         for (job_id, processes) in by_job {
             if self.done.contains(job_id) {
@@ -116,20 +116,23 @@ impl Jobs {
             }
             text.extend_from_slice(CLOSING);
             let at = job.length - CLOSING.len() as u64;
-            job.file
-                .write_all_at(&text, at)
-                .with_context(|| format!("cannot write {}", job.path.display()))?;
+            if let Err(problem) = job.file.write_all_at(&text, at) {
+                let closed = close_at(&job.file, at);
+                return closed
+                    .and(Err(problem))
+                    .with_context(|| format!("cannot write {}", job.path.display()));
+            }
             job.length = at + text.len() as u64;
             job.is_empty = false;
             job.is_dirty = true;
-            events += fresh;
+            self.metrics.events_written.add(fresh);
             self.done.insert(Bytes::copy_from_slice(job_id));
             if !repeats && !job.written.is_empty() {
                 job.written = HashSet::new();
             }
         }
         self.done.clear();
-        Ok(events)
+        Ok(())
     }
 
     /// Synchronises what was written since the last time.
@@ -232,8 +235,7 @@ impl Jobs {
         }
         let good = if back.keys.is_empty() { begin } else { self.without_separator(&file, back.good_until) };
         warn!("{} was cut off by a crash; what is lost in it comes again from the queue", path.display());
-        file.set_len(good).with_context(cannot)?;
-        file.write_all_at(CLOSING, good).with_context(cannot)?;
+        close_at(&file, good).with_context(cannot)?;
         Ok(self.job(file, name, path, good + CLOSING.len() as u64, good == start, back.keys))
     }
 
@@ -257,4 +259,10 @@ impl Jobs {
     ) -> JobFile {
         JobFile { file, name, path, length, is_empty, is_dirty: false, last_used: self.clock, written }
     }
+}
+
+/// Ends the document here. The closing goes first: what a shorter file gives back another program may take.
+fn close_at(file: &File, at: u64) -> std::io::Result<()> {
+    file.write_all_at(CLOSING, at)?;
+    file.set_len(at + CLOSING.len() as u64)
 }

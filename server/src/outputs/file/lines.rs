@@ -76,13 +76,12 @@ impl Lines {
     }
 
     /// Appends.
-    pub fn deliver(&mut self, batches: &[Arc<JoinedBatch>]) -> Result<u64> {
+    pub fn deliver(&mut self, batches: &[Arc<JoinedBatch>]) -> Result<()> {
         self.rotate_if_due()?;
-        let mut events = 0;
         // A delivery that failed half-way comes again.
         let next = self.next;
         for batch in batches.iter().filter(|batch| batch.sequence >= next) {
-            let mut some = Vec::new();
+            let (mut some, mut events) = (Vec::new(), 0);
             let repeats = !self.written.is_empty() && self.memory.may_repeat(batch.sequence);
             let lines = if repeats {
                 for event in &batch.events {
@@ -96,7 +95,7 @@ impl Lines {
                 }
                 &some
             } else {
-                events += batch.events.len() as u64;
+                events = batch.events.len() as u64;
                 &batch.lines
             };
             self.file
@@ -104,12 +103,13 @@ impl Lines {
                 .with_context(|| format!("cannot write {}", self.path.display()))?;
             self.length += lines.len() as u64;
             self.flusher.wrote(lines.len());
+            self.metrics.events_written.add(events);
             self.next = batch.sequence + 1;
         }
         if batches.last().is_some_and(|last| !self.memory.may_repeat(last.sequence)) {
             self.written = HashSet::new();
         }
-        Ok(events)
+        Ok(())
     }
 
     /// Synchronises.

@@ -18,7 +18,6 @@ use crate::{
     Shutdown,
     config::{FileConfig, FileLayout},
     join::JoinedBatch,
-    metrics::OutputMetrics,
     queue::Queue,
 };
 use anyhow::{Context, Result};
@@ -52,7 +51,6 @@ impl Memory {
 pub struct FileOutput {
     layout: Layout,
     commit_every: Duration,
-    metrics: Arc<OutputMetrics>,
 }
 
 enum Layout {
@@ -68,12 +66,10 @@ impl FileOutput {
             .with_context(|| format!("output {name}: cannot make {}", config.path.display()))?;
         let memory = Memory { name: name.to_owned(), queue: queue.clone(), replay_until };
         let layout = match config.layout {
-            FileLayout::Jobs => Layout::Jobs(Box::new(jobs::Jobs::new(config, memory, metrics.clone()))),
-            FileLayout::Lines => {
-                Layout::Lines(Box::new(lines::Lines::open(config, memory, metrics.clone())?))
-            }
+            FileLayout::Jobs => Layout::Jobs(Box::new(jobs::Jobs::new(config, memory, metrics))),
+            FileLayout::Lines => Layout::Lines(Box::new(lines::Lines::open(config, memory, metrics)?)),
         };
-        Ok(FileOutput { layout, commit_every: config.commit_every.0, metrics })
+        Ok(FileOutput { layout, commit_every: config.commit_every.0 })
     }
 }
 
@@ -96,7 +92,7 @@ impl Deliver for FileOutput {
             Layout::Jobs(jobs) => jobs.deliver(batches),
             Layout::Lines(lines) => lines.deliver(batches),
         };
-        Box::pin(async { written.map(|events| self.metrics.events_written.add(events)) })
+        Box::pin(async { written })
     }
 
     /// Synchronises; the files written since the last time, with their lengths.
