@@ -17,6 +17,7 @@ mod fields;
 mod http;
 mod jobs;
 mod join;
+mod latency;
 mod launches;
 mod metrics;
 mod move_builds;

@@ -2,6 +2,7 @@
 //!
 //! Plain atomics: a count costs a nanosecond or two and the text is made when somebody asks for it.
 
+use crate::latency::Latency;
 use std::{
     collections::BTreeMap,
     fmt::Write,
@@ -96,6 +97,8 @@ metrics! {
         gauge registrations_waiting = "ogrt_registrations_waiting",
         /// Registrations refused for want of a token.
         counter builds_unauthorized = "ogrt_builds_unauthorized_total",
+        /// Builds that a relay has passed on, to each server behind it.
+        counter builds_passed_on = "ogrt_builds_passed_on_total",
         /// Bytes of the durable queue.
         gauge queue_bytes = "ogrt_queue_bytes",
         /// Batches in the durable queue.
@@ -112,7 +115,13 @@ metrics! {
         counter uses_unkept = "ogrt_uses_unkept_total",
         /// Bytes kept to answer questions about jobs.
         gauge jobs_bytes = "ogrt_jobs_bytes",
+        /// Batches of the queue that are not yet kept for questions about jobs.
+        gauge jobs_behind = "ogrt_jobs_behind_batches",
+        /// Batches of the queue whose uses are not yet counted.
+        gauge uses_behind = "ogrt_uses_behind_batches",
     }
+    /// From the receipt of events until a power cut cannot take them.
+    pub durable: Latency,
     outputs: Mutex<BTreeMap<String, Arc<OutputMetrics>>>,
 }
 
@@ -140,6 +149,8 @@ metrics! {
         /// One while the output works, zero while it fails.
         gauge up = "ogrt_output_up",
     }
+    /// From the receipt of events until the output has written them.
+    pub written: Latency,
     problem: Mutex<Option<String>>,
 }
 
@@ -190,6 +201,23 @@ impl Metrics {
             for (output, metrics) in &outputs {
                 let _ = writeln!(out, "{name}{{output=\"{output}\"}} {}", value(metrics));
             }
+        }
+        let (durable, written) = ("ogrt_event_durable_seconds", "ogrt_event_written_seconds");
+        head(
+            &mut out,
+            durable,
+            "histogram",
+            " From the receipt of events until a power cut cannot take them.",
+        );
+        self.durable.text(&mut out, durable, "");
+        head(
+            &mut out,
+            written,
+            "histogram",
+            " From the receipt of events until the output has written them.",
+        );
+        for (output, metrics) in &outputs {
+            metrics.written.text(&mut out, written, &format!("output=\"{output}\""));
         }
         if let Some(bytes) = resident_bytes() {
             head(&mut out, "process_resident_memory_bytes", "gauge", " Resident memory of the server.");

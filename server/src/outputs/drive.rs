@@ -6,6 +6,7 @@ use crate::{
     join::{Joined, JoinedBatch, Reader, Want},
     metrics::OutputMetrics,
     queue::Queue,
+    receive::now_ns,
 };
 use anyhow::Result;
 use std::{
@@ -73,6 +74,8 @@ pub async fn drive(
                 match watched(work, || metrics.behind.set(tail.borrow().next.saturating_sub(next))).await {
                     Ok(()) => {
                         trouble.is_over();
+                        let events = batches.iter().flat_map(|batch| &batch.events);
+                        metrics.written.until(now_ns(), events.map(|event| event.received_ns));
                         next = taken_to;
                         metrics.behind.set(tail.borrow().next.saturating_sub(next));
                         break;

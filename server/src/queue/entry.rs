@@ -95,6 +95,19 @@ impl<M: AsRef<[u8]>> Entry<M> {
 impl Entry {
     /// Takes one entry off the front; `None` at the end, and where the bytes are not what we wrote.
     pub fn read(from: &mut Bytes) -> Option<Entry> {
+        let mut rest = &from[..];
+        let entry = Entry::<&[u8]>::borrowed(&mut rest)?;
+        let (begin, len) = (from.len() - rest.len() - entry.message.len(), entry.message.len());
+        let Entry { kind, received_ns, assigned_id, credentials, is_final, is_whole, .. } = entry;
+        from.advance(begin);
+        let message = from.split_to(len);
+        Some(Entry { kind, received_ns, assigned_id, credentials, is_final, is_whole, message })
+    }
+}
+
+impl<'a> Entry<&'a [u8]> {
+    /// As [`Entry::read`], for who looks at an entry and keeps nothing of it.
+    pub fn borrowed(from: &mut &'a [u8]) -> Option<Self> {
         let flags = from.try_get_u8().ok()?;
         let kind = match from.try_get_u8().ok()? {
             12 => Kind::Start,
@@ -120,9 +133,8 @@ impl Entry {
         } else {
             None
         };
-        if from.len() < len {
-            return None;
-        }
+        let (message, rest) = from.split_at_checked(len)?;
+        *from = rest;
         Some(Entry {
             kind,
             received_ns,
@@ -130,7 +142,7 @@ impl Entry {
             credentials,
             is_final: flags & FINAL != 0,
             is_whole: flags & WHOLE != 0,
-            message: from.split_to(len),
+            message,
         })
     }
 }
@@ -140,6 +152,7 @@ impl Entry {
 pub struct Entries {
     bytes: Vec<u8>,
     count: u64,
+    oldest_ns: Option<i64>,
 }
 
 impl Entries {
@@ -147,11 +160,17 @@ impl Entries {
     pub fn push<M: AsRef<[u8]>>(&mut self, entry: &Entry<M>) {
         entry.write(&mut self.bytes);
         self.count += 1;
+        self.oldest_ns.get_or_insert(entry.received_ns);
     }
 
     /// How many there are.
     pub fn count(&self) -> u64 {
         self.count
+    }
+
+    /// When the first of them was received; `None` where there is none.
+    pub fn oldest_ns(&self) -> Option<i64> {
+        self.oldest_ns
     }
 
     /// Their bytes, as a batch has them.

@@ -10,6 +10,7 @@ use crate::{
     config::{QueueConfig, WhenFull},
     database::{Store, number},
     metrics::Metrics,
+    receive::now_ns,
     registry::{Registration, Registry},
 };
 use anyhow::{Context, Result};
@@ -30,6 +31,9 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// How often batches that every output has behind itself are removed, and the disk is looked at.
 const TRIM_EVERY: Duration = Duration::from_millis(200);
+
+/// Groups of events whose way to the disk is timed apart; beyond them, with the one before.
+const TIMED_MAX: usize = 4096;
 
 /// What comes to the writer.
 pub enum Message {
@@ -127,6 +131,8 @@ pub struct Writer {
     bytes_before_next: u64,
     disk_full: bool,
     said_full: Option<Instant>,
+    /// When events were received that are not yet synchronised, and how many.
+    timed: Vec<(i64, u64)>,
 }
 
 impl Writer {
@@ -165,6 +171,7 @@ impl Writer {
             bytes_before_next,
             disk_full: false,
             said_full: None,
+            timed: Vec::new(),
         };
         Ok((writer, sender))
     }
@@ -201,6 +208,10 @@ impl Writer {
                 self.store.sync().context("cannot synchronise the database")?;
                 (synced, unsynced) = (Instant::now(), false);
                 self.metrics.queue_syncs.add(1);
+                let now_ns = now_ns();
+                for (received_ns, events) in self.timed.drain(..) {
+                    self.metrics.durable.took(now_ns.saturating_sub(received_ns), events);
+                }
             }
             for (receipt, answer) in receipts.answers {
                 // Who asked may be gone meanwhile.
@@ -248,6 +259,10 @@ impl Writer {
                 receipts.answers.extend(submission.receipt.map(|receipt| (receipt, Err(Refusal::Full))));
                 continue;
             }
+            // What was held was durable before.
+            if submission.replaces.is_empty() {
+                self.time(&submission.entries);
+            }
             for (sequence, index) in &submission.replaces {
                 batch.remove(&self.store.held, held_key(*sequence, *index));
             }
@@ -291,6 +306,15 @@ impl Writer {
             receipts.answers.push((receipt, Ok(Answer { builds })));
         }
         Ok(receipts)
+    }
+
+    fn time(&mut self, entries: &Entries) {
+        let Some(received_ns) = entries.oldest_ns() else { return };
+        let is_full = self.timed.len() >= TIMED_MAX;
+        match self.timed.last_mut() {
+            Some(last) if is_full => last.1 += entries.count(),
+            _ => self.timed.push((received_ns, entries.count())),
+        }
     }
 
     fn put(&mut self, batch: &mut fjall::OwnedWriteBatch, bytes: Vec<u8>) -> Batch {
