@@ -53,6 +53,8 @@ pub struct Store {
     pub images: Keyspace,
     /// Signature, number of an image that has it -> one byte: is it the program's?
     pub images_with: Keyspace,
+    /// Counts that are not yet in `uses`: server/src/uses/tallies.rs.
+    pub tallies: Keyspace,
     /// Who ran an image, where, in which job: server/src/uses/rows.rs.
     pub uses: Keyspace,
     /// Job, sequence number -> compressed entries of that job.
@@ -95,21 +97,21 @@ impl Store {
             let lists = |memtable: u64| plain(memtable).filter_policy(FilterPolicy::disabled());
             let small = || plain(4 << 20);
             Ok(Store {
-                queue: database.keyspace("queue", || packed(16 << 20))?,
+                queue: database.keyspace("queue", || packed(8 << 20))?,
                 held_marks: database.keyspace("held_marks", small)?,
                 held: database.keyspace("held", small)?,
                 places: database.keyspace("places", small)?,
                 seen: [database.keyspace("seen_0", small)?, database.keyspace("seen_1", small)?],
                 installations: database.keyspace("installations", small)?,
-                builds: database.keyspace("build_of", || plain(8 << 20).expect_point_read_hits(false))?,
+                builds: database.keyspace("build_of", || plain(4 << 20).expect_point_read_hits(false))?,
                 // Records of one package lie together and share much text.
                 records: database.keyspace("record_of", || {
-                    plain(16 << 20).data_block_size_policy(BlockSizePolicy::all(32 << 10))
+                    plain(8 << 20).data_block_size_policy(BlockSizePolicy::all(32 << 10))
                 })?,
                 builds_by_time: database.keyspace("build_times", || lists(4 << 20))?,
                 made_again: database.keyspace("made_again", small)?,
-                found_by: database.keyspace("found_by", || lists(16 << 20))?,
-                linked: database.keyspace("linked", || lists(8 << 20))?,
+                found_by: database.keyspace("found_by", || lists(8 << 20))?,
+                linked: database.keyspace("linked", || lists(4 << 20))?,
                 unresolved: database.keyspace("unresolved", small)?,
                 catalog: database.keyspace("catalog", small)?,
                 libraries: database.keyspace("libraries", small)?,
@@ -118,8 +120,9 @@ impl Store {
                 image_numbers: database.keyspace("image_numbers", small)?,
                 images: database.keyspace("images", small)?,
                 images_with: database.keyspace("images_with", || lists(4 << 20))?,
-                uses: database.keyspace("uses", || plain(16 << 20))?,
-                jobs: database.keyspace("jobs", || packed(8 << 20))?,
+                tallies: database.keyspace("tallies", || packed(4 << 20))?,
+                uses: database.keyspace("uses", || plain(8 << 20))?,
+                jobs: database.keyspace("jobs", || packed(4 << 20))?,
                 job_log: database.keyspace("job_log", small)?,
                 totals: database.keyspace("totals", small)?,
                 database,

@@ -3,7 +3,7 @@
 use super::{JoinedBatch, Joiner};
 use crate::{
     database::Store,
-    queue::{Entry, Queue, Tail},
+    queue::{Batch, Queue, Tail},
 };
 use anyhow::Result;
 use std::{
@@ -106,14 +106,11 @@ impl Joined {
         self.tail.subscribe()
     }
 
-    /// The entries of a batch that the join has passed, without those that it held back; `None` when the batch
-    /// was dropped.
-    pub fn entries(&self, sequence: u64) -> Result<Option<Vec<Entry>>> {
+    /// A batch that the join has passed, and the indexes of its entries that were left out or held back, in order;
+    /// `None` when it was dropped.
+    pub fn entries(&self, sequence: u64) -> Result<Option<(Batch, Vec<u32>)>> {
         let Some(batch) = self.queue.read(sequence)? else { return Ok(None) };
-        let held = self.marks(sequence)?;
-        let mut rest = batch.bytes;
-        let entries = std::iter::from_fn(|| Entry::read(&mut rest)).zip(0..);
-        Ok(Some(entries.filter(|(_, index)| !held.contains(index)).map(|(entry, _)| entry).collect()))
+        Ok(Some((batch, self.marks(sequence)?)))
     }
 
     /// A way through, beginning with batch `next`.

@@ -48,15 +48,15 @@ pub struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     /// Reads another event into the same place; false when it tells nothing of uses.
-    pub fn read(&mut self, entry: &Entry, message: &'a [u8]) -> bool {
+    pub fn read(&mut self, entry: &Entry<&'a [u8]>) -> bool {
         let (mut program, mut libraries) =
             (std::mem::take(&mut self.program), std::mem::take(&mut self.libraries));
         program.clear();
         libraries.clear();
         *self = Seen { program, libraries, is_end: entry.kind == Kind::End, ..Seen::default() };
         let is_good = match entry.kind {
-            Kind::Start => self.start(entry, message),
-            Kind::End => self.end(message),
+            Kind::Start => self.start(entry),
+            Kind::End => self.end(entry.message),
             // It names no signatures.
             Kind::Summary => return false,
         };
@@ -81,9 +81,9 @@ impl<'a> Seen<'a> {
         is_good
     }
 
-    fn start(&mut self, entry: &Entry, message: &'a [u8]) -> bool {
+    fn start(&mut self, entry: &Entry<&'a [u8]>) -> bool {
         let (mut part_index, mut part_count, mut claimed) = (0, 1, &[][..]);
-        for field in Fields::of(message) {
+        for field in Fields::of(entry.message) {
             match field {
                 Ok((300, Value::Bytes(bytes))) => self.path = bytes,
                 Ok((303, Value::Varint(seconds))) if self.time_ns == 0 => {
@@ -211,7 +211,7 @@ mod tests {
             ..Default::default()
         };
         let images = [[1, 2], [2, 1]].map(|order| {
-            let message = bytes::Bytes::from(info(order).encode_to_vec());
+            let message = info(order).encode_to_vec();
             let entry = Entry {
                 kind: Kind::Start,
                 received_ns: 3,
@@ -219,10 +219,10 @@ mod tests {
                 credentials: None,
                 is_final: false,
                 is_whole: false,
-                message: message.clone(),
+                message: &message[..],
             };
             let mut seen = Seen::default();
-            assert!(seen.read(&entry, &message));
+            assert!(seen.read(&entry));
             assert_eq!(seen.time_ns, 3, "no later than the receipt");
             let mut bytes = Vec::new();
             seen.write_image(&mut bytes);

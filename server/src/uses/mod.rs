@@ -1,15 +1,17 @@
 //! Who ran what: counts that grow with what is distinct, not with events.
 //!
-//! The stage follows the join through the queue, gathers counts in memory ([`gather`]), and every few seconds, or
-//! when somebody asks, adds them to what is on disk, in one write together with its place in the queue: so after a
-//! crash each event is counted, and once. What is bounded, and how the oldest go, is [`retention`]'s.
-//! Answers are made in [`answer`] and [`unregistered`].
+//! The stage follows the join through the queue and gathers counts in memory ([`gather`]). Every few seconds it makes
+//! them durable, in one write together with its place in the queue ([`tallies`]): so after a crash each event is
+//! counted, and once. Every minute, or when somebody asks, they are added to what is asked ([`rows`]).
+//! What is bounded, and how the oldest go, is [`retention`]'s. Answers are made in [`answer`] and [`unregistered`].
 
 mod answer;
 mod gather;
 mod image;
+mod images;
 mod retention;
 mod rows;
+mod tallies;
 mod unregistered;
 
 pub use answer::Question;
@@ -20,7 +22,7 @@ use crate::{
     database::{Store, number},
     join::{Joined, Joiner},
     metrics::Metrics,
-    queue::Queue,
+    queue::{Entry, Queue},
     registry::Registry,
 };
 use anyhow::Result;
@@ -30,7 +32,10 @@ use ogrt_note::Signature;
 use retention::Sweep;
 use rows::{About, Count};
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::{
@@ -47,6 +52,12 @@ const IMAGES: &str = "images";
 const NEXT_IMAGE: &str = "next image";
 const ROWS: &str = "use rows";
 
+/// How often what was counted is added to the rows, unless somebody asks.
+const ADD_EVERY: Duration = Duration::from_secs(60);
+
+/// The longest that events are gathered before there is a look at what else is to do.
+const TURN: Duration = Duration::from_millis(50);
+
 /// An image's number.
 pub type ImageNumber = u64;
 
@@ -59,6 +70,9 @@ pub struct Uses {
     registry: Arc<dyn Registry>,
     metrics: Arc<Metrics>,
     config: UsesConfig,
+    /// Batches before this one are wanted in the rows; and those that are.
+    wanted: AtomicU64,
+    complete: AtomicU64,
     asked: Notify,
 }
 
@@ -75,7 +89,8 @@ impl Uses {
     ) -> Result<Self> {
         metrics.images.set(store.total(IMAGES)?);
         metrics.use_rows.set(store.total(ROWS)?);
-        Ok(Uses { store, queue, joined, joiner, registry, metrics, config, asked: Notify::new() })
+        let (wanted, complete, asked) = (AtomicU64::new(0), AtomicU64::new(0), Notify::new());
+        Ok(Uses { store, queue, joined, joiner, registry, metrics, config, wanted, complete, asked })
     }
 
     /// Counts until the join is closed. Runs in a thread of its own.
@@ -84,44 +99,50 @@ impl Uses {
         let mut sweep = Sweep::default();
         let mut tail = self.joined.tail();
         let mut written = Instant::now();
-        let mut wanted = false;
-        loop {
+        // Whatever an earlier run left.
+        let (mut added, mut is_adding) = (Instant::now(), true);
+        while !give_up.asked() {
             let seen = *tail.borrow_and_update();
-            while gathered.next < seen.next && !gathered.is_full() {
-                if let Err(problem) = self.gather(&mut gathered) {
-                    error!("uses cannot be counted: {problem:#}; it is tried again");
-                    let _ = timeout(Duration::from_secs(1), give_up.wait()).await;
-                }
-                if give_up.asked() {
-                    return;
+            let begun = Instant::now();
+            while gathered.next < seen.next && !gathered.is_full() && begun.elapsed() < TURN {
+                let done = self.gather(&mut gathered);
+                if done.is_err() {
+                    // Half of a batch may be in the counts.
+                    gathered.start_over(self.queue.place(PLACE));
+                    patiently("uses cannot be counted", done, &give_up).await;
+                    break;
                 }
             }
+            self.metrics.uses_behind.set(tail.borrow().next.saturating_sub(gathered.next));
             let caught_up = gathered.next >= seen.next;
             let ending = seen.closed && caught_up;
+            let wanted = self.wanted.load(Ordering::Acquire);
+            let is_wanted = gathered.next >= wanted && self.queue.place(PLACE) < wanted;
             let is_due = written.elapsed() >= self.config.write_every.0;
-            if gathered.is_full() || is_due || ending || (wanted && caught_up) {
-                (written, wanted) = (Instant::now(), wanted && !caught_up);
-                if let Err(problem) = self.write(&mut gathered) {
-                    error!("counts of uses cannot be written: {problem:#}; it is tried again");
-                    let _ = timeout(Duration::from_secs(1), give_up.wait()).await;
-                } else if ending {
+            if gathered.is_full() || is_due || ending || is_wanted {
+                written = Instant::now();
+                let done = self.write(&mut gathered);
+                if ending && done.is_ok() {
                     return;
                 }
-                if let Err(problem) = self.sweep(&mut sweep, &mut gathered) {
-                    error!("old uses cannot be removed: {problem:#}");
-                }
+                patiently("counts of uses cannot be written", done, &give_up).await;
+                let done = self.sweep(&mut sweep, &mut gathered);
+                patiently("old uses cannot be removed", done, &give_up).await;
             }
-            if give_up.asked() {
-                return;
+            let is_wanted =
+                wanted > self.complete.load(Ordering::Acquire) && self.queue.place(PLACE) >= wanted;
+            if is_adding || is_wanted || added.elapsed() >= ADD_EVERY {
+                let more = self.add_some();
+                is_adding = *more.as_ref().unwrap_or(&true);
+                added = Instant::now();
+                patiently("counts of uses cannot be added up", more, &give_up).await;
             }
-            if caught_up {
+            if caught_up && !is_adding {
                 let patience = self.config.write_every.0.saturating_sub(written.elapsed());
                 tokio::select! {
-                    _ = tail.changed() => {
-                        // What comes together is taken together.
-                        let _ = timeout(Duration::from_millis(20), self.asked.notified()).await.map(|()| wanted = true);
-                    }
-                    () = self.asked.notified() => wanted = true,
+                    // What comes together is taken together.
+                    _ = tail.changed() => drop(timeout(Duration::from_millis(20), self.asked.notified()).await),
+                    () = self.asked.notified() => {}
                     () = sleep(patience) => {}
                 }
             }
@@ -130,7 +151,7 @@ impl Uses {
 
     /// Takes the next batch of the queue.
     fn gather(&self, gathered: &mut Gathered) -> Result<()> {
-        let Some(entries) = self.joined.entries(gathered.next)? else {
+        let Some((batch, held)) = self.joined.entries(gathered.next)? else {
             let head = self.queue.head()?.max(gathered.next + 1);
             warn!(
                 "{} batches were dropped from the full queue before their uses were counted",
@@ -139,21 +160,24 @@ impl Uses {
             gathered.next = head;
             return Ok(());
         };
+        let mut rest = &batch.bytes[..];
         let mut seen = Seen::default();
-        for entry in &entries {
-            // Seen borrows from the message, which outlives it here.
-            let mut this = Seen { program: seen.program, libraries: seen.libraries, ..Seen::default() };
-            if this.read(entry, &entry.message) {
-                self.count_one(gathered, &this)?;
+        for index in 0.. {
+            let Some(entry) = Entry::borrowed(&mut rest) else { break };
+            if held.binary_search(&index).is_err() && seen.read(&entry) {
+                self.count_one(gathered, &seen)?;
             }
-            seen = Seen { program: this.program, libraries: this.libraries, ..Seen::default() };
         }
         gathered.next += 1;
         Ok(())
     }
 
     fn count_one(&self, gathered: &mut Gathered, seen: &Seen<'_>) -> Result<()> {
-        let Some(image) = gathered.image(&self.store, seen, self.config.images_max as u64)? else {
+        let mark = gathered.mark(seen);
+        if gathered.add(mark, seen) {
+            return Ok(());
+        }
+        let Some(image) = gathered.images.number(&self.store, seen, self.config.images_max as u64)? else {
             self.metrics.uses_unkept.add(1);
             return Ok(());
         };
@@ -165,50 +189,16 @@ impl Uses {
             _ => None,
         };
         let user = name.as_deref().map_or(seen.username, str::as_bytes);
-        gathered.add(image, user, seen);
+        gathered.add_first(mark, image, user, seen);
         Ok(())
     }
 
-    /// Adds what was gathered to what is on disk, and moves the place on.
-    fn write(&self, gathered: &mut Gathered) -> Result<()> {
-        if gathered.next == self.queue.place(PLACE) {
-            return Ok(());
-        }
-        let mut writes = self.store.batch();
-        let mut rows = self.store.total(ROWS)?;
-        for (key, (count, user)) in gathered.rows() {
-            let known = self.store.uses.get(&key)?;
-            let (mut total, mut user) = (count, user);
-            match &known {
-                Some(value) => {
-                    let (before, known_user) = Count::read(value);
-                    total.add(&before);
-                    if user.is_empty() {
-                        user = known_user.to_vec();
-                    }
-                }
-                None if rows >= self.config.rows_max as u64 => {
-                    self.metrics.uses_unkept.add(count.processes + count.later);
-                    continue;
-                }
-                None => rows += 1,
-            }
-            writes.insert(&self.store.uses, key, total.write(&user));
-        }
-        let images = gathered.write_images(&self.store, &mut writes)?;
-        writes.insert(&self.store.totals, ROWS, rows.to_be_bytes());
-        self.queue.move_on_with(writes, PLACE, gathered.next, &[])?;
-        gathered.written();
-        self.metrics.use_rows.set(rows);
-        self.metrics.images.set(images);
-        Ok(())
-    }
-
-    /// Waits, not long, until what was received before is counted.
+    /// Waits, not long, until what was received before is in the rows.
     pub async fn catch_up(&self) {
         let until = self.queue.tail().borrow().next;
+        self.wanted.fetch_max(until, Ordering::AcqRel);
         let deadline = Instant::now() + Duration::from_secs(2);
-        while self.queue.place(PLACE) < until && Instant::now() < deadline {
+        while self.complete.load(Ordering::Acquire) < until && Instant::now() < deadline {
             self.asked.notify_one();
             sleep(Duration::from_millis(5)).await;
         }
@@ -236,7 +226,7 @@ impl Uses {
     ) -> Result<()> {
         for row in self.store.uses.prefix(rows::prefix(about, image)) {
             let (key, value) = row.into_inner()?;
-            let (count, rest) = Count::read(&value);
+            let (count, rest) = rows::read(&value);
             each(rows::parts(&key).1, count, rest);
         }
         Ok(())
@@ -249,5 +239,13 @@ impl Uses {
             images.push(number(entry.key()?.get(16..).unwrap_or_default()));
         }
         Ok(images)
+    }
+}
+
+/// Says what failed, and waits a moment before it is tried again.
+async fn patiently<T>(what: &str, done: Result<T>, give_up: &crate::Shutdown) {
+    if let Err(problem) = done {
+        error!("{what}: {problem:#}; it is tried again");
+        let _ = timeout(Duration::from_secs(1), give_up.wait()).await;
     }
 }

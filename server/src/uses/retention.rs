@@ -6,7 +6,7 @@
 use super::{
     IMAGES, ImageNumber, ROWS, Uses,
     gather::Gathered,
-    rows::{self, About, Count},
+    rows::{self, About},
 };
 use crate::receive::now_ns;
 use anyhow::Result;
@@ -37,9 +37,10 @@ impl Uses {
         let is_full = self.store.total(IMAGES)? >= self.config.images_max as u64;
         if is_full && sweep.images_went.is_none_or(|went| went.elapsed() > IMAGES_EVERY) {
             sweep.images_went = Some(Instant::now());
-            // What is gathered may count an image that goes.
+            // What is gathered or on its way may count an image that goes.
             self.write(gathered)?;
-            gathered.forget_images();
+            while self.add_some()? {}
+            gathered.images.forget();
             self.remove_longest_unused()?;
         }
         Ok(())
@@ -56,7 +57,7 @@ impl Uses {
         for row in self.store.uses.range(from..end).take(SLICE) {
             let (key, value) = row.into_inner()?;
             looked += 1;
-            if Count::read(&value).0.last_ns < oldest {
+            if rows::read(&value).0.last_ns < oldest {
                 writes.remove(&self.store.uses, key.clone());
                 gone += 1;
             }
@@ -72,7 +73,7 @@ impl Uses {
         let mut last_used: Vec<(i64, ImageNumber)> = Vec::new();
         for row in self.store.uses.prefix(rows::prefix_of_all(About::User)) {
             let (key, value) = row.into_inner()?;
-            let (image, last_ns) = (rows::parts(&key).0, Count::read(&value).0.last_ns);
+            let (image, last_ns) = (rows::parts(&key).0, rows::read(&value).0.last_ns);
             match last_used.last_mut() {
                 Some((last, same)) if *same == image => *last = last_ns.max(*last),
                 _ => last_used.push((last_ns, image)),

@@ -3,9 +3,15 @@
 //! ```text
 //! 'u' image user  -> count        'h' image host -> count        'j' image job -> count user
 //! ```
+//! A count begins with its form: 1, and then numbers as short as they are. Before that there were four of eight bytes,
+//! of which the first is a zero.
 
 use crate::{database::number, uses::ImageNumber};
 use bytes::{Buf, BufMut};
+use prost::encoding::{decode_varint, encode_varint};
+
+/// Of a count.
+const FORM: u8 = 1;
 
 /// What a row is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,42 +73,58 @@ impl Count {
         since.is_none_or(|since| self.last_ns >= since) && until.is_none_or(|until| self.first_ns < until)
     }
 
-    /// As a row's value; a job's has its user behind it.
-    pub fn write(&self, user: &[u8]) -> Vec<u8> {
-        let mut out = Vec::with_capacity(32 + user.len());
-        out.put_u64(self.processes);
-        out.put_u64(self.later);
+    /// Appends it.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        encode_varint(self.processes, out);
+        encode_varint(self.later, out);
         out.put_i64(self.first_ns);
-        out.put_i64(self.last_ns);
-        out.put_slice(user);
-        out
+        encode_varint(self.last_ns.wrapping_sub(self.first_ns) as u64, out);
     }
 
-    /// The count of a row's value, and what is behind it.
-    pub fn read(mut value: &[u8]) -> (Count, &[u8]) {
-        let mut count = Count::default();
-        if value.len() >= 32 {
-            count.processes = value.get_u64();
-            count.later = value.get_u64();
-            count.first_ns = value.get_i64();
-            count.last_ns = value.get_i64();
-        }
-        (count, value)
+    /// Takes it off the front.
+    pub fn read(from: &mut &[u8]) -> Option<Count> {
+        let (processes, later) = (decode_varint(from).ok()?, decode_varint(from).ok()?);
+        let first_ns = from.try_get_i64().ok()?;
+        let last_ns = first_ns.wrapping_add(decode_varint(from).ok()? as i64);
+        Some(Count { processes, later, first_ns, last_ns })
     }
 }
 
-/// The key of a row.
-pub fn key(about: About, image: ImageNumber, name: &[u8]) -> Vec<u8> {
-    let mut key = prefix(about, image);
+/// The value of a row; a job's has its user behind the count.
+pub fn value(count: &Count, user: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(20 + user.len());
+    out.put_u8(FORM);
+    count.write(&mut out);
+    out.put_slice(user);
+    out
+}
+
+/// The count of a row's value, and what is behind it.
+pub fn read(mut value: &[u8]) -> (Count, &[u8]) {
+    let mut count = Count::default();
+    if value.first() == Some(&FORM) {
+        value.advance(1);
+        count = Count::read(&mut value).unwrap_or_default();
+    } else if value.len() >= 32 {
+        count.processes = value.get_u64();
+        count.later = value.get_u64();
+        count.first_ns = value.get_i64();
+        count.last_ns = value.get_i64();
+    }
+    (count, value)
+}
+
+/// The key of a row, in the place of what was there.
+pub fn write_key(key: &mut Vec<u8>, about: About, image: ImageNumber, name: &[u8]) {
+    key.clear();
+    key.extend_from_slice(&prefix(about, image));
     key.extend_from_slice(name);
-    key
 }
 
 /// What all rows of an image begin with.
-pub fn prefix(about: About, image: ImageNumber) -> Vec<u8> {
-    let mut key = Vec::with_capacity(64);
-    key.push(about.letter());
-    key.put_u64(image);
+pub fn prefix(about: About, image: ImageNumber) -> [u8; PREFIX] {
+    let mut key = [about.letter(); PREFIX];
+    key[1..].copy_from_slice(&image.to_be_bytes());
     key
 }
 
@@ -114,4 +136,20 @@ pub fn prefix_of_all(about: About) -> [u8; 1] {
 /// The image and the name of a key.
 pub fn parts(key: &[u8]) -> (ImageNumber, &[u8]) {
     (number(key.get(1..PREFIX).unwrap_or_default()), key.get(PREFIX..).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_read_as_it_was_written_now_and_in_the_first_form() {
+        let count = Count { processes: u64::MAX, later: 3, first_ns: i64::MIN, last_ns: i64::MAX };
+        assert_eq!(read(&value(&count, b"alice")), (count, &b"alice"[..]));
+        let few = Count { processes: 60, later: 0, first_ns: 1 << 60, last_ns: (1 << 60) + 60_000_000_000 };
+        assert!(value(&few, b"").len() <= 20, "what the database keeps without a pointer");
+        let first = [1u64, 2, 3, 4].map(u64::to_be_bytes).concat();
+        let first = [&first[..], b"bob"].concat();
+        assert_eq!(read(&first), (Count { processes: 1, later: 2, first_ns: 3, last_ns: 4 }, &b"bob"[..]));
+    }
 }

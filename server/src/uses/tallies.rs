@@ -1,0 +1,211 @@
+//! Counts on their way from memory to the rows: on disk with the place in the queue, and added when it is time.
+//!
+//! What was gathered is written as it is, in one write with the place: short, because a count is some twenty bytes
+//! here and three rows there. Adding it to the rows comes later, for the tallies of many writes together, a group of
+//! images at a time; a group's tallies go in the same write as its rows change, so that each is added once whatever
+//! crashes. So a program that runs all the time costs a row's change a minute, and no write is ever large.
+
+use super::{
+    IMAGES, ImageNumber, ROWS, Uses,
+    gather::Gathered,
+    rows::{self, About, Count},
+};
+use crate::database::Store;
+use anyhow::Result;
+use bytes::BufMut;
+use prost::encoding::{decode_varint, encode_varint};
+use std::sync::atomic::Ordering;
+use tracing::error;
+
+/// Images of one group: their rows lie together.
+const GROUP: u64 = 1024;
+
+/// Bytes of one tally on disk, before they are compressed.
+const TALLY_BYTES: usize = 32 << 10;
+
+/// Bytes of tallies that are added together; one is always taken.
+const ADD_BYTES: usize = 512 << 10;
+
+/// How often one process more was seen: one image, one user, one host, one job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally<'a> {
+    pub image: ImageNumber,
+    pub user: &'a [u8],
+    pub host: &'a [u8],
+    pub job: &'a [u8],
+    pub count: Count,
+}
+
+impl<'a> Tally<'a> {
+    fn write(&self, out: &mut Vec<u8>) {
+        encode_varint(self.image, out);
+        for text in [self.user, self.host, self.job] {
+            encode_varint(text.len() as u64, out);
+            out.put_slice(text);
+        }
+        self.count.write(out);
+    }
+
+    fn read(from: &mut &'a [u8]) -> Option<Self> {
+        let image = decode_varint(from).ok()?;
+        let mut text = || {
+            let len = usize::try_from(decode_varint(from).ok()?).ok()?;
+            let (text, rest) = from.split_at_checked(len)?;
+            *from = rest;
+            Some(text)
+        };
+        let (user, host, job) = (text()?, text()?, text()?);
+        Some(Tally { image, user, host, job, count: Count::read(from)? })
+    }
+
+    fn name(&self, about: About) -> &'a [u8] {
+        match about {
+            About::User => self.user,
+            About::Host => self.host,
+            About::Job => self.job,
+        }
+    }
+}
+
+/// `group, place in the queue, index -> tallies`.
+fn key(group: u64, place: u64, index: u32) -> [u8; 20] {
+    let mut key = [0; 20];
+    key[..8].copy_from_slice(&group.to_be_bytes());
+    key[8..16].copy_from_slice(&place.to_be_bytes());
+    key[16..].copy_from_slice(&index.to_be_bytes());
+    key
+}
+
+impl Uses {
+    /// Makes durable what was gathered, and moves the place on.
+    pub(super) fn write(&self, gathered: &mut Gathered) -> Result<()> {
+        if gathered.next == self.queue.place(super::PLACE) {
+            return Ok(());
+        }
+        gathered.images.write(&self.store)?;
+        self.metrics.images.set(self.store.total(IMAGES)?);
+        let (mut writes, mut index, mut group) = (self.store.batch(), 0, 0);
+        let mut text = Vec::with_capacity(TALLY_BYTES + 4096);
+        let mut put = |text: &mut Vec<u8>, group| {
+            if !text.is_empty() {
+                let packed = lz4_flex::compress_prepend_size(text);
+                writes.insert(&self.store.tallies, key(group, gathered.next, index), packed);
+                index += 1;
+                text.clear();
+            }
+        };
+        for tally in gathered.tallies() {
+            if tally.image / GROUP != group || text.len() >= TALLY_BYTES {
+                put(&mut text, group);
+                group = tally.image / GROUP;
+            }
+            tally.write(&mut text);
+        }
+        put(&mut text, group);
+        self.queue.move_on_with(writes, super::PLACE, gathered.next, &[])?;
+        gathered.written();
+        Ok(())
+    }
+
+    /// Adds the tallies of one group to its rows; false when there were none.
+    pub(super) fn add_some(&self) -> Result<bool> {
+        let Some(first) = self.store.tallies.first_key_value() else {
+            // Only this thread moves the place.
+            self.complete.store(self.queue.place(super::PLACE), Ordering::Release);
+            return Ok(false);
+        };
+        let first = first.key()?;
+        let group = first.get(..8).unwrap_or_default();
+        let mut writes = self.store.batch();
+        let (mut texts, mut bytes) = (Vec::new(), 0);
+        for entry in self.store.tallies.prefix(group) {
+            let (key, packed) = entry.into_inner()?;
+            writes.remove(&self.store.tallies, key);
+            match lz4_flex::decompress_size_prepended(&packed) {
+                Ok(text) => {
+                    bytes += text.len();
+                    texts.push(text);
+                }
+                Err(cause) => error!("counts of uses are damaged on disk, and lost: {cause}"),
+            }
+            if bytes >= ADD_BYTES {
+                break;
+            }
+        }
+        let mut tallies: Vec<Tally<'_>> = Vec::new();
+        for text in &texts {
+            let mut rest = &text[..];
+            tallies.extend(std::iter::from_fn(|| Tally::read(&mut rest)));
+        }
+        let rows = self.add(&mut writes, &mut tallies)?;
+        writes.commit()?;
+        self.metrics.use_rows.set(rows);
+        Ok(true)
+    }
+
+    /// Adds tallies to the rows; how many rows there are then.
+    fn add(&self, writes: &mut fjall::OwnedWriteBatch, tallies: &mut [Tally<'_>]) -> Result<u64> {
+        let store: &Store = &self.store;
+        let rows_before = store.total(ROWS)?;
+        let mut rows = rows_before;
+        let mut key = Vec::new();
+        for about in [About::User, About::Host, About::Job] {
+            tallies.sort_unstable_by_key(|tally| (tally.image, tally.name(about)));
+            let is_same = |a: &Tally<'_>, b: &Tally<'_>| a.image == b.image && a.name(about) == b.name(about);
+            for same in tallies.chunk_by(is_same) {
+                let (image, name) = (same[0].image, same[0].name(about));
+                // Of everybody there is a count, whether a name is known or not.
+                if name.is_empty() && about != About::User {
+                    continue;
+                }
+                let mut total = Count::default();
+                let mut user: &[u8] = &[];
+                for tally in same {
+                    total.add(&tally.count);
+                    if about == About::Job && !tally.user.is_empty() {
+                        user = tally.user;
+                    }
+                }
+                rows::write_key(&mut key, about, image, name);
+                let known = store.uses.get(&key)?;
+                match &known {
+                    Some(value) => {
+                        let (before, known_user) = rows::read(value);
+                        total.add(&before);
+                        if user.is_empty() {
+                            user = known_user;
+                        }
+                    }
+                    None if rows >= self.config.rows_max as u64 => {
+                        self.metrics.uses_unkept.add(total.processes + total.later);
+                        continue;
+                    }
+                    None => rows += 1,
+                }
+                writes.insert(&store.uses, &key[..], rows::value(&total, user));
+            }
+        }
+        if rows != rows_before {
+            writes.insert(&store.totals, ROWS, rows.to_be_bytes());
+        }
+        Ok(rows)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tally_is_read_as_it_was_written_and_no_cut_of_it_is() {
+        let count = Count { processes: 300, later: 0, first_ns: -5, last_ns: 7_000_000_000 };
+        let tally = Tally { image: 70_000, user: b"alice", host: b"", job: b"4711", count };
+        let mut bytes = Vec::new();
+        tally.write(&mut bytes);
+        let mut rest = &bytes[..];
+        assert_eq!((Tally::read(&mut rest), rest.len()), (Some(tally), 0));
+        for cut in 0..bytes.len() {
+            assert_eq!(Tally::read(&mut &bytes[..cut]), None, "cut at {cut}");
+        }
+    }
+}
