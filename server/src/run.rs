@@ -1,13 +1,13 @@
 //! The daemon in one function: opens what is durable, starts each stage, and stops them in the order of the line.
 
 use crate::{
-    config::Config,
+    config::{Config, OutputConfig},
     database::Store,
     http,
     jobs::{self, Jobs},
     join::{Join, Joined, Joiner, Rules},
     metrics::Metrics,
-    outputs::{self, Surroundings},
+    outputs::{self, RelayBuilds, Surroundings},
     queue::{EventIds, Message, Queue, Room, Writer},
     receive::{Complaints, Drain, Intake, Streams},
     registry::{self, Installations, Summaries, retention},
@@ -134,7 +134,7 @@ pub async fn run(
         metrics.clone(),
         config.jobs.clone(),
     ));
-    let mut opened = Vec::new();
+    let (mut opened, mut passing_on) = (Vec::new(), Vec::new());
     for (name, output) in &config.outputs {
         let counts = metrics.output(name);
         let around = Surroundings {
@@ -145,6 +145,11 @@ pub async fn run(
             metrics: counts.clone(),
         };
         opened.push((name.clone(), outputs::open(output, around)?, counts));
+        if let OutputConfig::Ogrt(ogrt) = output
+            && ogrt.builds
+        {
+            passing_on.push(RelayBuilds::new(name, ogrt, queue.clone(), registry.clone(), metrics.clone())?);
+        }
     }
 
     // Everything is there: each stage gets its thread, streams and HTTP are tasks.
@@ -171,6 +176,13 @@ pub async fn run(
             (runtime.clone(), queue.clone(), joined.clone(), give_up.clone());
         delivering.push(stage(&format!("out {name}"), move || {
             runtime.block_on(outputs::drive(name, output, replay_until, queue, joined, counts, give_up));
+            Ok(())
+        })?);
+    }
+    for builds in passing_on {
+        let (runtime, give_up) = (runtime.clone(), give_up.clone());
+        delivering.push(stage("builds", move || {
+            runtime.block_on(builds.pass_on(give_up));
             Ok(())
         })?);
     }

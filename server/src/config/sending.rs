@@ -159,6 +159,8 @@ sender! {
     OgrtConfig {
         /// HOST:PORT.
         address: String = "127.0.0.1:7971".into(),
+        /// Pass on the builds that are registered here, too.
+        builds: bool = true,
         /// A file with the token that the other server wants. Empty: none.
         token_file: PathBuf = PathBuf::new(),
         /// Speak TLS.

@@ -5,7 +5,7 @@
 //! compacted topic keeps one of them, and a consumer knows them by the key. (The client has no idempotent producer;
 //! ours would not help beyond a restart anyway, and the key does.)
 
-use super::remote::{Document, Fate, NotAsAWhole, Sink, client_config, read_secret};
+use super::remote::{Connects, Document, Fate, NotAsAWhole, client_config, read_secret};
 use crate::config::KafkaConfig;
 use anyhow::{Context, Result, anyhow, ensure};
 use futures_util::future::try_join_all;
@@ -43,6 +43,19 @@ impl Kafka {
         Ok(Kafka { config: config.clone(), tls })
     }
 
+    /// The numbers of the topic's partitions.
+    async fn numbers(&self, client: &Client) -> Result<Option<Vec<i32>>> {
+        let topics = client.list_topics().await?;
+        let topic = topics.into_iter().find(|topic| topic.name == self.config.topic);
+        Ok(topic
+            .map(|topic| topic.partitions.into_iter().collect())
+            .filter(|numbers: &Vec<_>| !numbers.is_empty()))
+    }
+}
+
+impl Connects for Kafka {
+    type Connection = Connection;
+
     async fn connect(&self) -> Result<Connection> {
         let mut builder = ClientBuilder::new(self.config.brokers.clone()).client_id("ogrt-server");
         builder =
@@ -74,37 +87,7 @@ impl Kafka {
         Ok(Connection { partitions })
     }
 
-    /// The numbers of the topic's partitions.
-    async fn numbers(&self, client: &Client) -> Result<Option<Vec<i32>>> {
-        let topics = client.list_topics().await?;
-        let topic = topics.into_iter().find(|topic| topic.name == self.config.topic);
-        Ok(topic
-            .map(|topic| topic.partitions.into_iter().collect())
-            .filter(|numbers: &Vec<_>| !numbers.is_empty()))
-    }
-}
-
-impl Sink for Kafka {
-    type Worker = Option<Connection>;
-
-    fn worker(&self, _: usize) -> Self::Worker {
-        None
-    }
-
-    fn renew(&self, connection: &mut Self::Worker) {
-        *connection = None;
-    }
-
-    async fn check(&self, connection: &mut Self::Worker) -> Result<()> {
-        *connection = Some(self.connect().await?);
-        Ok(())
-    }
-
-    async fn send(&self, connection: &mut Self::Worker, documents: &[Document<'_>]) -> Result<Vec<Fate>> {
-        let open = match connection.take() {
-            Some(open) => open,
-            None => self.connect().await?,
-        };
+    async fn send_over(&self, open: &mut Connection, documents: &[Document<'_>]) -> Result<Vec<Fate>> {
         let mut records: BTreeMap<usize, Vec<Record>> = BTreeMap::new();
         for document in documents {
             let partition = partition(document.event_id().as_bytes(), open.partitions.len());
@@ -122,12 +105,10 @@ impl Sink for Kafka {
         match try_join_all(produce).await {
             Ok(_) => {}
             Err(Error::ServerError { protocol_error: ProtocolError::MessageTooLarge, .. }) => {
-                *connection = Some(open);
                 return Err(anyhow!(NotAsAWhole(format!("topic {}: message too large", self.config.topic))));
             }
             Err(problem) => return Err(problem).with_context(|| format!("topic {}", self.config.topic)),
         }
-        *connection = Some(open);
         Ok(vec![Fate::Done; documents.len()])
     }
 }

@@ -14,10 +14,12 @@ mod kafka;
 mod null;
 mod pauses;
 mod relay;
+mod relay_builds;
 mod remote;
 mod splunk_hec;
 
 pub use drive::drive;
+pub use relay_builds::RelayBuilds;
 pub use remote::client_config;
 
 use crate::{
@@ -28,7 +30,7 @@ use crate::{
     queue::{Kind, Queue},
 };
 use anyhow::{Context, Result};
-use remote::{Remote, Sink};
+use remote::{Connected, Remote, Sink};
 use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
 
 /// What names a document: an event has one for its start and one for its end.
@@ -107,8 +109,12 @@ pub fn open(config: &OutputConfig, around: Surroundings<'_>) -> Result<Box<dyn D
         OutputConfig::SplunkHec(config) => {
             sending(splunk_hec::SplunkHec::new(config), config.sending(), around)
         }
-        OutputConfig::Kafka(config) => sending(kafka::Kafka::new(config), config.sending(), around),
-        OutputConfig::Ogrt(config) => sending(relay::Relay::new(config), config.sending(), around),
+        OutputConfig::Kafka(config) => {
+            sending(kafka::Kafka::new(config).map(Connected), config.sending(), around)
+        }
+        OutputConfig::Ogrt(config) => {
+            sending(relay::Relay::new(config).map(Connected), config.sending(), around)
+        }
     }
     .with_context(|| format!("[outputs.{name}]"))
 }

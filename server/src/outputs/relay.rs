@@ -3,9 +3,9 @@
 //! A request is done when the other server says that it is durable there. What comes again, it knows by the event's
 //! id and queues once. The message goes on as it came, with what we know better at its end (later fields win): the
 //! id that we gave it, the pid, uid and gid that our kernel proved, and that it is whole. The other server takes
-//! them as claims of ours. Builds are not forwarded: wrappers register them where the registry is.
+//! them as claims of ours. Builds go their own way: [`super::relay_builds`].
 
-use super::remote::{Bytes, Connector, Document, Fate, Sink, read_secret};
+use super::remote::{Bytes, Connector, Connects, Document, Fate, read_secret};
 use crate::{
     config::OgrtConfig,
     queue::{Entry, Kind},
@@ -44,6 +44,10 @@ impl Relay {
             token_file: config.token_file.clone(),
         })
     }
+}
+
+impl Connects for Relay {
+    type Connection = Connection;
 
     async fn connect(&self) -> Result<Connection> {
         let token = match self.token_file.as_os_str().is_empty() {
@@ -55,44 +59,26 @@ impl Relay {
         stream.write_all(&encode_frame(MessageType::Hello, &Hello { client, token })).await?;
         Ok(Connection { stream, received: BytesMut::new(), sent: 0, durable: 0 })
     }
-}
 
-impl Sink for Relay {
-    type Worker = Option<Connection>;
-
-    fn worker(&self, _: usize) -> Self::Worker {
-        None
-    }
-
-    fn renew(&self, connection: &mut Self::Worker) {
-        *connection = None;
-    }
-
-    async fn check(&self, connection: &mut Self::Worker) -> Result<()> {
-        *connection = Some(self.connect().await?);
-        Ok(())
-    }
-
-    async fn send(&self, connection: &mut Self::Worker, documents: &[Document<'_>]) -> Result<Vec<Fate>> {
+    async fn send_over(&self, open: &mut Connection, documents: &[Document<'_>]) -> Result<Vec<Fate>> {
         let mut frames = Vec::new();
         for document in documents {
             frame(document, &mut frames)?;
         }
-        // An idle connection may have ended meanwhile; that shows by a failure, and a new one is made then.
-        let mut open = match connection.take() {
-            Some(open) => open,
-            None => self.connect().await?,
-        };
-        open.stream.write_all(&frames).await.with_context(|| format!("{} went away", self.address))?;
-        open.stream.flush().await?;
-        open.sent += documents.len() as u64;
-        open.wait_durable().await.with_context(|| self.address.clone())?;
-        *connection = Some(open);
+        open.send(&frames, documents.len() as u64).await.with_context(|| self.address.clone())?;
         Ok(vec![Fate::Done; documents.len()])
     }
 }
 
 impl Connection {
+    /// Sends so many frames; they are durable there when it returns.
+    pub async fn send(&mut self, frames: &[u8], count: u64) -> Result<()> {
+        self.stream.write_all(frames).await.context("the connection broke")?;
+        self.stream.flush().await?;
+        self.sent += count;
+        self.wait_durable().await
+    }
+
     async fn wait_durable(&mut self) -> Result<()> {
         while self.durable < self.sent {
             let read = self.stream.read_buf(&mut self.received).await?;

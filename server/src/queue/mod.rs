@@ -136,6 +136,11 @@ impl Queue {
         Ok(self.store.places.get(remembered_key(output, item))?.map(|value| number(&value)))
     }
 
+    /// Has it remember something else, apart from its place.
+    pub fn remember(&self, output: &str, item: &str, value: u64) -> anyhow::Result<()> {
+        Ok(self.store.places.insert(remembered_key(output, item), value.to_be_bytes())?)
+    }
+
     /// Moves an output's place on, together with what it remembers: after this everything before `next` is done.
     pub fn move_on(&self, output: &str, next: u64, remember: &[(String, u64)]) -> anyhow::Result<()> {
         self.move_on_with(self.store.batch(), output, next, remember)

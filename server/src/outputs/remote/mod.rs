@@ -8,12 +8,14 @@
 //! twice. The output's place in the queue moves on when all of that is over, so nothing is lost with us.
 
 mod batch;
+mod connected;
 mod dead_letters;
 mod http;
 mod stream;
 mod tls;
 
 pub use batch::Document;
+pub use connected::{Connected, Connects};
 pub use http::{Http, read_secret, shown};
 pub use stream::{Bytes, Connector};
 pub use tls::client_config;

@@ -6,7 +6,10 @@
 //! connection that is dead held it for ever.
 
 use super::{end, id_text, services::has, start};
-use crate::daemon::{Acknowledged, Daemon, SERVER, wait_for};
+use crate::{
+    daemon::{Acknowledged, Daemon, SERVER, wait_for},
+    registry::{linked, register, signature_text, stack},
+};
 use ogrt_proto::{MessageType, encode_frame};
 use std::{
     collections::BTreeMap,
@@ -121,4 +124,42 @@ fn a_relay_that_is_cut_off_loses_nothing_and_keeps_the_order_of_each_process() {
     assert_eq!(lines[0]["uid"], nix::unistd::geteuid().as_raw());
     assert_eq!(lines[0]["identity"], "claimed");
     println!("{sent} processes, cut off for {cut:?}, {arrived} documents in flight when it was");
+}
+
+#[test]
+fn builds_that_are_registered_with_a_relay_reach_the_server_behind_it() {
+    let mut server = Daemon::start("");
+    let listen = format!("listen = \"{}\"\n", server.tcp);
+    let up = format!(
+        "[join]\nwait = \"0s\"\n[outputs.up]\ntype = \"ogrt\"\naddress = \"{}\"\ntimeout = \"2s\"\n\
+         pause_max = \"200ms\"\n",
+        server.tcp
+    );
+    let relay = Daemon::start(&up);
+    register(&relay, &stack());
+    let arrives = |server: &Daemon, build: u8| {
+        wait_for("the build at the server", || {
+            (server.get(&format!("/v1/builds/{}", signature_text(build))).0 == 200).then_some(())
+        });
+    };
+    [1, 2, 3].iter().for_each(|build| arrives(&server, *build));
+
+    // What is registered while the server is away goes when it is back, whatever becomes of the relay meanwhile.
+    server.stop();
+    register(&relay, &[linked(0x77, "late", vec![])]);
+    let relay = relay.crash_and_restart(&up);
+    register(&relay, &[linked(0x78, "later", vec![])]);
+    let server = server.crash_and_restart(&listen);
+    [0x77, 0x78].iter().for_each(|build| arrives(&server, *build));
+    let counts = ["registered", "conflicting", "malformed"]
+        .map(|what| server.metric(&format!("ogrt_builds_{what}_total")));
+    assert_eq!(counts, [2, 0, 0]);
+    // Those that went before were not sent again.
+    wait_for("the relay's count", || (relay.metric("ogrt_builds_passed_on_total") == 2).then_some(()));
+
+    // One that is there already under another record is the server's to refuse; what follows comes all the same.
+    register(&server, &[linked(0x79, "mine", vec![])]);
+    register(&relay, &[linked(0x79, "theirs", vec![]), linked(0x7A, "last", vec![])]);
+    arrives(&server, 0x7A);
+    assert_eq!(server.metric("ogrt_builds_conflicting_total"), 1);
 }

@@ -1,0 +1,125 @@
+//! Builds that were registered with a relay go on to the server behind it.
+//!
+//! The relay's registry is their queue: builds have growing numbers in it, and a place among them moves on when the
+//! other server says that it has them durably. It knows what comes again, and what another has registered there it
+//! refuses, as always. Builds go apart from events: one kind being refused, for want of a token say, holds up no other.
+//! Not passed on: that a reproducible build, after it had gone, was made once more.
+
+use super::{
+    pauses::Trouble,
+    relay::{Connection, Relay},
+    remote::Connects,
+};
+use crate::{
+    Shutdown,
+    config::OgrtConfig,
+    metrics::{Metrics, OutputMetrics},
+    queue::Queue,
+    registry::Registry,
+};
+use anyhow::{Result, anyhow};
+use ogrt_proto::MessageType;
+use prost::Message;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::time::{sleep, timeout};
+
+/// The place among builds is remembered under this name.
+const PLACE: &str = "builds";
+
+/// Builds sent before an acknowledgement is waited for.
+const AT_ONCE: usize = 16;
+
+/// Builds that come within this time go together.
+const LINGER: Duration = Duration::from_millis(50);
+
+/// See the module.
+pub struct RelayBuilds {
+    relay: Relay,
+    /// Of the output.
+    name: String,
+    timeout: Duration,
+    pause_max: Duration,
+    queue: Arc<Queue>,
+    registry: Arc<dyn Registry>,
+    all: Arc<Metrics>,
+    metrics: Arc<OutputMetrics>,
+}
+
+impl RelayBuilds {
+    /// Nothing is connected yet.
+    pub fn new(
+        name: &str,
+        config: &OgrtConfig,
+        queue: Arc<Queue>,
+        registry: Arc<dyn Registry>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self> {
+        let (timeout, pause_max) = (config.sending().timeout, config.sending().pause_max);
+        let (relay, own) = (Relay::new(config)?, metrics.output(&format!("{name}.builds")));
+        own.works();
+        let name = name.to_owned();
+        Ok(RelayBuilds { relay, name, timeout, pause_max, queue, registry, all: metrics, metrics: own })
+    }
+
+    /// Passes builds on until the queue is closed. Runs in a thread of its own.
+    pub async fn pass_on(self, give_up: Shutdown) {
+        let mut trouble =
+            Trouble::new(&format!("{}.builds", self.name), self.metrics.clone(), self.pause_max);
+        let mut tail = self.queue.tail();
+        let mut connection = None;
+        while !give_up.asked() {
+            let closed = tail.borrow_and_update().closed;
+            match self.some(&mut connection).await {
+                Ok(true) => trouble.is_over(),
+                Ok(false) if closed => return,
+                Ok(false) => {
+                    // A registration tells itself there.
+                    let _ = tail.changed().await;
+                    sleep(LINGER).await;
+                }
+                Err(problem) => {
+                    connection = None;
+                    trouble.meet(&problem, &give_up).await;
+                }
+            }
+        }
+    }
+
+    /// Passes some on; false when there were none.
+    async fn some(&self, connection: &mut Option<Connection>) -> Result<bool> {
+        let next = self.queue.remembered(&self.name, PLACE)?.unwrap_or(0);
+        let builds = self.registry.export(next.checked_sub(1), AT_ONCE)?;
+        let Some((last, _)) = builds.last() else { return Ok(false) };
+        let since = Instant::now();
+        let (mut frames, mut count) = (Vec::new(), 0);
+        for (_, build) in &builds {
+            let again = build.made_again.iter().map(|record| record.encode_to_vec().into());
+            for record in [build.record.clone()].into_iter().chain(again) {
+                frames.extend_from_slice(&(MessageType::BuildRecord as u32).to_be_bytes());
+                frames.extend_from_slice(&u32::try_from(record.len())?.to_be_bytes());
+                frames.extend_from_slice(&record);
+                count += 1;
+            }
+        }
+        let send = async {
+            let mut open = match connection.take() {
+                Some(open) => open,
+                None => self.relay.connect().await?,
+            };
+            open.send(&frames, count).await?;
+            Ok::<_, anyhow::Error>(open)
+        };
+        let open = timeout(self.timeout, send)
+            .await
+            .map_err(|_| anyhow!("no answer within {:?}", self.timeout))??;
+        *connection = Some(open);
+        self.queue.remember(&self.name, PLACE, last + 1)?;
+        self.metrics.requests.add(1);
+        self.metrics.request_ms.add(since.elapsed().as_millis() as u64);
+        self.all.builds_passed_on.add(builds.len() as u64);
+        Ok(true)
+    }
+}

@@ -1,0 +1,56 @@
+//! Receivers with whom a connection stays open from one request to the next.
+//!
+//! Each worker has one, made when it is first needed. It stays as long as requests over it are answered; an error, or an
+//! answer that does not come in time, ends it, and the next request makes another.
+
+use super::{Document, Fate, NotAsAWhole, Sink};
+use anyhow::Result;
+
+/// What differs from receiver to receiver.
+pub trait Connects: Send {
+    /// A connection.
+    type Connection: Send;
+
+    /// Makes one, and puts there what the receiver needs.
+    async fn connect(&self) -> Result<Self::Connection>;
+
+    /// As [`Sink::send`].
+    async fn send_over(
+        &self,
+        connection: &mut Self::Connection,
+        documents: &[Document<'_>],
+    ) -> Result<Vec<Fate>>;
+}
+
+/// See the module.
+pub struct Connected<C>(pub C);
+
+impl<C: Connects> Sink for Connected<C> {
+    type Worker = Option<C::Connection>;
+
+    fn worker(&self, _: usize) -> Self::Worker {
+        None
+    }
+
+    fn renew(&self, connection: &mut Self::Worker) {
+        *connection = None;
+    }
+
+    async fn check(&self, connection: &mut Self::Worker) -> Result<()> {
+        *connection = Some(self.0.connect().await?);
+        Ok(())
+    }
+
+    async fn send(&self, connection: &mut Self::Worker, documents: &[Document<'_>]) -> Result<Vec<Fate>> {
+        // An idle one may have ended meanwhile; that shows by a failure.
+        let mut open = match connection.take() {
+            Some(open) => open,
+            None => self.0.connect().await?,
+        };
+        let sent = self.0.send_over(&mut open, documents).await;
+        if sent.as_ref().err().is_none_or(|problem| problem.is::<NotAsAWhole>()) {
+            *connection = Some(open);
+        }
+        sent
+    }
+}
