@@ -6,8 +6,9 @@
 //! clang do, or are known by name: any other program gets its line as it was.
 
 use crate::link::LinkError;
-use crate::marked::{self, Ended, Prepared, Unmarked};
+use crate::marked::{self, Ended, Prepared};
 use crate::model::model_of;
+use crate::unmarked::Unmarked;
 use ogrt_wrap::ask_tool::Question;
 use ogrt_wrap::elf_identity::{ElfIdentity, Head, head};
 use ogrt_wrap::link_line::LinkLine;

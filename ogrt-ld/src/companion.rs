@@ -17,8 +17,9 @@ use ogrt_wrap::describe;
 use ogrt_wrap::digest_cache::DigestCache;
 use ogrt_wrap::link_line::LinkLine;
 use ogrt_wrap::record::{self, DescribedInputs};
-use ogrt_wrap::resolve_inputs::{ResolvedInput, resolve_inputs};
+use ogrt_wrap::resolve_inputs::{ResolvedInput, resolve_and_keep};
 use ogrt_wrap::run_tool::start_apart;
+use ogrt_wrap::server_rest;
 use ogrt_wrap::settings::{self, Settings};
 use ogrt_wrap::spool::{SpoolDir, TakenUnfinished, deliver_or_spool};
 use prost::Message;
@@ -30,6 +31,10 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use thread_priority::{
+    NormalThreadSchedulePolicy, ThreadPriority, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
+};
 
 /// The name by which `ogrt-ld` knows that it is the companion.
 pub const NAME: &str = "ogrt-ld-companion";
@@ -94,7 +99,7 @@ pub fn run() -> io::Result<()> {
     let inputs = if record.inputs.is_empty() { opened_inputs(&record) } else { Vec::new() };
     // No directory is kept busy.
     std::env::set_current_dir("/")?;
-    let _ = rustix::process::setpriority_process(None, NICENESS);
+    take_only_idle_time();
 
     std::thread::scope(|scope| {
         let describing = scope.spawn(|| describe_inputs(&inputs, &place));
@@ -111,6 +116,18 @@ pub fn run() -> io::Result<()> {
     })
 }
 
+/// From here on this process runs when nobody else wants to, its threads to come as well.
+///
+/// A low priority is not enough: a processor that runs such a process counts as busy, and a linker's threads are left
+/// standing in line on the other ones.
+fn take_only_idle_time() {
+    let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
+    // It gives up the priority of a build that runs at a low one, which is refused after the policy is set.
+    let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
+    // For systems that know no idle policy, and for who looks at a list of processes.
+    let _ = rustix::process::setpriority_process(None, NICENESS);
+}
+
 /// An input, held open.
 struct Held {
     input: ResolvedInput,
@@ -122,16 +139,21 @@ fn opened_inputs(record: &BuildRecord) -> Vec<Held> {
         record.linker_command.iter().skip(1).map(|word| OsString::from_vec(word.to_vec())).collect();
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let open_max = limit.map_or(OPEN_MAX, |limit| (limit / 2) as usize).min(OPEN_MAX);
-    let open = |path: &Path| {
-        let file = File::open(path).ok()?;
-        let metadata = file.metadata().ok()?;
-        Some((file, metadata))
+    let mut opened: Vec<(usize, File)> = Vec::new();
+    let inputs = resolve_and_keep(&LinkLine::read(&words), &mut |index, file| {
+        if opened.len() < open_max {
+            opened.push((index, file));
+        }
+    });
+    let mut opened = opened.into_iter().peekable();
+    let mut held = |(index, input)| {
+        let opened = opened.next_if(|(at, _)| *at == index).and_then(|(_, file)| {
+            let metadata = file.metadata().ok()?;
+            Some((file, metadata))
+        });
+        Held { input, opened }
     };
-    resolve_inputs(&LinkLine::read(&words))
-        .into_iter()
-        .enumerate()
-        .map(|(index, input)| Held { opened: (index < open_max).then(|| open(&input.path)).flatten(), input })
-        .collect()
+    inputs.into_iter().enumerate().map(&mut held).collect()
 }
 
 fn describe_inputs(inputs: &[Held], place: &Path) -> DescribedInputs {
@@ -180,7 +202,7 @@ fn register(
         return Ok(());
     }
     let settings = Settings::from_environment();
-    let connecting = (!spool.server_rests(&settings.server))
+    let connecting = (!server_rest::rests(&spool, &settings.server))
         .then(|| settings.server.connect_beside(settings.token_file.clone(), PATIENCE));
     let frame = encode_frame(MessageType::BuildRecord, &record);
     deliver_or_spool(&frame, 1, connecting, COMPANION_PATIENCE, &settings.server, &spool)

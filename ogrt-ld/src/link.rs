@@ -1,7 +1,8 @@
 //! One link, from argv to the record at the server.
 
-use crate::marked::{self, Ended, Prepared, Unmarked};
+use crate::marked::{self, Ended, Prepared};
 use crate::model::model_of;
+use crate::unmarked::Unmarked;
 use crate::which_linker::{Driver, which_linker};
 use ogrt_wrap::find_tool::{FindToolError, Finder};
 use ogrt_wrap::link_line::LinkLine;

@@ -8,6 +8,7 @@ mod companion;
 mod link;
 mod marked;
 mod model;
+mod unmarked;
 mod which_linker;
 
 use ogrt_wrap::{driver_command, route};

@@ -5,6 +5,7 @@
 //! goes on. Of a large one the digests are left to a companion (see `companion.rs`).
 
 use crate::companion::Companion;
+use crate::unmarked::Unmarked;
 use ogrt_note::Signature;
 use ogrt_proto::{BuildMetadata, BuildRecord, MessageType, encode_frame};
 use ogrt_wrap::deliver::{Connecting, PATIENCE};
@@ -17,8 +18,8 @@ use ogrt_wrap::record::{self, DescribedInputs, Facts};
 use ogrt_wrap::resolve_inputs::resolve_inputs;
 use ogrt_wrap::run_tool::Call;
 use ogrt_wrap::settings::Settings;
-use ogrt_wrap::spool::{SpoolDir, SpoolError, TakenUnfinished, deliver_or_spool};
-use ogrt_wrap::{dependency_file, metadata, note_object, signature};
+use ogrt_wrap::spool::{SpoolDir, TakenUnfinished, deliver_or_spool};
+use ogrt_wrap::{dependency_file, metadata, note_object, server_rest, signature};
 use prost::Message;
 use std::ffi::OsString;
 use std::io;
@@ -36,27 +37,6 @@ const BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// A larger output is hashed by a companion, twice as it is: whole, and what is loaded of it.
 const OUTPUT_BYTES_MAX: u64 = 2 * 1024 * 1024;
-
-/// Why a link was not marked, or not registered.
-#[derive(Debug, thiserror::Error)]
-pub enum Unmarked {
-    #[error("no input is an ELF object or archive")]
-    NoElfInput,
-    #[error("the driver can neither be led to us nor take an object")]
-    UnknownDriver,
-    #[error("there is no safe place for the note on the line")]
-    NoPlace,
-    #[error(transparent)]
-    Object(#[from] note_object::NoteObjectError),
-    #[error("{0}")]
-    Io(#[from] std::io::Error),
-    #[error("a fault in ogrt-ld")]
-    Panic,
-    #[error("the record is lost: {0}")]
-    Spool(#[from] SpoolError),
-    #[error("the note is not in the output {0}")]
-    Lost(PathBuf),
-}
 
 /// The object with the note, and what is in it.
 pub struct Made {
@@ -170,7 +150,7 @@ fn observe(
     if described.is_none() && !settings.strict && line.inputs.len() > INPUTS_MAX {
         observed.companion = Companion::start(&observed.record).ok();
     }
-    if observed.companion.is_none() && !spool.server_rests(&settings.server) {
+    if observed.companion.is_none() && !server_rest::rests(spool, &settings.server) {
         observed.connecting = Some(settings.server.connect_beside(settings.token_file.clone(), PATIENCE));
     }
     let described = described.or_else(|| observed.describe(line, settings));

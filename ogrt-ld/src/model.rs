@@ -4,7 +4,7 @@
 //! of a usual link two files are looked at before the linker starts. Only a line without one has all its inputs
 //! resolved: then the first archive tells, or a shared object.
 
-use crate::marked::Unmarked;
+use crate::unmarked::Unmarked;
 use ogrt_wrap::elf_identity::{ElfIdentity, Head, head};
 use ogrt_wrap::link_line::{LinkLine, Named, NamedInput};
 use ogrt_wrap::resolve_inputs::resolve_inputs;

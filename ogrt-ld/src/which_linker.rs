@@ -2,7 +2,7 @@
 //!
 //! We are called under the name that the driver asked for (`ld`, `ld.lld`, ...). gcc hands the directories it
 //! searches down in COMPILER_PATH; of clang we know from `ogrt-cc` where it is and which `-B` it was given. Then
-//! PATH, and `TARGET-ld` before `ld` where the driver is a cross compiler's.
+//! PATH, and `TARGET-ld` before `ld` where the driver is a cross compiler or a clang that was told its target.
 
 use ogrt_wrap::driver_command::LINKER_VARIABLE;
 use ogrt_wrap::driver_line::{target_triple, tool_prefixes};
@@ -58,13 +58,48 @@ pub fn which_linker(
     }
 }
 
-/// The target that a cross driver was built for or told: `--target=T`, or `T-gcc`.
+/// The target in whose name the linker is looked for: clang's `--target=T`, or the T of a cross compiler `T-gcc`. A gcc
+/// for this machine looks for plain `ld`, however it is called.
 fn target_of(driver: &Driver) -> Option<OsString> {
     if let Some(triple) = driver.as_ref().and_then(|(_, argv)| target_triple(argv)) {
         return Some(triple);
     }
     let gcc = std::env::var_os("COLLECT_GCC")?;
-    let name = Path::new(&gcc).file_name()?.to_str()?;
-    let at = ["-gcc", "-g++", "-gfortran", "-c++", "-cpp"].iter().find_map(|driver| name.rfind(driver))?;
-    Some(OsString::from(&name[..at]))
+    let target = target_in_name(Path::new(&gcc).file_name()?.to_str()?)?;
+    (!is_this_machine(target, std::env::consts::ARCH)).then(|| target.into())
+}
+
+fn target_in_name(gcc: &str) -> Option<&str> {
+    let at = ["-gcc", "-g++", "-gfortran", "-c++", "-cpp"].iter().find_map(|driver| gcc.rfind(driver))?;
+    Some(&gcc[..at])
+}
+
+/// `arch` as Rust calls it: the machine in a triple may say more (`powerpc64le`, `armv7l`), or be one of `i386` to `i686`.
+fn is_this_machine(triple: &str, arch: &str) -> bool {
+    let machine = triple.split('-').next().unwrap_or(triple);
+    match arch {
+        "x86" => machine.starts_with('i') && machine.ends_with("86"),
+        arch => machine.starts_with(arch),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cross_compilers_linker_bears_its_targets_name() {
+        assert_eq!(target_in_name("aarch64-linux-gnu-gcc-12"), Some("aarch64-linux-gnu"));
+        assert_eq!(target_in_name("x86_64-conda-linux-gnu-c++"), Some("x86_64-conda-linux-gnu"));
+        assert_eq!(target_in_name("gcc-12"), None);
+        for (triple, arch, native) in [
+            ("x86_64-linux-gnu", "x86_64", true),
+            ("i686-linux-gnu", "x86_64", false),
+            ("i686-linux-gnu", "x86", true),
+            ("powerpc64le-linux-gnu", "powerpc64", true),
+            ("aarch64-linux-gnu", "x86_64", false),
+        ] {
+            assert_eq!(is_this_machine(triple, arch), native, "{triple} on {arch}");
+        }
+    }
 }

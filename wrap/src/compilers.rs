@@ -50,6 +50,15 @@ impl Compilers {
     }
 }
 
+/// What an object or archive says of its making.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Making {
+    /// See [`is_slim_lto`].
+    pub is_slim_lto: bool,
+    /// See [`producer`].
+    pub producer: Option<String>,
+}
+
 /// The compiler of an object whose bytes these are.
 pub fn producer<'a, R: ReadRef<'a>>(object: R) -> Option<String> {
     let text = dwarf_producer(object).or_else(|| comment(object))?;

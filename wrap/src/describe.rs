@@ -3,9 +3,9 @@
 //! Files are never mapped, and large ones never held whole: an input may be gigabytes, and may be replaced while
 //! we look. What cannot be read is left out of the description, which is then shorter, and never wrong.
 
-use crate::compilers;
+use crate::compilers::{self, Making};
 use crate::digest::{gitoid_of, sha256, sha256_and_gitoid, sha256_of};
-use crate::digest_cache::DigestCache;
+use crate::digest_cache::{DigestCache, Remembered};
 use crate::elf_identity::Head;
 use crate::loaded_parts;
 use crate::resolve_inputs::ResolvedInput;
@@ -39,7 +39,9 @@ pub struct Notes {
 
 /// An input as the record has it, with OmniBOR's id if wanted, and the compiler that made it.
 pub fn input(file: &ResolvedInput, cache: &DigestCache, gitoids: bool) -> (Input, Option<String>) {
-    opened_input(file, File::open(&file.path), cache, gitoids)
+    let described = std::fs::metadata(&file.path)
+        .and_then(|metadata| look_into(file, &metadata, || File::open(&file.path), cache, gitoids));
+    as_recorded(file, described)
 }
 
 /// The same of a file that is open already, or could not be opened.
@@ -49,14 +51,11 @@ pub fn opened_input(
     cache: &DigestCache,
     gitoids: bool,
 ) -> (Input, Option<String>) {
-    let mut input = Input {
-        path: Some(file.path.as_os_str().as_bytes().to_vec().into()),
-        kind: Some(kind(file.head, file.is_script) as i32),
-        ..Input::default()
-    };
-    let producer =
-        opened.and_then(|opened| look_into(file, opened, cache, gitoids, &mut input)).ok().flatten();
-    (input, producer)
+    let described = opened.and_then(|opened| {
+        let metadata = opened.metadata()?;
+        look_into(file, &metadata, || Ok(opened), cache, gitoids)
+    });
+    as_recorded(file, described)
 }
 
 /// Bytes of these inputs whose digests are not remembered.
@@ -68,63 +67,85 @@ pub fn bytes_to_hash(inputs: &[ResolvedInput], cache: &DigestCache) -> u64 {
     inputs.iter().filter_map(to_hash).sum()
 }
 
+fn as_recorded(
+    file: &ResolvedInput,
+    described: std::io::Result<(Input, Option<String>)>,
+) -> (Input, Option<String>) {
+    let (mut input, producer) = described.unwrap_or_default();
+    input.path = Some(file.path.as_os_str().as_bytes().to_vec().into());
+    input.kind.get_or_insert(kind(file.head, file.is_script) as i32);
+    (input, producer)
+}
+
 fn look_into(
     file: &ResolvedInput,
-    mut opened: File,
+    metadata: &Metadata,
+    open: impl FnOnce() -> std::io::Result<File>,
     cache: &DigestCache,
     gitoids: bool,
-    input: &mut Input,
-) -> std::io::Result<Option<String>> {
+) -> std::io::Result<(Input, Option<String>)> {
+    let remembered = cache.get(metadata);
+    if let (Some(Remembered { digest, making: Some(making) }), false) = (&remembered, gitoids) {
+        // Nothing is left to be read.
+        return Ok(made_like(making.clone(), Input { size: Some(metadata.len()), ..hashed(digest) }));
+    }
+    let mut opened = open()?;
+    // It may be another file by now.
     let metadata = opened.metadata()?;
-    input.size = Some(metadata.len());
-    let remembered = cache.get(&metadata);
+    let remembered = cache.get(&metadata).map(|remembered| remembered.digest);
     let is_object = matches!(file.head, Head::Elf(identity) if identity.is_relocatable());
-    if remembered.is_none() && is_object && metadata.len() <= WHOLE_BYTES_MAX {
+    if is_object && metadata.len() <= WHOLE_BYTES_MAX {
         // The many: read once, and both hashed and looked into from memory.
         let mut bytes = Vec::with_capacity(metadata.len() as usize);
         opened.read_to_end(&mut bytes)?;
-        let digest = sha256_of(&bytes);
-        cache.put(&metadata, &digest);
-        input.sha256 = Some(digest.to_vec().into());
-        input.gitoid = gitoids.then(|| gitoid_of(&bytes).to_vec().into());
-        return Ok(look_into_object(&*bytes, input));
+        let digest = remembered.unwrap_or_else(|| sha256_of(&bytes));
+        let making = making_of(&*bytes);
+        cache.put(&metadata, &digest, Some(&making));
+        let gitoid = gitoids.then(|| gitoid_of(&bytes).to_vec().into());
+        return Ok(made_like(making, Input { size: Some(metadata.len()), gitoid, ..hashed(&digest) }));
     }
-    let digest = match remembered {
-        Some(digest) => digest,
-        None => {
-            let (digest, _) = sha256(&mut opened)?;
-            cache.put(&metadata, &digest);
-            digest
-        }
-    };
-    input.sha256 = Some(digest.to_vec().into());
+    let digest = remembered.map_or_else(|| sha256(&mut opened).map(|(digest, _)| digest), Ok)?;
+    let mut input = Input { size: Some(metadata.len()), ..hashed(&digest) };
     if gitoids {
         opened.rewind()?;
         let both = sha256_and_gitoid(&mut opened, metadata.len()).ok();
         input.gitoid = both.map(|(_, gitoid)| gitoid.to_vec().into());
     }
-    Ok(match file.head {
-        Head::Elf(identity) if identity.is_relocatable() => look_into_object(&ReadCache::new(opened), input),
+    let making = match file.head {
+        Head::Elf(identity) if identity.is_relocatable() => making_of(&ReadCache::new(opened)),
         Head::Elf(_) => {
             let notes = notes(&mut opened).unwrap_or_default();
             input.signatures = notes.signatures.iter().map(|s| s.to_vec().into()).collect();
             input.build_id = notes.build_id.map(Into::into);
-            None
+            if remembered.is_none() {
+                cache.put(&metadata, &digest, None);
+            }
+            return Ok((input, None));
         }
         Head::Archive(Some(member)) if member.size <= WHOLE_BYTES_MAX => {
             let mut bytes = vec![0; member.size as usize];
             opened.read_exact_at(&mut bytes, member.offset)?;
-            compilers::producer(&*bytes)
+            Making { is_slim_lto: false, producer: compilers::producer(&*bytes) }
         }
-        _ => None,
-    })
+        _ => Making::default(),
+    };
+    cache.put(&metadata, &digest, Some(&making));
+    Ok(made_like(making, input))
 }
 
-fn look_into_object<'a, R: ReadRef<'a>>(object: R, input: &mut Input) -> Option<String> {
-    if compilers::is_slim_lto(object) {
+fn hashed(digest: &[u8; 32]) -> Input {
+    Input { sha256: Some(digest.to_vec().into()), ..Input::default() }
+}
+
+fn made_like(making: Making, mut input: Input) -> (Input, Option<String>) {
+    if making.is_slim_lto {
         input.kind = Some(FileKind::LtoObject as i32);
     }
-    compilers::producer(object)
+    (input, making.producer)
+}
+
+fn making_of<'a, R: ReadRef<'a>>(object: R) -> Making {
+    Making { is_slim_lto: compilers::is_slim_lto(object), producer: compilers::producer(object) }
 }
 
 /// An output that was looked at, but not yet hashed.

@@ -1,19 +1,24 @@
 //! Digests remembered by (device, inode, size, mtime, ctime), so that the C library is hashed once and not for
-//! every link.
+//! every link, and with them the compilers that made the files, so that of a large program only what was compiled anew
+//! is read.
 //!
 //! One file of fixed size, a table of slots; a file's slot follows from its device and inode, and a later file
 //! in the same slot replaces the earlier. A slot carries a checksum over itself: one that was torn by two writers
 //! or a crash is as good as empty, so there is no lock. A file changed within the last seconds is not remembered,
-//! since it could change again without its times showing it. Small files are hashed faster than looked up.
+//! since it could change again without its times showing it. Small files are hashed faster than looked up. A slot names
+//! the compiler by a digest of its text, which lies in a file of its own: there are few.
 //!
 //! The table lies in `$XDG_CACHE_HOME/ogrt` or `$HOME/.cache/ogrt`, and must be ours. Where there is no such
 //! place everything is hashed.
 
+use crate::compilers::Making;
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
+use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
 /// Smaller files are not worth a slot.
@@ -24,36 +29,60 @@ const SETTLED: Duration = Duration::from_secs(3);
 
 const SLOTS: u64 = 8192;
 const KEY_LEN: usize = 48;
-const SLOT_LEN: usize = KEY_LEN + 32 + 16;
+const DIGEST_LEN: usize = 32;
+const NAME_LEN: usize = 16;
+/// Two bytes, and the name of the compiler's text.
+const MAKING_LEN: usize = 2 + NAME_LEN;
+const CONTENT_LEN: usize = KEY_LEN + DIGEST_LEN + MAKING_LEN;
+const SLOT_LEN: usize = CONTENT_LEN + 16;
+
+/// What is remembered of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Its SHA-256.
+    pub digest: [u8; 32],
+    /// If it was looked into.
+    pub making: Option<Making>,
+}
 
 /// The table, open.
 #[derive(Debug)]
 pub struct DigestCache {
+    dir: Option<PathBuf>,
     table: Option<File>,
+    texts: Mutex<HashMap<[u8; NAME_LEN], Option<String>>>,
 }
 
 impl DigestCache {
     /// Opens the user's table, or remembers nothing.
     pub fn open() -> DigestCache {
-        DigestCache { table: open_table() }
+        let dir = cache_dir();
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+        let open = |dir: &PathBuf| {
+            rustix::fs::open(dir.join("digests-2"), flags, Mode::RUSR | Mode::WUSR).ok().map(File::from)
+        };
+        DigestCache { table: dir.as_ref().and_then(open), dir, texts: Mutex::default() }
     }
 
     /// What is remembered of the file with this metadata.
-    pub fn get(&self, metadata: &Metadata) -> Option<[u8; 32]> {
+    pub fn get(&self, metadata: &Metadata) -> Option<Remembered> {
         let table = self.table.as_ref()?;
         if metadata.len() < REMEMBERED_BYTES_MIN {
             return None;
         }
-        let key = key(metadata);
         let mut slot = [0; SLOT_LEN];
         table.read_exact_at(&mut slot, offset(metadata)).ok()?;
-        let (content, check) = slot.split_at(KEY_LEN + 32);
-        let (stored, digest) = content.split_at(KEY_LEN);
-        (stored == key && check == checksum(content)).then(|| digest.try_into().ok())?
+        let (content, check) = slot.split_at(CONTENT_LEN);
+        let (stored, rest) = content.split_at(KEY_LEN);
+        let (digest, making) = rest.split_at(DIGEST_LEN);
+        if stored != key(metadata) || check != checksum(content) {
+            return None;
+        }
+        Some(Remembered { digest: digest.try_into().ok()?, making: self.making(making) })
     }
 
-    /// Remembers a digest. That it could not is no loss.
-    pub fn put(&self, metadata: &Metadata, digest: &[u8; 32]) {
+    /// Remembers a file. That it could not is no loss.
+    pub fn put(&self, metadata: &Metadata, digest: &[u8; 32], making: Option<&Making>) {
         let Some(table) = self.table.as_ref() else { return };
         if metadata.len() < REMEMBERED_BYTES_MIN || !is_settled(metadata) {
             return;
@@ -61,10 +90,61 @@ impl DigestCache {
         let mut slot = Vec::with_capacity(SLOT_LEN);
         slot.extend(key(metadata));
         slot.extend(digest);
+        slot.extend(self.encoded(making));
         let check = checksum(&slot);
         slot.extend(check);
         let _ = table.write_all_at(&slot, offset(metadata));
     }
+
+    /// First byte: 0 if nobody looked, 1 without a compiler, 2 with one. Second: slim LTO.
+    fn encoded(&self, making: Option<&Making>) -> [u8; MAKING_LEN] {
+        let mut bytes = [0; MAKING_LEN];
+        let Some(Making { is_slim_lto, producer }) = making else { return bytes };
+        (bytes[0], bytes[1]) = (1, u8::from(*is_slim_lto));
+        if let Some(text) = producer {
+            let name = name_of(text);
+            self.keep_text(name, text);
+            bytes[0] = 2;
+            bytes[2..].copy_from_slice(&name);
+        }
+        bytes
+    }
+
+    fn making(&self, bytes: &[u8]) -> Option<Making> {
+        let producer = match bytes[0] {
+            1 => None,
+            2 => Some(self.text(bytes[2..].try_into().ok()?)?),
+            _ => return None,
+        };
+        Some(Making { is_slim_lto: bytes[1] == 1, producer })
+    }
+
+    fn text(&self, name: [u8; NAME_LEN]) -> Option<String> {
+        let mut texts = self.texts.lock().ok()?;
+        let read = || std::fs::read_to_string(self.text_file(&name)?).ok().filter(|t| name_of(t) == name);
+        texts.entry(name).or_insert_with(read).clone()
+    }
+
+    fn keep_text(&self, name: [u8; NAME_LEN], text: &str) {
+        let (Ok(mut texts), Some(path)) = (self.texts.lock(), self.text_file(&name)) else { return };
+        if texts.get(&name).is_some_and(Option::is_some) {
+            return;
+        }
+        let dir = path.parent().map(std::fs::create_dir_all);
+        // Whole or not at all: a text that does not fit its name is none.
+        if dir.is_some_and(|made| made.is_ok()) && std::fs::write(&path, text).is_ok() {
+            texts.insert(name, Some(text.to_owned()));
+        }
+    }
+
+    fn text_file(&self, name: &[u8]) -> Option<PathBuf> {
+        let name: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(self.dir.as_ref()?.join("producers-1").join(name))
+    }
+}
+
+fn name_of(text: &str) -> [u8; NAME_LEN] {
+    checksum(text.as_bytes())
 }
 
 /// `$XDG_CACHE_HOME/ogrt` or `$HOME/.cache/ogrt`, made if it is missing; only if it is ours alone to write.
@@ -83,12 +163,6 @@ pub fn cache_dir() -> Option<PathBuf> {
     };
     let is_ours = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0;
     (metadata.is_dir() && is_ours).then_some(dir)
-}
-
-fn open_table() -> Option<File> {
-    let path = cache_dir()?.join("digests-1");
-    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    rustix::fs::open(path, flags, Mode::RUSR | Mode::WUSR).ok().map(File::from)
 }
 
 fn key(metadata: &Metadata) -> [u8; KEY_LEN] {
@@ -123,4 +197,48 @@ fn checksum(content: &[u8]) -> [u8; 16] {
 fn is_settled(metadata: &Metadata) -> bool {
     let changed = SystemTime::UNIX_EPOCH + Duration::from_secs(metadata.ctime().max(0) as u64);
     changed.elapsed().is_ok_and(|age| age > SETTLED)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::UNIX_EPOCH;
+
+    fn cache(dir: &std::path::Path) -> DigestCache {
+        let table =
+            File::options().read(true).write(true).create(true).truncate(false).open(dir.join("table"));
+        DigestCache { dir: Some(dir.to_owned()), table: table.ok(), texts: Mutex::default() }
+    }
+
+    #[test]
+    fn a_file_is_remembered_with_its_compiler() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        std::fs::write(&path, vec![7; REMEMBERED_BYTES_MIN as usize]).unwrap();
+        // Its time of change is now and cannot be set: the file is as old as the test waits.
+        std::thread::sleep(SETTLED + Duration::from_millis(1100));
+        let metadata = std::fs::metadata(&path).unwrap();
+        let gcc = Making { is_slim_lto: false, producer: Some("GNU C17 12.2.0 -O2".into()) };
+        let unknown = Making { is_slim_lto: true, producer: None };
+        for making in [None, Some(gcc.clone()), Some(unknown)] {
+            cache(dir.path()).put(&metadata, &[9; 32], making.as_ref());
+            let expected = Remembered { digest: [9; 32], making };
+            assert_eq!(cache(dir.path()).get(&metadata), Some(expected));
+        }
+        // A text that was lost or damaged is looked for in the file again; the digest stands.
+        cache(dir.path()).put(&metadata, &[9; 32], Some(&gcc));
+        let text =
+            std::fs::read_dir(dir.path().join("producers-1")).unwrap().flatten().next().unwrap().path();
+        for damage in [Some("GNU C17 12"), None] {
+            match damage {
+                Some(text_now) => std::fs::write(&text, text_now).unwrap(),
+                None => std::fs::remove_file(&text).unwrap(),
+            }
+            let expected = Remembered { digest: [9; 32], making: None };
+            assert_eq!(cache(dir.path()).get(&metadata), Some(expected), "{damage:?}");
+        }
+        // Another time, another file.
+        File::options().write(true).open(&path).unwrap().set_modified(UNIX_EPOCH).unwrap();
+        assert_eq!(cache(dir.path()).get(&std::fs::metadata(&path).unwrap()), None);
+    }
 }

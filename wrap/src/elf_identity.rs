@@ -58,24 +58,34 @@ const MEMBERS_MAX: usize = 8;
 
 /// Reads the head of a regular file. From a pipe we would take away what the linker is to read.
 pub fn head(path: &Path) -> std::io::Result<Head> {
+    head_and_file(path).map(|(head, _)| head)
+}
+
+/// The same, and the file.
+pub fn head_and_file(path: &Path) -> std::io::Result<(Head, File)> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::ErrorKind::Unsupported.into());
     }
     let file = File::open(path)?;
+    let head = head_of(&file);
+    Ok((head, file))
+}
+
+fn head_of(file: &File) -> Head {
     let mut start = [0u8; 68];
-    let len = read_at_most(&file, &mut start, 0);
+    let len = read_at_most(file, &mut start, 0);
     let start = &start[..len];
-    Ok(if let Some(identity) = ElfIdentity::parse(start) {
+    if let Some(identity) = ElfIdentity::parse(start) {
         Head::Elf(identity)
     } else if start.starts_with(b"!<arch>\n") {
-        Head::Archive(first_member(&file))
+        Head::Archive(first_member(file))
     } else if start.starts_with(b"!<thin>\n") {
         Head::ThinArchive
     } else if start.starts_with(b"BC\xc0\xde") || start.starts_with(b"\xde\xc0\x17\x0b") {
         Head::Bitcode
     } else {
         Head::Other
-    })
+    }
 }
 
 impl ElfIdentity {

@@ -38,4 +38,5 @@ pub mod resolve_inputs;
 pub mod save_link;
 
 pub mod deliver;
+pub mod server_rest;
 pub mod spool;

@@ -5,10 +5,11 @@
 //! `=` or `$SYSROOT` being the sysroot; then the usual system directories, for links without a compiler driver.
 //! A name that leads to no file is left out: the linker will say so itself.
 
-use crate::elf_identity::{Head, head};
+use crate::elf_identity::{Head, head_and_file};
 use crate::link_line::{LinkLine, Named, NamedInput};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -33,7 +34,12 @@ pub struct ResolvedInput {
 
 /// The files behind a line's inputs, each once, in order.
 pub fn resolve_inputs(line: &LinkLine) -> Vec<ResolvedInput> {
-    let mut search = Search { line, seen: HashSet::new(), found: Vec::new() };
+    resolve_and_keep(line, &mut |_, _| ())
+}
+
+/// The same; `keep` gets each file that had to be opened for it, with its index in the result.
+pub fn resolve_and_keep(line: &LinkLine, keep: &mut dyn FnMut(usize, File)) -> Vec<ResolvedInput> {
+    let mut search = Search { line, seen: HashSet::new(), found: Vec::new(), keep };
     for (index, input) in line.inputs.iter().enumerate() {
         search.input(input, index);
     }
@@ -42,13 +48,14 @@ pub fn resolve_inputs(line: &LinkLine) -> Vec<ResolvedInput> {
 
 /// Where `-l` is looked for, in order.
 pub fn searched_dirs(line: &LinkLine) -> Vec<PathBuf> {
-    Search { line, seen: HashSet::new(), found: Vec::new() }.dirs()
+    Search { line, seen: HashSet::new(), found: Vec::new(), keep: &mut |_, _| () }.dirs()
 }
 
 struct Search<'a> {
     line: &'a LinkLine,
     seen: HashSet<PathBuf>,
     found: Vec<ResolvedInput>,
+    keep: &'a mut dyn FnMut(usize, File),
 }
 
 impl Search<'_> {
@@ -112,7 +119,8 @@ impl Search<'_> {
         if self.seen.contains(&path) {
             return;
         }
-        let Ok(head) = head(&path) else { return };
+        let Ok((head, file)) = head_and_file(&path) else { return };
+        (self.keep)(self.found.len(), file);
         self.seen.insert(path.clone());
         let is_script = head == Head::Other;
         self.found.push(ResolvedInput { path: path.clone(), head, named_by: index, is_script });

@@ -9,7 +9,8 @@
 //! A record whose digests are still being made lies here as `.unfinished`. Should its maker never come to an end, it is
 //! sent as it is after [`UNFINISHED_MAX`].
 
-use crate::deliver::{Connection, DeliverError, REST, Server};
+use crate::deliver::{Connection, DeliverError, Server};
+use crate::server_rest;
 use ogrt_proto::FRAME_HEADER_LEN;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
@@ -37,7 +38,6 @@ const UNFINISHED: &str = ".unfinished";
 const WAITING: &str = ".frames";
 const CLAIMED: &str = ".frames.sending";
 const TEMPORARY: &str = ".writing";
-const STAMP: &str = "server-failed";
 
 /// A spool directory.
 #[derive(Clone, Debug)]
@@ -165,23 +165,6 @@ impl SpoolDir {
         files
     }
 
-    /// The server failed a short while ago and is to be left alone.
-    pub fn server_rests(&self, server: &Server) -> bool {
-        let stamp = self.path.join(STAMP);
-        let recent = std::fs::metadata(&stamp)
-            .and_then(|metadata| metadata.modified())
-            .is_ok_and(|at| at.elapsed().is_ok_and(|age| age < REST));
-        recent && std::fs::read_to_string(&stamp).is_ok_and(|text| text == server.to_string())
-    }
-
-    /// The server has just failed.
-    pub fn let_server_rest(&self, server: &Server) {
-        // Without a stamp the next link tries again: slower, not wrong.
-        if self.make().is_ok() {
-            let _ = std::fs::write(self.path.join(STAMP), server.to_string());
-        }
-    }
-
     /// Sends some of what waits over a connection, until `deadline`. Stops at the first failure.
     pub fn send_some(&self, connection: &mut Connection, files_max: usize, deadline: Instant) -> FlushReport {
         let mut report = FlushReport::default();
@@ -223,7 +206,8 @@ impl SpoolDir {
         report
     }
 
-    fn make(&self) -> Result<(), SpoolError> {
+    /// Makes the directory, if it is missing.
+    pub(crate) fn make(&self) -> Result<(), SpoolError> {
         let metadata = match std::fs::metadata(&self.path) {
             Ok(metadata) => metadata,
             Err(_) => DirBuilder::new()
@@ -336,7 +320,7 @@ pub fn deliver_or_spool(
             Ok(true)
         }
         Err(_) => {
-            spool.let_server_rest(server);
+            server_rest::let_rest(spool, server);
             spool.put(frames).map(|()| false)
         }
     }

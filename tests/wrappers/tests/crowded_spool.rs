@@ -41,7 +41,7 @@ fn links_and_flushes_at_once_register_each_link_once() {
             scope.spawn(|| flush(&spool, &address, None, PATIENT));
         }
         bench.ours_succeeds(
-            "rm -f $OGRT_SPOOL_DIR/server-failed; seq 20 | xargs -P 8 -I N ogrt-cc main.o answer.o -o moreN",
+            "rm -rf $OGRT_SPOOL_DIR/resting; seq 20 | xargs -P 8 -I N ogrt-cc main.o answer.o -o moreN",
         );
     });
     let report = flush(&spool, &address, None, PATIENT);

@@ -144,6 +144,7 @@ fn the_companion_holds_nothing_of_the_build() {
     let stat = fs::read_to_string(process.join("stat")).expect("its state");
     let fields: Vec<&str> = stat.rsplit(')').next().expect("fields").split_whitespace().collect();
     assert_eq!(fields[16], "19", "its nice value");
+    assert_eq!(fields[38], "5", "SCHED_IDLE");
     let pid = process.file_name().expect("a pid").to_string_lossy().into_owned();
     assert_eq!(fields[2], pid, "a process group of its own");
     // In the end it gives up, and the record waits.

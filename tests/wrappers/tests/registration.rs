@@ -156,6 +156,7 @@ fn a_digest_from_the_cache_is_the_same_digest() {
     for name in ["libc.so.6", "libgcc.a"] {
         assert_eq!(input(&records[0], name).sha256(), input(&records[1], name).sha256(), "{name}");
     }
+    assert_eq!(records[0].compilers, records[1].compilers);
     assert_ne!(records[0].signature(), records[1].signature());
 }
 
