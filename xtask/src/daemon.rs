@@ -63,11 +63,16 @@ impl Ports {
 impl Daemon {
     /// Starts `program` with all of its files in `folder`, and waits until it listens.
     pub fn start(program: &Path, folder: &Path, ports: &Ports) -> Result<Daemon> {
+        Daemon::start_with(program, folder, ports, "")
+    }
+
+    /// The same with further tables in its configuration.
+    pub fn start_with(program: &Path, folder: &Path, ports: &Ports, more: &str) -> Result<Daemon> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let (config, ready, log) =
             (folder.join("ogrt.conf"), folder.join("ready.json"), folder.join("server.log"));
         let output = folder.join("output");
-        fs::write(&config, configuration(folder, &output, ports))
+        fs::write(&config, configuration(folder, &output, ports) + more)
             .with_context(|| config.display().to_string())?;
         let _ = fs::remove_file(&ready);
         let log_file = File::create(&log).with_context(|| log.display().to_string())?;

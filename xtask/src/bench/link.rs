@@ -1,33 +1,26 @@
 //! What a build pays: one object linked, one file compiled, and 500 objects linked by each linker, with and without us.
 //!
-//! The server is live; one object is also linked with a server that is absent, and with one that hangs. What a large link
-//! leaves to its companion is waited for after each link, outside its time, so that it does not burden the next.
+//! The server is live; links are also measured with one that is absent, one that hangs, and one that refuses them. What
+//! a large link leaves to its companion is waited for after each link, outside its time, so that it does not burden the
+//! next.
+
+mod large;
+mod servers;
 
 use super::{
     Figure,
-    measure::{medians_settling, milliseconds_over, per_cent_over},
+    measure::{medians_settling, milliseconds_over},
 };
 use crate::{child, daemon::Daemon};
 use anyhow::{Context, Result};
+use servers::BadServers;
 use std::{
     fs,
-    net::TcpListener,
     path::{Path, PathBuf},
     process::Command,
     thread,
     time::Duration,
 };
-
-/// Objects of the large link: copies of one, its symbols under other names.
-const OBJECTS: usize = 500;
-
-/// Linkers of the large link: name, and the two lines of the table.
-const LINKERS: [(&str, &str, &str); 4] = [
-    ("bfd", "500 objects, 200 MB, GNU ld, bare", "the same by ogrt-cc, GNU ld"),
-    ("gold", "500 objects, 200 MB, gold, bare", "the same by ogrt-cc, gold"),
-    ("lld", "500 objects, 200 MB, lld, bare", "the same by ogrt-cc, lld"),
-    ("mold", "500 objects, 200 MB, mold, bare", "the same by ogrt-cc, mold"),
-];
 
 /// The tools and the folder of the measurement.
 struct Place<'a> {
@@ -50,57 +43,50 @@ impl Place<'_> {
         command
     }
 
-    /// With a spool of its own, in which no other server's failure takes the place of this one's.
-    fn ours_hanging(&self, server: &str) -> Command {
-        let mut command = self.ours(server, &["-o", "hangs", "h.o"]);
-        command.env("OGRT_SPOOL_DIR", self.spool_hanging());
-        command
-    }
-
-    fn spool_hanging(&self) -> PathBuf {
-        self.folder.join("spool-hanging")
-    }
-
     fn spool(&self) -> PathBuf {
         self.folder.join("spool")
     }
 
-    fn spooled(&self, suffix: &str) -> usize {
-        let files = fs::read_dir(self.spool()).into_iter().flatten().flatten();
-        files.filter(|file| file.file_name().to_string_lossy().ends_with(suffix)).count()
+    /// Files in the spool whose names end so.
+    fn spooled(&self, suffix: &str) -> Vec<PathBuf> {
+        let files = fs::read_dir(self.spool()).into_iter().flatten().flatten().map(|file| file.path());
+        files.filter(|path| path.to_string_lossy().ends_with(suffix)).collect()
     }
 
     /// Waits for companions.
     fn settle(&self) {
-        while self.spooled(".unfinished") + self.spooled(".sending") > 0 {
+        while self.spooled(".unfinished").len() + self.spooled(".sending").len() > 0 {
             thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// The same, and no link finds what earlier ones left.
+    fn settle_and_empty(&self) {
+        self.settle();
+        self.spooled(".frames").iter().for_each(|path| drop(fs::remove_file(path)));
+    }
+
+    /// The same, and every link is the first that meets its server.
+    fn forget_servers(&self) {
+        self.settle_and_empty();
+        let _ = fs::remove_dir_all(self.spool().join("resting"));
     }
 }
 
 /// Small links, then large ones.
 pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> Result<Vec<Figure>> {
     let place = Place { prefix, folder };
-    let mut figures = small(&place, server, rounds)?;
-    make_objects(&place)?;
-    for (linker, bare, ours) in LINKERS {
-        if child::exists(&format!("ld.{linker}")) {
-            let measured = large(&place, server, linker, (rounds / 10).max(3))?;
-            figures.push(figure(bare, format!("{:.3} s", measured[0].as_secs_f64()), ""));
-            figures.push(figure(ours, per_cent_over(measured[1], measured[0]), "+3 %"));
-        }
-    }
+    let bad = BadServers::start(prefix, folder)?;
+    let mut figures = small(&place, server, &bad, rounds)?;
+    figures.extend(large::figures(&place, server, &bad, (rounds / 10).max(3))?);
     Ok(figures)
 }
 
-fn small(place: &Place, server: &Daemon, rounds: usize) -> Result<Vec<Figure>> {
+fn small(place: &Place, server: &Daemon, bad: &BadServers, rounds: usize) -> Result<Vec<Figure>> {
     let source = place.folder.join("h.c");
     let program = "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n";
     fs::write(&source, program).with_context(|| source.display().to_string())?;
     child::run(&mut place.bare(&["-c", "h.c", "-oh.o"]), &mut |_| {})?;
-    // It takes connections, and never says a word.
-    let hangs = TcpListener::bind("127.0.0.1:0").context("a port")?;
-    let hanging = hangs.local_addr().context("a port")?.to_string();
     let mut commands = [
         place.bare(&["-o", "bare", "h.o"]),
         place.ours(&server.tcp, &["-o", "ours", "h.o"]),
@@ -109,20 +95,14 @@ fn small(place: &Place, server: &Daemon, rounds: usize) -> Result<Vec<Figure>> {
     ];
     let measured = medians_settling(&mut commands, rounds, &mut || {})?;
     let [link, ours, compile, our_compile] = measured.medians[..] else { unreachable!() };
-    let at_once = measured.runs.saturating_sub(place.spooled(".frames"));
-    let mut commands = [
-        place.bare(&["-o", "bare", "h.o"]),
-        place.ours("127.0.0.1:1", &["-o", "absent", "h.o"]),
-        place.ours_hanging(&hanging),
-    ];
-    let apart = medians_settling(&mut commands, rounds, &mut || {})?;
-    let [link_again, absent, hung] = apart.medians[..] else { unreachable!() };
-    let mut first = [place.ours_hanging(&hanging)];
-    let stamp = place.spool_hanging().join("server-failed");
-    // Each link is the first that meets the server.
-    let meeting = medians_settling(&mut first, rounds.min(10), &mut || drop(fs::remove_file(&stamp)))?;
-    // The spool of those links is not to be delivered by the next.
-    let _ = fs::remove_dir_all(place.spool());
+    let at_once = measured.runs.saturating_sub(place.spooled(".frames").len());
+
+    let of = |server: &str| place.ours(server, &["-o", "ours", "h.o"]);
+    let mut commands =
+        [place.bare(&["-o", "bare", "h.o"]), of(&bad.absent), of(&bad.hanging), of(&bad.refusing)];
+    let later = medians_settling(&mut commands, rounds, &mut || place.settle_and_empty())?.medians;
+    let first = medians_settling(&mut commands, rounds.min(20), &mut || place.forget_servers())?.medians;
+    let over = |medians: &[Duration], at: usize| milliseconds_over(medians[at], medians[0]);
     Ok(vec![
         Figure {
             what: "gcc -o h h.o, bare",
@@ -138,59 +118,16 @@ fn small(place: &Place, server: &Daemon, rounds: usize) -> Result<Vec<Figure>> {
             ogrt_0_5: "28.1 ms (+7.3)",
             xalt: "79.2 ms (+61.6)",
         },
-        figure("the same, the server absent", milliseconds_over(absent, link_again), "+2 ms"),
-        figure("the same, the server hangs, later links", milliseconds_over(hung, link_again), "+2 ms"),
-        figure("the first of them, every 30 s", milliseconds_over(meeting.medians[0], link_again), "+52 ms"),
+        figure("the same, the server absent", over(&later, 1), "+2 ms"),
+        figure("the same, the server hangs", over(&later, 2), "+2 ms"),
+        figure("the same, the server refuses it", over(&later, 3), "+2 ms"),
+        figure("absent, the first link in 30 s", over(&first, 1), "+52 ms"),
+        figure("hanging, the first link in 30 s", over(&first, 2), "+52 ms"),
+        figure("refusing, the first link in 30 s", over(&first, 3), "+52 ms"),
         figure("gcc -c h.c, bare", format!("{:.2} ms", compile.as_secs_f64() * 1e3), ""),
         figure("the same by ogrt-cc", milliseconds_over(our_compile, compile), "+0.3 ms"),
         figure("links registered at once, not spooled", format!("{at_once} of {}", measured.runs), "all"),
     ])
-}
-
-/// Bare and ours.
-fn large(place: &Place, server: &Daemon, linker: &str, rounds: usize) -> Result<Vec<Duration>> {
-    let choice = format!("-fuse-ld={linker}");
-    let mut commands = [
-        place.bare(&[&choice, "-o", "bare", "@objects"]),
-        place.ours(&server.tcp, &[&choice, "-o", "ours", "@objects"]),
-    ];
-    Ok(medians_settling(&mut commands, rounds, &mut || place.settle())?.medians)
-}
-
-/// Objects as a large program has them: functions, data, and most of all DWARF.
-fn make_objects(place: &Place) -> Result<()> {
-    const FUNCTIONS: usize = 320;
-    let source: String = (0..FUNCTIONS)
-        .map(|n| {
-            format!(
-                "struct s{n} {{ int a, b; struct s{n} *next; char name[{}]; }};\n\
-                 int f{n}(struct s{n} *p, int x) {{ int t = x; for (int i = 0; i < x; i++) {{ \
-                 for (struct s{n} *q = p; q; q = q->next) {{ t += q->a * {} + q->b; if (t > {n}) t -= x; }} }} \
-                 return t; }}\n",
-                n % 50 + 8,
-                n + 3
-            )
-        })
-        .collect();
-    let write = |name: &str, text: &str| {
-        let path = place.folder.join(name);
-        fs::write(&path, text).with_context(|| path.display().to_string())
-    };
-    write("large.c", &source)?;
-    write("main.c", "int main(void) { return 0; }\n")?;
-    child::run(
-        &mut place.bare(&["-g", "-O1", "-ffunction-sections", "-c", "large.c", "main.c"]),
-        &mut |_| {},
-    )?;
-    let mut objects = String::from("main.o\n");
-    for n in 0..OBJECTS {
-        let (object, prefix) = (format!("object{n}.o"), format!("--prefix-symbols=p{n}_"));
-        let mut objcopy = Command::new("objcopy");
-        objcopy.args([prefix.as_str(), "large.o", &object]).current_dir(place.folder);
-        child::run(&mut objcopy, &mut |_| {})?;
-        objects += &(object + "\n");
-    }
-    write("objects", &objects)
 }
 
 fn figure(what: &'static str, ours: String, budget: &'static str) -> Figure {

@@ -1,0 +1,155 @@
+//! 500 objects of 200 MB, by each linker: when their digests are remembered from the link before, as they are of all
+//! but the few objects that were compiled anew; and when none is, as in the first link of a project.
+
+use super::{Place, figure, servers::BadServers};
+use crate::{
+    bench::{
+        Figure,
+        measure::{medians_settling, per_cent_over},
+    },
+    child,
+    daemon::Daemon,
+};
+use anyhow::{Context, Result};
+use std::{fs, path::PathBuf, process::Command};
+
+/// Copies of one, its symbols under other names.
+const OBJECTS: usize = 500;
+
+/// Name, and the lines of the table.
+const LINKERS: [(&str, [&str; 3]); 4] = [
+    (
+        "bfd",
+        [
+            "500 objects, 200 MB, GNU ld, bare",
+            "the same by ogrt-cc, objects known, GNU ld",
+            "the same, all objects new, GNU ld",
+        ],
+    ),
+    (
+        "gold",
+        [
+            "500 objects, 200 MB, gold, bare",
+            "the same by ogrt-cc, objects known, gold",
+            "the same, all objects new, gold",
+        ],
+    ),
+    (
+        "mold",
+        [
+            "500 objects, 200 MB, mold, bare",
+            "the same by ogrt-cc, objects known, mold",
+            "the same, all objects new, mold",
+        ],
+    ),
+    (
+        "lld",
+        [
+            "500 objects, 200 MB, lld, bare",
+            "the same by ogrt-cc, objects known, lld",
+            "the same, all objects new, lld",
+        ],
+    ),
+];
+
+/// With a live server by each linker, then with bad servers by one that leaves nothing of the machine to us.
+pub fn figures(place: &Place, server: &Daemon, bad: &BadServers, rounds: usize) -> Result<Vec<Figure>> {
+    make_objects(place)?;
+    let mut figures = Vec::new();
+    for (linker, what) in LINKERS {
+        if child::exists(&format!("ld.{linker}")) {
+            figures.extend(with_live_server(place, server, linker, what, rounds)?);
+        }
+    }
+    if child::exists("ld.lld") {
+        figures.extend(with_bad_servers(place, bad, "lld", rounds)?);
+    }
+    Ok(figures)
+}
+
+fn with_live_server(
+    place: &Place,
+    server: &Daemon,
+    linker: &str,
+    what: [&'static str; 3],
+    rounds: usize,
+) -> Result<Vec<Figure>> {
+    let choice = format!("-fuse-ld={linker}");
+    let mut new = place.ours(&server.tcp, &[&choice, "-o", "ours", "@objects"]);
+    new.env("XDG_CACHE_HOME", forgetful_cache(place));
+    let mut commands = [
+        place.bare(&[&choice, "-o", "bare", "@objects"]),
+        place.ours(&server.tcp, &[&choice, "-o", "ours", "@objects"]),
+        new,
+    ];
+    let digests = forgetful_cache(place).join("ogrt/digests-2");
+    let forget = || {
+        place.settle();
+        let _ = fs::remove_file(&digests);
+    };
+    let medians = medians_settling(&mut commands, rounds, &mut { forget })?.medians;
+    Ok(vec![
+        figure(what[0], format!("{:.3} s", medians[0].as_secs_f64()), ""),
+        figure(what[1], per_cent_over(medians[1], medians[0]), "+3 %"),
+        figure(what[2], per_cent_over(medians[2], medians[0]), "+3 %"),
+    ])
+}
+
+fn with_bad_servers(place: &Place, bad: &BadServers, linker: &str, rounds: usize) -> Result<Vec<Figure>> {
+    let choice = format!("-fuse-ld={linker}");
+    let of = |server: &str| place.ours(server, &[&choice, "-o", "ours", "@objects"]);
+    let mut commands = [
+        place.bare(&[&choice, "-o", "bare", "@objects"]),
+        of(&bad.absent),
+        of(&bad.hanging),
+        of(&bad.refusing),
+    ];
+    let medians = medians_settling(&mut commands, rounds, &mut || place.settle_and_empty())?.medians;
+    let over = |at: usize| per_cent_over(medians[at], medians[0]);
+    Ok(vec![
+        figure("the same by lld, the server absent", over(1), "+3 %"),
+        figure("the same by lld, the server hangs", over(2), "+3 %"),
+        figure("the same by lld, the server refuses it", over(3), "+3 %"),
+    ])
+}
+
+/// Where digests are remembered until the next link.
+fn forgetful_cache(place: &Place) -> PathBuf {
+    place.folder.join("forgetful")
+}
+
+/// Objects as a large program has them: functions, data, and most of all DWARF.
+fn make_objects(place: &Place) -> Result<()> {
+    const FUNCTIONS: usize = 320;
+    let source: String = (0..FUNCTIONS)
+        .map(|n| {
+            format!(
+                "struct s{n} {{ int a, b; struct s{n} *next; char name[{}]; }};\n\
+                 int f{n}(struct s{n} *p, int x) {{ int t = x; for (int i = 0; i < x; i++) {{ \
+                 for (struct s{n} *q = p; q; q = q->next) {{ t += q->a * {} + q->b; if (t > {n}) t -= x; }} }} \
+                 return t; }}\n",
+                n % 50 + 8,
+                n + 3
+            )
+        })
+        .collect();
+    let write = |name: &str, text: &str| {
+        let path = place.folder.join(name);
+        fs::write(&path, text).with_context(|| path.display().to_string())
+    };
+    write("large.c", &source)?;
+    write("main.c", "int main(void) { return 0; }\n")?;
+    child::run(
+        &mut place.bare(&["-g", "-O1", "-ffunction-sections", "-c", "large.c", "main.c"]),
+        &mut |_| {},
+    )?;
+    let mut objects = String::from("main.o\n");
+    for n in 0..OBJECTS {
+        let (object, prefix) = (format!("object{n}.o"), format!("--prefix-symbols=p{n}_"));
+        let mut objcopy = Command::new("objcopy");
+        objcopy.args([prefix.as_str(), "large.o", &object]).current_dir(place.folder);
+        child::run(&mut objcopy, &mut |_| {})?;
+        objects += &(object + "\n");
+    }
+    write("objects", &objects)
+}

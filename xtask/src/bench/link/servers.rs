@@ -1,0 +1,33 @@
+//! Servers that a link does not get on with.
+
+use crate::daemon::{Daemon, Ports};
+use anyhow::{Context, Result};
+use std::{net::TcpListener, path::Path};
+
+/// Where they are, for OGRT_SERVER; they end when dropped.
+pub struct BadServers {
+    /// Nobody listens: the connection is refused at once.
+    pub absent: String,
+    /// It takes connections, and never says a word.
+    pub hanging: String,
+    /// An ogrt-server that wants a token, which the links do not have.
+    pub refusing: String,
+    _hangs: TcpListener,
+    _refuses: Daemon,
+}
+
+impl BadServers {
+    /// Starts them, with their files in `folder`.
+    pub fn start(prefix: &Path, folder: &Path) -> Result<BadServers> {
+        let hangs = TcpListener::bind("127.0.0.1:0").context("a port")?;
+        let hanging = hangs.local_addr().context("a port")?.to_string();
+        let refuses = Daemon::start_with(
+            &prefix.join("bin/ogrt-server"),
+            &folder.join("refusing"),
+            &Ports::default(),
+            "[access]\nregister = \"token\"\n",
+        )?;
+        let refusing = refuses.tcp.clone();
+        Ok(BadServers { absent: "127.0.0.1:1".into(), hanging, refusing, _hangs: hangs, _refuses: refuses })
+    }
+}
