@@ -7,7 +7,8 @@
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 use ogrt_proto::{
-    BuildJson, BuildRecord, BuildSummary, Hello, MessageType, ProcessEnd, ProcessInfo, decode_frame,
+    BuildJson, BuildRecord, BuildSummary, Hello, JobSummary, MessageType, ProcessEnd, ProcessInfo,
+    decode_frame,
 };
 use prost::Message;
 
@@ -22,6 +23,7 @@ fuzz_target!(|input: &[u8]| {
         match frame.message_type() {
             Some(MessageType::ProcessInfo) => twice::<ProcessInfo>(&frame.message),
             Some(MessageType::ProcessEnd) => twice::<ProcessEnd>(&frame.message),
+            Some(MessageType::JobSummary) => twice::<JobSummary>(&frame.message),
             Some(MessageType::Hello) => twice::<Hello>(&frame.message),
             Some(MessageType::BuildRecord) => {
                 twice::<BuildRecord>(&frame.message);
