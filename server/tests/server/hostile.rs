@@ -119,12 +119,17 @@ fn hostile_job_ids_stay_in_the_directory_and_apart() {
     let names = wait_for("a file for each", || {
         let names: Vec<_> = std::fs::read_dir(daemon.path().join("jobs"))
             .ok()?
-            .map(|file| file.unwrap().file_name())
+            .map(|file| file.unwrap().file_name().into_string().unwrap())
+            // One that is only being made has no name of its own yet.
+            .filter(|name| !name.starts_with('.'))
             .collect();
-        (names.len() == ids.len()).then_some(names)
+        let has_process = |name: &String| {
+            daemon.job_file(name).is_some_and(|job| !job["processes"].as_array().unwrap().is_empty())
+        };
+        (names.len() == ids.len() && names.iter().all(has_process)).then_some(names)
     });
     for name in names {
-        let job = daemon.job_file(name.to_str().unwrap()).unwrap();
+        let job = daemon.job_file(&name).unwrap();
         assert_eq!(job["processes"].as_array().unwrap().len(), 1, "{name:?}");
     }
     assert_eq!(daemon.job_file("4711[1].srv.json").unwrap()["job_id"], "4711[1].srv");
