@@ -4,7 +4,8 @@
 //! nothing to give away. So for a large link `ogrt-ld` starts itself a second time, beside the linker; the build
 //! waits for the linker alone. The companion has no descriptor of the build (one that holds the jobserver's blocks
 //! make), is not in its process group, and stands in none of its directories. It opens every input at once, so that
-//! files removed after the link are still read, and leaves out the digest of what changes under its hands.
+//! files removed after the link are still read, reads them when the linker has ended, and leaves out the digest of what
+//! changes under its hands.
 //!
 //! The two talk by a memory file and a pipe. The memory file holds the record as far as it is known when the companion
 //! starts; through the pipe comes, when the link has succeeded, what is known only then. A pipe that closes without
@@ -101,19 +102,15 @@ pub fn run() -> io::Result<()> {
     std::env::set_current_dir("/")?;
     take_only_idle_time();
 
-    std::thread::scope(|scope| {
-        let describing = scope.spawn(|| describe_inputs(&inputs, &place));
-        let mut bytes = Vec::new();
-        // The pipe stands where standard output stands for others: see `start_apart`.
-        let mut pipe = File::open("/proc/self/fd/1")?;
-        pipe.read_to_end(&mut bytes)?;
-        if bytes.is_empty() {
-            // The link failed; the digests are for nobody.
-            std::process::exit(0);
-        }
-        let DescribedInputs { inputs, compilers } = describing.join().unwrap_or_default();
-        register(record, inputs, compilers, &bytes, &place)
-    })
+    let mut message = Vec::new();
+    // The pipe stands where standard output stands for others: see `start_apart`.
+    File::open("/proc/self/fd/1")?.read_to_end(&mut message)?;
+    if message.is_empty() {
+        // The link failed; the digests are for nobody.
+        return Ok(());
+    }
+    let DescribedInputs { inputs, compilers } = describe_inputs(&inputs, &place);
+    register(record, inputs, compilers, &message, &place)
 }
 
 /// From here on this process runs when nobody else wants to, its threads to come as well.
