@@ -8,21 +8,21 @@
 use crate::link::LinkError;
 use crate::marked::{self, Ended, Prepared};
 use crate::model::model_of;
+use crate::shown::{Shown, ask};
 use crate::unmarked::Unmarked;
-use ogrt_wrap::ask_tool::Question;
 use ogrt_wrap::elf_identity::{ElfIdentity, Head, head};
 use ogrt_wrap::link_line::LinkLine;
 use ogrt_wrap::note_file::NoteFile;
 use ogrt_wrap::record::Facts;
 use ogrt_wrap::run_tool::Call;
+use ogrt_wrap::save_link::SavedLink;
 use ogrt_wrap::settings::Settings;
-use ogrt_wrap::{compilers, driver_line, probes, response_file};
+use ogrt_wrap::{compilers, driver_line, probes};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::time::Duration;
 
 /// Drivers that answer no question of ours, but take an object by its name.
 const TAKE_OBJECTS: &[&str] = &[
@@ -42,9 +42,6 @@ const TAKE_OBJECTS: &[&str] = &[
     "ifort",
     "tcc",
 ];
-
-/// How long a driver may think about a question.
-const QUESTION_TIME: Duration = Duration::from_secs(10);
 
 /// What a driver is like.
 enum Manner {
@@ -69,27 +66,44 @@ pub fn link(argv: &[OsString]) -> Result<ExitStatus, LinkError> {
     if line.not_final.is_some() || probes::is_probe(&line, &argv[1..], &working_directory) {
         return Err(hand_over());
     }
-    let prepare = || prepare(&settings, &line, driver, &argv[1..], working_directory);
+    let save = |base| Shown::by(driver, arguments)?.save(base, &working_directory);
+    let save = || settings.save_link.as_deref().and_then(save);
+    let saved = catch_unwind(AssertUnwindSafe(save)).unwrap_or_default();
+    let decide = |what: &dyn std::fmt::Display| {
+        if let Some(saved) = &saved {
+            saved.decide(what);
+        }
+    };
+    let prepare = || prepare(&settings, &line, driver, &argv[1..], working_directory.clone(), saved.as_ref());
     let prepared = catch_unwind(AssertUnwindSafe(prepare)).unwrap_or(Err(Unmarked::Panic));
     let (prepared, with_note) = match prepared {
         Ok(prepared) => prepared,
         Err(why) if settings.strict => return Err(why.into()),
-        Err(_) => return Err(hand_over()),
+        Err(why) => {
+            decide(&format_args!("not marked: {why}"));
+            return Err(hand_over());
+        }
     };
 
     let marked = Call { arguments: &with_note, set: Vec::new(), ..call };
-    let find_line = |facts: &mut Facts| match linker_command(driver, arguments) {
-        Some(command) => {
-            let line = LinkLine::read(&command[1..]);
-            facts.linker = PathBuf::from(&command[0]);
-            facts.linker_command = command;
+    let find_line = |facts: &mut Facts| match Shown::by(driver, arguments) {
+        Some(Shown { linker, .. }) => {
+            let line = LinkLine::read(&linker[1..]);
+            facts.linker = PathBuf::from(&linker[0]);
+            facts.linker_command = linker;
             line
         }
         None => line,
     };
     match marked::run(&marked, prepared, &settings, find_line) {
         Ok(Ended::With(_, Err(why))) if settings.strict => Err(why.into()),
-        Ok(Ended::With(status, _)) => Ok(status),
+        Ok(Ended::With(status, registered)) => {
+            match registered {
+                Ok(()) => decide(&format_args!("ended: {status}")),
+                Err(why) => decide(&format_args!("ended: {status}, not registered: {why}")),
+            }
+            Ok(status)
+        }
         Ok(Ended::NotStarted) => Err(hand_over()),
         Err(source) => Err(LinkError::Run { path: driver.to_owned(), source }),
     }
@@ -101,6 +115,7 @@ fn prepare(
     driver: &Path,
     command: &[OsString],
     working_directory: PathBuf,
+    saved: Option<&SavedLink>,
 ) -> Result<(Prepared, Vec<OsString>), Unmarked> {
     let arguments = &command[1..];
     let manner = manner_of(driver, arguments).ok_or(Unmarked::UnknownDriver)?;
@@ -115,6 +130,10 @@ fn prepare(
     };
     let compiler = model.and_then(|model| compilers::short_name(&model.compiled?));
     let made = marked::make_note(settings, &identity, compiler, line, arguments)?;
+    if let Some(saved) = saved {
+        saved.keep_note(&made.object);
+        saved.decide(format_args!("note {} on the line of {}", made.signature, driver.display()));
+    }
     let (note, with_note) = match manner {
         // In front, where no option before it can say that it is something else.
         Manner::Gcc { .. } => {
@@ -163,22 +182,4 @@ fn identity_of(file: &Path) -> Option<ElfIdentity> {
         Ok(Head::Elf(identity)) => Some(identity),
         _ => None,
     }
-}
-
-/// The linker's command line, as the driver shows it with `-###`.
-fn linker_command(driver: &Path, arguments: &[OsString]) -> Option<Vec<OsString>> {
-    let question = std::iter::once(OsString::from("-###")).chain(arguments.iter().cloned()).collect();
-    let shown = ask(driver, question)?.stderr;
-    let is_linker = |words: &Vec<OsString>| {
-        let name = words.first().map(|word| Path::new(word).file_name().unwrap_or_default().as_bytes());
-        name.is_some_and(|name| {
-            name == b"collect2" || name == b"ld" || name.starts_with(b"ld.") || name.ends_with(b"-ld")
-        })
-    };
-    let mut lines = shown.lines().map(|line| response_file::split(line.trim().as_bytes()));
-    lines.rfind(is_linker)
-}
-
-fn ask(driver: &Path, arguments: Vec<OsString>) -> Option<ogrt_wrap::ask_tool::Answer> {
-    Question { arguments, set: vec![("OGRT_DISABLE", "1".into())], patience: QUESTION_TIME }.ask(driver)
 }

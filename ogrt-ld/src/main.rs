@@ -8,6 +8,7 @@ mod companion;
 mod link;
 mod marked;
 mod model;
+mod shown;
 mod unmarked;
 mod which_linker;
 

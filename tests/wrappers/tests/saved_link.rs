@@ -41,6 +41,33 @@ fn a_link_is_replayed_from_its_copies() {
     assert!(read("environment").contains("OGRT_SPOOL_DIR="));
 }
 
+/// The driver runs a linker that we cannot stand in for, and its objects are temporary: they are not there any more
+/// when the link is replayed.
+#[test]
+fn a_link_from_sources_by_a_driver_with_a_fixed_linker_is_replayed_as_well() {
+    if !has_tool("gcc") {
+        return;
+    }
+    let mut bench = Bench::new().with_program();
+    bench.write("fixed.specs", "*linker:\n/usr/bin/ld\n");
+    fs::create_dir(bench.path("../temporary")).expect("a directory");
+    bench.set("OGRT_SAVE_LINK", bench.path("../saved"));
+    bench.set("TMPDIR", bench.path("../temporary"));
+    bench.ours_succeeds("ogrt-cc gcc -specs=fixed.specs -DX -x c main.c answer.c -o program");
+    assert_eq!(bench.bare("./program").stdout, "answer 42\n");
+    let left: Vec<_> = fs::read_dir(bench.path("../temporary")).expect("a directory").flatten().collect();
+    assert!(left.is_empty(), "{left:?}");
+    let dirs = saved(&bench);
+    assert_eq!(dirs.len(), 1, "{dirs:?}");
+    bench.ours_succeeds("rm *.c");
+    bench.write("replay.sh", &format!("{0}/replay && {0}/replayed; echo $?\n", dirs[0].display()));
+    let replayed = bench.bare("NOTE=1 sh replay.sh");
+    assert_eq!((replayed.stdout.as_str(), replayed.stderr.as_str()), ("answer 42\n3\n", ""));
+    assert_eq!(watermarks_of(&dirs[0].join("replayed")), watermarks_of(&bench.path("program")));
+    let decisions = fs::read_to_string(dirs[0].join("decisions")).expect("decisions");
+    assert!(decisions.contains("ended: exit status: 0"), "{decisions}");
+}
+
 #[test]
 fn a_link_that_is_not_marked_says_why() {
     if !has_tool("gcc") {
