@@ -115,8 +115,7 @@ pub fn run() -> io::Result<()> {
 
 /// From here on this process runs when nobody else wants to, its threads to come as well.
 ///
-/// A low priority is not enough: a processor that runs such a process counts as busy, and a linker's threads are left
-/// standing in line on the other ones.
+/// A low priority is less: a processor that runs such a process counts as busy when a place is sought for a thread.
 fn take_only_idle_time() {
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
     // It gives up the priority of a build that runs at a low one, which is refused after the policy is set.
