@@ -5,12 +5,17 @@
     end_hook            all is done: try once more what the server did not take
 """
 import functools
+import weakref
 
 from easybuild.base import fancylogger
 
 from ogrt_easybuild import build_environment, installed_ogrt, registration
+from ogrt_easybuild.installed_ogrt import NotInstalled
 
 _log = fancylogger.getLogger("ogrt", fname=False)
+
+# Builds of which is said already that nothing of them is recorded: it is one line a build, and not one a hook.
+_told = weakref.WeakSet()
 
 
 def _never_fails(lost):
@@ -21,9 +26,13 @@ def _never_fails(lost):
         def guarded(*args, **kwargs):
             try:
                 hook(*args, **kwargs)
+            except NotInstalled as problem:
+                easyblock = args[0]
+                if easyblock not in _told:
+                    _told.add(easyblock)
+                    _warn(args, "neither its builds nor its installation are recorded", problem)
             except Exception as problem:
-                log, name = _log_of(args)
-                log.warning("OGRT: %s%s: %s", name, lost, _in_one_line(problem))
+                _warn(args, lost, problem)
 
         return guarded
 
@@ -53,6 +62,11 @@ def post_module_hook(easyblock, *args, **kwargs):
 def end_hook(*args, **kwargs):
     """Registers what the server did not take before, and sums up."""
     registration.finish(_log)
+
+
+def _warn(args, lost, problem):
+    log, name = _log_of(args)
+    log.warning("OGRT: %s%s: %s", name, lost, _in_one_line(problem))
 
 
 def _log_of(args):

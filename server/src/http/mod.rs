@@ -101,7 +101,9 @@ async fn permitted(State(sources): State<Sources>, request: Request, next: Next)
         return next.run(request).await;
     }
     sources.metrics.builds_unauthorized.add(1);
-    let problem = Problem::new(StatusCode::UNAUTHORIZED, "registering needs a token: Authorization: Bearer");
+    let detail = "registering needs a token that this server knows: Authorization: Bearer; \
+                  ogrt shows the one in OGRT_TOKEN_FILE";
+    let problem = Problem::new(StatusCode::UNAUTHORIZED, detail);
     ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response()
 }
 

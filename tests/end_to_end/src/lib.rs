@@ -3,6 +3,7 @@
 //! Each test has a site of its own - scratch folder, server on free loopback ports, spool - in front of one
 //! installation that all share.
 
+pub mod http;
 pub mod validators;
 
 use anyhow::Result;
@@ -53,18 +54,24 @@ pub struct Stage {
     /// Its server; `None` while it is stopped.
     pub server: Option<Daemon>,
     ports: Ports,
+    tables: &'static str,
     scratch: Scratch,
 }
 
 impl Stage {
     /// A site with a running server.
     pub fn new() -> Stage {
+        Stage::with_tables("")
+    }
+
+    /// A site whose server's configuration has further tables.
+    pub fn with_tables(tables: &'static str) -> Stage {
         static SIGNALS: LazyLock<()> = LazyLock::new(|| cleanup::on_interrupt().expect("signals"));
         LazyLock::force(&SIGNALS);
         let scratch = Scratch::new().unwrap();
-        let server = start(&scratch, &Ports::default());
+        let server = start(&scratch, &Ports::default(), tables);
         let site = Site::new(&PREFIX, &server, &scratch.path().join("spool")).unwrap();
-        Stage { site, ports: server.ports(), server: Some(server), scratch }
+        Stage { site, ports: server.ports(), tables, server: Some(server), scratch }
     }
 
     /// Stops the server.
@@ -74,7 +81,7 @@ impl Stage {
 
     /// Starts it again: the same ports, socket and data.
     pub fn start_server(&mut self) {
-        self.server = Some(start(&self.scratch, &self.ports));
+        self.server = Some(start(&self.scratch, &self.ports, self.tables));
     }
 
     /// The test's folder.
@@ -160,8 +167,8 @@ impl Default for Stage {
     }
 }
 
-fn start(scratch: &Scratch, ports: &Ports) -> Daemon {
-    Daemon::start(&PREFIX.join("bin/ogrt-server"), &scratch.path().join("server"), ports)
+fn start(scratch: &Scratch, ports: &Ports, tables: &str) -> Daemon {
+    Daemon::start_with(&PREFIX.join("bin/ogrt-server"), &scratch.path().join("server"), ports, tables)
         .unwrap_or_else(|error| panic!("{error:#}"))
 }
 

@@ -5,7 +5,6 @@
 //! or in cargo's. A test says what it needs: skipped visibly on a desk, a failure in CI.
 
 pub mod easybuild;
-pub mod http;
 pub mod images;
 pub mod module_tools;
 pub mod needs;
