@@ -105,19 +105,13 @@ fn lua(library: &str, server: Option<&str>) -> String {
     )
 }
 
-/// With `setenv`: environment-modules 5.2 loses what stands behind a colon in what its `pushenv` gives back, and
-/// `unix:/path` has one.
+/// `module.tcl` does what `pushenv` does, since environment-modules' own cannot be relied on.
 fn tcl(library: &str, server: Option<&str>) -> String {
     const SPECIAL: &str = "\"\\$[]";
-    let server = server.map(|server| format!("setenv OGRT_SERVER {}\n", double_quoted(server, SPECIAL)));
+    let server = server.map(|server| format!("put OGRT_SERVER {}\n", double_quoted(server, SPECIAL)));
     format!(
-        "#%Module1.0\n\
-         proc ModulesHelp {{ }} {{\n    \
-             puts stderr \"Records which programs run, and from which builds they come.\"\n\
-         }}\n\
-         module-whatis \"OGRT: tracking of programs\"\n\
-         append-path LD_PRELOAD {}\n\
-         setenv OGRT_ACTIVE 1\n{}",
+        "{}append-path LD_PRELOAD {}\nput OGRT_ACTIVE 1\n{}",
+        include_str!("module.tcl"),
         double_quoted(library, SPECIAL),
         server.unwrap_or_default()
     )

@@ -407,7 +407,7 @@ fn module_files_name_the_library_and_the_server() {
             "tcl",
             [
                 format!("append-path LD_PRELOAD \"{}\"", library.display()),
-                "setenv OGRT_SERVER \"unix:/run/o.sock\"".into(),
+                "put OGRT_SERVER \"unix:/run/o.sock\"".into(),
             ],
         ),
     ] {

@@ -60,21 +60,71 @@ fn load_run_unload_in_both_tools() {
     }
 }
 
+/// Between a first and a last look at the environment: a way into the module and out again. `LOOK` while it is loaded.
+const WAYS: [&str; 5] = [
+    "module load ogrt/1.0; LOOK; module unload ogrt",
+    "module load ogrt/1.0; module load ogrt/1.0; LOOK; module unload ogrt",
+    "module load ogrt/1.0; module swap ogrt/1.0 ogrt/2.0; LOOK; module unload ogrt/2.0",
+    "module load ogrt/1.0; module load other/1.0; LOOK; module purge",
+    "module load ogrt/1.0; module show ogrt/1.0; module whatis ogrt/1.0; module reload; LOOK; module unload ogrt/1.0",
+];
+
+/// What a user may have set: nothing, something else, the very same, values that a shell would take apart.
+fn users(server: &str) -> [String; 4] {
+    [
+        String::new(),
+        "export OGRT_ACTIVE=0 OGRT_SERVER=unix:/a:b,c LD_PRELOAD=libdl.so.2".into(),
+        format!("export OGRT_ACTIVE=1 OGRT_SERVER={server} LD_PRELOAD=libm.so.6:libdl.so.2"),
+        "export OGRT_SERVER='a \"b\" $HOME [exit] {x\\ y;z'".into(),
+    ]
+}
+
 #[test]
-fn lmod_gives_back_what_the_user_had_set() {
-    let Some((_, define)) = module_tools::all().into_iter().find(|(tool, _)| *tool == "Lmod") else { return };
+fn what_the_user_had_set_is_given_back() {
     let stage = Stage::new();
-    let folder = stage.folder().join("modules");
-    fs::create_dir_all(&folder).unwrap();
-    let module = success(&mut stage.site.ogrt(&["env", "--module", "lua"])).stdout;
-    fs::write(folder.join("ogrt.lua"), module).unwrap();
-    let script = format!(
-        "{define}\nexport MODULEPATH={} OGRT_SERVER=127.0.0.1:9 OGRT_ACTIVE=0 LD_PRELOAD=libdl.so.2\n\
-         module load ogrt\necho $LD_PRELOAD $OGRT_ACTIVE\nmodule unload ogrt\necho $LD_PRELOAD $OGRT_ACTIVE $OGRT_SERVER",
-        folder.display()
-    );
-    let out = success(stage.command("bash").args(["-c", &script])).stdout;
-    let out = String::from_utf8(out).unwrap();
+    let server = stage.server.as_ref().unwrap().unix.clone();
     let library = ogrt_end_to_end::prefix().canonicalize().unwrap().join("lib/libogrt.so");
-    assert_eq!(out, format!("libdl.so.2:{} 1\nlibdl.so.2 0 127.0.0.1:9\n", library.display()));
+    for (tool, define) in module_tools::all() {
+        for (kind, extension) in [("lua", ".lua"), ("tcl", "")] {
+            if tool != "Lmod" && kind == "lua" {
+                continue;
+            }
+            let folder = stage.folder().join(format!("{tool}-{kind}"));
+            let module = success(&mut stage.site.ogrt(&["env", "--module", kind])).stdout;
+            for version in ["1.0", "2.0"] {
+                fs::create_dir_all(folder.join("ogrt")).unwrap();
+                fs::write(folder.join(format!("ogrt/{version}{extension}")), &module).unwrap();
+            }
+            fs::create_dir_all(folder.join("other")).unwrap();
+            fs::write(folder.join("other/1.0"), "#%Module1.0\nprepend-path LD_PRELOAD librt.so.1\n").unwrap();
+            for user in users(&server) {
+                for way in WAYS {
+                    let look = |name: &str| format!("env -0 > {}/{name}", folder.display());
+                    let script = format!(
+                        "{define}\n{user}\nexport MODULEPATH={}\nmodule avail\n{}\n{}\n{}",
+                        folder.display(),
+                        look("before"),
+                        way.replace("LOOK", &look("loaded")),
+                        look("after")
+                    );
+                    success(stage.command("bash").args(["-c", &script]).env_remove("OGRT_SERVER"));
+                    let [before, loaded, after] =
+                        ["before", "loaded", "after"].map(|name| environment(&folder.join(name)));
+                    let of_ours = |variables: &BTreeMap<String, String>| -> Vec<(String, String)> {
+                        let ours = |name: &str| name.starts_with("OGRT_") || name == "LD_PRELOAD";
+                        let of_ours = variables.iter().filter(|(name, _)| ours(name));
+                        of_ours.map(|(name, value)| (name.clone(), value.clone())).collect()
+                    };
+                    assert_eq!(of_ours(&after), of_ours(&before), "{tool}, {kind}: {user}; {way}");
+                    assert_eq!((&*loaded["OGRT_ACTIVE"], &loaded["OGRT_SERVER"]), ("1", &server), "{way}");
+                    let own = before.get("LD_PRELOAD").map(|own| format!("{own}:")).unwrap_or_default();
+                    let list = format!("{own}{}", library.display());
+                    assert!(
+                        loaded["LD_PRELOAD"].ends_with(&list),
+                        "{tool}, {kind}: {user}; {way}: {loaded:?}"
+                    );
+                }
+            }
+        }
+    }
 }
