@@ -79,13 +79,6 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "/usr/sbin/slurmd", package: "slurmd" },
     Tool { program: "sbatch", package: "slurm-client" },
     Tool { program: "/usr/sbin/debootstrap", package: "debootstrap" },
-    Tool { program: "qemu-aarch64", package: "qemu-user" },
-    Tool { program: "aarch64-linux-gnu-gcc", package: "gcc-aarch64-linux-gnu" },
-    Tool { program: "/usr/aarch64-linux-gnu/include/stdio.h", package: "libc6-dev-arm64-cross" },
-    Tool { program: "riscv64-linux-gnu-gcc", package: "gcc-riscv64-linux-gnu" },
-    Tool { program: "/usr/riscv64-linux-gnu/include/stdio.h", package: "libc6-dev-riscv64-cross" },
-    Tool { program: "powerpc64le-linux-gnu-gcc", package: "gcc-powerpc64le-linux-gnu" },
-    Tool { program: "/usr/powerpc64le-linux-gnu/include/stdio.h", package: "libc6-dev-ppc64el-cross" },
     // Its own programs are off PATH; this one comes with them.
     Tool { program: "pg_lsclusters", package: "postgresql" },
     Tool { program: "systemd-analyze", package: "systemd" },
@@ -168,4 +161,17 @@ pub fn install_lints(step: &Step) -> Result<()> {
 fn is_on_path(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BUILD_TOOLS, TEST_TOOLS};
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn each_tool_is_named_once() {
+        let tools: Vec<_> = BUILD_TOOLS.iter().chain(TEST_TOOLS).map(|tool| tool.program).collect();
+        let different: BTreeSet<_> = tools.iter().collect();
+        assert_eq!(tools.len(), different.len(), "{tools:?}");
+    }
 }
