@@ -4,8 +4,12 @@
 use std::io;
 use std::path::Path;
 
-/// Takes `note` off the list in the file at `path`, if it is there.
+/// Takes `note` off the list in the file at `path`, if it is there. A pipe or a device is left alone: what went into it is
+/// gone, and to read from it would be to wait.
 pub fn remove_from(path: &Path, note: &Path) -> io::Result<()> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Ok(());
+    }
     let (Ok(text), Some(note)) = (String::from_utf8(std::fs::read(path)?), note.to_str()) else {
         return Ok(());
     };
