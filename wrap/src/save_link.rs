@@ -16,7 +16,7 @@ use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// In a template: where the saved link lies.
 const HERE: &str = "@OGRT_SAVED@";
@@ -84,8 +84,8 @@ impl SavedLink {
     }
 
     fn place_of(&self, path: &Path, working_directory: &Path) -> PathBuf {
-        let absolute = working_directory.join(path);
-        self.dir.join("files").join(absolute.strip_prefix("/").unwrap_or(&absolute))
+        let place = below_root(&working_directory.join(path));
+        self.dir.join("files").join(place.strip_prefix("/").unwrap_or(&place))
     }
 
     fn copy_inputs(&self, called: &Called) -> io::Result<()> {
@@ -133,7 +133,7 @@ impl SavedLink {
         script.push_str("exec \"$LINKER\" -o \"$here/replayed\"");
         for dir in searched_dirs(called.line) {
             if dir.is_absolute() {
-                let _ = write!(script, " \\\n  -L \"$here\"/files{}", quoted(dir.as_os_str()));
+                let _ = write!(script, " \\\n  -L \"$here\"/files{}", quoted(below_root(&dir).as_os_str()));
             }
         }
         for word in kept_words(called) {
@@ -147,8 +147,7 @@ impl SavedLink {
     }
 }
 
-/// The words of the line, response files opened, as the replay has them: without the output, absolute inputs as
-/// their copies.
+/// The words of the line, response files opened, as the replay has them: without the output, inputs as their copies.
 fn kept_words(called: &Called) -> Vec<String> {
     let words: Vec<OsString> =
         called.arguments.iter().flat_map(|argument| response_file::expand(argument)).collect();
@@ -169,10 +168,25 @@ fn kept_words(called: &Called) -> Vec<String> {
             || bytes.starts_with(b"--output=")
         {
             continue;
-        } else if Path::new(&word).is_absolute() && is_input(&word) {
-            kept.push(format!("\"$here\"/files{}", quoted(&word)));
+        } else if is_input(&word) {
+            let place = below_root(&called.working_directory.join(&word));
+            kept.push(format!("\"$here\"/files{}", quoted(place.as_os_str())));
         } else {
             kept.push(quoted(&word));
+        }
+    }
+    kept
+}
+
+/// An absolute path without `..`, so that a copy under it stays where all copies are.
+fn below_root(path: &Path) -> PathBuf {
+    let mut kept = PathBuf::from("/");
+    for component in path.components() {
+        match component {
+            Component::Normal(name) => kept.push(name),
+            // Above the root is the root.
+            Component::ParentDir => drop(kept.pop()),
+            Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
         }
     }
     kept
@@ -185,7 +199,8 @@ fn template(text: &str, files: &[String]) -> String {
         let word = part.trim_end_matches([' ', '\t', '\n', '(', ')', ',']);
         if files.iter().any(|file| file == word) {
             // In quotes, since the place may have a space in its name.
-            let _ = write!(out, "\"{HERE}/files{word}\"{}", &part[word.len()..]);
+            let place = below_root(Path::new(word));
+            let _ = write!(out, "\"{HERE}/files{}\"{}", place.display(), &part[word.len()..]);
         } else {
             out.push_str(part);
         }
@@ -226,6 +241,15 @@ mod tests {
     #[test]
     fn words_are_quoted_for_the_shell() {
         assert_eq!(quoted(OsStr::new("it's $x")), "'it'\\''s $x'");
+    }
+
+    #[test]
+    fn no_copy_leaves_the_place_of_all_copies() {
+        for (path, place) in
+            [("/a/b.o", "/a/b.o"), ("/a/../b.o", "/b.o"), ("/a/../../../b.o", "/b.o"), ("/..", "/")]
+        {
+            assert_eq!(below_root(Path::new(path)), Path::new(place));
+        }
     }
 
     #[test]
