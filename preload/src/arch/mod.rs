@@ -1,12 +1,45 @@
-//! What depends on the machine, one file each: the system call, the memory functions that the compiler asks
-//! for, the addresses of libc's weak symbols, and the numbers of the calls we make.
+//! What depends on the machine: the system call, the memory functions that the compiler asks for, the addresses of libc's
+//! weak symbols, a file for each machine; and the numbers of the calls we make, in one table.
 //!
-//! Another architecture is one more file with the same items.
+//! Another architecture is one more file with the same items, and a column of the table where it has its own numbers.
+
+/// The functions that the compiler calls by name, as lines of assembly: a loop in Rust may be recognised as the very
+/// function it implements. They are hidden: exported, they would take the place of libc's in the whole process.
+macro_rules! memory_functions {
+    ($($line:literal),* $(,)?) => {
+        core::arch::global_asm!(
+            ".hidden memcpy, memmove, memset, memcmp, bcmp, strlen",
+            ".globl memcpy, memmove, memset, memcmp, bcmp, strlen",
+            ".type memcpy, @function",
+            ".type memmove, @function",
+            ".type memset, @function",
+            ".type memcmp, @function",
+            ".type bcmp, @function",
+            ".type strlen, @function",
+            $($line),*
+        );
+    };
+}
+
+/// One word of our own GOT, read by these lines into `{0}`: a direct reference to an undefined weak symbol may be folded
+/// away.
+#[cfg(not(target_arch = "powerpc64"))]
+macro_rules! word_of_got {
+    ($($line:expr),* $(,)?) => {{
+        let word: usize;
+        // SAFETY: reads memory that the loader filled in before anything of us ran.
+        unsafe {
+            core::arch::asm!($($line),*, out(reg) word, options(pure, readonly, nostack, preserves_flags));
+        }
+        word
+    }};
+}
+#[cfg(not(target_arch = "powerpc64"))]
+pub(crate) use word_of_got;
 
 #[cfg(target_arch = "aarch64")]
 mod aarch64;
-#[cfg(any(target_arch = "aarch64", target_arch = "riscv64"))]
-mod asm_generic;
+pub mod number;
 #[cfg(all(target_arch = "powerpc64", target_endian = "little"))]
 mod powerpc64le;
 #[cfg(target_arch = "riscv64")]

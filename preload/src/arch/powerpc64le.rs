@@ -2,41 +2,6 @@
 
 use core::arch::{asm, global_asm};
 
-/// Numbers of the system calls we make (Linux, arch/powerpc/kernel/syscalls/syscall.tbl).
-#[allow(missing_docs)]
-pub mod number {
-    pub const READ: usize = 3;
-    pub const WRITE: usize = 4;
-    pub const CLOSE: usize = 6;
-    pub const GETPID: usize = 20;
-    pub const GETUID: usize = 24;
-    pub const GETGID: usize = 47;
-    pub const FCNTL: usize = 55;
-    pub const GETPPID: usize = 64;
-    pub const GETRUSAGE: usize = 77;
-    pub const MMAP: usize = 90;
-    pub const MUNMAP: usize = 91;
-    pub const UNAME: usize = 122;
-    pub const MREMAP: usize = 163;
-    pub const RT_SIGPROCMASK: usize = 174;
-    pub const GETCWD: usize = 182;
-    pub const CLOCK_GETTIME: usize = 246;
-    pub const PPOLL: usize = 281;
-    pub const OPENAT: usize = 286;
-    pub const MKDIRAT: usize = 287;
-    pub const UNLINKAT: usize = 292;
-    pub const READLINKAT: usize = 296;
-    pub const PRLIMIT64: usize = 325;
-    pub const SOCKET: usize = 326;
-    pub const CONNECT: usize = 328;
-    pub const GETSOCKOPT: usize = 340;
-    pub const SENDMSG: usize = 341;
-    pub const RENAMEAT2: usize = 357;
-    pub const GETRANDOM: usize = 359;
-    pub const STATX: usize = 383;
-    pub const OPENAT2: usize = 437;
-}
-
 /// `O_NOFOLLOW`, which differs between architectures.
 pub const NOFOLLOW: u64 = 0o100000;
 /// `O_DIRECTORY`, which differs too.
@@ -98,22 +63,7 @@ global_asm!(
     ".popsection",
 );
 
-// The compiler calls these by name. They are hidden: exported, they would take the place of libc's in the whole
-// process. In assembly, because a loop in Rust may be recognised as the very function it implements.
-global_asm!(
-    ".hidden memcpy",
-    ".hidden memmove",
-    ".hidden memset",
-    ".hidden memcmp",
-    ".hidden bcmp",
-    ".hidden strlen",
-    ".globl memcpy, memmove, memset, memcmp, bcmp, strlen",
-    ".type memcpy, @function",
-    ".type memmove, @function",
-    ".type memset, @function",
-    ".type memcmp, @function",
-    ".type bcmp, @function",
-    ".type strlen, @function",
+memory_functions!(
     ".p2align 4",
     "memmove:",
     "subf 6, 4, 3",

@@ -1,7 +1,6 @@
 //! RISC-V, 64 bit (psABI, LP64D).
 
-pub use super::asm_generic::number;
-use core::arch::{asm, global_asm};
+use core::arch::asm;
 
 /// `O_NOFOLLOW`, which differs between architectures.
 pub const NOFOLLOW: u64 = 0o400000;
@@ -29,40 +28,15 @@ pub unsafe fn syscall(number: usize, arguments: [usize; 6]) -> isize {
     result
 }
 
-/// The address of a weak symbol, 0 where nobody defines it. Read through the GOT: a direct reference to an
-/// undefined weak symbol may be folded away.
+/// The address of a weak symbol, 0 where nobody defines it.
 macro_rules! weak_address {
-    ($name:literal) => {{
-        let address: usize;
-        // SAFETY: reads one word of our own GOT.
-        unsafe {
-            core::arch::asm!(
-                concat!("lga {0}, ", $name),
-                out(reg) address,
-                options(pure, readonly, nostack, preserves_flags)
-            );
-        }
-        address
-    }};
+    ($name:literal) => {
+        $crate::arch::word_of_got!(concat!("lga {0}, ", $name))
+    };
 }
 pub(crate) use weak_address;
 
-// The compiler calls these by name. They are hidden: exported, they would take the place of libc's in the whole
-// process. In assembly, because a loop in Rust may be recognised as the very function it implements.
-global_asm!(
-    ".hidden memcpy",
-    ".hidden memmove",
-    ".hidden memset",
-    ".hidden memcmp",
-    ".hidden bcmp",
-    ".hidden strlen",
-    ".globl memcpy, memmove, memset, memcmp, bcmp, strlen",
-    ".type memcpy, @function",
-    ".type memmove, @function",
-    ".type memset, @function",
-    ".type memcmp, @function",
-    ".type bcmp, @function",
-    ".type strlen, @function",
+memory_functions!(
     ".p2align 2",
     "memmove:",
     "sub a3, a0, a1",

@@ -1,41 +1,6 @@
 //! x86_64 (System V ABI).
 
-use core::arch::{asm, global_asm};
-
-/// Numbers of the system calls we make (Linux, arch/x86/entry/syscalls/syscall_64.tbl).
-#[allow(missing_docs)]
-pub mod number {
-    pub const READ: usize = 0;
-    pub const WRITE: usize = 1;
-    pub const CLOSE: usize = 3;
-    pub const MMAP: usize = 9;
-    pub const MUNMAP: usize = 11;
-    pub const RT_SIGPROCMASK: usize = 14;
-    pub const MREMAP: usize = 25;
-    pub const GETPID: usize = 39;
-    pub const SOCKET: usize = 41;
-    pub const CONNECT: usize = 42;
-    pub const SENDMSG: usize = 46;
-    pub const GETSOCKOPT: usize = 55;
-    pub const UNAME: usize = 63;
-    pub const FCNTL: usize = 72;
-    pub const GETCWD: usize = 79;
-    pub const GETRUSAGE: usize = 98;
-    pub const GETUID: usize = 102;
-    pub const GETGID: usize = 104;
-    pub const GETPPID: usize = 110;
-    pub const CLOCK_GETTIME: usize = 228;
-    pub const OPENAT: usize = 257;
-    pub const MKDIRAT: usize = 258;
-    pub const UNLINKAT: usize = 263;
-    pub const RENAMEAT2: usize = 316;
-    pub const READLINKAT: usize = 267;
-    pub const PPOLL: usize = 271;
-    pub const PRLIMIT64: usize = 302;
-    pub const GETRANDOM: usize = 318;
-    pub const STATX: usize = 332;
-    pub const OPENAT2: usize = 437;
-}
+use core::arch::asm;
 
 /// `O_NOFOLLOW`, which differs between architectures.
 pub const NOFOLLOW: u64 = 0o400000;
@@ -63,40 +28,15 @@ pub unsafe fn syscall(number: usize, arguments: [usize; 6]) -> isize {
     result
 }
 
-/// The address of a weak symbol, 0 where nobody defines it. Read through the GOT: a direct reference to an
-/// undefined weak symbol may be folded away.
+/// The address of a weak symbol, 0 where nobody defines it.
 macro_rules! weak_address {
-    ($name:literal) => {{
-        let address: usize;
-        // SAFETY: reads one word of our own GOT.
-        unsafe {
-            core::arch::asm!(
-                concat!("mov {}, qword ptr [rip + ", $name, "@GOTPCREL]"),
-                out(reg) address,
-                options(pure, readonly, nostack, preserves_flags)
-            );
-        }
-        address
-    }};
+    ($name:literal) => {
+        $crate::arch::word_of_got!(concat!("mov {0}, qword ptr [rip + ", $name, "@GOTPCREL]"))
+    };
 }
 pub(crate) use weak_address;
 
-// The compiler calls these by name. They are hidden: exported, they would take the place of libc's in the whole
-// process. In assembly, because a loop in Rust may be recognised as the very function it implements.
-global_asm!(
-    ".hidden memcpy",
-    ".hidden memmove",
-    ".hidden memset",
-    ".hidden memcmp",
-    ".hidden bcmp",
-    ".hidden strlen",
-    ".globl memcpy, memmove, memset, memcmp, bcmp, strlen",
-    ".type memcpy, @function",
-    ".type memmove, @function",
-    ".type memset, @function",
-    ".type memcmp, @function",
-    ".type bcmp, @function",
-    ".type strlen, @function",
+memory_functions!(
     ".p2align 4",
     "memmove:",
     "mov rax, rdi",
