@@ -33,8 +33,8 @@ pub struct Store {
     pub installations: Keyspace,
     /// Number, time, digest -> a further build of a reproducible signature.
     pub made_again: Keyspace,
-    /// Term -> numbers of the builds that are found by it.
-    pub found_by: Keyspace,
+    /// Runs of terms, each with the numbers of the builds that are found by it: server/src/registry/embedded/index.rs.
+    pub terms: Keyspace,
     /// Number -> numbers of the builds that it was linked into.
     pub linked: Keyspace,
     /// Term of an input behind which there was no build when it was registered -> nothing.
@@ -86,6 +86,8 @@ impl Store {
                 .cache_size(16 << 20)
                 .max_cached_files(Some(128))
                 .max_journaling_size(256 << 20)
+                // It is gone in seconds; what is compressed once is compressed for the tables.
+                .journal_compression(CompressionType::None)
                 .worker_threads(1)
                 .open()?;
             let plain = |memtable: u64| KeyspaceCreateOptions::default().max_memtable_size(memtable);
@@ -106,11 +108,15 @@ impl Store {
                 builds: database.keyspace("build_of", || plain(4 << 20).expect_point_read_hits(false))?,
                 // Records of one package lie together and share much text.
                 records: database.keyspace("record_of", || {
-                    plain(8 << 20).data_block_size_policy(BlockSizePolicy::all(32 << 10))
+                    lists(16 << 20)
+                        .data_block_size_policy(BlockSizePolicy::all(32 << 10))
+                        // They are never written anew at a deeper level, so the first one has to compress them.
+                        .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4))
                 })?,
                 builds_by_time: database.keyspace("build_times", || lists(4 << 20))?,
                 made_again: database.keyspace("made_again", small)?,
-                found_by: database.keyspace("found_by", || lists(8 << 20))?,
+                terms: database
+                    .keyspace("terms", || packed(8 << 20).filter_policy(FilterPolicy::disabled()))?,
                 linked: database.keyspace("linked", || lists(4 << 20))?,
                 unresolved: database.keyspace("unresolved", small)?,
                 catalog: database.keyspace("catalog", small)?,
@@ -150,6 +156,20 @@ impl Store {
         let [builds, times] = first.others;
         // The records last: they are what tells that it is there.
         [builds, times, first.records].into_iter().try_for_each(|gone| self.database.delete_keyspace(gone))
+    }
+
+    /// Removes the lists of terms that servers of the second format kept.
+    pub fn remove_second_format(&self) -> fjall::Result<()> {
+        if self.database.keyspace_exists("found_by") {
+            let lists = self.database.keyspace("found_by", KeyspaceCreateOptions::default)?;
+            self.database.delete_keyspace(lists)?;
+        }
+        Ok(())
+    }
+
+    /// All of one moment.
+    pub fn snapshot(&self) -> fjall::Snapshot {
+        self.database.snapshot()
     }
 
     /// Writes that take effect together.

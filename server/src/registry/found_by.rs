@@ -96,9 +96,9 @@ pub fn is_flag(word: &str) -> bool {
     word.len() > 1 && word.len() <= WORD_LEN_MAX && word.starts_with('-') && !word.contains('/')
 }
 
-/// All that a record is found by.
-pub fn of(record: &BuildRecord) -> BTreeSet<Term> {
-    let mut terms = BTreeSet::new();
+/// All that a record is found by, in order, each once.
+pub fn of(record: &BuildRecord) -> Vec<Term> {
+    let mut terms = Vec::with_capacity(32 + 2 * record.inputs.len().min(TERMS_MAX));
     if let Some(metadata) = &record.metadata {
         terms.extend(metadata.name.as_deref().map(name));
         terms.extend(metadata.version.as_deref().map(version));
@@ -118,6 +118,8 @@ pub fn of(record: &BuildRecord) -> BTreeSet<Term> {
             break;
         }
     }
+    terms.sort_unstable();
+    terms.dedup();
     terms
 }
 

@@ -7,6 +7,7 @@
 mod embedded;
 pub mod found_by;
 mod installations;
+mod packed_rows;
 mod postgres;
 mod recent;
 pub mod retention;

@@ -21,17 +21,14 @@ pub struct Walk {
     pub is_known: bool,
 }
 
-/// Walks from the part.
-pub fn walk(registry: &Embedded, part: Part, depth_max: u32) -> Result<Walk> {
+/// Walks from the part, to as many builds at most.
+pub fn walk(registry: &Embedded, part: Part, depth_max: u32, builds_max: usize) -> Result<Walk> {
     let store = &registry.store;
     let mut itself: Vec<Number> = Vec::new();
     match part {
         Part::Signature(signature) => itself.extend(registry.number_of(signature)?),
         Part::Digest(digest) => {
-            postings::each(&store.found_by, &found_by::output_digest(&digest), |number| {
-                itself.push(number);
-                true
-            })?
+            itself = registry.found_by(&found_by::output_digest(&digest))?;
         }
     }
     let mut visited = Visited::default();
@@ -42,14 +39,15 @@ pub fn walk(registry: &Embedded, part: Part, depth_max: u32) -> Result<Walk> {
     let mut is_cut = false;
     let mut level: Vec<Number> = Vec::new();
     let mut take = |level: &mut Vec<Number>, already: usize, number: Number| {
-        if already + level.len() >= CONTAINING_MAX {
-            is_cut = true;
-        } else if visited.insert(number) {
-            level.push(number);
+        if visited.insert(number) {
+            match already + level.len() < builds_max {
+                true => level.push(number),
+                false => is_cut = true,
+            }
         }
         !is_cut
     };
-    postings::each(&store.found_by, &part.as_input(), |number| take(&mut level, 0, number))?;
+    let _ = registry.found_by(&part.as_input())?.into_iter().all(|number| take(&mut level, 0, number));
     for number in itself.iter().filter(|number| registry.is_library(**number)) {
         postings::each(&store.linked, &number.to_be_bytes(), |number| take(&mut level, 0, number))?;
     }
@@ -74,7 +72,7 @@ pub fn walk(registry: &Embedded, part: Part, depth_max: u32) -> Result<Walk> {
 
 /// The same with signatures in the place of numbers.
 pub fn containing(registry: &Embedded, part: Part, depth_max: u32) -> Result<Containing> {
-    let walk = walk(registry, part, depth_max)?;
+    let walk = walk(registry, part, depth_max, CONTAINING_MAX)?;
     let mut signatures = Signatures::of(&registry.store);
     let mut builds: Vec<(Signature, u32)> = Vec::with_capacity(walk.builds.len());
     for (number, depth) in walk.builds {
@@ -106,5 +104,53 @@ impl Visited {
         let is_new = *word & bit == 0;
         *word |= bit;
         is_new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        database::Store,
+        metrics::Metrics,
+        registry::{Registry, Summaries},
+    };
+    use ogrt_proto::{BuildRecord, Input};
+    use prost::Message;
+    use std::sync::Arc;
+
+    /// Forty builds with one object in all of them, each linked into the next.
+    fn chain(store: &Arc<Store>) -> Embedded {
+        let (summaries, _) = Summaries::new(16, None);
+        let registry =
+            Embedded::open(store.clone(), Arc::new(summaries), Arc::new(Metrics::default())).unwrap();
+        let record = |byte: u8| BuildRecord {
+            signature: Some(vec![byte; 16].into()),
+            inputs: vec![Input {
+                sha256: Some(vec![0xFE; 32].into()),
+                signatures: vec![vec![byte - 1; 16].into()],
+                ..Input::default()
+            }],
+            ..BuildRecord::default()
+        };
+        let records: Vec<_> = (1..=40).map(|byte| record(byte).encode_to_vec().into()).collect();
+        registry.register(&records).unwrap();
+        registry
+    }
+
+    #[test]
+    fn a_walk_ends_at_its_bound_and_says_so() {
+        let directory = tempfile::tempdir().unwrap();
+        let registry = chain(&Arc::new(Store::open(directory.path()).unwrap()));
+        let everywhere = Part::Digest([0xFE; 32]);
+        let first = Part::Signature(Signature::from_bytes([1; 16]));
+        for (part, all) in [(everywhere, 40), (first, 39)] {
+            for builds_max in [1, 2, 38, 39, 40, 41, 1000] {
+                let walk = walk(&registry, part, 64, builds_max).unwrap();
+                assert_eq!((walk.builds.len(), walk.is_cut), (all.min(builds_max), builds_max < all));
+            }
+        }
+        let walk = walk(&registry, first, 10, 1000).unwrap();
+        assert_eq!((walk.builds.len(), walk.is_cut), (10, false), "no deeper than was asked for");
     }
 }

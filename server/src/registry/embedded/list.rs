@@ -1,11 +1,11 @@
-//! A page of builds: walks the shortest of the lists that the question names, and looks each up in the others.
+//! A page of builds: walks the rarest of the terms that the question names, and looks for each in the others.
 //!
 //! The work for one page is bounded; a page that ends by the bound says where to go on.
 
-use super::{Embedded, Number, catalog::Signatures, contents, postings, time_key};
+use super::{Embedded, Number, catalog::Signatures, contents, time_key};
 use crate::{
     database::number,
-    registry::{DEPTH_MAX, Filter, Listed, Page, Place, found_by::Term},
+    registry::{CONTAINING_MAX, DEPTH_MAX, Filter, Listed, Page, Place, found_by::Term},
 };
 use anyhow::Result;
 use ogrt_note::Signature;
@@ -13,9 +13,6 @@ use std::ops::ControlFlow::{self, Break, Continue};
 
 /// Most builds that one page looks at.
 const LOOKED_AT_MAX: usize = 20_000;
-
-/// A list longer than this is as long as any.
-const CHUNKS_COMPARED: usize = 1_000;
 
 /// The page that the filter asks for.
 pub fn page(registry: &Embedded, filter: &Filter) -> Result<Page> {
@@ -28,7 +25,7 @@ pub fn page(registry: &Embedded, filter: &Filter) -> Result<Page> {
         looked_at: 0,
     };
     if let Some(part) = filter.containing {
-        let walk = contents::walk(registry, part, DEPTH_MAX)?;
+        let walk = contents::walk(registry, part, DEPTH_MAX, CONTAINING_MAX)?;
         page.page.is_cut = walk.is_cut;
         let mut numbers: Vec<Number> = walk.builds.into_iter().map(|(number, _)| number).collect();
         numbers.sort_unstable_by(|a, b| b.cmp(a));
@@ -41,7 +38,7 @@ pub fn page(registry: &Embedded, filter: &Filter) -> Result<Page> {
     } else if filter.terms.is_empty() {
         page.by_time()?;
     } else {
-        page.by_shortest_list()?;
+        page.by_rarest_term()?;
     }
     Ok(page.page)
 }
@@ -56,15 +53,17 @@ struct Filling<'a> {
 }
 
 impl Filling<'_> {
-    fn by_shortest_list(&mut self) -> Result<()> {
-        let lists = &self.registry.store.found_by;
-        let mut terms: Vec<Term> = self.filter.terms.clone();
-        terms.sort_by_cached_key(|term| postings::chunks(lists, term, CHUNKS_COMPARED));
-        let Some((shortest, others)) = terms.split_first() else { return Ok(()) };
+    fn by_rarest_term(&mut self) -> Result<()> {
+        let index = &self.registry.index;
+        let mut weighed: Vec<(usize, Term)> = Vec::new();
+        for term in &self.filter.terms {
+            weighed.push((index.weight(term)?, *term));
+        }
+        weighed.sort_unstable();
+        let terms: Vec<Term> = weighed.into_iter().map(|(_, term)| term).collect();
+        let Some((rarest, others)) = terms.split_first() else { return Ok(()) };
         let before = self.last.number;
-        postings::each_before(lists, shortest, before, |number| {
-            Ok(self.look_at(number, others)?.is_continue())
-        })
+        index.each_before(rarest, before, |number| Ok(self.look_at(number, others)?.is_continue()))
     }
 
     fn by_time(&mut self) -> Result<()> {
@@ -91,7 +90,7 @@ impl Filling<'_> {
         }
         self.looked_at += 1;
         for term in others {
-            if !postings::contains(&self.registry.store.found_by, term, number)? {
+            if !self.registry.index.contains(term, number)? {
                 self.last.number = number;
                 return Ok(Continue(()));
             }

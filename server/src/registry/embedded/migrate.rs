@@ -4,6 +4,7 @@
 //! |---|---|
 //! | 1 | records under their signatures (it wrote no number) |
 //! | 2 | builds are numbered, and found by whatever they hold |
+//! | 3 | what they are found by is in sorted runs, which are made from the records |
 //!
 //! A migration that is interrupted begins again at the next start: what was moved is known then, and stays as it is.
 
@@ -19,7 +20,7 @@ use prost::Message;
 use tracing::info;
 
 /// What this server writes.
-pub const FORMAT: u64 = 2;
+pub const FORMAT: u64 = 3;
 
 const NAME: &str = "format";
 
@@ -33,6 +34,11 @@ pub fn check(store: &Store) -> Result<()> {
         bail!(
             "the database is of format {format}, made by a newer ogrt-server; this one knows up to {FORMAT}. Use the newer \
              one, or move builds by `ogrt-server export` and `ogrt-server import`"
+        );
+    }
+    if (FIRST_FORMAT + 1..FORMAT).contains(&format) {
+        info!(
+            "the registry is brought from format {format} to format {FORMAT}: some minutes for ten million builds"
         );
     }
     Ok(())
@@ -56,13 +62,15 @@ pub fn migrate(registry: &Embedded) -> Result<()> {
             if builds.len() >= AT_ONCE {
                 registry
                     .import(&std::mem::take(&mut builds))
-                    .context("cannot move the builds to format 2")?;
+                    .context("cannot move the builds of format 1")?;
             }
         }
-        registry.import(&builds).context("cannot move the builds to format 2")?;
+        registry.import(&builds).context("cannot move the builds of format 1")?;
         store.remove_first_format(first)?;
         info!("{moved} builds were moved from format {FIRST_FORMAT} to format {FORMAT}");
     }
+    // The index is whole by now: opening it made what it lacked.
+    store.remove_second_format()?;
     store.totals.insert(NAME, FORMAT.to_be_bytes())?;
     store.sync()?;
     Ok(())
@@ -71,7 +79,10 @@ pub fn migrate(registry: &Embedded) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{metrics::Metrics, registry::Summaries};
+    use crate::{
+        metrics::Metrics,
+        registry::{Summaries, found_by},
+    };
     use ogrt_note::Signature;
     use std::sync::Arc;
 
@@ -104,6 +115,39 @@ mod tests {
             assert_eq!(BuildRecord::decode(build.record).unwrap().time_ns(), 7);
             assert!(store.first_format().unwrap().is_none());
         }
+    }
+
+    #[test]
+    fn what_builds_of_the_second_format_are_found_by_is_made_from_their_records() {
+        let directory = tempfile::tempdir().unwrap();
+        let builds = 5000u64;
+        {
+            let store = Arc::new(Store::open(directory.path()).unwrap());
+            let registry = open(&store).unwrap();
+            let record = |number: u64| BuildRecord {
+                signature: Some([&number.to_be_bytes()[..], &[7; 8]].concat().into()),
+                username: Some(format!("user{}", number % 10)),
+                ..BuildRecord::default()
+            };
+            let records: Vec<Bytes> = (0..builds).map(|n| record(n).encode_to_vec().into()).collect();
+            registry.register(&records).unwrap();
+            // As the second format left it: other lists, and no runs.
+            for row in store.terms.iter() {
+                store.terms.remove(row.key().unwrap()).unwrap();
+            }
+            store.totals.insert(NAME, 2u64.to_be_bytes()).unwrap();
+        }
+        let database = fjall::Database::builder(directory.path().join("store")).open().unwrap();
+        database.keyspace("found_by", Default::default).unwrap().insert([1; 25], [1]).unwrap();
+        drop(database);
+        let store = Arc::new(Store::open(directory.path()).unwrap());
+        let registry = open(&store).unwrap();
+        let found = registry.found_by(&found_by::user("user3")).unwrap();
+        assert!(found.into_iter().eq((3..builds).step_by(10)));
+        assert_eq!(store.total(NAME).unwrap(), FORMAT);
+        drop((registry, store));
+        let database = fjall::Database::builder(directory.path().join("store")).open().unwrap();
+        assert!(!database.keyspace_exists("found_by"));
     }
 
     #[test]

@@ -2,14 +2,15 @@
 //!
 //! Each build gets a number, in the order of registration. Its record is kept whole under that number, and a small
 //! part of it under its signature, so that a join among ten million builds reads a hundred bytes and not the list
-//! of all inputs. Whatever a build is found by is a list of numbers ([`postings`]); asking for two things walks
-//! the shorter list ([`list`]). A second kind of list says which builds a registered build was linked into: what
+//! of all inputs. Whatever a build is found by is in an index of sorted runs ([`index`]); asking for two things walks
+//! the rarer ([`list`]). Lists of numbers ([`postings`]) say which builds a registered build was linked into: what
 //! contains something, however deep, is a walk over those ([`contents`]).
 //!
-//! One registration is one write, so no part of it is ever there without the others.
+//! One registration is one write, so no part of it is ever there without the others; the index follows from the records.
 
 mod catalog;
 mod contents;
+mod index;
 mod list;
 mod migrate;
 mod postings;
@@ -29,8 +30,9 @@ use crate::{
 };
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use catalog::{Catalog, Libraries};
+use catalog::{Catalog, Libraries, Signatures};
 use fjall::OwnedWriteBatch;
+use index::Index;
 use ogrt_note::Signature;
 use ogrt_proto::{BuildRecord, BuildSummary};
 use postings::Postings;
@@ -57,6 +59,7 @@ pub struct Embedded {
     summaries: Arc<Summaries>,
     metrics: Arc<Metrics>,
     growing: Mutex<Growing>,
+    index: Index,
     libraries: RwLock<Libraries>,
 }
 
@@ -64,7 +67,6 @@ pub struct Embedded {
 struct Growing {
     next: Number,
     catalog: Catalog,
-    found_by: Postings,
     linked: Postings,
     /// Builds behind an input's signature or digest.
     resolved: Recent<Term, Vec<Number>>,
@@ -87,12 +89,21 @@ impl Growing {
 /// Writes of a group of registrations, taken together before they are written.
 #[derive(Default)]
 struct Group {
-    fresh: HashMap<Signature, (Number, Bytes)>,
-    by_term: BTreeMap<Term, Vec<Number>>,
+    fresh: HashMap<Signature, Fresh>,
+    rows: Vec<(Term, Number)>,
+    /// What came out of them.
+    outputs: HashMap<Term, Vec<Number>>,
     by_dependency: BTreeMap<Number, BTreeSet<Number>>,
     again: BTreeSet<Vec<u8>>,
-    /// Names of inputs behind which there is no build yet.
-    unresolved: BTreeSet<Term>,
+    /// Names of inputs behind which there is no build yet, with the builds that they are inputs of.
+    unresolved: BTreeMap<Term, Vec<Number>>,
+}
+
+/// A build that is new in its group.
+struct Fresh {
+    number: Number,
+    record: Bytes,
+    summary: BuildSummary,
 }
 
 impl Embedded {
@@ -103,13 +114,13 @@ impl Embedded {
         let growing = Growing {
             next: catalog.next(),
             catalog,
-            found_by: Postings::new(store.found_by.clone()),
             linked: Postings::new(store.linked.clone()),
             resolved: Recent::new(RESOLVED_MAX),
             noted: Recent::new(RESOLVED_MAX),
         };
         let libraries = RwLock::new(Libraries::open(&store)?);
-        let registry = Embedded { store, summaries, metrics, growing: Mutex::new(growing), libraries };
+        let index = Index::open(store.clone())?;
+        let registry = Embedded { store, summaries, metrics, growing: Mutex::new(growing), index, libraries };
         migrate::migrate(&registry)?;
         Ok(registry)
     }
@@ -145,14 +156,32 @@ impl Embedded {
         Ok(Build { record, registered_ns: number(value) as i64, made_again })
     }
 
-    /// Tells of new builds.
-    fn tell(&self, fresh: impl Iterator<Item = Signature>) -> Result<()> {
-        for signature in fresh {
-            if let Some(summary) = self.summary(signature)? {
-                self.summaries.registered(signature, &summary);
+    /// The builds that are found by a term and are still there.
+    fn found_by(&self, term: &Term) -> Result<Vec<Number>> {
+        let mut found = Vec::new();
+        self.index.each(term, |number| {
+            found.push(number);
+            true
+        })?;
+        self.still_there(found)
+    }
+
+    fn still_there(&self, numbers: Vec<Number>) -> Result<Vec<Number>> {
+        let mut signatures = Signatures::of(&self.store);
+        let mut there = Vec::with_capacity(numbers.len());
+        for number in numbers {
+            if signatures.get(number)?.is_some() {
+                there.push(number);
             }
         }
-        Ok(())
+        Ok(there)
+    }
+
+    /// Tells of new builds.
+    fn tell(&self, fresh: &HashMap<Signature, Fresh>) {
+        for (signature, build) in fresh {
+            self.summaries.registered(*signature, &build.summary);
+        }
     }
 
     fn is_library(&self, number: Number) -> bool {
@@ -175,7 +204,7 @@ impl Embedded {
             return Ok(Registration::Malformed);
         };
         let known = match group.fresh.get(&signature) {
-            Some(known) => Some(known.clone()),
+            Some(known) => Some((known.number, known.record.clone())),
             None => match self.number_of(signature)? {
                 Some(number) => self.record_bytes(number)?.map(|bytes| (number, bytes)),
                 None => None,
@@ -225,18 +254,15 @@ impl Embedded {
         // What it is in already: builds that were registered before what they contain.
         let names = same_build::names(signature, record);
         for name in names.iter().map(Part::as_input) {
-            if !group.unresolved.contains(&name) && !self.store.unresolved.contains_key(name)? {
-                continue;
+            if let Some(dependents) = group.unresolved.get(&name) {
+                group.by_dependency.entry(number).or_default().extend(dependents);
             }
-            let earlier = group.by_dependency.entry(number).or_default();
-            postings::each(&self.store.found_by, &name, |dependent| {
-                earlier.insert(dependent);
-                true
-            })?;
-            earlier.extend(group.by_term.get(&name).into_iter().flatten());
+            if self.store.unresolved.contains_key(name)? {
+                group.by_dependency.entry(number).or_default().extend(self.found_by(&name)?);
+            }
         }
         for input in &record.inputs {
-            for dependency in self.behind(growing, group, input)? {
+            for dependency in self.behind(growing, group, input, number)? {
                 group.by_dependency.entry(dependency).or_default().insert(number);
             }
         }
@@ -244,16 +270,17 @@ impl Embedded {
             match name {
                 Part::Signature(_) => growing.resolved.insert(name.as_input(), vec![number]),
                 Part::Digest(digest) => {
-                    if let Some(builds) = growing.resolved.get_mut(&found_by::output_digest(&digest)) {
+                    let term = found_by::output_digest(&digest);
+                    if let Some(builds) = growing.resolved.get_mut(&term) {
                         builds.push(number);
                     }
+                    group.outputs.entry(term).or_default().push(number);
                 }
             }
         }
-        for term in found_by::of(record) {
-            group.by_term.entry(term).or_default().push(number);
-        }
-        group.fresh.insert(signature, (number, bytes.clone()));
+        group.rows.extend(found_by::of(record).into_iter().map(|term| (term, number)));
+        let fresh = Fresh { number, record: bytes.clone(), summary: BuildSummary::from(record) };
+        group.fresh.insert(signature, fresh);
         Ok(())
     }
 
@@ -263,6 +290,7 @@ impl Embedded {
         growing: &mut Growing,
         group: &mut Group,
         input: &ogrt_proto::Input,
+        of: Number,
     ) -> Result<Vec<Number>> {
         let mut builds = Vec::new();
         for signature in found_by::signatures(input) {
@@ -273,14 +301,14 @@ impl Embedded {
             }
             let found = growing.resolved.get(&term).map_or(&[][..], Vec::as_slice);
             if found.is_empty() {
-                group.unresolved.insert(term);
+                group.unresolved.entry(term).or_default().push(of);
             }
             builds.extend_from_slice(found);
         }
         if let Some(digest) = found_by::may_be_an_output(input) {
             let found = self.with_output(growing, group, found_by::output_digest(&digest))?;
             if found.is_empty() {
-                group.unresolved.insert(Part::Digest(digest).as_input());
+                group.unresolved.entry(Part::Digest(digest).as_input()).or_default().push(of);
             }
             builds.extend_from_slice(found);
         }
@@ -292,11 +320,12 @@ impl Embedded {
         const BUILDS_MAX: usize = 64;
         if growing.resolved.get(&term).is_none() {
             let mut builds = Vec::new();
-            postings::each(&self.store.found_by, &term, |number| {
+            self.index.each(&term, |number| {
                 builds.push(number);
                 builds.len() < BUILDS_MAX
             })?;
-            builds.extend(group.by_term.get(&term).into_iter().flatten());
+            let mut builds = self.still_there(builds)?;
+            builds.extend(group.outputs.get(&term).into_iter().flatten());
             growing.resolved.insert(term, builds);
         }
         Ok(growing.resolved.get(&term).map_or(&[][..], Vec::as_slice))
@@ -331,11 +360,8 @@ impl Embedded {
     }
 
     /// Puts a group's lists into its writes, and makes all of them.
-    fn commit(&self, growing: &mut Growing, mut batch: OwnedWriteBatch, group: &Group) -> Result<()> {
-        for (term, numbers) in &group.by_term {
-            growing.found_by.append(&mut batch, term, numbers);
-        }
-        for name in &group.unresolved {
+    fn commit(&self, growing: &mut Growing, mut batch: OwnedWriteBatch, group: &mut Group) -> Result<()> {
+        for name in group.unresolved.keys() {
             // Most of them, as the C library, are in every group.
             if growing.noted.get(name).is_none() {
                 growing.noted.insert(*name, ());
@@ -354,7 +380,12 @@ impl Embedded {
         retire::count(&self.store, &mut batch, group.fresh.len() as i64)?;
         let mut libraries = self.libraries.write().unwrap_or_else(PoisonError::into_inner);
         libraries.add(&self.store, &mut batch, &fresh_libraries);
-        batch.commit().context("cannot register builds")
+        batch.commit().context("cannot register builds")?;
+        drop(libraries);
+        match group.fresh.is_empty() {
+            true => Ok(()),
+            false => self.index.grow(std::mem::take(&mut group.rows), growing.next),
+        }
     }
 }
 
@@ -367,9 +398,9 @@ impl Registry for Embedded {
         for bytes in records {
             outcomes.push(self.register_one(&mut growing, &mut batch, &mut group, bytes, now_ns())?);
         }
-        self.commit(&mut growing, batch, &group)?;
+        self.commit(&mut growing, batch, &mut group)?;
         drop(growing);
-        self.tell(group.fresh.into_keys())?;
+        self.tell(&group.fresh);
         Ok(outcomes)
     }
 
@@ -419,7 +450,7 @@ impl Registry for Embedded {
                 self.register_one(&mut growing, &mut batch, &mut group, &build.record, build.registered_ns)?;
             if let Registration::New(signature) | Registration::Known(signature) = outcome {
                 let known = match group.fresh.get(&signature) {
-                    Some((number, _)) => Some(*number),
+                    Some(fresh) => Some(fresh.number),
                     None => self.number_of(signature)?,
                 };
                 for made in known.iter().flat_map(|_| &build.made_again) {
@@ -429,10 +460,10 @@ impl Registry for Embedded {
             }
             outcomes.push(outcome);
         }
-        self.commit(&mut growing, batch, &group)?;
+        self.commit(&mut growing, batch, &mut group)?;
         drop(growing);
         self.store.sync()?;
-        self.tell(group.fresh.into_keys())?;
+        self.tell(&group.fresh);
         Ok(outcomes)
     }
 

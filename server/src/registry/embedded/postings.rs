@@ -6,7 +6,13 @@
 //! of a hundred bytes, and a file that was linked once is one.
 
 use super::Number;
-use crate::{database::number, registry::recent::Recent};
+use crate::{
+    database::number,
+    registry::{
+        packed_rows::{read_varint, write_varint},
+        recent::Recent,
+    },
+};
 use anyhow::Result;
 use fjall::{Keyspace, OwnedWriteBatch};
 
@@ -94,29 +100,6 @@ pub fn each(keyspace: &Keyspace, list: &[u8], mut each: impl FnMut(Number) -> bo
     Ok(())
 }
 
-/// Numbers of a list below `before`, descending, handed to `each` until it says stop.
-pub fn each_before(
-    keyspace: &Keyspace,
-    list: &[u8],
-    before: Number,
-    mut each: impl FnMut(Number) -> Result<bool>,
-) -> Result<()> {
-    for chunk in keyspace.range(key(list, 0)..key(list, before)).rev() {
-        let (key, value) = chunk.into_inner()?;
-        for number in numbers(first_of(&key), &value).collect::<Vec<_>>().into_iter().rev() {
-            if number < before && !each(number)? {
-                return Ok(());
-            }
-        }
-    }
-    Ok(())
-}
-
-/// Is the number in the list?
-pub fn contains(keyspace: &Keyspace, list: &[u8], wanted: Number) -> Result<bool> {
-    Ok(chunk_with(keyspace, list, wanted)?.is_some_and(|(_, numbers)| numbers.contains(&wanted)))
-}
-
 /// About how long a list is, as far as `chunks_max`.
 pub fn chunks(keyspace: &Keyspace, list: &[u8], chunks_max: usize) -> usize {
     keyspace.prefix(list).take(chunks_max).count()
@@ -146,24 +129,7 @@ fn numbers(first: Number, distances: &[u8]) -> impl Iterator<Item = Number> {
     let mut rest = distances;
     let mut last = first;
     std::iter::once(first).chain(std::iter::from_fn(move || {
-        let mut distance = 0;
-        for shift in (0..64).step_by(7) {
-            let (byte, after) = rest.split_first()?;
-            rest = after;
-            distance |= u64::from(byte & 0x7F) << shift;
-            if *byte < 0x80 {
-                last = last.saturating_add(distance);
-                return Some(last);
-            }
-        }
-        None
+        last = last.saturating_add(read_varint(&mut rest)?);
+        Some(last)
     }))
-}
-
-fn write_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
 }

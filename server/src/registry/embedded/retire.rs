@@ -1,11 +1,12 @@
-//! Builds that go: whole, with every list they are in, in one write.
+//! Builds that go: whole, in one write. Their rows in the index go later, many at once: whoever finds a build there looks
+//! whether it is.
 //!
 //! A build that others contain stays while they do, or the way from what it contains to them would be lost.
 
-use super::{Embedded, Group, Number, time_key};
+use super::{Embedded, Group, Number, catalog::Signatures, time_key};
 use crate::{
     database::{Store, number},
-    registry::{MayGo, Retired, found_by, same_build},
+    registry::{MayGo, Retired, same_build},
 };
 use anyhow::Result;
 use fjall::OwnedWriteBatch;
@@ -44,8 +45,15 @@ pub fn slice(registry: &Embedded, after: Option<u64>, limit: usize, may_go: MayG
             going.push((number(&key), signature, record));
         }
     }
+    let (first, last) = (going.first().map(|gone| gone.0), going.last().map(|gone| gone.0));
     for (number, signature, record) in going {
         retired.gone += u64::from(remove(registry, number, signature, &record)?);
+    }
+    if let (Some(first), Some(last)) = (first, last) {
+        // Nobody registers meanwhile.
+        let _growing = registry.growing();
+        let mut signatures = Signatures::of(&registry.store);
+        registry.index.shrink(first, last, |number| Ok(signatures.get(number)?.is_some()))?;
     }
     if looked_at < limit {
         retired.last = None;
@@ -67,13 +75,10 @@ fn remove(registry: &Embedded, gone: Number, signature: Signature, record: &Buil
     for made in store.made_again.prefix(gone.to_be_bytes()) {
         batch.remove(&store.made_again, made.key()?);
     }
-    for term in found_by::of(record) {
-        growing.found_by.remove(&mut batch, &term, gone)?;
-    }
     let mut dependencies = Vec::new();
     let mut group = Group::default();
     for input in &record.inputs {
-        dependencies.extend(registry.behind(&mut growing, &mut group, input)?);
+        dependencies.extend(registry.behind(&mut growing, &mut group, input, gone)?);
     }
     dependencies.sort_unstable();
     dependencies.dedup();

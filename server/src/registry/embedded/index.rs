@@ -1,0 +1,509 @@
+//! Which builds are found by a term: rows in runs that are written once, and a tail in memory.
+//!
+//! The rows of the last few thousand builds are in memory, in sorted pieces, for the records are on disk and the rows
+//! can be made again from them ([`Index::open`]). When there are enough for a run they are written as one
+//! ([`packed_rows`](crate::registry::packed_rows)), and sixteen small runs become a large one. So a registration
+//! costs the disk some 320 bytes of index, written twice, in order, whatever it has in it.
+//!
+//! Every 65,536 builds are a run that a question has to look into: 150 of them among ten million. Builds that are removed stay in
+//! their run until half of it is gone; whoever asks looks whether a build is there.
+
+use super::Number;
+use crate::{
+    database::{Store, number},
+    registry::{
+        found_by::{self, Term},
+        packed_rows::{self, Packer, Row, Rows},
+    },
+};
+use anyhow::{Context, Result};
+use fjall::{OwnedWriteBatch, Readable, Snapshot};
+use ogrt_proto::BuildRecord;
+use prost::Message;
+use std::sync::{Arc, RwLock};
+
+/// Builds in a small run, and in a large one.
+const BUILDS: [u64; 2] = [4096, 65_536];
+
+/// Bytes of a block.
+const BLOCK: usize = 4096;
+
+/// Runs that are looked into to see how common a term is, and rows that are counted there.
+const RUNS_COMPARED: usize = 8;
+const ROWS_COMPARED: usize = 50_000;
+
+/// A run's header is under this, before its blocks.
+const PREFIX: usize = 9;
+
+/// See the module.
+pub struct Index {
+    store: Arc<Store>,
+    state: RwLock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// On disk, in the order of numbers.
+    runs: Vec<Run>,
+    /// Where the tail begins: at the end of the runs.
+    first: Number,
+    /// Builds of the tail.
+    count: u64,
+    /// Its rows, sorted piece by piece, the oldest first; numbers count from `first`.
+    pieces: Vec<Vec<Row>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    first: Number,
+    level: usize,
+    /// Builds that were there when it was written.
+    builds: u32,
+}
+
+impl Run {
+    fn end(&self) -> Number {
+        self.first + BUILDS[self.level]
+    }
+
+    fn prefix(&self) -> [u8; PREFIX] {
+        let mut prefix = [0; PREFIX];
+        prefix[..8].copy_from_slice(&self.first.to_be_bytes());
+        prefix[8] = self.level as u8;
+        prefix
+    }
+
+    fn key(&self, row: &Row) -> Vec<u8> {
+        [&self.prefix()[..], &row.0, &row.1.to_be_bytes()].concat()
+    }
+}
+
+/// What a question sees: all of one moment.
+struct View {
+    snapshot: Snapshot,
+    runs: Vec<Run>,
+    /// Those of the tail, ascending.
+    tail: Vec<Number>,
+}
+
+impl Index {
+    /// Goes on where the last run ends: rows of the builds after it are made again from their records.
+    pub fn open(store: Arc<Store>) -> Result<Self> {
+        let mut state = State::default();
+        let mut from = 0u64;
+        while let Some(entry) = store.terms.range(from.to_be_bytes()..).next() {
+            let (key, value) = entry.into_inner()?;
+            let level = key.get(8).map_or(usize::MAX, |level| usize::from(*level));
+            if key.len() != PREFIX || level >= BUILDS.len() {
+                anyhow::bail!("the registry's index is damaged");
+            }
+            let run = Run { first: number(&key), level, builds: (number(&value) >> 32) as u32 };
+            from = run.end();
+            state.runs.push(run);
+        }
+        state.first = state.runs.last().map_or(0, Run::end);
+        let index = Index { store, state: RwLock::new(state) };
+        index.catch_up()?;
+        Ok(index)
+    }
+
+    fn catch_up(&self) -> Result<()> {
+        let mut rows: Vec<(Term, Number)> = Vec::new();
+        let (mut from, mut next) = (self.state().first, None);
+        for record in self.store.records.range(from.to_be_bytes()..) {
+            let (key, value) = record.into_inner()?;
+            let of = number(&key);
+            let record = BuildRecord::decode(value.get(super::HEADER..).unwrap_or_default())
+                .with_context(|| format!("build record {of} is damaged"))?;
+            rows.extend(found_by::of(&record).into_iter().map(|term| (term, of)));
+            next = Some(of + 1);
+            if of + 1 - from >= BUILDS[0] {
+                self.grow(std::mem::take(&mut rows), of + 1)?;
+                from = of + 1;
+            }
+        }
+        next.map_or(Ok(()), |next| self.grow(rows, next))
+    }
+
+    fn state(&self) -> std::sync::RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn change(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Takes in the rows of builds that are written; the next will have the number `next`. One thread at a time.
+    pub fn grow(&self, rows: Vec<(Term, Number)>, next: Number) -> Result<()> {
+        {
+            let mut state = self.change();
+            let first = state.first;
+            let mut piece: Vec<Row> =
+                rows.into_iter().map(|(term, number)| (term, (number - first) as u32)).collect();
+            piece.sort_unstable();
+            state.count = next - first;
+            state.pieces.push(piece);
+            state.join_pieces(1);
+        }
+        while self.state().count >= BUILDS[0] {
+            self.write_tail()?;
+            self.merge_runs()?;
+        }
+        Ok(())
+    }
+
+    /// The first builds of the tail become a run.
+    fn write_tail(&self) -> Result<()> {
+        let mut tail = {
+            let mut state = self.change();
+            state.join_pieces(usize::MAX);
+            // A copy, for questions go on meanwhile.
+            state.pieces.first().cloned().unwrap_or_default()
+        };
+        let rest: Vec<Row> = tail.extract_if(.., |(_, number)| u64::from(*number) >= BUILDS[0]).collect();
+        let run = Run { first: self.state().first, level: 0, builds: BUILDS[0] as u32 };
+        let mut batch = self.store.batch();
+        self.write_run(&mut batch, run, |each| {
+            tail.iter().for_each(|row| each(*row));
+            Ok(())
+        })?;
+        batch.commit()?;
+        let mut state = self.change();
+        state.runs.push(run);
+        state.first = run.end();
+        state.count -= BUILDS[0];
+        state.pieces =
+            vec![rest.into_iter().map(|(term, number)| (term, number - BUILDS[0] as u32)).collect()];
+        Ok(())
+    }
+
+    /// Small runs become a large one, as soon as they are enough.
+    fn merge_runs(&self) -> Result<()> {
+        let (end, small) = {
+            let state = self.state();
+            let begin = state.first.saturating_sub(BUILDS[1]);
+            let small = state.runs.iter().filter(|run| run.level == 0 && run.first >= begin);
+            (state.first, small.copied().collect::<Vec<Run>>())
+        };
+        if end % BUILDS[1] != 0 || small.is_empty() {
+            return Ok(());
+        }
+        let builds = small.iter().map(|run| run.builds).sum();
+        let large = Run { first: end - BUILDS[1], level: 1, builds };
+        let mut batch = self.store.batch();
+        let snapshot = self.store.snapshot();
+        let parts = small.iter().map(|run| ((run.first - large.first) as u32, self.rows(&snapshot, *run)));
+        self.write_run(&mut batch, large, |each| packed_rows::merge(parts.collect(), each))?;
+        small.iter().try_for_each(|run| self.remove_run(&mut batch, &snapshot, *run))?;
+        batch.commit()?;
+        let mut state = self.change();
+        state.runs.retain(|run| !small.contains(run));
+        state.runs.push(large);
+        Ok(())
+    }
+
+    fn write_run(
+        &self,
+        batch: &mut OwnedWriteBatch,
+        run: Run,
+        fill: impl FnOnce(&mut dyn FnMut(Row)) -> Result<()>,
+    ) -> Result<()> {
+        batch.insert(&self.store.terms, run.prefix(), run.builds.to_be_bytes());
+        let mut packer =
+            Packer::new(BLOCK, |first, block| batch.insert(&self.store.terms, run.key(&first), block));
+        fill(&mut |row| packer.push(row))?;
+        packer.finish();
+        Ok(())
+    }
+
+    fn remove_run(&self, batch: &mut OwnedWriteBatch, snapshot: &Snapshot, run: Run) -> Result<()> {
+        for entry in snapshot.prefix(&self.store.terms, run.prefix()) {
+            batch.remove(&self.store.terms, entry.key()?);
+        }
+        Ok(())
+    }
+
+    /// All rows of a run, in order.
+    fn rows(&self, snapshot: &Snapshot, run: Run) -> impl Iterator<Item = Result<Row>> + use<> {
+        let mut blocks = snapshot.prefix(&self.store.terms, run.prefix()).skip(1);
+        let mut rows: std::vec::IntoIter<Row> = Vec::new().into_iter();
+        std::iter::from_fn(move || {
+            loop {
+                if let Some(row) = rows.next() {
+                    return Some(Ok(row));
+                }
+                match blocks.next()?.value() {
+                    Ok(block) => rows = Rows::of(&block).collect::<Vec<_>>().into_iter(),
+                    Err(problem) => return Some(Err(problem.into())),
+                }
+            }
+        })
+    }
+
+    /// Runs between these numbers of which half is gone are written anew, or go. One thread at a time.
+    pub fn shrink(
+        &self,
+        from: Number,
+        to: Number,
+        mut is_there: impl FnMut(Number) -> Result<bool>,
+    ) -> Result<()> {
+        let runs: Vec<Run> = self.state().runs.clone();
+        for run in runs.into_iter().filter(|run| run.first <= to && from < run.end()) {
+            let mut there = vec![false; BUILDS[run.level] as usize];
+            let mut builds = 0;
+            for (number, there) in (run.first..run.end()).zip(&mut there) {
+                *there = is_there(number)?;
+                builds += u32::from(*there);
+            }
+            if builds > run.builds / 2 {
+                continue;
+            }
+            let mut batch = self.store.batch();
+            let snapshot = self.store.snapshot();
+            self.remove_run(&mut batch, &snapshot, run)?;
+            if builds > 0 {
+                self.write_run(&mut batch, Run { builds, ..run }, |each| {
+                    for row in self.rows(&snapshot, run) {
+                        let row = row?;
+                        if there.get(row.1 as usize).is_some_and(|there| *there) {
+                            each(row);
+                        }
+                    }
+                    Ok(())
+                })?;
+            }
+            batch.commit()?;
+            let mut state = self.change();
+            match state.runs.iter().position(|known| *known == run) {
+                Some(at) if builds > 0 => state.runs[at].builds = builds,
+                Some(at) => {
+                    state.runs.remove(at);
+                }
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Builds that are found by the term, ascending, handed to `each` until it says stop.
+    pub fn each(&self, term: &Term, mut each: impl FnMut(Number) -> bool) -> Result<()> {
+        let view = self.view(term);
+        for run in &view.runs {
+            let mut numbers = Vec::new();
+            self.each_back(&view.snapshot, *run, term, u32::MAX, |number| {
+                numbers.push(number);
+                Ok(true)
+            })?;
+            for number in numbers.into_iter().rev() {
+                if !each(number) {
+                    return Ok(());
+                }
+            }
+        }
+        view.tail.into_iter().all(each);
+        Ok(())
+    }
+
+    /// Those below `before`, descending, handed to `each` until it says stop.
+    pub fn each_before(
+        &self,
+        term: &Term,
+        before: Number,
+        mut each: impl FnMut(Number) -> Result<bool>,
+    ) -> Result<()> {
+        let view = self.view(term);
+        for number in view.tail.iter().rev().filter(|number| **number < before) {
+            if !each(*number)? {
+                return Ok(());
+            }
+        }
+        for run in view.runs.iter().rev().filter(|run| run.first < before) {
+            let last = (before - 1).min(run.end() - 1) - run.first;
+            if !self.each_back(&view.snapshot, *run, term, last as u32, &mut each)? {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    /// Is the build found by it?
+    pub fn contains(&self, term: &Term, wanted: Number) -> Result<bool> {
+        let (run, snapshot) = {
+            let state = self.state();
+            if wanted >= state.first {
+                let row = (*term, (wanted - state.first) as u32);
+                return Ok(state.pieces.iter().any(|piece| piece.binary_search(&row).is_ok()));
+            }
+            let after = state.runs.partition_point(|run| run.first <= wanted);
+            let run = after.checked_sub(1).and_then(|at| state.runs.get(at)).copied();
+            (run.filter(|run| wanted < run.end()), self.store.snapshot())
+        };
+        let Some(run) = run else { return Ok(false) };
+        let mut found = false;
+        self.each_back(&snapshot, run, term, (wanted - run.first) as u32, |number| {
+            found = number == wanted;
+            Ok(false)
+        })?;
+        Ok(found)
+    }
+
+    /// How common a term has been of late; enough to say which of two is rarer.
+    pub fn weight(&self, term: &Term) -> Result<usize> {
+        let view = self.view(term);
+        let mut rows = view.tail.len();
+        for run in view.runs.iter().rev().take(RUNS_COMPARED) {
+            self.each_back(&view.snapshot, *run, term, u32::MAX, |_| {
+                rows += 1;
+                Ok(rows < ROWS_COMPARED)
+            })?;
+        }
+        Ok(rows)
+    }
+
+    fn view(&self, term: &Term) -> View {
+        let state = self.state();
+        View { snapshot: self.store.snapshot(), runs: state.runs.clone(), tail: state.tail(term) }
+    }
+
+    /// Numbers of a run up to `last`, descending; false when `each` said stop.
+    fn each_back(
+        &self,
+        snapshot: &Snapshot,
+        run: Run,
+        term: &Term,
+        last: u32,
+        mut each: impl FnMut(Number) -> Result<bool>,
+    ) -> Result<bool> {
+        let range = run.prefix().to_vec()..=run.key(&(*term, last));
+        for block in snapshot.range(&self.store.terms, range).rev() {
+            let (key, block) = block.into_inner()?;
+            if key.len() <= PREFIX {
+                break;
+            }
+            let (numbers, goes_on) = packed_rows::numbers_of(&block, term);
+            for number in numbers.into_iter().rev().filter(|number| *number <= last) {
+                if !each(run.first + u64::from(number))? {
+                    return Ok(false);
+                }
+            }
+            if !goes_on {
+                break;
+            }
+        }
+        Ok(true)
+    }
+}
+
+impl State {
+    /// The builds of the tail that are found by the term.
+    fn tail(&self, term: &Term) -> Vec<Number> {
+        let mut numbers = Vec::new();
+        for piece in &self.pieces {
+            let from = piece.partition_point(|row| *row < (*term, 0));
+            let rows = piece[from..].iter().take_while(|(found, _)| found == term);
+            numbers.extend(rows.map(|(_, number)| self.first + u64::from(*number)));
+        }
+        numbers
+    }
+
+    /// Joins the last pieces while one is not `larger` times as large as that after it, so that there are few.
+    fn join_pieces(&mut self, larger: usize) {
+        while let [.., before, last] = &self.pieces[..]
+            && before.len() <= last.len().saturating_mul(larger)
+        {
+            let mut last = self.pieces.pop().unwrap_or_default();
+            if let Some(before) = self.pieces.last_mut() {
+                before.append(&mut last);
+                // Two sorted halves: the stable sort only merges them.
+                before.sort();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn term(kind: u8, number: u64) -> Term {
+        let mut term = [kind; 17];
+        term[1..9].copy_from_slice(&number.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes());
+        term
+    }
+
+    /// Each build has a term of its own, one that every tenth has, and one that all have.
+    fn fill(index: &Index, numbers: std::ops::Range<u64>, at_once: usize) {
+        for some in numbers.collect::<Vec<_>>().chunks(at_once) {
+            let rows = some
+                .iter()
+                .flat_map(|n| [(term(b'o', *n), *n), (term(b't', n % 10), *n), (term(b'a', 0), *n)]);
+            index.grow(rows.collect(), some[some.len() - 1] + 1).unwrap();
+        }
+    }
+
+    fn all(index: &Index, term: Term) -> Vec<u64> {
+        let mut found = Vec::new();
+        index
+            .each(&term, |number| {
+                found.push(number);
+                true
+            })
+            .unwrap();
+        found
+    }
+
+    #[test]
+    fn rows_are_found_in_the_tail_in_small_runs_and_in_large_ones() {
+        let directory = tempfile::tempdir().unwrap();
+        let index = Index::open(Arc::new(Store::open(directory.path()).unwrap())).unwrap();
+        let mut count = 0;
+        // In memory; some small runs; a large one and some more.
+        for until in [1000, 3 * 4096 + 77, 65_536 + 5000] {
+            fill(&index, count..until, 611);
+            count = until;
+            assert!(all(&index, term(b'a', 0)).into_iter().eq(0..count));
+            assert!(all(&index, term(b't', 7)).into_iter().eq((7..count).step_by(10)));
+            for number in [0, 1, 4095, 4096, count / 2, count - 1] {
+                let number = number.min(count - 1);
+                assert_eq!(all(&index, term(b'o', number)), [number]);
+                assert!(index.contains(&term(b'a', 0), number).unwrap());
+                assert_eq!(index.contains(&term(b't', 3), number).unwrap(), number % 10 == 3);
+            }
+            assert!(all(&index, term(b'o', count)).is_empty());
+            let (mut back, mut expected) = (Vec::new(), Vec::new());
+            index
+                .each_before(&term(b't', 2), count - 3, |number| {
+                    back.push(number);
+                    Ok(back.len() < 900)
+                })
+                .unwrap();
+            expected.extend((0..count - 3).rev().filter(|number| number % 10 == 2).take(900));
+            assert_eq!(back, expected);
+            assert!(index.weight(&term(b'o', 3)).unwrap() <= 1);
+            assert!(index.weight(&term(b'a', 0)).unwrap() > index.weight(&term(b't', 0)).unwrap());
+        }
+        let levels: Vec<usize> = index.state().runs.iter().map(|run| run.level).collect();
+        assert_eq!(levels, [1, 0]);
+    }
+
+    #[test]
+    fn a_run_of_which_half_is_gone_is_written_anew() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(directory.path()).unwrap());
+        let index = Index::open(store.clone()).unwrap();
+        fill(&index, 0..2 * 4096 + 10, 500);
+        let blocks = || store.terms.iter().count();
+        let before = blocks();
+        index.shrink(0, 100, |number| Ok(number > 1000)).unwrap();
+        assert_eq!(blocks(), before, "a quarter is not half");
+        index.shrink(0, 100, |number| Ok(number > 3000)).unwrap();
+        assert!(blocks() < before);
+        assert!(all(&index, term(b'a', 0)).into_iter().eq(3001..2 * 4096 + 10));
+        index.shrink(0, 100, |_| Ok(false)).unwrap();
+        assert!(all(&index, term(b'a', 0)).into_iter().eq(4096..2 * 4096 + 10));
+        drop(index);
+        // The tail is made from records, and there are none.
+        let index = Index::open(store.clone()).unwrap();
+        assert!(all(&index, term(b'a', 0)).into_iter().eq(4096..2 * 4096));
+    }
+}
