@@ -160,14 +160,30 @@ impl Connection {
     ) -> Result<T> {
         let left = deadline.saturating_duration_since(Instant::now());
         let Connection { config, encrypted, runtime, client, .. } = self;
-        let asking = async {
-            let mut connected = match client.take().filter(|client| !client.is_closed()) {
-                Some(connected) => connected,
-                None => connect(config, encrypted.clone()).await?,
+        if client.as_ref().is_none_or(|client| client.is_closed()) {
+            *client = None;
+            let connecting = async {
+                let connected = connect(config, encrypted.clone()).await?;
+                let is_up_to_date = schema::is_up_to_date(&connected).await?;
+                Ok::<_, anyhow::Error>((connected, is_up_to_date))
             };
-            let answer = question(&mut connected).await;
+            let connected = runtime.block_on(async { tokio::time::timeout(left, connecting).await });
+            let Ok(connected) = connected else {
+                return Err(Away(format!("no answer within {left:?}")).into());
+            };
+            let (mut connected, is_up_to_date) = connected.map_err(sort_out)?;
+            if !is_up_to_date {
+                // Old tables take the time that they take; who asked gives up before.
+                runtime.block_on(schema::bring_up_to_date(&mut connected)).map_err(sort_out)?;
+            }
             *client = Some(connected);
-            answer
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        let asking = async {
+            match client {
+                Some(client) => question(client).await,
+                None => Err(Away("it is not connected".into()).into()),
+            }
         };
         // A timer is made inside of the runtime.
         let asked = runtime.block_on(async { tokio::time::timeout(left, asking).await });
@@ -184,7 +200,7 @@ impl Connection {
 }
 
 async fn connect(config: &Config, encrypted: Option<MakeRustlsConnect>) -> Result<Client> {
-    let mut client = match encrypted {
+    let client = match encrypted {
         Some(encrypted) => {
             let (client, connection) = config.connect(encrypted).await?;
             // Its end is seen by the client.
@@ -197,7 +213,6 @@ async fn connect(config: &Config, encrypted: Option<MakeRustlsConnect>) -> Resul
             client
         }
     };
-    schema::bring_up_to_date(&mut client).await?;
     Ok(client)
 }
 

@@ -5,6 +5,9 @@
 //! known already: asked for by its signature, it is found there.
 
 mod connections;
+mod index;
+mod links;
+mod list;
 mod read;
 mod schema;
 mod waiting;
@@ -105,24 +108,23 @@ impl Postgres {
 
     /// Registers in the database, counts, and tells of what is new.
     fn write(&self, builds: Vec<Build>) -> Result<Vec<Registration>> {
-        let briefs: Vec<Option<BuildSummary>> = builds.iter().map(summary_of).collect();
         let builds = Arc::new(builds);
-        let outcomes = self.connections.ask(WRITE, move |client| {
+        let registered = self.connections.ask(WRITE, move |client| {
             let builds = builds.clone();
             Box::pin(async move { write::register(client, &builds).await })
         })?;
-        for (outcome, brief) in outcomes.iter().zip(briefs) {
+        for outcome in &registered.outcomes {
             match outcome {
-                Registration::New(signature) => {
-                    self.metrics.builds_registered.add(1);
-                    brief.iter().for_each(|brief| self.summaries.registered(*signature, brief));
-                }
+                Registration::New(_) => self.metrics.builds_registered.add(1),
                 Registration::Known(_) => self.metrics.builds_repeated.add(1),
                 Registration::Conflict(_) => self.metrics.builds_conflicting.add(1),
                 Registration::Malformed | Registration::Accepted(..) => self.metrics.builds_malformed.add(1),
             }
         }
-        Ok(outcomes)
+        for (signature, summary) in &registered.summaries {
+            self.summaries.registered(*signature, summary);
+        }
+        Ok(registered.outcomes)
     }
 }
 
@@ -201,7 +203,7 @@ impl Registry for Postgres {
         let filter = filter.clone();
         self.connections.ask(WALK, move |client| {
             let filter = filter.clone();
-            Box::pin(async move { read::list(client, &filter).await })
+            Box::pin(async move { list::page(client, &filter).await })
         })
     }
 

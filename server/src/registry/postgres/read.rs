@@ -1,13 +1,16 @@
 //! Questions to the database, each in as few statements as its answer allows.
 
-use super::write::{names_of, signature_uuid, term_uuid};
-use crate::registry::{Build, CONTAINING_MAX, Containing, DEPTH_MAX, Filter, Listed, Page, Part, Place};
+use super::{
+    index, links,
+    write::{names_of, signature_uuid},
+};
+use crate::registry::{Build, CONTAINING_MAX, Containing, DEPTH_MAX, Part};
 use anyhow::{Context, Result};
 use ogrt_note::Signature;
 use ogrt_proto::BuildRecord;
 use prost::Message;
-use std::collections::{HashMap, HashSet};
-use tokio_postgres::{Client, Row, types::ToSql};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use tokio_postgres::{Client, GenericClient, IsolationLevel, Row, Transaction};
 use uuid::Uuid;
 
 /// Numbers in one statement.
@@ -57,107 +60,61 @@ pub async fn briefs(client: &Client, signatures: &[Signature]) -> Result<Vec<Bui
     Ok(asked.iter().filter_map(|signature| found.remove(signature)).collect())
 }
 
-fn brief(bytes: &[u8]) -> Result<BuildRecord> {
+/// From its bytes.
+pub fn brief(bytes: &[u8]) -> Result<BuildRecord> {
     BuildRecord::decode(bytes).context("the summary of a build is damaged")
 }
 
-/// A page of builds.
-pub async fn list(client: &Client, filter: &Filter) -> Result<Page> {
-    let mut page = Page::default();
-    let mut where_all = vec!["true".to_owned()];
-    let mut values: Vec<Box<dyn ToSql + Sync + Send>> = Vec::new();
-    let mut value = |value: Box<dyn ToSql + Sync + Send>| {
-        values.push(value);
-        format!("${}", values.len())
-    };
-    if !filter.terms.is_empty() {
-        let terms: Vec<Uuid> = filter.terms.iter().map(term_uuid).collect();
-        where_all.push(format!("terms @> {}", value(Box::new(terms))));
-    }
-    if let Some(since) = filter.since_ns {
-        where_all.push(format!("time_ns >= {}", value(Box::new(since))));
-    }
-    if let Some(until) = filter.until_ns {
-        where_all.push(format!("time_ns < {}", value(Box::new(until))));
-    }
-    if let Some(part) = filter.containing {
-        let walk = walk(client, part, DEPTH_MAX).await?;
-        page.is_cut = walk.is_cut;
-        let numbers: Vec<i64> = walk.builds.into_iter().map(|(number, _)| number).collect();
-        where_all.push(format!("number = ANY({})", value(Box::new(numbers))));
-    }
-    let is_by_time = filter.terms.is_empty() && filter.containing.is_none();
-    if let Some(Place { time_ns, number }) = filter.after {
-        let number = value(Box::new(i64::try_from(number).unwrap_or(i64::MAX)));
-        where_all.push(match is_by_time {
-            true => format!("(time_ns, number) < ({}, {number})", value(Box::new(time_ns))),
-            false => format!("number < {number}"),
-        });
-    }
-    let order = if is_by_time { "time_ns DESC, number DESC" } else { "number DESC" };
-    let limit = value(Box::new(filter.limit as i64 + 1));
-    let select = format!(
-        "SELECT number, brief FROM builds WHERE {} ORDER BY {order} LIMIT {limit}",
-        where_all.join(" AND ")
-    );
-    let values: Vec<&(dyn ToSql + Sync)> = values.iter().map(|value| &**value as _).collect();
-    let mut last = None;
-    for row in client.query(&select, &values).await? {
-        if page.builds.len() >= filter.limit {
-            page.next = last;
-            break;
-        }
-        let brief = brief(row.get(1))?;
-        last = Some(Place { time_ns: brief.time_ns(), number: row.get::<_, i64>(0) as u64 });
-        page.builds.push(Listed::of(&brief));
-    }
-    Ok(page)
-}
-
-struct Walk {
+/// Builds with a part in them.
+pub struct Walk {
+    /// Where it began.
     itself: Vec<i64>,
-    builds: Vec<(i64, u32)>,
-    is_cut: bool,
+    /// With their depth; nearest first, then the newest.
+    pub builds: Vec<(i64, u32)>,
+    /// There are more.
+    pub is_cut: bool,
 }
 
-/// From a part to all that it was linked into, level by level.
-async fn walk(client: &Client, part: Part, depth_max: u32) -> Result<Walk> {
-    let (term, signature, digest) = names_of(part);
+/// Several statements that see one state of the tables.
+pub async fn one_moment(client: &mut Client) -> Result<Transaction<'_>> {
+    let transaction = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
+    Ok(transaction.read_only(true).start().await?)
+}
+
+/// From a part to all that it was linked into, level by level. Some of it may have been removed.
+pub async fn walk(client: &impl GenericClient, part: Part, depth_max: u32) -> Result<Walk> {
+    let (signature, digest) = names_of(part);
     let select = "SELECT number FROM builds WHERE signature = $1 OR output_digest = $2";
     let rows = client.query(select, &[&signature, &digest]).await?;
     let itself: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     let mut visited: HashSet<i64> = itself.iter().copied().collect();
     let mut walk = Walk { itself, builds: Vec::new(), is_cut: false };
-    let direct = "SELECT number FROM builds WHERE terms @> ARRAY[$1]::uuid[]
-        UNION SELECT dependent FROM linked WHERE dependency = ANY($2) LIMIT $3";
-    let next = "SELECT DISTINCT dependent FROM linked WHERE dependency = ANY($1) LIMIT $2";
-    let max = CONTAINING_MAX as i64 + 1;
-    let mut rows = client.query(direct, &[&term, &walk.itself, &max]).await?;
+    let mut found = links::dependents(client, &walk.itself).await?;
+    found.extend(index::all_numbers(client, &part.as_input()).await?);
     for depth in 1..=depth_max {
-        let found = rows.iter().map(|row| row.get::<_, i64>(0));
-        let mut level: Vec<i64> = found.filter(|number| visited.insert(*number)).collect();
+        let mut level: Vec<i64> = found.into_iter().filter(|number| visited.insert(*number)).collect();
         let room = CONTAINING_MAX - walk.builds.len();
         if level.len() > room {
             level.truncate(room);
             walk.is_cut = true;
         }
-        level.sort_unstable();
         walk.builds.extend(level.iter().rev().map(|number| (*number, depth)));
         if level.is_empty() || walk.is_cut || depth == depth_max {
             walk.is_cut |= !level.is_empty() && depth == DEPTH_MAX;
             break;
         }
-        rows.clear();
+        found = BTreeSet::new();
         for numbers in level.chunks(NUMBERS_AT_ONCE) {
-            rows.extend(client.query(next, &[&numbers, &max]).await?);
+            found.extend(links::dependents(client, numbers).await?);
         }
     }
     Ok(walk)
 }
 
 /// Every build with the part in it.
-pub async fn containing(client: &Client, part: Part, depth_max: u32) -> Result<Containing> {
-    let walk = walk(client, part, depth_max).await?;
+pub async fn containing(client: &mut Client, part: Part, depth_max: u32) -> Result<Containing> {
+    let client = one_moment(client).await?;
+    let walk = walk(&client, part, depth_max).await?;
     let numbers: Vec<i64> =
         walk.itself.iter().copied().chain(walk.builds.iter().map(|(number, _)| *number)).collect();
     let mut signatures: HashMap<i64, Signature> = HashMap::with_capacity(numbers.len());
@@ -176,7 +133,8 @@ pub async fn containing(client: &Client, part: Part, depth_max: u32) -> Result<C
         },
         builds: walk.builds.iter().filter_map(|(number, depth)| Some((of(number)?, *depth))).collect(),
         is_cut: walk.is_cut,
-        is_known: !walk.itself.is_empty() || !walk.builds.is_empty(),
+        // Removed builds have no signature any more.
+        is_known: !signatures.is_empty(),
     })
 }
 
@@ -196,7 +154,7 @@ pub struct Candidate {
 pub async fn candidates(client: &Client, after: Option<u64>, limit: usize) -> Result<Vec<Candidate>> {
     let select = "SELECT number, signature,
             GREATEST(registered_ns, (SELECT max(time_ns) FROM made_again m WHERE m.number = b.number)),
-            EXISTS (SELECT 1 FROM linked WHERE dependency = b.number)
+            EXISTS (SELECT 1 FROM dependents WHERE dependency = b.number)
         FROM builds b WHERE number > $1 ORDER BY number LIMIT $2";
     let after = after.map_or(-1, |after| after as i64);
     let rows = client.query(select, &[&after, &(limit as i64)]).await?;
@@ -214,10 +172,17 @@ pub async fn remove(client: &mut Client, numbers: &[i64]) -> Result<Vec<Signatur
     let transaction = client.transaction().await?;
     transaction.batch_execute(super::schema::LOCK).await?;
     let delete = "DELETE FROM builds b WHERE number = ANY($1)
-        AND NOT EXISTS (SELECT 1 FROM linked WHERE dependency = b.number) RETURNING signature";
-    let gone = transaction.query(delete, &[&numbers]).await?;
+        AND NOT EXISTS (SELECT 1 FROM dependents WHERE dependency = b.number) RETURNING signature, number, record";
+    let mut gone = Vec::new();
+    for row in transaction.query(delete, &[&numbers]).await? {
+        let record = BuildRecord::decode(row.get::<_, &[u8]>(2)).unwrap_or_default();
+        gone.push((Signature::from_bytes(row.get::<_, Uuid>(0).into_bytes()), row.get(1), record));
+    }
+    links::unlink(&transaction, &gone).await?;
+    let numbers: Vec<i64> = gone.iter().map(|(_, number, _)| *number).collect();
+    index::shrink(&transaction, &numbers).await?;
     transaction.commit().await?;
-    Ok(gone.iter().map(|row| Signature::from_bytes(row.get::<_, Uuid>(0).into_bytes())).collect())
+    Ok(gone.into_iter().map(|(signature, _, _)| signature).collect())
 }
 
 /// How many builds there are.

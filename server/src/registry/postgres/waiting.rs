@@ -20,8 +20,8 @@ use std::{
 };
 
 /// Builds, and bytes of them, in one group.
-const GROUP: usize = 500;
-const GROUP_BYTES: usize = 4 << 20;
+const GROUP: usize = 2000;
+const GROUP_BYTES: usize = 8 << 20;
 
 /// Outcomes that are remembered for who asks.
 const OUTCOMES_MAX: usize = 10_000;
@@ -40,6 +40,8 @@ pub struct Waiting {
 
 struct State {
     next: Ticket,
+    /// There is none before this one, but what the database does not take.
+    from: Ticket,
     count: u64,
     bytes: u64,
     outcomes: BTreeMap<Ticket, Registration>,
@@ -50,8 +52,14 @@ struct State {
 impl Waiting {
     /// Goes on with what waits on the disk.
     pub fn open(store: Arc<Store>, metrics: Arc<Metrics>, bytes_max: u64) -> Result<Self> {
-        let mut state =
-            State { next: 0, count: 0, bytes: 0, outcomes: BTreeMap::new(), refused: BTreeSet::new() };
+        let mut state = State {
+            next: 0,
+            from: 0,
+            count: 0,
+            bytes: 0,
+            outcomes: BTreeMap::new(),
+            refused: BTreeSet::new(),
+        };
         for entry in store.waiting.iter() {
             let (key, value) = entry.into_inner()?;
             state.next = number(&key) + 1;
@@ -105,7 +113,7 @@ impl Waiting {
         let mut state = self.state();
         loop {
             let (mut group, mut bytes) = (Vec::new(), 0);
-            for entry in self.store.waiting.iter() {
+            for entry in self.store.waiting.range(state.from.to_be_bytes()..) {
                 let (key, value) = entry.into_inner()?;
                 if state.refused.contains(&number(&key)) {
                     continue;
@@ -138,6 +146,8 @@ impl Waiting {
                 self.forget(&mut batch, *signature, *ticket)?;
             }
             state.outcomes.insert(*ticket, *outcome);
+            // Groups are settled in order.
+            state.from = state.from.max(ticket + 1);
         }
         while state.outcomes.len() > OUTCOMES_MAX {
             state.outcomes.pop_first();

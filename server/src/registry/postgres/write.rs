@@ -1,31 +1,16 @@
 //! Registration in the database: a group of records is one transaction, and one server registers at a time, so that
 //! no link between two builds is missed.
 
-use super::schema;
-use crate::registry::{
-    Build, MADE_AGAIN_MAX, Part, Registration,
-    found_by::{self, Term},
-    same_build,
-};
+use super::{index, links, schema};
+use crate::registry::{Build, MADE_AGAIN_MAX, Part, Registration, found_by, same_build};
 use anyhow::Result;
 use bytes::Bytes;
 use ogrt_note::Signature;
-use ogrt_proto::BuildRecord;
+use ogrt_proto::{BuildRecord, BuildSummary};
 use prost::Message;
-use sha2::{Digest, Sha256};
-use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
-    pin::pin,
-};
+use std::{collections::HashMap, pin::pin};
 use tokio_postgres::{Client, Transaction, binary_copy::BinaryCopyInWriter, types::Type};
 use uuid::Uuid;
-
-/// A term as the database has it.
-pub fn term_uuid(term: &Term) -> Uuid {
-    let mut half = [0; 16];
-    half.copy_from_slice(&Sha256::digest(term)[..16]);
-    Uuid::from_bytes(half)
-}
 
 /// A signature as the database has it.
 pub fn signature_uuid(signature: Signature) -> Uuid {
@@ -41,8 +26,16 @@ struct Fresh {
     number: i64,
 }
 
+/// What became of some builds.
+pub struct Registered {
+    /// Of each, in order.
+    pub outcomes: Vec<Registration>,
+    /// Of those that are new.
+    pub summaries: Vec<(Signature, BuildSummary)>,
+}
+
 /// Registers builds in order.
-pub async fn register(client: &mut Client, builds: &[Build]) -> Result<Vec<Registration>> {
+pub async fn register(client: &mut Client, builds: &[Build]) -> Result<Registered> {
     let transaction = client.transaction().await?;
     transaction.batch_execute(schema::LOCK).await?;
     let records: Vec<Option<(Signature, BuildRecord)>> = builds.iter().map(read).collect();
@@ -92,7 +85,10 @@ pub async fn register(client: &mut Client, builds: &[Build]) -> Result<Vec<Regis
         known.insert(fresh.signature, (fresh.number, Bytes::new()));
     }
     insert(&transaction, &fresh).await?;
-    link(&transaction, &fresh).await?;
+    let linked: Vec<_> = fresh.iter().map(|build| (build.signature, build.number, &build.record)).collect();
+    links::link(&transaction, &linked).await?;
+    let indexed: Vec<_> = fresh.iter().map(|build| (build.number, &build.record)).collect();
+    index::add(&transaction, &indexed).await?;
     for (signature, made) in again {
         let number = known.get(&signature).map_or(0, |(number, _)| *number);
         let insert = "INSERT INTO made_again SELECT $1::bigint, $2::bigint, $3::bytea
@@ -102,7 +98,8 @@ pub async fn register(client: &mut Client, builds: &[Build]) -> Result<Vec<Regis
         transaction.execute(insert, &values).await?;
     }
     transaction.commit().await?;
-    Ok(outcomes)
+    let summary = |build: Fresh| (build.signature, BuildSummary::from(&build.record));
+    Ok(Registered { outcomes, summaries: fresh.into_iter().map(summary).collect() })
 }
 
 /// The record and its signature, if it has them.
@@ -115,21 +112,11 @@ async fn insert(transaction: &Transaction<'_>, fresh: &[Fresh]) -> Result<()> {
     if fresh.is_empty() {
         return Ok(());
     }
-    let copy = "COPY builds (number, signature, registered_ns, time_ns, output_digest, terms, brief, record)
+    let copy = "COPY builds (number, signature, registered_ns, time_ns, output_digest, brief, record)
         FROM STDIN BINARY";
-    let types = [
-        Type::INT8,
-        Type::UUID,
-        Type::INT8,
-        Type::INT8,
-        Type::BYTEA,
-        Type::UUID_ARRAY,
-        Type::BYTEA,
-        Type::BYTEA,
-    ];
+    let types = [Type::INT8, Type::UUID, Type::INT8, Type::INT8, Type::BYTEA, Type::BYTEA, Type::BYTEA];
     let mut rows = pin!(BinaryCopyInWriter::new(transaction.copy_in(copy).await?, &types));
     for build in fresh {
-        let terms: Vec<Uuid> = found_by::of(&build.record).iter().map(term_uuid).collect();
         let brief = same_build::brief(&build.record).encode_to_vec();
         let digest = output_digest(&build.record);
         rows.as_mut()
@@ -139,7 +126,6 @@ async fn insert(transaction: &Transaction<'_>, fresh: &[Fresh]) -> Result<()> {
                 &build.registered_ns,
                 &build.record.time_ns(),
                 &digest,
-                &terms,
                 &brief,
                 &build.bytes.as_ref(),
             ])
@@ -154,70 +140,10 @@ fn output_digest(record: &BuildRecord) -> Option<Vec<u8>> {
     Some(digest.to_vec())
 }
 
-/// Writes which builds were linked into which: the new ones into each other, into older ones, and older into them.
-async fn link(transaction: &Transaction<'_>, fresh: &[Fresh]) -> Result<()> {
-    let mut linked: BTreeSet<(i64, i64)> = BTreeSet::new();
-    // Into which are the new ones linked? Builds may come before what they contain.
-    let mut names: HashMap<Uuid, i64> = HashMap::new();
-    for build in fresh {
-        for name in same_build::names(build.signature, &build.record) {
-            names.insert(term_uuid(&name.as_input()), build.number);
-        }
-    }
-    let asked: Vec<Uuid> = names.keys().copied().collect();
-    let select = "SELECT number, ARRAY(SELECT unnest(terms) INTERSECT SELECT unnest($1::uuid[])) FROM builds
-        WHERE terms && $1";
-    for row in transaction.query(select, &[&asked]).await? {
-        let dependent: i64 = row.get(0);
-        let dependencies =
-            row.get::<_, Vec<Uuid>>(1).into_iter().filter_map(|name| names.get(&name).copied());
-        linked.extend(dependencies.map(|dependency| (dependency, dependent)));
-    }
-    // What is linked into the new ones?
-    let mut by_signature: BTreeMap<Uuid, Vec<i64>> = BTreeMap::new();
-    let mut by_digest: BTreeMap<Vec<u8>, Vec<i64>> = BTreeMap::new();
-    for build in fresh {
-        for input in &build.record.inputs {
-            for signature in found_by::signatures(input) {
-                by_signature.entry(signature_uuid(signature)).or_default().push(build.number);
-            }
-            if let Some(digest) = found_by::may_be_an_output(input) {
-                by_digest.entry(digest.to_vec()).or_default().push(build.number);
-            }
-        }
-    }
-    let asked: Vec<&Uuid> = by_signature.keys().collect();
-    let select = "SELECT number, signature FROM builds WHERE signature = ANY($1)";
-    for row in transaction.query(select, &[&asked]).await? {
-        let dependency: i64 = row.get(0);
-        let dependents = by_signature.get(&row.get::<_, Uuid>(1)).into_iter().flatten();
-        linked.extend(dependents.map(|dependent| (dependency, *dependent)));
-    }
-    let asked: Vec<&Vec<u8>> = by_digest.keys().collect();
-    let select = "SELECT number, output_digest FROM builds WHERE output_digest = ANY($1)";
-    for row in transaction.query(select, &[&asked]).await? {
-        let dependency: i64 = row.get(0);
-        let dependents = by_digest.get(&row.get::<_, Vec<u8>>(1)).into_iter().flatten();
-        linked.extend(dependents.map(|dependent| (dependency, *dependent)));
-    }
-    linked.retain(|(dependency, dependent)| dependency != dependent);
-    if linked.is_empty() {
-        return Ok(());
-    }
-    let copy = "COPY linked (dependency, dependent) FROM STDIN BINARY";
-    let mut rows = pin!(BinaryCopyInWriter::new(transaction.copy_in(copy).await?, &[Type::INT8, Type::INT8]));
-    for (dependency, dependent) in &linked {
-        rows.as_mut().write(&[dependency, dependent]).await?;
-    }
-    rows.finish().await?;
-    Ok(())
-}
-
-/// What a question about contents begins with.
-pub fn names_of(part: Part) -> (Uuid, Option<Uuid>, Option<Vec<u8>>) {
-    let term = term_uuid(&part.as_input());
+/// What a question about contents begins with: a signature, or what came out.
+pub fn names_of(part: Part) -> (Option<Uuid>, Option<Vec<u8>>) {
     match part {
-        Part::Signature(signature) => (term, Some(signature_uuid(signature)), None),
-        Part::Digest(digest) => (term, None, Some(digest.to_vec())),
+        Part::Signature(signature) => (Some(signature_uuid(signature)), None),
+        Part::Digest(digest) => (None, Some(digest.to_vec())),
     }
 }

@@ -1,0 +1,212 @@
+//! Which builds are found by a term, in PostgreSQL: the same sorted runs as in the embedded registry.
+//!
+//! An index of PostgreSQL's own over sixty terms of every build costs a random page for each digest that no other
+//! build has. A group of registrations is a run here, a few rows of a table, and sixteen runs become a larger one, in the
+//! transaction that makes them enough.
+
+use super::links;
+use crate::registry::{
+    found_by::{self, Term},
+    packed_rows::{self, Packer, Row, Rows, numbers_of},
+};
+use anyhow::{Context, Result};
+use ogrt_proto::BuildRecord;
+use prost::Message;
+use std::{collections::HashMap, pin::pin};
+use tokio_postgres::{GenericClient, Transaction, binary_copy::BinaryCopyInWriter, types::Type};
+
+/// Bytes of a block: four of them fill a page.
+const BLOCK: usize = 1900;
+
+/// Runs that become one, and builds of a run that stays as it is.
+const RUNS: usize = 16;
+const LARGE: i64 = 65_536;
+
+/// Builds in one read while the index is made.
+const AT_ONCE: i64 = 2000;
+
+/// Sorted rows of consecutive builds.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// Number of the first build.
+    pub first: i64,
+    /// Number of the last.
+    pub last: i64,
+    level: i32,
+    /// Builds that were there when it was written.
+    builds: i64,
+}
+
+/// Numbers by the place of a term among those asked for, and by run.
+pub type Found = HashMap<(usize, i64), Vec<i64>>;
+
+/// Adds new builds, in the order of their numbers.
+pub async fn add(transaction: &Transaction<'_>, builds: &[(i64, &BuildRecord)]) -> Result<()> {
+    let (Some((first, _)), Some((last, _))) = (builds.first(), builds.last()) else { return Ok(()) };
+    let mut rows: Vec<Row> = Vec::new();
+    for (number, record) in builds {
+        let number = u32::try_from(number - first).context("numbers of builds are too far apart")?;
+        rows.extend(found_by::of(record).into_iter().map(|term| (term, number)));
+    }
+    rows.sort_unstable();
+    let run = Run { first: *first, last: *last, level: 0, builds: builds.len() as i64 };
+    write(transaction, run, |each| rows.into_iter().for_each(each)).await?;
+    while merge(transaction).await? {}
+    Ok(())
+}
+
+/// Makes the index of all builds that are there; how many.
+pub async fn make(transaction: &Transaction<'_>) -> Result<usize> {
+    let (mut after, mut count) = (-1i64, 0);
+    loop {
+        let select = "SELECT number, record FROM builds WHERE number > $1 ORDER BY number LIMIT $2";
+        let mut records = Vec::new();
+        for row in transaction.query(select, &[&after, &AT_ONCE]).await? {
+            let record = BuildRecord::decode(row.get::<_, &[u8]>(1)).context("a build record is damaged")?;
+            records.push((row.get::<_, i64>(0), record));
+        }
+        let Some((last, _)) = records.last() else { return Ok(count) };
+        after = *last;
+        count += records.len();
+        let builds: Vec<(i64, &BuildRecord)> = records.iter().map(|(n, record)| (*n, record)).collect();
+        add(transaction, &builds).await?;
+        links::note(transaction, &links::behind(transaction, &builds).await?.unresolved).await?;
+    }
+}
+
+/// Runs that begin before this number, the newest first.
+pub async fn runs(client: &impl GenericClient, before: i64) -> Result<Vec<Run>> {
+    let select = "SELECT first, last, level, builds FROM runs WHERE first < $1 ORDER BY first DESC";
+    let rows = client.query(select, &[&before]).await?;
+    let run = |row: &tokio_postgres::Row| Run {
+        first: row.get(0),
+        last: row.get(1),
+        level: row.get(2),
+        builds: row.get(3),
+    };
+    Ok(rows.iter().map(run).collect())
+}
+
+/// Builds in these runs that are found by the terms, ascending. They may have been removed.
+pub async fn numbers(client: &impl GenericClient, terms: &[Term], runs: &[Run]) -> Result<Found> {
+    let asked: Vec<&[u8]> = terms.iter().map(|term| &term[..]).collect();
+    let firsts: Vec<i64> = runs.iter().map(|run| run.first).collect();
+    // The last block that begins before the term's first row, and those that begin among its rows.
+    let select = "SELECT t.place, r.first, b.block
+        FROM unnest($1::bytea[]) WITH ORDINALITY AS t (term, place) CROSS JOIN unnest($2::bigint[]) AS r (first)
+        CROSS JOIN LATERAL (
+            (SELECT first_row, block FROM blocks
+                WHERE run = r.first AND first_row <= t.term || '\\x00000000'::bytea ORDER BY first_row DESC LIMIT 1)
+            UNION ALL
+            (SELECT first_row, block FROM blocks
+                WHERE run = r.first AND first_row > t.term || '\\x00000000'::bytea
+                    AND first_row <= t.term || '\\xffffffff'::bytea)
+        ) b ORDER BY t.place, r.first, b.first_row";
+    let mut found = Found::new();
+    for row in client.query(select, &[&asked, &firsts]).await? {
+        let (place, run) = (row.get::<_, i64>(0) as usize - 1, row.get::<_, i64>(1));
+        let (numbers, _) = numbers_of(row.get(2), &terms[place]);
+        found.entry((place, run)).or_default().extend(numbers.into_iter().map(|n| run + i64::from(n)));
+    }
+    Ok(found)
+}
+
+/// All builds that are found by the term; they may have been removed.
+pub async fn all_numbers(client: &impl GenericClient, term: &Term) -> Result<Vec<i64>> {
+    let found = numbers(client, &[*term], &runs(client, i64::MAX).await?).await?;
+    let mut numbers: Vec<i64> = found.into_values().flatten().collect();
+    numbers.sort_unstable();
+    Ok(numbers)
+}
+
+/// Runs of which half is among what is gone now are written anew.
+pub async fn shrink(transaction: &Transaction<'_>, gone: &[i64]) -> Result<()> {
+    for run in runs(transaction, i64::MAX).await? {
+        if !gone.iter().any(|number| (run.first..=run.last).contains(number)) {
+            continue;
+        }
+        let select = "SELECT number FROM builds WHERE number BETWEEN $1 AND $2";
+        let there = transaction.query(select, &[&run.first, &run.last]).await?;
+        if there.len() as i64 > run.builds / 2 {
+            continue;
+        }
+        let there: std::collections::HashSet<i64> = there.iter().map(|row| row.get(0)).collect();
+        let blocks = take(transaction, &[run]).await?;
+        if !there.is_empty() {
+            let rows = blocks.iter().flat_map(|(_, block)| Rows::of(block));
+            let stays = rows.filter(|(_, number)| there.contains(&(run.first + i64::from(*number))));
+            let smaller = Run { builds: there.len() as i64, ..run };
+            write(transaction, smaller, |each| stays.for_each(each)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes the last runs of one size a larger one, if they are enough.
+async fn merge(transaction: &Transaction<'_>) -> Result<bool> {
+    let mut last = runs_of_one_size(transaction).await?;
+    last.reverse();
+    let builds: i64 = last.iter().map(|run| run.builds).sum();
+    let ([first, .., newest], true) = (&last[..], last.len() >= RUNS || builds >= LARGE) else {
+        return Ok(false);
+    };
+    let run = Run { first: first.first, last: newest.last, level: first.level + 1, builds };
+    let blocks = take(transaction, &last).await?;
+    let parts = last.iter().map(|part| {
+        let own = blocks.iter().filter(|(run, _)| *run == part.first);
+        let rows = own.flat_map(|(_, block)| Rows::of(block)).map(Ok::<_, anyhow::Error>);
+        ((part.first - run.first) as u32, rows)
+    });
+    let parts: Vec<_> = parts.collect();
+    let mut merged = Ok(());
+    write(transaction, run, |each| merged = packed_rows::merge(parts, each)).await?;
+    merged.map(|()| true)
+}
+
+/// The newest runs, as long as they are of one size and small; the newest first.
+async fn runs_of_one_size(transaction: &Transaction<'_>) -> Result<Vec<Run>> {
+    let select = "SELECT first, last, level, builds FROM runs ORDER BY first DESC LIMIT $1";
+    let rows = transaction.query(select, &[&(RUNS as i64)]).await?;
+    let run = |row: &tokio_postgres::Row| Run {
+        first: row.get(0),
+        last: row.get(1),
+        level: row.get(2),
+        builds: row.get(3),
+    };
+    let runs: Vec<Run> = rows.iter().map(run).collect();
+    let level = runs.first().map(|run| run.level);
+    Ok(runs.into_iter().take_while(|run| Some(run.level) == level && run.builds < LARGE).collect())
+}
+
+/// Takes runs out of the tables: their blocks, in order, each with the first number of its run.
+async fn take(transaction: &Transaction<'_>, runs: &[Run]) -> Result<Vec<(i64, Vec<u8>)>> {
+    let firsts: Vec<i64> = runs.iter().map(|run| run.first).collect();
+    let select = "SELECT run, block FROM blocks WHERE run = ANY($1) ORDER BY run, first_row";
+    let blocks = transaction.query(select, &[&firsts]).await?;
+    transaction.execute("DELETE FROM blocks WHERE run = ANY($1)", &[&firsts]).await?;
+    transaction.execute("DELETE FROM runs WHERE first = ANY($1)", &[&firsts]).await?;
+    Ok(blocks.iter().map(|row| (row.get(0), row.get(1))).collect())
+}
+
+async fn write(
+    transaction: &Transaction<'_>,
+    run: Run,
+    fill: impl FnOnce(&mut dyn FnMut(Row)),
+) -> Result<()> {
+    let insert = "INSERT INTO runs (first, last, level, builds) VALUES ($1, $2, $3, $4)";
+    transaction.execute(insert, &[&run.first, &run.last, &run.level, &run.builds]).await?;
+    let mut blocks: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+    let mut packer = Packer::new(BLOCK, |(term, number), block| {
+        blocks.push(([&term[..], &number.to_be_bytes()].concat(), block));
+    });
+    fill(&mut |row| packer.push(row));
+    packer.finish();
+    let copy = "COPY blocks (run, first_row, block) FROM STDIN BINARY";
+    let types = [Type::INT8, Type::BYTEA, Type::BYTEA];
+    let mut rows = pin!(BinaryCopyInWriter::new(transaction.copy_in(copy).await?, &types));
+    for (first_row, block) in &blocks {
+        rows.as_mut().write(&[&run.first, first_row, block]).await?;
+    }
+    rows.finish().await?;
+    Ok(())
+}
