@@ -182,4 +182,13 @@ mod tests {
         let answered: BTreeSet<&str> = routes().iter().map(|(path, _)| *path).collect();
         assert_eq!(described, answered);
     }
+
+    #[test]
+    fn the_openapi_document_says_that_a_token_may_be_missing() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            let posted = methods.get("post").map(|post| post["responses"].get("401").is_some());
+            assert_ne!(posted, Some(false), "{path}");
+        }
+    }
 }

@@ -1,7 +1,7 @@
 //! `/v1/export` and `/v1/import`: the registry as JSON lines.
 
 use super::{Problem, Sources, blocking, question::Answer};
-use crate::registry::transfer::{self, AT_ONCE, Imported};
+use crate::registry::transfer::{self, AT_ONCE, Imported, WrongLine};
 use axum::{
     Json,
     body::{Body, Bytes},
@@ -33,8 +33,11 @@ pub async fn export(State(sources): State<Sources>) -> Response {
 /// `POST /v1/import`
 pub async fn import(State(sources): State<Sources>, body: Result<Bytes, BytesRejection>) -> Answer<Imported> {
     let body = body.map_err(|cause| Problem::new(cause.status(), cause.body_text()))?;
-    // What is wrong with the lines is the client's to know; the registry's own trouble is logged.
     let registry = sources.registry.clone();
-    let imported = blocking(move || Ok(transfer::import(&*registry, &*body))).await?;
-    imported.map(Json).map_err(|wrong| Problem::new(StatusCode::BAD_REQUEST, format!("{wrong:#}")))
+    // What is wrong with the lines is the client's to mend; the registry's own trouble is not.
+    let imported = blocking(move || match transfer::import(&*registry, &*body) {
+        Ok(imported) => Ok(Ok(imported)),
+        Err(problem) => problem.downcast::<WrongLine>().map(Err),
+    });
+    imported.await?.map(Json).map_err(|wrong| Problem::new(StatusCode::BAD_REQUEST, wrong.to_string()))
 }

@@ -4,7 +4,7 @@
 //! back, because paths and arguments are bytes and JSON has only text.
 
 use super::{Build, Registration, Registry};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ogrt_proto::{BuildJson, BuildRecord, MadeJson};
 use prost::Message;
@@ -39,6 +39,15 @@ pub struct Imported {
     pub conflicting: u64,
     /// Are no build records.
     pub malformed: u64,
+}
+
+/// A line that makes no sense; those before it are in.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line}: {why} ({new} builds before it are in)")]
+pub struct WrongLine {
+    line: u64,
+    why: String,
+    new: u64,
 }
 
 /// A build for people: with each time that it was made.
@@ -109,7 +118,7 @@ pub fn import(registry: &dyn Registry, mut from: impl BufRead) -> Result<Importe
             }
         }
         if let Some(trouble) = trouble {
-            bail!("line {number}: {trouble:#} ({} builds before it are in)", imported.new);
+            return Err(WrongLine { line: number, why: format!("{trouble:#}"), new: imported.new }.into());
         }
         if read == 0 {
             break;
