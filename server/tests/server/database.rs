@@ -4,7 +4,11 @@ use crate::daemon::wait_for;
 use nix::sys::signal::Signal;
 use std::{
     fs,
-    os::unix::{fs::chown, process::CommandExt},
+    net::TcpListener,
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -27,6 +31,9 @@ pub struct Database {
 pub struct Cluster {
     programs: PathBuf,
     folder: TempDir,
+    port: u16,
+    /// Address that it listens on besides its Unix socket.
+    listen: &'static str,
     running: Mutex<Option<Child>>,
 }
 
@@ -62,6 +69,48 @@ impl Database {
         Database { cluster, name }
     }
 
+    /// One that also listens on loopback, for who comes with TLS; its certificate is `ca.pem` in its folder.
+    pub fn encrypted() -> Option<Database> {
+        let mut cluster = Cluster::make()?;
+        cluster.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        cluster.listen = "127.0.0.1";
+        let folder = cluster.folder.path();
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        fs::write(folder.join("ca.pem"), made.cert.pem()).unwrap();
+        fs::write(folder.join("data/server.crt"), made.cert.pem()).unwrap();
+        let key = folder.join("data/server.key");
+        fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+        if nix::unistd::geteuid().is_root() {
+            chown(&key, Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        let access = "local all all trust\nhostssl all all 127.0.0.1/32 trust\n";
+        fs::write(folder.join("data/pg_hba.conf"), access).unwrap();
+        fs::write(folder.join("data/postgresql.auto.conf"), "ssl = on\n").unwrap();
+        cluster.start();
+        Some(Database::within(Arc::new(cluster)))
+    }
+
+    /// For `registry.url`, over TCP.
+    pub fn url_over_tcp(&self, sslmode: &str) -> String {
+        format!("postgresql://ogrt@127.0.0.1:{}/{}?sslmode={sslmode}", self.cluster.port, self.name)
+    }
+
+    /// Where its processes keep their files.
+    pub fn folder(&self) -> &Path {
+        self.cluster.folder.path()
+    }
+
+    /// Runs statements, and gives what they say.
+    pub fn execute(&self, sql: &str) -> String {
+        let host = self.cluster.folder.path().to_str().unwrap();
+        let mut psql = self.cluster.program("psql");
+        psql.args(["-h", host, "-U", "ogrt", "-d", &self.name, "-v", "ON_ERROR_STOP=1", "-qtAc", sql]);
+        let said = psql.output().unwrap();
+        assert!(said.status.success(), "{}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8(said.stdout).unwrap().trim().to_owned()
+    }
+
     /// For `registry.url`.
     pub fn url(&self) -> String {
         format!("host={} user=ogrt dbname={}", self.cluster.folder.path().display(), self.name)
@@ -90,6 +139,13 @@ impl Database {
 
 impl Cluster {
     fn new() -> Option<Cluster> {
+        let cluster = Cluster::make()?;
+        cluster.start();
+        Some(cluster)
+    }
+
+    /// Not started yet.
+    fn make() -> Option<Cluster> {
         let Some(programs) = programs() else {
             assert!(std::env::var_os("CI").is_none(), "needs initdb (Debian: postgresql)");
             eprintln!("skipped: needs initdb (Debian: postgresql)");
@@ -99,7 +155,7 @@ impl Cluster {
         if nix::unistd::geteuid().is_root() {
             chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
         }
-        let cluster = Cluster { programs, folder, running: Mutex::new(None) };
+        let cluster = Cluster { programs, folder, port: 5432, listen: "", running: Mutex::new(None) };
         let made = cluster
             .program("initdb")
             .args(["--auth=trust", "--username=ogrt", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
@@ -107,7 +163,6 @@ impl Cluster {
             .output()
             .unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-        cluster.start();
         Some(cluster)
     }
 
@@ -122,7 +177,8 @@ impl Cluster {
             .arg(folder.join("data"))
             .arg("-k")
             .arg(folder)
-            .args(["-c", "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"])
+            .args(["-c", &format!("listen_addresses={}", self.listen), "-c", &format!("port={}", self.port)])
+            .args(["-c", "fsync=off", "-c", "max_connections=200"])
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
@@ -145,7 +201,7 @@ impl Cluster {
 
     fn program(&self, name: &str) -> Command {
         let mut command = Command::new(self.programs.join(name));
-        command.current_dir(self.folder.path()).env("LC_ALL", "C");
+        command.current_dir(self.folder.path()).env("LC_ALL", "C").env("PGPORT", self.port.to_string());
         if nix::unistd::geteuid().is_root() {
             command.uid(NOBODY).gid(NOBODY);
         }
@@ -183,5 +239,5 @@ fn programs() -> Option<PathBuf> {
 }
 
 fn is_complete(folder: &Path) -> bool {
-    ["initdb", "postgres", "createdb", "pg_isready"].iter().all(|name| folder.join(name).exists())
+    ["initdb", "postgres", "createdb", "pg_isready", "psql"].iter().all(|name| folder.join(name).exists())
 }

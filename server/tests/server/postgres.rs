@@ -2,7 +2,7 @@
 //! half-written, and no event waits for it.
 
 use crate::{
-    daemon::{Daemon, OGRT_0_5, wait_for},
+    daemon::{Daemon, OGRT_0_5, SERVER, wait_for},
     database::Database,
     registry::{digest_text, plain},
 };
@@ -156,3 +156,128 @@ fn all_are_there_or_fewer(daemon: &Daemon, count: u32) {
         (all["count"] == count - 1).then_some(())
     });
 }
+
+#[test]
+fn a_connection_may_be_encrypted_and_the_certificate_is_checked() {
+    let Some(database) = Database::encrypted() else { return };
+    let registry = |sslmode: &str, ca: &str| {
+        let url = database.url_over_tcp(sslmode);
+        format!("[registry]\nbackend = \"postgres\"\nurl = \"{url}\"\n{ca}")
+    };
+    let ca = format!("ca = \"{}\"\n", database.folder().join("ca.pem").display());
+    let daemon = Daemon::start(&registry("require", &ca));
+    register(&daemon, 0..50);
+    all_are_there_or_fewer(&daemon, 50);
+    let encrypted = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid)
+        WHERE ssl AND application_name = 'ogrt-server'";
+    assert_ne!(database.execute(encrypted), "0");
+    drop(daemon);
+
+    // A certificate that nothing vouches for is as good as no database: what is registered waits.
+    let other = tempfile::NamedTempFile::new().unwrap();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(other.path(), made.cert.pem()).unwrap();
+    let daemon = Daemon::start(&registry("require", &format!("ca = \"{}\"\n", other.path().display())));
+    register(&daemon, 50..60);
+    assert_eq!(daemon.get(&path(10)).0, 503);
+    assert_eq!(daemon.get(&path(55)).0, 200);
+    assert!(daemon.log().contains("certificate"), "{}", daemon.log());
+    // The database lets nobody in without TLS, and the server says so and ends.
+    let error = does_not_start(&registry("disable", ""));
+    assert!(error.contains("no encryption"), "{error}");
+}
+
+#[test]
+fn a_database_of_a_newer_server_is_refused_with_one_line() {
+    let Some(database) = Database::new() else { return };
+    drop(Daemon::start(&configuration(&database)));
+    database.execute("UPDATE ogrt_format SET version = 99");
+    let error = does_not_start(&configuration(&database));
+    assert!(error.contains("format 99, made by a newer ogrt-server"), "{error}");
+    assert_eq!(error.lines().filter(|line| line.contains("format 99")).count(), 1, "{error}");
+    assert_eq!(database.execute("SELECT version FROM ogrt_format"), "99");
+}
+
+#[test]
+fn a_database_of_the_first_format_is_brought_up_to_date() {
+    let Some(database) = Database::new() else { return };
+    database.execute(FIRST_FORMAT);
+    for number in 0..30 {
+        // The last is linked to nothing yet: its dependency comes later.
+        let record =
+            BuildRecord { uid: Some(number + 1000), ..numbered(if number == 29 { 40 } else { number }) };
+        let bytes = prost::Message::encode_to_vec(&record);
+        let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let signature = uuid::Uuid::from_slice(record.signature()).unwrap();
+        let link = match number {
+            1..29 => format!("INSERT INTO linked VALUES ({}, {number});", number - 1),
+            _ => String::new(),
+        };
+        database.execute(&format!(
+            "INSERT INTO builds VALUES ({number}, '{signature}', 1, {}, '\\x{}', '{{}}', '\\x{hex}', '\\x{hex}'); {link}
+             SELECT nextval('build_numbers')",
+            record.time_ns(),
+            "09".repeat(32),
+        ));
+    }
+    let daemon = Daemon::start(&configuration(&database));
+    let chain = |of: u32| {
+        let of = uuid::Uuid::from_u64_pair(5, u64::from(of));
+        daemon.get(&format!("/v1/dependents/{of}")).1["count"].clone()
+    };
+    wait_for("the tables", || (daemon.get("/v1/builds").0 == 200).then_some(()));
+    let (_, all) = daemon.get(&format!("/v1/dependents/{}", digest_text(0xFE)));
+    assert_eq!((&all["count"], chain(0), chain(20)), (&30.into(), 28.into(), 8.into()));
+    let (_, one) = daemon.get("/v1/builds?user=1007");
+    assert_eq!(one["builds"].as_array().unwrap().len(), 1, "{one}");
+    register(&daemon, 39..40);
+    daemon.registrations_are_settled();
+    assert_eq!(chain(39), 1, "what was unresolved before is known");
+    assert!(daemon.log().contains("30 builds in the registry's database were brought"), "{}", daemon.log());
+}
+
+#[test]
+fn an_import_while_the_database_is_away_can_be_made_again() {
+    let Some(database) = Database::alone() else { return };
+    let daemon = Daemon::start(&configuration(&database));
+    register(&daemon, 0..20);
+    daemon.registrations_are_settled();
+    let lines = daemon.http("GET", "/v1/export", &[]).1;
+    database.goes_away();
+    let (status, problem) = daemon.http("POST", "/v1/import", &lines);
+    assert_eq!(status, 503, "{}", String::from_utf8_lossy(&problem));
+    database.comes_back();
+    wait_for("the import", || (daemon.http("POST", "/v1/import", &lines).0 == 200).then_some(()));
+    assert_eq!(daemon.http("POST", "/v1/import", b"nonsense").0, 400);
+}
+
+/// Starts the server with this at the end of its configuration; what it says when it ends.
+fn does_not_start(more: &str) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let at = directory.path().display();
+    let config = directory.path().join("ogrt.conf");
+    let text = format!(
+        "listen = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\nunix = \"{at}/s\"\ndata_dir = \"{at}/data\"\n{more}"
+    );
+    std::fs::write(&config, text).unwrap();
+    let ended = std::process::Command::new(SERVER).arg("--config").arg(&config).output().unwrap();
+    assert!(!ended.status.success());
+    String::from_utf8(ended.stderr).unwrap()
+}
+
+/// The tables as the first servers made them.
+const FIRST_FORMAT: &str = "
+    CREATE TABLE ogrt_format (version bigint NOT NULL);
+    INSERT INTO ogrt_format VALUES (1);
+    CREATE TABLE builds (number bigint PRIMARY KEY, signature uuid NOT NULL UNIQUE, registered_ns bigint NOT NULL,
+        time_ns bigint NOT NULL, output_digest bytea, terms uuid[] NOT NULL, brief bytea NOT NULL, record bytea NOT NULL);
+    CREATE SEQUENCE build_numbers OWNED BY builds.number;
+    CREATE INDEX builds_by_time ON builds (time_ns, number);
+    CREATE INDEX builds_by_output ON builds (output_digest) WHERE output_digest IS NOT NULL;
+    CREATE INDEX builds_by_term ON builds USING gin (terms);
+    CREATE TABLE linked (dependency bigint NOT NULL, dependent bigint NOT NULL REFERENCES builds ON DELETE CASCADE,
+        PRIMARY KEY (dependency, dependent));
+    CREATE INDEX linked_by_dependent ON linked (dependent);
+    CREATE TABLE made_again (number bigint NOT NULL REFERENCES builds ON DELETE CASCADE, time_ns bigint NOT NULL,
+        made bytea NOT NULL, PRIMARY KEY (number, time_ns, made));
+";

@@ -2,12 +2,16 @@
 
 use crate::{
     backend::{Backend, on_every_backend},
-    daemon::{Daemon, build, wait_for},
+    daemon::{Daemon, SERVER, build, wait_for},
 };
 use bytes::Bytes;
 use ogrt_proto::{BuildRecord, Compiler, FileKind, Input, MessageType, Output, encode_frame};
 use prost::Message;
 use serde_json::Value;
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+};
 
 /// A digest that is this byte all over.
 pub fn digest(byte: u8) -> Bytes {
@@ -315,6 +319,23 @@ on_every_backend! {
         assert!(String::from_utf8(body).unwrap().contains("line 5"));
     }
 
+    fn builds_move_while_no_server_runs(backend) {
+        let mut daemon = backend.start("");
+        register(&daemon, &stack());
+        let lines = daemon.http("GET", "/v1/export", &[]).1;
+        daemon.stop();
+        assert_eq!(offline(&daemon, "export", b""), lines);
+
+        let other = backend.another();
+        let mut daemon = other.start("");
+        daemon.stop();
+        let said: Value = serde_json::from_slice(&offline(&daemon, "import", &lines)).unwrap();
+        assert_eq!((&said["new"], &said["known"]), (&4.into(), &0.into()));
+        let daemon = daemon.crash_and_restart(&other.configuration());
+        assert_eq!(daemon.http("GET", "/v1/export", &[]).1, lines);
+        assert_eq!(dependents(&daemon, &digest_text(0xF0)), deep(&[("01", 1), ("02", 2), ("03", 3)]));
+    }
+
     fn old_builds_go_but_not_what_is_used_nor_what_it_contains(backend) {
         let daemon = backend.start("");
         register(&daemon, &stack());
@@ -351,6 +372,17 @@ on_every_backend! {
         assert_eq!(listed(&again, "?name=many"), ["02", "01", "09", "08", "07", "06"]);
         assert_eq!(listed(&again, &format!("?output_sha256={}", digest_text(1))), ["01"]);
     }
+}
+
+/// Runs `ogrt-server export` or `import` where a server ran; what it prints.
+fn offline(daemon: &Daemon, command: &str, input: &[u8]) -> Vec<u8> {
+    let mut server = Command::new(SERVER);
+    server.arg("--config").arg(daemon.path().join("ogrt.conf")).arg(command);
+    let mut child = server.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success());
+    output.stdout
 }
 
 #[test]
