@@ -8,6 +8,7 @@ mod admit;
 mod datagrams;
 mod drain;
 mod local_streams;
+mod reading_half;
 mod stream;
 
 pub use admit::{identify, seen_key};

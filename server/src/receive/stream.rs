@@ -9,6 +9,7 @@ use super::{
     admit::{Origin, admit},
     local_streams::{Staying, local_peer},
     now_ns,
+    reading_half::ReadingHalf,
 };
 use crate::{
     config::Receive,
@@ -26,7 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf},
+    io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc::UnboundedReceiver, oneshot},
     time::timeout,
@@ -100,7 +101,9 @@ impl Streams {
             match tokio::net::UnixStream::from_std(stream) {
                 Ok(stream) => {
                     let streams = self.clone();
-                    tokio::spawn(async move { streams.serve(stream, begun, credentials, peer, place).await });
+                    tokio::spawn(async move {
+                        streams.serve(stream.into_split(), begun, credentials, peer, place).await;
+                    });
                 }
                 Err(problem) => warn!("cannot serve {peer}: {problem}"),
             }
@@ -121,10 +124,14 @@ impl Streams {
         place: OwnedSemaphorePermit,
     ) {
         let Some(tls) = tls else {
-            return self.serve(stream, BytesMut::new(), None, format!("{peer} (TCP)"), place).await;
+            let halves = stream.into_split();
+            return self.serve(halves, BytesMut::new(), None, format!("{peer} (TCP)"), place).await;
         };
         match tls.accept(stream).await {
-            Ok(stream) => self.serve(stream, BytesMut::new(), None, format!("{peer} (TLS)"), place).await,
+            Ok(stream) => {
+                let halves = tokio::io::split(stream);
+                self.serve(halves, BytesMut::new(), None, format!("{peer} (TLS)"), place).await;
+            }
             Err(problem) => {
                 self.intake.metrics.garbage.add(1);
                 let problem = format!("{problem:#}, so the connection is closed");
@@ -135,13 +142,12 @@ impl Streams {
 
     async fn serve(
         self,
-        stream: impl AsyncRead + AsyncWrite + Send,
+        (reader, writer): (impl ReadingHalf, impl AsyncWrite + Unpin),
         begun: BytesMut,
         credentials: Option<Credentials>,
         peer: String,
         place: OwnedSemaphorePermit,
     ) {
-        let (reader, writer) = tokio::io::split(stream);
         let mut connection = Connection {
             streams: &self,
             reader,
@@ -167,10 +173,10 @@ impl Streams {
     }
 }
 
-struct Connection<'a, S> {
+struct Connection<'a, R, W> {
     streams: &'a Streams,
-    reader: ReadHalf<S>,
-    writer: WriteHalf<S>,
+    reader: R,
+    writer: W,
     buffer: BytesMut,
     credentials: Option<Credentials>,
     may_register: bool,
@@ -182,7 +188,7 @@ struct Connection<'a, S> {
     outstanding: VecDeque<(u64, oneshot::Receiver<Result<Answer, Refusal>>)>,
 }
 
-impl<S: AsyncRead + AsyncWrite> Connection<'_, S> {
+impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
     async fn serve(&mut self) -> Result<()> {
         let config = &self.streams.config;
         // A share of what large messages may take, held while one is incomplete.
@@ -235,7 +241,10 @@ impl<S: AsyncRead + AsyncWrite> Connection<'_, S> {
                         Err(_) => bail!("a message was not completed within {:?}", config.message_timeout.0),
                     }
                 }
-                () = self.streams.intake.shutdown.wait() => return self.finish().await,
+                () = self.streams.intake.shutdown.wait() => {
+                    self.take_the_rest().await?;
+                    return self.finish().await;
+                }
             }
         }
     }
@@ -306,6 +315,16 @@ impl<S: AsyncRead + AsyncWrite> Connection<'_, S> {
         Ok(())
     }
 
+    /// Takes what the kernel had taken when it was told to take no more.
+    async fn take_the_rest(&mut self) -> Result<()> {
+        if self.reader.refuse_more() {
+            while read_some(&mut self.reader, &mut self.buffer).await.is_ok_and(|read| read > 0) {
+                self.take_frames().await?;
+            }
+        }
+        Ok(())
+    }
+
     /// The peer has sent all it will: it still gets its acknowledgements.
     async fn finish(&mut self) -> Result<()> {
         while !self.outstanding.is_empty() {
@@ -323,7 +342,7 @@ impl<S: AsyncRead + AsyncWrite> Connection<'_, S> {
 }
 
 /// Reads without keeping a buffer for a peer that says nothing.
-async fn read_some<S: AsyncRead>(reader: &mut ReadHalf<S>, buffer: &mut BytesMut) -> std::io::Result<usize> {
+async fn read_some(reader: &mut impl ReadingHalf, buffer: &mut BytesMut) -> std::io::Result<usize> {
     if buffer.capacity() == buffer.len() {
         // The first bytes of a message go through a small array: most tasks wait here, and wait without a buffer.
         let mut first = [0; 512];

@@ -3,7 +3,7 @@
 use crate::daemon::{Daemon, wait_for};
 use ogrt_proto::{MessageType, ProcessInfo, encode_frame};
 use serde_json::Value;
-use std::{thread, time::Duration};
+use std::{io::Write, os::unix::net::UnixStream, thread, time::Duration};
 
 fn event(client: u32, number: u32) -> (String, bytes::Bytes) {
     let uuid = uuid::Uuid::from_u64_pair(u64::from(client), u64::from(number));
@@ -49,6 +49,26 @@ fn a_stop_lets_everything_out_and_a_start_goes_on() {
     let daemon = daemon.crash_and_restart("");
     daemon.datagram(&event(1, 500).1);
     wait_for("one more", || (daemon.lines().len() == 501).then_some(()));
+}
+
+#[test]
+fn what_a_local_stream_could_send_is_written_however_the_server_stops() {
+    for round in 0..5 {
+        let mut daemon = Daemon::start("");
+        let send = |client: u32| {
+            let mut stream = UnixStream::connect(&daemon.unix).unwrap();
+            // What cannot be sent is known to the sender, and waits in its spool.
+            thread::spawn(move || {
+                (0..).take_while(|number| stream.write_all(&event(client, *number).1).is_ok()).count()
+            })
+        };
+        let clients: Vec<_> = (0..4).map(send).collect();
+        thread::sleep(Duration::from_millis(50 + round * 7));
+        assert!(daemon.stop().success(), "{}", daemon.log());
+        let sent: usize = clients.into_iter().map(|client| client.join().unwrap()).sum();
+        assert!(sent > 100, "{sent}");
+        assert_eq!(daemon.lines().len(), sent, "round {round}: {}", daemon.log());
+    }
 }
 
 #[test]
