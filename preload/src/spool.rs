@@ -64,7 +64,8 @@ impl Spool {
         name.push(b".frames");
         let file = match sys::create(temporary.with_nul()) {
             Err(sys::NOT_FOUND) => {
-                sys::make_directory(directory.with_nul())?;
+                // Another process may make it in the same moment. Whether it is there is for the next call to find.
+                let _ = sys::make_directory(directory.with_nul());
                 sys::create(temporary.with_nul())
             }
             result => result,

@@ -138,6 +138,36 @@ fn what_nobody_takes_waits_in_the_spool() {
 }
 
 #[test]
+fn a_spool_that_another_process_makes_meanwhile_is_used() {
+    if !has("strace") {
+        return;
+    }
+    let folder = Folder::new();
+    let absent = format!("unix:{}", folder.join("absent.sock").display());
+    let all_kept = |attempt: u32| {
+        let (spool, log) =
+            (folder.join(&format!("spool{attempt}")), folder.join(&format!("strace{attempt}")));
+        let mut command = Command::new("strace");
+        // The process stands still in front of its mkdir, while we make the directory.
+        command
+            .args(["-f", "-e", "trace=mkdirat", "-e", "inject=mkdirat:delay_enter=1000000", "-o"])
+            .arg(&log);
+        command.args(["-E", &format!("LD_PRELOAD={}", library().display()), "-E", "OGRT_ACTIVE=1"]);
+        command.args(["-E", &format!("OGRT_SERVER={absent}")]).arg("-E");
+        command.arg(format!("OGRT_SPOOL_DIR={}", spool.display()));
+        let mut traced = command.arg("/bin/true").spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+        fs::create_dir(&spool).unwrap();
+        assert!(traced.wait().unwrap().success());
+        let processes = spooled(&spool);
+        assert!(processes.len() == 1 && processes[0].start.is_some() && processes[0].end.is_some());
+        fs::read_to_string(log).unwrap().contains("EEXIST")
+    };
+    // On a busy machine the process may come to its mkdir too late.
+    assert!((0..10).any(all_kept), "nobody came upon a directory made meanwhile");
+}
+
+#[test]
 fn nothing_is_spooled_when_somebody_took_it() {
     let folder = Folder::new();
     let spool = folder.join("spool");
