@@ -18,7 +18,7 @@ use crate::{
     registry::Registry,
 };
 use anyhow::{Result, anyhow};
-use ogrt_proto::MessageType;
+use ogrt_proto::{Frame, MessageType};
 use prost::Message;
 use std::{
     sync::Arc,
@@ -98,17 +98,13 @@ impl RelayBuilds {
         for (_, build) in &builds {
             let again = build.made_again.iter().map(|record| record.encode_to_vec().into());
             for record in [build.record.clone()].into_iter().chain(again) {
-                frames.extend_from_slice(&(MessageType::BuildRecord as u32).to_be_bytes());
-                frames.extend_from_slice(&u32::try_from(record.len())?.to_be_bytes());
-                frames.extend_from_slice(&record);
+                let frame = Frame { kind: MessageType::BuildRecord as u32, message: record };
+                frames.extend_from_slice(&frame.to_bytes());
                 count += 1;
             }
         }
         let send = async {
-            let mut open = match connection.take() {
-                Some(open) => open,
-                None => self.relay.connect().await?,
-            };
+            let mut open = self.relay.open(connection).await?;
             open.send(&frames, count).await?;
             Ok::<_, anyhow::Error>(open)
         };

@@ -6,9 +6,11 @@
 //! among its blocks. Several runs become one by [`merge`].
 //!
 //! A block is a sequence of terms, each with its numbers: how many bytes it shares with the term before, the others,
-//! the first number, the distances of those after it, and a zero. Numbers count from the beginning of the run.
+//! the first number, the distances of those after it, and a zero. Numbers count from the beginning of the run, and are
+//! written as protobuf writes them.
 
 use super::found_by::Term;
+use prost::encoding::{decode_varint, encode_varint};
 
 /// A term, and a build that is found by it.
 pub type Row = (Term, u32);
@@ -39,7 +41,7 @@ impl<F: FnMut(Row, Vec<u8>)> Packer<F> {
                 if number <= before {
                     return;
                 }
-                write_varint(&mut self.block, u64::from(number - before));
+                encode_varint(u64::from(number - before), &mut self.block);
             }
             last => {
                 let shared = match last {
@@ -54,7 +56,7 @@ impl<F: FnMut(Row, Vec<u8>)> Packer<F> {
                 };
                 self.block.push(shared as u8);
                 self.block.extend_from_slice(&term[shared..]);
-                write_varint(&mut self.block, u64::from(number));
+                encode_varint(u64::from(number), &mut self.block);
             }
         }
         self.last = Some(row);
@@ -95,7 +97,7 @@ impl Iterator for Rows<'_> {
 
     fn next(&mut self) -> Option<Row> {
         if self.in_list {
-            match read_varint(&mut self.rest)? {
+            match decode_varint(&mut self.rest).ok()? {
                 0 => self.in_list = false,
                 distance => {
                     self.row.1 = self.row.1.checked_add(u32::try_from(distance).ok()?)?;
@@ -108,7 +110,7 @@ impl Iterator for Rows<'_> {
         let (bytes, rest) = rest.split_at_checked(own)?;
         self.row.0[TERM - own..].copy_from_slice(bytes);
         self.rest = rest;
-        self.row.1 = u32::try_from(read_varint(&mut self.rest)?).ok()?;
+        self.row.1 = u32::try_from(decode_varint(&mut self.rest).ok()?).ok()?;
         self.in_list = true;
         Some(self.row)
     }
@@ -150,29 +152,6 @@ pub fn merge<E>(
         }
     }
     Ok(())
-}
-
-/// Seven bits a byte, the lowest first.
-pub fn write_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-/// Takes such a number from the front.
-pub fn read_varint(from: &mut &[u8]) -> Option<u64> {
-    let mut value = 0;
-    for shift in (0..64).step_by(7) {
-        let (byte, rest) = from.split_first()?;
-        *from = rest;
-        value |= u64::from(byte & 0x7F) << shift;
-        if *byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
 }
 
 #[cfg(test)]

@@ -14,6 +14,14 @@ pub trait Connects: Send {
     /// Makes one, and puts there what the receiver needs.
     async fn connect(&self) -> Result<Self::Connection>;
 
+    /// Takes the one that is open, or makes one. Who has used it without a failure puts it back.
+    async fn open(&self, connection: &mut Option<Self::Connection>) -> Result<Self::Connection> {
+        match connection.take() {
+            Some(open) => Ok(open),
+            None => self.connect().await,
+        }
+    }
+
     /// As [`Sink::send`].
     async fn send_over(
         &self,
@@ -43,10 +51,7 @@ impl<C: Connects> Sink for Connected<C> {
 
     async fn send(&self, connection: &mut Self::Worker, documents: &[Document<'_>]) -> Result<Vec<Fate>> {
         // An idle one may have ended meanwhile; that shows by a failure.
-        let mut open = match connection.take() {
-            Some(open) => open,
-            None => self.0.connect().await?,
-        };
+        let mut open = self.0.open(connection).await?;
         let sent = self.0.send_over(&mut open, documents).await;
         if sent.as_ref().err().is_none_or(|problem| problem.is::<NotAsAWhole>()) {
             *connection = Some(open);

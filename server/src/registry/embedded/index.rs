@@ -97,7 +97,8 @@ impl Index {
             if key.len() != PREFIX || level >= BUILDS.len() {
                 anyhow::bail!("the registry's index is damaged");
             }
-            let run = Run { first: number(&key), level, builds: (number(&value) >> 32) as u32 };
+            let builds = value.first_chunk().map_or(0, |builds| u32::from_be_bytes(*builds));
+            let run = Run { first: number(&key), level, builds };
             from = run.end();
             state.runs.push(run);
         }

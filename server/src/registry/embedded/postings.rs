@@ -6,15 +6,10 @@
 //! of a hundred bytes, and a file that was linked once is one.
 
 use super::Number;
-use crate::{
-    database::number,
-    registry::{
-        packed_rows::{read_varint, write_varint},
-        recent::Recent,
-    },
-};
+use crate::{database::number, registry::recent::Recent};
 use anyhow::Result;
 use fjall::{Keyspace, OwnedWriteBatch};
+use prost::encoding::{decode_varint, encode_varint};
 
 /// Numbers in one chunk.
 const CHUNK: usize = 128;
@@ -48,7 +43,7 @@ impl Postings {
             match &mut open {
                 Some(open) if *number <= open.last => continue,
                 Some(open) if open.count < CHUNK => {
-                    write_varint(&mut open.distances, number - open.last);
+                    encode_varint(number - open.last, &mut open.distances);
                     open.last = *number;
                     open.count += 1;
                 }
@@ -79,7 +74,7 @@ impl Postings {
         if let Some(new_first) = numbers.first().copied() {
             let mut distances = Vec::new();
             for pair in numbers.windows(2) {
-                write_varint(&mut distances, pair[1] - pair[0]);
+                encode_varint(pair[1] - pair[0], &mut distances);
             }
             batch.insert(&self.keyspace, key(list, new_first), distances);
         }
@@ -129,7 +124,7 @@ fn numbers(first: Number, distances: &[u8]) -> impl Iterator<Item = Number> {
     let mut rest = distances;
     let mut last = first;
     std::iter::once(first).chain(std::iter::from_fn(move || {
-        last = last.saturating_add(read_varint(&mut rest)?);
+        last = last.saturating_add(decode_varint(&mut rest).ok()?);
         Some(last)
     }))
 }

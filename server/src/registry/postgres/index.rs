@@ -37,6 +37,13 @@ pub struct Run {
     builds: i64,
 }
 
+impl Run {
+    /// From `first, last, level, builds`.
+    fn of(row: &tokio_postgres::Row) -> Self {
+        Run { first: row.get(0), last: row.get(1), level: row.get(2), builds: row.get(3) }
+    }
+}
+
 /// Numbers by the place of a term among those asked for, and by run.
 pub type Found = HashMap<(usize, i64), Vec<i64>>;
 
@@ -78,13 +85,7 @@ pub async fn make(transaction: &Transaction<'_>) -> Result<usize> {
 pub async fn runs(client: &impl GenericClient, before: i64) -> Result<Vec<Run>> {
     let select = "SELECT first, last, level, builds FROM runs WHERE first < $1 ORDER BY first DESC";
     let rows = client.query(select, &[&before]).await?;
-    let run = |row: &tokio_postgres::Row| Run {
-        first: row.get(0),
-        last: row.get(1),
-        level: row.get(2),
-        builds: row.get(3),
-    };
-    Ok(rows.iter().map(run).collect())
+    Ok(rows.iter().map(Run::of).collect())
 }
 
 /// Builds in these runs that are found by the terms, ascending. They may have been removed.
@@ -167,13 +168,7 @@ async fn merge(transaction: &Transaction<'_>) -> Result<bool> {
 async fn runs_of_one_size(transaction: &Transaction<'_>) -> Result<Vec<Run>> {
     let select = "SELECT first, last, level, builds FROM runs ORDER BY first DESC LIMIT $1";
     let rows = transaction.query(select, &[&(RUNS as i64)]).await?;
-    let run = |row: &tokio_postgres::Row| Run {
-        first: row.get(0),
-        last: row.get(1),
-        level: row.get(2),
-        builds: row.get(3),
-    };
-    let runs: Vec<Run> = rows.iter().map(run).collect();
+    let runs: Vec<Run> = rows.iter().map(Run::of).collect();
     let level = runs.first().map(|run| run.level);
     Ok(runs.into_iter().take_while(|run| Some(run.level) == level && run.builds < LARGE).collect())
 }
