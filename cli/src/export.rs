@@ -14,7 +14,7 @@ use crate::{
 use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use ogrt_note::Signature;
-use ogrt_proto::BuildJson;
+use ogrt_proto::{BuildJson, hex};
 use ogrt_wrap::digest;
 use std::{collections::BTreeMap, fs::File, path::PathBuf};
 
@@ -113,7 +113,7 @@ impl Export {
 
     fn warn_if_altered(&self, build: &BuildJson) -> Result<()> {
         let (digest, _) = digest::sha256(&mut File::open(&self.subject)?).context(self.subject.clone())?;
-        if build.output.as_ref().is_some_and(|output| output.sha256 != subject::hex(&digest)) {
+        if build.output.as_ref().is_some_and(|output| output.sha256 != hex(&digest)) {
             complain(format_args!(
                 "{0}: not as it was linked (see ogrt verify {0}); the document is about the file as it was linked",
                 self.subject

@@ -5,6 +5,7 @@
 use anyhow::{Context, Result, anyhow};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ed25519_dalek::{SigningKey, VerifyingKey};
+use ogrt_proto::hex;
 use ogrt_wrap::digest::sha256_of;
 use std::{fs, path::Path};
 
@@ -26,7 +27,7 @@ pub fn read_public(path: &Path) -> Result<VerifyingKey> {
 
 /// A name for the key: SHA-256 of its SubjectPublicKeyInfo.
 pub fn key_id(key: &VerifyingKey) -> String {
-    crate::subject::hex(&sha256_of(&[PUBLIC_HEAD, key.as_bytes()].concat()))
+    hex(&sha256_of(&[PUBLIC_HEAD, key.as_bytes()].concat()))
 }
 
 fn key_bytes(path: &Path, label: &str, head: &[u8]) -> Result<[u8; 32]> {

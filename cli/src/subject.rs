@@ -3,6 +3,7 @@
 use crate::elf_notes::{self, ElfError};
 use anyhow::{Context, Result, anyhow};
 use ogrt_note::Signature;
+use ogrt_proto::hex;
 use ogrt_wrap::digest::sha256;
 use std::{fs::File, path::Path};
 
@@ -34,11 +35,6 @@ pub fn keys(subject: &str) -> Result<Vec<String>> {
         }
         Err(error) => Err(error).with_context(|| subject.to_owned()),
     }
-}
-
-/// Bytes as they are written everywhere: hexadecimal digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn is_digest(text: &str) -> bool {

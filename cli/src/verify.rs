@@ -9,11 +9,10 @@ use crate::{
     elf_notes,
     format::verify_table,
     server::Server,
-    subject::hex,
 };
 use anyhow::{Context, Result};
 use clap::Args;
-use ogrt_proto::{BuildJson, FileJson, LoadedJson};
+use ogrt_proto::{BuildJson, FileJson, LoadedJson, hex};
 use ogrt_wrap::{digest, loaded_parts};
 use serde::Serialize;
 use std::{

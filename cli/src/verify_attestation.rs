@@ -2,10 +2,11 @@
 
 use crate::{
     answer::{Answer, complain, print},
-    dsse, signing_key, subject,
+    dsse, signing_key,
 };
 use anyhow::{Context, Result};
 use clap::Args;
+use ogrt_proto::hex;
 use ogrt_wrap::digest;
 use serde_json::Value;
 use std::{
@@ -60,7 +61,7 @@ impl VerifyAttestation {
         for path in &self.files {
             let file = path.display().to_string();
             let digest = File::open(path).and_then(|mut file| digest::sha256(&mut file));
-            let digest = subject::hex(&digest.with_context(|| file.clone())?.0);
+            let digest = hex(&digest.with_context(|| file.clone())?.0);
             if !subjects.iter().any(|subject| subject["digest"]["sha256"] == *digest) {
                 complain(format_args!("{file}: not a subject of {name}"));
                 answer = Answer::No;

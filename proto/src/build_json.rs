@@ -1,7 +1,7 @@
 //! A build record as JSON, as the HTTP API gives it: signatures as UUID text, digests as hexadecimal, paths as
 //! text (bytes that are not UTF-8 become U+FFFD), times in nanoseconds of Unix time.
 
-use crate::{BuildMetadata, BuildRecord, FileKind, Input, LoadedParts, Output, Tool};
+use crate::{BuildMetadata, BuildRecord, FileKind, Input, LoadedParts, Output, Tool, hex};
 use ogrt_note::Signature;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -352,10 +352,6 @@ impl From<&LoadedParts> for LoadedJson {
 
 fn text(bytes: &bytes::Bytes) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn signature_text(bytes: Option<&[u8]>) -> String {

@@ -6,6 +6,7 @@
 
 mod build_json;
 mod frame;
+mod hex;
 mod installation_json;
 
 /// The messages, generated from `ogrt.proto`, which documents each field. `tests/generated.rs` keeps the file
@@ -20,5 +21,6 @@ pub use build_json::{
 pub use frame::{
     DATAGRAM_MAX, FRAME_HEADER_LEN, FRAME_MAX, Frame, FrameError, decode_frame, encode_frame, peek_frame,
 };
+pub use hex::hex;
 pub use installation_json::{InstallationJson, InstalledFileJson};
 pub use messages::*;

@@ -6,6 +6,7 @@
 
 use crate::config::{AccessConfig, MayRegister};
 use anyhow::{Context, Result, bail};
+use ogrt_proto::hex;
 use sha2::{Digest, Sha256};
 use std::{
     fs,
@@ -110,7 +111,7 @@ pub fn names(path: &Path) -> Result<Vec<String>> {
 }
 
 fn digest(token: &str) -> String {
-    Sha256::digest(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&Sha256::digest(token.as_bytes()))
 }
 
 fn read(path: &Path) -> Result<Vec<(String, String)>> {

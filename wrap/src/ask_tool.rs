@@ -4,6 +4,7 @@
 //! and mtime.
 
 use crate::digest_cache::cache_dir;
+use ogrt_proto::hex;
 use sha2::{Digest, Sha256};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -110,7 +111,7 @@ impl Kept {
                 hash.update(b"\0");
             }
             let digest: [u8; 32] = hash.finalize().into();
-            name.extend(digest[..8].iter().map(|byte| format!("{byte:02x}")));
+            name += &hex(&digest[..8]);
         }
         Some(Kept { path: dir.join(name) })
     }

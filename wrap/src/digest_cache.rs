@@ -12,6 +12,7 @@
 //! place everything is hashed.
 
 use crate::compilers::Making;
+use ogrt_proto::hex;
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -138,8 +139,7 @@ impl DigestCache {
     }
 
     fn text_file(&self, name: &[u8]) -> Option<PathBuf> {
-        let name: String = name.iter().map(|byte| format!("{byte:02x}")).collect();
-        Some(self.dir.as_ref()?.join("producers-1").join(name))
+        Some(self.dir.as_ref()?.join("producers-1").join(hex(name)))
     }
 }
 

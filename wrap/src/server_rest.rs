@@ -7,6 +7,7 @@
 use crate::deliver::{REST, Server};
 use crate::digest::sha256_of;
 use crate::spool::SpoolDir;
+use ogrt_proto::hex;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
@@ -34,8 +35,7 @@ pub fn let_rest(spool: &SpoolDir, server: &Server) {
 
 fn stamp(spool: &Path, server: &Server) -> PathBuf {
     let digest = sha256_of(server.to_string().as_bytes());
-    let name: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    spool.join(DIRECTORY).join(name)
+    spool.join(DIRECTORY).join(hex(&digest[..8]))
 }
 
 fn is_recent(stamp: &Metadata) -> bool {

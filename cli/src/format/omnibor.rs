@@ -4,8 +4,7 @@
 //! id is SHA-256 over a git blob's header and the content, so it does not follow from the SHA-256 that every record
 //! has: it is recorded on request (OGRT_OMNIBOR=1), or made now from a file that still has the recorded digest.
 
-use crate::subject::hex;
-use ogrt_proto::FileJson;
+use ogrt_proto::{FileJson, hex};
 use ogrt_wrap::digest;
 use std::{collections::BTreeSet, fs, path::Path};
 

@@ -1,8 +1,8 @@
 //! `ogrt show --json`: `[{"path", "build_id", "watermarks": [{"signature", "note_version", "metadata"}]}]`.
 //! `build_id` and `metadata` are null where the file has none or the bytes make no sense.
 
-use crate::{elf_notes::FileWatermark, show::ShownFile, subject::hex};
-use ogrt_proto::MetadataJson;
+use crate::{elf_notes::FileWatermark, show::ShownFile};
+use ogrt_proto::{MetadataJson, hex};
 use serde::Serialize;
 
 #[derive(Serialize)]

@@ -4,9 +4,8 @@ use crate::{
     elf_notes::FileWatermark,
     format::{build_table::add_metadata, sheet::Sheet},
     show::ShownFile,
-    subject::hex,
 };
-use ogrt_proto::MetadataJson;
+use ogrt_proto::{MetadataJson, hex};
 
 /// The watermarked files; those without a watermark are left out.
 pub fn text(files: &[ShownFile]) -> String {

@@ -11,6 +11,7 @@ use super::{
 use crate::database::number;
 use anyhow::Result;
 use ogrt_note::Signature;
+use ogrt_proto::hex;
 use serde::Serialize;
 use std::{
     cmp::Reverse,
@@ -258,7 +259,7 @@ impl Uses {
 fn name((build_id, path): &GroupKey, group: &Group) -> Name {
     Name {
         binpath: text(path),
-        build_id: build_id.iter().map(|byte| format!("{byte:02x}")).collect(),
+        build_id: hex(build_id),
         signature: group.program.map(|signature| signature.to_string()),
     }
 }

@@ -4,6 +4,7 @@
 //! back, so two jobs never share a file. A name too long for a file system is cut, and a digest of the whole id
 //! follows behind `%%`, which nothing else makes. The name kept for processes without a job cannot be taken.
 
+use ogrt_proto::hex;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
@@ -32,10 +33,7 @@ pub fn file_stem(job_id: &[u8]) -> String {
             let _ = write!(stem, "%{byte:02X}");
         }
         if stem.len() > NAME_MAX {
-            let mut digest = String::new();
-            for byte in Sha256::digest(job_id).iter().take(16) {
-                let _ = write!(digest, "{byte:02x}");
-            }
+            let digest = hex(&Sha256::digest(job_id)[..16]);
             stem.truncate(CUT);
             return format!("{stem}%%{digest}");
         }
