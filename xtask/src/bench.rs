@@ -50,7 +50,7 @@ enum Part {
 
 /// One printed line.
 struct Figure {
-    what: &'static str,
+    what: String,
     ours: String,
     budget: &'static str,
     ogrt_0_5: &'static str,

@@ -86,35 +86,35 @@ pub fn figures(step: &Step, generator: &Path, prefix: &Path, lengths: Lengths) -
     let share = 100.0 * at_budget.written as f64 / at_budget.sent.max(1) as f64;
     Ok(vec![
         Figure {
-            what: "UDP, written of those sent",
+            what: "UDP, written of those sent".into(),
             ours: format!("{share:.3} % of {:.0}/s", at_budget.rate()),
             budget: "100 %",
             ogrt_0_5: "27 % of 50000/s",
             xalt: "",
         },
         Figure {
-            what: "the same, for how long, behind at its end",
+            what: "the same, for how long, behind at its end".into(),
             ours: format!("{:.0} s, {:.1} s", at_budget.seconds, at_budget.behind_s),
             budget: "60 s",
             ogrt_0_5: "5 s",
             xalt: "",
         },
         Figure {
-            what: "resident memory at its peak",
+            what: "resident memory at its peak".into(),
             ours: format!("{} MB", at_budget.resident_kib * 1024 / 1_000_000),
             budget: "200 MB",
             ogrt_0_5: "1500 MB",
             xalt: "",
         },
         Figure {
-            what: "UDP, highest rate with none lost",
+            what: "UDP, highest rate with none lost".into(),
             ours: format!("{highest:.0}/s for {} s", lengths.climb_s),
             budget: "100000/s",
             ogrt_0_5: "2000/s: 95 % received",
             xalt: "13/s loaded",
         },
         Figure {
-            what: "TCP, acknowledged, all of them written",
+            what: "TCP, acknowledged, all of them written".into(),
             ours: format!("{:.0}/s of {:.0}/s", tcp.written.min(tcp.sent) as f64 / tcp.seconds, tcp.rate()),
             budget: "",
             ogrt_0_5: "none acknowledged",

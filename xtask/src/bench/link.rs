@@ -105,14 +105,14 @@ fn small(place: &Place, server: &Daemon, bad: &BadServers, rounds: usize) -> Res
     let over = |medians: &[Duration], at: usize| milliseconds_over(medians[at], medians[0]);
     Ok(vec![
         Figure {
-            what: "gcc -o h h.o, bare",
+            what: "gcc -o h h.o, bare".into(),
             ours: format!("{:.2} ms", link.as_secs_f64() * 1e3),
             budget: "",
             ogrt_0_5: "20.8 ms",
             xalt: "17.6 ms",
         },
         Figure {
-            what: "the same by ogrt-cc, registered",
+            what: "the same by ogrt-cc, registered".into(),
             ours: milliseconds_over(ours, link),
             budget: "+2 ms",
             ogrt_0_5: "28.1 ms (+7.3)",
@@ -130,6 +130,6 @@ fn small(place: &Place, server: &Daemon, bad: &BadServers, rounds: usize) -> Res
     ])
 }
 
-fn figure(what: &'static str, ours: String, budget: &'static str) -> Figure {
-    Figure { what, ours, budget, ogrt_0_5: "", xalt: "" }
+fn figure(what: impl Into<String>, ours: String, budget: &'static str) -> Figure {
+    Figure { what: what.into(), ours, budget, ogrt_0_5: "", xalt: "" }
 }

@@ -77,7 +77,8 @@ pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> 
     };
     let absolute = |time: Duration| format!("{:.0} us", time.as_secs_f64() * 1e6);
     let each = |time: Duration| format!("{:+.2} us", time.as_secs_f64() * 1e6 / MANY as f64);
-    let figure = |what, ours, budget, ogrt_0_5, xalt| Figure { what, ours, budget, ogrt_0_5, xalt };
+    let figure =
+        |what: &str, ours, budget, ogrt_0_5, xalt| Figure { what: what.into(), ours, budget, ogrt_0_5, xalt };
     let end = both.saturating_sub(empty).saturating_sub(start_only.saturating_sub(leaving));
     let of_each = many.saturating_sub(many_empty).saturating_sub(both.saturating_sub(empty));
     Ok(vec![

@@ -16,53 +16,20 @@ use std::{fs, path::PathBuf, process::Command};
 /// Copies of one, its symbols under other names.
 const OBJECTS: usize = 500;
 
-/// Name, and the lines of the table.
-const LINKERS: [(&str, [&str; 3]); 4] = [
-    (
-        "bfd",
-        [
-            "500 objects, 200 MB, GNU ld, bare",
-            "the same by ogrt-cc, objects known, GNU ld",
-            "the same, all objects new, GNU ld",
-        ],
-    ),
-    (
-        "gold",
-        [
-            "500 objects, 200 MB, gold, bare",
-            "the same by ogrt-cc, objects known, gold",
-            "the same, all objects new, gold",
-        ],
-    ),
-    (
-        "mold",
-        [
-            "500 objects, 200 MB, mold, bare",
-            "the same by ogrt-cc, objects known, mold",
-            "the same, all objects new, mold",
-        ],
-    ),
-    (
-        "lld",
-        [
-            "500 objects, 200 MB, lld, bare",
-            "the same by ogrt-cc, objects known, lld",
-            "the same, all objects new, lld",
-        ],
-    ),
-];
+/// Name, and what it is called in the table.
+const LINKERS: [(&str, &str); 4] = [("bfd", "GNU ld"), ("gold", "gold"), ("mold", "mold"), ("lld", "lld")];
 
 /// With a live server by each linker, then with bad servers by one that leaves nothing of the machine to us.
 pub fn figures(place: &Place, server: &Daemon, bad: &BadServers, rounds: usize) -> Result<Vec<Figure>> {
     make_objects(place)?;
     let mut figures = Vec::new();
-    for (linker, what) in LINKERS {
+    for (linker, called) in LINKERS {
         if child::exists(&format!("ld.{linker}")) {
-            figures.extend(with_live_server(place, server, linker, what, rounds)?);
+            figures.extend(with_live_server(place, server, linker, called, rounds)?);
         }
     }
     if child::exists("ld.lld") {
-        figures.extend(with_bad_servers(place, bad, "lld", rounds)?);
+        figures.extend(with_bad_servers(place, bad, rounds)?);
     }
     Ok(figures)
 }
@@ -71,7 +38,7 @@ fn with_live_server(
     place: &Place,
     server: &Daemon,
     linker: &str,
-    what: [&'static str; 3],
+    called: &str,
     rounds: usize,
 ) -> Result<Vec<Figure>> {
     let choice = format!("-fuse-ld={linker}");
@@ -82,24 +49,30 @@ fn with_live_server(
         place.ours(&server.tcp, &[&choice, "-o", "ours", "@objects"]),
         new,
     ];
-    let digests = forgetful_cache(place).join("ogrt/digests-2");
     let forget = || {
         place.settle();
-        let _ = fs::remove_file(&digests);
+        let _ = fs::remove_dir_all(forgetful_cache(place));
     };
     let medians = medians_settling(&mut commands, rounds, &mut { forget })?.medians;
     Ok(vec![
-        figure(what[0], format!("{:.3} s", medians[0].as_secs_f64()), ""),
-        figure(what[1], per_cent_over(medians[1], medians[0]), "+3 %"),
-        figure(what[2], per_cent_over(medians[2], medians[0]), "+3 %"),
+        figure(
+            format!("500 objects, 200 MB, {called}, bare"),
+            format!("{:.3} s", medians[0].as_secs_f64()),
+            "",
+        ),
+        figure(
+            format!("the same by ogrt-cc, objects known, {called}"),
+            per_cent_over(medians[1], medians[0]),
+            "+3 %",
+        ),
+        figure(format!("the same, all objects new, {called}"), per_cent_over(medians[2], medians[0]), "+3 %"),
     ])
 }
 
-fn with_bad_servers(place: &Place, bad: &BadServers, linker: &str, rounds: usize) -> Result<Vec<Figure>> {
-    let choice = format!("-fuse-ld={linker}");
-    let of = |server: &str| place.ours(server, &[&choice, "-o", "ours", "@objects"]);
+fn with_bad_servers(place: &Place, bad: &BadServers, rounds: usize) -> Result<Vec<Figure>> {
+    let of = |server: &str| place.ours(server, &["-fuse-ld=lld", "-o", "ours", "@objects"]);
     let mut commands = [
-        place.bare(&[&choice, "-o", "bare", "@objects"]),
+        place.bare(&["-fuse-ld=lld", "-o", "bare", "@objects"]),
         of(&bad.absent),
         of(&bad.hanging),
         of(&bad.refusing),
