@@ -175,12 +175,17 @@ fn acknowledged_events_survive_kill_9_and_appear_once() {
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(mebibytes: u32) -> Self {
+    /// `None` for who may not mount.
+    fn mount(mebibytes: u32) -> Option<Self> {
+        if !nix::unistd::geteuid().is_root() {
+            needs("root, to mount a small file system");
+            return None;
+        }
         let path = tempfile::tempdir().unwrap().keep();
         let size = format!("size={mebibytes}m");
         let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "ogrt-test"]).arg(&path).status();
         assert!(mount.unwrap().success());
-        SmallDisk(path)
+        Some(SmallDisk(path))
     }
 
     /// Takes all that is free, as another program would.
@@ -210,11 +215,8 @@ impl Drop for SmallDisk {
 
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged() {
-    if !nix::unistd::geteuid().is_root() {
-        return needs("root, to mount a small file system");
-    }
     let rounds = rounds(3, 20);
-    let disk = SmallDisk::mount(160);
+    let Some(disk) = SmallDisk::mount(160) else { return };
     // Its end is reached, which `disk_free_min` exists to prevent, only when another program takes the rest.
     let more = "[queue]\ndisk_free_min = \"24MiB\"\n";
     let mut daemon = Daemon::start_in(tempfile::tempdir_in(&disk.0).unwrap(), more);
@@ -267,11 +269,8 @@ fn jobs_stay_whole(directory: &Path, time: Duration) {
 
 #[test]
 fn a_job_file_is_whole_while_its_disk_is_full() {
-    if !nix::unistd::geteuid().is_root() {
-        return needs("root, to mount a small file system");
-    }
     let rounds = rounds(5, 100);
-    let disk = SmallDisk::mount(2);
+    let Some(disk) = SmallDisk::mount(2) else { return };
     let path = disk.0.display();
     let mut daemon =
         Daemon::start(&format!("[outputs.small]\ntype = \"file\"\nlayout = \"jobs\"\npath = \"{path}\"\n"));
