@@ -198,7 +198,7 @@ fn flags(command: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// `/tmp/ccXXXXXX.o`, as gcc and clang name what lives from the compiler to the linker.
+/// As gcc (`/tmp/cc` and six characters) and clang name what lives from the compiler to the linker.
 fn is_temporary(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let stem = name.split('.').next().unwrap_or(name);
