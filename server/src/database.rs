@@ -6,7 +6,7 @@
 use anyhow::{Context, Result};
 use fjall::{
     CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode,
-    config::{BlockSizePolicy, CompressionPolicy, FilterPolicy},
+    config::{BlockSizePolicy, CompressionPolicy, FilterPolicy, PartitioningPolicy},
 };
 use std::path::Path;
 
@@ -90,7 +90,14 @@ impl Store {
                 .journal_compression(CompressionType::None)
                 .worker_threads(1)
                 .open()?;
-            let plain = |memtable: u64| KeyspaceCreateOptions::default().max_memtable_size(memtable);
+            // What finds a block is in pieces that are read when they are needed; whole, it would be kept in memory
+            // for as long as the table lies where it was written, and a registry's tables do.
+            let plain = |memtable: u64| {
+                KeyspaceCreateOptions::default()
+                    .max_memtable_size(memtable)
+                    .index_block_partitioning_policy(PartitioningPolicy::all(true))
+                    .filter_block_partitioning_policy(PartitioningPolicy::all(true))
+            };
             // Batches and jobs come compressed already.
             let packed = |memtable: u64| {
                 plain(memtable).data_block_compression_policy(CompressionPolicy::all(CompressionType::None))

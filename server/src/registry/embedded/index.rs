@@ -2,38 +2,32 @@
 //!
 //! The rows of the last few thousand builds are in memory, in sorted pieces, for the records are on disk and the rows
 //! can be made again from them ([`Index::open`]). When there are enough for a run they are written as one
-//! ([`packed_rows`](crate::registry::packed_rows)), and sixteen small runs become a large one. So a registration
+//! ([`runs`]), and sixteen small runs become a large one. So a registration
 //! costs the disk some 320 bytes of index, written twice, in order, whatever it has in it.
 //!
 //! Every 65,536 builds are a run that a question has to look into: 150 of them among ten million. Builds that are removed stay in
 //! their run until half of it is gone; whoever asks looks whether a build is there.
 
-use super::Number;
+use super::{
+    Number,
+    runs::{self, BUILDS, Run},
+};
 use crate::{
     database::{Store, number},
     registry::{
         found_by::{self, Term},
-        packed_rows::{self, Packer, Row, Rows},
+        packed_rows::{self, Row},
     },
 };
 use anyhow::{Context, Result};
-use fjall::{OwnedWriteBatch, Readable, Snapshot};
+use fjall::Snapshot;
 use ogrt_proto::BuildRecord;
 use prost::Message;
 use std::sync::{Arc, RwLock};
 
-/// Builds in a small run, and in a large one.
-const BUILDS: [u64; 2] = [4096, 65_536];
-
-/// Bytes of a block.
-const BLOCK: usize = 4096;
-
 /// Runs that are looked into to see how common a term is, and rows that are counted there.
 const RUNS_COMPARED: usize = 8;
 const ROWS_COMPARED: usize = 50_000;
-
-/// A run's header is under this, before its blocks.
-const PREFIX: usize = 9;
 
 /// See the module.
 pub struct Index {
@@ -53,31 +47,6 @@ struct State {
     pieces: Vec<Vec<Row>>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Run {
-    first: Number,
-    level: usize,
-    /// Builds that were there when it was written.
-    builds: u32,
-}
-
-impl Run {
-    fn end(&self) -> Number {
-        self.first + BUILDS[self.level]
-    }
-
-    fn prefix(&self) -> [u8; PREFIX] {
-        let mut prefix = [0; PREFIX];
-        prefix[..8].copy_from_slice(&self.first.to_be_bytes());
-        prefix[8] = self.level as u8;
-        prefix
-    }
-
-    fn key(&self, row: &Row) -> Vec<u8> {
-        [&self.prefix()[..], &row.0, &row.1.to_be_bytes()].concat()
-    }
-}
-
 /// What a question sees: all of one moment.
 struct View {
     snapshot: Snapshot,
@@ -89,20 +58,8 @@ struct View {
 impl Index {
     /// Goes on where the last run ends: rows of the builds after it are made again from their records.
     pub fn open(store: Arc<Store>) -> Result<Self> {
-        let mut state = State::default();
-        let mut from = 0u64;
-        while let Some(entry) = store.terms.range(from.to_be_bytes()..).next() {
-            let (key, value) = entry.into_inner()?;
-            let level = key.get(8).map_or(usize::MAX, |level| usize::from(*level));
-            if key.len() != PREFIX || level >= BUILDS.len() {
-                anyhow::bail!("the registry's index is damaged");
-            }
-            let builds = value.first_chunk().map_or(0, |builds| u32::from_be_bytes(*builds));
-            let run = Run { first: number(&key), level, builds };
-            from = run.end();
-            state.runs.push(run);
-        }
-        state.first = state.runs.last().map_or(0, Run::end);
+        let runs = runs::all(&store)?;
+        let state = State { first: runs.last().map_or(0, Run::end), runs, ..State::default() };
         let index = Index { store, state: RwLock::new(state) };
         index.catch_up()?;
         Ok(index)
@@ -163,12 +120,11 @@ impl Index {
         };
         let rest: Vec<Row> = tail.extract_if(.., |(_, number)| u64::from(*number) >= BUILDS[0]).collect();
         let run = Run { first: self.state().first, level: 0, builds: BUILDS[0] as u32 };
-        let mut batch = self.store.batch();
-        self.write_run(&mut batch, run, |each| {
+        let fill = |each: &mut dyn FnMut(Row)| {
             tail.iter().for_each(|row| each(*row));
             Ok(())
-        })?;
-        batch.commit()?;
+        };
+        run.write(&self.store, self.store.batch(), fill)?.commit()?;
         let mut state = self.change();
         state.runs.push(run);
         state.first = run.end();
@@ -191,54 +147,17 @@ impl Index {
         }
         let builds = small.iter().map(|run| run.builds).sum();
         let large = Run { first: end - BUILDS[1], level: 1, builds };
-        let mut batch = self.store.batch();
         let snapshot = self.store.snapshot();
-        let parts = small.iter().map(|run| ((run.first - large.first) as u32, self.rows(&snapshot, *run)));
-        self.write_run(&mut batch, large, |each| packed_rows::merge(parts.collect(), each))?;
-        small.iter().try_for_each(|run| self.remove_run(&mut batch, &snapshot, *run))?;
+        let parts =
+            small.iter().map(|run| ((run.first - large.first) as u32, run.rows(&self.store, &snapshot)));
+        let mut batch =
+            large.write_in_parts(&self.store, |each| packed_rows::merge(parts.collect(), each))?;
+        small.iter().try_for_each(|run| run.remove(&self.store, &mut batch, &snapshot))?;
         batch.commit()?;
         let mut state = self.change();
         state.runs.retain(|run| !small.contains(run));
         state.runs.push(large);
         Ok(())
-    }
-
-    fn write_run(
-        &self,
-        batch: &mut OwnedWriteBatch,
-        run: Run,
-        fill: impl FnOnce(&mut dyn FnMut(Row)) -> Result<()>,
-    ) -> Result<()> {
-        batch.insert(&self.store.terms, run.prefix(), run.builds.to_be_bytes());
-        let mut packer =
-            Packer::new(BLOCK, |first, block| batch.insert(&self.store.terms, run.key(&first), block));
-        fill(&mut |row| packer.push(row))?;
-        packer.finish();
-        Ok(())
-    }
-
-    fn remove_run(&self, batch: &mut OwnedWriteBatch, snapshot: &Snapshot, run: Run) -> Result<()> {
-        for entry in snapshot.prefix(&self.store.terms, run.prefix()) {
-            batch.remove(&self.store.terms, entry.key()?);
-        }
-        Ok(())
-    }
-
-    /// All rows of a run, in order.
-    fn rows(&self, snapshot: &Snapshot, run: Run) -> impl Iterator<Item = Result<Row>> + use<> {
-        let mut blocks = snapshot.prefix(&self.store.terms, run.prefix()).skip(1);
-        let mut rows: std::vec::IntoIter<Row> = Vec::new().into_iter();
-        std::iter::from_fn(move || {
-            loop {
-                if let Some(row) = rows.next() {
-                    return Some(Ok(row));
-                }
-                match blocks.next()?.value() {
-                    Ok(block) => rows = Rows::of(&block).collect::<Vec<_>>().into_iter(),
-                    Err(problem) => return Some(Err(problem.into())),
-                }
-            }
-        })
     }
 
     /// Runs between these numbers of which half is gone are written anew, or go. One thread at a time.
@@ -261,10 +180,10 @@ impl Index {
             }
             let mut batch = self.store.batch();
             let snapshot = self.store.snapshot();
-            self.remove_run(&mut batch, &snapshot, run)?;
+            run.remove(&self.store, &mut batch, &snapshot)?;
             if builds > 0 {
-                self.write_run(&mut batch, Run { builds, ..run }, |each| {
-                    for row in self.rows(&snapshot, run) {
+                batch = Run { builds, ..run }.write(&self.store, batch, |each| {
+                    for row in run.rows(&self.store, &snapshot) {
                         let row = row?;
                         if there.get(row.1 as usize).is_some_and(|there| *there) {
                             each(row);
@@ -291,7 +210,7 @@ impl Index {
         let view = self.view(term);
         for run in &view.runs {
             let mut numbers = Vec::new();
-            self.each_back(&view.snapshot, *run, term, u32::MAX, |number| {
+            run.each_back(&self.store, &view.snapshot, term, u32::MAX, |number| {
                 numbers.push(number);
                 Ok(true)
             })?;
@@ -320,7 +239,7 @@ impl Index {
         }
         for run in view.runs.iter().rev().filter(|run| run.first < before) {
             let last = (before - 1).min(run.end() - 1) - run.first;
-            if !self.each_back(&view.snapshot, *run, term, last as u32, &mut each)? {
+            if !run.each_back(&self.store, &view.snapshot, term, last as u32, &mut each)? {
                 return Ok(());
             }
         }
@@ -341,7 +260,7 @@ impl Index {
         };
         let Some(run) = run else { return Ok(false) };
         let mut found = false;
-        self.each_back(&snapshot, run, term, (wanted - run.first) as u32, |number| {
+        run.each_back(&self.store, &snapshot, term, (wanted - run.first) as u32, |number| {
             found = number == wanted;
             Ok(false)
         })?;
@@ -353,7 +272,7 @@ impl Index {
         let view = self.view(term);
         let mut rows = view.tail.len();
         for run in view.runs.iter().rev().take(RUNS_COMPARED) {
-            self.each_back(&view.snapshot, *run, term, u32::MAX, |_| {
+            run.each_back(&self.store, &view.snapshot, term, u32::MAX, |_| {
                 rows += 1;
                 Ok(rows < ROWS_COMPARED)
             })?;
@@ -364,34 +283,6 @@ impl Index {
     fn view(&self, term: &Term) -> View {
         let state = self.state();
         View { snapshot: self.store.snapshot(), runs: state.runs.clone(), tail: state.tail(term) }
-    }
-
-    /// Numbers of a run up to `last`, descending; false when `each` said stop.
-    fn each_back(
-        &self,
-        snapshot: &Snapshot,
-        run: Run,
-        term: &Term,
-        last: u32,
-        mut each: impl FnMut(Number) -> Result<bool>,
-    ) -> Result<bool> {
-        let range = run.prefix().to_vec()..=run.key(&(*term, last));
-        for block in snapshot.range(&self.store.terms, range).rev() {
-            let (key, block) = block.into_inner()?;
-            if key.len() <= PREFIX {
-                break;
-            }
-            let (numbers, goes_on) = packed_rows::numbers_of(&block, term);
-            for number in numbers.into_iter().rev().filter(|number| *number <= last) {
-                if !each(run.first + u64::from(number))? {
-                    return Ok(false);
-                }
-            }
-            if !goes_on {
-                break;
-            }
-        }
-        Ok(true)
     }
 }
 

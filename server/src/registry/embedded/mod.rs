@@ -15,6 +15,7 @@ mod list;
 mod migrate;
 mod postings;
 mod retire;
+mod runs;
 
 use super::{
     Build, Containing, Filter, Listed, MADE_AGAIN_MAX, MayGo, Page, Part, Registration, Registry, Retired,

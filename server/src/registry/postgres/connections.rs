@@ -8,7 +8,9 @@ use super::schema;
 use crate::{config::RegistryConfig, outputs::client_config};
 use anyhow::{Context, Result, anyhow};
 use std::{
+    collections::HashMap,
     future::Future,
+    ops::{Deref, DerefMut},
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
@@ -17,7 +19,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
-use tokio_postgres::{Client, Config, NoTls, config::SslMode};
+use tokio_postgres::{Client, Config, NoTls, Row, Statement, config::SslMode, types::ToSql};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{info, warn};
 
@@ -34,6 +36,45 @@ pub struct Away(pub String);
 
 /// What is done with a connection; twice, where it was dead.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
+
+/// A connection that is up: the client, and what the database has prepared for it.
+pub struct Session {
+    client: Client,
+    prepared: HashMap<&'static str, Statement>,
+}
+
+impl Session {
+    /// Rows of a statement that is asked again and again: the database reads and plans it once.
+    pub async fn ask_again(
+        &mut self,
+        statement: &'static str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, tokio_postgres::Error> {
+        let prepared = match self.prepared.get(statement) {
+            Some(prepared) => prepared.clone(),
+            None => {
+                let prepared = self.client.prepare(statement).await?;
+                self.prepared.insert(statement, prepared.clone());
+                prepared
+            }
+        };
+        self.client.query(&prepared, parameters).await
+    }
+}
+
+impl Deref for Session {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl DerefMut for Session {
+    fn deref_mut(&mut self) -> &mut Client {
+        &mut self.client
+    }
+}
 
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
 
@@ -85,7 +126,7 @@ impl Connections {
     pub fn ask<T: Send + 'static>(
         &self,
         within: Duration,
-        question: impl for<'a> Fn(&'a mut Client) -> Answer<'a, T> + Send + 'static,
+        question: impl for<'a> Fn(&'a mut Session) -> Answer<'a, T> + Send + 'static,
     ) -> Result<T> {
         self.refuse_while_away()?;
         let (answer, answered) = sync_channel(1);
@@ -116,22 +157,22 @@ struct Connection {
     config: Config,
     encrypted: Option<MakeRustlsConnect>,
     runtime: tokio::runtime::Runtime,
-    client: Option<Client>,
+    session: Option<Session>,
     state: Arc<State>,
 }
 
 impl Connection {
     fn new(config: Config, encrypted: Option<MakeRustlsConnect>, state: Arc<State>) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Connection { config, encrypted, runtime, client: None, state })
+        Ok(Connection { config, encrypted, runtime, session: None, state })
     }
 
     fn ask<T>(
         &mut self,
         deadline: Instant,
-        question: &impl for<'a> Fn(&'a mut Client) -> Answer<'a, T>,
+        question: &impl for<'a> Fn(&'a mut Session) -> Answer<'a, T>,
     ) -> Result<T> {
-        let was_connected = self.client.as_ref().is_some_and(|client| !client.is_closed());
+        let was_connected = self.session.as_ref().is_some_and(|session| !session.is_closed());
         let mut answer = self.ask_once(deadline, question);
         if was_connected && answer.as_ref().is_err_and(is_away) {
             answer = self.ask_once(deadline, question);
@@ -156,12 +197,12 @@ impl Connection {
     fn ask_once<T>(
         &mut self,
         deadline: Instant,
-        question: &impl for<'a> Fn(&'a mut Client) -> Answer<'a, T>,
+        question: &impl for<'a> Fn(&'a mut Session) -> Answer<'a, T>,
     ) -> Result<T> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let Connection { config, encrypted, runtime, client, .. } = self;
-        if client.as_ref().is_none_or(|client| client.is_closed()) {
-            *client = None;
+        let Connection { config, encrypted, runtime, session, .. } = self;
+        if session.as_ref().is_none_or(|session| session.is_closed()) {
+            *session = None;
             let connecting = async {
                 let connected = connect(config, encrypted.clone()).await?;
                 let is_up_to_date = schema::is_up_to_date(&connected).await?;
@@ -176,12 +217,12 @@ impl Connection {
                 // Old tables take the time that they take; who asked gives up before.
                 runtime.block_on(schema::bring_up_to_date(&mut connected)).map_err(sort_out)?;
             }
-            *client = Some(connected);
+            *session = Some(Session { client: connected, prepared: HashMap::new() });
         }
         let left = deadline.saturating_duration_since(Instant::now());
         let asking = async {
-            match client {
-                Some(client) => question(client).await,
+            match session {
+                Some(session) => question(session).await,
                 None => Err(Away("it is not connected".into()).into()),
             }
         };
@@ -193,7 +234,7 @@ impl Connection {
             Err(_) => Err(Away(format!("no answer within {left:?}")).into()),
         };
         if answer.as_ref().is_err_and(is_away) {
-            self.client = None;
+            self.session = None;
         }
         answer
     }

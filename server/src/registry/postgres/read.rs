@@ -1,11 +1,14 @@
-//! Questions to the database, each in as few statements as its answer allows.
+//! Questions to the database, each in as few statements as its answer allows; those that are asked for every process
+//! are prepared.
 
 use super::{
+    connections::Session,
     index, links,
     write::{names_of, signature_uuid},
 };
 use crate::registry::{Build, CONTAINING_MAX, Containing, DEPTH_MAX, Part};
 use anyhow::{Context, Result};
+use bytes::Bytes;
 use ogrt_note::Signature;
 use ogrt_proto::BuildRecord;
 use prost::Message;
@@ -16,45 +19,45 @@ use uuid::Uuid;
 /// Numbers in one statement.
 const NUMBERS_AT_ONCE: usize = 50_000;
 
-/// A build whole.
-pub async fn build(client: &Client, signature: Signature) -> Result<Option<Build>> {
-    let select = "SELECT number, record, registered_ns FROM builds WHERE signature = $1";
-    match client.query_opt(select, &[&signature_uuid(signature)]).await? {
-        Some(row) => whole(client, &row).await.map(|(_, build)| Some(build)),
-        None => Ok(None),
-    }
+/// What is kept of builds whole.
+macro_rules! whole {
+    ($which:literal) => {
+        concat!(
+            "SELECT number, record, registered_ns,
+                ARRAY(SELECT made FROM made_again m WHERE m.number = b.number ORDER BY time_ns, made)
+            FROM builds b WHERE ",
+            $which
+        )
+    };
 }
 
-async fn whole(client: &Client, row: &Row) -> Result<(u64, Build)> {
-    let number: i64 = row.get(0);
-    let select = "SELECT made FROM made_again WHERE number = $1 ORDER BY time_ns, made";
-    let mut made_again = Vec::new();
-    for made in client.query(select, &[&number]).await? {
-        let made = BuildRecord::decode(made.get::<_, &[u8]>(0));
-        made_again.push(made.context("what is kept of a build is damaged")?);
-    }
-    let build = Build { record: row.get::<_, Vec<u8>>(1).into(), registered_ns: row.get(2), made_again };
-    Ok((number as u64, build))
+/// A build whole.
+pub async fn build(session: &mut Session, signature: Signature) -> Result<Option<Build>> {
+    let rows = session.ask_again(whole!("signature = $1"), &[&signature_uuid(signature)]).await?;
+    rows.first().map(|row| Ok(whole(row)?.1)).transpose()
+}
+
+fn whole(row: &Row) -> Result<(u64, Build)> {
+    let (number, record, registered_ns): (i64, &[u8], i64) = (row.get(0), row.get(1), row.get(2));
+    let made_again: Vec<&[u8]> = row.get(3);
+    let made_again = made_again.into_iter().map(BuildRecord::decode).collect::<Result<_, _>>();
+    let made_again = made_again.context("what is kept of a build is damaged")?;
+    Ok((number as u64, Build { record: Bytes::copy_from_slice(record), registered_ns, made_again }))
 }
 
 /// Builds in the order of registration.
 pub async fn export(client: &Client, after: Option<u64>, limit: usize) -> Result<Vec<(u64, Build)>> {
-    let select =
-        "SELECT number, record, registered_ns FROM builds WHERE number > $1 ORDER BY number LIMIT $2";
+    let select = whole!("number > $1 ORDER BY number LIMIT $2");
     let after = after.map_or(-1, |after| after as i64);
-    let mut builds = Vec::new();
-    for row in client.query(select, &[&after, &(limit as i64)]).await? {
-        builds.push(whole(client, &row).await?);
-    }
-    Ok(builds)
+    client.query(select, &[&after, &(limit as i64)]).await?.iter().map(whole).collect()
 }
 
 /// The little of a record that is joined and listed.
-pub async fn briefs(client: &Client, signatures: &[Signature]) -> Result<Vec<BuildRecord>> {
+pub async fn briefs(session: &mut Session, signatures: &[Signature]) -> Result<Vec<BuildRecord>> {
     let asked: Vec<Uuid> = signatures.iter().map(|signature| signature_uuid(*signature)).collect();
     let select = "SELECT signature, brief FROM builds WHERE signature = ANY($1)";
     let mut found = HashMap::new();
-    for row in client.query(select, &[&asked]).await? {
+    for row in session.ask_again(select, &[&asked]).await? {
         found.insert(row.get::<_, Uuid>(0), brief(row.get(1))?);
     }
     Ok(asked.iter().filter_map(|signature| found.remove(signature)).collect())

@@ -1,0 +1,235 @@
+//! Runs of the index on disk: a header that says how many builds are in it, then its blocks of
+//! [`packed rows`](crate::registry::packed_rows), each under its first row. A run without a header is not there.
+
+use super::Number;
+use crate::{
+    database::{Store, number},
+    registry::{
+        found_by::Term,
+        packed_rows::{self, Packer, Row, Rows},
+    },
+};
+use anyhow::Result;
+use fjall::{OwnedWriteBatch, Readable, Snapshot};
+
+/// Builds in a small run, and in a large one.
+pub const BUILDS: [u64; 2] = [4096, 65_536];
+
+/// Bytes of a block.
+const BLOCK: usize = 4096;
+
+/// Bytes of blocks that are in memory at once while a large run is written: a tenth of it.
+const PART: usize = 2 << 20;
+
+/// A run's header is under this, before its blocks.
+const PREFIX: usize = 9;
+
+/// Rows of builds that follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// The first build that may be in it.
+    pub first: Number,
+    /// Which of [`BUILDS`] it is.
+    pub level: usize,
+    /// Builds that were there when it was written.
+    pub builds: u32,
+}
+
+/// Those that are there, in the order of numbers.
+pub fn all(store: &Store) -> Result<Vec<Run>> {
+    let mut runs = Vec::new();
+    let mut from = 0u64;
+    while let Some(entry) = store.terms.range(from.to_be_bytes()..).next() {
+        let (key, value) = entry.into_inner()?;
+        let level = key.get(8).map_or(usize::MAX, |level| usize::from(*level));
+        if key.len() != PREFIX || level >= BUILDS.len() {
+            anyhow::bail!("the registry's index is damaged");
+        }
+        let builds = value.first_chunk().map_or(0, |builds| u32::from_be_bytes(*builds));
+        let run = Run { first: number(&key), level, builds };
+        from = run.end();
+        runs.push(run);
+    }
+    Ok(runs)
+}
+
+impl Run {
+    /// After the last build that may be in it.
+    pub fn end(&self) -> Number {
+        self.first + BUILDS[self.level]
+    }
+
+    fn prefix(&self) -> [u8; PREFIX] {
+        let mut prefix = [0; PREFIX];
+        prefix[..8].copy_from_slice(&self.first.to_be_bytes());
+        prefix[8] = self.level as u8;
+        prefix
+    }
+
+    fn key(&self, row: &Row) -> Vec<u8> {
+        [&self.prefix()[..], &row.0, &row.1.to_be_bytes()].concat()
+    }
+
+    /// Adds it to the batch.
+    pub fn write(
+        self,
+        store: &Store,
+        batch: OwnedWriteBatch,
+        fill: impl FnOnce(&mut dyn FnMut(Row)) -> Result<()>,
+    ) -> Result<OwnedWriteBatch> {
+        self.fill(Parts { store, batch, bytes: 0, bytes_max: usize::MAX, problem: None }, fill)
+    }
+
+    /// Writes a run of builds that are in smaller ones yet; what is left to commit makes it be there, and is to remove
+    /// those. It is never whole in memory, and what a crash leaves of it is written over.
+    pub fn write_in_parts(
+        self,
+        store: &Store,
+        fill: impl FnOnce(&mut dyn FnMut(Row)) -> Result<()>,
+    ) -> Result<OwnedWriteBatch> {
+        let mut batch = store.batch();
+        self.remove(store, &mut batch, &store.snapshot())?;
+        self.fill(Parts { store, batch, bytes: 0, bytes_max: PART, problem: None }, fill)
+    }
+
+    fn fill(
+        self,
+        mut parts: Parts,
+        fill: impl FnOnce(&mut dyn FnMut(Row)) -> Result<()>,
+    ) -> Result<OwnedWriteBatch> {
+        let mut packer = Packer::new(BLOCK, |first, block| parts.put(self.key(&first), block));
+        fill(&mut |row| packer.push(row))?;
+        packer.finish();
+        let store = parts.store;
+        let mut batch = parts.last()?;
+        batch.insert(&store.terms, self.prefix(), self.builds.to_be_bytes());
+        Ok(batch)
+    }
+
+    /// Removes it with the batch.
+    pub fn remove(&self, store: &Store, batch: &mut OwnedWriteBatch, snapshot: &Snapshot) -> Result<()> {
+        for entry in snapshot.prefix(&store.terms, self.prefix()) {
+            batch.remove(&store.terms, entry.key()?);
+        }
+        Ok(())
+    }
+
+    /// All its rows, in order.
+    pub fn rows(&self, store: &Store, snapshot: &Snapshot) -> impl Iterator<Item = Result<Row>> + use<> {
+        let mut blocks = snapshot.prefix(&store.terms, self.prefix()).skip(1);
+        let mut rows: std::vec::IntoIter<Row> = Vec::new().into_iter();
+        std::iter::from_fn(move || {
+            loop {
+                if let Some(row) = rows.next() {
+                    return Some(Ok(row));
+                }
+                match blocks.next()?.value() {
+                    Ok(block) => rows = Rows::of(&block).collect::<Vec<_>>().into_iter(),
+                    Err(problem) => return Some(Err(problem.into())),
+                }
+            }
+        })
+    }
+
+    /// Its numbers up to `last`, descending; false when `each` said stop.
+    pub fn each_back(
+        &self,
+        store: &Store,
+        snapshot: &Snapshot,
+        term: &Term,
+        last: u32,
+        mut each: impl FnMut(Number) -> Result<bool>,
+    ) -> Result<bool> {
+        let range = self.prefix().to_vec()..=self.key(&(*term, last));
+        for block in snapshot.range(&store.terms, range).rev() {
+            let (key, block) = block.into_inner()?;
+            if key.len() <= PREFIX {
+                break;
+            }
+            let (numbers, goes_on) = packed_rows::numbers_of(&block, term);
+            for number in numbers.into_iter().rev().filter(|number| *number <= last) {
+                if !each(self.first + u64::from(number))? {
+                    return Ok(false);
+                }
+            }
+            if !goes_on {
+                break;
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Blocks on their way to the disk.
+struct Parts<'a> {
+    store: &'a Store,
+    batch: OwnedWriteBatch,
+    bytes: usize,
+    /// In one batch.
+    bytes_max: usize,
+    problem: Option<fjall::Error>,
+}
+
+impl Parts<'_> {
+    fn put(&mut self, key: Vec<u8>, block: Vec<u8>) {
+        self.bytes += block.len();
+        self.batch.insert(&self.store.terms, key, block);
+        if self.bytes >= self.bytes_max {
+            self.bytes = 0;
+            let full = std::mem::replace(&mut self.batch, self.store.batch());
+            self.problem = self.problem.take().or(full.commit().err());
+        }
+    }
+
+    /// What is not committed yet.
+    fn last(self) -> fjall::Result<OwnedWriteBatch> {
+        self.problem.map_or(Ok(self.batch), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(builds: std::ops::Range<u32>) -> Vec<Row> {
+        let row = |build: u32, own: u32| {
+            let mut term = [b'x'; 17];
+            term[..8].copy_from_slice(
+                &u64::from(build * 64 + own).wrapping_mul(0x9E37_79B9_7F4A_7C15).to_be_bytes(),
+            );
+            (term, build)
+        };
+        let mut rows: Vec<Row> = builds.flat_map(|build| (0..64).map(move |own| row(build, own))).collect();
+        rows.sort_unstable();
+        rows
+    }
+
+    fn write(store: &Store, run: Run, rows: &[Row]) -> OwnedWriteBatch {
+        let fill = |each: &mut dyn FnMut(Row)| {
+            rows.iter().for_each(|row| each(*row));
+            Ok(())
+        };
+        run.write_in_parts(store, fill).unwrap()
+    }
+
+    #[test]
+    fn what_a_crash_leaves_of_a_large_run_is_not_there_and_is_written_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let run = Run { first: 0, level: 1, builds: 20_000 };
+        let small = Run { first: 0, level: 0, builds: 4096 };
+        small.write(&store, store.batch(), |_| Ok(())).unwrap().commit().unwrap();
+        // The last batch is lost.
+        drop(write(&store, run, &rows(0..20_000)));
+        assert!(store.terms.iter().count() > 1000, "some of it is on disk");
+        assert_eq!(all(&store).unwrap(), [small]);
+        // Some builds were removed in the meantime.
+        let left = rows(0..6000);
+        let mut batch = write(&store, run, &left);
+        small.remove(&store, &mut batch, &store.snapshot()).unwrap();
+        batch.commit().unwrap();
+        assert_eq!(all(&store).unwrap(), [run]);
+        let found: Vec<Row> = run.rows(&store, &store.snapshot()).map(Result::unwrap).collect();
+        assert!(found == left);
+    }
+}
