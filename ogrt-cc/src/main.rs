@@ -20,6 +20,10 @@ use which_compiler::{Compiler, which_compiler};
 
 const CALLED_VARIABLE: &str = "OGRT_CC_CALLED";
 
+/// musl's own asks the system for every few pages, and gives them back at once (docs/decisions/0008-memory-of-the-wrappers.md).
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     let argv: Vec<OsString> = std::env::args_os().collect();
     match compile(&argv) {

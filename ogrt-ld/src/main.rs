@@ -16,6 +16,10 @@ use ogrt_wrap::{driver_command, route};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+/// musl's own asks the system for every few pages, and gives them back at once (docs/decisions/0008-memory-of-the-wrappers.md).
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     // A panic of ours is handled like any failure of ours, in silence.
     std::panic::set_hook(Box::new(|_| {}));

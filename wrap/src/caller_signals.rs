@@ -2,17 +2,29 @@
 //!
 //! Rust's runtime ignores SIGPIPE before `main`, and gives every child the default, so that afterwards nobody can
 //! tell what the caller wanted. This is therefore read before the runtime starts, by a constructor, from
-//! `/proc/self/status` (proc(5), "SigIgn"), which needs no `unsafe`. Where there is no `/proc` nothing counts as ignored.
+//! `/proc/self/stat` (proc(5), "sigignore"), which needs no `unsafe`. Where there is no `/proc` nothing counts as ignored.
 
+use rustix::fs::{Mode, OFlags};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bit N - 1 stands for signal N.
 static IGNORED: AtomicU64 = AtomicU64::new(0);
 
+/// Longer than the file can be.
+const STAT_BYTES_MAX: usize = 4096;
+
+/// Of the fields after the program's name, which is in parentheses and may be anything.
+const SIGIGNORE: usize = 30;
+
 #[ctor::ctor]
 fn remember() {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    IGNORED.store(ignored_in(&status).unwrap_or_default(), Ordering::Relaxed);
+    let mut stat = [0; STAT_BYTES_MAX];
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    // The kernel gives it whole.
+    let read = rustix::fs::open("/proc/self/stat", flags, Mode::empty())
+        .and_then(|file| rustix::io::read(file, &mut stat))
+        .unwrap_or_default();
+    IGNORED.store(ignored_in(&stat[..read]).unwrap_or_default(), Ordering::Relaxed);
 }
 
 /// The caller had this signal ignored when it started us.
@@ -21,9 +33,10 @@ pub fn ignored(signal: i32) -> bool {
     IGNORED.load(Ordering::Relaxed) & bit != 0
 }
 
-fn ignored_in(status: &str) -> Option<u64> {
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"))?;
-    u64::from_str_radix(mask.trim(), 16).ok()
+fn ignored_in(stat: &[u8]) -> Option<u64> {
+    let name_ends = stat.iter().rposition(|byte| *byte == b')')?;
+    let fields = std::str::from_utf8(&stat[name_ends + 1..]).ok()?;
+    fields.split_ascii_whitespace().nth(SIGIGNORE)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -32,8 +45,11 @@ mod tests {
 
     #[test]
     fn the_mask_is_read() {
-        let status = "Name:\tcat\nSigBlk:\t0000000000000000\nSigIgn:\t0000000000001001\nSigCgt:\t0\n";
-        assert_eq!(ignored_in(status), Some(0x1001));
-        assert_eq!(ignored_in("Name:\tcat\n"), None);
+        // Of a process that ignores signals 1 and 13, and whose name is no help.
+        let stat = b"4711 (a) b (\xff) S 1 4711 4711 0 -1 4194304 120 0 0 0 1 2 0 0 20 0 1 0 99 8192 220 \
+            18446744073709551615 1 1 0 0 0 0 0 4097 66 1 0 0 17 1 0 0 0 0 0 0 0 0 0 0 0 0 0\n";
+        assert_eq!(ignored_in(stat), Some(0x1001));
+        assert_eq!(ignored_in(b"4711 (cat) S 1\n"), None);
+        assert_eq!(ignored_in(b""), None);
     }
 }

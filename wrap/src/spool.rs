@@ -12,6 +12,7 @@
 use crate::deliver::{Connection, DeliverError, Server};
 use crate::server_rest;
 use ogrt_proto::FRAME_HEADER_LEN;
+use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
@@ -153,6 +154,14 @@ impl SpoolDir {
                 Err(self.error(source))
             }
         }
+    }
+
+    /// Does anything wait, or may it come to wait again? Mostly nothing does, and then one look is enough.
+    fn has_any(&self) -> bool {
+        let Ok(mut entries) = std::fs::read_dir(&self.path) else { return false };
+        let ours = [WAITING, CLAIMED, UNFINISHED, TEMPORARY];
+        let is_ours = |name: &OsStr| ours.iter().any(|end| name.as_bytes().ends_with(end.as_bytes()));
+        entries.any(|entry| entry.is_ok_and(|entry| is_ours(&entry.file_name())))
     }
 
     /// Files that wait, the oldest first.
@@ -315,8 +324,10 @@ pub fn deliver_or_spool(
     });
     match delivered {
         Ok(mut connection) => {
-            spool.take_back_dead_claims();
-            spool.send_some(&mut connection, TAKEN_ALONG, deadline);
+            if spool.has_any() {
+                spool.take_back_dead_claims();
+                spool.send_some(&mut connection, TAKEN_ALONG, deadline);
+            }
             Ok(true)
         }
         Err(_) => {
