@@ -10,6 +10,8 @@ use std::{
 pub struct Measured {
     /// Of each command, in the order given.
     pub medians: Vec<Duration>,
+    /// Half the distance between the quartiles, of each.
+    pub spreads: Vec<Duration>,
     /// How often each ran, warm-up included.
     pub runs: usize,
 }
@@ -51,7 +53,13 @@ pub fn medians_settling(
             }
         }
     }
-    Ok(Measured { medians: times.into_iter().map(median).collect(), runs: warm_up + rounds })
+    times.iter_mut().for_each(|times| times.sort_unstable());
+    let at = |share: f64| {
+        let of = move |times: &Vec<Duration>| times.get((times.len() as f64 * share) as usize).copied();
+        times.iter().map(move |times| of(times).unwrap_or_default())
+    };
+    let spreads = at(0.75).zip(at(0.25)).map(|(upper, lower)| (upper - lower) / 2).collect();
+    Ok(Measured { medians: at(0.5).collect(), spreads, runs: warm_up + rounds })
 }
 
 /// Xorshift: the same orders in every run.
@@ -85,11 +93,6 @@ pub fn per_cent_over(with: Duration, without: Duration) -> String {
     format!("{with:.3} s ({:+.1} %)", (with / without - 1.0) * 100.0)
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort_unstable();
-    times.get(times.len() / 2).copied().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -98,7 +101,7 @@ mod tests {
     fn the_slower_command_has_the_larger_median() {
         let mut sleep = Command::new("sleep");
         sleep.arg("0.02");
-        let Measured { medians, runs } = super::medians(&mut [Command::new("true"), sleep], 3).unwrap();
+        let Measured { medians, runs, .. } = super::medians(&mut [Command::new("true"), sleep], 3).unwrap();
         assert_eq!(runs, 4);
         assert!(medians[1] > medians[0] + Duration::from_millis(10), "{medians:?}");
         assert!(super::medians(&mut [Command::new("false")], 1).is_err());

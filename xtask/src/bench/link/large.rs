@@ -11,13 +11,22 @@ use crate::{
     daemon::Daemon,
 };
 use anyhow::{Context, Result};
-use std::{fs, path::PathBuf, process::Command};
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 /// Copies of one, its symbols under other names.
 const OBJECTS: usize = 500;
 
 /// Name, and what it is called in the table.
 const LINKERS: [(&str, &str); 4] = [("bfd", "GNU ld"), ("gold", "gold"), ("mold", "mold"), ("lld", "lld")];
+
+/// What a round is to take, or there are more of them: a quick linker's links differ from each other by more than is to
+/// be seen.
+const ROUND: Duration = Duration::from_millis(1200);
 
 /// With a live server by each linker, then with bad servers by one that leaves nothing of the machine to us.
 pub fn figures(place: &Place, server: &Daemon, bad: &BadServers, rounds: usize) -> Result<Vec<Figure>> {
@@ -53,11 +62,14 @@ fn with_live_server(
         place.settle();
         let _ = fs::remove_dir_all(forgetful_cache(place));
     };
-    let medians = medians_settling(&mut commands, rounds, &mut { forget })?.medians;
+    let rounds = enough(rounds, &mut commands[0])?;
+    let measured = medians_settling(&mut commands, rounds, &mut { forget })?;
+    let medians = measured.medians;
+    let spread = 100.0 * measured.spreads[0].as_secs_f64() / medians[0].as_secs_f64();
     Ok(vec![
         figure(
-            format!("500 objects, 200 MB, {called}, bare"),
-            format!("{:.3} s", medians[0].as_secs_f64()),
+            format!("500 objects, 200 MB, {called}, bare, {rounds} rounds"),
+            format!("{:.3} s (+-{spread:.1} %)", medians[0].as_secs_f64()),
             "",
         ),
         figure(
@@ -77,6 +89,7 @@ fn with_bad_servers(place: &Place, bad: &BadServers, rounds: usize) -> Result<Ve
         of(&bad.hanging),
         of(&bad.refusing),
     ];
+    let rounds = enough(rounds, &mut commands[0])?;
     let medians = medians_settling(&mut commands, rounds, &mut || place.settle_and_empty())?.medians;
     let over = |at: usize| per_cent_over(medians[at], medians[0]);
     Ok(vec![
@@ -84,6 +97,14 @@ fn with_bad_servers(place: &Place, bad: &BadServers, rounds: usize) -> Result<Ve
         figure("the same by lld, the server hangs", over(2), "+3 %"),
         figure("the same by lld, the server refuses it", over(3), "+3 %"),
     ])
+}
+
+/// At least so many rounds, and more of a command that is quick.
+fn enough(rounds: usize, command: &mut Command) -> Result<usize> {
+    let began = Instant::now();
+    child::run(command, &mut |_| {})?;
+    let links_a_round = ROUND.as_secs_f64() / began.elapsed().as_secs_f64();
+    Ok(rounds.max((rounds as f64 * links_a_round) as usize))
 }
 
 /// Where digests are remembered until the next link.
