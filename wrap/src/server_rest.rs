@@ -33,6 +33,12 @@ pub fn let_rest(spool: &SpoolDir, server: &Server) {
     }
 }
 
+/// The server has just taken what waited for it: the next link need not spare it any more.
+pub fn end(spool: &SpoolDir, server: &Server) {
+    // Mostly there is none.
+    let _ = std::fs::remove_file(stamp(spool.path(), server));
+}
+
 fn stamp(spool: &Path, server: &Server) -> PathBuf {
     let digest = sha256_of(server.to_string().as_bytes());
     spool.join(DIRECTORY).join(hex(&digest[..8]))
@@ -57,6 +63,9 @@ mod tests {
         let_rest(&spool, &one);
         let_rest(&spool, &other);
         assert!(rests(&spool, &one) && rests(&spool, &other) && !rests(&spool, &third));
+        end(&spool, &other);
+        assert!(rests(&spool, &one) && !rests(&spool, &other));
+        let_rest(&spool, &other);
 
         // A rest ends, and what is left of it goes with the next failure.
         let long_ago = SystemTime::now() - REST - Duration::from_secs(1);

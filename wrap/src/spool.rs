@@ -35,6 +35,15 @@ pub const UNFINISHED_MAX: Duration = Duration::from_secs(600);
 /// Of more files than this the size of some is taken for the size of all.
 const WEIGHED_MAX: usize = 64;
 
+/// With more files than this, what was counted is noted down for those that come in the next moment.
+const MANY: usize = 1000;
+
+/// How long that holds. More than [`FILES_MAX`] could only come to wait if a quarter of them came within it.
+const COUNTED_MAX: Duration = Duration::from_secs(1);
+
+/// Where it is noted.
+const COUNTED: &str = "counted";
+
 const UNFINISHED: &str = ".unfinished";
 const WAITING: &str = ".frames";
 const CLAIMED: &str = ".frames.sending";
@@ -234,8 +243,12 @@ impl SpoolDir {
         Ok(())
     }
 
-    /// Files, and bytes: of many files estimated from some, since a link is not to look at thousands.
+    /// Files, and bytes: of many files estimated from some, and counted once a second, since a link is not to look at
+    /// thousands.
     fn load(&self) -> (usize, u64) {
+        if let Some(load) = self.counted_lately() {
+            return load;
+        }
         let Ok(entries) = std::fs::read_dir(&self.path) else { return (0, 0) };
         let (mut files, mut weighed, mut bytes) = (0, 0, 0);
         for entry in entries.flatten() {
@@ -245,7 +258,22 @@ impl SpoolDir {
                 bytes += entry.metadata().map_or(0, |metadata| metadata.len());
             }
         }
-        (files, bytes * files as u64 / weighed.max(1) as u64)
+        let bytes = bytes * files as u64 / weighed.max(1) as u64;
+        if files > MANY {
+            // Who reads a half of it counts.
+            let _ = std::fs::write(self.path.join(COUNTED), format!("{files} {bytes} "));
+        }
+        (files, bytes)
+    }
+
+    /// Near the bound every file counts.
+    fn counted_lately(&self) -> Option<(usize, u64)> {
+        let path = self.path.join(COUNTED);
+        let age = std::fs::metadata(&path).ok()?.modified().ok()?.elapsed().ok()?;
+        let text = (age < COUNTED_MAX).then(|| std::fs::read_to_string(path).ok())??;
+        let mut words = text.strip_suffix(' ')?.split(' ');
+        let (files, bytes) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
+        (files < FILES_MAX / 4 * 3).then_some((files, bytes))
     }
 
     /// What others began and did not end goes back to what waits.
@@ -296,6 +324,9 @@ pub fn flush(
             },
             Err(error) => total.error = Some(error),
         }
+    }
+    if total.sent > 0 && total.error.is_none() {
+        server_rest::end(spool, server);
     }
     total.left = spool.waiting().len();
     total
@@ -391,4 +422,43 @@ impl Claim {
 fn seconds_since(unix_time_s: i64) -> u64 {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     now.saturating_sub(unix_time_s.max(0) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_holds_for_a_moment() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = SpoolDir::at(dir.path());
+        let counted = dir.path().join(COUNTED);
+        spool.put(b"frames").unwrap();
+        assert!(!counted.exists(), "a few are counted in no time");
+        (0..=MANY).for_each(|n| std::fs::write(dir.path().join(format!("{n}{WAITING}")), "12345").unwrap());
+        spool.put(b"frames").unwrap();
+        assert_eq!(std::fs::read_to_string(&counted).unwrap(), format!("{} {} ", MANY + 2, 5 * (MANY + 2)));
+
+        let note = |text: &str, age: Duration| {
+            std::fs::write(&counted, text).unwrap();
+            File::options()
+                .write(true)
+                .open(&counted)
+                .unwrap()
+                .set_modified(SystemTime::now() - age)
+                .unwrap();
+        };
+        let full = format!("{} {BYTES_MAX} ", MANY + 2);
+        note(&full, Duration::ZERO);
+        assert!(matches!(spool.put(b"frames"), Err(SpoolError::Full { .. })));
+        // Old, half written, or near the bound: counted again.
+        for (text, age) in [
+            (full.as_str(), COUNTED_MAX),
+            (full.trim_end(), Duration::ZERO),
+            (&format!("{} {BYTES_MAX} ", FILES_MAX / 4 * 3), Duration::ZERO),
+        ] {
+            note(text, age);
+            spool.put(b"frames").unwrap();
+        }
+    }
 }
