@@ -67,10 +67,10 @@ fn main() {
             thread::spawn(move || {
                 let builds = (arguments.from..arguments.builds)
                     .filter(|build| build / WINDOW % arguments.streams == stream);
-                let mut http = Http::connect(&arguments.http);
                 let frame = |build| {
                     if build % WINDOW == 0 {
-                        wait_until_few_wait(&mut http, WAITING_MAX);
+                        // A connection that is kept is closed after half an hour.
+                        wait_until_few_wait(&mut Http::connect(&arguments.http), WAITING_MAX);
                     }
                     encode_frame(MessageType::BuildRecord, &record(build))
                 };
