@@ -33,7 +33,7 @@ pub const CLAIM_MAX: Duration = Duration::from_secs(120);
 pub const UNFINISHED_MAX: Duration = Duration::from_secs(600);
 
 /// Of more files than this the size of some is taken for the size of all.
-const WEIGHED_MAX: usize = 64;
+const WEIGHED_MAX: usize = 16;
 
 /// With more files than this, what was counted is noted down for those that come in the next moment.
 const MANY: usize = 1000;

@@ -93,7 +93,8 @@ fn small(place: &Place, server: &Daemon, bad: &BadServers, rounds: usize) -> Res
         place.bare(&["-c", "h.c", "-obare.o"]),
         place.ours(&server.tcp, &["-c", "h.c", "-oours.o"]),
     ];
-    let measured = medians_settling(&mut commands, rounds, &mut || {})?;
+    // The budgets are a hundredth of what the compiler takes, and less.
+    let measured = medians_settling(&mut commands, rounds * 3, &mut || {})?;
     let [link, ours, compile, our_compile] = measured.medians[..] else { unreachable!() };
     let at_once = measured.runs.saturating_sub(place.spooled(".frames").len());
 
