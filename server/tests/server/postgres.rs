@@ -237,6 +237,37 @@ fn a_database_of_the_first_format_is_brought_up_to_date() {
 }
 
 #[test]
+fn a_database_of_the_second_format_is_brought_up_to_date() {
+    let Some(database) = Database::new() else { return };
+    let daemon = Daemon::start(&configuration(&database));
+    let chain = |daemon: &Daemon| {
+        let of = uuid::Uuid::from_u64_pair(5, 0);
+        let (_, found) = daemon.get(&format!("/v1/dependents/{of}?limit=1000"));
+        found["builds"].as_array().unwrap().clone()
+    };
+    register(&daemon, 0..10);
+    daemon.registrations_are_settled();
+    // A number that no build has, as a registration leaves it that came to nothing.
+    database.execute("SELECT nextval('build_numbers')");
+    register(&daemon, 10..30);
+    daemon.registrations_are_settled();
+    let before = chain(&daemon);
+    assert_eq!(before.len(), 29);
+    drop(daemon);
+    let rows = "SELECT slice, first, encode(signatures, 'hex') FROM signatures ORDER BY first";
+    let libraries = "SELECT number FROM libraries ORDER BY number";
+    let (kept, known) = (database.execute(rows), database.execute(libraries));
+    database.execute("DROP TABLE signatures, libraries; UPDATE ogrt_format SET version = 2");
+    let daemon = Daemon::start(&configuration(&database));
+    wait_for("the tables", || (daemon.get("/v1/builds").0 == 200).then_some(()));
+    assert_eq!(chain(&daemon), before);
+    let signatures = |rows: &str| rows.lines().filter_map(|row| row.rsplit('|').next()).collect::<String>();
+    assert_eq!(signatures(&kept).len(), 30 * 32);
+    assert_eq!(signatures(&database.execute(rows)), signatures(&kept));
+    assert_eq!(database.execute(libraries), known);
+}
+
+#[test]
 fn an_import_while_the_database_is_away_can_be_made_again() {
     let Some(database) = Database::alone() else { return };
     let daemon = Daemon::start(&configuration(&database));

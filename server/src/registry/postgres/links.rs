@@ -10,7 +10,7 @@ use anyhow::Result;
 use ogrt_note::Signature;
 use ogrt_proto::BuildRecord;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     pin::pin,
 };
 use tokio_postgres::{GenericClient, Transaction, binary_copy::BinaryCopyInWriter, types::Type};
@@ -102,6 +102,11 @@ pub async fn link(transaction: &Transaction<'_>, fresh: &[(Signature, i64, &Buil
         rows.as_mut().write(&[dependency, &numbers[0], numbers]).await?;
     }
     rows.finish().await?;
+    let libraries: Vec<i64> = lists.into_keys().collect();
+    // Those that are there are only read.
+    let insert = "INSERT INTO libraries SELECT n FROM unnest($1::bigint[]) AS n
+        WHERE NOT EXISTS (SELECT 1 FROM libraries WHERE number = n)";
+    transaction.execute(insert, &[&libraries]).await?;
     Ok(())
 }
 
@@ -131,13 +136,45 @@ pub async fn unlink(transaction: &Transaction<'_>, gone: &[(Signature, i64, Buil
     transaction.execute(update, &[&dependencies, &numbers]).await?;
     let delete = "DELETE FROM dependents WHERE dependency = ANY($1) AND numbers = '{}'";
     transaction.execute(delete, &[&dependencies]).await?;
+    let delete = "DELETE FROM libraries WHERE number = ANY($1)
+        AND NOT EXISTS (SELECT 1 FROM dependents WHERE dependency = number)";
+    transaction.execute(delete, &[&dependencies]).await?;
     let names = gone.iter().flat_map(|(signature, _, record)| same_build::names(*signature, record));
     note(transaction, &names.map(|name| name.as_input()).collect()).await
 }
 
-/// The builds that these were linked into.
-pub async fn dependents(client: &impl GenericClient, of: &[i64]) -> Result<BTreeSet<i64>> {
+/// Builds that were linked into others, as far as a walk has asked.
+#[derive(Default)]
+pub struct Libraries(Option<HashSet<i64>>);
+
+impl Libraries {
+    /// Of so many builds every one is asked for; of more, first which of them it is worth to ask for.
+    const FEW: usize = 5000;
+
+    /// Those of these builds that may have dependents.
+    pub async fn among(&mut self, client: &impl GenericClient, numbers: &[i64]) -> Result<Vec<i64>> {
+        if numbers.len() <= Self::FEW {
+            return Ok(numbers.to_vec());
+        }
+        let libraries = match &mut self.0 {
+            Some(libraries) => libraries,
+            none => {
+                let select = "SELECT coalesce(array_agg(number), '{}') FROM libraries";
+                let all: Vec<i64> = client.query_one(select, &[]).await?.get(0);
+                none.insert(all.into_iter().collect())
+            }
+        };
+        Ok(numbers.iter().copied().filter(|number| libraries.contains(number)).collect())
+    }
+}
+
+/// The builds that these were linked into, ascending.
+pub async fn dependents(client: &impl GenericClient, of: &[i64]) -> Result<Vec<i64>> {
     let select = "SELECT numbers FROM dependents WHERE dependency = ANY($1)";
     let rows = client.query(select, &[&of]).await?;
-    Ok(rows.iter().flat_map(|row| row.get::<_, Vec<i64>>(0)).collect())
+    // Of a common library hundreds of thousands: a tree of them would take longer than the database does.
+    let mut dependents: Vec<i64> = rows.iter().flat_map(|row| row.get::<_, Vec<i64>>(0)).collect();
+    dependents.sort_unstable();
+    dependents.dedup();
+    Ok(dependents)
 }

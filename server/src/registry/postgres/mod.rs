@@ -8,6 +8,7 @@ mod connections;
 mod index;
 mod links;
 mod list;
+mod names;
 mod read;
 mod schema;
 mod waiting;

@@ -3,7 +3,9 @@
 
 use super::{
     connections::Session,
-    index, links,
+    index,
+    links::{self, Libraries},
+    names,
     write::{names_of, signature_uuid},
 };
 use crate::registry::{Build, CONTAINING_MAX, Containing, DEPTH_MAX, Part};
@@ -12,7 +14,7 @@ use bytes::Bytes;
 use ogrt_note::Signature;
 use ogrt_proto::BuildRecord;
 use prost::Message;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use tokio_postgres::{Client, GenericClient, IsolationLevel, Row, Transaction};
 use uuid::Uuid;
 
@@ -94,8 +96,10 @@ pub async fn walk(client: &impl GenericClient, part: Part, depth_max: u32) -> Re
     let mut walk = Walk { itself, builds: Vec::new(), is_cut: false };
     let mut found = links::dependents(client, &walk.itself).await?;
     found.extend(index::all_numbers(client, &part.as_input()).await?);
+    found.sort_unstable();
+    let mut libraries = Libraries::default();
     for depth in 1..=depth_max {
-        let mut level: Vec<i64> = found.into_iter().filter(|number| visited.insert(*number)).collect();
+        let mut level: Vec<i64> = found.iter().copied().filter(|number| visited.insert(*number)).collect();
         let room = CONTAINING_MAX - walk.builds.len();
         if level.len() > room {
             level.truncate(room);
@@ -106,10 +110,11 @@ pub async fn walk(client: &impl GenericClient, part: Part, depth_max: u32) -> Re
             walk.is_cut |= !level.is_empty() && depth == DEPTH_MAX;
             break;
         }
-        found = BTreeSet::new();
-        for numbers in level.chunks(NUMBERS_AT_ONCE) {
+        found.clear();
+        for numbers in libraries.among(client, &level).await?.chunks(NUMBERS_AT_ONCE) {
             found.extend(links::dependents(client, numbers).await?);
         }
+        found.sort_unstable();
     }
     Ok(walk)
 }
@@ -120,13 +125,7 @@ pub async fn containing(client: &mut Client, part: Part, depth_max: u32) -> Resu
     let walk = walk(&client, part, depth_max).await?;
     let numbers: Vec<i64> =
         walk.itself.iter().copied().chain(walk.builds.iter().map(|(number, _)| *number)).collect();
-    let mut signatures: HashMap<i64, Signature> = HashMap::with_capacity(numbers.len());
-    for numbers in numbers.chunks(NUMBERS_AT_ONCE) {
-        let select = "SELECT number, signature FROM builds WHERE number = ANY($1)";
-        for row in client.query(select, &[&numbers]).await? {
-            signatures.insert(row.get(0), Signature::from_bytes(row.get::<_, Uuid>(1).into_bytes()));
-        }
-    }
+    let signatures = names::of(&client, &numbers).await?;
     let of = |number: &i64| signatures.get(number).copied();
     Ok(Containing {
         itself: match part {
@@ -183,6 +182,7 @@ pub async fn remove(client: &mut Client, numbers: &[i64]) -> Result<Vec<Signatur
     }
     links::unlink(&transaction, &gone).await?;
     let numbers: Vec<i64> = gone.iter().map(|(_, number, _)| *number).collect();
+    names::remove(&transaction, &numbers).await?;
     index::shrink(&transaction, &numbers).await?;
     transaction.commit().await?;
     Ok(gone.into_iter().map(|(signature, _, _)| signature).collect())

@@ -70,6 +70,23 @@ const STEPS: &[&str] = &[
     DROP TABLE linked;
     CREATE TABLE unresolved (term bytea PRIMARY KEY);
     ",
+    // What a walk through hundreds of thousands of builds reads, in narrow tables: signatures by number (names.rs), and
+    // which builds have dependents at all.
+    "
+    CREATE TABLE signatures (
+        slice bigint NOT NULL,
+        first bigint NOT NULL,
+        signatures bytea NOT NULL,
+        PRIMARY KEY (slice, first)
+    );
+    ALTER TABLE signatures ALTER COLUMN signatures SET STORAGE PLAIN;
+    INSERT INTO signatures
+        SELECT number / 400, min(number), string_agg(uuid_send(signature), ''::bytea ORDER BY number)
+        FROM (SELECT number, signature, number - row_number() OVER (ORDER BY number) AS run FROM builds) AS b
+        GROUP BY number / 400, run;
+    CREATE TABLE libraries (number bigint PRIMARY KEY);
+    INSERT INTO libraries SELECT DISTINCT dependency FROM dependents;
+    ",
 ];
 
 /// The version whose index is made from the records.

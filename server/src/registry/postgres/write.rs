@@ -1,7 +1,7 @@
 //! Registration in the database: a group of records is one transaction, and one server registers at a time, so that
 //! no link between two builds is missed.
 
-use super::{index, links, schema};
+use super::{index, links, names, schema};
 use crate::registry::{Build, MADE_AGAIN_MAX, Part, Registration, found_by, same_build};
 use anyhow::Result;
 use bytes::Bytes;
@@ -85,6 +85,8 @@ pub async fn register(client: &mut Client, builds: &[Build]) -> Result<Registere
         known.insert(fresh.signature, (fresh.number, Bytes::new()));
     }
     insert(&transaction, &fresh).await?;
+    let signatures: Vec<_> = fresh.iter().map(|build| (build.number, build.signature)).collect();
+    names::add(&transaction, &signatures).await?;
     let linked: Vec<_> = fresh.iter().map(|build| (build.signature, build.number, &build.record)).collect();
     links::link(&transaction, &linked).await?;
     let indexed: Vec<_> = fresh.iter().map(|build| (build.number, &build.record)).collect();

@@ -1,0 +1,90 @@
+//! The signatures of builds by their numbers, many in a row of a narrow table: an answer with hundreds of thousands of
+//! builds would else fetch a page of records for each.
+
+use anyhow::Result;
+use ogrt_note::Signature;
+use std::{collections::HashMap, pin::pin};
+use tokio_postgres::{GenericClient, Row, Transaction, binary_copy::BinaryCopyInWriter, types::Type};
+
+/// Numbers whose signatures may be in one row; a full one fills a page. The schema has it too.
+const SLICE: i64 = 400;
+
+/// Rows asked for at once: 13 MB of signatures.
+const SLICES_AT_ONCE: usize = 2000;
+
+const SIGNATURE: usize = 16;
+
+/// In the place of a build that was removed.
+const GONE: [u8; SIGNATURE] = [0; SIGNATURE];
+
+/// Adds new builds, in the order of their numbers.
+pub async fn add(transaction: &Transaction<'_>, builds: &[(i64, Signature)]) -> Result<()> {
+    if builds.is_empty() {
+        return Ok(());
+    }
+    let copy = "COPY signatures (slice, first, signatures) FROM STDIN BINARY";
+    let types = [Type::INT8, Type::INT8, Type::BYTEA];
+    let mut rows = pin!(BinaryCopyInWriter::new(transaction.copy_in(copy).await?, &types));
+    for row in builds.chunk_by(|(one, _), (next, _)| one + 1 == *next && one / SLICE == next / SLICE) {
+        let (first, _) = row[0];
+        let signatures: Vec<u8> = row.iter().flat_map(|(_, signature)| *signature.as_bytes()).collect();
+        rows.as_mut().write(&[&(first / SLICE), &first, &signatures]).await?;
+    }
+    rows.finish().await?;
+    Ok(())
+}
+
+/// The signatures of those builds that are there.
+pub async fn of(client: &impl GenericClient, numbers: &[i64]) -> Result<HashMap<i64, Signature>> {
+    let mut wanted = numbers.to_vec();
+    wanted.sort_unstable();
+    let mut found = HashMap::with_capacity(wanted.len());
+    for slices in slices(&wanted).chunks(SLICES_AT_ONCE) {
+        for row in rows(client, slices).await? {
+            let (first, signatures): (i64, &[u8]) = (row.get(0), row.get(1));
+            let last = first + (signatures.len() / SIGNATURE) as i64;
+            let from = wanted.partition_point(|number| *number < first);
+            for number in wanted[from..].iter().take_while(|number| **number < last) {
+                let at = (number - first) as usize * SIGNATURE;
+                let signature = signatures.get(at..at + SIGNATURE).filter(|bytes| *bytes != GONE);
+                found.extend(signature.and_then(Signature::from_slice).map(|signature| (*number, signature)));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Takes builds out that were removed.
+pub async fn remove(transaction: &Transaction<'_>, numbers: &[i64]) -> Result<()> {
+    let mut gone = numbers.to_vec();
+    gone.sort_unstable();
+    for slices in slices(&gone).chunks(SLICES_AT_ONCE) {
+        for row in rows(transaction, slices).await? {
+            let (first, mut signatures): (i64, Vec<u8>) = (row.get(0), row.get(1));
+            for (number, signature) in (first..).zip(signatures.chunks_exact_mut(SIGNATURE)) {
+                if gone.binary_search(&number).is_ok() {
+                    signature.copy_from_slice(&GONE);
+                }
+            }
+            if signatures.iter().all(|byte| *byte == 0) {
+                let delete = "DELETE FROM signatures WHERE slice = $1 AND first = $2";
+                transaction.execute(delete, &[&(first / SLICE), &first]).await?;
+            } else {
+                let update = "UPDATE signatures SET signatures = $3 WHERE slice = $1 AND first = $2";
+                transaction.execute(update, &[&(first / SLICE), &first, &signatures]).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Those in which ascending numbers may be.
+fn slices(numbers: &[i64]) -> Vec<i64> {
+    let mut slices: Vec<i64> = numbers.iter().map(|number| number / SLICE).collect();
+    slices.dedup();
+    slices
+}
+
+async fn rows(client: &impl GenericClient, slices: &[i64]) -> Result<Vec<Row>> {
+    Ok(client.query("SELECT first, signatures FROM signatures WHERE slice = ANY($1)", &[&slices]).await?)
+}
