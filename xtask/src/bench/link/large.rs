@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use std::{
     fs,
     path::PathBuf,
-    process::Command,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -101,10 +101,11 @@ fn with_bad_servers(place: &Place, bad: &BadServers, rounds: usize) -> Result<Ve
 
 /// At least so many rounds, and more of a command that is quick.
 fn enough(rounds: usize, command: &mut Command) -> Result<usize> {
-    // The first reads what no other has read yet.
-    child::run(command, &mut |_| {})?;
+    // The first reads what no other has read yet. Not by a pipe: mold leaves a process that holds it after the link.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().context("the linker")?;
     let began = Instant::now();
-    child::run(command, &mut |_| {})?;
+    command.status().context("the linker")?;
     let links_a_round = ROUND.as_secs_f64() / began.elapsed().as_secs_f64();
     Ok(rounds.max((rounds as f64 * links_a_round) as usize))
 }
