@@ -10,6 +10,7 @@ use axum::{
     extract::{Path, Query, State, rejection::QueryRejection},
     http::StatusCode,
 };
+use ogrt_note::Signature;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -45,12 +46,12 @@ pub async fn of(
         let found = sources.registry.containing(part, depth)?;
         let page = found.builds.get(from..).unwrap_or_default();
         let page = &page[..page.len().min(limit)];
-        let mut builds = Vec::with_capacity(page.len());
-        for (signature, depth) in page {
-            // One that was removed in this moment is left out.
-            let listed = sources.registry.listed(&[*signature])?.pop();
-            builds.extend(listed.map(|listed| Dependent { depth: *depth, listed }));
-        }
+        let (signatures, depths): (Vec<Signature>, Vec<u32>) = page.iter().copied().unzip();
+        let listed = sources.registry.listed(&signatures)?;
+        // One that was removed in this moment is left out.
+        let builds = depths.into_iter().zip(listed);
+        let builds: Vec<_> =
+            builds.filter_map(|(depth, listed)| Some(Dependent { depth, listed: listed? })).collect();
         Ok((found, builds))
     })
     .await?;

@@ -14,6 +14,7 @@ pub mod retention;
 mod same_build;
 mod summaries;
 pub mod transfer;
+mod visited;
 
 use embedded::Embedded;
 pub use found_by::Part;
@@ -192,8 +193,8 @@ pub trait Registry: Send + Sync {
     /// What is joined.
     fn summary(&self, signature: Signature) -> Result<Option<BuildSummary>>;
 
-    /// Those of the signatures that are registered, in the same order.
-    fn listed(&self, signatures: &[Signature]) -> Result<Vec<Listed>>;
+    /// Of each of the signatures, in their order; none of one that is not registered.
+    fn listed(&self, signatures: &[Signature]) -> Result<Vec<Option<Listed>>>;
 
     /// Builds that fit.
     fn list(&self, filter: &Filter) -> Result<Page>;

@@ -160,18 +160,18 @@ impl Uses {
         let is_within = |count: &Count| count.is_within(question.since_ns, question.until_ns);
         through.retain(|used| is_within(&used.count));
         through.sort_by_key(|used| (Reverse(used.count.processes + used.count.later), used.depth));
+        through.truncate(question.limit);
+        let signatures: Vec<Signature> =
+            through.iter().map(|used| used.signature).chain(itself.first().copied()).collect();
+        let mut listed = self.registry.listed(&signatures)?;
+        let build = listed.split_off(through.len()).pop().flatten();
         let mut through_uses = Vec::new();
-        for used in through.into_iter().take(question.limit) {
+        for (used, build) in through.into_iter().zip(listed) {
             let jobs = self.sum(&used.images.iter().copied().collect(), &mut left)?.jobs.len();
-            if let Some(build) = self.registry.listed(&[used.signature])?.pop() {
-                through_uses.push(ThroughUse { depth: used.depth, jobs, count: used.count.into(), build });
-            }
+            let Some(build) = build else { continue };
+            through_uses.push(ThroughUse { depth: used.depth, jobs, count: used.count.into(), build });
         }
         is_cut |= left == 0;
-        let build = match itself.first() {
-            Some(signature) => self.registry.listed(&[*signature])?.pop(),
-            None => None,
-        };
         Ok(Some(UsesAnswer {
             build,
             direct: direct.totals(),
@@ -197,7 +197,9 @@ impl Uses {
             }
             return Ok(used);
         }
-        builds.sort_unstable();
+        // Those of one depth are in the order of their registration, which is nearly that of signatures.
+        builds.sort();
+        let mut builds = builds.into_iter().peekable();
         for entry in self.store.images_with.iter() {
             let key = entry.key()?;
             let Some(signature) = key.get(..16).and_then(Signature::from_slice) else { continue };
@@ -205,9 +207,9 @@ impl Uses {
             match used.last_mut() {
                 Some(last) if last.signature == signature => last.images.push(image),
                 _ => {
-                    if let Ok(at) = builds.binary_search_by_key(&signature, |(signature, _)| *signature) {
-                        used.push(new(signature, builds[at].1, vec![image]));
-                    }
+                    while builds.next_if(|(before, _)| *before < signature).is_some() {}
+                    let found = builds.next_if(|(found, _)| *found == signature);
+                    used.extend(found.map(|(_, depth)| new(signature, depth, vec![image])));
                 }
             }
         }

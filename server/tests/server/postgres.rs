@@ -256,8 +256,19 @@ fn a_database_of_the_second_format_is_brought_up_to_date() {
     drop(daemon);
     let rows = "SELECT slice, first, encode(signatures, 'hex') FROM signatures ORDER BY first";
     let libraries = "SELECT number FROM libraries ORDER BY number";
-    let (kept, known) = (database.execute(rows), database.execute(libraries));
-    database.execute("DROP TABLE signatures, libraries; UPDATE ogrt_format SET version = 2");
+    let lists = "SELECT dependency, first, encode(offsets, 'hex') FROM dependents ORDER BY dependency, first";
+    let (kept, known, linked) =
+        (database.execute(rows), database.execute(libraries), database.execute(lists));
+    assert_eq!(linked.lines().count(), 29);
+    database.execute(
+        "DROP TABLE signatures, libraries;
+         ALTER TABLE dependents ADD numbers bigint[];
+         UPDATE dependents SET numbers = ARRAY(SELECT first + (get_byte(offsets, i) << 24)
+                + (get_byte(offsets, i + 1) << 16) + (get_byte(offsets, i + 2) << 8) + get_byte(offsets, i + 3)
+            FROM generate_series(0, length(offsets) - 4, 4) AS i);
+         ALTER TABLE dependents DROP offsets, ALTER numbers SET NOT NULL;
+         UPDATE ogrt_format SET version = 2",
+    );
     let daemon = Daemon::start(&configuration(&database));
     wait_for("the tables", || (daemon.get("/v1/builds").0 == 200).then_some(()));
     assert_eq!(chain(&daemon), before);
@@ -265,6 +276,7 @@ fn a_database_of_the_second_format_is_brought_up_to_date() {
     assert_eq!(signatures(&kept).len(), 30 * 32);
     assert_eq!(signatures(&database.execute(rows)), signatures(&kept));
     assert_eq!(database.execute(libraries), known);
+    assert_eq!(database.execute(lists), linked);
 }
 
 #[test]

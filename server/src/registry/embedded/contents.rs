@@ -5,7 +5,7 @@
 //! in number, and says when a bound ended it.
 
 use super::{Embedded, Number, catalog::Signatures, postings};
-use crate::registry::{CONTAINING_MAX, Containing, Part, found_by};
+use crate::registry::{CONTAINING_MAX, Containing, Part, found_by, visited::Visited};
 use anyhow::Result;
 use ogrt_note::Signature;
 
@@ -87,24 +87,6 @@ pub fn containing(registry: &Embedded, part: Part, depth_max: u32) -> Result<Con
         }
     };
     Ok(Containing { itself, builds, is_cut: walk.is_cut, is_known: walk.is_known })
-}
-
-/// A set of numbers, a bit each.
-#[derive(Default)]
-struct Visited(Vec<u64>);
-
-impl Visited {
-    /// False when it was there.
-    fn insert(&mut self, number: Number) -> bool {
-        let at = (number / 64) as usize;
-        if self.0.len() <= at {
-            self.0.resize(at + 1, 0);
-        }
-        let (word, bit) = (&mut self.0[at], 1 << (number % 64));
-        let is_new = *word & bit == 0;
-        *word |= bit;
-        is_new
-    }
 }
 
 #[cfg(test)]

@@ -415,12 +415,9 @@ impl Registry for Embedded {
         Ok(self.brief(signature)?.map(|(_, brief)| BuildSummary::from(&brief)))
     }
 
-    fn listed(&self, signatures: &[Signature]) -> Result<Vec<Listed>> {
-        let mut listed = Vec::with_capacity(signatures.len());
-        for signature in signatures {
-            listed.extend(self.brief(*signature)?.map(|(_, brief)| Listed::of(&brief)));
-        }
-        Ok(listed)
+    fn listed(&self, signatures: &[Signature]) -> Result<Vec<Option<Listed>>> {
+        let listed = |signature: &Signature| Ok(self.brief(*signature)?.map(|(_, brief)| Listed::of(&brief)));
+        signatures.iter().map(listed).collect()
     }
 
     fn list(&self, filter: &Filter) -> Result<Page> {

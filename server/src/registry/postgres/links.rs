@@ -1,4 +1,5 @@
-//! Which builds were linked into which. A build's dependents are a list in parts, one for each group in which some came.
+//! Which builds were linked into which. A build's dependents are a list in
+//! parts, one for each group in which some came, packed: of a common library millions are read at once.
 
 use super::{index, write::signature_uuid};
 use crate::registry::{
@@ -10,11 +11,15 @@ use anyhow::Result;
 use ogrt_note::Signature;
 use ogrt_proto::BuildRecord;
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     pin::pin,
 };
 use tokio_postgres::{GenericClient, Transaction, binary_copy::BinaryCopyInWriter, types::Type};
 use uuid::Uuid;
+
+/// Bytes of a number in a row, which is that much more than the row's first; and most of them in a new row.
+const OFFSET: usize = 4;
+const OFFSETS_MAX: usize = 450;
 
 /// What is behind the inputs of some builds.
 #[derive(Default)]
@@ -95,11 +100,13 @@ pub async fn link(transaction: &Transaction<'_>, fresh: &[(Signature, i64, &Buil
     if lists.is_empty() {
         return Ok(());
     }
-    let copy = "COPY dependents (dependency, first, numbers) FROM STDIN BINARY";
-    let types = [Type::INT8, Type::INT8, Type::INT8_ARRAY];
+    let copy = "COPY dependents (dependency, first, offsets) FROM STDIN BINARY";
+    let types = [Type::INT8, Type::INT8, Type::BYTEA];
     let mut rows = pin!(BinaryCopyInWriter::new(transaction.copy_in(copy).await?, &types));
     for (dependency, numbers) in &lists {
-        rows.as_mut().write(&[dependency, &numbers[0], numbers]).await?;
+        for part in parts(numbers) {
+            rows.as_mut().write(&[dependency, &part[0], &packed_offsets(part[0], part)]).await?;
+        }
     }
     rows.finish().await?;
     let libraries: Vec<i64> = lists.into_keys().collect();
@@ -130,12 +137,7 @@ pub async fn unlink(transaction: &Transaction<'_>, gone: &[(Signature, i64, Buil
     let dependencies: BTreeSet<i64> = links.iter().map(|(dependency, _)| *dependency).collect();
     let dependencies: Vec<i64> = dependencies.into_iter().collect();
     let numbers: Vec<i64> = builds.iter().map(|(number, _)| *number).collect();
-    let update = "UPDATE dependents SET numbers =
-            ARRAY(SELECT n FROM unnest(numbers) AS n WHERE NOT n = ANY($2::bigint[]) ORDER BY n)
-        WHERE dependency = ANY($1) AND numbers && $2::bigint[]";
-    transaction.execute(update, &[&dependencies, &numbers]).await?;
-    let delete = "DELETE FROM dependents WHERE dependency = ANY($1) AND numbers = '{}'";
-    transaction.execute(delete, &[&dependencies]).await?;
+    take_out(transaction, &dependencies, &numbers.iter().copied().collect()).await?;
     let delete = "DELETE FROM libraries WHERE number = ANY($1)
         AND NOT EXISTS (SELECT 1 FROM dependents WHERE dependency = number)";
     transaction.execute(delete, &[&dependencies]).await?;
@@ -143,15 +145,39 @@ pub async fn unlink(transaction: &Transaction<'_>, gone: &[(Signature, i64, Buil
     note(transaction, &names.map(|name| name.as_input()).collect()).await
 }
 
-/// Builds that were linked into others, as far as a walk has asked.
+/// Takes numbers out of the lists of these dependencies.
+async fn take_out(transaction: &Transaction<'_>, of: &[i64], gone: &BTreeSet<i64>) -> Result<()> {
+    let Some(last) = gone.last() else { return Ok(()) };
+    let select =
+        "SELECT dependency, first, offsets FROM dependents WHERE dependency = ANY($1) AND first <= $2";
+    let (mut dependencies, mut firsts, mut offsets) = (Vec::new(), Vec::new(), Vec::new());
+    for row in transaction.query(select, &[&of, last]).await? {
+        let (dependency, first, packed): (i64, i64, &[u8]) = (row.get(0), row.get(1), row.get(2));
+        let stays: Vec<i64> = unpacked(first, packed).filter(|number| !gone.contains(number)).collect();
+        if stays.len() * OFFSET < packed.len() {
+            dependencies.push(dependency);
+            firsts.push(first);
+            offsets.push(packed_offsets(first, &stays));
+        }
+    }
+    let update = "UPDATE dependents d SET offsets = n.offsets
+        FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS n (dependency, first, offsets)
+        WHERE d.dependency = n.dependency AND d.first = n.first";
+    transaction.execute(update, &[&dependencies, &firsts, &offsets]).await?;
+    let delete = "DELETE FROM dependents WHERE dependency = ANY($1) AND offsets = ''";
+    transaction.execute(delete, &[&of]).await?;
+    Ok(())
+}
+
+/// Builds that were linked into others, ascending, as far as a walk has asked.
 #[derive(Default)]
-pub struct Libraries(Option<HashSet<i64>>);
+pub struct Libraries(Option<Vec<i64>>);
 
 impl Libraries {
     /// Of so many builds every one is asked for; of more, first which of them it is worth to ask for.
     const FEW: usize = 5000;
 
-    /// Those of these builds that may have dependents.
+    /// Those of these builds, which are ascending, that may have dependents.
     pub async fn among(&mut self, client: &impl GenericClient, numbers: &[i64]) -> Result<Vec<i64>> {
         if numbers.len() <= Self::FEW {
             return Ok(numbers.to_vec());
@@ -160,21 +186,58 @@ impl Libraries {
             Some(libraries) => libraries,
             none => {
                 let select = "SELECT coalesce(array_agg(number), '{}') FROM libraries";
-                let all: Vec<i64> = client.query_one(select, &[]).await?.get(0);
-                none.insert(all.into_iter().collect())
+                let mut all: Vec<i64> = client.query_one(select, &[]).await?.get(0);
+                all.sort_unstable();
+                none.insert(all)
             }
         };
-        Ok(numbers.iter().copied().filter(|number| libraries.contains(number)).collect())
+        let mut next = libraries.iter().peekable();
+        let mut is_library = |number: &i64| {
+            while next.next_if(|library| *library < number).is_some() {}
+            next.peek() == Some(&number)
+        };
+        Ok(numbers.iter().copied().filter(|number| is_library(number)).collect())
     }
 }
 
-/// The builds that these were linked into, ascending.
+/// The builds that these were linked into, in no order; one that several were linked into comes as often.
 pub async fn dependents(client: &impl GenericClient, of: &[i64]) -> Result<Vec<i64>> {
-    let select = "SELECT numbers FROM dependents WHERE dependency = ANY($1)";
-    let rows = client.query(select, &[&of]).await?;
-    // Of a common library hundreds of thousands: a tree of them would take longer than the database does.
-    let mut dependents: Vec<i64> = rows.iter().flat_map(|row| row.get::<_, Vec<i64>>(0)).collect();
-    dependents.sort_unstable();
-    dependents.dedup();
+    let select = "SELECT first, offsets FROM dependents WHERE dependency = ANY($1)";
+    let mut dependents = Vec::new();
+    for row in client.query(select, &[&of]).await? {
+        dependents.extend(unpacked(row.get(0), row.get(1)));
+    }
     Ok(dependents)
+}
+
+/// Ascending numbers in as many rows as they need: a row that is not large is never stored apart, nor compressed.
+fn parts(numbers: &[i64]) -> impl Iterator<Item = &[i64]> {
+    let near = numbers.chunk_by(|one, next| one >> 32 == next >> 32);
+    near.flat_map(|near| near.chunks(OFFSETS_MAX))
+}
+
+/// Big-endian, as PostgreSQL's `int4send` makes them.
+fn packed_offsets(first: i64, numbers: &[i64]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| ((number - first) as u32).to_be_bytes()).collect()
+}
+
+fn unpacked(first: i64, offsets: &[u8]) -> impl Iterator<Item = i64> {
+    let (offsets, _) = offsets.as_chunks::<OFFSET>();
+    offsets.iter().map(move |offset| first + i64::from(u32::from_be_bytes(*offset)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_come_back_from_their_rows() {
+        let numbers: Vec<i64> = (0..1000).chain([u32::MAX.into(), 1 << 32, (1 << 32) + 1, 5 << 40]).collect();
+        let rows: Vec<(i64, Vec<u8>)> =
+            parts(&numbers).map(|part| (part[0], packed_offsets(part[0], part))).collect();
+        assert!(rows.iter().all(|(_, offsets)| offsets.len() <= OFFSETS_MAX * OFFSET));
+        let back: Vec<i64> = rows.iter().flat_map(|(first, offsets)| unpacked(*first, offsets)).collect();
+        assert_eq!(back, numbers);
+        assert_eq!(rows.len(), 5, "three for a thousand and the one before 2^32, one after it, one far away");
+    }
 }

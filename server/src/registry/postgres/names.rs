@@ -3,14 +3,18 @@
 
 use anyhow::Result;
 use ogrt_note::Signature;
-use std::{collections::HashMap, pin::pin};
+use std::pin::pin;
 use tokio_postgres::{GenericClient, Row, Transaction, binary_copy::BinaryCopyInWriter, types::Type};
 
 /// Numbers whose signatures may be in one row; a full one fills a page. The schema has it too.
 const SLICE: i64 = 400;
 
-/// Rows asked for at once: 13 MB of signatures.
-const SLICES_AT_ONCE: usize = 2000;
+/// Slices asked for at once: 3 MB of signatures.
+const SLICES_AT_ONCE: usize = 500;
+
+/// Of a slice in which no more are wanted, single signatures are asked for instead of the whole; and so many at once.
+const FEW: usize = 4;
+const SINGLE_AT_ONCE: usize = 10_000;
 
 const SIGNATURE: usize = 16;
 
@@ -34,22 +38,35 @@ pub async fn add(transaction: &Transaction<'_>, builds: &[(i64, Signature)]) -> 
     Ok(())
 }
 
-/// The signatures of those builds that are there.
-pub async fn of(client: &impl GenericClient, numbers: &[i64]) -> Result<HashMap<i64, Signature>> {
-    let mut wanted = numbers.to_vec();
-    wanted.sort_unstable();
-    let mut found = HashMap::with_capacity(wanted.len());
-    for slices in slices(&wanted).chunks(SLICES_AT_ONCE) {
-        for row in rows(client, slices).await? {
-            let (first, signatures): (i64, &[u8]) = (row.get(0), row.get(1));
-            let last = first + (signatures.len() / SIGNATURE) as i64;
-            let from = wanted.partition_point(|number| *number < first);
-            for number in wanted[from..].iter().take_while(|number| **number < last) {
-                let at = (number - first) as usize * SIGNATURE;
-                let signature = signatures.get(at..at + SIGNATURE).filter(|bytes| *bytes != GONE);
-                found.extend(signature.and_then(Signature::from_slice).map(|signature| (*number, signature)));
-            }
+/// The signatures of builds, in the order of their numbers here; none of one that is not there.
+pub async fn of(client: &impl GenericClient, numbers: &[i64]) -> Result<Vec<Option<Signature>>> {
+    // In ascending order, each with its place. They come in long ascending and descending rows.
+    let mut wanted: Vec<(i64, usize)> = numbers.iter().copied().zip(0..).collect();
+    wanted.sort();
+    let mut found = vec![None; numbers.len()];
+    let mut take = |first: i64, signatures: &[u8]| {
+        let from = wanted.partition_point(|(number, _)| *number < first);
+        for (number, place) in &wanted[from..] {
+            let at = (number - first) as usize * SIGNATURE;
+            let Some(signature) = signatures.get(at..at + SIGNATURE) else { break };
+            found[*place] = Signature::from_slice(signature).filter(|_| *signature != GONE);
         }
+    };
+    let (mut whole, mut single) = (Vec::new(), Vec::new());
+    for slice in wanted.chunk_by(|(one, _), (next, _)| one / SLICE == next / SLICE) {
+        match slice.len() <= FEW {
+            true => single.extend(slice.iter().map(|(number, _)| *number)),
+            false => whole.push(slice[0].0 / SLICE),
+        }
+    }
+    for slices in whole.chunks(SLICES_AT_ONCE) {
+        rows(client, slices).await?.iter().for_each(|row| take(row.get(0), row.get(1)));
+    }
+    let select = "SELECT n, substring(signatures FROM ((n - first) * 16 + 1)::int FOR 16)
+        FROM unnest($1::bigint[]) AS n JOIN signatures ON slice = n / 400
+            AND first <= n AND n < first + length(signatures) / 16";
+    for numbers in single.chunks(SINGLE_AT_ONCE) {
+        client.query(select, &[&numbers]).await?.iter().for_each(|row| take(row.get(0), row.get(1)));
     }
     Ok(found)
 }

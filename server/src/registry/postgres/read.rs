@@ -8,13 +8,13 @@ use super::{
     names,
     write::{names_of, signature_uuid},
 };
-use crate::registry::{Build, CONTAINING_MAX, Containing, DEPTH_MAX, Part};
+use crate::registry::{Build, CONTAINING_MAX, Containing, DEPTH_MAX, Part, visited::Visited};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use ogrt_note::Signature;
 use ogrt_proto::BuildRecord;
 use prost::Message;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use tokio_postgres::{Client, GenericClient, IsolationLevel, Row, Transaction};
 use uuid::Uuid;
 
@@ -54,15 +54,15 @@ pub async fn export(client: &Client, after: Option<u64>, limit: usize) -> Result
     client.query(select, &[&after, &(limit as i64)]).await?.iter().map(whole).collect()
 }
 
-/// The little of a record that is joined and listed.
-pub async fn briefs(session: &mut Session, signatures: &[Signature]) -> Result<Vec<BuildRecord>> {
+/// The little of each record that is joined and listed; none of one that is not there.
+pub async fn briefs(session: &mut Session, signatures: &[Signature]) -> Result<Vec<Option<BuildRecord>>> {
     let asked: Vec<Uuid> = signatures.iter().map(|signature| signature_uuid(*signature)).collect();
     let select = "SELECT signature, brief FROM builds WHERE signature = ANY($1)";
     let mut found = HashMap::new();
     for row in session.ask_again(select, &[&asked]).await? {
         found.insert(row.get::<_, Uuid>(0), brief(row.get(1))?);
     }
-    Ok(asked.iter().filter_map(|signature| found.remove(signature)).collect())
+    Ok(asked.iter().map(|signature| found.remove(signature)).collect())
 }
 
 /// From its bytes.
@@ -92,14 +92,18 @@ pub async fn walk(client: &impl GenericClient, part: Part, depth_max: u32) -> Re
     let select = "SELECT number FROM builds WHERE signature = $1 OR output_digest = $2";
     let rows = client.query(select, &[&signature, &digest]).await?;
     let itself: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
-    let mut visited: HashSet<i64> = itself.iter().copied().collect();
+    let mut visited = Visited::default();
+    for number in &itself {
+        visited.insert(*number as u64);
+    }
     let mut walk = Walk { itself, builds: Vec::new(), is_cut: false };
     let mut found = links::dependents(client, &walk.itself).await?;
     found.extend(index::all_numbers(client, &part.as_input()).await?);
-    found.sort_unstable();
     let mut libraries = Libraries::default();
     for depth in 1..=depth_max {
-        let mut level: Vec<i64> = found.iter().copied().filter(|number| visited.insert(*number)).collect();
+        let mut level = std::mem::take(&mut found);
+        level.retain(|number| visited.insert(*number as u64));
+        level.sort_unstable();
         let room = CONTAINING_MAX - walk.builds.len();
         if level.len() > room {
             level.truncate(room);
@@ -110,11 +114,9 @@ pub async fn walk(client: &impl GenericClient, part: Part, depth_max: u32) -> Re
             walk.is_cut |= !level.is_empty() && depth == DEPTH_MAX;
             break;
         }
-        found.clear();
         for numbers in libraries.among(client, &level).await?.chunks(NUMBERS_AT_ONCE) {
             found.extend(links::dependents(client, numbers).await?);
         }
-        found.sort_unstable();
     }
     Ok(walk)
 }
@@ -126,17 +128,22 @@ pub async fn containing(client: &mut Client, part: Part, depth_max: u32) -> Resu
     let numbers: Vec<i64> =
         walk.itself.iter().copied().chain(walk.builds.iter().map(|(number, _)| *number)).collect();
     let signatures = names::of(&client, &numbers).await?;
-    let of = |number: &i64| signatures.get(number).copied();
+    let (itself, builds) = signatures.split_at(walk.itself.len());
+    let depths = walk.builds.iter().map(|(_, depth)| *depth);
     Ok(Containing {
         itself: match part {
             // Also one that nobody registered.
             Part::Signature(signature) => vec![signature],
-            Part::Digest(_) => walk.itself.iter().filter_map(of).collect(),
+            Part::Digest(_) => itself.iter().flatten().copied().collect(),
         },
-        builds: walk.builds.iter().filter_map(|(number, depth)| Some((of(number)?, *depth))).collect(),
+        builds: builds
+            .iter()
+            .zip(depths)
+            .filter_map(|(signature, depth)| Some(((*signature)?, depth)))
+            .collect(),
         is_cut: walk.is_cut,
         // Removed builds have no signature any more.
-        is_known: !signatures.is_empty(),
+        is_known: signatures.iter().any(Option::is_some),
     })
 }
 

@@ -87,6 +87,22 @@ const STEPS: &[&str] = &[
     CREATE TABLE libraries (number bigint PRIMARY KEY);
     INSERT INTO libraries SELECT DISTINCT dependency FROM dependents;
     ",
+    // The database sends an array's numbers one by one, and bytes as they lie.
+    "
+    CREATE TABLE packed (
+        dependency bigint NOT NULL,
+        first bigint NOT NULL,
+        offsets bytea NOT NULL,
+        PRIMARY KEY (dependency, first)
+    );
+    INSERT INTO packed
+        SELECT dependency, first,
+            (SELECT string_agg(int4send((n - first)::int), ''::bytea ORDER BY n) FROM unnest(numbers) AS n)
+        FROM dependents WHERE numbers <> '{}';
+    DROP TABLE dependents;
+    ALTER TABLE packed RENAME TO dependents;
+    ALTER INDEX packed_pkey RENAME TO dependents_pkey;
+    ",
 ];
 
 /// The version whose index is made from the records.

@@ -1,0 +1,19 @@
+//! A set of builds' numbers, a bit each: what a walk has seen.
+
+/// See the module.
+#[derive(Default)]
+pub struct Visited(Vec<u64>);
+
+impl Visited {
+    /// False when it was there.
+    pub fn insert(&mut self, number: u64) -> bool {
+        let at = (number / 64) as usize;
+        if self.0.len() <= at {
+            self.0.resize(at + 1, 0);
+        }
+        let (word, bit) = (&mut self.0[at], 1 << (number % 64));
+        let is_new = *word & bit == 0;
+        *word |= bit;
+        is_new
+    }
+}
