@@ -193,7 +193,7 @@ pub trait Registry: Send + Sync {
     /// What is joined.
     fn summary(&self, signature: Signature) -> Result<Option<BuildSummary>>;
 
-    /// Of each of the signatures, in their order; none of one that is not registered.
+    /// Of each of the signatures, no two of which are the same, in their order; none of one that is not registered.
     fn listed(&self, signatures: &[Signature]) -> Result<Vec<Option<Listed>>>;
 
     /// Builds that fit.

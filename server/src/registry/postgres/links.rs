@@ -1,5 +1,5 @@
-//! Which builds were linked into which. A build's dependents are a list in
-//! parts, one for each group in which some came, packed: of a common library millions are read at once.
+//! Which builds were linked into which. A build's dependents are a list in parts, one for each group in which some
+//! came, packed: of a common library millions are read at once.
 
 use super::{index, write::signature_uuid};
 use crate::registry::{
@@ -136,8 +136,7 @@ pub async fn unlink(transaction: &Transaction<'_>, gone: &[(Signature, i64, Buil
     let links = behind(transaction, &builds).await?.links;
     let dependencies: BTreeSet<i64> = links.iter().map(|(dependency, _)| *dependency).collect();
     let dependencies: Vec<i64> = dependencies.into_iter().collect();
-    let numbers: Vec<i64> = builds.iter().map(|(number, _)| *number).collect();
-    take_out(transaction, &dependencies, &numbers.iter().copied().collect()).await?;
+    take_out(transaction, &dependencies, &builds.iter().map(|(number, _)| *number).collect()).await?;
     let delete = "DELETE FROM libraries WHERE number = ANY($1)
         AND NOT EXISTS (SELECT 1 FROM dependents WHERE dependency = number)";
     transaction.execute(delete, &[&dependencies]).await?;

@@ -62,11 +62,13 @@ pub async fn of(client: &impl GenericClient, numbers: &[i64]) -> Result<Vec<Opti
     for slices in whole.chunks(SLICES_AT_ONCE) {
         rows(client, slices).await?.iter().for_each(|row| take(row.get(0), row.get(1)));
     }
-    let select = "SELECT n, substring(signatures FROM ((n - first) * 16 + 1)::int FOR 16)
-        FROM unnest($1::bigint[]) AS n JOIN signatures ON slice = n / 400
-            AND first <= n AND n < first + length(signatures) / 16";
+    let select = format!(
+        "SELECT n, substring(signatures FROM ((n - first) * {SIGNATURE} + 1)::int FOR {SIGNATURE})
+        FROM unnest($1::bigint[]) AS n JOIN signatures ON slice = n / {SLICE}
+            AND first <= n AND n < first + length(signatures) / {SIGNATURE}"
+    );
     for numbers in single.chunks(SINGLE_AT_ONCE) {
-        client.query(select, &[&numbers]).await?.iter().for_each(|row| take(row.get(0), row.get(1)));
+        client.query(&select, &[&numbers]).await?.iter().for_each(|row| take(row.get(0), row.get(1)));
     }
     Ok(found)
 }
