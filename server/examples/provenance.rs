@@ -30,7 +30,7 @@ const INPUTS: u64 = 30;
 const WINDOW: u64 = 256;
 
 /// Registrations that may wait for the registry's own database.
-const WAITING_MAX: u64 = 50_000;
+const WAITING_MAX: u64 = 10_000;
 
 #[derive(Clone, Parser)]
 struct Arguments {

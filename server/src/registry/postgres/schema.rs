@@ -103,6 +103,14 @@ const STEPS: &[&str] = &[
     ALTER TABLE packed RENAME TO dependents;
     ALTER INDEX packed_pkey RENAME TO dependents_pkey;
     ",
+    // At its own pace a vacuum reads as fast as the disk gives, and lookups wait for it. This is the pace that PostgreSQL
+    // had before version 12.
+    "
+    ALTER TABLE builds SET (autovacuum_vacuum_cost_delay = 20, toast.autovacuum_vacuum_cost_delay = 20);
+    ALTER TABLE blocks SET (autovacuum_vacuum_cost_delay = 20);
+    ALTER TABLE dependents SET (autovacuum_vacuum_cost_delay = 20);
+    ALTER TABLE signatures SET (autovacuum_vacuum_cost_delay = 20);
+    ",
 ];
 
 /// The version whose index is made from the records.
