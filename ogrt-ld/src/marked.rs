@@ -9,7 +9,7 @@ use crate::unmarked::Unmarked;
 use ogrt_note::Signature;
 use ogrt_proto::{BuildMetadata, BuildRecord, MessageType, encode_frame};
 use ogrt_wrap::deliver::{Connecting, PATIENCE};
-use ogrt_wrap::describe::{self, SeenOutput};
+use ogrt_wrap::describe::{self, OUTPUT_WHOLE_BYTES_MAX, SeenOutput};
 use ogrt_wrap::digest_cache::DigestCache;
 use ogrt_wrap::elf_identity::ElfIdentity;
 use ogrt_wrap::link_line::LinkLine;
@@ -34,9 +34,6 @@ const INPUTS_MAX: usize = 64;
 /// More bytes are hashed by a companion. Up to here they are hashed while the linker runs, in some ten milliseconds of
 /// one processor, and most of them once: the libraries of the system are remembered.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-/// A larger output is hashed by a companion, twice as it is: whole, and what is loaded of it.
-const OUTPUT_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
 /// The object with the note, and what is in it.
 pub struct Made {
@@ -189,7 +186,7 @@ impl Observed {
             return Err(Unmarked::Lost(line.output.clone()));
         }
         self.record.duration_ns = Some(duration.as_nanos() as u64);
-        if self.companion.is_none() && !settings.strict && seen.metadata.len() > OUTPUT_BYTES_MAX {
+        if self.companion.is_none() && !settings.strict && seen.metadata.len() > OUTPUT_WHOLE_BYTES_MAX {
             self.companion = Companion::start(&self.record).ok();
         }
         match self.companion.take() {

@@ -6,7 +6,7 @@
 use crate::compilers::{self, Making};
 use crate::digest::{gitoid_of, sha256, sha256_and_gitoid, sha256_of};
 use crate::digest_cache::{DigestCache, Remembered};
-use crate::elf_identity::Head;
+use crate::elf_identity::{Head, head_and_file};
 use crate::loaded_parts;
 use crate::resolve_inputs::ResolvedInput;
 use object::elf;
@@ -22,6 +22,9 @@ use std::path::Path;
 
 /// Larger files are not held in memory.
 const WHOLE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Larger outputs are not held in memory, and take so long to be hashed that nobody should wait for it.
+pub const OUTPUT_WHOLE_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
 /// Larger PT_NOTE segments are not read.
 const NOTES_BYTES_MAX: u64 = 1024 * 1024;
@@ -157,24 +160,30 @@ pub struct SeenOutput {
     pub notes: Notes,
     /// As it was then.
     pub metadata: Metadata,
-    file: File,
+    contents: Contents,
+}
+
+#[derive(Debug)]
+enum Contents {
+    /// The many: read once.
+    Whole(Vec<u8>),
+    /// More than [`OUTPUT_WHOLE_BYTES_MAX`].
+    Large(File),
 }
 
 impl SeenOutput {
     /// The output with its digests.
-    pub fn hashed(mut self) -> std::io::Result<Output> {
-        self.file.rewind()?;
-        let (digest, size, loaded);
-        if self.metadata.len() <= WHOLE_BYTES_MAX {
-            // The many: read once.
-            let mut bytes = Vec::with_capacity(self.metadata.len() as usize);
-            self.file.read_to_end(&mut bytes)?;
-            (digest, size) = (sha256_of(&bytes), bytes.len() as u64);
-            loaded = loaded_parts::of_bytes(&bytes).ok();
-        } else {
-            (digest, size) = sha256(&mut self.file)?;
-            loaded = loaded_parts::of_file(&self.file).ok();
-        }
+    pub fn hashed(self) -> std::io::Result<Output> {
+        let (digest, size, loaded) = match self.contents {
+            Contents::Whole(bytes) => {
+                (sha256_of(&bytes), bytes.len() as u64, loaded_parts::of_bytes(&bytes).ok())
+            }
+            Contents::Large(mut file) => {
+                file.rewind()?;
+                let (digest, size) = sha256(&mut file)?;
+                (digest, size, loaded_parts::of_file(&file).ok())
+            }
+        };
         let loaded = loaded.map(|parts| LoadedParts {
             code_sha256: Some(parts.code.to_vec().into()),
             data_sha256: Some(parts.data.to_vec().into()),
@@ -187,10 +196,18 @@ impl SeenOutput {
 
 /// The output as the record has it, but for its digest.
 pub fn output(path: &Path) -> std::io::Result<SeenOutput> {
-    let head = crate::elf_identity::head(path)?;
-    let mut file = File::open(path)?;
+    let (head, mut file) = head_and_file(path)?;
     let metadata = file.metadata()?;
-    let notes = notes(&mut file).unwrap_or_default();
+    let (notes, contents);
+    if metadata.len() <= OUTPUT_WHOLE_BYTES_MAX {
+        let mut bytes = Vec::with_capacity(metadata.len() as usize);
+        file.read_to_end(&mut bytes)?;
+        notes = notes_in(&*bytes).unwrap_or_default();
+        contents = Contents::Whole(bytes);
+    } else {
+        notes = self::notes(&mut file).unwrap_or_default();
+        contents = Contents::Large(file);
+    }
     let machine = match head {
         Head::Elf(identity) => Some(machine_name(identity.machine, identity.is_64)),
         _ => None,
@@ -204,12 +221,15 @@ pub fn output(path: &Path) -> std::io::Result<SeenOutput> {
         machine,
         loaded: None,
     };
-    Ok(SeenOutput { output, notes, metadata, file })
+    Ok(SeenOutput { output, notes, metadata, contents })
 }
 
 /// The notes in a file's PT_NOTE segments: what a process that loads it will see.
 pub fn notes(file: &mut File) -> object::Result<Notes> {
-    let data = &ReadCache::new(file);
+    notes_in(&ReadCache::new(file))
+}
+
+fn notes_in<'a>(data: impl ReadRef<'a>) -> object::Result<Notes> {
     match object::FileKind::parse(data)? {
         object::FileKind::Elf32 => {
             let header = elf::FileHeader32::<Endianness>::parse(data)?;
