@@ -105,6 +105,7 @@ pub fn run(
     let Prepared { note, mut facts, described } = prepared;
     let started = Instant::now();
     let Ok(running) = call.spawn() else { return Ok(Ended::NotStarted) };
+    let running = running.undisturbed();
     let spool = SpoolDir::from_environment();
     let observe = || {
         let line = find_line(&mut facts);
@@ -154,6 +155,7 @@ fn observe(
     if let Some(DescribedInputs { inputs, compilers }) = described {
         (observed.record.inputs, observed.record.compilers) = (inputs, compilers);
     }
+    observed.connecting = observed.connecting.map(Connecting::advanced);
     observed
 }
 

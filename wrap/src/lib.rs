@@ -21,6 +21,7 @@ pub mod elf_identity;
 pub mod metadata;
 pub mod note_file;
 pub mod note_object;
+pub mod processor;
 pub mod run_tool;
 pub mod signature;
 pub mod spack_environment;

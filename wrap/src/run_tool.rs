@@ -5,7 +5,7 @@
 //! an `exec` gives it the default for whatever we catch; so where that matters the call goes by nix, and a signal
 //! that is ignored is not caught.
 
-use crate::caller_signals;
+use crate::{caller_signals, processor};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -154,6 +154,12 @@ pub struct Running {
 }
 
 impl Running {
+    /// Has our processor for itself from here on, as far as there are others.
+    pub fn undisturbed(self) -> Self {
+        processor::leave_to(self.pid);
+        self
+    }
+
     /// Waits for its end. A signal meant for the tool reaches us, who stand in its place: it is passed on. (From a
     /// terminal the whole process group has it already, and a second one changes nothing.)
     pub fn wait(self) -> io::Result<ExitStatus> {
