@@ -4,12 +4,10 @@
 //! and mtime.
 
 use crate::digest_cache::cache_dir;
-use ogrt_proto::hex;
-use sha2::{Digest, Sha256};
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Seek};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -105,13 +103,10 @@ impl Kept {
         let (device, inode) = (metadata.dev(), metadata.ino());
         let mut name = format!("{device:x}-{inode:x}-{:x}-{:x}", metadata.size(), metadata.mtime());
         if !details.is_empty() {
-            let mut hash = Sha256::new();
-            for detail in details {
-                hash.update(detail.as_bytes());
-                hash.update(b"\0");
-            }
-            let digest: [u8; 32] = hash.finalize().into();
-            name += &hex(&digest[..8]);
+            // Not SHA-256: its crate first asks the processor what it can, and every compilation would wait for that.
+            let mut hasher = DefaultHasher::new();
+            details.hash(&mut hasher);
+            name += &format!("{:016x}", hasher.finish());
         }
         Some(Kept { path: dir.join(name) })
     }
