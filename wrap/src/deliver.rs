@@ -97,8 +97,7 @@ impl Server {
 
     /// Connects and says Hello, all before `deadline`.
     pub fn connect(&self, token_file: Option<&Path>, deadline: Instant) -> Result<Connection, DeliverError> {
-        let stream = self.open(deadline).map_err(|source| self.connect_error(source))?;
-        self.greet(stream, token_file)
+        self.greet(self.open(deadline), token_file)
     }
 
     /// Begins to connect, so that a link goes on meanwhile: to a literal address without a thread, to a name in
@@ -158,7 +157,12 @@ impl Server {
     }
 
     /// The Hello goes out together with the first frames.
-    fn greet(&self, stream: Stream, token_file: Option<&Path>) -> Result<Connection, DeliverError> {
+    fn greet(
+        &self,
+        stream: io::Result<Stream>,
+        token_file: Option<&Path>,
+    ) -> Result<Connection, DeliverError> {
+        let stream = stream.map_err(|source| self.connect_error(source))?;
         if let Stream::Tcp(stream) = &stream {
             stream.set_nodelay(true).map_err(|source| self.connect_error(source))?;
         }
@@ -195,13 +199,36 @@ pub struct Connecting {
 enum Way {
     Begun(io::Result<OwnedFd>),
     InThread(Receiver<io::Result<Stream>>),
+    Made(Result<Connection, DeliverError>),
 }
 
 impl Connecting {
+    /// Takes the steps that are possible without waiting: they are not left for when a build waits.
+    pub fn advanced(mut self) -> Self {
+        let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+        self.way = match self.way {
+            Way::Begun(Ok(socket)) => {
+                match poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&at_once)) {
+                    Ok(1..) => {
+                        let stream = connected(&self.server, socket);
+                        Way::Made(self.server.greet(stream, self.token_file.as_deref()))
+                    }
+                    _ => Way::Begun(Ok(socket)),
+                }
+            }
+            way => way,
+        };
+        self
+    }
+
     /// The connection, if it is there by `deadline`.
     pub fn ready_by(self, deadline: Instant) -> Result<Connection, DeliverError> {
         let stream = match self.way {
-            Way::Begun(begun) => begun.and_then(|socket| finish(&self.server, socket, deadline)),
+            Way::Made(made) => return made,
+            Way::Begun(begun) => begun.and_then(|socket| {
+                ready(&socket, PollFlags::OUT, deadline)?;
+                connected(&self.server, socket)
+            }),
             Way::InThread(receiver) => {
                 let wait = deadline.saturating_duration_since(Instant::now());
                 receiver.recv_timeout(wait).unwrap_or_else(|error| {
@@ -212,14 +239,12 @@ impl Connecting {
                 })
             }
         };
-        let stream = stream.map_err(|source| self.server.connect_error(source))?;
         self.server.greet(stream, self.token_file.as_deref())
     }
 }
 
-/// Waits until a socket that connects by itself is connected.
-fn finish(server: &Server, socket: OwnedFd, deadline: Instant) -> io::Result<Stream> {
-    ready(&socket, PollFlags::OUT, deadline)?;
+/// What has become of a socket that connected by itself, and can now be written to, or is broken.
+fn connected(server: &Server, socket: OwnedFd) -> io::Result<Stream> {
     rustix::net::sockopt::socket_error(&socket)??;
     rustix::io::ioctl_fionbio(&socket, false)?;
     Ok(match server {

@@ -350,12 +350,14 @@ pub fn deliver_or_spool(
     let deadline = Instant::now() + patience;
     let delivered = connecting.ready_by(deadline).and_then(|mut connection| {
         connection.send(frames, count, deadline)?;
+        // While the server works.
+        let has_more = spool.has_any();
         connection.wait_durable(deadline)?;
-        Ok(connection)
+        Ok((connection, has_more))
     });
     match delivered {
-        Ok(mut connection) => {
-            if spool.has_any() {
+        Ok((mut connection, has_more)) => {
+            if has_more {
                 spool.take_back_dead_claims();
                 spool.send_some(&mut connection, TAKEN_ALONG, deadline);
             }
