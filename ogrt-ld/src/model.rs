@@ -27,12 +27,16 @@ pub fn model_of(line: &LinkLine) -> Result<Model<'_>, Unmarked> {
     let mut first = None;
     for named in &line.inputs {
         let Named::File(path) = &named.named else { continue };
+        let is_start_file = is_start_file(path);
+        if is_start_file && first.is_some() {
+            continue;
+        }
         let Ok(Head::Elf(identity)) = head(path) else { continue };
         if !identity.is_relocatable() || !named.taken_whole {
             continue;
         }
         let (identity, named) = *first.get_or_insert((identity, named));
-        if !is_start_file(path) {
+        if !is_start_file {
             return Ok(Model { identity, named, compiled: Some(path.clone()) });
         }
     }

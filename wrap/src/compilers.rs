@@ -10,6 +10,7 @@ use object::{Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef, Relocation
 use ogrt_proto::Compiler;
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 
 /// Longer sections are not read.
@@ -76,11 +77,14 @@ pub fn is_slim_lto<'a, R: ReadRef<'a>>(object: R) -> bool {
 
 /// The compiler in a few words, for the note: "gcc 12.2.0". Reads no DWARF.
 pub fn short_name(path: &Path) -> Option<String> {
-    let file = File::open(path).ok()?;
-    if file.metadata().ok()?.len() <= SHORT_NAME_BYTES_MAX {
-        return Some(shorten(&comment(&*std::fs::read(path).ok()?)?));
+    let mut file = File::open(path).ok()?;
+    let size = file.metadata().ok()?.len();
+    if size > SHORT_NAME_BYTES_MAX {
+        return Some(shorten(&comment(&ReadCache::new(file))?));
     }
-    Some(shorten(&comment(&ReadCache::new(file))?))
+    let mut bytes = Vec::with_capacity(size as usize);
+    file.read_to_end(&mut bytes).ok()?;
+    Some(shorten(&comment(&*bytes)?))
 }
 
 /// "GCC: (Debian 12.2.0-14) 12.2.0" is gcc 12.2.0; other compilers call themselves what they like.
