@@ -12,6 +12,7 @@ use ogrt_wrap::run_tool::Call;
 use ogrt_wrap::save_link::{Called, SavedLink};
 use ogrt_wrap::settings::Settings;
 use ogrt_wrap::{compilers, driver_command, probes, response_file};
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -104,7 +105,14 @@ pub fn link(argv: &[OsString]) -> Result<ExitStatus, LinkError> {
     };
 
     let marked = Call { arguments: &with_note, set, ..call };
-    match marked::run(&marked, prepared, &settings, |_| line) {
+    let find_line = |facts: &mut Facts| {
+        // A driver's own response file is gone after the link, so the record holds what was in it.
+        let words = arguments.iter().flat_map(|argument| response_file::expand(argument));
+        facts.linker_command =
+            std::iter::once(marked.argv0.into()).chain(words).map(Cow::into_owned).collect();
+        line
+    };
+    match marked::run(&marked, prepared, &settings, find_line) {
         Ok(Ended::With(status, registered)) => {
             match &registered {
                 Ok(()) => decide(&format_args!("ended: {status}")),
@@ -146,8 +154,6 @@ fn prepare(
 
     let mut with_note = call.arguments.to_vec();
     with_note.insert(place, note.path().into());
-    // A driver's own response file is gone after the link, so the record holds what was in it.
-    let words = call.arguments.iter().flat_map(|argument| response_file::expand(argument));
     let facts = Facts {
         signature: made.signature,
         metadata: made.metadata,
@@ -156,7 +162,8 @@ fn prepare(
         working_directory,
         driver,
         linker: call.program.to_owned(),
-        linker_command: std::iter::once(call.argv0.to_owned()).chain(words).collect(),
+        // Taken down while the linker runs.
+        linker_command: Vec::new(),
         client: concat!("ogrt-ld ", env!("CARGO_PKG_VERSION")),
     };
     Ok((Prepared { note, facts, described: made.described }, with_note))

@@ -4,6 +4,7 @@
 //! that nobody uses, which gcc and clang take without a word. So an option that we do not know does not stop.
 
 use crate::response_file;
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -122,8 +123,7 @@ pub fn driver_job(arguments: &[OsString]) -> DriverJob {
 pub fn linker_words(arguments: &[OsString]) -> Vec<OsString> {
     const FOR_LINKER: [&str; 5] = ["-o", "-L", "-l", "-T", "-e"];
     let mut linker = Vec::new();
-    let expanded: Vec<OsString> = arguments.iter().flat_map(|word| response_file::expand(word)).collect();
-    let mut words = expanded.into_iter();
+    let mut words = arguments.iter().flat_map(|word| response_file::expand(word)).map(Cow::into_owned);
     while let Some(word) = words.next() {
         let bytes = word.as_bytes();
         if let Some(list) = bytes.strip_prefix(b"-Wl,") {

@@ -5,6 +5,7 @@
 //! is, also inside quotes. A file that cannot be read is an ordinary argument. Files are read only to
 //! understand the line; the real tool gets the `@file` itself.
 
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
@@ -16,22 +17,21 @@ const DEPTH_MAX: usize = 16;
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The words that one argument stands for: itself, or what is in its response file, and in those named there.
-pub fn expand(argument: &OsStr) -> Vec<OsString> {
-    let mut words = Vec::new();
-    expand_into(argument, 0, &mut words);
-    words
+pub fn expand(argument: &OsStr) -> impl Iterator<Item = Cow<'_, OsStr>> {
+    let within = words_within(argument, 0);
+    let itself = within.is_none().then_some(Cow::Borrowed(argument));
+    itself.into_iter().chain(within.unwrap_or_default().into_iter().map(Cow::Owned))
 }
 
-fn expand_into(argument: &OsStr, depth: usize, words: &mut Vec<OsString>) {
-    match argument.as_bytes() {
-        [b'@', path @ ..] if depth < DEPTH_MAX => {
-            match read(Path::new(OsStr::from_bytes(path))) {
-                Some(text) => split(&text).iter().for_each(|word| expand_into(word, depth + 1, words)),
-                None => words.push(argument.to_owned()),
-            };
-        }
-        _ => words.push(argument.to_owned()),
+/// What is in the response file, and in those named there; `None` for an ordinary argument.
+fn words_within(argument: &OsStr, depth: usize) -> Option<Vec<OsString>> {
+    let [b'@', path @ ..] = argument.as_bytes() else { return None };
+    if depth >= DEPTH_MAX {
+        return None;
     }
+    let text = read(Path::new(OsStr::from_bytes(path)))?;
+    let each = |word: OsString| words_within(&word, depth + 1).unwrap_or_else(|| vec![word]);
+    Some(split(&text).into_iter().flat_map(each).collect())
 }
 
 fn read(path: &Path) -> Option<Vec<u8>> {
@@ -80,6 +80,10 @@ mod tests {
         split(text.as_bytes()).into_iter().map(|word| word.into_string().unwrap()).collect()
     }
 
+    fn expanded(argument: &str) -> Vec<String> {
+        expand(OsStr::new(argument)).map(|word| word.into_owned().into_string().unwrap()).collect()
+    }
+
     #[test]
     fn quoting_is_buildargvs() {
         assert_eq!(words("-o  a\\ b\n'c d' \"e f\"g"), ["-o", "a b", "c d", "e fg"]);
@@ -94,8 +98,8 @@ mod tests {
         std::fs::write(&inner, "b.o -lm").unwrap();
         std::fs::write(&outer, format!("a.o @{} @missing", inner.display())).unwrap();
         let at_outer = format!("@{}", outer.display());
-        assert_eq!(expand(OsStr::new(&at_outer)), ["a.o", "b.o", "-lm", "@missing"]);
-        assert_eq!(expand(OsStr::new("plain")), ["plain"]);
+        assert_eq!(expanded(&at_outer), ["a.o", "b.o", "-lm", "@missing"]);
+        assert_eq!(expanded("plain"), ["plain"]);
     }
 
     #[test]
@@ -104,6 +108,6 @@ mod tests {
         let path = dir.path().join("loop");
         let at_path = format!("@{}", path.display());
         std::fs::write(&path, &at_path).unwrap();
-        assert_eq!(expand(OsStr::new(&at_path)), [at_path.as_str()]);
+        assert_eq!(expanded(&at_path), [at_path.as_str()]);
     }
 }

@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGTERM};
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Command, ExitStatus};
@@ -107,15 +107,9 @@ impl Call<'_> {
                 || self.set.iter().any(|(set, _)| name == *set)
         };
         let inherited = std::env::vars_os().filter(|(name, _)| !replaced(name));
-        let set = self.set.iter().map(|(name, value)| (OsString::from(name), value.clone()));
-        inherited
-            .chain(set)
-            .map(|(mut variable, value)| {
-                variable.push("=");
-                variable.push(value);
-                Ok(CString::new(variable.into_vec())?)
-            })
-            .collect()
+        let inherited = inherited.map(|(name, value)| variable(&name, &value));
+        let set = self.set.iter().map(|(name, value)| variable(OsStr::new(name), value));
+        inherited.chain(set).collect()
     }
 }
 
@@ -138,6 +132,15 @@ pub fn start_apart(program: &Path, argv0: &str, streams: [&OwnedFd; 2]) -> io::R
     let call = Call { program, argv0: OsStr::new(argv0), arguments: &[], set: Vec::new(), removed: &[] };
     nix::spawn::posix_spawn(program, &actions, &PosixSpawnAttr::init()?, &argv, &call.environment()?)?;
     Ok(())
+}
+
+/// `NAME=value`; made at its final length, because a site's modules may set hundreds.
+fn variable(name: &OsStr, value: &OsStr) -> io::Result<CString> {
+    let mut text = Vec::with_capacity(name.len() + value.len() + 2);
+    text.extend_from_slice(name.as_bytes());
+    text.push(b'=');
+    text.extend_from_slice(value.as_bytes());
+    Ok(CString::new(text)?)
 }
 
 fn catch(number: i32) -> io::Result<Arc<AtomicBool>> {

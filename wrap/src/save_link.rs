@@ -10,6 +10,7 @@
 use crate::link_line::{LinkLine, Named};
 use crate::resolve_inputs::{resolve_inputs, searched_dirs};
 use crate::response_file;
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt::{Display, Write as _};
 use std::fs::{self, File, Permissions};
@@ -149,8 +150,12 @@ impl SavedLink {
 
 /// The words of the line, response files opened, as the replay has them: without the output, inputs as their copies.
 fn kept_words(called: &Called) -> Vec<String> {
-    let words: Vec<OsString> =
-        called.arguments.iter().flat_map(|argument| response_file::expand(argument)).collect();
+    let words: Vec<OsString> = called
+        .arguments
+        .iter()
+        .flat_map(|argument| response_file::expand(argument))
+        .map(Cow::into_owned)
+        .collect();
     let is_input = |word: &OsString| {
         called
             .line

@@ -217,6 +217,10 @@ impl Writer {
                 // Who asked may be gone meanwhile.
                 let _ = receipt.send(answer);
             }
+            if receipts.registered {
+                // After the answers: a build waits for its own, and waking the join takes time.
+                self.queue.nudge();
+            }
             if trimmed.elapsed() >= TRIM_EVERY {
                 self.look_at_disk();
                 self.trim().context("cannot trim the queue")?;
@@ -295,10 +299,9 @@ impl Writer {
         self.seen.before_commit(&mut batch);
         batch.commit()?;
         self.seen.after_commit()?;
-        match published {
-            Some(batch) => self.queue.publish(batch),
-            None if !outcomes.is_empty() => self.queue.nudge(),
-            None => {}
+        receipts.registered = published.is_none() && !outcomes.is_empty();
+        if let Some(batch) = published {
+            self.queue.publish(batch);
         }
         for (receipt, from, count) in waiting {
             let builds = outcomes.get_mut(from..from + count).unwrap_or_default();
@@ -407,6 +410,8 @@ impl Writer {
 #[derive(Default)]
 struct Receipts {
     wrote: bool,
+    /// There are builds that the join does not know of yet.
+    registered: bool,
     answers: Vec<(Receipt, Result<Answer, Refusal>)>,
 }
 
