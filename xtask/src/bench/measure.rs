@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use std::{
+    io,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -25,14 +26,15 @@ pub fn medians(commands: &mut [Command], rounds: usize) -> Result<Measured> {
     medians_settling(commands, rounds, &mut || {})
 }
 
-/// The same, with `settle` after each command: what it left behind is to burden neither the next one nor its time.
+/// The same, with `settle` after each command: what it left behind is to burden neither the next one nor its time. What a
+/// command left running, and did not close its output, is waited for in any case.
 pub fn medians_settling(
     commands: &mut [Command],
     rounds: usize,
     settle: &mut dyn FnMut(),
 ) -> Result<Measured> {
     for command in &mut *commands {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.stdin(Stdio::null()).stderr(Stdio::null());
     }
     let warm_up = (rounds / 10).max(1);
     let mut times = vec![Vec::with_capacity(rounds); commands.len()];
@@ -43,9 +45,14 @@ pub fn medians_settling(
         for &at in &order {
             let (command, times) = (&mut commands[at], &mut times[at]);
             let name = command.get_program().to_string_lossy().into_owned();
+            let (mut rest, output) = io::pipe().context("a pipe")?;
+            command.stdout(output);
             let started = Instant::now();
             let status = command.status().with_context(|| name.clone())?;
             let took = started.elapsed();
+            // What it leaves running has the other end still: mold leaves the end of a large process to a child.
+            command.stdout(Stdio::null());
+            io::copy(&mut rest, &mut io::sink()).with_context(|| name.clone())?;
             settle();
             ensure!(status.success(), "{name}: {status}");
             if round >= warm_up {
