@@ -107,7 +107,7 @@ pub fn link(argv: &[OsString]) -> Result<ExitStatus, LinkError> {
     let marked = Call { arguments: &with_note, set, ..call };
     let find_line = |facts: &mut Facts| {
         // A driver's own response file is gone after the link, so the record holds what was in it.
-        let words = arguments.iter().flat_map(|argument| response_file::expand(argument));
+        let words = response_file::expand_all(&arguments);
         facts.linker_command =
             std::iter::once(marked.argv0.into()).chain(words).map(Cow::into_owned).collect();
         line

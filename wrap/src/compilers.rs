@@ -78,11 +78,10 @@ pub fn is_slim_lto<'a, R: ReadRef<'a>>(object: R) -> bool {
 /// The compiler in a few words, for the note: "gcc 12.2.0". Reads no DWARF.
 pub fn short_name(path: &Path) -> Option<String> {
     let mut file = File::open(path).ok()?;
-    let size = file.metadata().ok()?.len();
-    if size > SHORT_NAME_BYTES_MAX {
+    if file.metadata().ok()?.len() > SHORT_NAME_BYTES_MAX {
         return Some(shorten(&comment(&ReadCache::new(file))?));
     }
-    let mut bytes = Vec::with_capacity(size as usize);
+    let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).ok()?;
     Some(shorten(&comment(&*bytes)?))
 }

@@ -102,7 +102,7 @@ pub enum DriverJob {
 pub fn driver_job(arguments: &[OsString]) -> DriverJob {
     let mut has_input = false;
     let mut skip = false;
-    for word in arguments.iter().flat_map(|argument| response_file::expand(argument)) {
+    for word in response_file::expand_all(arguments) {
         if std::mem::take(&mut skip) {
             continue;
         }
@@ -123,7 +123,7 @@ pub fn driver_job(arguments: &[OsString]) -> DriverJob {
 pub fn linker_words(arguments: &[OsString]) -> Vec<OsString> {
     const FOR_LINKER: [&str; 5] = ["-o", "-L", "-l", "-T", "-e"];
     let mut linker = Vec::new();
-    let mut words = arguments.iter().flat_map(|word| response_file::expand(word)).map(Cow::into_owned);
+    let mut words = response_file::expand_all(arguments).map(Cow::into_owned);
     while let Some(word) = words.next() {
         let bytes = word.as_bytes();
         if let Some(list) = bytes.strip_prefix(b"-Wl,") {

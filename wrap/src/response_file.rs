@@ -23,6 +23,11 @@ pub fn expand(argument: &OsStr) -> impl Iterator<Item = Cow<'_, OsStr>> {
     itself.into_iter().chain(within.unwrap_or_default().into_iter().map(Cow::Owned))
 }
 
+/// The words of a whole line.
+pub fn expand_all(arguments: &[OsString]) -> impl Iterator<Item = Cow<'_, OsStr>> {
+    arguments.iter().flat_map(|argument| expand(argument))
+}
+
 /// What is in the response file, and in those named there; `None` for an ordinary argument.
 fn words_within(argument: &OsStr, depth: usize) -> Option<Vec<OsString>> {
     let [b'@', path @ ..] = argument.as_bytes() else { return None };

@@ -150,12 +150,7 @@ impl SavedLink {
 
 /// The words of the line, response files opened, as the replay has them: without the output, inputs as their copies.
 fn kept_words(called: &Called) -> Vec<String> {
-    let words: Vec<OsString> = called
-        .arguments
-        .iter()
-        .flat_map(|argument| response_file::expand(argument))
-        .map(Cow::into_owned)
-        .collect();
+    let words: Vec<OsString> = response_file::expand_all(called.arguments).map(Cow::into_owned).collect();
     let is_input = |word: &OsString| {
         called
             .line
