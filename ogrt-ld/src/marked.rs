@@ -24,7 +24,6 @@ use prost::Message;
 use std::ffi::OsString;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -109,7 +108,7 @@ pub fn run(
     let spool = SpoolDir::from_environment();
     let observe = || {
         let line = find_line(&mut facts);
-        (observe(facts, described, note.path().to_owned(), &line, settings, &spool), line)
+        (observe(facts, described, &line, settings, &spool), line)
     };
     let observed = catch_unwind(AssertUnwindSafe(observe));
     let status = running.wait()?;
@@ -118,7 +117,7 @@ pub fn run(
     }
     let duration = started.elapsed();
     let register = || match observed {
-        Ok((observed, line)) => observed.register(&line, duration, settings, &spool),
+        Ok((observed, line)) => observed.register(note, &line, duration, settings, &spool),
         Err(_) => Err(Unmarked::Panic),
     };
     let registered = catch_unwind(AssertUnwindSafe(register)).unwrap_or(Err(Unmarked::Panic));
@@ -128,7 +127,6 @@ pub fn run(
 /// What has become of it while the linker runs.
 struct Observed {
     record: BuildRecord,
-    note: PathBuf,
     companion: Option<Companion>,
     connecting: Option<Connecting>,
 }
@@ -137,13 +135,12 @@ struct Observed {
 fn observe(
     facts: Facts,
     described: Option<DescribedInputs>,
-    note: PathBuf,
     line: &LinkLine,
     settings: &Settings,
     spool: &SpoolDir,
 ) -> Observed {
     let record = record::begin(facts);
-    let mut observed = Observed { record, note, companion: None, connecting: None };
+    let mut observed = Observed { record, companion: None, connecting: None };
     // Under OGRT_STRICT the build is to know how it ended, so nothing is left for later.
     if described.is_none() && !settings.strict && line.inputs.len() > INPUTS_MAX {
         observed.companion = Companion::start(&observed.record).ok();
@@ -175,13 +172,14 @@ impl Observed {
     /// After the linker, which has succeeded.
     fn register(
         mut self,
+        note: NoteFile,
         line: &LinkLine,
         duration: Duration,
         settings: &Settings,
         spool: &SpoolDir,
     ) -> Result<(), Unmarked> {
         if let Some(list) = &line.dependency_file {
-            dependency_file::remove_from(list, &self.note)?;
+            dependency_file::remove_from(list, note.path())?;
         }
         let seen = describe::output(&line.output)?;
         if !seen.notes.signatures.iter().any(|signature| self.record.signature() == signature) {
@@ -193,7 +191,7 @@ impl Observed {
         }
         match self.companion.take() {
             Some(companion) => self.leave_to(companion, seen, line, settings, spool),
-            None => self.deliver(seen, settings, spool),
+            None => self.deliver(seen, settings, spool, || drop(note)),
         }
     }
 
@@ -219,15 +217,21 @@ impl Observed {
             let described = record::describe_inputs(&resolve_inputs(line), &DigestCache::open());
             (self.record.inputs, self.record.compilers) = (described.inputs, described.compilers);
         }
-        self.deliver(seen, settings, spool)?;
+        self.deliver(seen, settings, spool, || ())?;
         taken.into_iter().for_each(TakenUnfinished::done);
         Ok(())
     }
 
-    fn deliver(mut self, seen: SeenOutput, settings: &Settings, spool: &SpoolDir) -> Result<(), Unmarked> {
+    fn deliver(
+        mut self,
+        seen: SeenOutput,
+        settings: &Settings,
+        spool: &SpoolDir,
+        meanwhile: impl FnOnce(),
+    ) -> Result<(), Unmarked> {
         self.record.output = Some(seen.hashed()?);
         let frame = encode_frame(MessageType::BuildRecord, &self.record);
-        deliver_or_spool(&frame, 1, self.connecting, PATIENCE, &settings.server, spool)?;
+        deliver_or_spool(&frame, 1, self.connecting, PATIENCE, &settings.server, spool, meanwhile)?;
         Ok(())
     }
 }

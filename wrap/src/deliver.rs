@@ -8,10 +8,11 @@ use bytes::BytesMut;
 use ogrt_proto::{Ack, FrameError, Hello, MessageType, decode_frame, encode_frame};
 use prost::Message;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
-use std::io::{self, Read, Write};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -118,14 +119,14 @@ impl Server {
         Connecting { server: self.clone(), token_file, way }
     }
 
-    fn open(&self, deadline: Instant) -> io::Result<Stream> {
+    fn open(&self, deadline: Instant) -> io::Result<OwnedFd> {
         match self {
-            Server::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path)?)),
+            Server::Unix(path) => Ok(UnixStream::connect(path)?.into()),
             Server::Tcp(address) => {
                 let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
                 for address in address.to_socket_addrs()? {
                     match TcpStream::connect_timeout(&address, left(deadline)?) {
-                        Ok(stream) => return Ok(Stream::Tcp(stream)),
+                        Ok(stream) => return Ok(stream.into()),
                         Err(error) => last = error,
                     }
                 }
@@ -159,18 +160,19 @@ impl Server {
     /// The Hello goes out together with the first frames.
     fn greet(
         &self,
-        stream: io::Result<Stream>,
+        socket: io::Result<OwnedFd>,
         token_file: Option<&Path>,
     ) -> Result<Connection, DeliverError> {
-        let stream = stream.map_err(|source| self.connect_error(source))?;
-        if let Stream::Tcp(stream) = &stream {
-            stream.set_nodelay(true).map_err(|source| self.connect_error(source))?;
+        let socket = socket.map_err(|source| self.connect_error(source))?;
+        if matches!(self, Server::Tcp(_)) {
+            rustix::net::sockopt::set_tcp_nodelay(&socket, true)
+                .map_err(|error| self.connect_error(error.into()))?;
         }
         let token = token_file.map(read_token).transpose()?;
         let client = concat!("ogrt ", env!("CARGO_PKG_VERSION")).to_owned();
         let hello = encode_frame(MessageType::Hello, &Hello { client: Some(client), token }).to_vec();
         let server = self.to_string();
-        Ok(Connection { server, stream, hello, received: BytesMut::new(), sent: 0, durable: 0 })
+        Ok(Connection { server, socket, hello, received: BytesMut::new(), sent: 0, durable: 0 })
     }
 
     fn connect_error(&self, source: io::Error) -> DeliverError {
@@ -198,7 +200,7 @@ pub struct Connecting {
 #[derive(Debug)]
 enum Way {
     Begun(io::Result<OwnedFd>),
-    InThread(Receiver<io::Result<Stream>>),
+    InThread(Receiver<io::Result<OwnedFd>>),
     Made(Result<Connection, DeliverError>),
 }
 
@@ -209,10 +211,7 @@ impl Connecting {
         self.way = match self.way {
             Way::Begun(Ok(socket)) => {
                 match poll(&mut [PollFd::new(&socket, PollFlags::OUT)], Some(&at_once)) {
-                    Ok(1..) => {
-                        let stream = connected(&self.server, socket);
-                        Way::Made(self.server.greet(stream, self.token_file.as_deref()))
-                    }
+                    Ok(1..) => Way::Made(self.server.greet(connected(socket), self.token_file.as_deref())),
                     _ => Way::Begun(Ok(socket)),
                 }
             }
@@ -223,11 +222,11 @@ impl Connecting {
 
     /// The connection, if it is there by `deadline`.
     pub fn ready_by(self, deadline: Instant) -> Result<Connection, DeliverError> {
-        let stream = match self.way {
+        let socket = match self.way {
             Way::Made(made) => return made,
             Way::Begun(begun) => begun.and_then(|socket| {
                 ready(&socket, PollFlags::OUT, deadline)?;
-                connected(&self.server, socket)
+                connected(socket)
             }),
             Way::InThread(receiver) => {
                 let wait = deadline.saturating_duration_since(Instant::now());
@@ -239,25 +238,21 @@ impl Connecting {
                 })
             }
         };
-        self.server.greet(stream, self.token_file.as_deref())
+        self.server.greet(socket, self.token_file.as_deref())
     }
 }
 
 /// What has become of a socket that connected by itself, and can now be written to, or is broken.
-fn connected(server: &Server, socket: OwnedFd) -> io::Result<Stream> {
+fn connected(socket: OwnedFd) -> io::Result<OwnedFd> {
     rustix::net::sockopt::socket_error(&socket)??;
-    rustix::io::ioctl_fionbio(&socket, false)?;
-    Ok(match server {
-        Server::Unix(_) => Stream::Unix(socket.into()),
-        Server::Tcp(_) => Stream::Tcp(socket.into()),
-    })
+    Ok(socket)
 }
 
 /// A stream that opened with a Hello.
 #[derive(Debug)]
 pub struct Connection {
     server: String,
-    stream: Stream,
+    socket: OwnedFd,
     /// Not yet sent.
     hello: Vec<u8>,
     received: BytesMut,
@@ -298,17 +293,17 @@ impl Connection {
         Ok(())
     }
 
-    fn write(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), DeliverError> {
-        let mut rest = bytes;
+    fn write(&mut self, mut rest: &[u8], deadline: Instant) -> Result<(), DeliverError> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         while !rest.is_empty() {
-            let wrote = left(deadline)
-                .and_then(|left| self.stream.set_write_timeout(left))
-                .and_then(|()| self.stream.write(rest));
-            match wrote {
+            match rustix::net::send(&self.socket, rest, flags) {
                 Ok(0) => return Err(self.broken(io::ErrorKind::WriteZero.into())),
                 Ok(len) => rest = &rest[len..],
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(self.broken(error)),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    ready(&self.socket, PollFlags::OUT, deadline).map_err(|source| self.broken(source))?;
+                }
+                Err(error) => return Err(self.broken(error.into())),
             }
         }
         Ok(())
@@ -317,58 +312,20 @@ impl Connection {
     fn read(&mut self, deadline: Instant) -> Result<(), DeliverError> {
         let mut buffer = [0; 512];
         // Not by the socket's own timeout, which the kernel rounds up to its ticks: 4 to 8 ms in 50.
-        let read = ready(&self.stream, PollFlags::IN, deadline).and_then(|()| self.stream.read(&mut buffer));
-        match read {
-            Ok(0) => Err(self.broken(io::ErrorKind::UnexpectedEof.into())),
-            Ok(len) => {
+        ready(&self.socket, PollFlags::IN, deadline).map_err(|source| self.broken(source))?;
+        match rustix::net::recv(&self.socket, &mut buffer, RecvFlags::DONTWAIT) {
+            Ok((0, _)) => Err(self.broken(io::ErrorKind::UnexpectedEof.into())),
+            Ok((len, _)) => {
                 self.received.extend_from_slice(&buffer[..len]);
                 Ok(())
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            Err(error) => Err(self.broken(error)),
+            Err(Errno::INTR | Errno::AGAIN) => Ok(()),
+            Err(error) => Err(self.broken(error.into())),
         }
     }
 
     fn broken(&self, source: io::Error) -> DeliverError {
         DeliverError::Exchange { server: self.server.clone(), source }
-    }
-}
-
-#[derive(Debug)]
-enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl Stream {
-    fn set_write_timeout(&self, timeout: Duration) -> io::Result<()> {
-        match self {
-            Stream::Tcp(stream) => stream.set_write_timeout(Some(timeout)),
-            Stream::Unix(stream) => stream.set_write_timeout(Some(timeout)),
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.write(bytes),
-            Stream::Unix(stream) => stream.write(bytes),
-        }
-    }
-
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Stream::Tcp(stream) => stream.read(buffer),
-            Stream::Unix(stream) => stream.read(buffer),
-        }
-    }
-}
-
-impl AsFd for Stream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Stream::Tcp(stream) => stream.as_fd(),
-            Stream::Unix(stream) => stream.as_fd(),
-        }
     }
 }
 

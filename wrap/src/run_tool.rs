@@ -206,5 +206,7 @@ pub fn end_like(status: ExitStatus) -> ! {
         let _ = signal_hook::low_level::emulate_default_handler(signal);
         std::process::exit(128 + signal);
     }
-    std::process::exit(status.code().unwrap_or(1));
+    // At once: there is nothing of ours that an ordinary end would have to write out, and it takes down what the end of
+    // the process takes down anyway.
+    signal_hook::low_level::exit(status.code().unwrap_or(1));
 }
