@@ -4,11 +4,18 @@
 
 use crate::{child, machine::Linkage, steps::Step, workspace::Workspace};
 use anyhow::Result;
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, process::Command};
 
 /// Package and program.
-const PROGRAMS: [(&str, &str); 4] =
-    [("ogrt-cli", "ogrt"), ("ogrt-cc", "ogrt-cc"), ("ogrt-ld", "ogrt-ld"), ("ogrt-server", "ogrt-server")];
+const PROGRAMS: [(&str, &str); 2] = [("ogrt-cli", "ogrt"), ("ogrt-server", "ogrt-server")];
+
+/// Programs that stand in front of others, and are their packages.
+const WRAPPERS: [&str; 2] = ["ogrt-cc", "ogrt-ld"];
+
+/// A wrapper is started for each step of a build, and most of what it costs is pages that are touched for the first time:
+/// at a fixed address none has to be changed when it starts, and in one piece fewer have to be fetched
+/// (docs/decisions/0009-layout-of-the-wrappers.md).
+const IN_ONE_PIECE: [&str; 4] = ["-C", "relocation-model=static", "-C", "link-arg=-Wl,-z,noseparate-code"];
 
 /// What was built, and where it lies.
 #[derive(Clone, Debug)]
@@ -28,7 +35,7 @@ pub fn build(step: &Step, workspace: &Workspace, linkage: &Linkage) -> Result<Bu
 /// optimisation, which takes a third of the time.
 pub fn build_to_show(step: &Step, workspace: &Workspace, linkage: &Linkage) -> Result<Built> {
     let shipped = workspace.target.join(triple(linkage)).join("release");
-    let is_there = PROGRAMS.iter().all(|(_, program)| shipped.join(program).exists());
+    let is_there = programs().all(|program| shipped.join(program).exists());
     build_as(step, workspace, linkage, if is_there { "release" } else { "demo" })
 }
 
@@ -38,8 +45,27 @@ fn triple(linkage: &Linkage) -> &str {
     }
 }
 
+fn programs() -> impl Iterator<Item = &'static str> {
+    PROGRAMS.into_iter().map(|(_, program)| program).chain(WRAPPERS)
+}
+
 fn build_as(step: &Step, workspace: &Workspace, linkage: &Linkage, profile: &str) -> Result<Built> {
-    let mut cargo = workspace.cargo(&["build", "--profile", profile, "--locked"]);
+    let mut cargo = cargo_for(workspace, linkage, &["build", "--profile", profile]);
+    for (package, _) in PROGRAMS {
+        cargo.args(["--package", package]);
+    }
+    step.run(&mut cargo)?;
+    for package in WRAPPERS {
+        let mut cargo = cargo_for(workspace, linkage, &["rustc", "--profile", profile]);
+        step.run(cargo.args(["--package", package, "--bin", package, "--"]).args(IN_ONE_PIECE))?;
+    }
+    let folder = workspace.target.join(triple(linkage)).join(profile);
+    let programs = programs().map(|program| folder.join(program)).collect();
+    Ok(Built { programs, library: build_library(step, workspace)? })
+}
+
+fn cargo_for(workspace: &Workspace, linkage: &Linkage, arguments: &[&str]) -> Command {
+    let mut cargo = workspace.cargo(arguments);
     let triple = triple(linkage);
     match linkage {
         Linkage::Musl(_) => {}
@@ -52,14 +78,8 @@ fn build_as(step: &Step, workspace: &Workspace, linkage: &Linkage, profile: &str
         // One crate (ring, for TLS) has a little C. It needs no libc, so any compiler will do for musl.
         cargo.env(format!("CC_{}", triple.replace('-', "_")), "gcc");
     }
-    cargo.args(["--target", triple]);
-    for (package, _) in PROGRAMS {
-        cargo.args(["--package", package]);
-    }
-    step.run(&mut cargo)?;
-    let folder = workspace.target.join(triple).join(profile);
-    let programs = PROGRAMS.iter().map(|(_, program)| folder.join(program)).collect();
-    Ok(Built { programs, library: build_library(step, workspace)? })
+    cargo.args(["--locked", "--target", triple]);
+    cargo
 }
 
 /// Builds libogrt.so alone.
