@@ -1,8 +1,10 @@
 //! SHA-256 of files, and OmniBOR's artifact ids, which are SHA-256 of git blobs.
 
+use rustix::buffer::spare_capacity;
+use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 
 const BUFFER_BYTES: usize = 128 * 1024;
 
@@ -41,17 +43,19 @@ pub fn sha256_of(bytes: &[u8]) -> [u8; 32] {
 
 /// Hands the rest of a file on, and says how much it was.
 fn in_pieces(file: &mut File, take: &mut dyn FnMut(&[u8])) -> io::Result<u64> {
-    let mut buffer = vec![0; BUFFER_BYTES];
+    // Not filled with zeros first: of most files a page or two is all there is, and each page that is touched costs.
+    let mut buffer = Vec::with_capacity(BUFFER_BYTES);
     let mut size = 0;
     loop {
-        match file.read(&mut buffer) {
+        buffer.clear();
+        match rustix::io::read(&*file, spare_capacity(&mut buffer)) {
             Ok(0) => return Ok(size),
             Ok(read) => {
-                take(&buffer[..read]);
+                take(&buffer);
                 size += read as u64;
             }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
         }
     }
 }

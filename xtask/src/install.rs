@@ -94,8 +94,14 @@ fn into_place(place: &Path, prefix: &Path, built: &Built) -> Result<()> {
 /// Copies a file into a folder.
 pub(crate) fn copy(file: &Path, folder: &Path) -> Result<()> {
     let name = file.file_name().with_context(|| format!("{}: no file name", file.display()))?;
-    replace(&folder.join(name), |new| fs::copy(file, new).map(drop))
+    replace(&folder.join(name), |new| copy_at_once(file, new))
         .with_context(|| format!("{} to {}", file.display(), folder.display()))
+}
+
+/// In one piece: so the kernel holds it in large ones, and a program that starts finds more of itself at each fault.
+fn copy_at_once(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::write(to, fs::read(from)?)?;
+    fs::set_permissions(to, fs::metadata(from)?.permissions())
 }
 
 fn link(to: &Path, from: &Path) -> Result<()> {
