@@ -96,6 +96,7 @@ fn small(place: &Place, server: &Daemon, bad: &BadServers, rounds: usize) -> Res
     // The budgets are a hundredth of what the compiler takes, and less.
     let measured = medians_settling(&mut commands, rounds * 3, &mut || {})?;
     let [link, ours, compile, our_compile] = measured.medians[..] else { unreachable!() };
+    let in_pairs = |with, without| format!("{:+.2} ms", measured.milliseconds_over(with, without));
     let at_once = measured.runs.saturating_sub(place.spooled(".frames").len());
 
     let of = |server: &str| place.ours(server, &["-o", "ours", "h.o"]);
@@ -119,6 +120,7 @@ fn small(place: &Place, server: &Daemon, bad: &BadServers, rounds: usize) -> Res
             ogrt_0_5: "28.1 ms (+7.3)",
             xalt: "79.2 ms (+61.6)",
         },
+        figure("the same, pair by pair", in_pairs(1, 0), "+2 ms"),
         figure("the same, the server absent", over(&later, 1), "+2 ms"),
         figure("the same, the server hangs", over(&later, 2), "+2 ms"),
         figure("the same, the server refuses it", over(&later, 3), "+2 ms"),
@@ -127,6 +129,7 @@ fn small(place: &Place, server: &Daemon, bad: &BadServers, rounds: usize) -> Res
         figure("refusing, the first link in 30 s", over(&first, 3), "+52 ms"),
         figure("gcc -c h.c, bare", format!("{:.2} ms", compile.as_secs_f64() * 1e3), ""),
         figure("the same by ogrt-cc", milliseconds_over(our_compile, compile), "+0.3 ms"),
+        figure("the same, pair by pair", in_pairs(3, 2), "+0.3 ms"),
         figure("links registered at once, not spooled", format!("{at_once} of {}", measured.runs), "all"),
     ])
 }

@@ -15,6 +15,20 @@ pub struct Measured {
     pub spreads: Vec<Duration>,
     /// How often each ran, warm-up included.
     pub runs: usize,
+    /// Of each command, round by round.
+    times: Vec<Vec<Duration>>,
+}
+
+impl Measured {
+    /// How much longer one command took than another in the same round: the median of all rounds, in milliseconds. It holds
+    /// when the machine becomes slower or faster meanwhile.
+    pub fn milliseconds_over(&self, with: usize, without: usize) -> f64 {
+        let pairs = self.times[with].iter().zip(&self.times[without]);
+        let mut over: Vec<f64> =
+            pairs.map(|(with, without)| (with.as_secs_f64() - without.as_secs_f64()) * 1e3).collect();
+        over.sort_unstable_by(f64::total_cmp);
+        over.get(over.len() / 2).copied().unwrap_or_default()
+    }
 }
 
 /// The commands take turns for so many rounds, in another order each round: what runs before leaves caches and work
@@ -60,13 +74,14 @@ pub fn medians_settling(
             }
         }
     }
-    times.iter_mut().for_each(|times| times.sort_unstable());
+    let mut sorted = times.clone();
+    sorted.iter_mut().for_each(|times| times.sort_unstable());
     let at = |share: f64| {
         let of = move |times: &Vec<Duration>| times.get((times.len() as f64 * share) as usize).copied();
-        times.iter().map(move |times| of(times).unwrap_or_default())
+        sorted.iter().map(move |times| of(times).unwrap_or_default())
     };
     let spreads = at(0.75).zip(at(0.25)).map(|(upper, lower)| (upper - lower) / 2).collect();
-    Ok(Measured { medians: at(0.5).collect(), spreads, runs: warm_up + rounds })
+    Ok(Measured { medians: at(0.5).collect(), spreads, runs: warm_up + rounds, times })
 }
 
 /// Xorshift: the same orders in every run.
@@ -108,8 +123,10 @@ mod tests {
     fn the_slower_command_has_the_larger_median() {
         let mut sleep = Command::new("sleep");
         sleep.arg("0.02");
-        let Measured { medians, runs, .. } = super::medians(&mut [Command::new("true"), sleep], 3).unwrap();
-        assert_eq!(runs, 4);
+        let measured = super::medians(&mut [Command::new("true"), sleep], 3).unwrap();
+        assert_eq!(measured.runs, 4);
+        assert!(measured.milliseconds_over(1, 0) > 10.0 && measured.milliseconds_over(0, 1) < -10.0);
+        let medians = measured.medians;
         assert!(medians[1] > medians[0] + Duration::from_millis(10), "{medians:?}");
         assert!(super::medians(&mut [Command::new("false")], 1).is_err());
     }
