@@ -117,7 +117,7 @@ pub fn run(
     }
     let duration = started.elapsed();
     let register = || match observed {
-        Ok((observed, line)) => observed.register(note, &line, duration, settings, &spool),
+        Ok((observed, line)) => observed.register(&note, &line, duration, settings, &spool),
         Err(_) => Err(Unmarked::Panic),
     };
     let registered = catch_unwind(AssertUnwindSafe(register)).unwrap_or(Err(Unmarked::Panic));
@@ -172,7 +172,7 @@ impl Observed {
     /// After the linker, which has succeeded.
     fn register(
         mut self,
-        note: NoteFile,
+        note: &NoteFile,
         line: &LinkLine,
         duration: Duration,
         settings: &Settings,
@@ -191,7 +191,7 @@ impl Observed {
         }
         match self.companion.take() {
             Some(companion) => self.leave_to(companion, seen, line, settings, spool),
-            None => self.deliver(seen, settings, spool, || drop(note)),
+            None => self.deliver(seen, settings, spool),
         }
     }
 
@@ -217,21 +217,15 @@ impl Observed {
             let described = record::describe_inputs(&resolve_inputs(line), &DigestCache::open());
             (self.record.inputs, self.record.compilers) = (described.inputs, described.compilers);
         }
-        self.deliver(seen, settings, spool, || ())?;
+        self.deliver(seen, settings, spool)?;
         taken.into_iter().for_each(TakenUnfinished::done);
         Ok(())
     }
 
-    fn deliver(
-        mut self,
-        seen: SeenOutput,
-        settings: &Settings,
-        spool: &SpoolDir,
-        meanwhile: impl FnOnce(),
-    ) -> Result<(), Unmarked> {
+    fn deliver(mut self, seen: SeenOutput, settings: &Settings, spool: &SpoolDir) -> Result<(), Unmarked> {
         self.record.output = Some(seen.hashed()?);
         let frame = encode_frame(MessageType::BuildRecord, &self.record);
-        deliver_or_spool(&frame, 1, self.connecting, PATIENCE, &settings.server, spool, meanwhile)?;
+        deliver_or_spool(&frame, 1, self.connecting, PATIENCE, &settings.server, spool)?;
         Ok(())
     }
 }

@@ -296,6 +296,7 @@ impl Connection {
     fn write(&mut self, mut rest: &[u8], deadline: Instant) -> Result<(), DeliverError> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         while !rest.is_empty() {
+            left(deadline).map_err(|source| self.broken(source))?;
             match rustix::net::send(&self.socket, rest, flags) {
                 Ok(0) => return Err(self.broken(io::ErrorKind::WriteZero.into())),
                 Ok(len) => rest = &rest[len..],

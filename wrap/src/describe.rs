@@ -200,8 +200,8 @@ pub fn output(path: &Path) -> std::io::Result<SeenOutput> {
     let metadata = file.metadata()?;
     let (notes, contents);
     if metadata.len() <= OUTPUT_WHOLE_BYTES_MAX {
-        let mut bytes = vec![0; metadata.len() as usize];
-        file.read_exact(&mut bytes)?;
+        let mut bytes = Vec::with_capacity(metadata.len() as usize);
+        file.read_to_end(&mut bytes)?;
         notes = notes_in(&*bytes).unwrap_or_default();
         contents = Contents::Whole(bytes);
     } else {

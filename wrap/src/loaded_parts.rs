@@ -65,9 +65,10 @@ pub fn of_bytes(bytes: &[u8]) -> Result<LoadedParts, LoadedPartsError> {
 pub fn of_file(file: &File) -> Result<LoadedParts, LoadedPartsError> {
     let cache = ReadCache::new(file);
     of(&cache, file.metadata()?.len(), &|mut offset, mut len, hash| {
-        let mut buffer = vec![0; BUFFER_BYTES];
+        let mut buffer = vec![0; BUFFER_BYTES.min(usize::try_from(len).unwrap_or(BUFFER_BYTES))];
         while len > 0 {
-            let piece = &mut buffer[..BUFFER_BYTES.min(usize::try_from(len).unwrap_or(BUFFER_BYTES))];
+            let piece_len = buffer.len().min(usize::try_from(len).unwrap_or(BUFFER_BYTES));
+            let piece = &mut buffer[..piece_len];
             file.read_exact_at(piece, offset)?;
             hash.update(&*piece);
             offset += piece.len() as u64;

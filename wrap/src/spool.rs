@@ -334,8 +334,7 @@ pub fn flush(
 
 /// Delivers frames now, or spools them: what a link does with its record.
 ///
-/// Waits for the server `patience` at the most; `meanwhile` is done while the server works. Returns whether it has
-/// them. An error means that they are lost.
+/// Waits for the server `patience` at the most. Returns whether it has them. An error means that they are lost.
 pub fn deliver_or_spool(
     frames: &[u8],
     count: u64,
@@ -343,7 +342,6 @@ pub fn deliver_or_spool(
     patience: Duration,
     server: &Server,
     spool: &SpoolDir,
-    meanwhile: impl FnOnce(),
 ) -> Result<bool, SpoolError> {
     /// Of what waits, a link takes along this many files.
     const TAKEN_ALONG: usize = 8;
@@ -352,8 +350,8 @@ pub fn deliver_or_spool(
     let deadline = Instant::now() + patience;
     let delivered = connecting.ready_by(deadline).and_then(|mut connection| {
         connection.send(frames, count, deadline)?;
+        // While the server works.
         let has_more = spool.has_any();
-        meanwhile();
         connection.wait_durable(deadline)?;
         Ok((connection, has_more))
     });

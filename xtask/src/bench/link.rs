@@ -96,7 +96,7 @@ fn small(place: &Place, server: &Daemon, bad: &BadServers, rounds: usize) -> Res
     // The budgets are a hundredth of what the compiler takes, and less.
     let measured = medians_settling(&mut commands, rounds * 3, &mut || {})?;
     let [link, ours, compile, our_compile] = measured.medians[..] else { unreachable!() };
-    let in_pairs = |with, without| format!("{:+.2} ms", measured.milliseconds_over(with, without));
+    let in_pairs = |with, without| format!("{:+.2} ms", measured.in_pairs(with, without));
     let at_once = measured.runs.saturating_sub(place.spooled(".frames").len());
 
     let of = |server: &str| place.ours(server, &["-o", "ours", "h.o"]);

@@ -22,7 +22,7 @@ pub struct Measured {
 impl Measured {
     /// How much longer one command took than another in the same round: the median of all rounds, in milliseconds. It holds
     /// when the machine becomes slower or faster meanwhile.
-    pub fn milliseconds_over(&self, with: usize, without: usize) -> f64 {
+    pub fn in_pairs(&self, with: usize, without: usize) -> f64 {
         let pairs = self.times[with].iter().zip(&self.times[without]);
         let mut over: Vec<f64> =
             pairs.map(|(with, without)| (with.as_secs_f64() - without.as_secs_f64()) * 1e3).collect();
@@ -125,7 +125,7 @@ mod tests {
         sleep.arg("0.02");
         let measured = super::medians(&mut [Command::new("true"), sleep], 3).unwrap();
         assert_eq!(measured.runs, 4);
-        assert!(measured.milliseconds_over(1, 0) > 10.0 && measured.milliseconds_over(0, 1) < -10.0);
+        assert!(measured.in_pairs(1, 0) > 10.0 && measured.in_pairs(0, 1) < -10.0);
         let medians = measured.medians;
         assert!(medians[1] > medians[0] + Duration::from_millis(10), "{medians:?}");
         assert!(super::medians(&mut [Command::new("false")], 1).is_err());
