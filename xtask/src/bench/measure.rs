@@ -23,9 +23,19 @@ impl Measured {
     /// How much longer one command took than another in the same round: the median of all rounds, in milliseconds. It holds
     /// when the machine becomes slower or faster meanwhile.
     pub fn in_pairs(&self, with: usize, without: usize) -> f64 {
+        self.median_of_pairs(with, without, |with, without| (with - without) * 1e3)
+    }
+
+    /// The same in per cent.
+    pub fn in_pairs_per_cent(&self, with: usize, without: usize) -> f64 {
+        self.median_of_pairs(with, without, |with, without| (with / without - 1.0) * 100.0)
+    }
+
+    /// `over` of the seconds of both.
+    fn median_of_pairs(&self, with: usize, without: usize, over: impl Fn(f64, f64) -> f64) -> f64 {
         let pairs = self.times[with].iter().zip(&self.times[without]);
         let mut over: Vec<f64> =
-            pairs.map(|(with, without)| (with.as_secs_f64() - without.as_secs_f64()) * 1e3).collect();
+            pairs.map(|(with, without)| over(with.as_secs_f64(), without.as_secs_f64())).collect();
         over.sort_unstable_by(f64::total_cmp);
         over.get(over.len() / 2).copied().unwrap_or_default()
     }
@@ -126,6 +136,7 @@ mod tests {
         let measured = super::medians(&mut [Command::new("true"), sleep], 3).unwrap();
         assert_eq!(measured.runs, 4);
         assert!(measured.in_pairs(1, 0) > 10.0 && measured.in_pairs(0, 1) < -10.0);
+        assert!(measured.in_pairs_per_cent(1, 0) > 50.0 && measured.in_pairs_per_cent(0, 1) < -20.0);
         let medians = measured.medians;
         assert!(medians[1] > medians[0] + Duration::from_millis(10), "{medians:?}");
         assert!(super::medians(&mut [Command::new("false")], 1).is_err());

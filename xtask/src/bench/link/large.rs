@@ -1,19 +1,19 @@
 //! 500 objects of 200 MB, by each linker: when their digests are remembered from the link before, as they are of all
-//! but the few objects that were compiled anew; and when none is, as in the first link of a project.
+//! but the few objects that were compiled anew; and when none is, as in the first link of a project. Each figure stands
+//! twice: by the medians, and pair by pair, because these links differ from each other by more than is to be seen.
 
 use super::{Place, figure, servers::BadServers};
 use crate::{
     bench::{
         Figure,
-        measure::{medians_settling, per_cent_over},
+        measure::{Measured, medians_settling, per_cent_over},
     },
     child,
     daemon::Daemon,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::{
     fs,
-    path::PathBuf,
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -52,33 +52,39 @@ fn with_live_server(
 ) -> Result<Vec<Figure>> {
     let choice = format!("-fuse-ld={linker}");
     let mut new = place.ours(&server.tcp, &[&choice, "-o", "ours", "@objects"]);
-    new.env("XDG_CACHE_HOME", forgetful_cache(place));
+    new.env("XDG_CACHE_HOME", place.forgetful_cache());
     let mut commands = [
         place.bare(&[&choice, "-o", "bare", "@objects"]),
         place.ours(&server.tcp, &[&choice, "-o", "ours", "@objects"]),
         new,
     ];
-    let forget = || {
+    let mut forgotten = 0;
+    let mut forget = || {
         place.settle();
-        let _ = fs::remove_dir_all(forgetful_cache(place));
+        // The digests alone: of a compiler one asks once, and not again for each project.
+        let digests = place.forgetful_cache().join("ogrt/digests-2");
+        forgotten += usize::from(fs::remove_file(digests).is_ok());
     };
     let rounds = enough(rounds, &mut commands[0])?;
-    let measured = medians_settling(&mut commands, rounds, &mut { forget })?;
-    let medians = measured.medians;
-    let spread = 100.0 * measured.spreads[0].as_secs_f64() / medians[0].as_secs_f64();
+    let measured = medians_settling(&mut commands, rounds, &mut forget)?;
+    ensure!(forgotten == measured.runs, "{forgotten} of {} links left digests to forget", measured.runs);
+    let bare = measured.medians[0].as_secs_f64();
+    let spread = 100.0 * measured.spreads[0].as_secs_f64() / bare;
     Ok(vec![
         figure(
             format!("500 objects, 200 MB, {called}, bare, {rounds} rounds"),
-            format!("{:.3} s (+-{spread:.1} %)", medians[0].as_secs_f64()),
+            format!("{bare:.3} s (+-{spread:.1} %)"),
             "",
         ),
-        figure(
-            format!("the same by ogrt-cc, objects known, {called}"),
-            per_cent_over(medians[1], medians[0]),
-            "+3 %",
-        ),
-        figure(format!("the same, all objects new, {called}"), per_cent_over(medians[2], medians[0]), "+3 %"),
+        figure(format!("the same by ogrt-cc, objects known, {called}"), over(&measured, 1), "+3 %"),
+        figure(format!("the same, all objects new, {called}"), over(&measured, 2), "+3 %"),
     ])
+}
+
+/// How much longer a command took than the first.
+fn over(measured: &Measured, at: usize) -> String {
+    let by_medians = per_cent_over(measured.medians[at], measured.medians[0]);
+    format!("{by_medians}, pairs {:+.1} %", measured.in_pairs_per_cent(at, 0))
 }
 
 fn with_bad_servers(place: &Place, bad: &BadServers, rounds: usize) -> Result<Vec<Figure>> {
@@ -90,12 +96,11 @@ fn with_bad_servers(place: &Place, bad: &BadServers, rounds: usize) -> Result<Ve
         of(&bad.refusing),
     ];
     let rounds = enough(rounds, &mut commands[0])?;
-    let medians = medians_settling(&mut commands, rounds, &mut || place.settle_and_empty())?.medians;
-    let over = |at: usize| per_cent_over(medians[at], medians[0]);
+    let measured = medians_settling(&mut commands, rounds, &mut || place.settle_and_empty())?;
     Ok(vec![
-        figure("the same by lld, the server absent", over(1), "+3 %"),
-        figure("the same by lld, the server hangs", over(2), "+3 %"),
-        figure("the same by lld, the server refuses it", over(3), "+3 %"),
+        figure("the same by lld, the server absent", over(&measured, 1), "+3 %"),
+        figure("the same by lld, the server hangs", over(&measured, 2), "+3 %"),
+        figure("the same by lld, the server refuses it", over(&measured, 3), "+3 %"),
     ])
 }
 
@@ -108,11 +113,6 @@ fn enough(rounds: usize, command: &mut Command) -> Result<usize> {
     command.status().context("the linker")?;
     let links_a_round = ROUND.as_secs_f64() / began.elapsed().as_secs_f64();
     Ok(rounds.max((rounds as f64 * links_a_round) as usize))
-}
-
-/// Where digests are remembered until the next link.
-fn forgetful_cache(place: &Place) -> PathBuf {
-    place.folder.join("forgetful")
 }
 
 /// Objects as a large program has them: functions, data, and most of all DWARF.
