@@ -64,7 +64,9 @@ fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> 
     if settings::is_on("OGRT_DISABLE") || driver_job(arguments) == DriverJob::Other || is_probe(arguments) {
         return Err(run_error(&path, untouched().exec()));
     }
-    let Some(linkers) = linker_dir() else {
+    let linkers = linker_dir();
+    let route = linkers.as_deref().and_then(|linkers| Route::to(linkers, arguments));
+    let (Some(linkers), Some(route)) = (linkers, route) else {
         if settings::is_on("OGRT_STRICT") {
             return Err(CompileError::NoLinkerWrapper { path: "../libexec/ogrt/ld".into() });
         }
@@ -73,7 +75,6 @@ fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> 
 
     let mut set = vec![finder.guard(&path)];
     let words = std::iter::once(driver.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
-    let route = Route::to(&linkers, arguments);
     if route.leads_to_us(&driver, arguments, &set) {
         set.push((driver_command::VARIABLE, driver_command::encode(&driver, words)));
         set.extend(route.linker.map(|linker| (driver_command::LINKER_VARIABLE, linker.into_os_string())));
@@ -96,11 +97,10 @@ fn is_probe(arguments: &[OsString]) -> bool {
     probes::is_probe_command(arguments, &std::env::current_dir().unwrap_or_default())
 }
 
-/// `../libexec/ogrt` as seen from where this program really is, if the linker wrapper is there.
+/// `../libexec/ogrt` as seen from where this program really is.
 fn linker_dir() -> Option<PathBuf> {
     let program = std::fs::read_link("/proc/self/exe").ok()?;
-    let dir = program.parent()?.parent()?.join("libexec/ogrt");
-    dir.join("ld").exists().then_some(dir)
+    Some(program.parent()?.parent()?.join("libexec/ogrt"))
 }
 
 fn run_error(path: &std::path::Path, source: std::io::Error) -> CompileError {

@@ -65,7 +65,7 @@ pub fn which_compiler<'a>(
     if let Some(real) = non_empty(variable) {
         let path = match real.as_bytes().contains(&b'/') {
             true => PathBuf::from(real),
-            false => finder.find(&[&real], &path_dirs)?,
+            false => finder.find(&[real], &path_dirs)?,
         };
         return Ok(Compiler::alone(path, arguments));
     }

@@ -128,7 +128,7 @@ fn prepare(
             identity_of(Path::new("/proc/self/exe")).ok_or(Unmarked::NoElfInput)?
         }
     };
-    let compiler = model.and_then(|model| compilers::short_name(&model.compiled?));
+    let compiler = model.and_then(|model| compilers::short_name(model.compiled?));
     let made = marked::make_note(settings, &identity, compiler, line, arguments)?;
     if let Some(saved) = saved {
         saved.keep_note(&made.object);

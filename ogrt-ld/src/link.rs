@@ -11,7 +11,7 @@ use ogrt_wrap::record::Facts;
 use ogrt_wrap::run_tool::Call;
 use ogrt_wrap::save_link::{Called, SavedLink};
 use ogrt_wrap::settings::Settings;
-use ogrt_wrap::{compilers, driver_command, probes, response_file};
+use ogrt_wrap::{compilers, driver_command, environment, probes, response_file};
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -142,7 +142,7 @@ fn prepare(
 ) -> Result<(Prepared, Vec<OsString>), Unmarked> {
     let model = model_of(line)?;
     let place = line.place_after(model.named).ok_or(Unmarked::NoPlace)?;
-    let compiler = model.compiled.as_deref().and_then(compilers::short_name);
+    let compiler = model.compiled.and_then(compilers::short_name);
     let made = marked::make_note(settings, &model.identity, compiler, line, call.arguments)?;
     let note = NoteFile::create(&made.object, call.program)?;
 
@@ -182,7 +182,7 @@ fn without_our_directory(argv0: &OsStr, arguments: &[OsString]) -> Vec<OsString>
 /// And into a part of LIBRARY_PATH, which no linker reads, but EasyBuild's linker wrapper: it makes an RPATH of each part.
 fn library_path_without_us(argv0: &OsStr) -> Option<(&'static str, OsString)> {
     const NAME: &str = "LIBRARY_PATH";
-    let (dir, value) = (directory_of(argv0)?, std::env::var_os(NAME)?);
+    let (dir, value) = (directory_of(argv0)?, environment::var(NAME)?);
     let parts = value.as_bytes().split(|byte| *byte == b':');
     let kept: Vec<&[u8]> = parts.filter(|part| Path::new(OsStr::from_bytes(part)) != dir).collect();
     let kept = OsString::from(OsStr::from_bytes(&kept.join(&b':')));

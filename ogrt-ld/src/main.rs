@@ -12,7 +12,7 @@ mod shown;
 mod unmarked;
 mod which_linker;
 
-use ogrt_wrap::{driver_command, route};
+use ogrt_wrap::{driver_command, environment, route};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
     if name == companion::NAME {
         return if companion::run().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    if std::env::var_os(route::TRIAL_VARIABLE).is_some() {
+    if environment::var(route::TRIAL_VARIABLE).is_some() {
         println!("{}", route::HERE);
         return ExitCode::SUCCESS;
     }

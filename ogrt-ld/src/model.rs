@@ -5,11 +5,12 @@
 //! resolved: then the first archive tells, or a shared object.
 
 use crate::unmarked::Unmarked;
-use ogrt_wrap::elf_identity::{ElfIdentity, Head, head};
+use ogrt_wrap::elf_identity::{ElfIdentity, Head, head_and_file};
 use ogrt_wrap::link_line::{LinkLine, Named, NamedInput};
 use ogrt_wrap::resolve_inputs::resolve_inputs;
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// What the note object takes after.
 pub struct Model<'a> {
@@ -17,9 +18,9 @@ pub struct Model<'a> {
     pub identity: ElfIdentity,
     /// It is put behind this one.
     pub named: &'a NamedInput,
-    /// The first object of the project itself, which tells the compiler: the C library's start files were made by
-    /// another.
-    pub compiled: Option<PathBuf>,
+    /// The first object of the project itself, which tells the compiler, at its start: the C library's start files were made
+    /// by another.
+    pub compiled: Option<File>,
 }
 
 /// Finds the model of a line.
@@ -31,13 +32,13 @@ pub fn model_of(line: &LinkLine) -> Result<Model<'_>, Unmarked> {
         if is_start_file && first.is_some() {
             continue;
         }
-        let Ok(Head::Elf(identity)) = head(path) else { continue };
+        let Ok((Head::Elf(identity), file)) = head_and_file(path) else { continue };
         if !identity.is_relocatable() || !named.taken_whole {
             continue;
         }
         let (identity, named) = *first.get_or_insert((identity, named));
         if !is_start_file {
-            return Ok(Model { identity, named, compiled: Some(path.clone()) });
+            return Ok(Model { identity, named, compiled: Some(file) });
         }
     }
     let (identity, named) = first.or_else(|| by_library(line)).ok_or(Unmarked::NoElfInput)?;

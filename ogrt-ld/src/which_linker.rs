@@ -6,6 +6,7 @@
 
 use ogrt_wrap::driver_command::LINKER_VARIABLE;
 use ogrt_wrap::driver_line::{target_triple, tool_prefixes};
+use ogrt_wrap::environment;
 use ogrt_wrap::find_tool::{FindToolError, Finder, dirs_of};
 use ogrt_wrap::settings::non_empty;
 use std::ffi::{OsStr, OsString};
@@ -64,8 +65,8 @@ fn target_of(driver: &Driver) -> Option<OsString> {
     if let Some(triple) = driver.as_ref().and_then(|(_, argv)| target_triple(argv)) {
         return Some(triple);
     }
-    let gcc = std::env::var_os("COLLECT_GCC")?;
-    let target = target_in_name(Path::new(&gcc).file_name()?.to_str()?)?;
+    let gcc = environment::var("COLLECT_GCC")?;
+    let target = target_in_name(Path::new(gcc).file_name()?.to_str()?)?;
     (!is_this_machine(target, std::env::consts::ARCH)).then(|| target.into())
 }
 

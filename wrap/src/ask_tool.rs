@@ -4,6 +4,7 @@
 //! and mtime.
 
 use crate::digest_cache::cache_dir;
+use crate::small_file;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -23,16 +24,20 @@ const LINE_BYTES_MAX: usize = 512;
 /// is better than a build that runs every tool twice.
 pub fn version(tool: &Path) -> Option<String> {
     let kept = Kept::about("versions-1", tool, &[])?;
-    let line = kept.answer().unwrap_or_else(|| {
-        let question = Question {
-            arguments: vec!["--version".into()],
-            set: vec![("OGRT_DISABLE", "1".into())],
-            patience: VERSION_TIME,
-        };
-        let answer = question.ask(tool).map(|answer| first_line(&answer)).unwrap_or_default();
-        kept.keep(&answer);
-        answer
-    });
+    let line = match kept.answer() {
+        Some(line) => line,
+        None if !kept.has_place() => return None,
+        None => {
+            let question = Question {
+                arguments: vec!["--version".into()],
+                set: vec![("OGRT_DISABLE", "1".into())],
+                patience: VERSION_TIME,
+            };
+            let answer = question.ask(tool).map(|answer| first_line(&answer)).unwrap_or_default();
+            kept.keep(&answer);
+            answer
+        }
+    };
     (!line.is_empty()).then_some(line)
 }
 
@@ -97,9 +102,6 @@ impl Kept {
     pub fn about(kind: &str, tool: &Path, details: &[&OsStr]) -> Option<Kept> {
         let metadata = std::fs::metadata(tool).ok()?;
         let dir = cache_dir()?.join(kind);
-        if !dir.is_dir() {
-            std::fs::create_dir_all(&dir).ok()?;
-        }
         let (device, inode) = (metadata.dev(), metadata.ino());
         let mut name = format!("{device:x}-{inode:x}-{:x}-{:x}", metadata.size(), metadata.mtime());
         if !details.is_empty() {
@@ -113,11 +115,20 @@ impl Kept {
 
     /// What was kept.
     pub fn answer(&self) -> Option<String> {
-        std::fs::read_to_string(&self.path).ok()
+        let kept = small_file::rest(&small_file::open(&self.path).ok()?, LINE_BYTES_MAX).ok()?;
+        String::from_utf8(kept).ok()
+    }
+
+    /// There is a directory to keep it in.
+    pub fn has_place(&self) -> bool {
+        self.path.parent().is_some_and(|dir| dir.is_dir() || std::fs::create_dir_all(dir).is_ok())
     }
 
     /// Keeps it. Where that fails the next one asks again.
     pub fn keep(&self, answer: &str) {
+        if !self.has_place() {
+            return;
+        }
         let temporary = self.path.with_extension(uuid::Uuid::new_v4().simple().to_string());
         if std::fs::write(&temporary, answer).and_then(|()| std::fs::rename(&temporary, &self.path)).is_err()
         {

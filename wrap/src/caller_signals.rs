@@ -5,10 +5,12 @@
 //! `/proc/self/stat` (proc(5), "sigignore"), which needs no `unsafe`. Where there is no `/proc` nothing counts as ignored.
 
 use rustix::fs::{Mode, OFlags};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 /// Bit N - 1 stands for signal N.
 static IGNORED: AtomicU64 = AtomicU64::new(0);
+
+static KNOWN: AtomicBool = AtomicBool::new(false);
 
 /// Longer than the file can be.
 const STAT_BYTES_MAX: usize = 4096;
@@ -24,7 +26,15 @@ fn remember() {
     let read = rustix::fs::open("/proc/self/stat", flags, Mode::empty())
         .and_then(|file| rustix::io::read(file, &mut stat))
         .unwrap_or_default();
-    IGNORED.store(ignored_in(&stat[..read]).unwrap_or_default(), Ordering::Relaxed);
+    if let Some(ignored) = ignored_in(&stat[..read]) {
+        IGNORED.store(ignored, Ordering::Relaxed);
+        KNOWN.store(true, Ordering::Relaxed);
+    }
+}
+
+/// There is a `/proc` that told.
+pub fn are_known() -> bool {
+    KNOWN.load(Ordering::Relaxed)
 }
 
 /// The caller had this signal ignored when it started us.

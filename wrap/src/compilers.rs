@@ -4,14 +4,13 @@
 //! Of an object the first compilation unit is asked, of an archive its first ELF member: a file compiled by
 //! another compiler than its neighbours in one archive is rarer than the time is dear.
 
+use crate::small_file;
 use gimli::{Reader, RelocateReader, RunTimeEndian};
 use object::read::elf::{FileHeader, SectionHeader};
 use object::{Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef, RelocationTarget, SectionIndex};
 use ogrt_proto::Compiler;
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
-use std::path::Path;
 
 /// Longer sections are not read.
 const SECTION_BYTES_MAX: u64 = 16 * 1024 * 1024;
@@ -76,13 +75,12 @@ pub fn is_slim_lto<'a, R: ReadRef<'a>>(object: R) -> bool {
 }
 
 /// The compiler in a few words, for the note: "gcc 12.2.0". Reads no DWARF.
-pub fn short_name(path: &Path) -> Option<String> {
-    let mut file = File::open(path).ok()?;
-    if file.metadata().ok()?.len() > SHORT_NAME_BYTES_MAX {
+pub fn short_name(file: File) -> Option<String> {
+    let len = file.metadata().ok()?.len();
+    if len > SHORT_NAME_BYTES_MAX {
         return Some(shorten(&comment(&ReadCache::new(file))?));
     }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes).ok()?;
+    let bytes = small_file::rest(&file, len as usize).ok()?;
     Some(shorten(&comment(&*bytes)?))
 }
 

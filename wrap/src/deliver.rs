@@ -4,12 +4,14 @@
 //! [`PATIENCE`] after its link is done. A server that hangs, refuses or is absent costs that once; then it is
 //! left alone for [`REST`], and records go to the spool.
 
+use crate::environment;
 use bytes::BytesMut;
 use ogrt_proto::{Ack, FrameError, Hello, MessageType, decode_frame, encode_frame};
 use prost::Message;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType};
+use std::ffi::OsStr;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
 use std::os::fd::{AsFd, OwnedFd};
@@ -90,8 +92,8 @@ impl Server {
 
     /// From `OGRT_SERVER`, or the default.
     pub fn from_environment() -> Server {
-        match std::env::var("OGRT_SERVER") {
-            Ok(text) if !text.is_empty() => Server::parse(&text),
+        match environment::var("OGRT_SERVER").and_then(OsStr::to_str) {
+            Some(text) if !text.is_empty() => Server::parse(text),
             _ => Server::parse(DEFAULT_SERVER),
         }
     }

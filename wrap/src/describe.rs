@@ -9,6 +9,7 @@ use crate::digest_cache::{DigestCache, Remembered};
 use crate::elf_identity::{Head, head_and_file};
 use crate::loaded_parts;
 use crate::resolve_inputs::ResolvedInput;
+use crate::small_file;
 use object::elf;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
 use object::{Endianness, ReadCache, ReadRef};
@@ -200,8 +201,7 @@ pub fn output(path: &Path) -> std::io::Result<SeenOutput> {
     let metadata = file.metadata()?;
     let (notes, contents);
     if metadata.len() <= OUTPUT_WHOLE_BYTES_MAX {
-        let mut bytes = Vec::with_capacity(metadata.len() as usize);
-        file.read_to_end(&mut bytes)?;
+        let bytes = small_file::rest(&file, metadata.len() as usize)?;
         notes = notes_in(&*bytes).unwrap_or_default();
         contents = Contents::Whole(bytes);
     } else {

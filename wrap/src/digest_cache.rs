@@ -12,13 +12,14 @@
 //! place everything is hashed.
 
 use crate::compilers::Making;
+use crate::environment;
 use ogrt_proto::hex;
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
@@ -149,9 +150,9 @@ fn name_of(text: &str) -> [u8; NAME_LEN] {
 
 /// `$XDG_CACHE_HOME/ogrt` or `$HOME/.cache/ogrt`, made if it is missing; only if it is ours alone to write.
 pub fn cache_dir() -> Option<PathBuf> {
-    let base = std::env::var_os("XDG_CACHE_HOME")
+    let base = environment::var("XDG_CACHE_HOME")
         .map(PathBuf::from)
-        .or_else(|| std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache")))
+        .or_else(|| environment::var("HOME").map(|home| Path::new(home).join(".cache")))
         .filter(|base| base.is_absolute())?;
     let dir = base.join("ogrt");
     let metadata = match std::fs::metadata(&dir) {

@@ -3,6 +3,7 @@
 //! Words are joined by the ASCII unit separator; one that holds it is escaped. The kernel bounds one variable to 128 KiB, so a long line is
 //! cut, and says so in its last word: the record is then shorter, and the build is not in danger.
 
+use crate::environment;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -45,7 +46,7 @@ pub fn encode<'a>(path: &Path, argv: impl Iterator<Item = &'a OsStr>) -> OsStrin
 
 /// The driver's path and its argv, from our environment.
 pub fn from_environment() -> Option<(PathBuf, Vec<OsString>)> {
-    let value = std::env::var_os(VARIABLE)?;
+    let value = environment::var(VARIABLE)?;
     let mut words = value.as_bytes().split(|&byte| byte == SEPARATOR).map(plain);
     let path = PathBuf::from(words.next()?);
     Some((path, words.collect()))

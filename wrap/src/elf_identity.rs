@@ -3,6 +3,7 @@
 //! Taken from the head of a file alone. An archive speaks through its first ELF member. Slim LTO objects of gcc
 //! are ELF; LLVM bitcode is not, and says nothing here.
 
+use crate::small_file;
 use ogrt_note::ByteOrder;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -66,7 +67,7 @@ pub fn head_and_file(path: &Path) -> std::io::Result<(Head, File)> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::ErrorKind::Unsupported.into());
     }
-    let file = File::open(path)?;
+    let file = small_file::open(path)?;
     let head = head_of(&file);
     Ok((head, file))
 }

@@ -5,6 +5,7 @@
 //! intention and is called like any tool. It may find us again by PATH: what we have called already is then stepped
 //! over, and where nothing else is left, we give up in the end instead of going round for ever.
 
+use crate::{environment, small_file};
 use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
 use std::io::Read;
@@ -112,8 +113,8 @@ impl Finder {
 
 /// The directories of a PATH-like variable; an empty entry is the working directory, as execvp has it.
 pub fn dirs_of(variable: &str) -> Vec<PathBuf> {
-    let Some(value) = std::env::var_os(variable) else { return Vec::new() };
-    std::env::split_paths(&value)
+    let Some(value) = environment::var(variable) else { return Vec::new() };
+    std::env::split_paths(value)
         .map(|dir| if dir.as_os_str().is_empty() { PathBuf::from(".") } else { dir })
         .collect()
 }
@@ -121,8 +122,7 @@ pub fn dirs_of(variable: &str) -> Vec<PathBuf> {
 /// The file starts with `#!`; what cannot be read does not.
 pub fn is_script(path: &Path) -> bool {
     let mut start = [0; 2];
-    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut start));
-    read.is_ok() && &start == b"#!"
+    small_file::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && &start == b"#!"
 }
 
 fn identity(metadata: &Metadata) -> (u64, u64) {

@@ -10,6 +10,7 @@
 pub mod ask_tool;
 pub mod driver_command;
 pub mod driver_line;
+pub mod environment;
 pub mod find_tool;
 pub mod link_line;
 pub mod response_file;
@@ -24,6 +25,7 @@ pub mod note_object;
 pub mod processor;
 pub mod run_tool;
 pub mod signature;
+pub mod small_file;
 pub mod spack_environment;
 
 pub mod compilers;

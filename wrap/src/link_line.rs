@@ -55,50 +55,53 @@ use Value::{Equals, Letter, Nothing, Word};
 
 /// Names without dashes.
 #[rustfmt::skip]
-const FLAGS: &[(&[&str], Value, Effect)] = &[
-    (&["r", "i", "Ur", "relocatable"],                       Nothing, NotFinal),
-    (&["version", "help", "target-help", "run"],             Nothing, NotFinal),
-    (&["print-output-format", "print-sysroot"],              Nothing, NotFinal),
-    (&["o"],                                                 Letter, Output),
-    (&["output"],                                            Word,   Output),
-    (&["l"],                                                 Letter, Library),
-    (&["library"],                                           Word,   Library),
-    (&["L"],                                                 Letter, LibraryDir),
-    (&["library-path"],                                      Word,   LibraryDir),
-    (&["sysroot"],                                           Word,   Sysroot),
-    (&["m"],                                                 Letter, Emulation),
-    (&["b"],                                                 Letter, InputFormat),
-    (&["format"],                                            Word,   InputFormat),
-    (&["oformat"],                                           Word,   OutputFormat),
-    (&["orphan-handling"],                                   Word,   OrphanHandling),
-    (&["T"],                                                 Letter, Script),
-    (&["script", "default-script", "dT"],                    Word,   Script),
-    (&["version-script", "dynamic-list"],                    Word,   Script),
-    (&["retain-symbols-file", "export-dynamic-symbol-list"], Word,   Script),
-    (&["symbol-ordering-file", "section-ordering-file"],     Word,   Script),
-    (&["dependency-file"],                                   Word,   DependencyFile),
-    (&["Bstatic", "dn", "non_shared", "static"],             Nothing, StaticLibraries),
-    (&["Bdynamic", "dy", "call_shared"],                     Nothing, SharedLibraries),
-    (&["push-state"],                                        Nothing, PushState),
-    (&["pop-state"],                                         Nothing, PopState),
-    (&["start-lib"],                                         Nothing, StartLib),
-    (&["end-lib"],                                           Nothing, EndLib),
-    (&["a", "A", "c", "e", "f", "F", "h", "I", "P", "R"],    Letter, Skip),
-    (&["u", "y", "Y", "z"],                                  Letter, Skip),
-    (&["architecture", "assert", "auxiliary", "defsym"],     Word,   Skip),
-    (&["depaudit", "audit", "dynamic-linker", "entry"],      Word,   Skip),
-    (&["error-handling-script", "exclude-libs", "filter"],   Word,   Skip),
-    (&["export-dynamic-symbol", "fini", "init", "gpsize"],   Word,   Skip),
-    (&["ignore-unresolved-symbol", "image-base", "Map"],     Word,   Skip),
-    (&["just-symbols", "mllvm", "mri-script", "package-metadata"], Word, Skip),
-    (&["out-implib", "plugin", "plugin-opt", "task-link"],   Word,   Skip),
-    (&["require-defined", "rpath", "rpath-link", "soname"],  Word,   Skip),
-    (&["section-start", "spare-dynamic-tags", "wrap"],       Word,   Skip),
-    (&["Tbss", "Tdata", "Ttext", "Ttext-segment"],           Word,   Skip),
-    (&["Trodata-segment", "Tldata-segment", "target2"],      Word,   Skip),
-    (&["trace-symbol", "undefined", "version-exports-section"], Word, Skip),
-    (&["build-id", "hash-style", "color-diagnostics"],       Equals, Skip),
-];
+fn flag(name: &[u8]) -> Option<(Value, Effect)> {
+    Some(match name {
+        b"r" | b"i" | b"Ur" | b"relocatable"                                => (Nothing, NotFinal),
+        b"version" | b"help" | b"target-help" | b"run"                      => (Nothing, NotFinal),
+        b"print-output-format" | b"print-sysroot"                           => (Nothing, NotFinal),
+        b"o"                                                                => (Letter, Output),
+        b"output"                                                           => (Word, Output),
+        b"l"                                                                => (Letter, Library),
+        b"library"                                                          => (Word, Library),
+        b"L"                                                                => (Letter, LibraryDir),
+        b"library-path"                                                     => (Word, LibraryDir),
+        b"sysroot"                                                          => (Word, Sysroot),
+        b"m"                                                                => (Letter, Emulation),
+        b"b"                                                                => (Letter, InputFormat),
+        b"format"                                                           => (Word, InputFormat),
+        b"oformat"                                                          => (Word, OutputFormat),
+        b"orphan-handling"                                                  => (Word, OrphanHandling),
+        b"T"                                                                => (Letter, Script),
+        b"script" | b"default-script" | b"dT"                               => (Word, Script),
+        b"version-script" | b"dynamic-list"                                 => (Word, Script),
+        b"retain-symbols-file" | b"export-dynamic-symbol-list"              => (Word, Script),
+        b"symbol-ordering-file" | b"section-ordering-file"                  => (Word, Script),
+        b"dependency-file"                                                  => (Word, DependencyFile),
+        b"Bstatic" | b"dn" | b"non_shared" | b"static"                      => (Nothing, StaticLibraries),
+        b"Bdynamic" | b"dy" | b"call_shared"                                => (Nothing, SharedLibraries),
+        b"push-state"                                                       => (Nothing, PushState),
+        b"pop-state"                                                        => (Nothing, PopState),
+        b"start-lib"                                                        => (Nothing, StartLib),
+        b"end-lib"                                                          => (Nothing, EndLib),
+        b"a" | b"A" | b"c" | b"e" | b"f" | b"F" | b"h" | b"I" | b"P" | b"R" => (Letter, Skip),
+        b"u" | b"y" | b"Y" | b"z"                                           => (Letter, Skip),
+        b"architecture" | b"assert" | b"auxiliary" | b"defsym"              => (Word, Skip),
+        b"depaudit" | b"audit" | b"dynamic-linker" | b"entry"               => (Word, Skip),
+        b"error-handling-script" | b"exclude-libs" | b"filter"              => (Word, Skip),
+        b"export-dynamic-symbol" | b"fini" | b"init" | b"gpsize"            => (Word, Skip),
+        b"ignore-unresolved-symbol" | b"image-base" | b"Map"                => (Word, Skip),
+        b"just-symbols" | b"mllvm" | b"mri-script" | b"package-metadata"    => (Word, Skip),
+        b"out-implib" | b"plugin" | b"plugin-opt" | b"task-link"            => (Word, Skip),
+        b"require-defined" | b"rpath" | b"rpath-link" | b"soname"           => (Word, Skip),
+        b"section-start" | b"spare-dynamic-tags" | b"wrap"                  => (Word, Skip),
+        b"Tbss" | b"Tdata" | b"Ttext" | b"Ttext-segment"                    => (Word, Skip),
+        b"Trodata-segment" | b"Tldata-segment" | b"target2"                 => (Word, Skip),
+        b"trace-symbol" | b"undefined" | b"version-exports-section"         => (Word, Skip),
+        b"build-id" | b"hash-style" | b"color-diagnostics"                  => (Equals, Skip),
+        _                                                                   => return None,
+    })
+}
 
 /// One thing that the linker reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -265,8 +268,7 @@ fn classify(word: &OsStr) -> Meaning<'_> {
         Some(at) => (&name[..at], Some(OsStr::from_bytes(&name[at + 1..]))),
         None => (name, None),
     };
-    let row = |wanted: &[u8]| FLAGS.iter().find(|(names, ..)| names.iter().any(|n| n.as_bytes() == wanted));
-    if let Some(&(_, takes, effect)) = row(stem).filter(|(_, takes, _)| *takes != Letter || value.is_none()) {
+    if let Some((takes, effect)) = flag(stem).filter(|(takes, _)| *takes != Letter || value.is_none()) {
         return match (takes, value) {
             (Word, None) | (Letter, None) => Meaning::FlagAwaiting(effect),
             (_, value) => Meaning::Flag(effect, value),
@@ -275,8 +277,8 @@ fn classify(word: &OsStr) -> Meaning<'_> {
     if two_dashes {
         return Meaning::Unknown;
     }
-    match row(&name[..1]) {
-        Some(&(_, Letter, effect)) => Meaning::Flag(effect, Some(OsStr::from_bytes(&name[1..]))),
+    match flag(&name[..1]) {
+        Some((Letter, effect)) => Meaning::Flag(effect, Some(OsStr::from_bytes(&name[1..]))),
         _ => Meaning::Unknown,
     }
 }

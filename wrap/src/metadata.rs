@@ -3,8 +3,9 @@
 //! In a reproducible build nothing is put in that varies with time, host or user. Values are cut to a bound, and
 //! what is still too long for a note is left to the record.
 
-use crate::spack_environment;
+use crate::{environment, small_file, spack_environment};
 use ogrt_proto::{BuildMetadata, KeyValue};
+use std::path::Path;
 
 const PREFIX: &str = "OGRT_META_";
 
@@ -36,11 +37,14 @@ pub fn for_note(reproducible: bool, unix_time_s: i64, compiler: Option<String>) 
 pub fn extra() -> Vec<KeyValue> {
     const IN_NOTE: [&str; 7] =
         ["NAME", "VERSION", "VERSIONSUFFIX", "TOOLCHAIN", "PACKAGER", "PACKAGE_ID", "MODULE"];
-    let mut extra: Vec<KeyValue> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value)))
-        .filter_map(|(name, value)| Some((name.strip_prefix(PREFIX)?.to_owned(), value)))
-        .filter(|(key, _)| !key.is_empty() && !IN_NOTE.contains(&key.as_str()))
-        .map(|(key, value)| KeyValue { key: Some(key), value: Some(value.to_string_lossy().into_owned()) })
+    let mut extra: Vec<KeyValue> = environment::all()
+        .iter()
+        .filter_map(|(name, value)| Some((name.to_str()?.strip_prefix(PREFIX)?, value)))
+        .filter(|(key, _)| !key.is_empty() && !IN_NOTE.contains(key))
+        .map(|(key, value)| KeyValue {
+            key: Some(key.to_owned()),
+            value: Some(value.to_string_lossy().into_owned()),
+        })
         .collect();
     extra.sort_by(|a, b| a.key.cmp(&b.key));
     extra
@@ -48,11 +52,12 @@ pub fn extra() -> Vec<KeyValue> {
 
 /// The name that `/etc/passwd` gives our uid, without asking NSS (a static program cannot).
 pub fn user_name() -> Option<String> {
-    const PASSWD: &str = "/etc/passwd";
     const BYTES_MAX: u64 = 4 * 1024 * 1024;
     let uid = rustix::process::getuid().as_raw().to_string();
-    let passwd = (std::fs::metadata(PASSWD).ok()?.len() <= BYTES_MAX)
-        .then(|| std::fs::read_to_string(PASSWD).ok())??;
+    let file = small_file::open(Path::new("/etc/passwd")).ok()?;
+    let len = file.metadata().ok()?.len();
+    let passwd = (len <= BYTES_MAX).then(|| small_file::rest(&file, len as usize).ok())??;
+    let passwd = String::from_utf8(passwd).ok()?;
     passwd.lines().find_map(|line| {
         let mut fields = line.split(':');
         let name = fields.next()?;
@@ -65,7 +70,7 @@ fn builder() -> String {
 }
 
 fn meta(name: &str) -> Option<String> {
-    let value = std::env::var_os(format!("{PREFIX}{name}"))?;
+    let value = environment::var(&format!("{PREFIX}{name}"))?;
     (!value.is_empty()).then(|| cut(&value.to_string_lossy()))
 }
 

@@ -6,7 +6,7 @@
 //! work (no `/proc`; a linker that is a script, whose interpreter may close descriptors) it is a temporary file,
 //! removed afterwards.
 
-use crate::find_tool;
+use crate::{caller_signals, environment, find_tool};
 use rustix::fs::MemfdFlags;
 use rustix::io::FdFlags;
 use std::ffi::OsStr;
@@ -82,18 +82,21 @@ fn check_limit() -> io::Result<()> {
 }
 
 fn in_memory(object: &[u8]) -> io::Result<NoteFile> {
+    // A process is always let to its own descriptors there: only where there is no /proc is there no name.
+    if !caller_signals::are_known() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
     let first = rustix::fs::memfd_create("ogrt-note.o", MemfdFlags::CLOEXEC)?;
     let mut file = File::from(rustix::io::fcntl_dupfd_cloexec(&first, DESCRIPTOR)?);
     file.write_all(object)?;
     let descriptor = OwnedFd::from(file);
     rustix::io::fcntl_setfd(&descriptor, FdFlags::empty())?;
     let path = PathBuf::from(format!("/proc/self/fd/{}", descriptor.as_raw_fd()));
-    std::fs::metadata(&path)?;
     Ok(NoteFile { path, descriptor: Some(descriptor) })
 }
 
 fn on_disk(object: &[u8]) -> io::Result<NoteFile> {
-    let temporary = std::env::var_os("TMPDIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
+    let temporary = environment::var("TMPDIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
     let dirs = temporary.into_iter().chain(["/tmp", "/dev/shm", "/var/tmp"].map(PathBuf::from));
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for dir in dirs {

@@ -4,6 +4,7 @@ use crate::ask_tool;
 use crate::compilers::Compilers;
 use crate::describe;
 use crate::digest_cache::DigestCache;
+use crate::environment;
 use crate::git_commit;
 use crate::metadata;
 use crate::resolve_inputs::ResolvedInput;
@@ -135,7 +136,7 @@ pub fn begin(facts: Facts) -> BuildRecord {
 
 /// Environment modules and Lmod both list them, separated by colons.
 fn loaded_modules() -> Vec<String> {
-    let list = std::env::var_os("LOADEDMODULES").unwrap_or_default();
+    let list = environment::var("LOADEDMODULES").unwrap_or_default();
     list.to_string_lossy().split(':').filter(|name| !name.is_empty()).map(str::to_owned).collect()
 }
 

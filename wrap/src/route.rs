@@ -35,8 +35,10 @@ pub struct Route {
 }
 
 impl Route {
-    /// The way to `PREFIX/libexec/ogrt`.
-    pub fn to(linkers: &Path, arguments: &[OsString]) -> Route {
+    /// The way to `PREFIX/libexec/ogrt`; None if the linker wrapper is not there.
+    pub fn to(linkers: &Path, arguments: &[OsString]) -> Option<Route> {
+        let wrapper = std::fs::metadata(linkers.join("ld")).ok()?;
+        let wrapper = format!("{}-{}-{}-{}", wrapper.dev(), wrapper.ino(), wrapper.size(), wrapper.mtime());
         let linker = linker_by_path(arguments);
         let is_new_form = arguments.iter().any(|word| word.as_bytes().starts_with(b"--ld-path="));
         let option = if is_new_form { "--ld-path=" } else { "-fuse-ld=" };
@@ -45,10 +47,12 @@ impl Route {
             option.push(linkers.join("ld"));
             option
         });
-        let wrapper = std::fs::metadata(linkers.join("ld"))
-            .map(|file| format!("{}-{}-{}-{}", file.dev(), file.ino(), file.size(), file.mtime()))
-            .unwrap_or_default();
-        Route { front: vec!["-B".into(), linkers.into()], back: back.into_iter().collect(), linker, wrapper }
+        Some(Route {
+            front: vec!["-B".into(), linkers.into()],
+            back: back.into_iter().collect(),
+            linker,
+            wrapper,
+        })
     }
 
     /// The driver goes this way with these arguments. `set` are variables that it needs besides.

@@ -5,7 +5,7 @@
 //! an `exec` gives it the default for whatever we catch; so where that matters the call goes by nix, and a signal
 //! that is ignored is not caught.
 
-use crate::{caller_signals, processor};
+use crate::{caller_signals, environment, processor};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -106,8 +106,8 @@ impl Call<'_> {
             self.removed.iter().any(|removed| name == *removed)
                 || self.set.iter().any(|(set, _)| name == *set)
         };
-        let inherited = std::env::vars_os().filter(|(name, _)| !replaced(name));
-        let inherited = inherited.map(|(name, value)| variable(&name, &value));
+        let inherited = environment::all().iter().filter(|(name, _)| !replaced(name));
+        let inherited = inherited.map(|(name, value)| variable(name, value));
         let set = self.set.iter().map(|(name, value)| variable(OsStr::new(name), value));
         inherited.chain(set).collect()
     }

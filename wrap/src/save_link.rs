@@ -7,6 +7,7 @@
 //!
 //! Saving may take its time and may fail, in silence as always: nothing of the build depends on it.
 
+use crate::environment;
 use crate::link_line::{LinkLine, Named};
 use crate::resolve_inputs::{resolve_inputs, searched_dirs};
 use crate::response_file;
@@ -209,9 +210,8 @@ fn template(text: &str, files: &[String]) -> String {
 }
 
 fn environment() -> Vec<u8> {
-    let mut variables: Vec<(OsString, OsString)> = std::env::vars_os()
-        .filter(|(name, _)| VARIABLES.iter().any(|start| name.as_bytes().starts_with(start.as_bytes())))
-        .collect();
+    let is_kept = |name: &OsStr| VARIABLES.iter().any(|start| name.as_bytes().starts_with(start.as_bytes()));
+    let mut variables: Vec<_> = environment::all().iter().filter(|(name, _)| is_kept(name)).collect();
     variables.sort();
     variables
         .iter()

@@ -1,7 +1,8 @@
 //! The environment variables that steer the wrappers, read once.
 
 use crate::deliver::Server;
-use std::ffi::OsString;
+use crate::environment;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 /// What the user and the site have set.
@@ -29,7 +30,7 @@ impl Settings {
         Settings {
             disabled: is_on("OGRT_DISABLE"),
             strict: is_on("OGRT_STRICT"),
-            reproducible: is_on("OGRT_REPRODUCIBLE") || std::env::var_os("SOURCE_DATE_EPOCH").is_some(),
+            reproducible: is_on("OGRT_REPRODUCIBLE") || environment::var("SOURCE_DATE_EPOCH").is_some(),
             save_link: non_empty("OGRT_SAVE_LINK").map(PathBuf::from),
             real_linker: non_empty("OGRT_REAL_LD").map(PathBuf::from),
             server: Server::from_environment(),
@@ -40,10 +41,10 @@ impl Settings {
 
 /// The variable is set to `1`.
 pub fn is_on(name: &str) -> bool {
-    std::env::var_os(name).is_some_and(|value| value == "1")
+    environment::var(name).is_some_and(|value| value == "1")
 }
 
 /// The variable's value, unless it is unset or empty.
-pub fn non_empty(name: &str) -> Option<OsString> {
-    std::env::var_os(name).filter(|value| !value.is_empty())
+pub fn non_empty(name: &str) -> Option<&'static OsStr> {
+    environment::var(name).filter(|value| !value.is_empty())
 }

@@ -1,14 +1,25 @@
 //! The signature of a link: random, or computed where builds have to be reproducible.
 
 use ogrt_note::Signature;
+use rustix::rand::GetRandomFlags;
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
+use std::time::SystemTime;
 use uuid::Uuid;
 
 /// A new random signature (UUIDv7: it sorts by time).
 pub fn random() -> Signature {
-    Signature::from_bytes(*Uuid::now_v7().as_bytes())
+    // With one call for random bytes; uuid's own way is prepared to make many, and takes four.
+    let mut random = [0; 10];
+    let uuid = match rustix::rand::getrandom(&mut random[..], GetRandomFlags::empty()) {
+        Ok(10) => {
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            uuid::Builder::from_unix_timestamp_millis(now.as_millis() as u64, &random).into_uuid()
+        }
+        _ => Uuid::now_v7(),
+    };
+    Signature::from_bytes(*uuid.as_bytes())
 }
 
 /// The signature that two equal links share (UUIDv8): SHA-256 of the inputs' digests in their order, the link

@@ -5,6 +5,7 @@
 //! prefix, whose `lib` is the first of SPACK_STORE_RPATH_DIRS (before Spack 0.23: of SPACK_RPATH_DIRS). A prefix that is
 //! named otherwise is a site's own choice, and then the seven characters are all there is.
 
+use crate::environment;
 use ogrt_proto::BuildMetadata;
 use std::path::{Component, Path};
 
@@ -16,7 +17,7 @@ const SIGILS: &[char] = &['@', '%', '+', '~', ' ', '/', '='];
 
 /// Of this process; `None` where Spack did not call us.
 pub fn from_environment() -> Option<BuildMetadata> {
-    let text = |name: &str| std::env::var(name).ok();
+    let text = |name: &str| environment::var(name)?.to_str().map(str::to_owned);
     let rpath_dirs = text("SPACK_STORE_RPATH_DIRS").or_else(|| text("SPACK_RPATH_DIRS"));
     metadata(&text("SPACK_SHORT_SPEC")?, rpath_dirs.as_deref().unwrap_or_default())
 }

@@ -10,6 +10,7 @@
 //! sent as it is after [`UNFINISHED_MAX`].
 
 use crate::deliver::{Connection, DeliverError, Server};
+use crate::environment;
 use crate::server_rest;
 use ogrt_proto::FRAME_HEADER_LEN;
 use std::ffi::OsStr;
@@ -101,7 +102,7 @@ impl SpoolDir {
     /// `OGRT_SPOOL_DIR`, or `$XDG_STATE_HOME/ogrt/spool`, `$HOME/.local/state/ogrt/spool`,
     /// `/var/tmp/ogrt-spool-UID`: the first that is set.
     pub fn from_environment() -> SpoolDir {
-        let set = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let set = |name: &str| environment::var(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let uid = rustix::process::geteuid().as_raw();
         let path = set("OGRT_SPOOL_DIR")
             .or_else(|| set("XDG_STATE_HOME").map(|state| state.join("ogrt/spool")))

@@ -1,0 +1,35 @@
+//! Our environment, read once.
+//!
+//! A wrapper asks for some thirty variables, and hands all of them on. Each question to the C library walks through all that
+//! are set, and std copies all for each list of them: in a site's environment that is what most of the time before a
+//! linker went into. Nothing of ours changes the environment of its own process.
+
+use std::ffi::{OsStr, OsString};
+use std::sync::OnceLock;
+
+static ALL: OnceLock<Vec<(OsString, OsString)>> = OnceLock::new();
+
+/// Every variable and its value, in the order in which they were given to us.
+pub fn all() -> &'static [(OsString, OsString)] {
+    ALL.get_or_init(|| std::env::vars_os().collect())
+}
+
+/// The value of a variable; of one that is set twice the first, as getenv(3) has it.
+pub fn var(name: &str) -> Option<&'static OsStr> {
+    all().iter().find(|(set, _)| set == name).map(|(_, value)| value.as_os_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn variables_are_what_std_says() {
+        assert!(!all().is_empty());
+        for (name, value) in std::env::vars_os() {
+            let text = name.to_str().expect("the test's variables have plain names");
+            assert_eq!(var(text), Some(value.as_os_str()));
+        }
+        assert_eq!(var("OGRT_TEST_NO_SUCH_VARIABLE"), None);
+    }
+}

@@ -1,0 +1,55 @@
+//! Small files, read with few system calls.
+//!
+//! Some are read before a linker starts, and a build waits for each call. std asks for a file's size and its place before
+//! it reads, and looks for more behind the end; musl's `open` sets close-on-exec a second time, for kernels that do not
+//! know it.
+
+use rustix::buffer::spare_capacity;
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// Opens a file to be read.
+pub fn open(path: &Path) -> io::Result<File> {
+    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?.into())
+}
+
+/// The rest of a file of which `expected` bytes are to come, as many as there are. With as many as expected it has ended: what
+/// is appended meanwhile is not looked for.
+pub fn rest(file: &File, expected: usize) -> io::Result<Vec<u8>> {
+    // One byte of room is left where all is as expected.
+    let mut bytes = Vec::with_capacity(expected + 1);
+    loop {
+        match rustix::io::read(file, spare_capacity(&mut bytes)) {
+            Ok(0) => return Ok(bytes),
+            Ok(_) if bytes.len() == expected => return Ok(bytes),
+            Ok(_) => bytes.reserve(1),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Seek;
+
+    #[test]
+    fn all_of_a_file_is_read_whatever_was_expected() {
+        let content: Vec<u8> = (0..5000u32).flat_map(u32::to_ne_bytes).collect();
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        std::fs::write(&path, &content).unwrap();
+        for expected in [0, 1, content.len() - 1, content.len(), content.len() + 1, 2 * content.len()] {
+            let mut file = open(&path).unwrap();
+            assert_eq!(rest(&file, expected).unwrap(), content, "{expected} expected");
+            file.seek(io::SeekFrom::Start(19_000)).unwrap();
+            assert_eq!(rest(&file, 1000).unwrap(), content[19_000..]);
+        }
+        assert_eq!(open(&directory.path().join("none")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(rest(&open(directory.path()).unwrap(), 10).is_err());
+    }
+}
