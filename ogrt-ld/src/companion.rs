@@ -201,7 +201,8 @@ fn register(
     let connecting = (!server_rest::rests(&spool, &settings.server))
         .then(|| settings.server.connect_beside(settings.token_file.clone(), PATIENCE));
     let frame = encode_frame(MessageType::BuildRecord, &record);
-    deliver_or_spool(&frame, 1, connecting, COMPANION_PATIENCE, &settings.server, &spool)
+    let has_more = spool.has_any();
+    deliver_or_spool(&frame, 1, connecting, has_more, COMPANION_PATIENCE, &settings.server, &spool)
         .map_err(io::Error::other)?;
     taken.into_iter().for_each(TakenUnfinished::done);
     Ok(())

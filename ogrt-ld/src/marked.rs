@@ -129,6 +129,8 @@ struct Observed {
     record: BuildRecord,
     companion: Option<Companion>,
     connecting: Option<Connecting>,
+    /// Something waits in the spool, and can go the same way.
+    has_more: bool,
 }
 
 /// Beside the linker. It takes its time: whoever calls waits for the linker afterwards anyway.
@@ -140,7 +142,7 @@ fn observe(
     spool: &SpoolDir,
 ) -> Observed {
     let record = record::begin(facts);
-    let mut observed = Observed { record, companion: None, connecting: None };
+    let mut observed = Observed { record, companion: None, connecting: None, has_more: false };
     // Under OGRT_STRICT the build is to know how it ended, so nothing is left for later.
     if described.is_none() && !settings.strict && line.inputs.len() > INPUTS_MAX {
         observed.companion = Companion::start(&observed.record).ok();
@@ -152,6 +154,7 @@ fn observe(
     if let Some(DescribedInputs { inputs, compilers }) = described {
         (observed.record.inputs, observed.record.compilers) = (inputs, compilers);
     }
+    observed.has_more = observed.connecting.is_some() && spool.has_any();
     observed.connecting = observed.connecting.map(Connecting::advanced);
     observed
 }
@@ -225,7 +228,7 @@ impl Observed {
     fn deliver(mut self, seen: SeenOutput, settings: &Settings, spool: &SpoolDir) -> Result<(), Unmarked> {
         self.record.output = Some(seen.hashed()?);
         let frame = encode_frame(MessageType::BuildRecord, &self.record);
-        deliver_or_spool(&frame, 1, self.connecting, PATIENCE, &settings.server, spool)?;
+        deliver_or_spool(&frame, 1, self.connecting, self.has_more, PATIENCE, &settings.server, spool)?;
         Ok(())
     }
 }

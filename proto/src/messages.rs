@@ -8,6 +8,9 @@ pub struct Hello {
     /// Secret that permits the registration of builds, where the server asks for one.
     #[prost(string, optional, tag = "2")]
     pub token: ::core::option::Option<::prost::alloc::string::String>,
+    /// How many frames follow, where the client knows. The server closes the stream after it has acknowledged the last.
+    #[prost(uint64, optional, tag = "3")]
+    pub frames: ::core::option::Option<u64>,
 }
 /// The server's answer on such a stream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]

@@ -172,7 +172,7 @@ impl Server {
         }
         let token = token_file.map(read_token).transpose()?;
         let client = concat!("ogrt ", env!("CARGO_PKG_VERSION")).to_owned();
-        let hello = encode_frame(MessageType::Hello, &Hello { client: Some(client), token }).to_vec();
+        let hello = Some(Hello { client: Some(client), token, frames: None });
         let server = self.to_string();
         Ok(Connection { server, socket, hello, received: BytesMut::new(), sent: 0, durable: 0 })
     }
@@ -256,7 +256,7 @@ pub struct Connection {
     server: String,
     socket: OwnedFd,
     /// Not yet sent.
-    hello: Vec<u8>,
+    hello: Option<Hello>,
     received: BytesMut,
     sent: u64,
     durable: u64,
@@ -265,16 +265,24 @@ pub struct Connection {
 impl Connection {
     /// Sends whole frames, `count` of them.
     pub fn send(&mut self, frames: &[u8], count: u64, deadline: Instant) -> Result<(), DeliverError> {
-        let mut bytes = std::mem::take(&mut self.hello);
-        match bytes.is_empty() {
-            true => self.write(frames, deadline)?,
-            false => {
-                bytes.extend(frames);
+        match self.hello.take() {
+            None => self.write(frames, deadline)?,
+            Some(hello) => {
+                let mut bytes = encode_frame(MessageType::Hello, &hello).to_vec();
+                bytes.extend_from_slice(frames);
                 self.write(&bytes, deadline)?;
             }
         }
         self.sent += count;
         Ok(())
+    }
+
+    /// The same, where it is all that will be sent on this connection: the server closes it then.
+    pub fn send_all(&mut self, frames: &[u8], count: u64, deadline: Instant) -> Result<(), DeliverError> {
+        if let Some(hello) = &mut self.hello {
+            hello.frames = Some(count);
+        }
+        self.send(frames, count, deadline)
     }
 
     /// Waits until the server holds all that was sent.

@@ -167,7 +167,7 @@ impl SpoolDir {
     }
 
     /// Does anything wait, or may it come to wait again? Mostly nothing does, and then one look is enough.
-    fn has_any(&self) -> bool {
+    pub fn has_any(&self) -> bool {
         let Ok(mut entries) = std::fs::read_dir(&self.path) else { return false };
         let ours = [WAITING, CLAIMED, UNFINISHED, TEMPORARY];
         let is_ours = |name: &OsStr| ours.iter().any(|end| name.as_bytes().ends_with(end.as_bytes()));
@@ -335,11 +335,13 @@ pub fn flush(
 
 /// Delivers frames now, or spools them: what a link does with its record.
 ///
-/// Waits for the server `patience` at the most. Returns whether it has them. An error means that they are lost.
+/// Waits for the server `patience` at the most, and takes along some of what waits in the spool if `has_more` of it is known
+/// to. Returns whether the server has the frames. An error means that they are lost.
 pub fn deliver_or_spool(
     frames: &[u8],
     count: u64,
     connecting: Option<crate::deliver::Connecting>,
+    has_more: bool,
     patience: Duration,
     server: &Server,
     spool: &SpoolDir,
@@ -350,14 +352,16 @@ pub fn deliver_or_spool(
     let Some(connecting) = connecting else { return spool.put(frames).map(|()| false) };
     let deadline = Instant::now() + patience;
     let delivered = connecting.ready_by(deadline).and_then(|mut connection| {
-        connection.send(frames, count, deadline)?;
-        // While the server works.
-        let has_more = spool.has_any();
+        if has_more {
+            connection.send(frames, count, deadline)?;
+        } else {
+            connection.send_all(frames, count, deadline)?;
+        }
         connection.wait_durable(deadline)?;
-        Ok((connection, has_more))
+        Ok(connection)
     });
     match delivered {
-        Ok((mut connection, has_more)) => {
+        Ok(mut connection) => {
             if has_more {
                 spool.take_back_dead_claims();
                 spool.send_some(&mut connection, TAKEN_ALONG, deadline);

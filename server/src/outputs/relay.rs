@@ -56,7 +56,7 @@ impl Connects for Relay {
         };
         let client = Some(concat!("ogrt-server ", env!("CARGO_PKG_VERSION")).to_owned());
         let mut stream = self.connector.connect().await?;
-        stream.write_all(&encode_frame(MessageType::Hello, &Hello { client, token })).await?;
+        stream.write_all(&encode_frame(MessageType::Hello, &Hello { client, token, frames: None })).await?;
         Ok(Connection { stream, received: BytesMut::new(), sent: 0, durable: 0 })
     }
 

@@ -157,6 +157,7 @@ impl Streams {
             may_register: self.intake.tokens.permit(None),
             greeted: None,
             frames: 0,
+            announced: None,
             outstanding: VecDeque::new(),
         };
         if let Err(problem) = connection.serve().await {
@@ -184,6 +185,8 @@ struct Connection<'a, R, W> {
     greeted: Option<bool>,
     /// Frames after the Hello.
     frames: u64,
+    /// How many its Hello said there would be.
+    announced: Option<u64>,
     /// Frames up to which an answer is awaited.
     outstanding: VecDeque<(u64, oneshot::Receiver<Result<Answer, Refusal>>)>,
 }
@@ -222,7 +225,13 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
             }
             tokio::select! {
                 biased;
-                answer = next_answer(&mut self.outstanding) => self.acknowledge(answer?).await?,
+                answer = next_answer(&mut self.outstanding) => {
+                    self.acknowledge(answer?).await?;
+                    if self.has_all() {
+                        // We end it: a client that ends it itself wakes us, and on one machine waits for that.
+                        return self.finish().await;
+                    }
+                }
                 read = timeout(patience, read_some(&mut self.reader, &mut self.buffer)),
                     if self.outstanding.len() < OUTSTANDING =>
                 {
@@ -281,7 +290,7 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                 let hello = Hello::decode(frame.message).context("a Hello that cannot be read")?;
                 debug!("a stream of {}", hello.client());
                 self.may_register = intake.tokens.permit(hello.token.as_deref());
-                self.greeted = Some(true);
+                (self.greeted, self.announced) = (Some(true), hello.frames);
                 continue;
             }
             let origin =
@@ -304,6 +313,11 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
             }
         }
         problem.map_or(Ok(frames > 0), Err)
+    }
+
+    /// Everything that the client wanted to send is acknowledged.
+    fn has_all(&self) -> bool {
+        self.outstanding.is_empty() && self.announced.is_some_and(|announced| self.frames >= announced)
     }
 
     async fn acknowledge(&mut self, durable_frames: u64) -> Result<()> {

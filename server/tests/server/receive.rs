@@ -1,7 +1,7 @@
 //! What comes in by each way appears as a document.
 
-use crate::daemon::{Acknowledged, Daemon, OGRT_0_5, wait_for};
-use ogrt_proto::{MessageType, ProcessEnd, ProcessInfo, SharedObject, encode_frame};
+use crate::daemon::{Acknowledged, Daemon, OGRT_0_5, build_frame, wait_for};
+use ogrt_proto::{Hello, MessageType, ProcessEnd, ProcessInfo, SharedObject, encode_frame};
 use serde_json::Value;
 use std::{
     io::{Read, Write},
@@ -169,4 +169,39 @@ fn an_end_joins_its_start() {
         daemon.job_file("e.json").filter(|job| job["processes"].as_array().unwrap().len() == 2)
     });
     assert_eq!(job["processes"][0]["end"], expected);
+}
+
+#[test]
+fn a_stream_ends_with_the_last_acknowledgement_that_it_announced() {
+    let daemon = Daemon::start("");
+    let connect = || std::net::TcpStream::connect(&daemon.tcp).unwrap();
+    let announcing = |frames| Hello { frames: Some(frames), ..Hello::default() };
+
+    let mut stream = Acknowledged::greet(connect(), &announcing(3)).unwrap();
+    stream.send(&build_frame(1, "software")).unwrap();
+    assert_eq!(stream.wait_for(1).unwrap(), 1);
+    // Not at the first: two more were announced.
+    stream.send(&[build_frame(2, "software"), build_frame(3, "software")].concat()).unwrap();
+    assert_eq!(stream.wait_for(3).unwrap(), 3);
+    assert_eq!(stream.wait_for(4).unwrap_err().kind(), std::io::ErrorKind::UnexpectedEof);
+
+    // More than was announced is taken when it is there.
+    let mut stream = Acknowledged::greet(connect(), &announcing(1)).unwrap();
+    stream.send(&[build_frame(4, "software"), build_frame(5, "software")].concat()).unwrap();
+    let mut known = 1;
+    while let Ok(durable) = stream.wait_for(known) {
+        known = durable + 1;
+    }
+    assert!(stream.durable() >= 1);
+
+    // Without a number it stays.
+    let mut stream = Acknowledged::new(connect());
+    for (signature, frames) in [(6, 1), (7, 2)] {
+        stream.send(&build_frame(signature, "software")).unwrap();
+        assert_eq!(stream.wait_for(frames).unwrap(), frames);
+    }
+    for signature in [1, 2, 3, 4, 6, 7] {
+        let hex = format!("{signature:02x}").repeat(16);
+        assert_eq!(daemon.get(&format!("/v1/builds/{hex}")).0, 200, "{hex}");
+    }
 }
