@@ -13,7 +13,8 @@ use std::path::Path;
 
 /// Opens a file to be read.
 pub fn open(path: &Path) -> io::Result<File> {
-    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?.into())
+    let open = || rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    Ok(rustix::io::retry_on_intr(open)?.into())
 }
 
 /// The rest of a file of which `expected` bytes are to come, as many as there are. With as many as expected it has ended: what
