@@ -120,7 +120,7 @@ impl Kept {
     }
 
     /// There is a directory to keep it in.
-    pub fn has_place(&self) -> bool {
+    fn has_place(&self) -> bool {
         self.path.parent().is_some_and(|dir| dir.is_dir() || std::fs::create_dir_all(dir).is_ok())
     }
 

@@ -4,13 +4,13 @@
 //! tell what the caller wanted. This is therefore read before the runtime starts, by a constructor, from
 //! `/proc/self/stat` (proc(5), "sigignore"), which needs no `unsafe`. Where there is no `/proc` nothing counts as ignored.
 
-use rustix::fs::{Mode, OFlags};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use crate::small_file;
+use std::io::Read;
+use std::path::Path;
+use std::sync::OnceLock;
 
 /// Bit N - 1 stands for signal N.
-static IGNORED: AtomicU64 = AtomicU64::new(0);
-
-static KNOWN: AtomicBool = AtomicBool::new(false);
+static IGNORED: OnceLock<u64> = OnceLock::new();
 
 /// Longer than the file can be.
 const STAT_BYTES_MAX: usize = 4096;
@@ -21,26 +21,22 @@ const SIGIGNORE: usize = 30;
 #[ctor::ctor]
 fn remember() {
     let mut stat = [0; STAT_BYTES_MAX];
-    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     // The kernel gives it whole.
-    let read = rustix::fs::open("/proc/self/stat", flags, Mode::empty())
-        .and_then(|file| rustix::io::read(file, &mut stat))
-        .unwrap_or_default();
-    if let Some(ignored) = ignored_in(&stat[..read]) {
-        IGNORED.store(ignored, Ordering::Relaxed);
-        KNOWN.store(true, Ordering::Relaxed);
+    let read = small_file::open(Path::new("/proc/self/stat")).and_then(|mut file| file.read(&mut stat));
+    if let Some(ignored) = ignored_in(&stat[..read.unwrap_or_default()]) {
+        IGNORED.get_or_init(|| ignored);
     }
 }
 
 /// There is a `/proc` that told.
 pub fn are_known() -> bool {
-    KNOWN.load(Ordering::Relaxed)
+    IGNORED.get().is_some()
 }
 
 /// The caller had this signal ignored when it started us.
 pub fn ignored(signal: i32) -> bool {
     let bit = u32::try_from(signal - 1).ok().and_then(|shift| 1u64.checked_shl(shift)).unwrap_or_default();
-    IGNORED.load(Ordering::Relaxed) & bit != 0
+    IGNORED.get().is_some_and(|ignored| ignored & bit != 0)
 }
 
 fn ignored_in(stat: &[u8]) -> Option<u64> {

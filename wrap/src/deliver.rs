@@ -268,9 +268,8 @@ impl Connection {
         match self.hello.take() {
             None => self.write(frames, deadline)?,
             Some(hello) => {
-                let mut bytes = encode_frame(MessageType::Hello, &hello).to_vec();
-                bytes.extend_from_slice(frames);
-                self.write(&bytes, deadline)?;
+                let hello = encode_frame(MessageType::Hello, &hello);
+                self.write(&[&hello[..], frames].concat(), deadline)?;
             }
         }
         self.sent += count;

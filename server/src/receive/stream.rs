@@ -1,8 +1,9 @@
 //! Streams that stay: TCP, and Unix connections that open with a Hello or take their time.
 //!
-//! A stream that opened with a Hello is told, in groups, how many of its frames are durable. Any other is told
-//! nothing, because a client that closes with unread bytes resets the connection. A silent peer costs a task and
-//! no buffer; a slow one costs one message, bounded for each and for all together.
+//! A stream that opened with a Hello is told, in groups, how many of its frames are durable; where the Hello said how
+//! many there would be, we end it after the last. Any other is told nothing, because a client that closes with unread
+//! bytes resets the connection. A silent peer costs a task and no buffer; a slow one costs one message, bounded for
+//! each and for all together.
 
 use super::{
     Intake,
