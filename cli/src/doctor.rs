@@ -12,7 +12,9 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use ogrt_proto::{BuildRecord, FRAME_MAX, MessageType, decode_frame};
-use ogrt_wrap::{deliver::Server, settings, spool::SpoolDir};
+use ogrt_wrap::deliver::connection::Server;
+use ogrt_wrap::deliver::spool::SpoolDir;
+use ogrt_wrap::environment;
 use prost::Message;
 use serde::Serialize;
 use std::{
@@ -119,7 +121,7 @@ impl Doctor {
         let prefix = prefix()?;
         let ward = Ward::open(prefix.clone())?;
         let server = Server::from_environment();
-        let token_file = settings::non_empty("OGRT_TOKEN_FILE").map(PathBuf::from);
+        let token_file = environment::non_empty("OGRT_TOKEN_FILE").map(PathBuf::from);
         let findings = Findings {
             server: server.to_string(),
             server_answers: server.connect(token_file.as_deref(), Instant::now() + SERVER_TIME).is_ok(),

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use ogrt_note::Signature;
 use ogrt_proto::{BuildJson, hex};
-use ogrt_wrap::digest;
+use ogrt_wrap::record::digest;
 use std::{collections::BTreeMap, fs::File, path::PathBuf};
 
 /// Write a build record as SLSA provenance, SPDX, CycloneDX or an OmniBOR input manifest.

@@ -5,7 +5,9 @@
 use crate::answer::{Answer, complain, print};
 use anyhow::Result;
 use clap::Args;
-use ogrt_wrap::{deliver::Server, settings, spool::SpoolDir};
+use ogrt_wrap::deliver::connection::Server;
+use ogrt_wrap::deliver::spool::SpoolDir;
+use ogrt_wrap::environment;
 use std::{path::PathBuf, time::Duration};
 
 /// For connecting, and for each group of files.
@@ -19,8 +21,9 @@ impl Flush {
     /// Sends all of it. Answers no when files had to be set aside; that some could not be sent is an error.
     pub fn run(self) -> Result<Answer> {
         let (spool, server) = (SpoolDir::from_environment(), Server::from_environment());
-        let token_file = settings::non_empty("OGRT_TOKEN_FILE").map(PathBuf::from);
-        let report = ogrt_wrap::spool::flush(&spool, &server, token_file.as_deref(), PATIENCE);
+        let token_file = environment::non_empty("OGRT_TOKEN_FILE").map(PathBuf::from);
+        let report =
+            ogrt_wrap::deliver::deliver_or_spool::flush(&spool, &server, token_file.as_deref(), PATIENCE);
         let place = spool.path().display();
         print(format!("{place}: {} sent, {} waiting\n", report.sent, report.left))?;
         if report.damaged > 0 {

@@ -12,7 +12,7 @@ use crate::{
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 use ogrt_proto::{BuildMetadata, Installation, InstalledFile};
-use ogrt_wrap::metadata;
+use ogrt_wrap::note::metadata;
 use serde_json::json;
 use std::{
     fs,

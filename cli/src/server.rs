@@ -7,7 +7,8 @@
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use ogrt_note::Signature;
 use ogrt_proto::{BuildJson, Installation};
-use ogrt_wrap::{deliver::read_token, settings::non_empty};
+use ogrt_wrap::deliver::connection::read_token;
+use ogrt_wrap::environment::non_empty;
 use prost::Message;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header::CONTENT_TYPE};
 use serde::Deserialize;

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, anyhow};
 use base64::{Engine, prelude::BASE64_STANDARD};
 use ed25519_dalek::{SigningKey, VerifyingKey};
 use ogrt_proto::hex;
-use ogrt_wrap::digest::sha256_of;
+use ogrt_wrap::record::digest::sha256_of;
 use std::{fs, path::Path};
 
 const PRIVATE_HEAD: &[u8] =

@@ -4,7 +4,7 @@ use crate::elf_notes::{self, ElfError};
 use anyhow::{Context, Result, anyhow};
 use ogrt_note::Signature;
 use ogrt_proto::hex;
-use ogrt_wrap::digest::sha256;
+use ogrt_wrap::record::digest::sha256;
 use std::{fs::File, path::Path};
 
 /// The signatures that are meant. A signature is taken as such even when a file has that name.

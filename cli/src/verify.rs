@@ -1,7 +1,7 @@
 //! `ogrt verify`: a file against the record of its build.
 //!
 //! What can be said follows from digests that the record holds: of the whole file, and of its loaded parts
-//! (`ogrt_wrap::loaded_parts`). Nothing is guessed: where only unloaded bytes differ and the file did not get smaller,
+//! (`ogrt_wrap::record::loaded_parts`). Nothing is guessed: where only unloaded bytes differ and the file did not get smaller,
 //! that is a modification as well, and the answer says that no loaded byte is touched by it.
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 use anyhow::{Context, Result};
 use clap::Args;
 use ogrt_proto::{BuildJson, FileJson, LoadedJson, hex};
-use ogrt_wrap::{digest, loaded_parts};
+use ogrt_wrap::record::{digest, loaded_parts};
 use serde::Serialize;
 use std::{
     fs::File,

@@ -7,7 +7,7 @@ use crate::{
 use anyhow::{Context, Result};
 use clap::Args;
 use ogrt_proto::hex;
-use ogrt_wrap::digest;
+use ogrt_wrap::record::digest;
 use serde_json::Value;
 use std::{
     fs::{self, File},

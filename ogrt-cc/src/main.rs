@@ -6,13 +6,13 @@
 
 mod which_compiler;
 
-use ogrt_wrap::driver_command;
-use ogrt_wrap::driver_line::{DriverJob, driver_job};
-use ogrt_wrap::find_tool::{FindToolError, Finder};
-use ogrt_wrap::probes;
-use ogrt_wrap::route::{self, Route};
-use ogrt_wrap::run_tool::Call;
-use ogrt_wrap::settings;
+use ogrt_wrap::environment;
+use ogrt_wrap::line::driver_line::{DriverJob, driver_job};
+use ogrt_wrap::line::probes;
+use ogrt_wrap::tool::driver_command;
+use ogrt_wrap::tool::find_tool::{FindToolError, Finder};
+use ogrt_wrap::tool::route::{self, Route};
+use ogrt_wrap::tool::run_tool::Call;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -61,13 +61,14 @@ fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> 
         set: vec![finder.guard(&path)],
         removed: &[],
     };
-    if settings::is_on("OGRT_DISABLE") || driver_job(arguments) == DriverJob::Other || is_probe(arguments) {
+    if environment::is_on("OGRT_DISABLE") || driver_job(arguments) == DriverJob::Other || is_probe(arguments)
+    {
         return Err(run_error(&path, untouched().exec()));
     }
     let linkers = linker_dir();
     let route = linkers.as_deref().and_then(|linkers| Route::to(linkers, arguments));
     let (Some(linkers), Some(route)) = (linkers, route) else {
-        if settings::is_on("OGRT_STRICT") {
+        if environment::is_on("OGRT_STRICT") {
             return Err(CompileError::NoLinkerWrapper { path: "../libexec/ogrt/ld".into() });
         }
         return Err(run_error(&path, untouched().exec()));

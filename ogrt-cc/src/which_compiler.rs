@@ -9,8 +9,8 @@
 //! | `ogrt-cc ccache gcc ...` | `ccache gcc`: a launcher and the compiler that it runs |
 //! | `gcc`, by a symlink to us | the next `gcc` on PATH that is not ours |
 
-use ogrt_wrap::find_tool::{FindToolError, Finder, dirs_of};
-use ogrt_wrap::settings::non_empty;
+use ogrt_wrap::environment::non_empty;
+use ogrt_wrap::tool::find_tool::{FindToolError, Finder, dirs_of};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};

@@ -13,16 +13,18 @@
 //! spool as `.unfinished`, without those digests, and is sent by a later link.
 
 use ogrt_proto::{BuildRecord, MessageType, Output, encode_frame};
-use ogrt_wrap::deliver::PATIENCE;
-use ogrt_wrap::describe;
-use ogrt_wrap::digest_cache::DigestCache;
-use ogrt_wrap::link_line::LinkLine;
+use ogrt_wrap::deliver::connection::PATIENCE;
+use ogrt_wrap::deliver::deliver_or_spool::deliver_or_spool;
+use ogrt_wrap::deliver::server_rest;
+use ogrt_wrap::deliver::spool::{SpoolDir, TakenUnfinished};
+use ogrt_wrap::environment;
+use ogrt_wrap::line::link_line::LinkLine;
+use ogrt_wrap::line::resolve_inputs::{ResolvedInput, resolve_and_keep};
+use ogrt_wrap::record::describe_file;
+use ogrt_wrap::record::digest_cache::DigestCache;
 use ogrt_wrap::record::{self, DescribedInputs};
-use ogrt_wrap::resolve_inputs::{ResolvedInput, resolve_and_keep};
-use ogrt_wrap::run_tool::start_apart;
-use ogrt_wrap::server_rest;
-use ogrt_wrap::settings::{self, Settings};
-use ogrt_wrap::spool::{SpoolDir, TakenUnfinished, deliver_or_spool};
+use ogrt_wrap::settings::Settings;
+use ogrt_wrap::tool::run_tool::start_apart;
 use prost::Message;
 use rustix::fs::MemfdFlags;
 use std::ffi::{OsStr, OsString};
@@ -153,13 +155,13 @@ fn opened_inputs(record: &BuildRecord) -> Vec<Held> {
 }
 
 fn describe_inputs(inputs: &[Held], place: &Path) -> DescribedInputs {
-    let (cache, gitoids) = (DigestCache::open(), settings::is_on("OGRT_OMNIBOR"));
+    let (cache, gitoids) = (DigestCache::open(), environment::is_on("OGRT_OMNIBOR"));
     record::describe_each(inputs, |held| {
         let opened = match &held.opened {
             Some((file, _)) => file.try_clone(),
             None => File::open(place.join(&held.input.path)),
         };
-        let (mut input, producer) = describe::opened_input(&held.input, opened, &cache, gitoids);
+        let (mut input, producer) = describe_file::opened_input(&held.input, opened, &cache, gitoids);
         let changed = held.opened.as_ref().is_some_and(|(file, before)| {
             !file.metadata().is_ok_and(|now| mtime_ns(&now) == mtime_ns(before) && now.len() == before.len())
         });
@@ -214,7 +216,8 @@ fn hashed(output: Output, linked_ns: i64, place: &Path) -> Output {
     let as_linked = || {
         std::fs::metadata(&path).is_ok_and(|now| now.len() == output.size() && mtime_ns(&now) == linked_ns)
     };
-    let digest = as_linked().then(|| describe::output(&path).and_then(|seen| seen.hashed()).ok()).flatten();
+    let digest =
+        as_linked().then(|| describe_file::output(&path).and_then(|seen| seen.hashed()).ok()).flatten();
     match digest.filter(|_| as_linked()) {
         Some(hashed) => Output { sha256: hashed.sha256, loaded: hashed.loaded, ..output },
         None => output,

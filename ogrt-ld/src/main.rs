@@ -12,7 +12,8 @@ mod shown;
 mod unmarked;
 mod which_linker;
 
-use ogrt_wrap::{driver_command, environment, route};
+use ogrt_wrap::environment;
+use ogrt_wrap::tool::{driver_command, route};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
@@ -34,7 +35,7 @@ fn main() -> ExitCode {
     }
     let linked = if name == driver_command::BY_HAND { by_hand::link(&argv) } else { link::link(&argv) };
     match linked {
-        Ok(status) => ogrt_wrap::run_tool::end_like(status),
+        Ok(status) => ogrt_wrap::tool::run_tool::end_like(status),
         Err(error) => {
             eprintln!("ogrt-ld: {error}");
             ExitCode::FAILURE

@@ -8,18 +8,21 @@ use crate::companion::Companion;
 use crate::unmarked::Unmarked;
 use ogrt_note::Signature;
 use ogrt_proto::{BuildMetadata, BuildRecord, MessageType, encode_frame};
-use ogrt_wrap::deliver::{Connecting, PATIENCE};
-use ogrt_wrap::describe::{self, OUTPUT_WHOLE_BYTES_MAX, SeenOutput};
-use ogrt_wrap::digest_cache::DigestCache;
-use ogrt_wrap::elf_identity::ElfIdentity;
-use ogrt_wrap::link_line::LinkLine;
-use ogrt_wrap::note_file::NoteFile;
+use ogrt_wrap::deliver::connection::{Connecting, PATIENCE};
+use ogrt_wrap::deliver::deliver_or_spool::deliver_or_spool;
+use ogrt_wrap::deliver::server_rest;
+use ogrt_wrap::deliver::spool::{SpoolDir, TakenUnfinished};
+use ogrt_wrap::elf_head::ElfIdentity;
+use ogrt_wrap::line::dependency_file;
+use ogrt_wrap::line::link_line::LinkLine;
+use ogrt_wrap::line::resolve_inputs::resolve_inputs;
+use ogrt_wrap::note::note_file::NoteFile;
+use ogrt_wrap::note::{metadata, note_object, signature};
+use ogrt_wrap::record::describe_file::{self, OUTPUT_WHOLE_BYTES_MAX, SeenOutput};
+use ogrt_wrap::record::digest_cache::DigestCache;
 use ogrt_wrap::record::{self, DescribedInputs, Facts};
-use ogrt_wrap::resolve_inputs::resolve_inputs;
-use ogrt_wrap::run_tool::Call;
 use ogrt_wrap::settings::Settings;
-use ogrt_wrap::spool::{SpoolDir, TakenUnfinished, deliver_or_spool};
-use ogrt_wrap::{dependency_file, metadata, note_object, server_rest, signature};
+use ogrt_wrap::tool::run_tool::Call;
 use prost::Message;
 use std::ffi::OsString;
 use std::io;
@@ -166,7 +169,7 @@ impl Observed {
             return None;
         }
         let (resolved, cache) = (resolve_inputs(line), DigestCache::open());
-        if !settings.strict && describe::bytes_to_hash(&resolved, &cache) > BYTES_MAX {
+        if !settings.strict && describe_file::bytes_to_hash(&resolved, &cache) > BYTES_MAX {
             self.companion = Companion::start(&self.record).ok();
         }
         self.companion.is_none().then(|| record::describe_inputs(&resolved, &cache))
@@ -184,7 +187,7 @@ impl Observed {
         if let Some(list) = &line.dependency_file {
             dependency_file::remove_from(list, note.path())?;
         }
-        let seen = describe::output(&line.output)?;
+        let seen = describe_file::output(&line.output)?;
         if !seen.notes.signatures.iter().any(|signature| self.record.signature() == signature) {
             return Err(Unmarked::Lost(line.output.clone()));
         }

@@ -5,9 +5,9 @@
 //! resolved: then the first archive tells, or a shared object.
 
 use crate::unmarked::Unmarked;
-use ogrt_wrap::elf_identity::{ElfIdentity, Head, head_and_file};
-use ogrt_wrap::link_line::{LinkLine, Named, NamedInput};
-use ogrt_wrap::resolve_inputs::resolve_inputs;
+use ogrt_wrap::elf_head::{ElfIdentity, Head, head_and_file};
+use ogrt_wrap::line::link_line::{LinkLine, Named, NamedInput};
+use ogrt_wrap::line::resolve_inputs::resolve_inputs;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;

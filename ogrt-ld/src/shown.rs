@@ -1,9 +1,9 @@
 //! What a driver would run, as it shows with `-###`: how a link is learnt that never comes by us.
 
-use ogrt_wrap::ask_tool::{Answer, Question};
-use ogrt_wrap::link_line::LinkLine;
-use ogrt_wrap::response_file;
+use ogrt_wrap::line::link_line::LinkLine;
+use ogrt_wrap::line::response_file;
 use ogrt_wrap::save_link::{Called, SavedLink};
+use ogrt_wrap::tool::ask_tool::{Answer, Question};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};

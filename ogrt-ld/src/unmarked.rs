@@ -1,7 +1,7 @@
 //! Why a link was not marked, or not registered: known to `decisions` of a saved link and to strict builds, and to nobody else.
 
-use ogrt_wrap::note_object::NoteObjectError;
-use ogrt_wrap::spool::SpoolError;
+use ogrt_wrap::deliver::spool::SpoolError;
+use ogrt_wrap::note::note_object::NoteObjectError;
 use std::path::PathBuf;
 
 /// Why a link was not marked, or not registered.

@@ -4,11 +4,10 @@
 //! searches down in COMPILER_PATH; of clang we know from `ogrt-cc` where it is and which `-B` it was given. Then
 //! PATH, and `TARGET-ld` before `ld` where the driver is a cross compiler or a clang that was told its target.
 
-use ogrt_wrap::driver_command::LINKER_VARIABLE;
-use ogrt_wrap::driver_line::{target_triple, tool_prefixes};
-use ogrt_wrap::environment;
-use ogrt_wrap::find_tool::{FindToolError, Finder, dirs_of};
-use ogrt_wrap::settings::non_empty;
+use ogrt_wrap::environment::{self, non_empty};
+use ogrt_wrap::line::driver_line::{target_triple, tool_prefixes};
+use ogrt_wrap::tool::driver_command::LINKER_VARIABLE;
+use ogrt_wrap::tool::find_tool::{FindToolError, Finder, dirs_of};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};

@@ -19,6 +19,16 @@ pub fn var(name: &str) -> Option<&'static OsStr> {
     all().iter().find(|(set, _)| set == name).map(|(_, value)| value.as_os_str())
 }
 
+/// The variable is set to `1`.
+pub fn is_on(name: &str) -> bool {
+    var(name).is_some_and(|value| value == "1")
+}
+
+/// The variable's value, unless it is unset or empty.
+pub fn non_empty(name: &str) -> Option<&'static OsStr> {
+    var(name).filter(|value| !value.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

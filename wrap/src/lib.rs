@@ -5,41 +5,24 @@
 //! that cannot do its work returns an error, and the wrapper then runs the real tool as if it were not there.
 //! Foreign command lines are read by tables, only as far as we need them, and an unknown flag is skipped.
 //!
-//! The order of the modules is the order of a link (see `link` in `ogrt-ld`).
+//! The folders stand in the order of a link (see `link` in `ogrt-ld`), and none uses one below it:
+//!
+//! | folder | what it answers |
+//! |---|---|
+//! | `line` | what does the command line say, and is it a final link? |
+//! | `tool` | which is the real tool, how is it led to us, how is it run? |
+//! | `note` | what stands in the note, and where does the linker read it? |
+//! | `record` | what went into the link, and what came out? |
+//! | `deliver` | how does the record come to the server, and where does it wait? |
 
-pub mod ask_tool;
-pub mod driver_command;
-pub mod driver_line;
-pub mod environment;
-pub mod find_tool;
-pub mod link_line;
-pub mod response_file;
-pub mod route;
-pub mod settings;
-
-pub mod caller_signals;
-pub mod elf_identity;
-pub mod metadata;
-pub mod note_file;
-pub mod note_object;
-pub mod processor;
-pub mod run_tool;
-pub mod signature;
-pub mod small_file;
-pub mod spack_environment;
-
-pub mod compilers;
-pub mod dependency_file;
-pub mod describe;
-pub mod digest;
-pub mod digest_cache;
-pub mod git_commit;
-pub mod loaded_parts;
-pub mod probes;
-pub mod record;
-pub mod resolve_inputs;
-pub mod save_link;
-
+pub mod cache_dir;
 pub mod deliver;
-pub mod server_rest;
-pub mod spool;
+pub mod elf_head;
+pub mod environment;
+pub mod line;
+pub mod note;
+pub mod record;
+pub mod save_link;
+pub mod settings;
+pub mod small_file;
+pub mod tool;

@@ -8,9 +8,9 @@
 //! Saving may take its time and may fail, in silence as always: nothing of the build depends on it.
 
 use crate::environment;
-use crate::link_line::{LinkLine, Named};
-use crate::resolve_inputs::{resolve_inputs, searched_dirs};
-use crate::response_file;
+use crate::line::link_line::{LinkLine, Named};
+use crate::line::resolve_inputs::{resolve_inputs, searched_dirs};
+use crate::line::response_file;
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fmt::{Display, Write as _};

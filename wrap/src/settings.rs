@@ -1,8 +1,7 @@
 //! The environment variables that steer the wrappers, read once.
 
-use crate::deliver::Server;
-use crate::environment;
-use std::ffi::OsStr;
+use crate::deliver::connection::Server;
+use crate::environment::{self, is_on, non_empty};
 use std::path::PathBuf;
 
 /// What the user and the site have set.
@@ -37,14 +36,4 @@ impl Settings {
             token_file: non_empty("OGRT_TOKEN_FILE").map(PathBuf::from),
         }
     }
-}
-
-/// The variable is set to `1`.
-pub fn is_on(name: &str) -> bool {
-    environment::var(name).is_some_and(|value| value == "1")
-}
-
-/// The variable's value, unless it is unset or empty.
-pub fn non_empty(name: &str) -> Option<&'static OsStr> {
-    environment::var(name).filter(|value| !value.is_empty())
 }

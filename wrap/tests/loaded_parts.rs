@@ -3,7 +3,7 @@
 //! Each linker lays files out in its own way, so each is tried with each kind of output. A part that changed without
 //! need would make `ogrt verify` call an honest file modified; one that stayed would hide a change.
 
-use ogrt_wrap::loaded_parts::{LoadedParts, of_bytes, of_file};
+use ogrt_wrap::record::loaded_parts::{LoadedParts, of_bytes, of_file};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;

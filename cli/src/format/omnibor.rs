@@ -5,7 +5,7 @@
 //! has: it is recorded on request (OGRT_OMNIBOR=1), or made now from a file that still has the recorded digest.
 
 use ogrt_proto::{FileJson, hex};
-use ogrt_wrap::digest;
+use ogrt_wrap::record::digest;
 use std::{collections::BTreeSet, fs, path::Path};
 
 /// Each input with its id, where that is to be had.

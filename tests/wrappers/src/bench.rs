@@ -2,7 +2,7 @@
 
 use crate::prefix::prefix;
 use ogrt_proto::{BuildRecord, MessageType, decode_frame};
-use ogrt_wrap::spool::SpoolDir;
+use ogrt_wrap::deliver::spool::SpoolDir;
 use prost::Message;
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -8,7 +8,7 @@ use std::path::Path;
 /// The signatures in a file's PT_NOTE segments, each as often as it stands there.
 pub fn watermarks_of(path: &Path) -> Vec<[u8; 16]> {
     let mut file = std::fs::File::open(path).expect("a linked file");
-    ogrt_wrap::describe::notes(&mut file).expect("an ELF file").signatures
+    ogrt_wrap::record::describe_file::notes(&mut file).expect("an ELF file").signatures
 }
 
 /// What hardening asks for in program headers and in `.dynamic`.

@@ -2,8 +2,9 @@
 //! records. Nothing is lost that was put in, nothing is registered twice, and there is a bound.
 
 use ogrt_proto::{BuildRecord, MessageType, encode_frame};
-use ogrt_wrap::deliver::Server;
-use ogrt_wrap::spool::{FILES_MAX, SpoolDir, SpoolError, flush};
+use ogrt_wrap::deliver::connection::Server;
+use ogrt_wrap::deliver::deliver_or_spool::flush;
+use ogrt_wrap::deliver::spool::{FILES_MAX, SpoolDir, SpoolError};
 use ogrt_wrapper_tests::{Bench, Manner, TestServer, has_tool};
 use std::collections::HashSet;
 use std::fs;
@@ -104,7 +105,7 @@ fn bytes_are_bounded_too() {
     let spool = SpoolDir::at(root.path());
     // Sparse: as large as the bound in figures, and nothing on the disk.
     let large = fs::File::create(root.path().join("1.frames")).expect("a file");
-    large.set_len(ogrt_wrap::spool::BYTES_MAX).expect("a size");
+    large.set_len(ogrt_wrap::deliver::spool::BYTES_MAX).expect("a size");
     let frame = encode_frame(MessageType::BuildRecord, &BuildRecord::default());
     assert!(matches!(spool.put(&frame), Err(SpoolError::Full { .. })));
 }

@@ -2,8 +2,8 @@
 //! whole as that of a small link.
 
 use ogrt_proto::BuildRecord;
-use ogrt_wrap::deliver::Server;
-use ogrt_wrap::spool::flush;
+use ogrt_wrap::deliver::connection::Server;
+use ogrt_wrap::deliver::deliver_or_spool::flush;
 use ogrt_wrapper_tests::{Bench, Manner, TestServer, has_tool, watermarks_of};
 use std::fs;
 use std::path::PathBuf;

@@ -1,8 +1,8 @@
 //! The record of a link reaches the server, or waits in the spool, and the build never waits long.
 
 use ogrt_proto::{BuildRecord, FileKind};
-use ogrt_wrap::deliver::Server;
-use ogrt_wrap::spool::{SpoolDir, flush};
+use ogrt_wrap::deliver::connection::Server;
+use ogrt_wrap::deliver::{deliver_or_spool::flush, spool::SpoolDir};
 use ogrt_wrapper_tests::{Bench, Manner, TestServer, has_tool, watermarks_of};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};

@@ -11,15 +11,15 @@
 //! The table lies in `$XDG_CACHE_HOME/ogrt` or `$HOME/.cache/ogrt`, and must be ours. Where there is no such
 //! place everything is hashed.
 
-use crate::compilers::Making;
-use crate::environment;
+use crate::cache_dir::cache_dir;
+use crate::record::compilers::Making;
 use ogrt_proto::hex;
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
-use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
@@ -146,24 +146,6 @@ impl DigestCache {
 
 fn name_of(text: &str) -> [u8; NAME_LEN] {
     checksum(text.as_bytes())
-}
-
-/// `$XDG_CACHE_HOME/ogrt` or `$HOME/.cache/ogrt`, made if it is missing; only if it is ours alone to write.
-pub fn cache_dir() -> Option<PathBuf> {
-    let base = environment::var("XDG_CACHE_HOME")
-        .map(PathBuf::from)
-        .or_else(|| environment::var("HOME").map(|home| Path::new(home).join(".cache")))
-        .filter(|base| base.is_absolute())?;
-    let dir = base.join("ogrt");
-    let metadata = match std::fs::metadata(&dir) {
-        Ok(metadata) => metadata,
-        Err(_) => {
-            std::fs::DirBuilder::new().recursive(true).mode(0o700).create(&dir).ok()?;
-            std::fs::metadata(&dir).ok()?
-        }
-    };
-    let is_ours = metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0;
-    (metadata.is_dir() && is_ours).then_some(dir)
 }
 
 fn key(metadata: &Metadata) -> [u8; KEY_LEN] {

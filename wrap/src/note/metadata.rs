@@ -3,7 +3,9 @@
 //! In a reproducible build nothing is put in that varies with time, host or user. Values are cut to a bound, and
 //! what is still too long for a note is left to the record.
 
-use crate::{environment, small_file, spack_environment};
+use crate::environment;
+use crate::note::spack_environment;
+use crate::small_file;
 use ogrt_proto::{BuildMetadata, KeyValue};
 use std::path::Path;
 

@@ -4,9 +4,9 @@
 //! not make each other forget. The stamp's name is a digest of the server's, its time is the failure's. A stamp that
 //! tells nothing any more goes when the next one comes.
 
-use crate::deliver::{REST, Server};
-use crate::digest::sha256_of;
-use crate::spool::SpoolDir;
+use crate::deliver::connection::{REST, Server};
+use crate::deliver::spool::SpoolDir;
+use crate::record::digest::sha256_of;
 use ogrt_proto::hex;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};

@@ -3,7 +3,7 @@
 //! A driver that answers such a question is left alone altogether: autoconf and CMake read from its `-v` output which
 //! directories it searches, and what they find there ends up on later command lines and in installed files.
 
-use crate::link_line::{LinkLine, Named};
+use crate::line::link_line::{LinkLine, Named};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};

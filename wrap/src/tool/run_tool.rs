@@ -5,7 +5,8 @@
 //! an `exec` gives it the default for whatever we catch; so where that matters the call goes by nix, and a signal
 //! that is ignored is not caught.
 
-use crate::{caller_signals, environment, processor};
+use crate::environment;
+use crate::tool::{caller_signals, processor};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

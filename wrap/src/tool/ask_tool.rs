@@ -3,7 +3,7 @@
 //! Asking means running the tool, so the answer is kept in the cache directory under the tool's device, inode, size
 //! and mtime.
 
-use crate::digest_cache::cache_dir;
+use crate::cache_dir::cache_dir;
 use crate::small_file;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

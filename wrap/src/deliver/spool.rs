@@ -9,9 +9,8 @@
 //! A record whose digests are still being made lies here as `.unfinished`. Should its maker never come to an end, it is
 //! sent as it is after [`UNFINISHED_MAX`].
 
-use crate::deliver::{Connection, DeliverError, Server};
+use crate::deliver::connection::{Connection, DeliverError};
 use crate::environment;
-use crate::server_rest;
 use ogrt_proto::FRAME_HEADER_LEN;
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
@@ -226,7 +225,7 @@ impl SpoolDir {
     }
 
     /// Makes the directory, if it is missing.
-    pub(crate) fn make(&self) -> Result<(), SpoolError> {
+    pub(super) fn make(&self) -> Result<(), SpoolError> {
         let metadata = match std::fs::metadata(&self.path) {
             Ok(metadata) => metadata,
             Err(_) => DirBuilder::new()
@@ -278,7 +277,7 @@ impl SpoolDir {
     }
 
     /// What others began and did not end goes back to what waits.
-    fn take_back_dead_claims(&self) {
+    pub(super) fn take_back_dead_claims(&self) {
         let Ok(entries) = std::fs::read_dir(&self.path) else { return };
         for path in entries.flatten().map(|entry| entry.path()) {
             let is = |suffix: &str| path.as_os_str().as_bytes().ends_with(suffix.as_bytes());
@@ -299,79 +298,6 @@ impl SpoolDir {
 
     fn error(&self, source: io::Error) -> SpoolError {
         SpoolError::Io { path: self.path.clone(), source }
-    }
-}
-
-/// Sends all that waits. Connecting and every group of files have `patience` each.
-pub fn flush(
-    spool: &SpoolDir,
-    server: &Server,
-    token_file: Option<&Path>,
-    patience: Duration,
-) -> FlushReport {
-    const GROUP: usize = 64;
-    let mut total = FlushReport::default();
-    spool.take_back_dead_claims();
-    if !spool.waiting().is_empty() {
-        match server.connect(token_file, Instant::now() + patience) {
-            Ok(mut connection) => loop {
-                let report = spool.send_some(&mut connection, GROUP, Instant::now() + patience);
-                total.sent += report.sent;
-                total.damaged += report.damaged;
-                total.error = report.error;
-                if total.error.is_some() || report.sent + report.damaged == 0 {
-                    break;
-                }
-            },
-            Err(error) => total.error = Some(error),
-        }
-    }
-    if total.sent > 0 && total.error.is_none() {
-        server_rest::end(spool, server);
-    }
-    total.left = spool.waiting().len();
-    total
-}
-
-/// Delivers frames now, or spools them: what a link does with its record.
-///
-/// Waits for the server `patience` at the most, and takes along some of what waits in the spool if `has_more` of it is known
-/// to. Returns whether the server has the frames. An error means that they are lost.
-pub fn deliver_or_spool(
-    frames: &[u8],
-    count: u64,
-    connecting: Option<crate::deliver::Connecting>,
-    has_more: bool,
-    patience: Duration,
-    server: &Server,
-    spool: &SpoolDir,
-) -> Result<bool, SpoolError> {
-    /// Of what waits, a link takes along this many files.
-    const TAKEN_ALONG: usize = 8;
-
-    let Some(connecting) = connecting else { return spool.put(frames).map(|()| false) };
-    let deadline = Instant::now() + patience;
-    let delivered = connecting.ready_by(deadline).and_then(|mut connection| {
-        if has_more {
-            connection.send(frames, count, deadline)?;
-        } else {
-            connection.send_all(frames, count, deadline)?;
-        }
-        connection.wait_durable(deadline)?;
-        Ok(connection)
-    });
-    match delivered {
-        Ok(mut connection) => {
-            if has_more {
-                spool.take_back_dead_claims();
-                spool.send_some(&mut connection, TAKEN_ALONG, deadline);
-            }
-            Ok(true)
-        }
-        Err(_) => {
-            server_rest::let_rest(spool, server);
-            spool.put(frames).map(|()| false)
-        }
     }
 }
 

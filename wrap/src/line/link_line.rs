@@ -4,8 +4,7 @@
 //! that change our decisions, or take a value that could be mistaken for an input, have a row. Long options are
 //! accepted with one dash and with two, with `=` and with the value as the next word, as getopt_long_only does.
 
-use crate::note_file;
-use crate::response_file;
+use crate::line::{our_note, response_file};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -172,7 +171,7 @@ impl LinkLine {
                     continue;
                 }
                 match classify(&word) {
-                    Meaning::Input if note_file::is_ours(&word) => line.refuse("it carries our note already"),
+                    Meaning::Input if our_note::is_ours(&word) => line.refuse("it carries our note already"),
                     Meaning::Input => line.input(Named::File(PathBuf::from(&word)), index, &state),
                     Meaning::Flag(effect, Some(value)) => {
                         line.apply(effect, value, index, &mut state, &mut saved)

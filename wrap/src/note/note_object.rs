@@ -5,7 +5,7 @@
 //! - `.note.gnu.property`, claiming every AND feature of the machine. Linkers keep such a feature only when each
 //!   object has it; an object without code has them all, truly, and so takes none away from the output.
 
-use crate::elf_identity::ElfIdentity;
+use crate::elf_head::ElfIdentity;
 use object::elf;
 use object::write::elf::{FileHeader, SectionHeader, Writer};
 use ogrt_note::{ByteOrder, EncodeError, Signature};

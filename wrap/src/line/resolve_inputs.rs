@@ -5,8 +5,8 @@
 //! `=` or `$SYSROOT` being the sysroot; then the usual system directories, for links without a compiler driver.
 //! A name that leads to no file is left out: the linker will say so itself.
 
-use crate::elf_identity::{Head, head_and_file};
-use crate::link_line::{LinkLine, Named, NamedInput};
+use crate::elf_head::{Head, head_and_file};
+use crate::line::link_line::{LinkLine, Named, NamedInput};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

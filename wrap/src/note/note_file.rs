@@ -6,25 +6,20 @@
 //! work (no `/proc`; a linker that is a script, whose interpreter may close descriptors) it is a temporary file,
 //! removed afterwards.
 
-use crate::{caller_signals, environment, find_tool};
+use crate::environment;
+use crate::line::our_note::{DESCRIPTOR, DISK_PREFIX};
+use crate::tool::{caller_signals, find_tool};
 use rustix::fs::MemfdFlags;
 use rustix::io::FdFlags;
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-
-/// The descriptor's number, if it is free: high, out of the way of redirections and jobservers.
-const DESCRIPTOR: i32 = 199;
 
 /// Linkers that may open fewer files get none of ours. From here on one file more does no harm: GNU ld keeps an eighth of
 /// the limit open (at least ten files), gold closes files when it runs out, lld and mold close each that they have mapped.
 const DESCRIPTORS_MIN: u64 = 32;
-
-const DISK_PREFIX: &str = "ogrt-note-";
 
 /// A file that exists as long as this value.
 #[derive(Debug)]
@@ -64,13 +59,6 @@ impl Drop for NoteFile {
             let _ = std::fs::remove_file(&self.path);
         }
     }
-}
-
-/// The word names a note object of ours: another of our wrappers has been here before.
-pub fn is_ours(word: &OsStr) -> bool {
-    let memory = format!("/proc/self/fd/{DESCRIPTOR}");
-    let name = Path::new(word).file_name().unwrap_or_default().as_bytes();
-    word == OsStr::new(&memory) || (name.starts_with(DISK_PREFIX.as_bytes()) && name.ends_with(b".o"))
 }
 
 fn check_limit() -> io::Result<()> {

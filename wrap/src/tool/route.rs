@@ -4,8 +4,8 @@
 //! like know no `-B`. Nobody can tell by its name, so a driver is tried once, and the answer kept: it links
 //! nothing with our options, and `ogrt-ld`, where it is called for this, only says that it is there.
 
-use crate::ask_tool::{Kept, Question};
-use crate::driver_line::{linker_by_path, target_triple};
+use crate::line::driver_line::{linker_by_path, target_triple};
+use crate::tool::ask_tool::{Kept, Question};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;

@@ -5,7 +5,8 @@
 //! intention and is called like any tool. It may find us again by PATH: what we have called already is then stepped
 //! over, and where nothing else is left, we give up in the end instead of going round for ever.
 
-use crate::{environment, small_file};
+use crate::environment;
+use crate::small_file;
 use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
 use std::io::Read;

@@ -3,12 +3,12 @@
 //! Files are never mapped, and large ones never held whole: an input may be gigabytes, and may be replaced while
 //! we look. What cannot be read is left out of the description, which is then shorter, and never wrong.
 
-use crate::compilers::{self, Making};
-use crate::digest::{gitoid_of, sha256, sha256_and_gitoid, sha256_of};
-use crate::digest_cache::{DigestCache, Remembered};
-use crate::elf_identity::{Head, head_and_file};
-use crate::loaded_parts;
-use crate::resolve_inputs::ResolvedInput;
+use crate::elf_head::{Head, head_and_file};
+use crate::line::resolve_inputs::ResolvedInput;
+use crate::record::compilers::{self, Making};
+use crate::record::digest::{gitoid_of, sha256, sha256_and_gitoid, sha256_of};
+use crate::record::digest_cache::{DigestCache, Remembered};
+use crate::record::loaded_parts;
 use crate::small_file;
 use object::elf;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};

@@ -3,7 +3,7 @@
 //! Asked only to decide whether `-B` is added. A "no" hands the line over untouched; a wrong "yes" adds a `-B`
 //! that nobody uses, which gcc and clang take without a word. So an option that we do not know does not stop.
 
-use crate::response_file;
+use crate::line::response_file;
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

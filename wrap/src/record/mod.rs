@@ -1,14 +1,18 @@
 //! The build record: what was linked, by whom, from what. What can be known is put together while the linker runs.
 
-use crate::ask_tool;
-use crate::compilers::Compilers;
-use crate::describe;
-use crate::digest_cache::DigestCache;
+pub mod compilers;
+pub mod describe_file;
+pub mod digest;
+pub mod digest_cache;
+pub mod git_commit;
+pub mod loaded_parts;
+
 use crate::environment;
-use crate::git_commit;
-use crate::metadata;
-use crate::resolve_inputs::ResolvedInput;
-use crate::settings;
+use crate::line::resolve_inputs::ResolvedInput;
+use crate::note::metadata;
+use crate::record::compilers::Compilers;
+use crate::record::digest_cache::DigestCache;
+use crate::tool::ask_tool;
 use ogrt_note::Signature;
 use ogrt_proto::{BuildMetadata, BuildRecord, Compiler, Input, Tool};
 use std::ffi::{OsStr, OsString};
@@ -58,8 +62,8 @@ pub struct DescribedInputs {
 
 /// Describes the inputs; many of them by several threads.
 pub fn describe_inputs(resolved: &[ResolvedInput], cache: &DigestCache) -> DescribedInputs {
-    let gitoids = settings::is_on("OGRT_OMNIBOR");
-    describe_each(resolved, |input| describe::input(input, cache, gitoids))
+    let gitoids = environment::is_on("OGRT_OMNIBOR");
+    describe_each(resolved, |input| describe_file::input(input, cache, gitoids))
 }
 
 /// The same by another way to describe one of them.

@@ -1,0 +1,80 @@
+//! What becomes of a record: it is delivered at once, or it waits in the spool until a later link or `ogrt flush` sends it.
+
+use crate::deliver::connection::{Connecting, Server};
+use crate::deliver::server_rest;
+use crate::deliver::spool::{FlushReport, SpoolDir, SpoolError};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// Sends all that waits. Connecting and every group of files have `patience` each.
+pub fn flush(
+    spool: &SpoolDir,
+    server: &Server,
+    token_file: Option<&Path>,
+    patience: Duration,
+) -> FlushReport {
+    const GROUP: usize = 64;
+    let mut total = FlushReport::default();
+    spool.take_back_dead_claims();
+    if !spool.waiting().is_empty() {
+        match server.connect(token_file, Instant::now() + patience) {
+            Ok(mut connection) => loop {
+                let report = spool.send_some(&mut connection, GROUP, Instant::now() + patience);
+                total.sent += report.sent;
+                total.damaged += report.damaged;
+                total.error = report.error;
+                if total.error.is_some() || report.sent + report.damaged == 0 {
+                    break;
+                }
+            },
+            Err(error) => total.error = Some(error),
+        }
+    }
+    if total.sent > 0 && total.error.is_none() {
+        server_rest::end(spool, server);
+    }
+    total.left = spool.waiting().len();
+    total
+}
+
+/// Delivers frames now, or spools them: what a link does with its record.
+///
+/// Waits for the server `patience` at the most, and takes along some of what waits in the spool if `has_more` of it is known
+/// to. Returns whether the server has the frames. An error means that they are lost.
+pub fn deliver_or_spool(
+    frames: &[u8],
+    count: u64,
+    connecting: Option<Connecting>,
+    has_more: bool,
+    patience: Duration,
+    server: &Server,
+    spool: &SpoolDir,
+) -> Result<bool, SpoolError> {
+    /// Of what waits, a link takes along this many files.
+    const TAKEN_ALONG: usize = 8;
+
+    let Some(connecting) = connecting else { return spool.put(frames).map(|()| false) };
+    let deadline = Instant::now() + patience;
+    let delivered = connecting.ready_by(deadline).and_then(|mut connection| {
+        if has_more {
+            connection.send(frames, count, deadline)?;
+        } else {
+            connection.send_all(frames, count, deadline)?;
+        }
+        connection.wait_durable(deadline)?;
+        Ok(connection)
+    });
+    match delivered {
+        Ok(mut connection) => {
+            if has_more {
+                spool.take_back_dead_claims();
+                spool.send_some(&mut connection, TAKEN_ALONG, deadline);
+            }
+            Ok(true)
+        }
+        Err(_) => {
+            server_rest::let_rest(spool, server);
+            spool.put(frames).map(|()| false)
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! What the command lines of linkers and drivers say: inputs, output, and whether it is a final link.
+
+pub mod dependency_file;
+pub mod driver_line;
+pub mod link_line;
+pub mod our_note;
+pub mod probes;
+pub mod resolve_inputs;
+pub mod response_file;

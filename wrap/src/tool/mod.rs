@@ -1,0 +1,9 @@
+//! The real tool: found, asked, led to us, run, and its signals and processor kept as the caller had them.
+
+pub mod ask_tool;
+pub mod caller_signals;
+pub mod driver_command;
+pub mod find_tool;
+pub mod processor;
+pub mod route;
+pub mod run_tool;
