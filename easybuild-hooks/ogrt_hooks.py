@@ -1,4 +1,7 @@
-"""The hooks file of a site that has no hooks of its own: `eb --hooks=PREFIX/share/ogrt/easybuild/ogrt_hooks.py`."""
+"""The hooks file of a site that has no hooks of its own.
+
+    eb --hooks=PREFIX/share/ogrt/easybuild/ogrt_hooks.py
+"""
 import os
 import sys
 

@@ -1,4 +1,4 @@
-"""What EasyBuild builds is known to OGRT: hooks for EasyBuild 5.
+"""Hooks for EasyBuild 5, by which OGRT knows what EasyBuild builds.
 
 The hooks file of a site needs two lines:
 
@@ -10,7 +10,7 @@ A site that has hooks of its own writes at the end of their file:
     import ogrt_easybuild
     ogrt_easybuild.merge_into(globals())
 
-Policy: no hook ever fails a build. What goes wrong is one line in the log, which says what is not recorded.
+Policy: no hook ever fails a build. Each fault is one line in the log, which says what is not recorded.
 """
 from ogrt_easybuild.hooks import end_hook, post_module_hook, post_prepare_hook
 from ogrt_easybuild.merging import merge_into

@@ -1,12 +1,13 @@
-"""The environment of a build: our wrappers in front of PATH, and OGRT_META_* that tell them what is built.
+"""The environment of a build: our wrappers in front of PATH, and OGRT_META_* for them.
 
-The wrappers stand there under the compilers' own names. Called as `gcc`, ogrt-cc becomes the next `gcc` on PATH: that is
-EasyBuild's RPATH wrapper where there is one, else ccache, else the toolchain's compiler. So nothing is skipped, and
-`CC=gcc`, absolute paths found along PATH, CMake and setuptools all come by.
+The wrappers stand there under the compilers' own names. Called as `gcc`, ogrt-cc becomes the next
+`gcc` on PATH. That is EasyBuild's RPATH wrapper if there is one, else ccache, else the toolchain's
+compiler. So nothing is skipped. `CC=gcc`, absolute paths found along PATH, CMake and setuptools all
+reach us.
 
-For extensions EasyBuild makes the environment once more, from nothing; so what it calls for that, `prepare` of this
-one toolchain instance, puts us in front again. EasyBuild makes its RPATH wrappers for what stands first on PATH,
-so while it does we are not there.
+For extensions EasyBuild makes the environment once more, from nothing. It calls `prepare` of this one
+toolchain instance for that, so `prepare` puts us in front again. EasyBuild makes its RPATH wrappers
+for what stands first on PATH. We are not there while it does.
 """
 import functools
 import os
@@ -25,7 +26,7 @@ _FOLDER_PREFIX = "ogrt-wrappers-"
 
 
 def enter(easyblock, ogrt):
-    """Makes this process's environment that of a recorded build."""
+    """Turns this process's environment into that of a recorded build."""
     _enter(easyblock, ogrt)
     if easyblock.cached_build_env is not None:
         # EasyBuild has taken its copy just before us, and goes back to it after the extensions.
@@ -49,13 +50,13 @@ def enter(easyblock, ogrt):
 
 
 def leave(easyblock):
-    """The build is over: what EasyBuild does with the toolchain from here on is none of ours."""
+    """Ends the recorded build. EasyBuild uses the toolchain without us from here on."""
     vars(easyblock.toolchain).pop("prepare", None)
     _take_off_path()
 
 
 def metadata(easyblock):
-    """What the note and the registry are told: EasyBuild itself exports nothing of it."""
+    """What the note and the registry hold of the build. EasyBuild itself exports none of it."""
     cfg = easyblock.cfg
     toolchain = easyblock.toolchain
     if toolchain.is_system_toolchain():
@@ -86,7 +87,7 @@ def _enter(easyblock, ogrt):
 
 
 def _compilers_of(toolchain):
-    """Those that we know, and those that this toolchain names besides."""
+    """The compilers that we know, and those that this toolchain names besides."""
     names = list(COMPILERS)
     names.extend("%s-linux-gnu-%s" % (platform.machine(), name) for name in ("gcc", "g++", "gfortran"))
     if not toolchain.is_system_toolchain():
@@ -96,12 +97,12 @@ def _compilers_of(toolchain):
 
 
 def _wrappers_under_their_names(ogrt, compilers):
-    # In EasyBuild's own folder for temporary files, which goes when the run ends.
+    # The folder lies in EasyBuild's own for temporary files, which is deleted when the run ends.
     folder = tempfile.mkdtemp(prefix=_FOLDER_PREFIX)
     for names, wrapper in ((compilers, ogrt.compiler_wrapper), (LINKERS, ogrt.linker_wrapper)):
         for name in names:
             link = os.path.join(folder, name)
-            # A compiler that is not there must not seem to be.
+            # A compiler that does not exist must not seem to exist.
             if os.path.basename(name) == name and shutil.which(name) and not os.path.lexists(link):
                 os.symlink(wrapper, link)
     return folder

@@ -1,7 +1,7 @@
-"""The three hooks, each a straight line; when EasyBuild calls which is told in its manual, "Hooks".
+"""The three hooks. EasyBuild's manual, "Hooks", tells when it calls each.
 
     post_prepare_hook   toolchain and dependencies are loaded: our wrappers go in front of PATH
-    post_module_hook    everything is installed, also where only the module was made: look at it, register it
+    post_module_hook    everything, or only the module, is installed: look at it, register it
     end_hook            all is done: try once more what the server did not take
 """
 import functools
@@ -14,12 +14,12 @@ from ogrt_easybuild.installed_ogrt import NotInstalled
 
 _log = fancylogger.getLogger("ogrt", fname=False)
 
-# Builds of which is said already that nothing of them is recorded: it is one line a build, and not one a hook.
+# Builds whose log already says that nothing is recorded: one line a build, not one a hook.
 _told = weakref.WeakSet()
 
 
 def _never_fails(lost):
-    """A hook that ends in a line in the log, whatever happens; `lost` says what is then not recorded."""
+    """A hook whose faults end in one line in the log; `lost` says what is then not recorded."""
 
     def of(hook):
         @functools.wraps(hook)
@@ -41,7 +41,7 @@ def _never_fails(lost):
 
 @_never_fails("its builds are not recorded")
 def post_prepare_hook(easyblock, *args, **kwargs):
-    """Puts the wrappers in front of the toolchain's compilers, and tells them what is built."""
+    """Puts the wrappers in front of the toolchain's compilers, with the build's metadata."""
     if easyblock.dry_run:
         return
     ogrt = installed_ogrt.find()
@@ -50,7 +50,7 @@ def post_prepare_hook(easyblock, *args, **kwargs):
 
 @_never_fails("its installation is not registered")
 def post_module_hook(easyblock, *args, **kwargs):
-    """Looks for a watermark in every installed file, and registers the installation."""
+    """Looks for a note in every installed file, and registers the installation."""
     if easyblock.dry_run:
         return
     build_environment.leave(easyblock)
@@ -70,7 +70,7 @@ def _warn(args, lost, problem):
 
 
 def _log_of(args):
-    """The log of the build that is meant, where one is, so that the line stands there."""
+    """The log of the build that the hook was called for, else our own; and how the line begins."""
     easyblock = args[0] if args else None
     log = getattr(easyblock, "log", None)
     if log is None:

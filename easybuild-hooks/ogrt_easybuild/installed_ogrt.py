@@ -1,10 +1,10 @@
-"""Where OGRT is installed: OGRT_PREFIX, else the prefix that these hooks are installed in, else along PATH."""
+"""Where OGRT is installed: OGRT_PREFIX, else the prefix of these hooks, else along PATH."""
 import os
 import shutil
 
 
 class NotInstalled(Exception):
-    """There is no OGRT that could be used."""
+    """No OGRT that can be used was found."""
 
 
 class InstalledOgrt:
@@ -17,7 +17,7 @@ class InstalledOgrt:
 
 
 def find():
-    """The first that is there. Where OGRT_PREFIX names one, no other is taken."""
+    """The first OGRT found. If OGRT_PREFIX names one, no other is taken."""
     named = os.environ.get("OGRT_PREFIX")
     if named:
         return InstalledOgrt(named)

@@ -1,7 +1,7 @@
-"""Registers what was installed, by `ogrt register`, which also names the files that carry no watermark.
+"""Registers what was installed, by `ogrt register`, which also names the files without a note.
 
-What the server does not take is tried once more when EasyBuild ends; what it does not take then either is one line
-that holds the command by which a person can do it later.
+What the server does not take is tried once more when EasyBuild ends. If the server does not take it
+then, one line holds the command by which a person can do it later.
 """
 import json
 import os
@@ -12,17 +12,17 @@ from easybuild.tools.build_log import print_warning
 
 from ogrt_easybuild import build_environment
 
-# For a file system and a server that are slow; a build waits no longer.
+# Enough for a slow file system and a slow server. A build does not wait longer.
 PATIENCE_S = 120
 
-# Files without a watermark that are named in one line of the log.
+# How many files without a note one line of the log names.
 NAMED_MAX = 10
 
 _waiting = []
 
 
 class NotRegistered(Exception):
-    """The server did not take it."""
+    """The server did not take the installation."""
 
 
 def register(easyblock, ogrt):
@@ -40,7 +40,7 @@ def register(easyblock, ogrt):
     if unmarked:
         more = len(unmarked) - NAMED_MAX
         easyblock.log.warning(
-            "OGRT: %s %s: %d of %d installed ELF files carry no watermark: %s%s",
+            "OGRT: %s %s: %d of %d installed ELF files have no note: %s%s",
             easyblock.name, easyblock.version, len(unmarked), answer["files"],
             ", ".join(unmarked[:NAMED_MAX]), " and %d more" % more if more > 0 else "",
         )
@@ -52,7 +52,7 @@ def register(easyblock, ogrt):
 
 
 def finish(log):
-    """Tries again what waits."""
+    """Tries again what the server did not take before."""
     waiting, _waiting[:] = list(_waiting), []
     for command, told in waiting:
         try:
@@ -62,14 +62,14 @@ def finish(log):
         if problem:
             variables = ["%s=%s" % (name, shlex.quote(value)) for name, value in sorted(told.items())]
             words = variables + [shlex.quote(word) for word in command if word != "--json"]
-            # EasyBuild removes its own log when all is well, so this one is for who sits in front of it.
+            # EasyBuild removes its own log when all is well. So this line goes to the terminal.
             print_warning("OGRT: not registered (%s); to do it later: %s" % (problem, " ".join(words)), log=log)
         else:
             log.info("OGRT: %s is registered", command[command.index("--prefix") + 1])
 
 
 def _ask(command, told):
-    """Runs `ogrt register --json`: 0 and 1 are its answers, 2 comes with a problem."""
+    """Runs `ogrt register --json`. Exit status 0 and 1 are answers; 2 comes with a `problem`."""
     environment = {**os.environ, **told}
     for name in ("LD_PRELOAD", "LD_AUDIT"):
         environment.pop(name, None)

@@ -1,1 +1,1 @@
-"""Spack's store in OGRT's registry."""
+"""Registers what is in Spack's store with OGRT."""

@@ -1,7 +1,8 @@
 """Installations as Spack leaves them: a prefix, and in it `.spack/spec.json` that tells what it is.
 
-Nothing here needs Spack, so that a store can be read where Spack does not run (a binary cache that was unpacked, another
-site's store), and so that it can be tested. Files that are no spec.json are passed over with a line that says so.
+Nothing here needs Spack. So a store can be read where Spack does not run (a binary cache that was
+unpacked, another site's store), and the code can be tested. A file that is not a spec.json is passed
+over with a line that says so.
 """
 import json
 import os
@@ -11,7 +12,7 @@ import subprocess
 METADATA_FOLDER = ".spack"
 SPEC_FILE = "spec.json"
 
-# For a slow file system and a slow server.
+# Enough for a slow file system and a slow server.
 PATIENCE_S = 300
 
 
@@ -20,7 +21,7 @@ class NotASpec(Exception):
 
 
 def prefixes_below(folder):
-    """Every prefix at or below `folder`, sorted; what is below a prefix is its own content and not looked at."""
+    """Every prefix at or below `folder`, sorted. Nothing below a prefix is looked at."""
     found = []
     for place, folders, _ in os.walk(folder):
         if os.path.isfile(os.path.join(place, METADATA_FOLDER, SPEC_FILE)):
@@ -32,7 +33,7 @@ def prefixes_below(folder):
 
 
 def identity(prefix):
-    """OGRT_META_* of the installation in `prefix`; NotASpec when its spec.json tells nothing."""
+    """OGRT_META_* of the installation in `prefix`; raises NotASpec without a usable spec.json."""
     path = os.path.join(prefix, METADATA_FOLDER, SPEC_FILE)
     try:
         with open(path, encoding="utf-8") as file:
@@ -53,7 +54,7 @@ def identity(prefix):
 
 
 def is_external(prefix):
-    """Registered in Spack, but not built by it."""
+    """True if the prefix is registered in Spack, but not built by it."""
     try:
         with open(os.path.join(prefix, METADATA_FOLDER, SPEC_FILE), encoding="utf-8") as file:
             node = _root(json.load(file))
@@ -63,7 +64,7 @@ def is_external(prefix):
 
 
 def register_all(prefixes, dry_run=False, say=print):
-    """Registers each by `ogrt register`; how many could not be."""
+    """Registers each prefix by `ogrt register`. Returns how many it could not register."""
     problems = 0
     program = shutil.which("ogrt") or os.path.join(os.environ.get("OGRT_PREFIX", "/opt/ogrt"), "bin/ogrt")
     for prefix in prefixes:
@@ -75,7 +76,7 @@ def register_all(prefixes, dry_run=False, say=print):
             said, ended = str(problem), 2
         for line in said.splitlines():
             say(line)
-        # 1 says that a file carries no watermark, which is an answer.
+        # 1 says that a file has no note, which is an answer.
         problems += ended not in (0, 1)
     return problems
 
@@ -98,7 +99,7 @@ def _register(program, prefix, told, dry_run):
 
 
 def _root(document):
-    """The spec itself, which stands first: in `nodes` since format 2, before that in a list of one-key objects."""
+    """The spec itself, the first of `nodes`; before format 2, of a list of one-key objects."""
     spec = document.get("spec") if isinstance(document, dict) else None
     if isinstance(spec, dict):
         nodes = spec.get("nodes")
@@ -110,7 +111,7 @@ def _root(document):
 
 
 def _compiler(node, document):
-    """`gcc-12.2.0`: a key of the node up to format 4, since then a dependency that provides a language."""
+    """As `gcc-12.2.0`: up to format 4 a key of the node, later the dependency for a language."""
     compiler = node.get("compiler")
     if isinstance(compiler, dict):
         return _joined(compiler)

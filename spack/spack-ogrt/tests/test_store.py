@@ -1,4 +1,4 @@
-"""What is read of a store, on spec.json files of the shapes that Spack has written over the years."""
+"""What is read of a store, with spec.json files in the shapes that Spack has written."""
 import argparse
 import json
 import os

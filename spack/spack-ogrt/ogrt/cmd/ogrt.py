@@ -1,4 +1,4 @@
-"""`spack ogrt register` and `spack ogrt scan`: the commands, as Spack calls them; the work is in `store.py`."""
+"""`spack ogrt register` and `spack ogrt scan`, as Spack calls them. The work is in `store.py`."""
 import sys
 
 try:
@@ -34,7 +34,7 @@ def ogrt(parser, args):
 
 
 def _prefixes_of(words):
-    """What Spack's database says is installed, externals left out: Spack did not build them."""
+    """The prefixes in Spack's database, without externals, which Spack did not build."""
     import spack.cmd
     import spack.store
 

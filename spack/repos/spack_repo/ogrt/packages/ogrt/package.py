@@ -1,4 +1,4 @@
-"""OGRT itself: built by Cargo, and put in place by the project's own chore, as everywhere."""
+"""OGRT itself: Cargo builds it, and the project's own chore installs it, as everywhere."""
 from spack_repo.builtin.build_systems import cargo
 from spack_repo.builtin.build_systems.cargo import CargoPackage
 
@@ -6,9 +6,9 @@ from spack.package import *
 
 
 class Ogrt(CargoPackage):
-    """Watermarks in what is linked, events of what runs, and a server that joins them."""
+    """Signatures in what is linked, events of what runs, and a server that joins them."""
 
-    # A site names its own clone or mirror here; a checkout at hand is built by `spack develop ogrt@main`.
+    # A site names its own clone or mirror here. `spack develop ogrt@main` builds a local checkout.
     git = "file:///path/to/ogrt"
 
     license("GPL-3.0-or-later")
@@ -28,12 +28,12 @@ class Ogrt(CargoPackage):
         return Executable(exe)("--version", output=str, error=str).split()[-1]
 
     def setup_run_environment(self, env: EnvironmentModifications) -> None:
-        # Nothing is tracked until it is asked for: `eval "$(ogrt env)"`, or the module file that `ogrt env` prints.
+        # Nothing is tracked until somebody asks for it by `ogrt run`, `ogrt env` or a module file.
         env.prepend_path("PATH", self.prefix.bin)
 
 
 class CargoBuilder(cargo.CargoBuilder):
-    """One chore builds and installs, because libogrt.so has a profile and a target folder of its own."""
+    """One chore builds and installs, since libogrt.so has its own profile and target folder."""
 
     def build(self, pkg, spec, prefix):
         pass

@@ -1,7 +1,7 @@
-"""Spack's compiler wrapper, that also tells ogrt-cc what is built: opt-in, by adding this repository.
+"""Spack's compiler wrapper, with OGRT_META_* for ogrt-cc. A site opts in by adding this repository.
 
-The wrapper itself is Spack's, unchanged. What it gets besides are OGRT_META_*: name, version, the whole spec, and the full
-DAG hash, of which SPACK_SHORT_SPEC has seven characters.
+The wrapper itself is Spack's, unchanged. OGRT_META_* hold name, version, the whole spec, and the
+full DAG hash, of which SPACK_SHORT_SPEC has seven characters.
 """
 from spack_repo.builtin.packages.compiler_wrapper.package import CompilerWrapper as BuiltinCompilerWrapper
 from spack_repo.builtin.packages.compiler_wrapper.package import GenericBuilder as BuiltinGenericBuilder
