@@ -53,7 +53,7 @@ pub struct Store {
     pub images: Keyspace,
     /// Signature, number of an image that has it -> one byte: is it the program's?
     pub images_with: Keyspace,
-    /// Counts that are not yet in `uses`: server/src/uses/tallies.rs.
+    /// Counts that are not yet in `uses`: server/src/uses/tally.rs.
     pub tallies: Keyspace,
     /// Who ran an image, where, in which job: server/src/uses/rows.rs.
     pub uses: Keyspace,

@@ -6,12 +6,13 @@
 //! bytes; the oldest goes first.
 
 use crate::{
+    clock::now_ns,
     config::JobsConfig,
     database::{Store, number},
     join::{EventHead, Joined, JoinedBatch, Joiner, Reader, Want},
     metrics::Metrics,
     queue::{Entry, Kind, Queue},
-    receive::now_ns,
+    shutdown::Shutdown,
 };
 use anyhow::{Context, Result};
 use bytes::{Buf, BufMut, Bytes};
@@ -73,7 +74,7 @@ impl Jobs {
     }
 
     /// Keeps events until the join is closed. Runs in a thread of its own.
-    pub async fn keep(&self, give_up: crate::Shutdown) {
+    pub async fn keep(&self, give_up: Shutdown) {
         let mut next = self.queue.place(PLACE);
         let joined = self.joined.reader(next, Want::Entries);
         let mut tail = joined.tail();

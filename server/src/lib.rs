@@ -11,6 +11,7 @@
 //! event, an event whose build record is late) is set aside durably and enters the queue again when whole.
 //! Every buffer is bounded, and every input is hostile until proved otherwise.
 
+mod clock;
 mod config;
 mod database;
 mod fields;
@@ -26,15 +27,18 @@ mod queue;
 mod receive;
 mod registry;
 mod reload;
+mod retention;
 mod run;
 mod sd_notify;
 mod shutdown;
 mod sockets;
-mod tls;
+mod tls_client;
+mod tls_server;
 pub mod tokens;
 mod uses;
 
 pub use config::{Config, LogFormat};
+pub use join::Rules;
 pub use move_builds::{export, import};
 pub use reload::Reload;
 pub use run::run;

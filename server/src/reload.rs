@@ -3,7 +3,7 @@
 //! What cannot is refused with a line that names it; the old value stays until a restart. A configuration that is
 //! wrong changes nothing at all.
 
-use crate::{config::Config, join::Rules, sd_notify, tls::Tls};
+use crate::{config::Config, join::Rules, sd_notify, tls_server::Tls};
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use tokio::{

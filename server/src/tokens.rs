@@ -42,7 +42,7 @@ impl Tokens {
     /// As configured.
     pub fn new(config: &AccessConfig, data_dir: &Path) -> Self {
         Tokens {
-            path: place(config, data_dir),
+            path: config.tokens_file(data_dir),
             needed: config.register == MayRegister::Token,
             known: Mutex::default(),
         }
@@ -71,11 +71,6 @@ impl Tokens {
         }
         known.digests.contains(&digest(token))
     }
-}
-
-/// Where the tokens are.
-pub fn place(config: &AccessConfig, data_dir: &Path) -> PathBuf {
-    if config.tokens.as_os_str().is_empty() { data_dir.join("tokens") } else { config.tokens.clone() }
 }
 
 /// Makes a token of this name and returns it; it is never shown again.
@@ -154,7 +149,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let config = AccessConfig { register: MayRegister::Token, ..AccessConfig::default() };
         let tokens = Tokens::new(&config, directory.path());
-        let path = place(&config, directory.path());
+        let path = config.tokens_file(directory.path());
         assert!(!tokens.permit(None) && !tokens.permit(Some("")) && !tokens.permit(Some("ogrt_guess")));
         let token = add(&path, "easybuild").unwrap();
         assert!(add(&path, "easybuild").is_err() && add(&path, "two words").is_err());

@@ -178,7 +178,6 @@ impl Config {
                 format!("{key} = \"{address}\": expected an address and a port, as 127.0.0.1:7971")
             })?;
         }
-        crate::join::Rules::new(self).map_err(|problem| format!("{problem:#}"))?;
         if let Some(name) = self.outputs.keys().find(|name| !is_plain_name(name)) {
             return Err(format!("[outputs.{name}]: a name is made of letters, digits, - and _"));
         }

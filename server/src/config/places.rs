@@ -1,6 +1,6 @@
 //! What depends on the machine where the configuration leaves it open: where data goes, which socket can be made.
 
-use super::{Config, FileConfig, FileLayout, OutputConfig};
+use super::{AccessConfig, Config, FileConfig, FileLayout, OutputConfig};
 use std::path::{Path, PathBuf};
 
 impl Config {
@@ -26,7 +26,14 @@ impl Config {
 impl Config {
     /// Where the digests of tokens are.
     pub fn tokens_file(&self) -> PathBuf {
-        crate::tokens::place(&self.access, &self.data_dir)
+        self.access.tokens_file(&self.data_dir)
+    }
+}
+
+impl AccessConfig {
+    /// Where the digests of tokens are.
+    pub fn tokens_file(&self, data_dir: &Path) -> PathBuf {
+        if self.tokens.as_os_str().is_empty() { data_dir.join("tokens") } else { self.tokens.clone() }
     }
 }
 

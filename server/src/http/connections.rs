@@ -3,7 +3,7 @@
 //! Who is slow to ask is cut off: a head has ten seconds, a connection with everything in it half an hour (somebody may
 //! bring millions of builds). No peer keeps a place for longer, whatever it does.
 
-use crate::{shutdown::Shutdown, tls::Tls};
+use crate::{shutdown::Shutdown, tls_server::Tls};
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::{

@@ -2,7 +2,7 @@
 
 use super::{Problem, Sources, blocking};
 use crate::{
-    receive::now_ns,
+    clock::now_ns,
     registry::{InstallationFilter, InstallationId, Installations},
 };
 use axum::{

@@ -4,7 +4,7 @@
 
 use super::{
     Joiner, Missing,
-    event::{Event, LoadedObject, module, program, watermark},
+    decode_event::{Event, LoadedObject, module, program, watermark},
     json::{Object, string},
 };
 use crate::queue::{Entry, Kind};

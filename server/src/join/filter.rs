@@ -5,8 +5,8 @@
 
 use super::{
     Joiner,
+    decode_event::Event,
     document::{uid, user_name},
-    event::Event,
 };
 use crate::{
     config::{FilterAction, FilterRule},

@@ -6,8 +6,8 @@
 //! event of its own when it has gathered for `summary_every`.
 
 use super::{
-    event::Event,
-    hold::{HeldKey, Release},
+    decode_event::Event,
+    held_events::{HeldKey, Release},
 };
 use crate::{
     config::LimitConfig,

@@ -5,20 +5,20 @@
 //! behind what is in memory has its batches joined once more from the queue, for itself alone. Which entries of
 //! a batch were held back is on disk, so that both see the same.
 
+mod decode_event;
 mod document;
-mod event;
 mod filter;
-mod hold;
-mod joined;
+mod filter_and_limit;
+mod held_events;
 mod json;
 mod limit;
-mod sift;
+mod reader;
 mod stage;
 mod users;
 
-pub use event::watermark;
-pub use joined::{Joined, Reader, Want};
-pub use sift::Rules;
+pub use decode_event::watermark;
+pub use filter_and_limit::Rules;
+pub use reader::{Joined, Reader, Want};
 pub use stage::Join;
 
 use crate::{
@@ -26,7 +26,7 @@ use crate::{
     registry::{Away, Registry, Summaries, Summary},
 };
 use bytes::Bytes;
-use event::Event;
+use decode_event::Event;
 use ogrt_note::Signature;
 use std::{ops::Range, sync::Arc};
 use tracing::error;

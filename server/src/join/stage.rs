@@ -2,16 +2,15 @@
 
 use super::{
     Joined, JoinedBatch, Joiner, Missing, Pass,
-    event::Event,
-    hold::{EventKey, HeldKey, Hold, Release},
-    sift::{Rules, SIFTED, Sift},
+    decode_event::Event,
+    filter_and_limit::{Rules, SIFTED, Sift},
+    held_events::{EventKey, HeldKey, Hold, Release},
 };
 use crate::{
     config::JoinConfig,
     database::number,
     metrics::Metrics,
-    queue::{Batch, Entry, Kind, Message as ToWriter, Submission, Tail},
-    receive::identify,
+    queue::{Batch, Entry, Kind, Message as ToWriter, Submission, Tail, identify},
 };
 use anyhow::Result;
 use bytes::Bytes;

@@ -2,11 +2,11 @@
 
 use super::{Deliver, Work, pauses::Trouble};
 use crate::{
-    Shutdown,
+    clock::now_ns,
     join::{Joined, JoinedBatch, Reader, Want},
     metrics::OutputMetrics,
     queue::Queue,
-    receive::now_ns,
+    shutdown::Shutdown,
 };
 use anyhow::Result;
 use std::{

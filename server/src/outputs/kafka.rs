@@ -5,8 +5,8 @@
 //! compacted topic keeps one of them, and a consumer knows them by the key. (The client has no idempotent producer;
 //! ours would not help beyond a restart anyway, and the key does.)
 
-use super::remote::{Connects, Document, Fate, NotAsAWhole, client_config, read_secret};
-use crate::config::KafkaConfig;
+use super::remote::{Connects, Document, Fate, NotAsAWhole, read_secret};
+use crate::{config::KafkaConfig, tls_client::client_config};
 use anyhow::{Context, Result, anyhow, ensure};
 use futures_util::future::try_join_all;
 use rskafka::{

@@ -20,14 +20,13 @@ mod splunk_hec;
 
 pub use drive::drive;
 pub use relay_builds::RelayBuilds;
-pub use remote::client_config;
 
 use crate::{
-    Shutdown,
     config::{OutputConfig, Sending},
     join::JoinedBatch,
     metrics::OutputMetrics,
     queue::{Kind, Queue},
+    shutdown::Shutdown,
 };
 use anyhow::{Context, Result};
 use remote::{Connected, Remote, Sink};

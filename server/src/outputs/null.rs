@@ -1,7 +1,7 @@
 //! The output that forgets everything: for measuring, and for servers that only answer questions.
 
 use super::{Deliver, Work};
-use crate::{Shutdown, join::JoinedBatch, metrics::OutputMetrics};
+use crate::{join::JoinedBatch, metrics::OutputMetrics, shutdown::Shutdown};
 use anyhow::Result;
 use std::sync::Arc;
 

@@ -1,6 +1,6 @@
 //! Pauses between attempts: doubling, with a random part so that outputs do not come back all at once.
 
-use crate::{Shutdown, metrics::OutputMetrics};
+use crate::{metrics::OutputMetrics, shutdown::Shutdown};
 use std::{sync::Arc, time::Duration};
 use tokio::time::timeout;
 use tracing::{error, info};

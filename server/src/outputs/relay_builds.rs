@@ -11,11 +11,11 @@ use super::{
     remote::Connects,
 };
 use crate::{
-    Shutdown,
     config::OgrtConfig,
     metrics::{Metrics, OutputMetrics},
     queue::Queue,
     registry::Registry,
+    shutdown::Shutdown,
 };
 use anyhow::{Result, anyhow};
 use ogrt_proto::{Frame, MessageType};

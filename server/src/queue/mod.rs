@@ -5,10 +5,12 @@
 //! always stays, because its number is where a restart goes on.
 
 mod entry;
+mod event_key;
 mod seen;
 mod writer;
 
 pub use entry::{Credentials, Entries, Entry, EventIds, Kind};
+pub use event_key::identify;
 pub use writer::{Answer, Message, Refusal, Room, Submission, Writer, held_key};
 
 use crate::database::{Store, number};

@@ -5,12 +5,12 @@
 //! little room, refuses new events or drops the oldest, as the configuration says; nothing is ever acknowledged
 //! that was not written.
 
-use super::{Batch, Entries, HEADER, Queue, seen::Seen};
+use super::{Batch, Entries, HEADER, Queue, event_key::seen_key, seen::Seen};
 use crate::{
+    clock::now_ns,
     config::{QueueConfig, WhenFull},
     database::{Store, number},
     metrics::Metrics,
-    receive::now_ns,
     registry::{Registration, Registry},
 };
 use anyhow::{Context, Result};
@@ -272,7 +272,7 @@ impl Writer {
             }
             if submission.once {
                 for entry in submission.entries.into_each() {
-                    let key = crate::receive::seen_key(&entry);
+                    let key = seen_key(&entry);
                     if key.map_or(Ok(true), |key| self.seen.insert(&mut batch, key))? {
                         entry.write(&mut bytes);
                         self.metrics.events_queued.add(1);

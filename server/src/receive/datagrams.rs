@@ -4,9 +4,9 @@ use super::{
     Intake,
     admit::{Origin, admit_all},
     local_streams::local_peer,
-    now_ns,
 };
 use crate::{
+    clock::now_ns,
     config::Receive,
     queue::{Credentials, Submission},
 };

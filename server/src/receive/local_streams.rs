@@ -6,9 +6,11 @@
 use super::{
     Intake,
     admit::{Origin, admit_all},
-    now_ns,
 };
-use crate::queue::{Credentials, Submission};
+use crate::{
+    clock::now_ns,
+    queue::{Credentials, Submission},
+};
 use anyhow::{Context, Result, bail};
 use bytes::BytesMut;
 use nix::sys::socket::{Backlog, getsockopt, listen, shutdown, sockopt};

@@ -11,7 +11,6 @@ mod local_streams;
 mod reading_half;
 mod stream;
 
-pub use admit::{identify, seen_key};
 pub use drain::Drain;
 pub use stream::Streams;
 
@@ -23,7 +22,7 @@ use crate::{
 };
 use std::{
     sync::{Arc, Mutex, PoisonError, mpsc::Sender},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 use tokio::sync::{oneshot, watch};
 use tracing::warn;
@@ -82,13 +81,6 @@ impl Intake {
         }
         let _ = self.submit_for_answer(Submission::default()).await.await;
     }
-}
-
-/// Now, in nanoseconds of Unix time.
-pub fn now_ns() -> i64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
 /// Log lines about what cannot be used: so many in ten seconds, then how many more there were.

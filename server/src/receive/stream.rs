@@ -9,13 +9,13 @@ use super::{
     Intake,
     admit::{Origin, admit},
     local_streams::{Staying, local_peer},
-    now_ns,
     reading_half::ReadingHalf,
 };
 use crate::{
+    clock::now_ns,
     config::Receive,
     queue::{Answer, Credentials, Refusal, Submission},
-    tls::Tls,
+    tls_server::Tls,
 };
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::{Buf, BytesMut};

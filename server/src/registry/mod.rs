@@ -10,7 +10,6 @@ mod installations;
 mod packed_rows;
 mod postgres;
 mod recent;
-pub mod retention;
 mod same_build;
 mod summaries;
 pub mod transfer;

@@ -4,12 +4,16 @@
 //! bits of a hash whose secret is new in each run, so that nobody can choose two that fall together. Texts stand here
 //! once each, however many counts name them. Both are bounded, in bytes: beyond that it is time to write.
 
-use super::{ImageNumber, image::Seen, images::Images, rows::Count, tallies::Tally};
-use bytes::BufMut;
-use std::{
-    collections::HashMap,
-    hash::{BuildHasher, RandomState},
+use super::{
+    ImageNumber,
+    hash_key::{Mark, Marks},
+    program::Seen,
+    program_numbers::Images,
+    rows::Count,
+    tally::Tally,
 };
+use bytes::BufMut;
+use std::collections::HashMap;
 
 /// Counts in memory, at most: as many as fit into a table of 2^17 places, 10 MB.
 const COUNTS_MAX: usize = (1 << 17) / 8 * 7;
@@ -102,30 +106,6 @@ impl Gathered {
         self.written();
         self.images.forget();
         self.next = next;
-    }
-}
-
-/// Stands for bytes.
-pub type Mark = [u64; 2];
-
-/// Makes marks.
-#[derive(Default)]
-pub struct Marks {
-    secrets: [RandomState; 2],
-    bytes: Vec<u8>,
-}
-
-impl Marks {
-    /// The mark of what `write` writes.
-    pub fn of(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Mark {
-        self.bytes.clear();
-        write(&mut self.bytes);
-        self.secrets.each_ref().map(|secret| secret.hash_one(&self.bytes))
-    }
-
-    /// What was written last.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
     }
 }
 

@@ -1,17 +1,18 @@
 //! Who ran what: counts that grow with what is distinct, not with events.
 //!
 //! The stage follows the join through the queue and gathers counts in memory ([`gather`]). Every few seconds it makes
-//! them durable, in one write together with its place in the queue ([`tallies`]): so after a crash each event is
+//! them durable, in one write together with its place in the queue ([`tally`]): so after a crash each event is
 //! counted, and once. Every minute, or when somebody asks, they are added to what is asked ([`rows`]).
 //! What is bounded, and how the oldest go, is [`retention`]'s. Answers are made in [`answer`] and [`unregistered`].
 
 mod answer;
 mod gather;
-mod image;
-mod images;
+mod hash_key;
+mod program;
+mod program_numbers;
 mod retention;
 mod rows;
-mod tallies;
+mod tally;
 mod unregistered;
 
 pub use answer::Question;
@@ -24,11 +25,12 @@ use crate::{
     metrics::Metrics,
     queue::{Entry, Queue},
     registry::Registry,
+    shutdown::Shutdown,
 };
 use anyhow::Result;
 use gather::Gathered;
-use image::{Image, Seen};
 use ogrt_note::Signature;
+use program::{Image, Seen};
 use retention::Sweep;
 use rows::{About, Count};
 use std::{
@@ -94,7 +96,7 @@ impl Uses {
     }
 
     /// Counts until the join is closed. Runs in a thread of its own.
-    pub async fn count(&self, give_up: crate::Shutdown) {
+    pub async fn count(&self, give_up: Shutdown) {
         let mut gathered = Gathered::new(self.queue.place(PLACE));
         let mut sweep = Sweep::default();
         let mut tail = self.joined.tail();
@@ -243,7 +245,7 @@ impl Uses {
 }
 
 /// Says what failed, and waits a moment before it is tried again.
-async fn patiently<T>(what: &str, done: Result<T>, give_up: &crate::Shutdown) {
+async fn patiently<T>(what: &str, done: Result<T>, give_up: &Shutdown) {
     if let Err(problem) = done {
         error!("{what}: {problem:#}; it is tried again");
         let _ = timeout(Duration::from_secs(1), give_up.wait()).await;

@@ -8,7 +8,7 @@ use super::{
     gather::Gathered,
     rows::{self, About},
 };
-use crate::receive::now_ns;
+use crate::clock::now_ns;
 use anyhow::Result;
 use sha2::{Digest, Sha256};
 use std::time::{Duration, Instant};

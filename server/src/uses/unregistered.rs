@@ -5,7 +5,7 @@
 use super::{
     ImageNumber, Uses,
     answer::{Counted, text},
-    image::Image,
+    program::Image,
     rows::{About, Count},
 };
 use crate::database::number;

@@ -208,7 +208,7 @@ impl Jobs {
         let is_ours = file.read_exact_at(&mut head, 0).is_ok() && head == opening;
         if !is_ours {
             // Not one byte of somebody else's file is touched.
-            let aside = self.directory.join(format!("{name}.{}.foreign", crate::receive::now_ns()));
+            let aside = self.directory.join(format!("{name}.{}.foreign", crate::clock::now_ns()));
             warn!("{} is no document of this job; it is kept as {}", path.display(), aside.display());
             fs::rename(&path, &aside).with_context(cannot)?;
             return self.open_job(job_id);

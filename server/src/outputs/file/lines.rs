@@ -143,7 +143,7 @@ fn open(path: &Path) -> std::io::Result<File> {
 }
 
 fn now_s() -> i64 {
-    crate::receive::now_ns() / 1_000_000_000
+    crate::clock::now_ns() / 1_000_000_000
 }
 
 /// When the file was begun: now, where nobody remembers.

@@ -15,10 +15,10 @@ pub use readback::read_back;
 
 use super::{Deliver, Surroundings, Work};
 use crate::{
-    Shutdown,
     config::{FileConfig, FileLayout},
     join::JoinedBatch,
     queue::Queue,
+    shutdown::Shutdown,
 };
 use anyhow::{Context, Result};
 use std::{fs, sync::Arc, time::Duration};

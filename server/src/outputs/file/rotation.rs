@@ -5,9 +5,9 @@
 //! never changes. Packing happens aside; what a crash left unpacked is packed at the next start.
 
 use crate::{
+    clock::now_ns,
     config::{FileCompression, FileConfig},
     outputs::dates,
-    receive::now_ns,
 };
 use anyhow::{Context, Result};
 use flate2::{Compression, write::GzEncoder};

@@ -57,7 +57,7 @@ impl DeadLetters {
                 serde_json::from_slice(document.json()).context("a document that is no JSON")?;
             let mut line = json!({
                 "event_id": document.event_id(),
-                "refused_at_ns": crate::receive::now_ns(),
+                "refused_at_ns": crate::clock::now_ns(),
                 "reason": reason,
             });
             if document.key().1 {

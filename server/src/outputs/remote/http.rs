@@ -1,6 +1,6 @@
 //! HTTP towards receivers: one client for all workers, bodies compressed, answers bounded.
 
-use super::tls;
+use crate::tls_client::client_config;
 use anyhow::{Context, Result, bail};
 use flate2::{Compression, write::GzEncoder};
 use reqwest::{Client, RequestBuilder, StatusCode};
@@ -23,7 +23,7 @@ impl Http {
     /// With these certificates for https; proxies of the environment are not for a daemon.
     pub fn new(ca_file: &Path, gzip: bool) -> Result<Self> {
         let client = Client::builder()
-            .tls_backend_preconfigured(tls::client_config(ca_file)?)
+            .tls_backend_preconfigured(client_config(ca_file)?)
             .user_agent(concat!("ogrt-server/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(Duration::from_secs(10))
             .redirect(reqwest::redirect::Policy::none())

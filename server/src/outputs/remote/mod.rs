@@ -12,16 +12,14 @@ mod connected;
 mod dead_letters;
 mod http;
 mod stream;
-mod tls;
 
 pub use batch::Document;
 pub use connected::{Connected, Connects};
 pub use http::{Http, read_secret, shown};
 pub use stream::{Bytes, Connector};
-pub use tls::client_config;
 
 use super::{Deliver, Surroundings, Work, pauses::Trouble};
-use crate::{Shutdown, config::Sending, join::JoinedBatch, metrics::OutputMetrics};
+use crate::{config::Sending, join::JoinedBatch, metrics::OutputMetrics, shutdown::Shutdown};
 use anyhow::{Result, anyhow, bail, ensure};
 use dead_letters::DeadLetters;
 use futures_util::future::join_all;

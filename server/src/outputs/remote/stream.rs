@@ -1,6 +1,6 @@
 //! Byte streams towards receivers: TCP, with TLS where the configuration says so.
 
-use super::tls;
+use crate::tls_client::client_config;
 use anyhow::{Context, Result};
 use rustls::pki_types::ServerName;
 use std::{path::Path, sync::Arc, time::Duration};
@@ -34,7 +34,7 @@ impl Connector {
         let tls = if with_tls {
             let name = host.trim_start_matches('[').trim_end_matches(']').to_owned();
             let name = ServerName::try_from(name).with_context(|| format!("address = \"{address}\""))?;
-            Some((TlsConnector::from(Arc::new(tls::client_config(ca_file)?)), name))
+            Some((TlsConnector::from(Arc::new(client_config(ca_file)?)), name))
         } else {
             None
         };

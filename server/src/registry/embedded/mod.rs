@@ -25,9 +25,9 @@ use super::{
     same_build,
 };
 use crate::{
+    clock::now_ns,
     database::{Store, number},
     metrics::Metrics,
-    receive::now_ns,
 };
 use anyhow::{Context, Result};
 use bytes::Bytes;

@@ -4,8 +4,8 @@
 //! that time, and for a second after it every question is refused at once. What was asked is asked once more on a
 //! fresh connection when the old one turns out to be dead, so a database that was restarted is not noticed.
 
-use super::schema;
-use crate::{config::RegistryConfig, outputs::client_config};
+use super::migrate;
+use crate::{config::RegistryConfig, tls_client::client_config};
 use anyhow::{Context, Result, anyhow};
 use std::{
     collections::HashMap,
@@ -205,7 +205,7 @@ impl Connection {
             *session = None;
             let connecting = async {
                 let connected = connect(config, encrypted.clone()).await?;
-                let is_up_to_date = schema::is_up_to_date(&connected).await?;
+                let is_up_to_date = migrate::is_up_to_date(&connected).await?;
                 Ok::<_, anyhow::Error>((connected, is_up_to_date))
             };
             let connected = runtime.block_on(async { tokio::time::timeout(left, connecting).await });
@@ -215,7 +215,7 @@ impl Connection {
             let (mut connected, is_up_to_date) = connected.map_err(sort_out)?;
             if !is_up_to_date {
                 // Old tables take the time that they take; who asked gives up before.
-                runtime.block_on(schema::bring_up_to_date(&mut connected)).map_err(sort_out)?;
+                runtime.block_on(migrate::bring_up_to_date(&mut connected)).map_err(sort_out)?;
             }
             *session = Some(Session { client: connected, prepared: HashMap::new() });
         }

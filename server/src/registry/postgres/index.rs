@@ -4,14 +4,12 @@
 //! build has. A group of registrations is a run here, a few rows of a table, and sixteen runs become a larger one, in the
 //! transaction that makes them enough.
 
-use super::links;
 use crate::registry::{
     found_by::{self, Term},
     packed_rows::{self, Packer, Row, Rows, numbers_of},
 };
 use anyhow::{Context, Result};
 use ogrt_proto::BuildRecord;
-use prost::Message;
 use std::{collections::HashMap, pin::pin};
 use tokio_postgres::{GenericClient, Transaction, binary_copy::BinaryCopyInWriter, types::Type};
 
@@ -21,9 +19,6 @@ const BLOCK: usize = 1900;
 /// Runs that become one, and builds of a run that stays as it is.
 const RUNS: usize = 16;
 const LARGE: i64 = 65_536;
-
-/// Builds in one read while the index is made.
-const AT_ONCE: i64 = 2000;
 
 /// Sorted rows of consecutive builds.
 #[derive(Clone, Copy, Debug)]
@@ -60,25 +55,6 @@ pub async fn add(transaction: &Transaction<'_>, builds: &[(i64, &BuildRecord)]) 
     write(transaction, run, |each| rows.into_iter().for_each(each)).await?;
     while merge(transaction).await? {}
     Ok(())
-}
-
-/// Makes the index of all builds that are there; how many.
-pub async fn make(transaction: &Transaction<'_>) -> Result<usize> {
-    let (mut after, mut count) = (-1i64, 0);
-    loop {
-        let select = "SELECT number, record FROM builds WHERE number > $1 ORDER BY number LIMIT $2";
-        let mut records = Vec::new();
-        for row in transaction.query(select, &[&after, &AT_ONCE]).await? {
-            let record = BuildRecord::decode(row.get::<_, &[u8]>(1)).context("a build record is damaged")?;
-            records.push((row.get::<_, i64>(0), record));
-        }
-        let Some((last, _)) = records.last() else { return Ok(count) };
-        after = *last;
-        count += records.len();
-        let builds: Vec<(i64, &BuildRecord)> = records.iter().map(|(n, record)| (*n, record)).collect();
-        add(transaction, &builds).await?;
-        links::note(transaction, &links::behind(transaction, &builds).await?.unresolved).await?;
-    }
 }
 
 /// Runs that begin before this number, the newest first.

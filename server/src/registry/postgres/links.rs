@@ -1,7 +1,7 @@
 //! Which builds were linked into which. A build's dependents are a list in parts, one for each group in which some
 //! came, packed: of a common library millions are read at once.
 
-use super::{index, write::signature_uuid};
+use super::{index, values::signature_uuid};
 use crate::registry::{
     Part,
     found_by::{self, Term},

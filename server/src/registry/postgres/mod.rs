@@ -8,9 +8,11 @@ mod connections;
 mod index;
 mod links;
 mod list;
+mod migrate;
 mod names;
 mod read;
 mod schema;
+mod values;
 mod waiting;
 mod write;
 
@@ -19,7 +21,7 @@ pub use connections::Away;
 use super::{
     Build, Containing, Filter, Listed, MayGo, Page, Part, Registration, Registry, Retired, Summaries,
 };
-use crate::{config::RegistryConfig, database::Store, metrics::Metrics, receive::now_ns};
+use crate::{clock::now_ns, config::RegistryConfig, database::Store, metrics::Metrics};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use connections::Connections;

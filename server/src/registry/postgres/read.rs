@@ -6,7 +6,7 @@ use super::{
     index,
     links::{self, Libraries},
     names,
-    write::{names_of, signature_uuid},
+    values::{names_of, signature_uuid},
 };
 use crate::registry::{Build, CONTAINING_MAX, Containing, DEPTH_MAX, Part, visited::Visited};
 use anyhow::{Context, Result};

@@ -1,12 +1,7 @@
-//! The tables, and how an older database comes to have them: one step for each version.
-
-use super::index;
-use anyhow::{Result, bail};
-use tokio_postgres::{Client, GenericClient};
-use tracing::info;
+//! The tables: one step for each version of the format.
 
 /// The steps, in order; a step that was released is never changed.
-const STEPS: &[&str] = &[
+pub const STEPS: &[&str] = &[
     "
     CREATE TABLE builds (
         number bigint PRIMARY KEY,
@@ -113,52 +108,5 @@ const STEPS: &[&str] = &[
     ",
 ];
 
-/// The version whose index is made from the records.
-const WITH_RUNS: i64 = 2;
-
 /// Held while the tables are changed, and while builds are registered: one server at a time.
 pub const LOCK: &str = "SELECT pg_advisory_xact_lock(7232909)";
-
-/// Are the tables as this server knows them? Mostly they are, and there is nobody to wait for.
-pub async fn is_up_to_date(client: &Client) -> Result<bool> {
-    Ok(version(client).await? == Some(STEPS.len() as i64))
-}
-
-async fn version(client: &impl GenericClient) -> Result<Option<i64>> {
-    let is_made = client.query_one("SELECT to_regclass('ogrt_format') IS NOT NULL", &[]).await?;
-    if !is_made.get::<_, bool>(0) {
-        return Ok(None);
-    }
-    let version = client.query_opt("SELECT version FROM ogrt_format", &[]).await?;
-    Ok(version.map(|row| row.get(0)))
-}
-
-/// Makes the tables, or what is missing of them. It takes the time that it takes.
-pub async fn bring_up_to_date(client: &mut Client) -> Result<()> {
-    let known = STEPS.len() as i64;
-    let transaction = client.transaction().await?;
-    transaction.batch_execute(LOCK).await?;
-    transaction.batch_execute("SET LOCAL client_min_messages = warning").await?;
-    transaction.batch_execute("CREATE TABLE IF NOT EXISTS ogrt_format (version bigint NOT NULL)").await?;
-    let from = match version(&transaction).await? {
-        Some(version) if version > known => bail!(
-            "the registry's database is of format {version}, made by a newer ogrt-server; this one knows up to {known}"
-        ),
-        Some(version) => version,
-        None => {
-            transaction.execute("INSERT INTO ogrt_format VALUES (0)", &[]).await?;
-            0
-        }
-    };
-    for step in STEPS.iter().skip(usize::try_from(from)?) {
-        transaction.batch_execute(step).await?;
-    }
-    if (1..WITH_RUNS).contains(&from) {
-        let builds = index::make(&transaction).await?;
-        info!("{builds} builds in the registry's database were brought from format {from} to format {known}");
-    }
-    if from < known {
-        transaction.execute("UPDATE ogrt_format SET version = $1", &[&known]).await?;
-    }
-    Ok(transaction.commit().await?)
-}

@@ -1,8 +1,11 @@
 //! Registration in the database: a group of records is one transaction, and one server registers at a time, so that
 //! no link between two builds is missed.
 
-use super::{index, links, names, schema};
-use crate::registry::{Build, MADE_AGAIN_MAX, Part, Registration, found_by, same_build};
+use super::{
+    index, links, names, schema,
+    values::{output_digest, signature_uuid},
+};
+use crate::registry::{Build, MADE_AGAIN_MAX, Registration, same_build};
 use anyhow::Result;
 use bytes::Bytes;
 use ogrt_note::Signature;
@@ -11,11 +14,6 @@ use prost::Message;
 use std::{collections::HashMap, pin::pin};
 use tokio_postgres::{Client, Transaction, binary_copy::BinaryCopyInWriter, types::Type};
 use uuid::Uuid;
-
-/// A signature as the database has it.
-pub fn signature_uuid(signature: Signature) -> Uuid {
-    Uuid::from_bytes(*signature.as_bytes())
-}
 
 /// A record that is new.
 struct Fresh {
@@ -135,17 +133,4 @@ async fn insert(transaction: &Transaction<'_>, fresh: &[Fresh]) -> Result<()> {
     }
     rows.finish().await?;
     Ok(())
-}
-
-fn output_digest(record: &BuildRecord) -> Option<Vec<u8>> {
-    let digest = record.output.as_ref()?.sha256.as_deref().and_then(found_by::as_digest)?;
-    Some(digest.to_vec())
-}
-
-/// What a question about contents begins with: a signature, or what came out.
-pub fn names_of(part: Part) -> (Option<Uuid>, Option<Vec<u8>>) {
-    match part {
-        Part::Signature(signature) => (Some(signature_uuid(signature)), None),
-        Part::Digest(digest) => (None, Some(digest.to_vec())),
-    }
 }

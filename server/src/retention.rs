@@ -3,8 +3,13 @@
 //! Off unless configured: a registry is there to remember. A pass looks at all builds, the oldest first, a slice at a
 //! time, so that nothing else waits for it.
 
-use super::Registry;
-use crate::{config::RegistryConfig, receive::now_ns, shutdown::Shutdown, uses::Uses};
+use crate::{
+    clock::now_ns,
+    config::RegistryConfig,
+    registry::{Registry, Retired},
+    shutdown::Shutdown,
+    uses::Uses,
+};
 use std::{cell::Cell, sync::Arc, time::Duration};
 use tokio::time::timeout;
 use tracing::{error, info};
@@ -55,7 +60,7 @@ fn slice(
     uses: &Uses,
     config: &RegistryConfig,
     after: Option<u64>,
-) -> anyhow::Result<super::Retired> {
+) -> anyhow::Result<Retired> {
     let before = |time: Duration| now_ns().saturating_sub(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
     let (keep, used) = (before(config.keep.0), before(config.keep_used.0));
     let too_many = match config.builds_max {

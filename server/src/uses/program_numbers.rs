@@ -5,8 +5,8 @@
 
 use super::{
     IMAGES, ImageNumber, NEXT_IMAGE,
-    gather::{Mark, Marks},
-    image::Seen,
+    hash_key::{Mark, Marks},
+    program::Seen,
 };
 use crate::{
     database::{Store, number},

@@ -6,9 +6,9 @@
 
 use super::{
     Joiner,
-    event::Event,
+    decode_event::Event,
     filter::{Dropped, Filter},
-    hold::{HeldKey, Release},
+    held_events::{HeldKey, Release},
     limit::Limiter,
 };
 use crate::{

@@ -1,0 +1,86 @@
+//! What makes an event the same one: its id, its kind and its part, read from the message's outermost fields.
+
+use super::{Entry, Kind};
+use crate::fields::{Fields, Value};
+
+/// What names an entry among those of acknowledging streams; `None` when its client gave it no id.
+pub fn seen_key(entry: &Entry) -> Option<[u8; 21]> {
+    let identity = identify(entry.kind, &entry.message)?;
+    let mut key = [0; 21];
+    key[..16].copy_from_slice(&identity.event_id?);
+    key[16] = match entry.kind {
+        Kind::Start => 0,
+        Kind::End => 1,
+        Kind::Summary => 2,
+    };
+    key[17..].copy_from_slice(&identity.part_index.to_be_bytes());
+    Some(key)
+}
+
+/// The fields that name an event, or a part of one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// Where the client gave a good one.
+    pub event_id: Option<[u8; 16]>,
+    /// Zero for an event in one piece.
+    pub part_index: u32,
+    /// One for an event in one piece.
+    pub part_count: u32,
+}
+
+/// Walks the outermost fields; `None` when they are not well-formed.
+pub fn identify(kind: Kind, message: &[u8]) -> Option<Identity> {
+    // Field numbers of ProcessInfo, ProcessEnd and JobSummary in ogrt.proto; the last comes in one piece.
+    let (id_field, index_field, count_field) = match kind {
+        Kind::Start => (320, 332, 333),
+        Kind::End => (1, 11, 12),
+        Kind::Summary => (1, u32::MAX, u32::MAX),
+    };
+    let mut identity = Identity { part_count: 1, ..Identity::default() };
+    for field in Fields::of(message) {
+        match field.ok()? {
+            (field, Value::Bytes(id)) if field == id_field => identity.event_id = id.try_into().ok(),
+            (field, Value::Varint(index)) if field == index_field => identity.part_index = index as u32,
+            (field, Value::Varint(count)) if field == count_field => {
+                identity.part_count = (count as u32).max(1)
+            }
+            _ => {}
+        }
+    }
+    Some(identity)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ogrt_proto::{ProcessEnd, ProcessInfo};
+    use prost::Message;
+
+    #[test]
+    fn the_walk_finds_what_the_decoder_finds() {
+        let info = ProcessInfo {
+            binpath: Some("/bin/true".into()),
+            time: Some(-1),
+            event_id: Some(vec![9; 16].into()),
+            part_index: Some(2),
+            part_count: Some(5),
+            ..Default::default()
+        };
+        let expected = Identity { event_id: Some([9; 16]), part_index: 2, part_count: 5 };
+        assert_eq!(identify(Kind::Start, &info.encode_to_vec()), Some(expected));
+        let end = ProcessEnd { event_id: Some(vec![8; 16].into()), pid: Some(4), ..Default::default() };
+        let expected = Identity { event_id: Some([8; 16]), part_index: 0, part_count: 1 };
+        assert_eq!(identify(Kind::End, &end.encode_to_vec()), Some(expected));
+    }
+
+    #[test]
+    fn no_cut_of_a_message_leads_out_of_it() {
+        let whole = include_bytes!("../../../proto/tests/data/ogrt-0.5-processinfo.bin");
+        assert!(identify(Kind::Start, &whole[8..]).is_some());
+        for end in 8..whole.len() {
+            let _ = identify(Kind::Start, &whole[8..end]);
+        }
+        assert_eq!(identify(Kind::Start, b"GET / HTTP/1.1\r\n\r\n"), None);
+        assert_eq!(identify(Kind::Start, &[0xFF; 40]), None);
+    }
+}

@@ -1,0 +1,80 @@
+//! How a database that an older server made comes to have the tables of this one.
+
+use super::{
+    index, links,
+    schema::{LOCK, STEPS},
+};
+use anyhow::{Context, Result, bail};
+use ogrt_proto::BuildRecord;
+use prost::Message;
+use tokio_postgres::{Client, GenericClient, Transaction};
+use tracing::info;
+
+/// The version whose index is made from the records.
+const WITH_RUNS: i64 = 2;
+
+/// Builds in one read while the index is made.
+const AT_ONCE: i64 = 2000;
+
+/// Are the tables as this server knows them? Mostly they are, and there is nobody to wait for.
+pub async fn is_up_to_date(client: &Client) -> Result<bool> {
+    Ok(version(client).await? == Some(STEPS.len() as i64))
+}
+
+async fn version(client: &impl GenericClient) -> Result<Option<i64>> {
+    let is_made = client.query_one("SELECT to_regclass('ogrt_format') IS NOT NULL", &[]).await?;
+    if !is_made.get::<_, bool>(0) {
+        return Ok(None);
+    }
+    let version = client.query_opt("SELECT version FROM ogrt_format", &[]).await?;
+    Ok(version.map(|row| row.get(0)))
+}
+
+/// Makes the tables, or what is missing of them. It takes the time that it takes.
+pub async fn bring_up_to_date(client: &mut Client) -> Result<()> {
+    let known = STEPS.len() as i64;
+    let transaction = client.transaction().await?;
+    transaction.batch_execute(LOCK).await?;
+    transaction.batch_execute("SET LOCAL client_min_messages = warning").await?;
+    transaction.batch_execute("CREATE TABLE IF NOT EXISTS ogrt_format (version bigint NOT NULL)").await?;
+    let from = match version(&transaction).await? {
+        Some(version) if version > known => bail!(
+            "the registry's database is of format {version}, made by a newer ogrt-server; this one knows up to {known}"
+        ),
+        Some(version) => version,
+        None => {
+            transaction.execute("INSERT INTO ogrt_format VALUES (0)", &[]).await?;
+            0
+        }
+    };
+    for step in STEPS.iter().skip(usize::try_from(from)?) {
+        transaction.batch_execute(step).await?;
+    }
+    if (1..WITH_RUNS).contains(&from) {
+        let builds = make_index(&transaction).await?;
+        info!("{builds} builds in the registry's database were brought from format {from} to format {known}");
+    }
+    if from < known {
+        transaction.execute("UPDATE ogrt_format SET version = $1", &[&known]).await?;
+    }
+    Ok(transaction.commit().await?)
+}
+
+/// Makes the index of all builds that are there; how many.
+async fn make_index(transaction: &Transaction<'_>) -> Result<usize> {
+    let (mut after, mut count) = (-1i64, 0);
+    loop {
+        let select = "SELECT number, record FROM builds WHERE number > $1 ORDER BY number LIMIT $2";
+        let mut records = Vec::new();
+        for row in transaction.query(select, &[&after, &AT_ONCE]).await? {
+            let record = BuildRecord::decode(row.get::<_, &[u8]>(1)).context("a build record is damaged")?;
+            records.push((row.get::<_, i64>(0), record));
+        }
+        let Some((last, _)) = records.last() else { return Ok(count) };
+        after = *last;
+        count += records.len();
+        let builds: Vec<(i64, &BuildRecord)> = records.iter().map(|(n, record)| (*n, record)).collect();
+        index::add(transaction, &builds).await?;
+        links::note(transaction, &links::behind(transaction, &builds).await?.unresolved).await?;
+    }
+}
