@@ -43,6 +43,14 @@ pub struct FileWatermark {
     pub metadata: Option<BuildMetadata>,
 }
 
+/// A file that could be read, watermarked or not.
+pub struct ShownFile {
+    /// As the user, or the process, names it.
+    pub name: String,
+    /// What is in it.
+    pub notes: ElfNotes,
+}
+
 /// Why a file has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ElfError {

@@ -1,5 +1,7 @@
-//! `ogrt`: what a person types. Each command is one file that holds its options and what it does; `format/`
-//! holds what is printed, a formatter a file.
+//! `ogrt`: what a person types. Each command is one file in `commands/` that holds its options and what it
+//! does; `format/` holds what is printed, a formatter a file; results and comparisons stand here beside them.
+//!
+//! Imports lead downwards only: commands, then `format/`, then results and comparisons, then what they stand on.
 //!
 //! Policy: answers go to standard output, everything else to standard error, and an error is one line,
 //! `ogrt: WHAT: cause`, that names the file, key or peer. Nothing read from a file or a server is believed, and
@@ -8,40 +10,28 @@
 //! Exit status: 0 the answer is yes, 1 the answer is no (no watermark, not registered, records still wait), 2 an
 //! error or wrong usage. `ogrt run` ends as its command does, or as `env` would where it cannot be started.
 
-mod answer;
-mod builds;
-mod command_line;
-mod completions;
-mod dependents;
-mod diff;
-mod doctor;
+mod api_client;
+mod build_with_origins;
+mod commands;
+mod compare_builds;
+mod compare_with_record;
 mod dsse;
 mod elf_notes;
-mod env;
-mod export;
-mod flush;
+mod exit_status;
 mod format;
-mod job;
-mod library;
-mod man;
+mod json_field;
 mod mapped_files;
+mod preload_library;
 mod process_tree;
-mod query;
-mod register;
-mod run;
-mod server;
-mod show;
 mod signing_key;
 mod subject;
-mod unregistered;
-mod uses;
-mod verify;
-mod verify_attestation;
-mod when;
+mod time_argument;
+mod try_toolchain;
+mod utc;
 
-use answer::Answer;
 use clap::Parser;
-use command_line::CommandLine;
+use commands::CommandLine;
+use exit_status::Answer;
 use std::{io, process::ExitCode};
 
 fn main() -> ExitCode {
@@ -49,7 +39,7 @@ fn main() -> ExitCode {
         Ok(status) => status,
         Err(error) if reader_went_away(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            answer::complain(format_args!("{error:#}"));
+            exit_status::complain(format_args!("{error:#}"));
             Answer::Error.into()
         }
     }

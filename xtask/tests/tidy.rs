@@ -199,9 +199,13 @@ fn every_command_in_a_document_exists() {
                     None => Some(format!("no chore {chore}")),
                     Some(help) => flags(options).find(|flag| !help.contains(*flag)).map(str::to_owned),
                 },
-                ["ogrt", command, ref options @ ..] if command.chars().all(|c| c.is_ascii_lowercase()) => {
+                ["ogrt", command, ref options @ ..]
+                    if command.starts_with(|c: char| c.is_ascii_lowercase())
+                        && command.chars().all(|c| c.is_ascii_lowercase() || c == '-') =>
+                {
                     // Each command is one file (cli/src/main.rs), each option a field in it.
-                    match fs::read_to_string(root().join("cli/src").join(command).with_extension("rs")) {
+                    let file = format!("cli/src/commands/{}.rs", command.replace('-', "_"));
+                    match fs::read_to_string(root().join(file)) {
                         Err(_) => Some(format!("no command {command}")),
                         Ok(source) => flags(options)
                             .find(|flag| !source.contains(&format!("{}:", flag[2..].replace('-', "_"))))

@@ -1,6 +1,6 @@
 //! `ogrt query` for people: who, when, where, with what, from what.
 
-use crate::format::{sheet::Sheet, utc};
+use crate::{format::sheet::Sheet, utc};
 use ogrt_proto::{BuildJson, MetadataJson, ToolJson};
 
 /// One build record.

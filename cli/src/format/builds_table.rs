@@ -1,8 +1,8 @@
 //! `ogrt builds` for people: a line a build.
 
-use crate::format::{
-    field::{software, text, time},
-    sheet::Sheet,
+use crate::{
+    format::sheet::Sheet,
+    json_field::{software, text, time},
 };
 use serde_json::Value;
 

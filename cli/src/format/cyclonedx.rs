@@ -4,11 +4,9 @@
 //! is the build's signature: the same build gives the same BOM.
 
 use crate::{
-    export::Exported,
-    format::{
-        purl::{self, base_name},
-        utc,
-    },
+    build_with_origins::Exported,
+    format::purl::{self, base_name},
+    utc,
 };
 use ogrt_proto::{FileJson, MetadataJson};
 use serde_json::{Value, json};

@@ -1,15 +1,15 @@
 //! `ogrt dependents` for people: the nearest first.
 
-use crate::format::{
-    field::{self, software, text, time},
-    sheet::Sheet,
+use crate::{
+    format::sheet::Sheet,
+    json_field::{self, software, text, time},
 };
 use serde_json::Value;
 
 /// What contains one build or file.
 pub fn text_of(dependents: &Value) -> String {
     let builds = dependents["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let count = field::number(dependents, "count").max(builds.len() as u64);
+    let count = json_field::number(dependents, "count").max(builds.len() as u64);
     let more = if dependents["truncated"] == true { "at least " } else { "" };
     let mut out = Sheet::heading(&format!("{}: in {more}{count} builds", text(dependents, "of")));
     let mut sheet = Sheet::new();

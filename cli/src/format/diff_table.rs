@@ -1,7 +1,7 @@
 //! `ogrt diff` for people: facts with both values, then lists with `-` for what is gone and `+` for what is new.
 
 use crate::{
-    diff::{Difference, OnlyIn},
+    compare_builds::{Difference, OnlyIn},
     format::sheet::Sheet,
 };
 use std::collections::BTreeMap;

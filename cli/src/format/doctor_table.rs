@@ -1,8 +1,8 @@
 //! `ogrt doctor` for people: a line for each tool that was tried.
 
 use crate::{
-    doctor::{Findings, Route, Trial},
     format::sheet::Sheet,
+    try_toolchain::{Findings, Route, Trial},
 };
 
 /// The findings, and a word on what they mean.

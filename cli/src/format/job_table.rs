@@ -1,8 +1,8 @@
 //! `ogrt job --table` for people: a line a process, in the order in which they came.
 
-use crate::format::{
-    field::{software, text},
-    sheet::Sheet,
+use crate::{
+    format::sheet::Sheet,
+    json_field::{software, text},
     utc,
 };
 use serde_json::Value;

@@ -89,3 +89,18 @@ fn duration(node: &Node) -> String {
         whole => format!("{}:{:02} h", whole / 3_600, whole / 60 % 60),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    #[test]
+    fn a_chain_without_end_is_drawn() {
+        let processes: Vec<Value> = (0..10_000)
+            .map(|pid| json!({ "pid": pid, "parent_pid": pid - 1, "time": pid, "binpath": "/bin/sh" }))
+            .collect();
+        let tree = Tree::of(&json!({ "processes": processes }));
+        assert_eq!(text(&tree).lines().count(), 10_001);
+    }
+}

@@ -5,11 +5,9 @@
 //! GUAC joins by that. Tools are the builder's own dependencies, since nobody took their digests.
 
 use crate::{
-    export::Exported,
-    format::{
-        purl::{self, base_name},
-        utc,
-    },
+    build_with_origins::Exported,
+    format::purl::{self, base_name},
+    utc,
 };
 use ogrt_proto::{FileJson, ToolJson};
 use serde_json::{Map, Value, json};

@@ -4,11 +4,9 @@
 //! and a record has SHA-256. How an input went in is told by its relationship.
 
 use crate::{
-    export::Exported,
-    format::{
-        purl::{self, base_name},
-        utc,
-    },
+    build_with_origins::Exported,
+    format::purl::{self, base_name},
+    utc,
 };
 use ogrt_proto::{FileJson, MetadataJson};
 use serde_json::{Value, json};

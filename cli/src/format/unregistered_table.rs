@@ -1,8 +1,8 @@
 //! `ogrt unregistered` for people: a line a program, or a job with its programs.
 
-use crate::format::{
-    field::{text, time, words},
-    sheet::Sheet,
+use crate::{
+    format::sheet::Sheet,
+    json_field::{text, time, words},
 };
 use serde_json::Value;
 

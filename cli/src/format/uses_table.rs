@@ -1,8 +1,8 @@
 //! `ogrt uses` for people: what it is and how often it ran, then who, in which jobs, through what, where.
 
-use crate::format::{
-    field::{number, software, text, time},
-    sheet::Sheet,
+use crate::{
+    format::sheet::Sheet,
+    json_field::{number, software, text, time},
 };
 use serde_json::Value;
 

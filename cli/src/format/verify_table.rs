@@ -1,8 +1,9 @@
 //! `ogrt verify` for people: a heading with the verdict for each file, and what it was compared with.
 
 use crate::{
-    format::{build_table, sheet::Sheet, utc},
-    verify::{Verdict, Verified},
+    compare_with_record::{Verdict, Verified},
+    format::{build_table, sheet::Sheet},
+    utc,
 };
 
 /// The files in the order in which they were named.

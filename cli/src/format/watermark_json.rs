@@ -1,7 +1,7 @@
 //! `ogrt show --json`: `[{"path", "build_id", "watermarks": [{"signature", "note_version", "metadata"}]}]`.
 //! `build_id` and `metadata` are null where the file has none or the bytes make no sense.
 
-use crate::{elf_notes::FileWatermark, show::ShownFile};
+use crate::elf_notes::{FileWatermark, ShownFile};
 use ogrt_proto::{MetadataJson, hex};
 use serde::Serialize;
 

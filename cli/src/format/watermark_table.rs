@@ -1,9 +1,8 @@
 //! `ogrt show` for people: a heading for each file, a sheet for each watermark in it.
 
 use crate::{
-    elf_notes::FileWatermark,
+    elf_notes::{FileWatermark, ShownFile},
     format::{build_table::add_metadata, sheet::Sheet},
-    show::ShownFile,
 };
 use ogrt_proto::{MetadataJson, hex};
 

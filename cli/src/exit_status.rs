@@ -34,3 +34,10 @@ pub fn print(text: impl AsRef<[u8]>) -> io::Result<()> {
     out.write_all(text.as_ref())?;
     out.flush()
 }
+
+/// Writes the server's JSON untouched, so that keys of a newer server are not lost, with one line end after it.
+pub fn print_document(mut document: Vec<u8>) -> io::Result<()> {
+    document.truncate(document.trim_ascii_end().len());
+    document.push(b'\n');
+    print(document)
+}

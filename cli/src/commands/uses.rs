@@ -1,11 +1,11 @@
 //! `ogrt uses`: who ran it, directly or through something that contains it.
 
 use crate::{
-    answer::{Answer, complain, print},
+    api_client::Server,
+    exit_status::{Answer, complain, print},
     format::uses_table,
-    server::Server,
     subject,
-    when::{FORMS, When},
+    time_argument::{FORMS, When},
 };
 use anyhow::Result;
 use clap::Args;

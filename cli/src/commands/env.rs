@@ -4,8 +4,8 @@
 //! changes nothing for the programs that follow. A module file takes back what it did when it is unloaded.
 
 use crate::{
-    answer::{Answer, print},
-    library,
+    exit_status::{Answer, print},
+    preload_library,
 };
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
@@ -44,7 +44,7 @@ enum Module {
 impl Env {
     /// Prints the lines.
     pub fn run(self) -> Result<Answer> {
-        let library = library::path()?;
+        let library = preload_library::path()?;
         let library = library
             .to_str()
             .with_context(|| format!("{}: not UTF-8, cannot be written down", library.display()))?;

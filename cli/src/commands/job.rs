@@ -1,11 +1,10 @@
 //! `ogrt job`: what one job ran, as the server keeps it.
 
 use crate::{
-    answer::{Answer, complain, print},
+    api_client::Server,
+    exit_status::{Answer, complain, print, print_document},
     format::{job_table, job_tree},
     process_tree::Tree,
-    query::one_line_end,
-    server::Server,
 };
 use anyhow::{Context, Result};
 use clap::Args;
@@ -44,7 +43,7 @@ impl Job {
             return Ok(Answer::No);
         };
         if !self.tree && !self.table {
-            print(one_line_end(document))?;
+            print_document(document)?;
             return Ok(Answer::Yes);
         }
         let job: Value = serde_json::from_slice(&document).with_context(|| server.address().to_owned())?;

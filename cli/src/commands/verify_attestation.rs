@@ -1,8 +1,9 @@
 //! `ogrt verify-attestation`: was this document signed with that key, and is it about this file?
 
 use crate::{
-    answer::{Answer, complain, print},
-    dsse, signing_key,
+    dsse,
+    exit_status::{Answer, complain, print},
+    signing_key,
 };
 use anyhow::{Context, Result};
 use clap::Args;

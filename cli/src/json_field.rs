@@ -1,6 +1,6 @@
 //! Values out of the server's JSON, as tables show them. What is not there is empty.
 
-use crate::format::utc;
+use crate::utc;
 use serde_json::Value;
 
 /// A text or a number under `key`.

@@ -1,11 +1,27 @@
-//! The command line as a whole. These definitions give the help, the manual pages and the completions.
+//! The command line as a whole, and nothing but commands beside it, a file each. These definitions give the help, the
+//! manual pages and the completions.
 
-use crate::{
-    builds, completions, dependents, diff, doctor, env, export, flush, job, man, query, register, run, show,
-    unregistered, uses, verify, verify_attestation,
-};
+mod builds;
+mod completions;
+mod dependents;
+mod diff;
+mod doctor;
+mod env;
+mod export;
+mod flush;
+mod job;
+mod man;
+mod query;
+mod register;
+mod run;
+mod show;
+mod unregistered;
+mod uses;
+mod verify;
+mod verify_attestation;
+
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// Ask what a program is, who built it, and what a job really ran.
@@ -61,8 +77,8 @@ impl CommandLine {
             Command::Flush(flush) => flush.run(),
             Command::Register(register) => register.run(),
             Command::Doctor(doctor) => doctor.run(),
-            Command::Completions(completions) => completions.run(),
-            Command::Man(man) => man.run(),
+            Command::Completions(completions) => completions.run(CommandLine::command()),
+            Command::Man(man) => man.run(CommandLine::command()),
         };
         Ok(answer?.into())
     }
@@ -71,7 +87,6 @@ impl CommandLine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_definitions_are_sound() {

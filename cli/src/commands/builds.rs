@@ -1,11 +1,11 @@
 //! `ogrt builds`: the registered builds that fit a description.
 
 use crate::{
-    answer::{Answer, complain, print},
+    api_client::Server,
+    exit_status::{Answer, complain, print},
     format::builds_table,
-    server::Server,
     subject,
-    when::{FORMS, When},
+    time_argument::{FORMS, When},
 };
 use anyhow::{Result, ensure};
 use clap::Args;

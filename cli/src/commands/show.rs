@@ -1,8 +1,8 @@
 //! `ogrt show`: the watermarks in ELF files, in all below a directory, or in what a process has loaded.
 
 use crate::{
-    answer::{Answer, complain, print},
-    elf_notes::{self, ElfError, ElfNotes},
+    elf_notes::{self, ElfError, ShownFile},
+    exit_status::{Answer, complain, print},
     format::{watermark_json, watermark_table},
     mapped_files,
 };
@@ -27,14 +27,6 @@ pub struct Show {
     /// Print JSON: a list with one entry a file.
     #[arg(long)]
     json: bool,
-}
-
-/// A file that could be read, watermarked or not.
-pub struct ShownFile {
-    /// As the user, or the process, names it.
-    pub name: String,
-    /// What is in it.
-    pub notes: ElfNotes,
 }
 
 impl Show {

@@ -1,8 +1,8 @@
 //! `ogrt run`: one command, tracked.
 
 use crate::{
-    answer::{Answer, complain},
-    library,
+    exit_status::{Answer, complain},
+    preload_library,
 };
 use clap::Args;
 use std::{
@@ -27,7 +27,7 @@ pub struct Run {
 impl Run {
     /// Becomes the command. Returns only when that fails.
     pub fn run(self) -> ExitCode {
-        let library = match library::path() {
+        let library = match preload_library::path() {
             Ok(library) => library,
             Err(error) => {
                 complain(format_args!("{error:#}"));
@@ -35,7 +35,7 @@ impl Run {
             }
         };
         let Some((program, arguments)) = self.command.split_first() else { return Answer::Error.into() };
-        let preload = library::appended(env::var_os("LD_PRELOAD").as_deref(), library.as_os_str());
+        let preload = preload_library::appended(env::var_os("LD_PRELOAD").as_deref(), library.as_os_str());
         let error =
             Command::new(program).args(arguments).env("LD_PRELOAD", preload).env("OGRT_ACTIVE", "1").exec();
         complain(format_args!("{}: {error}", program.display()));

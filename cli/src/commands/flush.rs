@@ -2,7 +2,7 @@
 //!
 //! The wrappers do the same in passing, a few files with each link, but never wait for it. This waits.
 
-use crate::answer::{Answer, complain, print};
+use crate::exit_status::{Answer, complain, print};
 use anyhow::Result;
 use clap::Args;
 use ogrt_wrap::deliver::connection::Server;

@@ -1,9 +1,9 @@
 //! `ogrt query`: the build record behind a signature or a file.
 
 use crate::{
-    answer::{Answer, complain, print},
+    api_client::Server,
+    exit_status::{Answer, complain, print, print_document},
     format::build_table,
-    server::Server,
     subject,
 };
 use anyhow::{Context, Result};
@@ -39,7 +39,7 @@ impl Query {
                 continue;
             };
             if self.json {
-                print(one_line_end(record))?;
+                print_document(record)?;
             } else {
                 let build: BuildJson = serde_json::from_slice(&record)
                     .with_context(|| format!("{}: not a build record", server.address()))?;
@@ -48,11 +48,4 @@ impl Query {
         }
         Ok(answer)
     }
-}
-
-/// The server's JSON untouched, so that keys of a newer server are not lost, and one line end after it.
-pub fn one_line_end(mut document: Vec<u8>) -> Vec<u8> {
-    document.truncate(document.trim_ascii_end().len());
-    document.push(b'\n');
-    document
 }

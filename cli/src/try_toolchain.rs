@@ -1,20 +1,13 @@
-//! `ogrt doctor`: which compilers and linkers of this machine our wrappers work with, found out by trying each.
+//! Compilers and linkers with our wrappers, found out by trying each.
 //!
 //! A small program is linked by each compiler with each linker that it takes, and a small library by each linker
-//! alone; then the output's notes and the record in a spool of the doctor's own tell what happened. The server is
+//! alone; then the output's notes and the record in a spool of the trial's own tell what happened. The server is
 //! not told, and nothing is left behind.
 
-use crate::{
-    answer::{Answer, print},
-    elf_notes,
-    format::doctor_table,
-};
-use anyhow::{Context, Result, ensure};
-use clap::Args;
+use crate::elf_notes;
+use anyhow::{Context, Result};
 use ogrt_proto::{BuildRecord, FRAME_MAX, MessageType, decode_frame};
-use ogrt_wrap::deliver::connection::Server;
 use ogrt_wrap::deliver::spool::SpoolDir;
-use ogrt_wrap::environment;
 use prost::Message;
 use serde::Serialize;
 use std::{
@@ -25,7 +18,6 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::{Duration, Instant},
 };
 
 /// Names of compilers, and the language that is tried.
@@ -53,17 +45,6 @@ const COMPILERS: &[(&str, Language)] = &[
 
 /// Linkers that are tried with each compiler and alone.
 const LINKERS: &[&str] = &["bfd", "gold", "lld", "mold", "wild"];
-
-/// How long the server may take to answer.
-const SERVER_TIME: Duration = Duration::from_secs(1);
-
-/// Try every compiler and linker on PATH, and say by which route it leads to our wrappers.
-#[derive(Args)]
-pub struct Doctor {
-    /// Print JSON: `{"wrappers": ..., "server": ..., "compilers": [...], "linkers": [...]}`.
-    #[arg(long)]
-    json: bool,
-}
 
 #[derive(Clone, Copy)]
 enum Language {
@@ -115,43 +96,8 @@ pub enum Route {
     Broken,
 }
 
-impl Doctor {
-    /// Tries them all. Answers no when one that links is not marked.
-    pub fn run(self) -> Result<Answer> {
-        let prefix = prefix()?;
-        let ward = Ward::open(prefix.clone())?;
-        let server = Server::from_environment();
-        let token_file = environment::non_empty("OGRT_TOKEN_FILE").map(PathBuf::from);
-        let findings = Findings {
-            server: server.to_string(),
-            server_answers: server.connect(token_file.as_deref(), Instant::now() + SERVER_TIME).is_ok(),
-            compilers: ward.try_compilers(),
-            linkers: ward.try_linkers(),
-            wrappers: prefix,
-        };
-        if self.json {
-            print(serde_json::to_string_pretty(&findings)? + "\n")?;
-        } else {
-            print(doctor_table::text(&findings))?;
-        }
-        let all = findings.compilers.iter().chain(&findings.linkers);
-        let is_well = |trial: &Trial| matches!(trial.route, Route::Linker | Route::ByHand);
-        Ok(if all.clone().count() > 0 && all.clone().all(is_well) { Answer::Yes } else { Answer::No })
-    }
-}
-
-/// The prefix that this program is installed in.
-fn prefix() -> Result<PathBuf> {
-    let program = env::current_exe().context("/proc/self/exe")?;
-    let prefix = program.ancestors().nth(2).context("no prefix above this program")?.to_owned();
-    for wrapper in ["bin/ogrt-cc", "libexec/ogrt/ld"] {
-        ensure!(prefix.join(wrapper).exists(), "{}: no such wrapper", prefix.join(wrapper).display());
-    }
-    Ok(prefix)
-}
-
 /// Where it is tried: a directory that goes away.
-struct Ward {
+pub struct Ward {
     dir: PathBuf,
     prefix: PathBuf,
 }
@@ -164,7 +110,8 @@ impl Drop for Ward {
 }
 
 impl Ward {
-    fn open(prefix: PathBuf) -> Result<Ward> {
+    /// A directory with a small source for each language.
+    pub fn open(prefix: PathBuf) -> Result<Ward> {
         let dir = env::temp_dir().join(format!("ogrt-doctor-{}", std::process::id()));
         fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
         let ward = Ward { dir, prefix };
@@ -178,7 +125,8 @@ impl Ward {
         Ok(ward)
     }
 
-    fn try_compilers(&self) -> Vec<Trial> {
+    /// Tries each compiler on PATH with each linker.
+    pub fn try_compilers(&self) -> Vec<Trial> {
         let mut trials = Vec::new();
         for (compiler, language) in compilers(&self.prefix) {
             let source = match language {
@@ -209,7 +157,7 @@ impl Ward {
     }
 
     /// Linkers in front on PATH, as a build calls them that needs no compiler to link.
-    fn try_linkers(&self) -> Vec<Trial> {
+    pub fn try_linkers(&self) -> Vec<Trial> {
         let compiler = ["cc", "gcc", "clang"].iter().find_map(|name| on_path(name, &self.prefix));
         let Some(compiler) = compiler else { return Vec::new() };
         if !self.runs(Command::new(compiler).args(["-fPIC", "-c", "try.c", "-o", "try.o"])) {

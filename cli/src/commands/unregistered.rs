@@ -1,10 +1,10 @@
 //! `ogrt unregistered`: programs that ran and that nobody registered.
 
 use crate::{
-    answer::{Answer, complain, print},
+    api_client::Server,
+    exit_status::{Answer, complain, print},
     format::unregistered_table,
-    server::Server,
-    when::{FORMS, When},
+    time_argument::{FORMS, When},
 };
 use anyhow::Result;
 use clap::Args;

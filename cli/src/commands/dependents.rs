@@ -1,9 +1,9 @@
 //! `ogrt dependents`: every build that has it in it, however deep.
 
 use crate::{
-    answer::{Answer, complain, print},
+    api_client::Server,
+    exit_status::{Answer, complain, print},
     format::dependents_table,
-    server::Server,
     subject,
 };
 use anyhow::Result;

@@ -5,10 +5,11 @@
 //! written unless that is asked for.
 
 use crate::{
-    answer::{Answer, complain, print},
+    api_client::Server,
+    build_with_origins::with_origins,
     dsse,
+    exit_status::{Answer, complain, print},
     format::{cyclonedx, omnibor, slsa, spdx},
-    server::Server,
     signing_key, subject,
 };
 use anyhow::{Context, Result, bail};
@@ -16,7 +17,7 @@ use clap::{Args, ValueEnum};
 use ogrt_note::Signature;
 use ogrt_proto::{BuildJson, hex};
 use ogrt_wrap::record::digest;
-use std::{collections::BTreeMap, fs::File, path::PathBuf};
+use std::{fs::File, path::PathBuf};
 
 /// Write a build record as SLSA provenance, SPDX, CycloneDX or an OmniBOR input manifest.
 ///
@@ -53,14 +54,6 @@ enum Format {
     Cyclonedx,
     /// OmniBOR input manifest
     Omnibor,
-}
-
-/// A build, and what the registry knows of the builds that its inputs came from.
-pub struct Exported {
-    /// The record.
-    pub build: BuildJson,
-    /// By signature.
-    pub origins: BTreeMap<String, BuildJson>,
 }
 
 impl Export {
@@ -153,19 +146,4 @@ impl Format {
             Format::Omnibor => "text/plain; charset=us-ascii",
         }
     }
-}
-
-fn with_origins(server: &Server, build: BuildJson) -> Result<Exported> {
-    let mut origins = BTreeMap::new();
-    for signature in build.inputs.iter().flat_map(|input| &input.signatures) {
-        if origins.contains_key(signature) {
-            continue;
-        }
-        if let Some(origin) =
-            signature.parse().ok().map(|parsed| server.record(parsed)).transpose()?.flatten()
-        {
-            origins.insert(signature.clone(), origin);
-        }
-    }
-    Ok(Exported { build, origins })
 }

@@ -5,9 +5,9 @@
 //! what a site wants to know of an installation. The name of the software comes from OGRT_META_*, as for the wrappers.
 
 use crate::{
-    answer::{Answer, complain, print},
+    api_client::Server,
     elf_notes::{self, ElfError},
-    server::Server,
+    exit_status::{Answer, complain, print},
 };
 use anyhow::{Context, Result, ensure};
 use clap::Args;

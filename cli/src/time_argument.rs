@@ -62,7 +62,7 @@ fn point(text: &str) -> Option<i64> {
     (hour < 24 && minute < 60 && second < 60).then_some(())?;
     let days = days(year, month, day);
     // 30 February is no day: back in the calendar it is another.
-    let written = crate::format::utc::from_seconds(days * DAY);
+    let written = crate::utc::from_seconds(days * DAY);
     written.starts_with(&format!("{year:04}-{month:02}-{day:02}T")).then_some(())?;
     Some(days * DAY + hour * 3_600 + minute * 60 + second)
 }

@@ -1,11 +1,8 @@
 //! `ogrt completions`: what the shell knows of these commands, out of the definitions that `--help` shows.
 
-use crate::{
-    answer::{Answer, print},
-    command_line::CommandLine,
-};
+use crate::exit_status::{Answer, print};
 use anyhow::Result;
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 /// Print the completions of these commands for a shell.
@@ -20,9 +17,9 @@ pub struct Completions {
 
 impl Completions {
     /// Prints the script.
-    pub fn run(self) -> Result<Answer> {
+    pub fn run(self, mut definitions: Command) -> Result<Answer> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut CommandLine::command(), "ogrt", &mut script);
+        clap_complete::generate(self.shell, &mut definitions, "ogrt", &mut script);
         print(script)?;
         Ok(Answer::Yes)
     }

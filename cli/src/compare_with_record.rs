@@ -1,46 +1,15 @@
-//! `ogrt verify`: a file against the record of its build.
+//! A file compared with the record of its build.
 //!
 //! What can be said follows from digests that the record holds: of the whole file, and of its loaded parts
 //! (`ogrt_wrap::record::loaded_parts`). Nothing is guessed: where only unloaded bytes differ and the file did not get smaller,
 //! that is a modification as well, and the answer says that no loaded byte is touched by it.
 
-use crate::{
-    answer::{Answer, complain, print},
-    elf_notes,
-    format::verify_table,
-    server::Server,
-};
-use anyhow::{Context, Result};
-use clap::Args;
+use crate::{api_client::Server, elf_notes};
+use anyhow::Result;
 use ogrt_proto::{BuildJson, FileJson, LoadedJson, hex};
 use ogrt_wrap::record::{digest, loaded_parts};
 use serde::Serialize;
-use std::{
-    fs::File,
-    path::{Path, PathBuf},
-};
-
-/// Compare files with the records of their builds: were they altered?
-///
-/// Each file is identical (byte for byte what the linker wrote), stripped (what is loaded is the same; symbols or debug
-/// information are gone), relocated (the same but for RPATH or RUNPATH), modified, or unknown (no watermark, or
-/// nobody registered it).
-///
-/// Exit status: 0 identical, stripped or relocated; 1 modified or unknown; 2 error. With --exact only identical is 0.
-#[derive(Args)]
-pub struct Verify {
-    /// Programs or shared libraries.
-    #[arg(value_name = "FILE", required = true)]
-    files: Vec<PathBuf>,
-
-    /// Answer no to anything but an identical file.
-    #[arg(long)]
-    exact: bool,
-
-    /// Print JSON: a list with one entry a file.
-    #[arg(long)]
-    json: bool,
-}
+use std::{fs::File, path::Path};
 
 /// What happened to a file since its link. Ordered from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -89,50 +58,14 @@ pub struct Verified {
 }
 
 /// What the file shows by itself.
-struct Seen {
+pub struct Seen {
     sha256: String,
     size: u64,
     loaded: Result<LoadedJson, loaded_parts::LoadedPartsError>,
 }
 
-impl Verify {
-    /// Compares each file; one that cannot be read does not hide the others.
-    pub fn run(self) -> Result<Answer> {
-        let server = Server::from_environment()?;
-        let mut answer = Answer::Yes;
-        let mut verified = Vec::new();
-        for path in &self.files {
-            let name = path.display().to_string();
-            let notes = match elf_notes::read(path) {
-                Ok(notes) => notes,
-                Err(error) => {
-                    complain(format_args!("{name}: {error}"));
-                    answer = Answer::Error;
-                    continue;
-                }
-            };
-            let seen = look(path).with_context(|| name.clone())?;
-            let (records, found_by_build_id) = records(&server, &notes)?;
-            // A file that holds several builds is as good as the best of them.
-            let best = records
-                .into_iter()
-                .map(|record| compare(&name, &seen, record, found_by_build_id))
-                .min_by_key(|one| one.verdict);
-            let one = best.unwrap_or_else(|| unknown(&name, &seen, &notes, server.address()));
-            let good = if self.exact { Verdict::Identical } else { Verdict::Relocated };
-            answer = answer.max(if one.verdict <= good { Answer::Yes } else { Answer::No });
-            verified.push(one);
-        }
-        print(if self.json {
-            serde_json::to_string_pretty(&verified)? + "\n"
-        } else {
-            verify_table::text(&verified)
-        })?;
-        Ok(answer)
-    }
-}
-
-fn look(path: &Path) -> Result<Seen> {
+/// Reads the file and its loaded parts.
+pub fn look(path: &Path) -> Result<Seen> {
     let mut file = File::open(path)?;
     let (sha256, size) = digest::sha256(&mut file)?;
     let loaded = loaded_parts::of_file(&file).map(|parts| LoadedJson {
@@ -145,7 +78,7 @@ fn look(path: &Path) -> Result<Seen> {
 }
 
 /// The records of the file's signatures; where there is none, of its build-id, since a watermark can be cut out.
-fn records(server: &Server, notes: &elf_notes::ElfNotes) -> Result<(Vec<BuildJson>, bool)> {
+pub fn records(server: &Server, notes: &elf_notes::ElfNotes) -> Result<(Vec<BuildJson>, bool)> {
     let mut records = Vec::new();
     for watermark in &notes.watermarks {
         records.extend(server.record(watermark.signature)?);
@@ -160,7 +93,8 @@ fn records(server: &Server, notes: &elf_notes::ElfNotes) -> Result<(Vec<BuildJso
     Ok((records, true))
 }
 
-fn compare(name: &str, seen: &Seen, record: BuildJson, found_by_build_id: bool) -> Verified {
+/// Compares the file with one record.
+pub fn compare(name: &str, seen: &Seen, record: BuildJson, found_by_build_id: bool) -> Verified {
     let output = record.output.clone().unwrap_or_default();
     let mut one = Verified {
         path: name.to_owned(),
@@ -242,7 +176,8 @@ fn in_words(part: &str) -> &str {
     }
 }
 
-fn unknown(name: &str, seen: &Seen, notes: &elf_notes::ElfNotes, address: &str) -> Verified {
+/// The result where there is no record.
+pub fn unknown(name: &str, seen: &Seen, notes: &elf_notes::ElfNotes, address: &str) -> Verified {
     let reason = match notes.watermarks.first() {
         None => "no watermark, and its build-id is not registered".to_owned(),
         Some(first) => format!("{} is not registered at {address}", first.signature),

@@ -1,8 +1,8 @@
 //! `ogrt man`: manual pages, out of the definitions that `--help` shows.
 
-use crate::{answer::Answer, command_line::CommandLine};
+use crate::exit_status::Answer;
 use anyhow::{Context, Result};
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use std::{fs, path::PathBuf};
 
 /// Write the manual pages, one a command, into a directory.
@@ -15,10 +15,10 @@ pub struct Man {
 
 impl Man {
     /// Writes the pages; makes the directory.
-    pub fn run(self) -> Result<Answer> {
+    pub fn run(self, definitions: Command) -> Result<Answer> {
         let name = self.directory.display().to_string();
         fs::create_dir_all(&self.directory).with_context(|| name.clone())?;
-        clap_mangen::generate_to(CommandLine::command(), &self.directory).with_context(|| name)?;
+        clap_mangen::generate_to(definitions, &self.directory).with_context(|| name)?;
         Ok(Answer::Yes)
     }
 }

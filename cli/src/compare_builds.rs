@@ -1,37 +1,12 @@
-//! `ogrt diff`: what differs between two builds.
+//! What differs between two builds.
 //!
 //! Inputs are the same when their digests are. The compiler's temporary objects have another name in each build, so
 //! they are compared by their order; of flags the order is not compared, since build systems shuffle what commutes.
 
-use crate::{
-    answer::{Answer, complain, print},
-    format::diff_table,
-    server::Server,
-    subject,
-};
-use anyhow::{Result, bail};
-use clap::Args;
+use crate::utc;
 use ogrt_proto::{BuildJson, FileJson, ToolJson};
 use serde::Serialize;
 use std::collections::BTreeMap;
-
-/// Compare two builds: compilers, flags, inputs, modules, and where they were made.
-///
-/// Exit status: 0 nothing differs but time and place, 1 something does (or one is not registered), 2 error.
-#[derive(Args)]
-pub struct Diff {
-    /// A signature, or an ELF file that carries one.
-    #[arg(value_name = "SIGNATURE|FILE")]
-    before: String,
-
-    /// Another.
-    #[arg(value_name = "SIGNATURE|FILE")]
-    after: String,
-
-    /// Print JSON.
-    #[arg(long)]
-    json: bool,
-}
 
 /// What differs. Empty where nothing does.
 #[derive(Debug, Default, Serialize)]
@@ -74,42 +49,9 @@ pub struct ChangedInput {
     pub signatures: [Vec<String>; 2],
 }
 
-impl Diff {
-    /// Fetches both records and compares them.
-    pub fn run(self) -> Result<Answer> {
-        let server = Server::from_environment()?;
-        let (Some(before), Some(after)) = (one(&server, &self.before)?, one(&server, &self.after)?) else {
-            return Ok(Answer::No);
-        };
-        let difference = compare(&before, &after);
-        print(if self.json {
-            serde_json::to_string_pretty(&difference)? + "\n"
-        } else {
-            diff_table::text(&difference)
-        })?;
-        Ok(if difference.is_none() { Answer::Yes } else { Answer::No })
-    }
-}
-
-fn one(server: &Server, subject: &str) -> Result<Option<BuildJson>> {
-    let signatures = subject::signatures(subject)?;
-    let signature = match signatures.as_slice() {
-        [] => {
-            complain(format_args!("{subject}: no watermark"));
-            return Ok(None);
-        }
-        [one] => *one,
-        several => bail!("{subject}: holds {} builds; name the signature of one", several.len()),
-    };
-    let record = server.record(signature)?;
-    if record.is_none() {
-        complain(format_args!("{signature}: not registered at {}", server.address()));
-    }
-    Ok(record)
-}
-
 impl Difference {
-    fn is_none(&self) -> bool {
+    /// Both are the same but for time and place.
+    pub fn is_none(&self) -> bool {
         let lists = [&self.flags, &self.compilers, &self.modules, &self.inputs];
         self.facts.is_empty() && lists.iter().all(|list| list.is_none()) && self.changed_inputs.is_empty()
     }
@@ -134,7 +76,8 @@ fn take(list: &mut Vec<String>, text: &str) -> bool {
     at.map(|at| list.remove(at)).is_some()
 }
 
-fn compare(before: &BuildJson, after: &BuildJson) -> Difference {
+/// Compares two records.
+pub fn compare(before: &BuildJson, after: &BuildJson) -> Difference {
     let mut difference =
         Difference { builds: [before.signature.clone(), after.signature.clone()], ..Difference::default() };
     let tool = |tool: &Option<ToolJson>| {
@@ -167,7 +110,7 @@ fn compare(before: &BuildJson, after: &BuildJson) -> Difference {
         ("host", both(&|build| build.hostname.clone())),
         ("user", both(&|build| word(&build.username.clone().or(build.uid.map(|uid| uid.to_string()))))),
         ("directory", both(&|build| build.working_directory.clone())),
-        ("linked", both(&|build| crate::format::utc::from_nanoseconds(build.time_ns))),
+        ("linked", both(&|build| utc::from_nanoseconds(build.time_ns))),
         ("output", both(&|build| build.output.as_ref().map(|o| o.path.clone()).unwrap_or_default())),
     ];
     difference.circumstances =

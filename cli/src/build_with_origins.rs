@@ -1,0 +1,30 @@
+//! A build record together with the records of the builds that its inputs came from.
+
+use crate::api_client::Server;
+use anyhow::Result;
+use ogrt_proto::BuildJson;
+use std::collections::BTreeMap;
+
+/// A build, and what the registry knows of the builds that its inputs came from.
+pub struct Exported {
+    /// The record.
+    pub build: BuildJson,
+    /// By signature.
+    pub origins: BTreeMap<String, BuildJson>,
+}
+
+/// Asks for the record of each build that the inputs name, once.
+pub fn with_origins(server: &Server, build: BuildJson) -> Result<Exported> {
+    let mut origins = BTreeMap::new();
+    for signature in build.inputs.iter().flat_map(|input| &input.signatures) {
+        if origins.contains_key(signature) {
+            continue;
+        }
+        if let Some(origin) =
+            signature.parse().ok().map(|parsed| server.record(parsed)).transpose()?.flatten()
+        {
+            origins.insert(signature.clone(), origin);
+        }
+    }
+    Ok(Exported { build, origins })
+}

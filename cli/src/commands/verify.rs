@@ -1,0 +1,71 @@
+//! `ogrt verify`: a file against the record of its build.
+
+use crate::{
+    api_client::Server,
+    compare_with_record::{Verdict, compare, look, records, unknown},
+    elf_notes,
+    exit_status::{Answer, complain, print},
+    format::verify_table,
+};
+use anyhow::{Context, Result};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Compare files with the records of their builds: were they altered?
+///
+/// Each file is identical (byte for byte what the linker wrote), stripped (what is loaded is the same; symbols or debug
+/// information are gone), relocated (the same but for RPATH or RUNPATH), modified, or unknown (no watermark, or
+/// nobody registered it).
+///
+/// Exit status: 0 identical, stripped or relocated; 1 modified or unknown; 2 error. With --exact only identical is 0.
+#[derive(Args)]
+pub struct Verify {
+    /// Programs or shared libraries.
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// Answer no to anything but an identical file.
+    #[arg(long)]
+    exact: bool,
+
+    /// Print JSON: a list with one entry a file.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Verify {
+    /// Compares each file; one that cannot be read does not hide the others.
+    pub fn run(self) -> Result<Answer> {
+        let server = Server::from_environment()?;
+        let mut answer = Answer::Yes;
+        let mut verified = Vec::new();
+        for path in &self.files {
+            let name = path.display().to_string();
+            let notes = match elf_notes::read(path) {
+                Ok(notes) => notes,
+                Err(error) => {
+                    complain(format_args!("{name}: {error}"));
+                    answer = Answer::Error;
+                    continue;
+                }
+            };
+            let seen = look(path).with_context(|| name.clone())?;
+            let (records, found_by_build_id) = records(&server, &notes)?;
+            // A file that holds several builds is as good as the best of them.
+            let best = records
+                .into_iter()
+                .map(|record| compare(&name, &seen, record, found_by_build_id))
+                .min_by_key(|one| one.verdict);
+            let one = best.unwrap_or_else(|| unknown(&name, &seen, &notes, server.address()));
+            let good = if self.exact { Verdict::Identical } else { Verdict::Relocated };
+            answer = answer.max(if one.verdict <= good { Answer::Yes } else { Answer::No });
+            verified.push(one);
+        }
+        print(if self.json {
+            serde_json::to_string_pretty(&verified)? + "\n"
+        } else {
+            verify_table::text(&verified)
+        })?;
+        Ok(answer)
+    }
+}
