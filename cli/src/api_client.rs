@@ -26,7 +26,7 @@ const PAGE: usize = 1000;
 const BODY_BYTES_MAX: usize = 1 << 30;
 
 /// Where to ask.
-pub struct Server {
+pub struct ApiClient {
     base: Url,
     client: Client,
     runtime: Runtime,
@@ -40,9 +40,9 @@ struct Problem {
     detail: String,
 }
 
-impl Server {
+impl ApiClient {
     /// The server that OGRT_HTTP names.
-    pub fn from_environment() -> Result<Server> {
+    pub fn from_environment() -> Result<ApiClient> {
         let text = match env::var("OGRT_HTTP") {
             Ok(text) if !text.is_empty() => text,
             Ok(_) | Err(env::VarError::NotPresent) => DEFAULT.to_owned(),
@@ -62,7 +62,7 @@ impl Server {
             .no_proxy()
             .build()?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Server { base, client, runtime })
+        Ok(ApiClient { base, client, runtime })
     }
 
     /// The build record as the server's JSON text, or `None` when it knows no such build.

@@ -1,12 +1,12 @@
 //! A build record together with the records of the builds that its inputs came from.
 
-use crate::api_client::Server;
+use crate::api_client::ApiClient;
 use anyhow::Result;
 use ogrt_proto::BuildJson;
 use std::collections::BTreeMap;
 
 /// A build, and what the registry knows of the builds that its inputs came from.
-pub struct Exported {
+pub struct BuildWithOrigins {
     /// The record.
     pub build: BuildJson,
     /// By signature.
@@ -14,7 +14,7 @@ pub struct Exported {
 }
 
 /// Asks for the record of each build that the inputs name, once.
-pub fn with_origins(server: &Server, build: BuildJson) -> Result<Exported> {
+pub fn fetch_with_origins(server: &ApiClient, build: BuildJson) -> Result<BuildWithOrigins> {
     let mut origins = BTreeMap::new();
     for signature in build.inputs.iter().flat_map(|input| &input.signatures) {
         if origins.contains_key(signature) {
@@ -26,5 +26,5 @@ pub fn with_origins(server: &Server, build: BuildJson) -> Result<Exported> {
             origins.insert(signature.clone(), origin);
         }
     }
-    Ok(Exported { build, origins })
+    Ok(BuildWithOrigins { build, origins })
 }

@@ -16,13 +16,13 @@ pub struct Difference {
     /// Name, version, compiler, linker, ...: the two values of each that differs.
     pub facts: BTreeMap<&'static str, [String; 2]>,
     /// Arguments of the driver, or of the linker where no driver is known.
-    pub flags: OnlyIn,
+    pub flags: ListDifference,
     /// Compilers named by the inputs, with the flags that they noted.
-    pub compilers: OnlyIn,
+    pub compilers: ListDifference,
     /// Environment modules.
-    pub modules: OnlyIn,
+    pub modules: ListDifference,
     /// Paths of inputs that only one has.
-    pub inputs: OnlyIn,
+    pub inputs: ListDifference,
     /// Inputs that both have and that are not the same.
     pub changed_inputs: Vec<ChangedInput>,
     /// Host, user, directory, time: those that differ. They make no other build.
@@ -31,7 +31,7 @@ pub struct Difference {
 
 /// What only one of the two has.
 #[derive(Debug, Default, PartialEq, Serialize)]
-pub struct OnlyIn {
+pub struct ListDifference {
     /// Gone.
     pub before: Vec<String>,
     /// New.
@@ -57,17 +57,17 @@ impl Difference {
     }
 }
 
-impl OnlyIn {
+impl ListDifference {
     /// Both have the same.
     pub fn is_none(&self) -> bool {
         self.before.is_empty() && self.after.is_empty()
     }
 
     /// As many of each text as one side has more than the other.
-    fn of(before: Vec<String>, after: Vec<String>) -> OnlyIn {
+    fn of(before: Vec<String>, after: Vec<String>) -> ListDifference {
         let mut rest = after.clone();
         let gone = before.iter().filter(|text| !take(&mut rest, text)).cloned().collect();
-        OnlyIn { before: gone, after: rest }
+        ListDifference { before: gone, after: rest }
     }
 }
 
@@ -116,13 +116,13 @@ pub fn compare(before: &BuildJson, after: &BuildJson) -> Difference {
     difference.circumstances =
         circumstances.into_iter().filter(|(_, [before, after])| before != after).collect();
     difference.flags = if before.driver_command.is_empty() || after.driver_command.is_empty() {
-        OnlyIn::of(flags(&before.linker_command), flags(&after.linker_command))
+        ListDifference::of(flags(&before.linker_command), flags(&after.linker_command))
     } else {
-        OnlyIn::of(flags(&before.driver_command), flags(&after.driver_command))
+        ListDifference::of(flags(&before.driver_command), flags(&after.driver_command))
     };
     let compilers = |build: &BuildJson| build.compilers.iter().map(|one| one.producer.clone()).collect();
-    difference.compilers = OnlyIn::of(compilers(before), compilers(after));
-    difference.modules = OnlyIn::of(before.loaded_modules.clone(), after.loaded_modules.clone());
+    difference.compilers = ListDifference::of(compilers(before), compilers(after));
+    difference.modules = ListDifference::of(before.loaded_modules.clone(), after.loaded_modules.clone());
     compare_inputs(before, after, &mut difference);
     difference
 }
@@ -210,8 +210,14 @@ mod tests {
             &[("/tmp/ccXyZxYz.o", "1"), ("/l/a.a", "9"), ("/l/c.a", "3")],
         );
         let difference = compare(&before, &after);
-        assert_eq!(difference.flags, OnlyIn { before: vec!["-O2".into()], after: vec!["-O3".into()] });
-        assert_eq!(difference.inputs, OnlyIn { before: vec!["/l/b.a".into()], after: vec!["/l/c.a".into()] });
+        assert_eq!(
+            difference.flags,
+            ListDifference { before: vec!["-O2".into()], after: vec!["-O3".into()] }
+        );
+        assert_eq!(
+            difference.inputs,
+            ListDifference { before: vec!["/l/b.a".into()], after: vec!["/l/c.a".into()] }
+        );
         assert_eq!(difference.changed_inputs.len(), 1);
         assert_eq!(difference.changed_inputs[0].path, "/l/a.a");
     }

@@ -4,7 +4,7 @@
 //! (`ogrt_wrap::record::loaded_parts`). Nothing is guessed: where only unloaded bytes differ and the file did not get smaller,
 //! that is a modification as well, and the answer says that no loaded byte is touched by it.
 
-use crate::{api_client::Server, elf_notes};
+use crate::{api_client::ApiClient, elf_notes};
 use anyhow::Result;
 use ogrt_proto::{BuildJson, FileJson, LoadedJson, hex};
 use ogrt_wrap::record::{digest, loaded_parts};
@@ -29,7 +29,7 @@ pub enum Verdict {
 
 /// A file, what it was compared with, and what came out.
 #[derive(Debug, Serialize)]
-pub struct Verified {
+pub struct FileComparison {
     /// As it was named.
     pub path: String,
     /// See there.
@@ -58,14 +58,14 @@ pub struct Verified {
 }
 
 /// What the file shows by itself.
-pub struct Seen {
+pub struct FileFacts {
     sha256: String,
     size: u64,
     loaded: Result<LoadedJson, loaded_parts::LoadedPartsError>,
 }
 
 /// Reads the file and its loaded parts.
-pub fn look(path: &Path) -> Result<Seen> {
+pub fn read_facts(path: &Path) -> Result<FileFacts> {
     let mut file = File::open(path)?;
     let (sha256, size) = digest::sha256(&mut file)?;
     let loaded = loaded_parts::of_file(&file).map(|parts| LoadedJson {
@@ -74,13 +74,13 @@ pub fn look(path: &Path) -> Result<Seen> {
         linkage_sha256: hex(&parts.linkage),
         run_path: String::from_utf8_lossy(&parts.run_path).into_owned(),
     });
-    Ok(Seen { sha256: hex(&sha256), size, loaded })
+    Ok(FileFacts { sha256: hex(&sha256), size, loaded })
 }
 
 /// The records of the file's signatures; where there is none, of its build-id, since a watermark can be cut out.
-pub fn records(server: &Server, notes: &elf_notes::ElfNotes) -> Result<(Vec<BuildJson>, bool)> {
+pub fn find_records(server: &ApiClient, notes: &elf_notes::ElfNotes) -> Result<(Vec<BuildJson>, bool)> {
     let mut records = Vec::new();
-    for watermark in &notes.watermarks {
+    for watermark in &notes.build_notes {
         records.extend(server.record(watermark.signature)?);
     }
     let (true, Some(build_id)) = (records.is_empty(), &notes.build_id) else { return Ok((records, false)) };
@@ -94,35 +94,35 @@ pub fn records(server: &Server, notes: &elf_notes::ElfNotes) -> Result<(Vec<Buil
 }
 
 /// Compares the file with one record.
-pub fn compare(name: &str, seen: &Seen, record: BuildJson, found_by_build_id: bool) -> Verified {
+pub fn compare(name: &str, facts: &FileFacts, record: BuildJson, found_by_build_id: bool) -> FileComparison {
     let output = record.output.clone().unwrap_or_default();
-    let mut one = Verified {
+    let mut comparison = FileComparison {
         path: name.to_owned(),
         verdict: Verdict::Modified,
         differs: Vec::new(),
         reason: String::new(),
         signature: Some(record.signature.clone()),
-        sha256: seen.sha256.clone(),
+        sha256: facts.sha256.clone(),
         recorded_sha256: Some(output.sha256.clone()),
         run_path: None,
         recorded_run_path: None,
         build: Some(record),
     };
-    let (verdict, reason) = judge(seen, &output, &mut one);
-    one.verdict = verdict;
-    one.reason = reason;
-    if found_by_build_id && one.verdict != Verdict::Identical {
-        one.verdict = Verdict::Modified;
-        one.reason += "; its watermark is not the one that was linked in (found by its build-id)";
+    let (verdict, reason) = judge(facts, &output, &mut comparison);
+    comparison.verdict = verdict;
+    comparison.reason = reason;
+    if found_by_build_id && comparison.verdict != Verdict::Identical {
+        comparison.verdict = Verdict::Modified;
+        comparison.reason += "; its watermark is not the one that was linked in (found by its build-id)";
     }
-    one
+    comparison
 }
 
-fn judge(seen: &Seen, output: &FileJson, one: &mut Verified) -> (Verdict, String) {
-    if seen.sha256 == output.sha256 {
+fn judge(facts: &FileFacts, output: &FileJson, comparison: &mut FileComparison) -> (Verdict, String) {
+    if facts.sha256 == output.sha256 {
         return (Verdict::Identical, "byte for byte what the linker wrote".into());
     }
-    let recorded = match (&seen.loaded, &output.loaded) {
+    let recorded = match (&facts.loaded, &output.loaded) {
         (Ok(_), Some(recorded)) => recorded,
         (Ok(_), None) => {
             let reason =
@@ -131,34 +131,34 @@ fn judge(seen: &Seen, output: &FileJson, one: &mut Verified) -> (Verdict, String
         }
         (Err(error), _) => return (Verdict::Modified, format!("not what the linker wrote: {error}")),
     };
-    let Ok(loaded) = &seen.loaded else { return (Verdict::Modified, String::new()) };
+    let Ok(loaded) = &facts.loaded else { return (Verdict::Modified, String::new()) };
     for (part, now, then) in [
         ("code", &loaded.code_sha256, &recorded.code_sha256),
         ("data", &loaded.data_sha256, &recorded.data_sha256),
         ("linkage", &loaded.linkage_sha256, &recorded.linkage_sha256),
     ] {
         if now != then {
-            one.differs.push(part);
+            comparison.differs.push(part);
         }
     }
-    let is_touched = !one.differs.is_empty();
+    let is_touched = !comparison.differs.is_empty();
     if loaded.run_path != recorded.run_path {
-        one.differs.push("run_path");
-        one.run_path = Some(loaded.run_path.clone());
-        one.recorded_run_path = Some(recorded.run_path.clone());
+        comparison.differs.push("run_path");
+        comparison.run_path = Some(loaded.run_path.clone());
+        comparison.recorded_run_path = Some(recorded.run_path.clone());
     }
     if is_touched {
-        let parts: Vec<&str> = one.differs.iter().map(|part| in_words(part)).collect();
+        let parts: Vec<&str> = comparison.differs.iter().map(|part| in_words(part)).collect();
         return (Verdict::Modified, format!("not as linked: {}", parts.join(", ")));
     }
-    if !one.differs.is_empty() {
+    if !comparison.differs.is_empty() {
         return (
             Verdict::Relocated,
             "code, data and linkage are as linked; libraries are searched elsewhere".into(),
         );
     }
-    one.differs.push("unloaded");
-    if seen.size < output.size {
+    comparison.differs.push("unloaded");
+    if facts.size < output.size {
         (Verdict::Stripped, "what is loaded is as linked; symbols or debug information are gone".into())
     } else {
         let reason =
@@ -177,18 +177,23 @@ fn in_words(part: &str) -> &str {
 }
 
 /// The result where there is no record.
-pub fn unknown(name: &str, seen: &Seen, notes: &elf_notes::ElfNotes, address: &str) -> Verified {
-    let reason = match notes.watermarks.first() {
+pub fn without_record(
+    name: &str,
+    facts: &FileFacts,
+    notes: &elf_notes::ElfNotes,
+    address: &str,
+) -> FileComparison {
+    let reason = match notes.build_notes.first() {
         None => "no watermark, and its build-id is not registered".to_owned(),
         Some(first) => format!("{} is not registered at {address}", first.signature),
     };
-    Verified {
+    FileComparison {
         path: name.to_owned(),
         verdict: Verdict::Unknown,
         differs: Vec::new(),
         reason,
-        signature: notes.watermarks.first().map(|watermark| watermark.signature.to_string()),
-        sha256: seen.sha256.clone(),
+        signature: notes.build_notes.first().map(|watermark| watermark.signature.to_string()),
+        sha256: facts.sha256.clone(),
         recorded_sha256: None,
         run_path: None,
         recorded_run_path: None,

@@ -28,7 +28,7 @@ struct EnvelopeSignature {
 }
 
 /// A payload whose signature was found good.
-pub struct Verified {
+pub struct SignedPayload {
     /// Such as `application/vnd.in-toto+json`.
     pub payload_type: String,
     /// As it was signed.
@@ -36,7 +36,7 @@ pub struct Verified {
 }
 
 /// The payload, signed.
-pub fn envelope(payload_type: &str, payload: &[u8], key: &SigningKey) -> Result<String> {
+pub fn sign(payload_type: &str, payload: &[u8], key: &SigningKey) -> Result<String> {
     let signature = key.sign(&pre_authentication(payload_type, payload));
     let envelope = Envelope {
         payload_type: payload_type.into(),
@@ -52,7 +52,7 @@ pub fn envelope(payload_type: &str, payload: &[u8], key: &SigningKey) -> Result<
 /// The payload, if one of the signatures is the key's; an error when the text is no envelope at all.
 ///
 /// The ids of keys are hints that anybody may write, so every signature is tried.
-pub fn open(text: &[u8], key: &VerifyingKey) -> Result<Option<Verified>> {
+pub fn open(text: &[u8], key: &VerifyingKey) -> Result<Option<SignedPayload>> {
     let envelope: Envelope = serde_json::from_slice(text).context("not a DSSE envelope")?;
     let payload = decode(&envelope.payload).context("not a DSSE envelope: its payload is no base64")?;
     let signed = pre_authentication(&envelope.payload_type, &payload);
@@ -60,7 +60,7 @@ pub fn open(text: &[u8], key: &VerifyingKey) -> Result<Option<Verified>> {
         let bytes = decode(&signature.sig).unwrap_or_default();
         Signature::from_slice(&bytes).is_ok_and(|signature| key.verify_strict(&signed, &signature).is_ok())
     });
-    Ok(is_good.then_some(Verified { payload_type: envelope.payload_type, payload }))
+    Ok(is_good.then_some(SignedPayload { payload_type: envelope.payload_type, payload }))
 }
 
 /// Both alphabets are allowed.
@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn any_flipped_byte_is_noticed() {
         let key = SigningKey::from_bytes(&[7; 32]);
-        let text = envelope("text/plain", b"what was built", &key).unwrap().into_bytes();
+        let text = sign("text/plain", b"what was built", &key).unwrap().into_bytes();
         assert_eq!(open(&text, &key.verifying_key()).unwrap().unwrap().payload, b"what was built");
         assert!(open(&text, &SigningKey::from_bytes(&[8; 32]).verifying_key()).unwrap().is_none());
         let id = text.windows(5).position(|window| window == b"keyid").unwrap();

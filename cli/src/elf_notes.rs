@@ -25,7 +25,7 @@ const NOTE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ElfNotes {
     /// In file order, each once; several where several were linked in.
-    pub watermarks: Vec<FileWatermark>,
+    pub build_notes: Vec<BuildNote>,
     /// GNU build-id.
     pub build_id: Option<Vec<u8>>,
     /// An executable or a shared object, and no part of one.
@@ -34,7 +34,7 @@ pub struct ElfNotes {
 
 /// One watermark, apart from the bytes it was read from.
 #[derive(Clone, Debug, PartialEq)]
-pub struct FileWatermark {
+pub struct BuildNote {
     /// The build's name.
     pub signature: Signature,
     /// 1 for OGRT 0.5's notes, 2 for ours.
@@ -44,7 +44,7 @@ pub struct FileWatermark {
 }
 
 /// A file that could be read, watermarked or not.
-pub struct ShownFile {
+pub struct ElfFile {
     /// As the user, or the process, names it.
     pub name: String,
     /// What is in it.
@@ -139,9 +139,9 @@ impl From<object::Error> for ElfError {
 impl ElfNotes {
     fn take(&mut self, segment: &[u8], order: ByteOrder, alignment: u64) {
         for watermark in watermarks(segment, order, alignment) {
-            let watermark = FileWatermark::from(watermark);
-            if !self.watermarks.contains(&watermark) {
-                self.watermarks.push(watermark);
+            let watermark = BuildNote::from(watermark);
+            if !self.build_notes.contains(&watermark) {
+                self.build_notes.push(watermark);
             }
         }
         if self.build_id.is_none() {
@@ -150,9 +150,9 @@ impl ElfNotes {
     }
 }
 
-impl From<Watermark<'_>> for FileWatermark {
+impl From<Watermark<'_>> for BuildNote {
     fn from(watermark: Watermark<'_>) -> Self {
-        FileWatermark {
+        BuildNote {
             signature: watermark.signature,
             note_version: watermark.version,
             metadata: BuildMetadata::decode(watermark.metadata).ok(),
@@ -198,16 +198,16 @@ mod tests {
     fn an_object_file_of_either_byte_order_is_read() {
         for endian in [Endianness::Little, Endianness::Big] {
             let found = parse(&*watermarked_object(endian)).unwrap();
-            assert_eq!(found.watermarks.len(), 1);
-            assert_eq!(found.watermarks[0].signature.to_string(), SIGNATURE);
-            assert_eq!(found.watermarks[0].metadata.as_ref().unwrap().name(), "zlib");
+            assert_eq!(found.build_notes.len(), 1);
+            assert_eq!(found.build_notes[0].signature.to_string(), SIGNATURE);
+            assert_eq!(found.build_notes[0].metadata.as_ref().unwrap().name(), "zlib");
         }
     }
 
     #[test]
     fn a_program_of_the_distribution_has_a_build_id_and_no_watermark() {
         let found = parse(&*REAL_FILES[1]).unwrap();
-        assert_eq!(found.watermarks, []);
+        assert_eq!(found.build_notes, []);
         assert_eq!(found.build_id.map(|id| id.len()), Some(20));
     }
 

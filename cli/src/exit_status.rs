@@ -8,7 +8,7 @@ use std::{
 
 /// The exit status, in the words of a question. Ordered by weight: of several answers the heaviest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Answer {
+pub enum ExitStatus {
     /// 0: found, done.
     Yes,
     /// 1: looked, and there is none.
@@ -17,8 +17,8 @@ pub enum Answer {
     Error,
 }
 
-impl From<Answer> for ExitCode {
-    fn from(answer: Answer) -> ExitCode {
+impl From<ExitStatus> for ExitCode {
+    fn from(answer: ExitStatus) -> ExitCode {
         ExitCode::from(answer as u8)
     }
 }

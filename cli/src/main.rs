@@ -31,7 +31,7 @@ mod utc;
 
 use clap::Parser;
 use commands::CommandLine;
-use exit_status::Answer;
+use exit_status::ExitStatus;
 use std::{io, process::ExitCode};
 
 fn main() -> ExitCode {
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Err(error) if reader_went_away(&error) => ExitCode::SUCCESS,
         Err(error) => {
             exit_status::complain(format_args!("{error:#}"));
-            Answer::Error.into()
+            ExitStatus::Error.into()
         }
     }
 }

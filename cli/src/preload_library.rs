@@ -9,7 +9,7 @@ use std::{
 };
 
 /// The library: OGRT_LIBRARY, else `../lib/libogrt.so` beside the folder of this executable.
-pub fn path() -> Result<PathBuf> {
+pub fn find() -> Result<PathBuf> {
     let path = match env::var_os("OGRT_LIBRARY") {
         Some(path) if !path.is_empty() => std::path::absolute(path).context("OGRT_LIBRARY")?,
         _ => {
@@ -35,7 +35,7 @@ pub fn path() -> Result<PathBuf> {
 }
 
 /// The user's own list with the library behind it, once: what they preload keeps its place in front.
-pub fn appended(preload: Option<&OsStr>, library: &OsStr) -> OsString {
+pub fn append(preload: Option<&OsStr>, library: &OsStr) -> OsString {
     let mut list = preload.map(OsStr::as_bytes).unwrap_or_default().to_vec();
     if list.split(|byte| b" :".contains(byte)).any(|entry| entry == library.as_bytes()) {
         return OsStr::from_bytes(&list).to_owned();
@@ -61,7 +61,7 @@ mod tests {
             (Some("/a.so /b.so"), "/a.so /b.so:/p/lib/libogrt.so"),
             (Some("/p/lib/libogrt.so:/a.so"), "/p/lib/libogrt.so:/a.so"),
         ] {
-            assert_eq!(appended(before.map(OsStr::new), library), after);
+            assert_eq!(append(before.map(OsStr::new), library), after);
         }
     }
 }

@@ -13,7 +13,7 @@ pub fn signatures(subject: &str) -> Result<Vec<Signature>> {
         return Ok(vec![signature]);
     }
     let notes = elf_notes::read(file(subject)?).with_context(|| subject.to_owned())?;
-    Ok(notes.watermarks.iter().map(|watermark| watermark.signature).collect())
+    Ok(notes.build_notes.iter().map(|watermark| watermark.signature).collect())
 }
 
 /// What the registry finds anything by: signatures, or the digest of what has none, such as an archive or a header.
@@ -26,8 +26,8 @@ pub fn keys(subject: &str) -> Result<Vec<String>> {
     }
     let path = file(subject)?;
     match elf_notes::read(path) {
-        Ok(notes) if !notes.watermarks.is_empty() => {
-            Ok(notes.watermarks.iter().map(|watermark| watermark.signature.to_string()).collect())
+        Ok(notes) if !notes.build_notes.is_empty() => {
+            Ok(notes.build_notes.iter().map(|watermark| watermark.signature.to_string()).collect())
         }
         Ok(_) | Err(ElfError::NotElf) => {
             let digest = File::open(path).and_then(|mut file| sha256(&mut file));

@@ -9,19 +9,19 @@ const DAY: i64 = 86_400;
 
 /// Seconds of Unix time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct When(pub i64);
+pub struct TimeArgument(pub i64);
 
 /// What is understood, for the help.
 pub const FORMS: &str = "2026-11-24, 2026-11-24T13:30[:00][Z], today, yesterday, 90m, 12h, 7d (ago), or @SECONDS of Unix time; in UTC";
 
-impl FromStr for When {
+impl FromStr for TimeArgument {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let now =
             SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs();
         seconds(text, i64::try_from(now).unwrap_or(i64::MAX))
-            .map(When)
+            .map(TimeArgument)
             .ok_or_else(|| format!("expected {FORMS}"))
     }
 }

@@ -55,7 +55,7 @@ enum Language {
 
 /// All that was found out.
 #[derive(Serialize)]
-pub struct Findings {
+pub struct ToolchainReport {
     /// The prefix whose wrappers were tried.
     pub wrappers: PathBuf,
     /// Where records would go.
@@ -63,14 +63,14 @@ pub struct Findings {
     /// It answers there.
     pub server_answers: bool,
     /// Each with each linker.
-    pub compilers: Vec<Trial>,
+    pub compilers: Vec<LinkTrial>,
     /// Each by itself.
-    pub linkers: Vec<Trial>,
+    pub linkers: Vec<LinkTrial>,
 }
 
 /// One compiler with one linker, or a linker alone.
 #[derive(Serialize)]
-pub struct Trial {
+pub struct LinkTrial {
     /// The tool that was called.
     pub tool: PathBuf,
     /// `default`, or what `-fuse-ld=` was given.
@@ -97,24 +97,24 @@ pub enum Route {
 }
 
 /// Where it is tried: a directory that goes away.
-pub struct Ward {
+pub struct TrialDirectory {
     dir: PathBuf,
     prefix: PathBuf,
 }
 
-impl Drop for Ward {
+impl Drop for TrialDirectory {
     fn drop(&mut self) {
         // What cannot be removed is in the temporary directory.
         let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
-impl Ward {
+impl TrialDirectory {
     /// A directory with a small source for each language.
-    pub fn open(prefix: PathBuf) -> Result<Ward> {
+    pub fn open(prefix: PathBuf) -> Result<TrialDirectory> {
         let dir = env::temp_dir().join(format!("ogrt-doctor-{}", std::process::id()));
         fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
-        let ward = Ward { dir, prefix };
+        let ward = TrialDirectory { dir, prefix };
         for (name, text) in [
             ("try.c", "int answer(void) { return 42; }\nint main(void) { return 0; }\n"),
             ("try.cc", "int main() { return 0; }\n"),
@@ -126,7 +126,7 @@ impl Ward {
     }
 
     /// Tries each compiler on PATH with each linker.
-    pub fn try_compilers(&self) -> Vec<Trial> {
+    pub fn try_compilers(&self) -> Vec<LinkTrial> {
         let mut trials = Vec::new();
         for (compiler, language) in compilers(&self.prefix) {
             let source = match language {
@@ -145,7 +145,7 @@ impl Ward {
                 let mut with_us = Command::new(ours);
                 with_us.arg(&compiler).args(&arguments);
                 let trial = self.compare(Command::new(&compiler).args(&arguments), &mut with_us);
-                trials.extend(trial.map(|(route, real_linker)| Trial {
+                trials.extend(trial.map(|(route, real_linker)| LinkTrial {
                     tool: compiler.clone(),
                     linker: linker.to_owned(),
                     route,
@@ -157,7 +157,7 @@ impl Ward {
     }
 
     /// Linkers in front on PATH, as a build calls them that needs no compiler to link.
-    pub fn try_linkers(&self) -> Vec<Trial> {
+    pub fn try_linkers(&self) -> Vec<LinkTrial> {
         let compiler = ["cc", "gcc", "clang"].iter().find_map(|name| on_path(name, &self.prefix));
         let Some(compiler) = compiler else { return Vec::new() };
         if !self.runs(Command::new(compiler).args(["-fPIC", "-c", "try.c", "-o", "try.o"])) {
@@ -171,7 +171,7 @@ impl Ward {
                 let ours = self.prefix.join("libexec/ogrt").join(&name);
                 let (route, real_linker) =
                     self.compare(Command::new(&tool).args(arguments), Command::new(ours).args(arguments))?;
-                Some(Trial { tool, linker: "alone".to_owned(), route, real_linker })
+                Some(LinkTrial { tool, linker: "alone".to_owned(), route, real_linker })
             })
             .collect()
     }
@@ -193,7 +193,7 @@ impl Ward {
         if !self.runs(with_us) {
             return Some((Route::Broken, None));
         }
-        let is_marked = elf_notes::read(&out).is_ok_and(|notes| notes.watermarks.len() == 1);
+        let is_marked = elf_notes::read(&out).is_ok_and(|notes| notes.build_notes.len() == 1);
         let record = spool.waiting().first().and_then(|path| record_in(path)).filter(|_| is_marked);
         Some(match record {
             None => (Route::NotMarked, None),

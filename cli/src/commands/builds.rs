@@ -1,11 +1,11 @@
 //! `ogrt builds`: the registered builds that fit a description.
 
 use crate::{
-    api_client::Server,
-    exit_status::{Answer, complain, print},
+    api_client::ApiClient,
+    exit_status::{ExitStatus, complain, print},
     format::builds_table,
     subject,
-    time_argument::{FORMS, When},
+    time_argument::{FORMS, TimeArgument},
 };
 use anyhow::{Result, ensure};
 use clap::Args;
@@ -15,7 +15,7 @@ use ogrt_note::Signature;
 ///
 /// Exit status: 0 some fit, 1 none does, 2 error.
 #[derive(Args)]
-pub struct Builds {
+pub struct BuildsCommand {
     /// Of software with this name.
     #[arg(long)]
     name: Option<String>,
@@ -30,11 +30,11 @@ pub struct Builds {
 
     /// Linked since then.
     #[arg(long, value_name = "TIME", help = format!("Linked since then: {FORMS}"))]
-    since: Option<When>,
+    since: Option<TimeArgument>,
 
     /// Linked before then.
     #[arg(long, value_name = "TIME")]
-    until: Option<When>,
+    until: Option<TimeArgument>,
 
     /// Made with this compiler: words of its name, such as `gcc` or `clang 17`.
     #[arg(long)]
@@ -65,9 +65,9 @@ pub struct Builds {
     json: bool,
 }
 
-impl Builds {
+impl BuildsCommand {
     /// Asks once, page by page.
-    pub fn run(self) -> Result<Answer> {
+    pub fn run(self) -> Result<ExitStatus> {
         let mut question = Vec::new();
         for (key, value) in [
             ("name", &self.name),
@@ -89,7 +89,7 @@ impl Builds {
             question.push((if is_signature { "input_signature" } else { "input_sha256" }, key));
             question.extend(self.transitive.then(|| ("transitive", "true".to_owned())));
         }
-        let server = Server::from_environment()?;
+        let server = ApiClient::from_environment()?;
         let found = server.list(&["v1", "builds"], &question, "builds", self.limit)?.unwrap_or_default();
         let builds = found["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
         print(if self.json {
@@ -99,11 +99,11 @@ impl Builds {
         })?;
         if builds.is_empty() {
             complain(format_args!("no build fits at {}", server.address()));
-            return Ok(Answer::No);
+            return Ok(ExitStatus::No);
         }
         if found["next"].is_string() {
             complain(format_args!("there are more than {}; see --limit", builds.len()));
         }
-        Ok(Answer::Yes)
+        Ok(ExitStatus::Yes)
     }
 }

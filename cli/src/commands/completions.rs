@@ -1,6 +1,6 @@
 //! `ogrt completions`: what the shell knows of these commands, out of the definitions that `--help` shows.
 
-use crate::exit_status::{Answer, print};
+use crate::exit_status::{ExitStatus, print};
 use anyhow::Result;
 use clap::{Args, Command};
 use clap_complete::Shell;
@@ -9,18 +9,18 @@ use clap_complete::Shell;
 ///
 /// `cargo xtask install` has put them where shells look for them, under PREFIX/share.
 #[derive(Args)]
-pub struct Completions {
+pub struct CompletionsCommand {
     /// The shell.
     #[arg(value_enum)]
     shell: Shell,
 }
 
-impl Completions {
+impl CompletionsCommand {
     /// Prints the script.
-    pub fn run(self, mut definitions: Command) -> Result<Answer> {
+    pub fn run(self, mut definitions: Command) -> Result<ExitStatus> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut definitions, "ogrt", &mut script);
         print(script)?;
-        Ok(Answer::Yes)
+        Ok(ExitStatus::Yes)
     }
 }

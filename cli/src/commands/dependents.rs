@@ -1,8 +1,8 @@
 //! `ogrt dependents`: every build that has it in it, however deep.
 
 use crate::{
-    api_client::Server,
-    exit_status::{Answer, complain, print},
+    api_client::ApiClient,
+    exit_status::{ExitStatus, complain, print},
     format::dependents_table,
     subject,
 };
@@ -13,7 +13,7 @@ use clap::Args;
 ///
 /// Exit status: 0 there are some, 1 none, 2 error.
 #[derive(Args)]
-pub struct Dependents {
+pub struct DependentsCommand {
     /// A signature, an ELF file that carries one, any other file, or the SHA-256 of one.
     #[arg(value_name = "SIGNATURE|FILE|SHA256")]
     subject: String,
@@ -31,13 +31,13 @@ pub struct Dependents {
     json: bool,
 }
 
-impl Dependents {
+impl DependentsCommand {
     /// Asks for each signature or digest of the subject.
-    pub fn run(self) -> Result<Answer> {
+    pub fn run(self) -> Result<ExitStatus> {
         let keys = subject::keys(&self.subject)?;
-        let server = Server::from_environment()?;
+        let server = ApiClient::from_environment()?;
         let question: Vec<_> = self.depth.map(|depth| ("depth", depth.to_string())).into_iter().collect();
-        let mut answer = Answer::No;
+        let mut status = ExitStatus::No;
         for (index, key) in keys.iter().enumerate() {
             let found = server.list(&["v1", "dependents", key], &question, "builds", self.limit)?;
             let Some(dependents) = found else {
@@ -45,7 +45,7 @@ impl Dependents {
                 continue;
             };
             if dependents["builds"].as_array().is_some_and(|builds| !builds.is_empty()) {
-                answer = Answer::Yes;
+                status = ExitStatus::Yes;
             }
             print(if self.json {
                 serde_json::to_string_pretty(&dependents)? + "\n"
@@ -54,6 +54,6 @@ impl Dependents {
                 format!("{gap}{}", dependents_table::text_of(&dependents))
             })?;
         }
-        Ok(answer)
+        Ok(status)
     }
 }

@@ -1,9 +1,9 @@
 //! `ogrt diff`: what differs between two builds.
 
 use crate::{
-    api_client::Server,
+    api_client::ApiClient,
     compare_builds::compare,
-    exit_status::{Answer, complain, print},
+    exit_status::{ExitStatus, complain, print},
     format::diff_table,
     subject,
 };
@@ -15,7 +15,7 @@ use ogrt_proto::BuildJson;
 ///
 /// Exit status: 0 nothing differs but time and place, 1 something does (or one is not registered), 2 error.
 #[derive(Args)]
-pub struct Diff {
+pub struct DiffCommand {
     /// A signature, or an ELF file that carries one.
     #[arg(value_name = "SIGNATURE|FILE")]
     before: String,
@@ -29,12 +29,12 @@ pub struct Diff {
     json: bool,
 }
 
-impl Diff {
+impl DiffCommand {
     /// Fetches both records and compares them.
-    pub fn run(self) -> Result<Answer> {
-        let server = Server::from_environment()?;
+    pub fn run(self) -> Result<ExitStatus> {
+        let server = ApiClient::from_environment()?;
         let (Some(before), Some(after)) = (one(&server, &self.before)?, one(&server, &self.after)?) else {
-            return Ok(Answer::No);
+            return Ok(ExitStatus::No);
         };
         let difference = compare(&before, &after);
         print(if self.json {
@@ -42,11 +42,11 @@ impl Diff {
         } else {
             diff_table::text(&difference)
         })?;
-        Ok(if difference.is_none() { Answer::Yes } else { Answer::No })
+        Ok(if difference.is_none() { ExitStatus::Yes } else { ExitStatus::No })
     }
 }
 
-fn one(server: &Server, subject: &str) -> Result<Option<BuildJson>> {
+fn one(server: &ApiClient, subject: &str) -> Result<Option<BuildJson>> {
     let signatures = subject::signatures(subject)?;
     let signature = match signatures.as_slice() {
         [] => {

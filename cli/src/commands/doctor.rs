@@ -1,9 +1,9 @@
 //! `ogrt doctor`: which compilers and linkers of this machine our wrappers work with, found out by trying each.
 
 use crate::{
-    exit_status::{Answer, print},
+    exit_status::{ExitStatus, print},
     format::doctor_table,
-    try_toolchain::{Findings, Route, Trial, Ward},
+    try_toolchain::{LinkTrial, Route, ToolchainReport, TrialDirectory},
 };
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -19,34 +19,34 @@ const SERVER_TIME: Duration = Duration::from_secs(1);
 
 /// Try every compiler and linker on PATH, and say by which route it leads to our wrappers.
 #[derive(Args)]
-pub struct Doctor {
+pub struct DoctorCommand {
     /// Print JSON: `{"wrappers": ..., "server": ..., "compilers": [...], "linkers": [...]}`.
     #[arg(long)]
     json: bool,
 }
 
-impl Doctor {
+impl DoctorCommand {
     /// Tries them all. Answers no when one that links is not marked.
-    pub fn run(self) -> Result<Answer> {
+    pub fn run(self) -> Result<ExitStatus> {
         let prefix = prefix()?;
-        let ward = Ward::open(prefix.clone())?;
+        let trials = TrialDirectory::open(prefix.clone())?;
         let server = Server::from_environment();
         let token_file = environment::non_empty("OGRT_TOKEN_FILE").map(PathBuf::from);
-        let findings = Findings {
+        let report = ToolchainReport {
             server: server.to_string(),
             server_answers: server.connect(token_file.as_deref(), Instant::now() + SERVER_TIME).is_ok(),
-            compilers: ward.try_compilers(),
-            linkers: ward.try_linkers(),
+            compilers: trials.try_compilers(),
+            linkers: trials.try_linkers(),
             wrappers: prefix,
         };
         if self.json {
-            print(serde_json::to_string_pretty(&findings)? + "\n")?;
+            print(serde_json::to_string_pretty(&report)? + "\n")?;
         } else {
-            print(doctor_table::text(&findings))?;
+            print(doctor_table::text(&report))?;
         }
-        let all = findings.compilers.iter().chain(&findings.linkers);
-        let is_well = |trial: &Trial| matches!(trial.route, Route::Linker | Route::ByHand);
-        Ok(if all.clone().count() > 0 && all.clone().all(is_well) { Answer::Yes } else { Answer::No })
+        let all = report.compilers.iter().chain(&report.linkers);
+        let is_well = |trial: &LinkTrial| matches!(trial.route, Route::Linker | Route::ByHand);
+        Ok(if all.clone().count() > 0 && all.clone().all(is_well) { ExitStatus::Yes } else { ExitStatus::No })
     }
 }
 

@@ -4,7 +4,7 @@
 //! changes nothing for the programs that follow. A module file takes back what it did when it is unloaded.
 
 use crate::{
-    exit_status::{Answer, print},
+    exit_status::{ExitStatus, print},
     preload_library,
 };
 use anyhow::{Context, Result};
@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 ///
 /// When OGRT_SERVER is set, a module file passes it on.
 #[derive(Args)]
-pub struct Env {
+pub struct EnvCommand {
     /// The shell that will evaluate the lines.
     #[arg(long, value_enum, default_value_t = Shell::Sh)]
     shell: Shell,
@@ -41,10 +41,10 @@ enum Module {
     Tcl,
 }
 
-impl Env {
+impl EnvCommand {
     /// Prints the lines.
-    pub fn run(self) -> Result<Answer> {
-        let library = preload_library::path()?;
+    pub fn run(self) -> Result<ExitStatus> {
+        let library = preload_library::find()?;
         let library = library
             .to_str()
             .with_context(|| format!("{}: not UTF-8, cannot be written down", library.display()))?;
@@ -56,7 +56,7 @@ impl Env {
             (None, Shell::Csh) => csh(library),
             (None, Shell::Fish) => fish(library),
         })?;
-        Ok(Answer::Yes)
+        Ok(ExitStatus::Yes)
     }
 }
 

@@ -5,10 +5,10 @@
 //! written unless that is asked for.
 
 use crate::{
-    api_client::Server,
-    build_with_origins::with_origins,
+    api_client::ApiClient,
+    build_with_origins::fetch_with_origins,
     dsse,
-    exit_status::{Answer, complain, print},
+    exit_status::{ExitStatus, complain, print},
     format::{cyclonedx, omnibor, slsa, spdx},
     signing_key, subject,
 };
@@ -26,7 +26,7 @@ use std::{fs::File, path::PathBuf};
 ///
 /// Exit status: 0 written; 1 no watermark, not registered, or (OmniBOR) inputs without an id; 2 error.
 #[derive(Args)]
-pub struct Export {
+pub struct ExportCommand {
     /// A signature, or an ELF file that carries one.
     #[arg(value_name = "SIGNATURE|FILE")]
     subject: String,
@@ -56,31 +56,31 @@ enum Format {
     Omnibor,
 }
 
-impl Export {
+impl ExportCommand {
     /// Writes the document to standard output.
-    pub fn run(self) -> Result<Answer> {
-        let server = Server::from_environment()?;
-        let Some(build) = self.build(&server)? else { return Ok(Answer::No) };
+    pub fn run(self) -> Result<ExitStatus> {
+        let server = ApiClient::from_environment()?;
+        let Some(build) = self.build(&server)? else { return Ok(ExitStatus::No) };
         let document = match self.format {
             Format::Omnibor => match self.manifest(&build)? {
                 Some(manifest) => manifest,
-                None => return Ok(Answer::No),
+                None => return Ok(ExitStatus::No),
             },
-            Format::Slsa => slsa::text(&with_origins(&server, build)?)?,
-            Format::Spdx => spdx::text(&with_origins(&server, build)?)?,
-            Format::Cyclonedx => cyclonedx::text(&with_origins(&server, build)?)?,
+            Format::Slsa => slsa::text(&fetch_with_origins(&server, build)?)?,
+            Format::Spdx => spdx::text(&fetch_with_origins(&server, build)?)?,
+            Format::Cyclonedx => cyclonedx::text(&fetch_with_origins(&server, build)?)?,
         };
         print(match &self.sign {
             Some(path) => {
-                dsse::envelope(self.format.media_type(), document.as_bytes(), &signing_key::read(path)?)?
+                dsse::sign(self.format.media_type(), document.as_bytes(), &signing_key::read(path)?)?
             }
             None => document,
         })?;
-        Ok(Answer::Yes)
+        Ok(ExitStatus::Yes)
     }
 
     /// The one build that is meant.
-    fn build(&self, server: &Server) -> Result<Option<BuildJson>> {
+    fn build(&self, server: &ApiClient) -> Result<Option<BuildJson>> {
         let signatures = subject::signatures(&self.subject)?;
         if signatures.is_empty() {
             complain(format_args!("{}: no watermark", self.subject));

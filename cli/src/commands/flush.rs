@@ -2,7 +2,7 @@
 //!
 //! The wrappers do the same in passing, a few files with each link, but never wait for it. This waits.
 
-use crate::exit_status::{Answer, complain, print};
+use crate::exit_status::{ExitStatus, complain, print};
 use anyhow::Result;
 use clap::Args;
 use ogrt_wrap::deliver::connection::Server;
@@ -15,11 +15,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Send the build records and events that wait in the spool to OGRT_SERVER.
 #[derive(Args)]
-pub struct Flush {}
+pub struct FlushCommand {}
 
-impl Flush {
+impl FlushCommand {
     /// Sends all of it. Answers no when files had to be set aside; that some could not be sent is an error.
-    pub fn run(self) -> Result<Answer> {
+    pub fn run(self) -> Result<ExitStatus> {
         let (spool, server) = (SpoolDir::from_environment(), Server::from_environment());
         let token_file = environment::non_empty("OGRT_TOKEN_FILE").map(PathBuf::from);
         let report =
@@ -34,8 +34,8 @@ impl Flush {
         }
         if let Some(error) = report.error {
             complain(format_args!("{error}; what waits stays in {place}"));
-            return Ok(Answer::Error);
+            return Ok(ExitStatus::Error);
         }
-        Ok(if report.damaged > 0 || report.left > 0 { Answer::No } else { Answer::Yes })
+        Ok(if report.damaged > 0 || report.left > 0 { ExitStatus::No } else { ExitStatus::Yes })
     }
 }

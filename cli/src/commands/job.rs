@@ -1,8 +1,8 @@
 //! `ogrt job`: what one job ran, as the server keeps it.
 
 use crate::{
-    api_client::Server,
-    exit_status::{Answer, complain, print, print_document},
+    api_client::ApiClient,
+    exit_status::{ExitStatus, complain, print, print_document},
     format::{job_table, job_tree},
     process_tree::Tree,
 };
@@ -16,7 +16,7 @@ use serde_json::Value;
 ///
 /// Exit status: 0 found, 1 nothing recorded, 2 error.
 #[derive(Args)]
-pub struct Job {
+pub struct JobCommand {
     /// As the scheduler names it.
     #[arg(value_name = "JOBID")]
     job_id: String,
@@ -34,23 +34,23 @@ pub struct Job {
     json: bool,
 }
 
-impl Job {
+impl JobCommand {
     /// Prints the document. Answers no when the server has seen no process of the job.
-    pub fn run(self) -> Result<Answer> {
-        let server = Server::from_environment()?;
+    pub fn run(self) -> Result<ExitStatus> {
+        let server = ApiClient::from_environment()?;
         let Some(document) = server.job(&self.job_id)? else {
             complain(format_args!("job {}: nothing recorded at {}", self.job_id, server.address()));
-            return Ok(Answer::No);
+            return Ok(ExitStatus::No);
         };
         if !self.tree && !self.table {
             print_document(document)?;
-            return Ok(Answer::Yes);
+            return Ok(ExitStatus::Yes);
         }
         let job: Value = serde_json::from_slice(&document).with_context(|| server.address().to_owned())?;
         print(if self.tree { job_tree::text(&Tree::of(&job)) } else { job_table::text_of(&job) })?;
         if job["truncated"] == true {
             complain(format_args!("job {}: more processes than the server hands out at once", self.job_id));
         }
-        Ok(Answer::Yes)
+        Ok(ExitStatus::Yes)
     }
 }

@@ -37,30 +37,30 @@ const AFTERWARDS: &str = "Exit status: 0 yes, 1 no (none there, not registered),
 
 #[derive(Subcommand)]
 enum Command {
-    Show(show::Show),
-    Query(query::Query),
-    Verify(verify::Verify),
-    Diff(diff::Diff),
-    Builds(builds::Builds),
-    Dependents(dependents::Dependents),
-    Uses(uses::Uses),
-    Job(job::Job),
-    Unregistered(unregistered::Unregistered),
-    Export(export::Export),
-    VerifyAttestation(verify_attestation::VerifyAttestation),
-    Run(run::Run),
-    Env(env::Env),
-    Flush(flush::Flush),
-    Register(register::Register),
-    Doctor(doctor::Doctor),
-    Completions(completions::Completions),
-    Man(man::Man),
+    Show(show::ShowCommand),
+    Query(query::QueryCommand),
+    Verify(verify::VerifyCommand),
+    Diff(diff::DiffCommand),
+    Builds(builds::BuildsCommand),
+    Dependents(dependents::DependentsCommand),
+    Uses(uses::UsesCommand),
+    Job(job::JobCommand),
+    Unregistered(unregistered::UnregisteredCommand),
+    Export(export::ExportCommand),
+    VerifyAttestation(verify_attestation::VerifyAttestationCommand),
+    Run(run::RunCommand),
+    Env(env::EnvCommand),
+    Flush(flush::FlushCommand),
+    Register(register::RegisterCommand),
+    Doctor(doctor::DoctorCommand),
+    Completions(completions::CompletionsCommand),
+    Man(man::ManCommand),
 }
 
 impl CommandLine {
     /// Does what was asked for.
     pub fn run(self) -> Result<ExitCode> {
-        let answer = match self.command {
+        let status = match self.command {
             Command::Show(show) => show.run(),
             Command::Query(query) => query.run(),
             Command::Verify(verify) => verify.run(),
@@ -80,7 +80,7 @@ impl CommandLine {
             Command::Completions(completions) => completions.run(CommandLine::command()),
             Command::Man(man) => man.run(CommandLine::command()),
         };
-        Ok(answer?.into())
+        Ok(status?.into())
     }
 }
 

@@ -1,8 +1,8 @@
 //! `ogrt query`: the build record behind a signature or a file.
 
 use crate::{
-    api_client::Server,
-    exit_status::{Answer, complain, print, print_document},
+    api_client::ApiClient,
+    exit_status::{ExitStatus, complain, print, print_document},
     format::build_table,
     subject,
 };
@@ -12,7 +12,7 @@ use ogrt_proto::BuildJson;
 
 /// Show the build record: who, when, where, with what compiler and flags, from which inputs.
 #[derive(Args)]
-pub struct Query {
+pub struct QueryCommand {
     /// A signature, or an ELF file that carries one.
     #[arg(value_name = "SIGNATURE|FILE")]
     subject: String,
@@ -22,20 +22,20 @@ pub struct Query {
     json: bool,
 }
 
-impl Query {
+impl QueryCommand {
     /// Asks the server for each signature. Answers no when one is not registered or the file has none.
-    pub fn run(self) -> Result<Answer> {
+    pub fn run(self) -> Result<ExitStatus> {
         let signatures = subject::signatures(&self.subject)?;
-        let mut answer = Answer::Yes;
+        let mut status = ExitStatus::Yes;
         if signatures.is_empty() {
             complain(format_args!("{}: no watermark", self.subject));
-            answer = Answer::No;
+            status = ExitStatus::No;
         }
-        let server = Server::from_environment()?;
+        let server = ApiClient::from_environment()?;
         for (index, signature) in signatures.into_iter().enumerate() {
             let Some(record) = server.build(signature)? else {
                 complain(format_args!("{signature}: not registered at {}", server.address()));
-                answer = Answer::No;
+                status = ExitStatus::No;
                 continue;
             };
             if self.json {
@@ -46,6 +46,6 @@ impl Query {
                 print(if index == 0 { String::new() } else { "\n".to_owned() } + &build_table::text(&build))?;
             }
         }
-        Ok(answer)
+        Ok(status)
     }
 }

@@ -5,9 +5,9 @@
 //! what a site wants to know of an installation. The name of the software comes from OGRT_META_*, as for the wrappers.
 
 use crate::{
-    api_client::Server,
+    api_client::ApiClient,
     elf_notes::{self, ElfError},
-    exit_status::{Answer, complain, print},
+    exit_status::{ExitStatus, complain, print},
 };
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -28,7 +28,7 @@ const NAMED_MAX: usize = 20;
 ///
 /// OGRT_META_NAME, OGRT_META_VERSION and so on say what is installed. Answers no when a linked file has no watermark.
 #[derive(Args)]
-pub struct Register {
+pub struct RegisterCommand {
     /// Where it is installed.
     #[arg(long, value_name = "DIR")]
     prefix: PathBuf,
@@ -50,9 +50,9 @@ pub struct Register {
     json: bool,
 }
 
-impl Register {
+impl RegisterCommand {
     /// Walks the prefix, registers it, and says which files have no watermark.
-    pub fn run(self) -> Result<Answer> {
+    pub fn run(self) -> Result<ExitStatus> {
         let prefix = self.prefix.canonicalize().with_context(|| self.prefix.display().to_string())?;
         ensure!(prefix.is_dir(), "{}: not a directory", prefix.display());
         let files = linked_files(&prefix);
@@ -87,10 +87,10 @@ impl Register {
             }
         }
         match problem {
-            Some(_) if self.json => Ok(Answer::Error),
+            Some(_) if self.json => Ok(ExitStatus::Error),
             Some(problem) => Err(problem.context(format!("{}: not registered", prefix.display()))),
-            None if unmarked.is_empty() => Ok(Answer::Yes),
-            None => Ok(Answer::No),
+            None if unmarked.is_empty() => Ok(ExitStatus::Yes),
+            None => Ok(ExitStatus::No),
         }
     }
 
@@ -119,7 +119,7 @@ impl Register {
                 .collect(),
             client: Some(concat!("ogrt ", env!("CARGO_PKG_VERSION")).to_owned()),
         };
-        Server::from_environment()?.register(&installation)
+        ApiClient::from_environment()?.register(&installation)
     }
 }
 
@@ -150,11 +150,11 @@ fn linked_files(prefix: &Path) -> Vec<LinkedFile> {
             } else if kind.is_file() {
                 match elf_notes::read(&path) {
                     Ok(notes) if notes.is_linked => {
-                        let signature = |mark: &elf_notes::FileWatermark| {
+                        let signature = |mark: &elf_notes::BuildNote| {
                             bytes::Bytes::copy_from_slice(mark.signature.as_bytes())
                         };
                         let below = path.strip_prefix(prefix).unwrap_or(&path).to_owned();
-                        let signatures = notes.watermarks.iter().map(signature).collect();
+                        let signatures = notes.build_notes.iter().map(signature).collect();
                         found.push(LinkedFile { path: below, signatures });
                     }
                     // Object files are parts, and the rest is no ELF file at all.

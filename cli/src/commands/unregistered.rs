@@ -1,10 +1,10 @@
 //! `ogrt unregistered`: programs that ran and that nobody registered.
 
 use crate::{
-    api_client::Server,
-    exit_status::{Answer, complain, print},
+    api_client::ApiClient,
+    exit_status::{ExitStatus, complain, print},
     format::unregistered_table,
-    time_argument::{FORMS, When},
+    time_argument::{FORMS, TimeArgument},
 };
 use anyhow::Result;
 use clap::Args;
@@ -13,14 +13,14 @@ use clap::Args;
 ///
 /// Exit status: 0 there are some, 1 none, 2 error.
 #[derive(Args)]
-pub struct Unregistered {
+pub struct UnregisteredCommand {
     /// That ran since then.
     #[arg(long, value_name = "TIME", help = format!("That ran since then: {FORMS}"))]
-    since: Option<When>,
+    since: Option<TimeArgument>,
 
     /// That ran before then.
     #[arg(long, value_name = "TIME")]
-    until: Option<When>,
+    until: Option<TimeArgument>,
 
     /// Run by this user.
     #[arg(long)]
@@ -43,9 +43,9 @@ pub struct Unregistered {
     json: bool,
 }
 
-impl Unregistered {
+impl UnregisteredCommand {
     /// Asks once, page by page.
-    pub fn run(self) -> Result<Answer> {
+    pub fn run(self) -> Result<ExitStatus> {
         let mut question = Vec::new();
         question.extend(self.since.map(|when| ("since", when.0.to_string())));
         question.extend(self.until.map(|when| ("until", when.0.to_string())));
@@ -53,7 +53,7 @@ impl Unregistered {
         question.extend(self.under.map(|under| ("under", under)));
         question.extend(self.by_job.then(|| ("by", "job".to_owned())));
         let key = if self.by_job { "jobs" } else { "programs" };
-        let server = Server::from_environment()?;
+        let server = ApiClient::from_environment()?;
         let found = server.list(&["v1", "unregistered"], &question, key, self.limit)?.unwrap_or_default();
         let listed = found[key].as_array().map(Vec::as_slice).unwrap_or_default();
         print(if self.json {
@@ -65,11 +65,11 @@ impl Unregistered {
         })?;
         if listed.is_empty() {
             complain(format_args!("nothing unregistered ran, as far as {} knows", server.address()));
-            return Ok(Answer::No);
+            return Ok(ExitStatus::No);
         }
         if found["next"].is_string() {
             complain(format_args!("there are more than {}; see --limit", listed.len()));
         }
-        Ok(Answer::Yes)
+        Ok(ExitStatus::Yes)
     }
 }

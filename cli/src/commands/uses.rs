@@ -1,11 +1,11 @@
 //! `ogrt uses`: who ran it, directly or through something that contains it.
 
 use crate::{
-    api_client::Server,
-    exit_status::{Answer, complain, print},
+    api_client::ApiClient,
+    exit_status::{ExitStatus, complain, print},
     format::uses_table,
     subject,
-    time_argument::{FORMS, When},
+    time_argument::{FORMS, TimeArgument},
 };
 use anyhow::Result;
 use clap::Args;
@@ -17,18 +17,18 @@ use serde_json::Value;
 ///
 /// Exit status: 0 somebody ran it, 1 nobody did or nothing is known of it, 2 error.
 #[derive(Args)]
-pub struct Uses {
+pub struct UsesCommand {
     /// A signature, an ELF file that carries one, any other file, or the SHA-256 of one.
     #[arg(value_name = "SIGNATURE|FILE|SHA256")]
     subject: String,
 
     /// List only who ran it since then. Counts stay those of all time.
     #[arg(long, value_name = "TIME", help = format!("List only who ran it since then: {FORMS}"))]
-    since: Option<When>,
+    since: Option<TimeArgument>,
 
     /// List only who ran it before then.
     #[arg(long, value_name = "TIME")]
-    until: Option<When>,
+    until: Option<TimeArgument>,
 
     /// Most users, hosts, jobs and builds that are listed.
     #[arg(long, default_value_t = 100)]
@@ -39,22 +39,22 @@ pub struct Uses {
     json: bool,
 }
 
-impl Uses {
+impl UsesCommand {
     /// Asks for each signature or digest of the subject.
-    pub fn run(self) -> Result<Answer> {
+    pub fn run(self) -> Result<ExitStatus> {
         let keys = subject::keys(&self.subject)?;
-        let server = Server::from_environment()?;
+        let server = ApiClient::from_environment()?;
         let mut question = vec![("limit", self.limit.to_string())];
         question.extend(self.since.map(|when| ("since", when.0.to_string())));
         question.extend(self.until.map(|when| ("until", when.0.to_string())));
-        let mut answer = Answer::No;
+        let mut status = ExitStatus::No;
         for (index, key) in keys.iter().enumerate() {
             let Some(uses) = server.answer_to(&["v1", "uses", key], &question)? else {
                 complain(format_args!("{}: nothing is known of {key} at {}", self.subject, server.address()));
                 continue;
             };
             if was_run(&uses, self.since.is_some() || self.until.is_some()) {
-                answer = Answer::Yes;
+                status = ExitStatus::Yes;
             }
             print(if self.json {
                 serde_json::to_string_pretty(&uses)? + "\n"
@@ -63,7 +63,7 @@ impl Uses {
                 format!("{gap}{}", uses_table::text_of(&uses))
             })?;
         }
-        Ok(answer)
+        Ok(status)
     }
 }
 

@@ -1,10 +1,10 @@
 //! `ogrt verify`: a file against the record of its build.
 
 use crate::{
-    api_client::Server,
-    compare_with_record::{Verdict, compare, look, records, unknown},
+    api_client::ApiClient,
+    compare_with_record::{Verdict, compare, find_records, read_facts, without_record},
     elf_notes,
-    exit_status::{Answer, complain, print},
+    exit_status::{ExitStatus, complain, print},
     format::verify_table,
 };
 use anyhow::{Context, Result};
@@ -19,7 +19,7 @@ use std::path::PathBuf;
 ///
 /// Exit status: 0 identical, stripped or relocated; 1 modified or unknown; 2 error. With --exact only identical is 0.
 #[derive(Args)]
-pub struct Verify {
+pub struct VerifyCommand {
     /// Programs or shared libraries.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
@@ -33,39 +33,39 @@ pub struct Verify {
     json: bool,
 }
 
-impl Verify {
+impl VerifyCommand {
     /// Compares each file; one that cannot be read does not hide the others.
-    pub fn run(self) -> Result<Answer> {
-        let server = Server::from_environment()?;
-        let mut answer = Answer::Yes;
-        let mut verified = Vec::new();
+    pub fn run(self) -> Result<ExitStatus> {
+        let server = ApiClient::from_environment()?;
+        let mut status = ExitStatus::Yes;
+        let mut comparisons = Vec::new();
         for path in &self.files {
             let name = path.display().to_string();
             let notes = match elf_notes::read(path) {
                 Ok(notes) => notes,
                 Err(error) => {
                     complain(format_args!("{name}: {error}"));
-                    answer = Answer::Error;
+                    status = ExitStatus::Error;
                     continue;
                 }
             };
-            let seen = look(path).with_context(|| name.clone())?;
-            let (records, found_by_build_id) = records(&server, &notes)?;
+            let facts = read_facts(path).with_context(|| name.clone())?;
+            let (records, found_by_build_id) = find_records(&server, &notes)?;
             // A file that holds several builds is as good as the best of them.
             let best = records
                 .into_iter()
-                .map(|record| compare(&name, &seen, record, found_by_build_id))
-                .min_by_key(|one| one.verdict);
-            let one = best.unwrap_or_else(|| unknown(&name, &seen, &notes, server.address()));
+                .map(|record| compare(&name, &facts, record, found_by_build_id))
+                .min_by_key(|comparison| comparison.verdict);
+            let comparison = best.unwrap_or_else(|| without_record(&name, &facts, &notes, server.address()));
             let good = if self.exact { Verdict::Identical } else { Verdict::Relocated };
-            answer = answer.max(if one.verdict <= good { Answer::Yes } else { Answer::No });
-            verified.push(one);
+            status = status.max(if comparison.verdict <= good { ExitStatus::Yes } else { ExitStatus::No });
+            comparisons.push(comparison);
         }
         print(if self.json {
-            serde_json::to_string_pretty(&verified)? + "\n"
+            serde_json::to_string_pretty(&comparisons)? + "\n"
         } else {
-            verify_table::text(&verified)
+            verify_table::text(&comparisons)
         })?;
-        Ok(answer)
+        Ok(status)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     dsse,
-    exit_status::{Answer, complain, print},
+    exit_status::{ExitStatus, complain, print},
     signing_key,
 };
 use anyhow::{Context, Result};
@@ -22,7 +22,7 @@ const ENVELOPE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 ///
 /// Exit status: 0 the signature is good (and a FILE is among the subjects), 1 it is not, 2 error.
 #[derive(Args)]
-pub struct VerifyAttestation {
+pub struct VerifyAttestationCommand {
     /// The DSSE envelope.
     #[arg(value_name = "ENVELOPE")]
     envelope: PathBuf,
@@ -44,9 +44,9 @@ pub struct VerifyAttestation {
     json: bool,
 }
 
-impl VerifyAttestation {
+impl VerifyAttestationCommand {
     /// Checks the envelope, then each file.
-    pub fn run(self) -> Result<Answer> {
+    pub fn run(self) -> Result<ExitStatus> {
         let key = signing_key::read_public(&self.key)?;
         let name = self.envelope.display().to_string();
         let size = fs::metadata(&self.envelope).with_context(|| name.clone())?.len();
@@ -54,18 +54,18 @@ impl VerifyAttestation {
         let text = fs::read(&self.envelope).with_context(|| name.clone())?;
         let Some(verified) = dsse::open(&text, &key).with_context(|| name.clone())? else {
             complain(format_args!("{name}: not signed with {}, or altered since", self.key.display()));
-            return Ok(Answer::No);
+            return Ok(ExitStatus::No);
         };
         let statement: Value = serde_json::from_slice(&verified.payload).unwrap_or_default();
         let subjects = statement["subject"].as_array().cloned().unwrap_or_default();
-        let mut answer = Answer::Yes;
+        let mut status = ExitStatus::Yes;
         for path in &self.files {
             let file = path.display().to_string();
             let digest = File::open(path).and_then(|mut file| digest::sha256(&mut file));
             let digest = hex(&digest.with_context(|| file.clone())?.0);
             if !subjects.iter().any(|subject| subject["digest"]["sha256"] == *digest) {
                 complain(format_args!("{file}: not a subject of {name}"));
-                answer = Answer::No;
+                status = ExitStatus::No;
             }
         }
         let key_id = signing_key::key_id(&key);
@@ -73,13 +73,13 @@ impl VerifyAttestation {
             print(&verified.payload)?;
         } else if self.json {
             let document = serde_json::json!({
-                "verified": answer == Answer::Yes, "payload_type": verified.payload_type, "key_id": key_id,
+                "verified": status == ExitStatus::Yes, "payload_type": verified.payload_type, "key_id": key_id,
                 "subjects": subjects,
             });
             print(serde_json::to_string_pretty(&document)? + "\n")?;
-        } else if answer == Answer::Yes {
+        } else if status == ExitStatus::Yes {
             print(format!("{name}: signed with key {key_id}, {}\n", verified.payload_type))?;
         }
-        Ok(answer)
+        Ok(status)
     }
 }

@@ -4,7 +4,7 @@
 //! is the build's signature: the same build gives the same BOM.
 
 use crate::{
-    build_with_origins::Exported,
+    build_with_origins::BuildWithOrigins,
     format::purl::{self, base_name},
     utc,
 };
@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// The BOM.
-pub fn text(exported: &Exported) -> serde_json::Result<String> {
-    let build = &exported.build;
+pub fn text(with_origins: &BuildWithOrigins) -> serde_json::Result<String> {
+    let build = &with_origins.build;
     let output = build.output.clone().unwrap_or_default();
     let mut about = component(&output, Some(&build.metadata), "output".into());
     let facts = [
@@ -36,7 +36,7 @@ pub fn text(exported: &Exported) -> serde_json::Result<String> {
     let mut components = Vec::new();
     let mut references = BTreeSet::new();
     for (index, input) in build.inputs.iter().enumerate() {
-        let origin = input.signatures.iter().find_map(|signature| exported.origins.get(signature));
+        let origin = input.signatures.iter().find_map(|signature| with_origins.origins.get(signature));
         let reference = format!("input-{index}");
         let mut component = component(input, origin.map(|build| &build.metadata), reference.clone());
         let mut properties = vec![property("ogrt:kind", input.kind.clone())];

@@ -1,7 +1,7 @@
 //! `ogrt diff` for people: facts with both values, then lists with `-` for what is gone and `+` for what is new.
 
 use crate::{
-    compare_builds::{Difference, OnlyIn},
+    compare_builds::{Difference, ListDifference},
     format::sheet::Sheet,
 };
 use std::collections::BTreeMap;
@@ -43,7 +43,7 @@ fn add(sheet: &mut Sheet, values: &BTreeMap<&'static str, [String; 2]>) {
     }
 }
 
-fn section(heading: &str, list: &OnlyIn) -> String {
+fn section(heading: &str, list: &ListDifference) -> String {
     if list.is_none() {
         return String::new();
     }

@@ -2,18 +2,18 @@
 
 use crate::{
     format::sheet::Sheet,
-    try_toolchain::{Findings, Route, Trial},
+    try_toolchain::{LinkTrial, Route, ToolchainReport},
 };
 
 /// The findings, and a word on what they mean.
-pub fn text(findings: &Findings) -> String {
+pub fn text(findings: &ToolchainReport) -> String {
     let mut head = Sheet::new();
     head.line("wrappers", findings.wrappers.display().to_string());
     let answers =
         if findings.server_answers { "answers" } else { "does not answer; records wait in the spool" };
     head.line("server", format!("{} ({answers})", findings.server));
     let mut table = Sheet::new();
-    for Trial { tool, linker, route, real_linker } in findings.compilers.iter().chain(&findings.linkers) {
+    for LinkTrial { tool, linker, route, real_linker } in findings.compilers.iter().chain(&findings.linkers) {
         let route = match route {
             Route::Linker => "marked by ogrt-ld",
             Route::ByHand => "marked by ogrt-cc, which puts the note on the compiler's line",

@@ -5,7 +5,7 @@
 //! GUAC joins by that. Tools are the builder's own dependencies, since nobody took their digests.
 
 use crate::{
-    build_with_origins::Exported,
+    build_with_origins::BuildWithOrigins,
     format::purl::{self, base_name},
     utc,
 };
@@ -18,11 +18,11 @@ const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
 const BUILD_TYPE: &str = "urn:ogrt:link:v1";
 
 /// The statement.
-pub fn text(exported: &Exported) -> serde_json::Result<String> {
-    let build = &exported.build;
+pub fn text(with_origins: &BuildWithOrigins) -> serde_json::Result<String> {
+    let build = &with_origins.build;
     let output = build.output.clone().unwrap_or_default();
     let version = build.client.split_once(' ').map_or(("ogrt-ld", ""), |(name, version)| (name, version));
-    let dependencies: Vec<Value> = build.inputs.iter().map(|input| dependency(exported, input)).collect();
+    let dependencies: Vec<Value> = build.inputs.iter().map(|input| dependency(with_origins, input)).collect();
     let tools: Vec<Value> = [&build.driver, &build.linker].into_iter().flatten().map(tool).collect();
     let statement = json!({
         "_type": STATEMENT,
@@ -67,8 +67,8 @@ pub fn text(exported: &Exported) -> serde_json::Result<String> {
 }
 
 /// A ResourceDescriptor.
-fn dependency(exported: &Exported, input: &FileJson) -> Value {
-    let origin = input.signatures.iter().find_map(|signature| exported.origins.get(signature));
+fn dependency(with_origins: &BuildWithOrigins, input: &FileJson) -> Value {
+    let origin = input.signatures.iter().find_map(|signature| with_origins.origins.get(signature));
     let mut annotations = Map::new();
     annotations.insert("path".into(), input.path.clone().into());
     annotations.insert("kind".into(), input.kind.clone().into());

@@ -4,7 +4,7 @@
 //! and a record has SHA-256. How an input went in is told by its relationship.
 
 use crate::{
-    build_with_origins::Exported,
+    build_with_origins::BuildWithOrigins,
     format::purl::{self, base_name},
     utc,
 };
@@ -15,8 +15,8 @@ use std::time::SystemTime;
 const OUTPUT: &str = "SPDXRef-Output";
 
 /// The document.
-pub fn text(exported: &Exported) -> serde_json::Result<String> {
-    let build = &exported.build;
+pub fn text(with_origins: &BuildWithOrigins) -> serde_json::Result<String> {
+    let build = &with_origins.build;
     let output = build.output.clone().unwrap_or_default();
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let mut packages = vec![package(OUTPUT, &output, Some(&build.metadata))];
@@ -25,7 +25,7 @@ pub fn text(exported: &Exported) -> serde_json::Result<String> {
     let mut relationships = vec![relationship("SPDXRef-DOCUMENT", "DESCRIBES", OUTPUT)];
     for (index, input) in build.inputs.iter().enumerate() {
         let id = format!("SPDXRef-Input-{index}");
-        let origin = input.signatures.iter().find_map(|signature| exported.origins.get(signature));
+        let origin = input.signatures.iter().find_map(|signature| with_origins.origins.get(signature));
         packages.push(package(&id, input, origin.map(|build| &build.metadata)));
         let how = match input.kind.as_str() {
             "shared_library" => "DYNAMIC_LINK",

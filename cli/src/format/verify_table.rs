@@ -1,13 +1,13 @@
 //! `ogrt verify` for people: a heading with the verdict for each file, and what it was compared with.
 
 use crate::{
-    compare_with_record::{Verdict, Verified},
+    compare_with_record::{FileComparison, Verdict},
     format::{build_table, sheet::Sheet},
     utc,
 };
 
 /// The files in the order in which they were named.
-pub fn text(files: &[Verified]) -> String {
+pub fn text(files: &[FileComparison]) -> String {
     let mut out = String::new();
     for file in files {
         if !out.is_empty() {
@@ -29,7 +29,7 @@ fn word(verdict: Verdict) -> &'static str {
     }
 }
 
-fn sheet(file: &Verified) -> Sheet {
+fn sheet(file: &FileComparison) -> Sheet {
     let mut sheet = Sheet::new();
     sheet.line("finding", file.reason.clone());
     sheet.line("signature", file.signature.clone());

@@ -1,27 +1,27 @@
 //! `ogrt show` for people: a heading for each file, a sheet for each watermark in it.
 
 use crate::{
-    elf_notes::{FileWatermark, ShownFile},
+    elf_notes::{BuildNote, ElfFile},
     format::{build_table::add_metadata, sheet::Sheet},
 };
 use ogrt_proto::{MetadataJson, hex};
 
 /// The watermarked files; those without a watermark are left out.
-pub fn text(files: &[ShownFile]) -> String {
+pub fn text(files: &[ElfFile]) -> String {
     let mut out = String::new();
-    for file in files.iter().filter(|file| !file.notes.watermarks.is_empty()) {
+    for file in files.iter().filter(|file| !file.notes.build_notes.is_empty()) {
         if !out.is_empty() {
             out.push('\n');
         }
         out.push_str(&Sheet::heading(&file.name));
-        for watermark in &file.notes.watermarks {
+        for watermark in &file.notes.build_notes {
             out.push_str(&sheet(watermark, file.notes.build_id.as_deref()).text());
         }
     }
     out
 }
 
-fn sheet(watermark: &FileWatermark, build_id: Option<&[u8]>) -> Sheet {
+fn sheet(watermark: &BuildNote, build_id: Option<&[u8]>) -> Sheet {
     let mut sheet = Sheet::new();
     sheet.line("signature", watermark.signature.to_string());
     sheet.line("note version", watermark.note_version.to_string());

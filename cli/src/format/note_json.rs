@@ -1,7 +1,7 @@
 //! `ogrt show --json`: `[{"path", "build_id", "watermarks": [{"signature", "note_version", "metadata"}]}]`.
 //! `build_id` and `metadata` are null where the file has none or the bytes make no sense.
 
-use crate::elf_notes::{FileWatermark, ShownFile};
+use crate::elf_notes::{BuildNote, ElfFile};
 use ogrt_proto::{MetadataJson, hex};
 use serde::Serialize;
 
@@ -9,32 +9,32 @@ use serde::Serialize;
 struct FileEntry<'a> {
     path: &'a str,
     build_id: Option<String>,
-    watermarks: Vec<WatermarkEntry>,
+    watermarks: Vec<NoteEntry>,
 }
 
 #[derive(Serialize)]
-struct WatermarkEntry {
+struct NoteEntry {
     signature: String,
     note_version: u8,
     metadata: Option<MetadataJson>,
 }
 
 /// The files as a JSON list.
-pub fn text(files: &[ShownFile]) -> serde_json::Result<String> {
+pub fn text(files: &[ElfFile]) -> serde_json::Result<String> {
     let entries: Vec<FileEntry> = files
         .iter()
         .map(|file| FileEntry {
             path: &file.name,
             build_id: file.notes.build_id.as_deref().map(hex),
-            watermarks: file.notes.watermarks.iter().map(WatermarkEntry::from).collect(),
+            watermarks: file.notes.build_notes.iter().map(NoteEntry::from).collect(),
         })
         .collect();
     Ok(serde_json::to_string_pretty(&entries)? + "\n")
 }
 
-impl From<&FileWatermark> for WatermarkEntry {
-    fn from(watermark: &FileWatermark) -> Self {
-        WatermarkEntry {
+impl From<&BuildNote> for NoteEntry {
+    fn from(watermark: &BuildNote) -> Self {
+        NoteEntry {
             signature: watermark.signature.to_string(),
             note_version: watermark.note_version,
             metadata: watermark.metadata.as_ref().map(MetadataJson::from),
