@@ -81,12 +81,12 @@ impl Jobs {
         let mut pruned = Instant::now();
         loop {
             let seen = *tail.borrow_and_update();
-            self.metrics.jobs_behind.set(seen.next.saturating_sub(next));
+            self.metrics.jobs_lag.set(seen.next.saturating_sub(next));
             if next < seen.next {
                 match self.write(&joined, next, seen.next) {
                     Ok(to) => {
                         next = to;
-                        self.metrics.jobs_behind.set(tail.borrow().next.saturating_sub(next));
+                        self.metrics.jobs_lag.set(tail.borrow().next.saturating_sub(next));
                     }
                     Err(problem) => {
                         error!("events of jobs cannot be kept: {problem:#}; it is tried again");

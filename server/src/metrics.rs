@@ -56,17 +56,17 @@ metrics! {
         /// Events refused because the queue was full.
         counter events_refused = "ogrt_events_refused_total",
         /// Events that an acknowledging stream had delivered before.
-        counter events_repeated = "ogrt_events_repeated_total",
+        counter events_duplicate = "ogrt_events_duplicate_total",
         /// Events that went through the join.
         counter events_joined = "ogrt_events_joined_total",
         /// Events whose message could not be decoded.
         counter events_malformed = "ogrt_events_malformed_total",
         /// Events that waited for a build record.
-        counter events_waited = "ogrt_events_waited_total",
+        counter join_waits = "ogrt_join_waits_total",
         /// Events that went out before a record came that they waited for.
-        counter events_unjoined = "ogrt_events_unjoined_total",
+        counter join_timeouts = "ogrt_join_timeouts_total",
         /// Events that should have waited, and did not because too many did.
-        counter events_unwaited = "ogrt_events_unwaited_total",
+        counter join_overflows = "ogrt_join_overflows_total",
         /// Events of which some parts never came.
         counter events_incomplete = "ogrt_events_incomplete_total",
         /// Events that the filter dropped.
@@ -80,25 +80,25 @@ metrics! {
         /// Stream connections accepted.
         counter connections = "ogrt_connections_total",
         /// Datagrams and streams that were not our protocol.
-        counter garbage = "ogrt_garbage_total",
+        counter protocol_errors = "ogrt_protocol_errors_total",
         /// Frames of OGRT 0.5 that tell nothing more than the others.
         counter frames_ignored = "ogrt_frames_ignored_total",
         /// Builds registered.
         counter builds_registered = "ogrt_builds_registered_total",
         /// Registrations that were there already.
-        counter builds_repeated = "ogrt_builds_repeated_total",
+        counter builds_known = "ogrt_builds_known_total",
         /// Registrations refused because another record has the signature.
         counter builds_conflicting = "ogrt_builds_conflicting_total",
         /// Registrations refused because they make no sense.
         counter builds_malformed = "ogrt_builds_malformed_total",
         /// Further builds of one reproducible signature that were not kept: there are a thousand already.
-        counter builds_again_unkept = "ogrt_builds_again_unkept_total",
+        counter rebuilds_dropped = "ogrt_rebuilds_dropped_total",
         /// Registrations that are durable here and wait for the registry's own database.
         gauge registrations_waiting = "ogrt_registrations_waiting",
         /// Registrations refused for want of a token.
         counter builds_unauthorized = "ogrt_builds_unauthorized_total",
         /// Builds that a relay has passed on, to each server behind it.
-        counter builds_passed_on = "ogrt_builds_passed_on_total",
+        counter builds_relayed = "ogrt_builds_relayed_total",
         /// Bytes of the durable queue.
         gauge queue_bytes = "ogrt_queue_bytes",
         /// Batches in the durable queue.
@@ -106,19 +106,19 @@ metrics! {
         /// Times the queue was synchronised with the disk.
         counter queue_syncs = "ogrt_queue_syncs_total",
         /// Events and parts that wait for a record or for other parts.
-        gauge waiting = "ogrt_waiting",
+        gauge events_held = "ogrt_events_held",
         /// Programs, with what they load, whose uses are counted.
-        gauge images = "ogrt_images",
+        gauge programs = "ogrt_programs",
         /// Users, hosts and jobs of programs that are kept.
         gauge use_rows = "ogrt_use_rows",
         /// Events that are in no count, because a bound was reached.
-        counter uses_unkept = "ogrt_uses_unkept_total",
+        counter uses_dropped = "ogrt_uses_dropped_total",
         /// Bytes kept to answer questions about jobs.
         gauge jobs_bytes = "ogrt_jobs_bytes",
         /// Batches of the queue that are not yet kept for questions about jobs.
-        gauge jobs_behind = "ogrt_jobs_behind_batches",
+        gauge jobs_lag = "ogrt_jobs_lag_batches",
         /// Batches of the queue whose uses are not yet counted.
-        gauge uses_behind = "ogrt_uses_behind_batches",
+        gauge uses_lag = "ogrt_uses_lag_batches",
     }
     /// From the receipt of events until a power cut cannot take them.
     pub durable: Latency,
@@ -135,7 +135,7 @@ metrics! {
         /// Documents that the receiver refused for good: they are in the output's file of dead letters.
         counter events_refused = "ogrt_events_dead_letters_total",
         /// Documents sent again because the receiver could not take them.
-        counter events_resent = "ogrt_events_sent_again_total",
+        counter events_resent = "ogrt_events_resent_total",
         /// Requests that the receiver answered.
         counter requests = "ogrt_output_requests_total",
         /// Time that they took, in milliseconds.
@@ -143,7 +143,7 @@ metrics! {
         /// Batches that were dropped before the output came to them.
         counter batches_lost = "ogrt_batches_lost_total",
         /// Batches that the output has still to take.
-        gauge behind = "ogrt_output_behind_batches",
+        gauge lag = "ogrt_output_lag_batches",
         /// Attempts that failed and were made again.
         counter retries = "ogrt_output_retries_total",
         /// One while the output works, zero while it fails.

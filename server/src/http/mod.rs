@@ -115,7 +115,7 @@ async fn health(State(sources): State<Sources>) -> Response {
         .into_iter()
         .map(|(name, metrics)| {
             let state = if metrics.up.get() == 1 { "up" } else { "failing" };
-            let mut output = json!({ "state": state, "behind_batches": metrics.behind.get() });
+            let mut output = json!({ "state": state, "lag_batches": metrics.lag.get() });
             if let Some(problem) = metrics.problem() {
                 output["problem"] = problem.into();
             }

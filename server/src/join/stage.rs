@@ -190,7 +190,7 @@ impl Join {
                     releases.extend(self.hold.hold_part(event, index, count, key, entry))
                 }
                 None => {
-                    self.metrics.events_waited.add(1);
+                    self.metrics.join_waits.add(1);
                     self.hold.hold_late(key, entry, missing);
                 }
             }
@@ -207,7 +207,7 @@ impl Join {
         releases.extend(self.hold.expired());
         releases.extend(self.sift.due());
         self.release(releases);
-        self.metrics.waiting.set(self.hold.len() as u64);
+        self.metrics.events_held.set(self.hold.len() as u64);
     }
 
     fn release(&self, releases: Vec<Release>) {
@@ -215,7 +215,7 @@ impl Join {
         for release in releases {
             if release.in_vain {
                 let metrics = &self.metrics;
-                if release.entry.is_final { &metrics.events_unjoined } else { &metrics.events_incomplete }
+                if release.entry.is_final { &metrics.join_timeouts } else { &metrics.events_incomplete }
                     .add(1);
             }
             submission.entries.push(&release.entry);
@@ -256,7 +256,7 @@ impl Pass for FirstPass<'_> {
         let is_late =
             !self.is_decided && !entry.is_final && !missing.is_empty() && self.hold.is_worth_waiting(missing);
         if (is_part || is_late) && !self.hold.has_room(entry) {
-            self.metrics.events_unwaited.add(1);
+            self.metrics.join_overflows.add(1);
             return false;
         }
         if is_part || is_late {

@@ -54,7 +54,7 @@ pub async fn drive(
     }
     loop {
         let seen = *tail.borrow_and_update();
-        metrics.behind.set(seen.next.saturating_sub(next));
+        metrics.lag.set(seen.next.saturating_sub(next));
         if next < seen.next && !give_up.asked() {
             let (batches, taken_to, lost) = match gather(&joined, next, seen.next) {
                 Ok(taken) => taken,
@@ -71,13 +71,13 @@ pub async fn drive(
             }
             loop {
                 let work = output.deliver(&batches, &give_up);
-                match watched(work, || metrics.behind.set(tail.borrow().next.saturating_sub(next))).await {
+                match watched(work, || metrics.lag.set(tail.borrow().next.saturating_sub(next))).await {
                     Ok(()) => {
                         trouble.is_over();
                         let events = batches.iter().flat_map(|batch| &batch.events);
                         metrics.written.until(now_ns(), events.map(|event| event.received_ns));
                         next = taken_to;
-                        metrics.behind.set(tail.borrow().next.saturating_sub(next));
+                        metrics.lag.set(tail.borrow().next.saturating_sub(next));
                         break;
                     }
                     Err(problem) => trouble.meet(&problem, &give_up).await,
@@ -102,7 +102,7 @@ pub async fn drive(
             }
         }
         if ending {
-            metrics.behind.set(seen.next.saturating_sub(next));
+            metrics.lag.set(seen.next.saturating_sub(next));
             return;
         }
         if caught_up {

@@ -115,7 +115,7 @@ impl RelayBuilds {
         self.queue.remember(&self.name, PLACE, last + 1)?;
         self.metrics.requests.add(1);
         self.metrics.request_ms.add(since.elapsed().as_millis() as u64);
-        self.all.builds_passed_on.add(builds.len() as u64);
+        self.all.builds_relayed.add(builds.len() as u64);
         Ok(true)
     }
 }

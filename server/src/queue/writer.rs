@@ -277,7 +277,7 @@ impl Writer {
                         entry.write(&mut bytes);
                         self.metrics.events_queued.add(1);
                     } else {
-                        self.metrics.events_repeated.add(1);
+                        self.metrics.events_duplicate.add(1);
                     }
                 }
             } else {

@@ -212,7 +212,7 @@ fn take(
 ) {
     intake.metrics.datagrams_received.add(1);
     if let Err(problem) = admit_all(datagram, origin, intake, submission) {
-        intake.metrics.garbage.add(1);
+        intake.metrics.protocol_errors.add(1);
         intake.datagram_complaints.say(&peer(), &problem);
     }
 }

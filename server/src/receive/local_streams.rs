@@ -130,7 +130,7 @@ impl LocalStreams {
         }
         let origin = Origin { received_ns, credentials, may_register: intake.tokens.permit(None) };
         if let Err(problem) = admit_all(sent, origin, intake, submission) {
-            intake.metrics.garbage.add(1);
+            intake.metrics.protocol_errors.add(1);
             intake.stream_complaints.say(&local_peer(credentials), &problem);
         }
         filled.max(1)

@@ -134,7 +134,7 @@ impl Streams {
                 self.serve(halves, BytesMut::new(), None, format!("{peer} (TLS)"), place).await;
             }
             Err(problem) => {
-                self.intake.metrics.garbage.add(1);
+                self.intake.metrics.protocol_errors.add(1);
                 let problem = format!("{problem:#}, so the connection is closed");
                 self.intake.stream_complaints.say(&format!("{peer} (TLS)"), &problem);
             }
@@ -162,7 +162,7 @@ impl Streams {
             outstanding: VecDeque::new(),
         };
         if let Err(problem) = connection.serve().await {
-            self.intake.metrics.garbage.add(1);
+            self.intake.metrics.protocol_errors.add(1);
             let problem = format!("{problem:#}, so the connection is closed");
             self.intake.stream_complaints.say(&peer, &problem);
         }

@@ -89,7 +89,7 @@ impl Uses {
         metrics: Arc<Metrics>,
         config: UsesConfig,
     ) -> Result<Self> {
-        metrics.images.set(store.total(IMAGES)?);
+        metrics.programs.set(store.total(IMAGES)?);
         metrics.use_rows.set(store.total(ROWS)?);
         let (wanted, complete, asked) = (AtomicU64::new(0), AtomicU64::new(0), Notify::new());
         Ok(Uses { store, queue, joined, joiner, registry, metrics, config, wanted, complete, asked })
@@ -115,7 +115,7 @@ impl Uses {
                     break;
                 }
             }
-            self.metrics.uses_behind.set(tail.borrow().next.saturating_sub(gathered.next));
+            self.metrics.uses_lag.set(tail.borrow().next.saturating_sub(gathered.next));
             let caught_up = gathered.next >= seen.next;
             let ending = seen.closed && caught_up;
             let wanted = self.wanted.load(Ordering::Acquire);
@@ -180,7 +180,7 @@ impl Uses {
             return Ok(());
         }
         let Some(image) = gathered.images.number(&self.store, seen, self.config.images_max as u64)? else {
-            self.metrics.uses_unkept.add(1);
+            self.metrics.uses_dropped.add(1);
             return Ok(());
         };
         let name = match seen.uid {

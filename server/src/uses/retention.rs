@@ -109,7 +109,7 @@ impl Uses {
         }
         let images = store.total(IMAGES)?.saturating_sub(group.len() as u64);
         writes.insert(&store.totals, IMAGES, images.to_be_bytes());
-        self.metrics.images.set(images);
+        self.metrics.programs.set(images);
         self.remove_rows(writes, gone)
     }
 

@@ -83,7 +83,7 @@ impl Uses {
             return Ok(());
         }
         gathered.images.write(&self.store)?;
-        self.metrics.images.set(self.store.total(IMAGES)?);
+        self.metrics.programs.set(self.store.total(IMAGES)?);
         let (mut writes, mut index, mut group) = (self.store.batch(), 0, 0);
         let mut text = Vec::with_capacity(TALLY_BYTES + 4096);
         let mut put = |text: &mut Vec<u8>, group| {
@@ -177,7 +177,7 @@ impl Uses {
                         }
                     }
                     None if rows >= self.config.rows_max as u64 => {
-                        self.metrics.uses_unkept.add(total.processes + total.later);
+                        self.metrics.uses_dropped.add(total.processes + total.later);
                         continue;
                     }
                     None => rows += 1,

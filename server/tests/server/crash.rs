@@ -246,7 +246,7 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
         daemon = daemon.crash_and_restart(more);
     }
     for output in ["jobs", "lines"] {
-        let behind = format!("ogrt_output_behind_batches{{output=\"{output}\"}}");
+        let behind = format!("ogrt_output_lag_batches{{output=\"{output}\"}}");
         wait_for("what was acknowledged to go out", || (daemon.metric(&behind) == 0).then_some(()));
     }
     let events = all_is_there_once(&mut daemon, &clients);

@@ -33,7 +33,7 @@ fn an_event_sent_again_is_queued_once() {
     wait_for("the second event", || (count() >= 2).then_some(()));
     thread::sleep(Duration::from_millis(200));
     assert_eq!(count(), 2);
-    assert_eq!(daemon.metric("ogrt_events_repeated_total"), 1);
+    assert_eq!(daemon.metric("ogrt_events_duplicate_total"), 1);
 }
 
 #[test]

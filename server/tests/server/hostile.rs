@@ -47,7 +47,7 @@ fn garbage_closes_a_stream_with_one_line_that_names_the_peer() {
         let mut http = TcpStream::connect(&daemon.http).unwrap();
         let _ = http.write_all(garbage);
     }
-    wait_for("counts", || (daemon.metric("ogrt_garbage_total") == 20).then_some(()));
+    wait_for("counts", || (daemon.metric("ogrt_protocol_errors_total") == 20).then_some(()));
     serves(&mut daemon);
 }
 

@@ -98,7 +98,7 @@ fn builds_are_listed_by_name_user_and_time() {
 fn an_event_waits_for_its_record() {
     let daemon = Daemon::start("[join]\nwait = \"30s\"\n");
     daemon.datagram(&event("early", 1));
-    wait_for("the event to wait", || (daemon.metric("ogrt_waiting") == 1).then_some(()));
+    wait_for("the event to wait", || (daemon.metric("ogrt_events_held") == 1).then_some(()));
     // It delays nobody.
     daemon.datagram(crate::daemon::OGRT_0_5);
     wait_for("another event", || daemon.job_file("TESTJOB.json"));
@@ -112,7 +112,7 @@ fn an_event_waits_for_its_record() {
         (&"program".into(), &"record".into())
     );
     assert_eq!(process["shared_objects"][0]["build"]["name"], "library");
-    assert_eq!(daemon.metric("ogrt_events_unjoined_total"), 0);
+    assert_eq!(daemon.metric("ogrt_join_timeouts_total"), 0);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn an_event_whose_record_never_comes_goes_out_with_what_its_note_says() {
     // Nobody waits a second time for what did not come the first.
     daemon.datagram(&event("again", 1));
     wait_for("the second event", || daemon.job_file("again.json"));
-    assert_eq!(daemon.metric("ogrt_events_waited_total"), 1);
+    assert_eq!(daemon.metric("ogrt_join_waits_total"), 1);
     // An answer about a job knows records that came after the event.
     daemon.acknowledged().send(&build_frame(1, "late")).unwrap();
     wait_for("the late record", || {
@@ -140,7 +140,7 @@ fn an_event_that_waits_survives_a_crash() {
     let wait = "[join]\nwait = \"20s\"\n";
     let daemon = Daemon::start(wait);
     daemon.datagram(&event("patient", 1));
-    wait_for("the event to wait", || (daemon.metric("ogrt_waiting") == 1).then_some(()));
+    wait_for("the event to wait", || (daemon.metric("ogrt_events_held") == 1).then_some(()));
     let daemon = daemon.crash_and_restart(wait);
     let mut stream = daemon.acknowledged();
     stream.send(&build_frame(1, "program")).unwrap();

@@ -265,7 +265,7 @@ on_every_backend! {
         assert_eq!(hosts, ["a", "c", "b"]);
         assert_eq!(json["hostname"], "a");
         assert_eq!(daemon.metric("ogrt_builds_conflicting_total"), 1);
-        assert_eq!(daemon.metric("ogrt_builds_repeated_total"), 4);
+        assert_eq!(daemon.metric("ogrt_builds_known_total"), 4);
         assert_eq!(listed(&daemon, "?"), ["01"]);
     }
 
@@ -290,7 +290,7 @@ on_every_backend! {
             deep(&[("01", 1), ("02", 2), ("03", 3)])
         );
         assert_eq!(listed(&daemon, "?version=1.2.3"), ["04", "03", "02", "01"]);
-        assert_eq!(daemon.metric("ogrt_builds_repeated_total"), 2);
+        assert_eq!(daemon.metric("ogrt_builds_known_total"), 2);
     }
 
     fn an_export_is_an_import(backend) {

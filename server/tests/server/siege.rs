@@ -137,7 +137,7 @@ fn a_flood_of_garbage() {
         }
     }
     siege.good_clients_are_served();
-    assert!(siege.daemon.metric("ogrt_garbage_total") > 1000);
+    assert!(siege.daemon.metric("ogrt_protocol_errors_total") > 1000);
     // The log does not grow with the flood.
     let log = siege.daemon.log().len();
     assert!(log < 1 << 20, "{log} bytes of log");

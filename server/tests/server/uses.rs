@@ -169,7 +169,7 @@ fn each_event_is_counted_once_whatever_crashes() {
     assert_eq!(of_app["total"]["jobs"], 7);
     let daemon = daemon.crash_and_restart(often);
     assert_eq!(uses(&daemon, &signature_text(3), sent)["users"][0]["processes"], sent);
-    assert_eq!(daemon.metric("ogrt_images"), 50);
+    assert_eq!(daemon.metric("ogrt_programs"), 50);
 }
 
 #[test]
@@ -182,10 +182,10 @@ fn rows_are_bounded_and_what_is_not_kept_is_counted() {
         send(&daemon, few);
         std::thread::sleep(std::time::Duration::from_millis(30));
     }
-    wait_for("the bound", || (daemon.metric("ogrt_uses_unkept_total") > 0).then_some(()));
+    wait_for("the bound", || (daemon.metric("ogrt_uses_dropped_total") > 0).then_some(()));
     // What is asked is added up before.
     assert_eq!(daemon.get("/v1/unregistered").0, 200);
-    let (images, rows) = (daemon.metric("ogrt_images"), daemon.metric("ogrt_use_rows"));
+    let (images, rows) = (daemon.metric("ogrt_programs"), daemon.metric("ogrt_use_rows"));
     assert!(images <= 40 && (1..=60).contains(&rows), "{images} images, {rows} rows");
 }
 

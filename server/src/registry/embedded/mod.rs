@@ -218,7 +218,7 @@ impl Embedded {
                 Ok(Registration::New(signature))
             }
             Some((number, known)) if same_build::is_same(&known, bytes, &record) => {
-                self.metrics.builds_repeated.add(1);
+                self.metrics.builds_known.add(1);
                 if known != bytes {
                     self.made_again(batch, group, number, &known, &same_build::made(&record))?;
                 }
@@ -352,7 +352,7 @@ impl Embedded {
             return Ok(());
         }
         if kept + group.again.len() >= MADE_AGAIN_MAX {
-            self.metrics.builds_again_unkept.add(1);
+            self.metrics.rebuilds_dropped.add(1);
             return Ok(());
         }
         batch.insert(&self.store.made_again, key.as_slice(), bytes);

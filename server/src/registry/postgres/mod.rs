@@ -120,7 +120,7 @@ impl Postgres {
         for outcome in &registered.outcomes {
             match outcome {
                 Registration::New(_) => self.metrics.builds_registered.add(1),
-                Registration::Known(_) => self.metrics.builds_repeated.add(1),
+                Registration::Known(_) => self.metrics.builds_known.add(1),
                 Registration::Conflict(_) => self.metrics.builds_conflicting.add(1),
                 Registration::Malformed | Registration::Accepted(..) => self.metrics.builds_malformed.add(1),
             }

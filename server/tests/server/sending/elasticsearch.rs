@@ -52,7 +52,7 @@ fn documents_arrive_once(search: &SearchEngine) {
     let daemon = daemon.crash_and_restart(&more);
     wait_for("all documents", || (search.count("dated-*") == 800).then_some(()));
     wait_for("the place to be moved on", || {
-        (daemon.metric("ogrt_output_behind_batches{output=\"search\"}") == 0).then_some(())
+        (daemon.metric("ogrt_output_lag_batches{output=\"search\"}") == 0).then_some(())
     });
     assert_eq!(search.count("dated-*"), 800);
 

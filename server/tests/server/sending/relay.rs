@@ -155,7 +155,7 @@ fn builds_that_are_registered_with_a_relay_reach_the_server_behind_it() {
         .map(|what| server.metric(&format!("ogrt_builds_{what}_total")));
     assert_eq!(counts, [2, 0, 0]);
     // Those that went before were not sent again.
-    wait_for("the relay's count", || (relay.metric("ogrt_builds_passed_on_total") == 2).then_some(()));
+    wait_for("the relay's count", || (relay.metric("ogrt_builds_relayed_total") == 2).then_some(()));
 
     // One that is there already under another record is the server's to refuse; what follows comes all the same.
     register(&server, &[linked(0x79, "mine", vec![])]);
