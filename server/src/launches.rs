@@ -31,7 +31,7 @@ pub struct Launch<'a> {
     hosts: BTreeSet<Cow<'a, str>>,
     /// Earliest start.
     #[serde(skip_serializing_if = "Option::is_none")]
-    time_ns: Option<i64>,
+    start_time_ns: Option<i64>,
     /// Latest end.
     #[serde(skip_serializing_if = "Option::is_none")]
     end_time_ns: Option<i64>,
@@ -54,7 +54,7 @@ struct Process<'a> {
     job_step: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
     hostname: Cow<'a, str>,
-    time_ns: Option<i64>,
+    start_time_ns: Option<i64>,
     mpi: Mpi,
     end: Option<End>,
 }
@@ -67,7 +67,7 @@ struct Mpi {
 
 #[derive(Deserialize)]
 struct End {
-    time_ns: Option<i64>,
+    end_time_ns: Option<i64>,
     max_rss_kib: Option<u64>,
 }
 
@@ -110,7 +110,7 @@ impl<'a> Launch<'a> {
             ranks: 0,
             ended: 0,
             hosts: BTreeSet::new(),
-            time_ns: None,
+            start_time_ns: None,
             end_time_ns: None,
             max_rss_kib: None,
             processes: Vec::new(),
@@ -123,10 +123,10 @@ impl<'a> Launch<'a> {
         if !process.hostname.is_empty() {
             self.hosts.insert(process.hostname);
         }
-        self.time_ns = self.time_ns.into_iter().chain(process.time_ns).min();
+        self.start_time_ns = self.start_time_ns.into_iter().chain(process.start_time_ns).min();
         if let Some(end) = process.end {
             self.ended += 1;
-            self.end_time_ns = self.end_time_ns.max(end.time_ns);
+            self.end_time_ns = self.end_time_ns.max(end.end_time_ns);
             self.max_rss_kib = self.max_rss_kib.max(end.max_rss_kib);
         }
     }
@@ -139,9 +139,9 @@ mod tests {
 
     fn rank(program: &str, rank: u32, host: &str) -> Vec<u8> {
         let process = json!({
-            "binpath": program, "hostname": host, "job_step": "0", "time_ns": 100 + rank,
+            "binpath": program, "hostname": host, "job_step": "0", "start_time_ns": 100 + rank,
             "mpi": { "rank": rank, "size": 3 },
-            "end": { "time_ns": 1000 + rank, "max_rss_kib": 10 * rank },
+            "end": { "end_time_ns": 1000 + rank, "max_rss_kib": 10 * rank },
         });
         process.to_string().into_bytes()
     }
@@ -156,7 +156,7 @@ mod tests {
         processes.extend([rank("/app", 2, "b"), rank("/app", 0, "a"), rank("/app", 1, "a")]);
         let expected = json!([{
             "binpath": "/app", "job_step": "0", "size": 3, "ranks": 3, "ended": 3, "hosts": ["a", "b"],
-            "time_ns": 100, "end_time_ns": 1002, "max_rss_kib": 20, "processes": [1, 2, 3],
+            "start_time_ns": 100, "end_time_ns": 1002, "max_rss_kib": 20, "processes": [1, 2, 3],
         }]);
         assert_eq!(of(&processes), expected);
     }

@@ -47,7 +47,7 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
     document.number("pid", pid.or(event.pid.map(i64::from)));
     document.number("parent_pid", event.parent_pid);
     document.number("time", event.time.or(event.start_time_ns.map(seconds)));
-    document.number("time_ns", event.start_time_ns);
+    document.number("start_time_ns", event.start_time_ns);
     marked(&mut document, joiner, event.signature, event.watermarks.iter().copied(), missing);
     document.text("job_id", event.job_id);
     document.text("username", name.as_deref().map_or(event.username, str::as_bytes));
@@ -97,7 +97,7 @@ fn end(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing,
     document.text("job_id", event.job_id);
     document.text("hostname", event.hostname);
     let mut end = document.object("end");
-    end.number("time_ns", event.end_time_ns);
+    end.number("end_time_ns", event.end_time_ns);
     end.number("duration_ns", event.duration_ns);
     end.number("user_time_us", event.user_time_us);
     end.number("system_time_us", event.system_time_us);

@@ -81,7 +81,7 @@ struct UserUse {
 
 #[derive(Debug, Serialize)]
 struct HostUse {
-    host: String,
+    hostname: String,
     #[serde(flatten)]
     count: Counted,
 }
@@ -277,7 +277,7 @@ impl Sum {
 
     fn hosts(&self, limit: usize, is_within: impl Fn(&Count) -> bool) -> Vec<HostUse> {
         let hosts = most(&self.hosts, limit, is_within).into_iter();
-        hosts.map(|(host, count)| HostUse { host: text(host), count: count.into() }).collect()
+        hosts.map(|(host, count)| HostUse { hostname: text(host), count: count.into() }).collect()
     }
 
     fn jobs(&self, limit: usize, is_within: impl Fn(&Count) -> bool) -> Vec<JobUse> {
