@@ -205,7 +205,7 @@ impl Jobs {
                 let Some(EventHead { id, kind }) = self.joiner.document(&entry, &mut document) else {
                     continue;
                 };
-                if processes.len() + ends.len() + summaries.len() >= self.config.answer_max {
+                if processes.len() + ends.len() + summaries.len() >= self.config.answer_processes_max {
                     is_cut = true;
                     break;
                 }

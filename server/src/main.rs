@@ -148,8 +148,9 @@ fn raise_descriptors() {
 /// Starts the log; what sets its levels afterwards.
 fn start_log(config: &Config) -> anyhow::Result<impl Fn(&str) -> anyhow::Result<()> + use<>> {
     use tracing_subscriber::{Registry, filter::Targets, prelude::*, reload};
-    let levels = |text: &str| text.parse::<Targets>().with_context(|| format!("log = \"{text}\": no levels"));
-    let (filter, handle) = reload::Layer::<Targets, Registry>::new(levels(&config.log)?);
+    let levels =
+        |text: &str| text.parse::<Targets>().with_context(|| format!("log_level = \"{text}\": no levels"));
+    let (filter, handle) = reload::Layer::<Targets, Registry>::new(levels(&config.log_level)?);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let lines: Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync> = match config.log_format {
         LogFormat::Text => lines.boxed(),

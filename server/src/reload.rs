@@ -50,7 +50,9 @@ impl Reload {
     fn apply(&self, mut current: Config, fresh: Config, changing: &Changing) -> Config {
         for key in current.changed(&fresh) {
             let applied = match key {
-                "log" => (self.set_log)(&fresh.log).map(|()| current.log.clone_from(&fresh.log)),
+                "log_level" => {
+                    (self.set_log)(&fresh.log_level).map(|()| current.log_level.clone_from(&fresh.log_level))
+                }
                 "filter" | "limit" => Rules::new(&fresh).map(|rules| {
                     changing.rules.send_replace(Arc::new(rules));
                     current.filter.clone_from(&fresh.filter);

@@ -55,7 +55,7 @@ pub async fn run(
 
     // The registry, with its memory in front.
     let (summaries, registered) =
-        Summaries::new(config.registry.cache, config.registry.backend.unknown_for());
+        Summaries::new(config.registry.cached_builds_max, config.registry.backend.unknown_for());
     let summaries = Arc::new(summaries);
     let registry = registry::open(&config.registry, store.clone(), summaries.clone(), metrics.clone())?;
 
@@ -70,7 +70,7 @@ pub async fn run(
     )?;
     let intake = Intake {
         writer: to_writer.clone(),
-        room: Room::new(config.receive.pending_max.0),
+        room: Room::new(config.receive.pending_bytes_max.0),
         ids: Arc::new(EventIds::new()),
         metrics: metrics.clone(),
         tokens: Arc::new(Tokens::new(&config.access, &config.data_dir)),
@@ -238,7 +238,7 @@ pub async fn run(
         metrics,
         intake,
         heavy: Arc::new(Semaphore::new(http::HEAVY_MAX)),
-        body_max: usize::try_from(config.receive.message_max.0).unwrap_or(usize::MAX),
+        body_max: usize::try_from(config.receive.message_bytes_max.0).unwrap_or(usize::MAX),
     };
     let routes = http::router(sources);
     let mut serving = JoinSet::new();
@@ -254,7 +254,7 @@ pub async fn run(
     sd_notify::stopping();
 
     // In the order of the line, each stage empties itself into the next.
-    let within = config.stop_within.0;
+    let within = config.stop_timeout.0;
     let orderly = timeout(within, async {
         ended(draining).await?;
         // With the drain gone there are no more connections to take over; those handed over have begun by then.

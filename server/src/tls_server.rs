@@ -56,24 +56,26 @@ impl Tls {
 }
 
 fn read(config: &TlsConfig) -> Result<ServerConfig> {
-    let key = PrivateKeyDer::from_pem_file(&config.key)
-        .with_context(|| format!("tls.key: cannot use {}", config.key.display()))?;
-    let certificates = certificates("tls.certificate", &config.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&config.key_file)
+        .with_context(|| format!("tls.key_file: cannot use {}", config.key_file.display()))?;
+    let certificates = certificates("tls.certificate_file", &config.certificate_file)?;
     let provider = Arc::new(ring::default_provider());
     let builder = ServerConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .context("tls: no version of the protocol")?;
-    let builder = if config.client_authorities.as_os_str().is_empty() {
+    let builder = if config.client_ca_file.as_os_str().is_empty() {
         builder.with_no_client_auth()
     } else {
         let mut roots = RootCertStore::empty();
-        for authority in self::certificates("tls.client_authorities", &config.client_authorities)? {
-            roots.add(authority).context("tls.client_authorities")?;
+        for authority in self::certificates("tls.client_ca_file", &config.client_ca_file)? {
+            roots.add(authority).context("tls.client_ca_file")?;
         }
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-        builder.with_client_cert_verifier(verifier.context("tls.client_authorities")?)
+        builder.with_client_cert_verifier(verifier.context("tls.client_ca_file")?)
     };
-    builder.with_single_cert(certificates, key).context("tls.certificate and tls.key do not fit together")
+    builder
+        .with_single_cert(certificates, key)
+        .context("tls.certificate_file and tls.key_file do not fit together")
 }
 
 fn certificates(key: &str, path: &Path) -> Result<Vec<CertificateDer<'static>>> {

@@ -10,7 +10,7 @@ table! {
         /// wrappers), over HTTP as "Authorization: Bearer".
         register: MayRegister = MayRegister::Anyone,
         /// The digests of the tokens, one a line; `ogrt-server token add NAME` makes one. Empty: "tokens" in data_dir.
-        tokens: PathBuf = PathBuf::new(),
+        tokens_file: PathBuf = PathBuf::new(),
     }
 }
 

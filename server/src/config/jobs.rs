@@ -10,6 +10,6 @@ table! {
         /// Most bytes, compressed; beyond them the oldest go.
         bytes_max: Size = Size(16 << 30),
         /// Most processes in one answer.
-        answer_max: usize = 100_000,
+        answer_processes_max: usize = 100_000,
     }
 }

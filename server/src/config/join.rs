@@ -8,7 +8,7 @@ table! {
         /// How long an event waits for the record of a signature that nobody has registered yet; "0s": not at all.
         wait: Time = Time::from_secs(5),
         /// How long no further event waits for a signature that was waited for in vain.
-        forget: Time = Time::from_secs(600),
+        wait_again_after: Time = Time::from_secs(600),
         /// How long the parts of an event may take to arrive.
         parts_wait: Time = Time::from_secs(10),
         /// Events and parts that may wait at once; a further one goes out as it is.

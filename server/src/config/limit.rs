@@ -7,9 +7,9 @@ table! {
     /// count goes to the outputs and to the job's answer as a document of type "summary".
     LimitConfig {
         /// Events a second of one job, for long; 0: no limit.
-        per_job: usize = 0,
+        events_per_second: usize = 0,
         /// Events that a job may send at once before that holds.
-        burst: usize = 10_000,
+        burst_events: usize = 10_000,
         /// How long a summary gathers.
         summary_every: Time = Time::from_secs(60),
         /// Jobs that are watched at once; further ones are not limited.

@@ -13,12 +13,15 @@ mod places;
 mod queue;
 mod receive;
 mod registry;
+mod renamed;
 mod sending;
+mod source;
 mod table;
 mod tls;
 mod units;
 mod uses;
 
+use source::Source;
 use std::{
     collections::BTreeMap,
     fmt::Write,
@@ -57,11 +60,11 @@ table! {
         /// $XDG_STATE_HOME/ogrt-server, else ~/.local/state/ogrt-server.
         data_dir: PathBuf = PathBuf::new(),
         /// Least level of the log: "error", "warn", "info", "debug", or by part: "info,ogrt_server::join=debug".
-        log: String = "info".into(),
+        log_level: String = "info".into(),
         /// A line of the log: "text", or "json" for programs.
         log_format: LogFormat = LogFormat::Text,
         /// How long a stop may take until what was received has gone out.
-        stop_within: Time = Time::from_secs(10),
+        stop_timeout: Time = Time::from_secs(10),
         /// What is received, and its bounds.
         receive: Receive = Receive::default(),
         /// The durable queue.
@@ -124,9 +127,18 @@ impl Config {
         let name = path.display().to_string();
         let text = fs::read_to_string(path)
             .map_err(|cause| ConfigError::Unreadable { path: name.clone(), cause })?;
-        let config: Config = toml::from_str(&text)
-            .map_err(|cause| ConfigError::Wrong { path: name.clone(), cause: one_line(&cause, &text) })?;
-        config.check().map_err(|cause| ConfigError::Wrong { path: name, cause })?;
+        Self::parse(&text).map_err(|cause| ConfigError::Wrong { path: name, cause })
+    }
+
+    /// Reads the text of a file; the error is one line, and names the line and the key.
+    fn parse(text: &str) -> Result<Self, String> {
+        let source = Source::parse(text)?;
+        if let Some(old_names) = renamed::old_names(&source) {
+            return Err(old_names);
+        }
+        outputs::check(&source)?;
+        let config: Config = toml::from_str(text).map_err(|error| source.explain(&error))?;
+        config.check().map_err(|(key, problem)| source.locate(key, &problem))?;
         Ok(config)
     }
 
@@ -163,7 +175,8 @@ impl Config {
         both.filter(|(ours, theirs)| ours != theirs).map(|((key, _), _)| key).collect()
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// What no type can check: the key, and what is wrong with its value.
+    fn check(&self) -> Result<(), (&'static str, String)> {
         let addresses = [
             ("listen", &self.listen),
             ("http", &self.http),
@@ -175,23 +188,30 @@ impl Config {
                 continue;
             }
             address.parse::<std::net::SocketAddr>().map_err(|_| {
-                format!("{key} = \"{address}\": expected an address and a port, as 127.0.0.1:7971")
+                (key, format!("\"{address}\" is not an IP address with a port: expected one such as \"127.0.0.1:7971\""))
             })?;
         }
-        if let Some(name) = self.outputs.keys().find(|name| !is_plain_name(name)) {
-            return Err(format!("[outputs.{name}]: a name is made of letters, digits, - and _"));
-        }
+        check_log_level(&self.log_level).map_err(|problem| ("log_level", problem))?;
         Ok(())
     }
 }
 
-/// The parser's error on one line, with the place: it shows the source over several.
-fn one_line(error: &toml::de::Error, text: &str) -> String {
-    let line = error.span().map(|span| text[..span.start.min(text.len())].matches('\n').count() + 1);
-    let message = error.message().replace('\n', " ");
-    line.map_or(message.clone(), |line| format!("line {line}: {message}"))
+/// A single word that is not a level would be taken for a part of the server, and nothing would be logged.
+fn check_log_level(text: &str) -> Result<(), String> {
+    let is_level = |word: &str| {
+        ["off", "error", "warn", "info", "debug", "trace"].contains(&word.to_ascii_lowercase().as_str())
+    };
+    let level = |part: &'_ str| part.rsplit_once('=').map_or(part, |(_, level)| level).trim().to_owned();
+    match text.split(',').find(|part| !is_level(&level(part))) {
+        None => Ok(()),
+        Some(part) => Err(format!(
+            "\"{part}\" is not a level: expected error, warn, info or debug, or a part of the server with its level, \
+             such as \"info,ogrt_server::join=debug\""
+        )),
+    }
 }
 
+/// May an output have this name? It becomes a file name and a label of metrics.
 fn is_plain_name(name: &str) -> bool {
     !name.is_empty() && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-' || c == b'_')
 }
@@ -207,12 +227,65 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_key_is_named_with_its_line() {
-        let text = "listen = \"127.0.0.1:0\"\n[join]\nwayt = \"5s\"\n";
-        let error = toml::from_str::<Config>(text).unwrap_err();
-        let line = one_line(&error, text);
-        assert!(line.contains("wayt") && line.starts_with("line 3"), "{line}");
-        let error = toml::from_str::<Config>("[outputs.a]\ntype = \"file\"\npfad = \"/x\"\n").unwrap_err();
-        assert!(error.message().contains("pfad"), "{error}");
+    fn what_is_wrong_is_told_with_its_line_its_key_and_what_was_expected() {
+        for (text, expected) in [
+            (
+                "listen = \"127.0.0.1:0\"\n[join]\nwayt = \"5s\"\n",
+                "line 3: join.wayt: unknown key `wayt`, expected one of `wait`",
+            ),
+            (
+                "[join]\nwait = \"5 parsecs\"\n",
+                "line 2: join.wait: wrong value \"5 parsecs\", expected a time such as",
+            ),
+            (
+                "[join]\nwait = 5\n",
+                "line 2: join.wait: wrong type: integer `5`, expected a time such as \"5s\"",
+            ),
+            (
+                "[queue]\nbytes_max = \"8GB\"\n",
+                "line 2: queue.bytes_max: wrong value \"8GB\", expected a size such as \"64MiB\"",
+            ),
+            (
+                "[queue]\nwhen_full = \"wait\"\n",
+                "line 2: queue.when_full: unknown value `wait`, expected `refuse` or `drop-oldest`",
+            ),
+            ("[limit]\nburst_events = -1\n", "line 2: limit.burst_events: "),
+            (
+                "\n[outputs.a]\ntype = \"file\"\npfad = \"/x\"\n",
+                "line 4: outputs.a.pfad: unknown key `pfad`, expected one of `layout`",
+            ),
+            (
+                "[outputs.a]\ntype = \"kafka\"\nlinger = \"1\"\n",
+                "line 3: outputs.a.linger: wrong value \"1\", expected a time",
+            ),
+            (
+                "[outputs.a]\nlayout = \"jobs\"\n",
+                "line 1: outputs.a: the key `type` is missing: expected one of \"file\"",
+            ),
+            (
+                "[outputs.a]\ntype = \"fax\"\n",
+                "line 2: outputs.a.type: there is no type \"fax\": expected one of \"file\"",
+            ),
+            (
+                "[outputs.\"a b\"]\ntype = \"null\"\n",
+                "line 1: outputs.a b: a name is made of letters, digits, - and _",
+            ),
+            (
+                "\nlisten = \"somewhere\"\n",
+                "line 2: listen: \"somewhere\" is not an IP address with a port: expected",
+            ),
+            ("log_level = \"loud\"\n", "line 1: log_level: \"loud\" is not a level: expected error, warn"),
+            (
+                "log_level = \"info,ogrt_server::join=all\"\n",
+                "line 1: log_level: \"ogrt_server::join=all\" is not a level",
+            ),
+            ("[uses]\nimages_max = 1\n", "line 2: \"uses.images_max\" is called \"uses.programs_max\" now"),
+            ("not toml", "line 1: "),
+        ] {
+            let problem = Config::parse(text).unwrap_err();
+            assert!(problem.starts_with(expected), "{text}: {problem}");
+            assert_eq!(problem.lines().count(), 1, "{problem}");
+        }
+        Config::parse("log_level = \"warn,ogrt_server::join=DEBUG\"\n").unwrap();
     }
 }

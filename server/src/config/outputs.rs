@@ -1,11 +1,13 @@
 //! `[outputs.NAME]`: the list of types, and the tables of outputs that stay on this machine.
 
 use super::{
-    ElasticsearchConfig, JsonTcpConfig, KafkaConfig, OgrtConfig, Size, SplunkHecConfig, Time,
+    ElasticsearchConfig, JsonTcpConfig, KafkaConfig, OgrtConfig, Size, SplunkHecConfig, Time, is_plain_name,
+    source::Source,
     table::{AsToml, Table, choice, table},
 };
 use serde::Deserialize;
 use std::{collections::BTreeMap, fmt::Write, path::PathBuf};
+use toml::de::{DeValue, ValueDeserializer};
 
 /// The types of outputs: a line each, with the table that configures it and the name that `type` gives it.
 macro_rules! outputs {
@@ -24,6 +26,33 @@ macro_rules! outputs {
                     _ => Err(D::Error::custom(format!("type = {kind}: expected one of {:?}", [$($name),*]))),
                 }
             }
+        }
+
+        /// Reads each output alone, because an error then names its line: [`OutputConfig`] has none to tell.
+        pub fn check(source: &Source<'_>) -> Result<(), String> {
+            for (name, output) in source.outputs() {
+                let key = format!("outputs.{name}");
+                if !is_plain_name(name) {
+                    return Err(source.locate(&key, "a name is made of letters, digits, - and _"));
+                }
+                let mut output = output.clone();
+                let DeValue::Table(table) = output.get_mut() else {
+                    return Err(source.locate(&key, "expected a table such as [outputs.local]"));
+                };
+                let types = format!("expected one of {}", [$(concat!("\"", $name, "\"")),*].join(", "));
+                let Some(kind) = table.remove("type") else {
+                    return Err(source.locate(&key, &format!("the key `type` is missing: {types}")));
+                };
+                let result = match kind.get_ref().as_str() {
+                    $(Some($name) => $table::deserialize(ValueDeserializer::from(output)).map(drop),)*
+                    _ => {
+                        let kind = kind.get_ref().as_str().map_or("of this kind".into(), |kind| format!("\"{kind}\""));
+                        return Err(source.locate(&format!("{key}.type"), &format!("there is no type {kind}: {types}")));
+                    }
+                };
+                result.map_err(|error| source.explain(&error))?;
+            }
+            Ok(())
         }
 
         /// Each type with its keys, defaults and meanings, commented out, as examples.

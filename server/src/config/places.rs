@@ -33,7 +33,11 @@ impl Config {
 impl AccessConfig {
     /// Where the digests of tokens are.
     pub fn tokens_file(&self, data_dir: &Path) -> PathBuf {
-        if self.tokens.as_os_str().is_empty() { data_dir.join("tokens") } else { self.tokens.clone() }
+        if self.tokens_file.as_os_str().is_empty() {
+            data_dir.join("tokens")
+        } else {
+            self.tokens_file.clone()
+        }
     }
 }
 

@@ -12,7 +12,7 @@ table! {
         bytes_max: Size = Size(8 << 30),
         /// When it is full: "refuse" (streams are closed unacknowledged, datagrams counted and dropped) or
         /// "drop-oldest" (outputs that are behind lose the oldest events, counted).
-        full: WhenFull = WhenFull::Refuse,
+        when_full: WhenFull = WhenFull::Refuse,
         /// Free bytes that must stay on the disk; with fewer the queue counts as full.
         disk_free_min: Size = Size::mebibytes(256),
         /// What nobody waits to see acknowledged is synchronised at least this often.

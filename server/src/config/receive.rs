@@ -6,13 +6,13 @@ table! {
     /// Bounds on what is received.
     Receive {
         /// Local and UDP senders are not woken for: sockets are drained every so often.
-        tick: Time = Time::from_millis(4),
+        poll_every: Time = Time::from_millis(4),
         /// The same while nothing comes.
-        idle_tick: Time = Time::from_millis(10),
+        idle_poll_every: Time = Time::from_millis(10),
         /// Receive buffer of the UDP socket, as far as the kernel lets us (as root: for certain).
         udp_buffer: Size = Size::mebibytes(64),
         /// Largest message; larger ones close the stream.
-        message_max: Size = Size::mebibytes(16),
+        message_bytes_max: Size = Size::mebibytes(16),
         /// Streams open at once; a further one waits in the kernel.
         connections_max: usize = 16_384,
         /// Bytes of unfinished large messages that all streams together may hold.
@@ -22,6 +22,6 @@ table! {
         /// A stream that says nothing is closed after this time.
         idle_timeout: Time = Time::from_secs(600),
         /// Bytes received and not yet in the queue; beyond them receivers wait.
-        pending_max: Size = Size::mebibytes(16),
+        pending_bytes_max: Size = Size::mebibytes(16),
     }
 }

@@ -15,11 +15,11 @@ table! {
         /// With sslmode=require the connection is encrypted, and the server's certificate checked.
         url: String = String::new(),
         /// Certificates that the database's is checked against (PEM). Empty: those of the system.
-        ca: PathBuf = PathBuf::new(),
+        ca_file: PathBuf = PathBuf::new(),
         /// Most bytes of registrations that wait for a PostgreSQL database; beyond them new ones are refused.
         waiting_bytes_max: Size = Size(1 << 30),
         /// Summaries of builds kept in memory.
-        cache: usize = 131_072,
+        cached_builds_max: usize = 131_072,
         /// Builds go when they are older than this; "0s": never. See keep_used.
         keep: Time = Time::from_secs(0),
         /// The oldest builds go when there are more than this; 0: never.

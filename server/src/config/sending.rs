@@ -20,11 +20,11 @@ pub struct Sending {
     /// How long a request may take until it counts as failed.
     pub timeout: Duration,
     /// Longest pause between attempts.
-    pub pause_max: Duration,
+    pub backoff_max: Duration,
     /// How often the place in the queue is moved on.
     pub commit_every: Duration,
     /// Most bytes of the file of refused documents.
-    pub dead_letters_max: u64,
+    pub dead_letters_bytes_max: u64,
 }
 
 /// Declares the table of an output that sends: its own keys, and those that all of them have.
@@ -45,12 +45,12 @@ macro_rules! sender {
                 /// How long a request may take until it counts as failed.
                 timeout: Time = Time::from_secs(30),
                 /// Attempts are made again without end, after pauses that double up to this.
-                pause_max: Time = Time::from_secs(30),
+                backoff_max: Time = Time::from_secs(30),
                 /// How often the place in the queue is moved on.
                 commit_every: Time = Time::from_secs(1),
                 /// Most bytes of dead-letters/NAME.jsonl in data_dir, where documents go that the receiver refuses for
                 /// good. When it is full the output waits until somebody moves it away.
-                dead_letters_max: Size = Size::mebibytes(1024),
+                dead_letters_bytes_max: Size = Size::mebibytes(1024),
             }
         }
 
@@ -63,9 +63,9 @@ macro_rules! sender {
                     batch_bytes: usize::try_from(self.batch_bytes.0).unwrap_or(usize::MAX),
                     linger: self.linger.0,
                     timeout: self.timeout.0,
-                    pause_max: self.pause_max.0,
+                    backoff_max: self.backoff_max.0,
                     commit_every: self.commit_every.0,
-                    dead_letters_max: self.dead_letters_max.0,
+                    dead_letters_bytes_max: self.dead_letters_bytes_max.0,
                 }
             }
         }
@@ -142,7 +142,7 @@ sender! {
         /// The topic.
         topic: String = "ogrt-events".into(),
         /// Make the topic with so many partitions where it is not there. 0: it must be there.
-        make_partitions: usize = 0,
+        create_partitions: usize = 0,
         /// Name of a user, for SASL PLAIN. Empty: none.
         user: String = String::new(),
         /// A file with the password.

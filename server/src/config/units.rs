@@ -1,6 +1,9 @@
 //! Durations and sizes as people write them: `"5s"`, `"250ms"`, `"30d"`, `"64MiB"`.
 
-use serde::{Deserialize, Deserializer, de::Error};
+use serde::{
+    Deserialize, Deserializer,
+    de::{Error, Unexpected, Visitor},
+};
 use std::{fmt, time::Duration};
 
 /// A length of time.
@@ -12,19 +15,19 @@ pub struct Time(pub Duration);
 pub struct Size(pub u64);
 
 impl Time {
-    /// So many seconds.
+    /// A time of this many seconds.
     pub const fn from_secs(seconds: u64) -> Self {
         Time(Duration::from_secs(seconds))
     }
 
-    /// So many milliseconds.
+    /// A time of this many milliseconds.
     pub const fn from_millis(milliseconds: u64) -> Self {
         Time(Duration::from_millis(milliseconds))
     }
 }
 
 impl Size {
-    /// So many mebibytes.
+    /// A size of this many mebibytes.
     pub const fn mebibytes(number: u64) -> Self {
         Size(number << 20)
     }
@@ -59,23 +62,35 @@ impl fmt::Display for Size {
     }
 }
 
+/// A number with a unit, as a text.
+struct Quantity {
+    units: &'static [(&'static str, u64)],
+    expected: &'static str,
+}
+
+impl Visitor<'_> for Quantity {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<u64, E> {
+        parse(text, self.units).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}
+
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(input)?;
-        parse(&text, &TIMES).map(|ms| Time(Duration::from_millis(ms))).ok_or_else(|| {
-            D::Error::custom(format!("\"{text}\" is no time: expected one such as \"5s\" (ms, s, m, h, d)"))
-        })
+        let time = Quantity { units: &TIMES, expected: "a time such as \"5s\" (ms, s, m, h, d)" };
+        input.deserialize_str(time).map(|ms| Time(Duration::from_millis(ms)))
     }
 }
 
 impl<'de> Deserialize<'de> for Size {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(input)?;
-        parse(&text, &SIZES).map(Size).ok_or_else(|| {
-            D::Error::custom(format!(
-                "\"{text}\" is no size: expected one such as \"64MiB\" (B, KiB, MiB, GiB, TiB)"
-            ))
-        })
+        let size = Quantity { units: &SIZES, expected: "a size such as \"64MiB\" (B, KiB, MiB, GiB, TiB)" };
+        input.deserialize_str(size).map(Size)
     }
 }
 

@@ -36,7 +36,7 @@ impl Rules {
     }
 
     fn is_empty(&self) -> bool {
-        self.filter.is_empty() && self.limit.per_job == 0
+        self.filter.is_empty() && self.limit.events_per_second == 0
     }
 }
 

@@ -159,7 +159,7 @@ impl Hold {
             self.parts_deadlines.pop_front();
             released.extend(self.release_parts(event));
         }
-        if self.exchanged.elapsed() > self.config.forget.0 {
+        if self.exchanged.elapsed() > self.config.wait_again_after.0 {
             self.exchanged = now;
             self.given_up.swap(0, 1);
             self.given_up[0].clear();

@@ -1,6 +1,6 @@
 //! The limit of each job: what is over it is counted, exactly, and goes out as one summary.
 //!
-//! A job has a bucket that fills with `per_job` events a second up to `burst`; an event that finds it empty is counted
+//! A job has a bucket that fills with `events_per_second` events a second up to `burst_events`; an event that finds it empty is counted
 //! in the job's summary. The summary is held like an event that waits (see [`super::hold`]): it is written with the
 //! marks that leave those events out, so that a crash neither forgets nor counts twice, and enters the queue as an
 //! event of its own when it has gathered for `summary_every`.
@@ -56,7 +56,7 @@ struct Open {
 impl Limiter {
     /// Is the event over its job's limit? Then it is counted, and its place may hold the summary.
     pub fn takes(&mut self, config: &LimitConfig, entry: &Entry, event: &Event<'_>, key: HeldKey) -> bool {
-        if config.per_job == 0 || event.job_id.is_empty() || entry.kind == Kind::Summary {
+        if config.events_per_second == 0 || event.job_id.is_empty() || entry.kind == Kind::Summary {
             return false;
         }
         let now = Instant::now();
@@ -64,7 +64,7 @@ impl Limiter {
             if self.jobs.len() >= config.jobs_max && !self.forgets_some(config, now) {
                 return false;
             }
-            let fresh = Job { left: config.burst.max(1) as f64, at: now, open: None };
+            let fresh = Job { left: config.burst_events.max(1) as f64, at: now, open: None };
             self.jobs.insert(Bytes::copy_from_slice(event.job_id), fresh);
         }
         let Some(job) = self.jobs.get_mut(event.job_id) else { return false };
@@ -143,7 +143,7 @@ impl Limiter {
         self.forgotten_at = Some(now);
         self.jobs.retain(|_, job| {
             job.fill(config, now);
-            job.open.is_some() || job.left < config.burst as f64
+            job.open.is_some() || job.left < config.burst_events as f64
         });
         self.jobs.len() < config.jobs_max
     }
@@ -151,8 +151,8 @@ impl Limiter {
 
 impl Job {
     fn fill(&mut self, config: &LimitConfig, now: Instant) {
-        let more = (now - self.at).as_secs_f64() * config.per_job as f64;
-        self.left = (self.left + more).min(config.burst.max(1) as f64);
+        let more = (now - self.at).as_secs_f64() * config.events_per_second as f64;
+        self.left = (self.left + more).min(config.burst_events.max(1) as f64);
         self.at = now;
     }
 }

@@ -74,8 +74,8 @@ impl Connects for Kafka {
         let numbers = match self.numbers(&client).await.with_context(brokers)? {
             Some(numbers) => numbers,
             None => {
-                ensure!(self.config.make_partitions > 0, "{}: there is no topic {topic}", brokers());
-                let partitions = i32::try_from(self.config.make_partitions).context("make_partitions")?;
+                ensure!(self.config.create_partitions > 0, "{}: there is no topic {topic}", brokers());
+                let partitions = i32::try_from(self.config.create_partitions).context("create_partitions")?;
                 // The broker's own number of replicas.
                 let made = client.controller_client()?.create_topic(topic, partitions, -1, 5_000).await;
                 made.with_context(|| format!("{}: cannot make the topic {topic}", brokers()))?;

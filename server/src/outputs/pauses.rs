@@ -11,14 +11,14 @@ const FIRST: Duration = Duration::from_millis(100);
 pub struct Trouble {
     name: String,
     metrics: Arc<OutputMetrics>,
-    pause_max: Duration,
+    backoff_max: Duration,
     attempts: u32,
 }
 
 impl Trouble {
     /// Of this output, or of one of its workers.
-    pub fn new(name: &str, metrics: Arc<OutputMetrics>, pause_max: Duration) -> Self {
-        Trouble { name: name.to_owned(), metrics, pause_max, attempts: 0 }
+    pub fn new(name: &str, metrics: Arc<OutputMetrics>, backoff_max: Duration) -> Self {
+        Trouble { name: name.to_owned(), metrics, backoff_max, attempts: 0 }
     }
 
     /// An attempt failed: pauses, or returns at once when there is no more time.
@@ -27,7 +27,7 @@ impl Trouble {
             error!("output {}: {problem:#}; it is tried again, and events wait in the queue", self.name);
         }
         self.metrics.fails(&format!("{problem:#}"));
-        let pause = FIRST.saturating_mul(2u32.pow(self.attempts.min(16))).min(self.pause_max);
+        let pause = FIRST.saturating_mul(2u32.pow(self.attempts.min(16))).min(self.backoff_max);
         self.attempts += 1;
         let jitter = uuid::Uuid::new_v4().as_u128() as u64 % (pause.as_millis() as u64 / 2).max(1);
         let _ = timeout(pause / 2 + Duration::from_millis(jitter), give_up.wait()).await;

@@ -41,7 +41,7 @@ pub struct RelayBuilds {
     /// Of the output.
     name: String,
     timeout: Duration,
-    pause_max: Duration,
+    backoff_max: Duration,
     queue: Arc<Queue>,
     registry: Arc<dyn Registry>,
     all: Arc<Metrics>,
@@ -57,17 +57,17 @@ impl RelayBuilds {
         registry: Arc<dyn Registry>,
         metrics: Arc<Metrics>,
     ) -> Result<Self> {
-        let (timeout, pause_max) = (config.sending().timeout, config.sending().pause_max);
+        let (timeout, backoff_max) = (config.sending().timeout, config.sending().backoff_max);
         let (relay, own) = (Relay::new(config)?, metrics.output(&format!("{name}.builds")));
         own.works();
         let name = name.to_owned();
-        Ok(RelayBuilds { relay, name, timeout, pause_max, queue, registry, all: metrics, metrics: own })
+        Ok(RelayBuilds { relay, name, timeout, backoff_max, queue, registry, all: metrics, metrics: own })
     }
 
     /// Passes builds on until the queue is closed. Runs in a thread of its own.
     pub async fn pass_on(self, give_up: Shutdown) {
         let mut trouble =
-            Trouble::new(&format!("{}.builds", self.name), self.metrics.clone(), self.pause_max);
+            Trouble::new(&format!("{}.builds", self.name), self.metrics.clone(), self.backoff_max);
         let mut tail = self.queue.tail();
         let mut connection = None;
         while !give_up.asked() {

@@ -344,13 +344,13 @@ impl Writer {
             let why = if over { "queue.bytes_max is reached" } else { "queue.disk_free_min is reached" };
             warn!(
                 "the queue is full ({why}): {}",
-                match self.config.full {
+                match self.config.when_full {
                     WhenFull::Refuse => "new events are refused until an output catches up",
                     WhenFull::DropOldest => "the oldest events are dropped for the outputs that are behind",
                 }
             );
         }
-        if self.config.full == WhenFull::DropOldest && over {
+        if self.config.when_full == WhenFull::DropOldest && over {
             // A sixteenth at once, so that this is rare.
             let target = self.config.bytes_max.0 - self.config.bytes_max.0 / 16;
             let mut to = self.head;
@@ -361,7 +361,7 @@ impl Writer {
             }
             self.remove_before(to)?;
         }
-        Ok(self.disk_full || self.config.full == WhenFull::Refuse)
+        Ok(self.disk_full || self.config.when_full == WhenFull::Refuse)
     }
 
     /// Removes what every output has behind itself; the newest batch stays.

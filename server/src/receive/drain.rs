@@ -121,7 +121,7 @@ impl Drain {
             }
             if !more_udp && !more_local {
                 let busy = last_event.elapsed() < BUSY;
-                thread::sleep(if busy { self.config.tick.0 } else { self.config.idle_tick.0 });
+                thread::sleep(if busy { self.config.poll_every.0 } else { self.config.idle_poll_every.0 });
             }
         }
         for path in &self.paths {

@@ -59,8 +59,8 @@ pub struct Streams {
 impl Streams {
     /// With the bounds of the configuration.
     pub fn new(intake: Intake, config: &Receive) -> Self {
-        let large =
-            (config.stream_bytes_max.0 as usize).clamp(config.message_max.0 as usize, Semaphore::MAX_PERMITS);
+        let large = (config.stream_bytes_max.0 as usize)
+            .clamp(config.message_bytes_max.0 as usize, Semaphore::MAX_PERMITS);
         Streams {
             intake,
             config: config.clone(),
@@ -263,7 +263,7 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
     fn needed(&self) -> Result<usize> {
         let Some(mut header) = self.buffer.get(..FRAME_HEADER_LEN) else { return Ok(FRAME_HEADER_LEN) };
         let (_, announced) = (header.get_u32(), header.get_u32());
-        let max = self.streams.config.message_max.0 as usize;
+        let max = self.streams.config.message_bytes_max.0 as usize;
         if announced as usize > max {
             return Err(FrameError::TooLong { announced, max }.into());
         }
@@ -273,7 +273,7 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
     /// Hands every whole frame in the buffer to the queue; true when there was one.
     async fn take_frames(&mut self) -> Result<bool> {
         let intake = &self.streams.intake;
-        let max = self.streams.config.message_max.0 as usize;
+        let max = self.streams.config.message_bytes_max.0 as usize;
         let received_ns = now_ns();
         let mut submission = Submission::default();
         let mut frames = 0;

@@ -179,7 +179,7 @@ impl Uses {
         if gathered.add(mark, seen) {
             return Ok(());
         }
-        let Some(image) = gathered.images.number(&self.store, seen, self.config.images_max as u64)? else {
+        let Some(image) = gathered.images.number(&self.store, seen, self.config.programs_max as u64)? else {
             self.metrics.uses_dropped.add(1);
             return Ok(());
         };

@@ -54,7 +54,12 @@ impl Default for Images {
 
 impl Images {
     /// The number of the event's image; `None` when there are too many to take another.
-    pub fn number(&mut self, store: &Store, seen: &Seen<'_>, images_max: u64) -> Result<Option<ImageNumber>> {
+    pub fn number(
+        &mut self,
+        store: &Store,
+        seen: &Seen<'_>,
+        programs_max: u64,
+    ) -> Result<Option<ImageNumber>> {
         let mark = self.marks.of(|bytes| seen.write_image(bytes));
         if let Some(image) = self.recent.get(&mark) {
             return Ok(Some(*image));
@@ -67,7 +72,7 @@ impl Images {
         };
         let image = match known {
             Some(known) => known,
-            None => match self.add(store, digest, seen, images_max)? {
+            None => match self.add(store, digest, seen, programs_max)? {
                 Some(fresh) => fresh,
                 None => return Ok(None),
             },
@@ -81,7 +86,7 @@ impl Images {
         store: &Store,
         digest: [u8; 16],
         seen: &Seen<'_>,
-        images_max: u64,
+        programs_max: u64,
     ) -> Result<Option<ImageNumber>> {
         if self.fresh.len() >= FRESH_MAX || self.fresh_bytes >= FRESH_BYTES_MAX {
             self.write(store)?;
@@ -90,7 +95,7 @@ impl Images {
             Some(numbers) => numbers,
             None => (store.total(IMAGES)?, store.total(NEXT_IMAGE)?),
         };
-        if images >= images_max {
+        if images >= programs_max {
             return Ok(None);
         }
         self.numbers = Some((images + 1, next + 1));

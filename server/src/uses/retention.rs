@@ -34,7 +34,7 @@ impl Uses {
     /// Sweeps a slice.
     pub fn sweep(&self, sweep: &mut Sweep, gathered: &mut Gathered) -> Result<()> {
         self.sweep_jobs(sweep)?;
-        let is_full = self.store.total(IMAGES)? >= self.config.images_max as u64;
+        let is_full = self.store.total(IMAGES)? >= self.config.programs_max as u64;
         if is_full && sweep.images_went.is_none_or(|went| went.elapsed() > IMAGES_EVERY) {
             sweep.images_went = Some(Instant::now());
             // What is gathered or on its way may count an image that goes.
@@ -81,8 +81,8 @@ impl Uses {
         }
         last_used.sort_unstable();
         let count = self.store.total(IMAGES)? as usize;
-        last_used.truncate(count.saturating_sub(self.config.images_max - self.config.images_max / 16));
-        info!("uses.images_max is reached: {} programs that were unused the longest go", last_used.len());
+        last_used.truncate(count.saturating_sub(self.config.programs_max - self.config.programs_max / 16));
+        info!("uses.programs_max is reached: {} programs that were unused the longest go", last_used.len());
         for group in last_used.chunks(IMAGES_AT_ONCE) {
             self.remove_images(group)?;
         }

@@ -104,7 +104,7 @@ fn a_full_queue_refuses_and_keeps_its_word() {
 
 #[test]
 fn a_full_queue_may_drop_the_oldest_and_counts_them() {
-    let more = "[queue]\nbytes_max = \"1MiB\"\nfull = \"drop-oldest\"\n";
+    let more = "[queue]\nbytes_max = \"1MiB\"\nwhen_full = \"drop-oldest\"\n";
     let daemon = Daemon::start(more);
     // A directory in the place of the file: this output falls behind.
     std::fs::create_dir(daemon.path().join("jobs/blocked.json")).unwrap();

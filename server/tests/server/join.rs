@@ -203,7 +203,7 @@ fn the_filter_drops_what_its_first_matching_rule_says_and_follows_a_reload() {
 #[test]
 fn a_job_over_its_limit_is_counted_exactly_across_crashes_and_delays_no_other() {
     const EVENTS: u64 = 3000;
-    let more = "[limit]\nper_job = 50\nburst = 200\nsummary_every = \"1500ms\"\n";
+    let more = "[limit]\nevents_per_second = 50\nburst_events = 200\nsummary_every = \"1500ms\"\n";
     let mut daemon = Daemon::start(more);
     for round in 0..3 {
         let mut stream = daemon.acknowledged();

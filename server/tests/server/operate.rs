@@ -108,16 +108,17 @@ fn sockets_of_the_service_manager_are_used_and_left_to_it() {
 
 #[test]
 fn a_hangup_changes_what_can_change_and_names_what_cannot() {
-    let daemon = Daemon::start("log = \"warn\"\n");
+    let daemon = Daemon::start("log_level = \"warn\"\n");
     let config = daemon.path().join("ogrt.conf");
     let text = fs::read_to_string(&config).unwrap();
     assert!(!daemon.log().contains("INFO"), "{}", daemon.log());
 
-    fs::write(&config, text.replace("log = \"warn\"", "log = \"info\"\nstop_within = \"3s\"")).unwrap();
+    fs::write(&config, text.replace("log_level = \"warn\"", "log_level = \"info\"\nstop_timeout = \"3s\""))
+        .unwrap();
     daemon.signal(SIGHUP);
-    wait_for("the log to say more", || daemon.log().contains("`log` has changed").then_some(()));
+    wait_for("the log to say more", || daemon.log().contains("`log_level` has changed").then_some(()));
     wait_for("what needs a restart", || {
-        daemon.log().contains("`stop_within` has changed, which needs").then_some(())
+        daemon.log().contains("`stop_timeout` has changed, which needs").then_some(())
     });
 
     fs::write(&config, "nonsense = 1\n").unwrap();

@@ -164,7 +164,7 @@ fn a_connection_may_be_encrypted_and_the_certificate_is_checked() {
         let url = database.url_over_tcp(sslmode);
         format!("[registry]\nbackend = \"postgres\"\nurl = \"{url}\"\n{ca}")
     };
-    let ca = format!("ca = \"{}\"\n", database.folder().join("ca.pem").display());
+    let ca = format!("ca_file = \"{}\"\n", database.folder().join("ca.pem").display());
     let daemon = Daemon::start(&registry("require", &ca));
     register(&daemon, 0..50);
     all_are_there_or_fewer(&daemon, 50);
@@ -177,7 +177,7 @@ fn a_connection_may_be_encrypted_and_the_certificate_is_checked() {
     let other = tempfile::NamedTempFile::new().unwrap();
     let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
     std::fs::write(other.path(), made.cert.pem()).unwrap();
-    let daemon = Daemon::start(&registry("require", &format!("ca = \"{}\"\n", other.path().display())));
+    let daemon = Daemon::start(&registry("require", &format!("ca_file = \"{}\"\n", other.path().display())));
     register(&daemon, 50..60);
     assert_eq!(daemon.get(&path(10)).0, 503);
     assert_eq!(daemon.get(&path(55)).0, 200);

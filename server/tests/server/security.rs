@@ -101,7 +101,7 @@ fn streams_and_http_speak_tls_and_the_certificate_is_read_again() {
     let first = certificate(directory.path());
     let at = directory.path().display();
     let tls = format!(
-        "[tls]\ncertificate = \"{at}/cert.pem\"\nkey = \"{at}/key.pem\"\nlisten = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n"
+        "[tls]\ncertificate_file = \"{at}/cert.pem\"\nkey_file = \"{at}/key.pem\"\nlisten = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\n"
     );
     let daemon = Daemon::start(&tls);
     let mut stream = Acknowledged::new(encrypted(&daemon.tls, &first).unwrap());
@@ -144,7 +144,7 @@ fn a_certificate_that_cannot_be_used_ends_the_start_with_one_line() {
     fs::write(
         &config,
         format!(
-            "listen = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\nunix = \"\"\nlog = \"error\"\ndata_dir = \"{at}/data\"\n[tls]\nkey = \"{at}/none.pem\"\nlisten = \"127.0.0.1:0\"\n"
+            "listen = \"127.0.0.1:0\"\nhttp = \"127.0.0.1:0\"\nunix = \"\"\nlog_level = \"error\"\ndata_dir = \"{at}/data\"\n[tls]\nkey_file = \"{at}/none.pem\"\nlisten = \"127.0.0.1:0\"\n"
         ),
     )
     .unwrap();

@@ -175,7 +175,7 @@ fn each_event_is_counted_once_whatever_crashes() {
 #[test]
 fn rows_are_bounded_and_what_is_not_kept_is_counted() {
     let daemon = Daemon::start(
-        "[join]\nwait = \"0s\"\n[uses]\nimages_max = 40\nrows_max = 60\nwrite_every = \"20ms\"\n",
+        "[join]\nwait = \"0s\"\n[uses]\nprograms_max = 40\nrows_max = 60\nwrite_every = \"20ms\"\n",
     );
     let events: Vec<_> = (0..200).map(|n| event(n, &format!("j{n}"), &format!("user{n}"), 0, &[])).collect();
     for few in events.chunks(10) {

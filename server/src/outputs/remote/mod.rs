@@ -88,10 +88,10 @@ struct Worker<S: Sink> {
 impl<S: Sink> Remote<S> {
     /// Nothing is sent yet: a receiver that is away must not keep the server from starting.
     pub fn open(sink: S, sending: Sending, around: Surroundings<'_>) -> Result<Self> {
-        let dead_letters = DeadLetters::open(sending.dead_letters_max, &around)?;
+        let dead_letters = DeadLetters::open(sending.dead_letters_bytes_max, &around)?;
         let worker = |number| Worker {
             of_sink: sink.worker(number),
-            trouble: Trouble::new(around.name, around.metrics.clone(), sending.pause_max),
+            trouble: Trouble::new(around.name, around.metrics.clone(), sending.backoff_max),
         };
         let workers = (0..sending.workers).map(worker).collect();
         Ok(Remote {

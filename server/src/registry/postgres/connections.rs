@@ -101,7 +101,7 @@ impl Connections {
         let mut config: Config = registry.url.parse().with_context(|| "registry.url".to_owned())?;
         config.connect_timeout(CONNECT).application_name("ogrt-server");
         let encrypted = match config.get_ssl_mode() {
-            SslMode::Require => Some(MakeRustlsConnect::new(client_config(&registry.ca)?)),
+            SslMode::Require => Some(MakeRustlsConnect::new(client_config(&registry.ca_file)?)),
             _ => None,
         };
         let (work, queue) = channel::<Work>();

@@ -93,11 +93,11 @@ fn the_next_node_is_taken_when_one_is_away_and_a_late_one_is_waited_for() {
     let away = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let urls = format!("http://{away}\", \"http://{}", search.address);
     let urls = urls.trim_start_matches("http://");
-    let daemon = Daemon::start(&output(urls, "nodes", "pause_max = \"200ms\"\n"));
+    let daemon = Daemon::start(&output(urls, "nodes", "backoff_max = \"200ms\"\n"));
     send(&daemon, starts(3, 0..500));
     wait_for("all documents", || (search.count("nodes-*") == 500).then_some(()));
     // With no node at all the events wait, and health says why.
-    let alone = Daemon::start(&output(&away.to_string(), "nodes", "pause_max = \"200ms\"\n"));
+    let alone = Daemon::start(&output(&away.to_string(), "nodes", "backoff_max = \"200ms\"\n"));
     send(&alone, starts(3, 500..510));
     let health = wait_for("bad health", || Some(alone.get("/healthz")).filter(|(status, _)| *status == 503));
     assert_eq!(health.1["outputs"]["search"]["state"], "failing");
@@ -137,7 +137,7 @@ fn the_api_key_or_the_password_is_sent_compressed_over_tls() {
     let _ends_with_the_test = Ending(tls);
     fs::write(file("key"), "VnVhQ2ZHY0JDZGJrUW0=\n").unwrap();
     fs::write(file("password"), "secret\n").unwrap();
-    let base = format!("ca_file = \"{}\"\npause_max = \"200ms\"\n", certificate);
+    let base = format!("ca_file = \"{}\"\nbackoff_max = \"200ms\"\n", certificate);
     let secure = |index: &str, more: String| {
         output(&format!("localhost:{port}"), index, &(base.clone() + &more)).replace("http://", "https://")
     };
@@ -154,7 +154,7 @@ fn the_api_key_or_the_password_is_sent_compressed_over_tls() {
     assert!(seen.lock().unwrap().iter().any(|(key, _)| key == "Basic b2dydDpzZWNyZXQ="));
     // A certificate that nobody vouches for is refused.
     let stranger =
-        Daemon::start(&secure("stranger", String::new()).replace(&base, "pause_max = \"200ms\"\n"));
+        Daemon::start(&secure("stranger", String::new()).replace(&base, "backoff_max = \"200ms\"\n"));
     send(&stranger, starts(4, 0..5));
     wait_for("bad health", || (stranger.get("/healthz").0 == 503).then_some(()));
     assert!(stranger.log().contains("certificate"), "{}", stranger.log());

@@ -91,7 +91,7 @@ fn no_fault_of_the_receiver_loses_an_event_or_slows_another_output() {
     });
     let daemon = Daemon::start(&format!(
         "[outputs.search]\ntype = \"elasticsearch\"\nurls = [\"http://{proxy}\"]\nindex = \"faulty\"\ntemplate = false\n\
-         batch_events = 200\nlinger = \"20ms\"\ntimeout = \"1s\"\npause_max = \"500ms\"\n"
+         batch_events = 200\nlinger = \"20ms\"\ntimeout = \"1s\"\nbackoff_max = \"500ms\"\n"
     ));
     let (acknowledged, stop) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
     let sender = load(daemon.tcp.clone(), acknowledged.clone(), stop.clone());

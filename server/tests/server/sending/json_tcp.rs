@@ -44,7 +44,7 @@ fn lines_arrive_though_the_receiver_goes_away_and_comes_back() {
     let listen = format!("TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork");
     let daemon = Daemon::start(&format!(
         "[outputs.tcp]\ntype = \"json_tcp\"\naddress = \"127.0.0.1:{port}\"\nworkers = 1\nbatch_events = 100\n\
-         linger = \"10ms\"\npause_max = \"200ms\"\n"
+         linger = \"10ms\"\nbackoff_max = \"200ms\"\n"
     ));
     let first = receiver(&listen, &file);
     send(&daemon, starts(10, 0..1000));
@@ -72,8 +72,8 @@ fn lines_go_over_tls_to_whom_the_certificate_names() {
     );
     let daemon = Daemon::start(&format!(
         "[outputs.tcp]\ntype = \"json_tcp\"\naddress = \"localhost:{port}\"\ntls = true\nca_file = \"{certificate}\"\n\
-         workers = 1\npause_max = \"200ms\"\n[outputs.other]\ntype = \"json_tcp\"\naddress = \"127.0.0.1:{port}\"\ntls = true\n\
-         ca_file = \"{certificate}\"\npause_max = \"200ms\"\n"
+         workers = 1\nbackoff_max = \"200ms\"\n[outputs.other]\ntype = \"json_tcp\"\naddress = \"127.0.0.1:{port}\"\ntls = true\n\
+         ca_file = \"{certificate}\"\nbackoff_max = \"200ms\"\n"
     ));
     send(&daemon, starts(11, 0..500));
     let expected: BTreeSet<String> = (0..500).map(|number| id_text(11, number)).collect();

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 fn records_are_there_though_the_broker_goes_away_in_the_order_of_each_process() {
     let Some(mut kafka) = Kafka::own() else { return };
     let daemon = Daemon::start(&format!(
-        "[outputs.kafka]\ntype = \"kafka\"\nbrokers = [\"{}\"]\ntopic = \"processes\"\nmake_partitions = 3\n\
-         batch_events = 100\nlinger = \"10ms\"\npause_max = \"300ms\"\ntimeout = \"5s\"\n",
+        "[outputs.kafka]\ntype = \"kafka\"\nbrokers = [\"{}\"]\ntopic = \"processes\"\ncreate_partitions = 3\n\
+         batch_events = 100\nlinger = \"10ms\"\nbackoff_max = \"300ms\"\ntimeout = \"5s\"\n",
         kafka.address
     ));
     send(&daemon, starts(14, 0..600));

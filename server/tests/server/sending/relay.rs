@@ -81,7 +81,7 @@ fn a_relay_that_is_cut_off_loses_nothing_and_keeps_the_order_of_each_process() {
     let relay = namespaces.start(
         &namespaces.relay,
         "[join]\nwait = \"0s\"\n[outputs.up]\ntype = \"ogrt\"\naddress = \"10.77.0.2:7971\"\nbatch_events = 50\n\
-         linger = \"10ms\"\ntimeout = \"2s\"\npause_max = \"500ms\"\n",
+         linger = \"10ms\"\ntimeout = \"2s\"\nbackoff_max = \"500ms\"\n",
     );
     let is_full = std::env::var("OGRT_TEST_FULL").is_ok_and(|value| value == "1");
     let cut = Duration::from_secs(if is_full { 60 } else { 6 });
@@ -132,7 +132,7 @@ fn builds_that_are_registered_with_a_relay_reach_the_server_behind_it() {
     let listen = format!("listen = \"{}\"\n", server.tcp);
     let up = format!(
         "[join]\nwait = \"0s\"\n[outputs.up]\ntype = \"ogrt\"\naddress = \"{}\"\ntimeout = \"2s\"\n\
-         pause_max = \"200ms\"\n",
+         backoff_max = \"200ms\"\n",
         server.tcp
     );
     let relay = Daemon::start(&up);

@@ -100,7 +100,7 @@ fn receiver() -> (String, Arc<Mutex<Splunk>>) {
 fn output(address: &str, token: &str) -> String {
     format!(
         "[outputs.splunk]\ntype = \"splunk_hec\"\nurl = \"http://{address}\"\ntoken_file = \"{token}\"\nindex = \"hpc\"\n\
-         batch_events = 100\nlinger = \"10ms\"\npause_max = \"200ms\"\n"
+         batch_events = 100\nlinger = \"10ms\"\nbackoff_max = \"200ms\"\n"
     )
 }
 
