@@ -3,8 +3,16 @@
 //! Sent when the program returns from main or calls exit. `_exit`, a signal and exec leave the start event alone.
 
 use crate::{
-    canonical::Paths, deliver::deliver, encoder::Encoder, fields, imports::imports, loader::LoadedObject,
-    objects::write_object, parts::Event, say::Words, state, sys,
+    canonical::Paths,
+    deliver::deliver,
+    encoder::Encoder,
+    field_numbers::{message_type, process_end},
+    imports::imports,
+    loader::LoadedObject,
+    objects::write_object,
+    parts::Event,
+    say::Words,
+    state, sys,
 };
 
 /// The thread that ends a process may have a small stack.
@@ -30,18 +38,17 @@ pub fn end() {
     let mut room = sys::uninitialised::<ROOM>();
     // SAFETY: the room is used by nobody else and outlives the encoder.
     let mut out = unsafe { Encoder::new(&mut room) };
-    use fields::*;
-    out.field(PROCESS_END_EVENT_ID, &tracked.event_id);
-    out.varint(PROCESS_END_PID, pid as u64);
-    out.varint(PROCESS_END_TIME_NS, tracked.start_time_ns.saturating_add(duration_ns));
-    out.varint(PROCESS_END_DURATION_NS, duration_ns);
-    out.varint(PROCESS_END_USER_TIME_US, usage.user_us);
-    out.varint(PROCESS_END_SYSTEM_TIME_US, usage.system_us);
-    out.varint(PROCESS_END_MAX_RSS_KIB, usage.max_rss_kib);
-    out.field_unless_empty(PROCESS_END_JOB_ID, tracked.job_id.as_bytes());
-    out.field_unless_empty(PROCESS_END_HOSTNAME, tracked.host_name.as_bytes());
+    out.field(process_end::EVENT_ID, &tracked.event_id);
+    out.varint(process_end::PID, pid as u64);
+    out.varint(process_end::TIME_NS, tracked.start_time_ns.saturating_add(duration_ns));
+    out.varint(process_end::DURATION_NS, duration_ns);
+    out.varint(process_end::USER_TIME_US, usage.user_us);
+    out.varint(process_end::SYSTEM_TIME_US, usage.system_us);
+    out.varint(process_end::MAX_RSS_KIB, usage.max_rss_kib);
+    out.field_unless_empty(process_end::JOB_ID, tracked.job_id.as_bytes());
+    out.field_unless_empty(process_end::HOSTNAME, tracked.host_name.as_bytes());
     if tracked.events_lost > 0 {
-        out.varint(PROCESS_END_EVENTS_LOST, tracked.events_lost);
+        out.varint(process_end::EVENTS_LOST, tracked.events_lost);
     }
     // The directory may have changed since, but the loader's names are absolute but for oddities.
     let mut paths = Paths::new(b"", READLINKS_MAX);
@@ -50,13 +57,17 @@ pub fn end() {
         seen += 1;
         // The loader appends, and what was there at the start cannot be unloaded.
         if seen > tracked.objects {
-            write_object(&mut out, PROCESS_END_SHARED_OBJECTS, object, &mut paths, false);
+            write_object(&mut out, process_end::SHARED_OBJECTS, object, &mut paths, false);
         }
         true
     });
     if !out.overflowed() {
-        let event =
-            Event { frame_type: FRAME_PROCESS_END, message: out.bytes(), event_id: &tracked.event_id, pid };
+        let event = Event {
+            frame_type: message_type::PROCESS_END,
+            message: out.bytes(),
+            event_id: &tracked.event_id,
+            pid,
+        };
         let delivery = deliver(&event, tracked.destination.as_ref(), tracked.spool.as_ref());
         if !tracked.silent {
             Words::new()

@@ -1,4 +1,4 @@
-//! libogrt.so: brought into every process by the dynamic loader, it reads the watermarks of what is loaded and
+//! libogrt.so: brought into every process by the dynamic loader, it reads the notes of what is loaded and
 //! sends one small event when the process starts and one when it ends.
 //!
 //! Policy. This runs in other people's programs, so no user may ever notice it: no fork, thread, allocation, stdio,
@@ -21,7 +21,8 @@ mod encoder;
 mod end;
 mod event_id;
 mod executable;
-mod fields;
+#[path = "../../proto/src/field_numbers.rs"]
+pub mod field_numbers;
 mod glob;
 mod imports;
 mod literal;

@@ -1,25 +1,31 @@
 //! How a loaded object stands in an event.
 
-use crate::{canonical::PathBuffer, canonical::Paths, encoder::Encoder, fields, loader::LoadedObject};
+use crate::{
+    canonical::PathBuffer,
+    canonical::Paths,
+    encoder::Encoder,
+    field_numbers::{shared_object, watermark},
+    loader::LoadedObject,
+};
 use ogrt_note::{ByteOrder, build_id, watermarks};
 
-/// Watermarks of one object that are sent. An object linked from many watermarked archives has a few.
-const WATERMARKS_MAX: usize = 256;
+/// Most notes of one object that are sent. An object linked from many marked archives has a few.
+const NOTES_MAX: usize = 256;
 /// Of these, so many with their metadata, which can be 16 KiB each: an object must fit into a datagram.
 const METADATA_MAX: usize = 3;
 
-/// Writes the watermarks of an object as `field`.
+/// Writes the notes of an object as `field`.
 pub fn write_watermarks(out: &mut Encoder, field: u32, object: &LoadedObject) {
     let found = object
         .note_segments()
         .flat_map(|segment| watermarks(segment.bytes, ByteOrder::NATIVE, segment.alignment));
-    for (at, watermark) in found.take(WATERMARKS_MAX).enumerate() {
+    for (at, watermark) in found.take(NOTES_MAX).enumerate() {
         out.message(field, |out| {
-            out.field(fields::WATERMARK_SIGNATURE, watermark.signature.as_bytes());
+            out.field(watermark::SIGNATURE, watermark.signature.as_bytes());
             if at < METADATA_MAX {
-                out.field_unless_empty(fields::WATERMARK_METADATA, watermark.metadata);
+                out.field_unless_empty(watermark::METADATA, watermark.metadata);
             }
-            out.varint(fields::WATERMARK_VERSION, watermark.version.into());
+            out.varint(watermark::VERSION, watermark.version.into());
         });
     }
 }
@@ -52,11 +58,11 @@ pub fn write_object(
         }
     };
     out.message(field, |out| {
-        out.field(fields::SHARED_OBJECT_PATH, path);
-        write_watermarks(out, fields::SHARED_OBJECT_WATERMARKS, object);
-        write_build_id(out, fields::SHARED_OBJECT_BUILD_ID, object);
+        out.field(shared_object::PATH, path);
+        write_watermarks(out, shared_object::WATERMARKS, object);
+        write_build_id(out, shared_object::BUILD_ID, object);
         if preloaded {
-            out.varint(fields::SHARED_OBJECT_PRELOADED, 1);
+            out.varint(shared_object::PRELOADED, 1);
         }
     });
 }

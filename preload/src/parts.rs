@@ -6,7 +6,7 @@
 
 use crate::{
     encoder::{Varint, WIRE_LENGTH, WIRE_VARINT},
-    fields,
+    field_numbers::{message_type, process_end, process_info},
     sys::Piece,
 };
 
@@ -72,17 +72,17 @@ impl<'a> Event<'a> {
 
     fn numbers(&self) -> Numbers {
         match self.frame_type {
-            fields::FRAME_PROCESS_END => Numbers {
-                event_id: fields::PROCESS_END_EVENT_ID,
-                pid: fields::PROCESS_END_PID,
-                part_index: fields::PROCESS_END_PART_INDEX,
-                part_count: fields::PROCESS_END_PART_COUNT,
+            message_type::PROCESS_END => Numbers {
+                event_id: process_end::EVENT_ID,
+                pid: process_end::PID,
+                part_index: process_end::PART_INDEX,
+                part_count: process_end::PART_COUNT,
             },
             _ => Numbers {
-                event_id: fields::PROCESS_INFO_EVENT_ID,
-                pid: fields::PROCESS_INFO_PID,
-                part_index: fields::PROCESS_INFO_PART_INDEX,
-                part_count: fields::PROCESS_INFO_PART_COUNT,
+                event_id: process_info::EVENT_ID,
+                pid: process_info::PID,
+                part_index: process_info::PART_INDEX,
+                part_count: process_info::PART_COUNT,
             },
         }
     }
@@ -108,8 +108,8 @@ impl<'a> Event<'a> {
                 head.varint(numbers.pid, event.pid as u64);
                 head.varint(numbers.part_index, index);
                 head.varint(numbers.part_count, count);
-                if cut > 0 && event.frame_type == fields::FRAME_PROCESS_INFO {
-                    head.varint(fields::PROCESS_INFO_VALUES_CUT, cut);
+                if cut > 0 && event.frame_type == message_type::PROCESS_INFO {
+                    head.varint(process_info::VALUES_CUT, cut);
                 }
             }
             let len = head.len - FRAME_HEADER_LEN + body.len();

@@ -8,7 +8,7 @@ use crate::{
     encoder::Encoder,
     event_id::event_id,
     executable::executable_path,
-    fields,
+    field_numbers::{message_type, module, process_info},
     imports::is_sandbox_library,
     loader::Loader,
     objects::{write_build_id, write_object, write_watermarks},
@@ -87,7 +87,7 @@ pub unsafe fn start(process: &Process, loader: Loader) {
     let mut message = unsafe { Encoder::new(&mut message_room) };
     let seen = facts.write(&mut message, &event_id, host_name, loader, &mut paths);
     let event = Event {
-        frame_type: fields::FRAME_PROCESS_INFO,
+        frame_type: message_type::PROCESS_INFO,
         message: message.bytes(),
         event_id: &event_id,
         pid: facts.pid,
@@ -193,50 +193,49 @@ impl Facts<'_> {
         loader: Loader,
         paths: &mut Paths,
     ) -> Seen {
-        use fields::*;
         let around = &self.surroundings;
-        out.field(PROCESS_INFO_EVENT_ID, event_id);
-        out.field(PROCESS_INFO_BINPATH, self.executable);
-        out.varint(PROCESS_INFO_PID, self.pid as u64);
-        out.varint(PROCESS_INFO_PARENT_PID, sys::parent_pid() as u64);
-        out.varint(PROCESS_INFO_TIME, self.time.as_seconds() as u64);
-        out.varint(PROCESS_INFO_START_TIME_NS, self.time.as_nanoseconds());
-        out.varint(PROCESS_INFO_UID, self.process.uid().into());
-        out.varint(PROCESS_INFO_GID, self.process.gid().into());
-        out.field_unless_empty(PROCESS_INFO_HOSTNAME, host_name);
-        out.field_unless_empty(PROCESS_INFO_WORKING_DIRECTORY, self.directory);
-        out.field_unless_empty(PROCESS_INFO_JOB_ID, around.job_id);
-        out.field_unless_empty(PROCESS_INFO_JOB_STEP, around.job_step);
-        out.field_unless_empty(PROCESS_INFO_ARRAY_INDEX, around.array_index);
-        out.field_unless_empty(PROCESS_INFO_CONTAINER, around.container);
+        out.field(process_info::EVENT_ID, event_id);
+        out.field(process_info::BINPATH, self.executable);
+        out.varint(process_info::PID, self.pid as u64);
+        out.varint(process_info::PARENT_PID, sys::parent_pid() as u64);
+        out.varint(process_info::TIME, self.time.as_seconds() as u64);
+        out.varint(process_info::START_TIME_NS, self.time.as_nanoseconds());
+        out.varint(process_info::UID, self.process.uid().into());
+        out.varint(process_info::GID, self.process.gid().into());
+        out.field_unless_empty(process_info::HOSTNAME, host_name);
+        out.field_unless_empty(process_info::WORKING_DIRECTORY, self.directory);
+        out.field_unless_empty(process_info::JOB_ID, around.job_id);
+        out.field_unless_empty(process_info::JOB_STEP, around.job_step);
+        out.field_unless_empty(process_info::ARRAY_INDEX, around.array_index);
+        out.field_unless_empty(process_info::CONTAINER, around.container);
         if let Some(rank) = around.mpi_rank {
-            out.varint(PROCESS_INFO_MPI_RANK, rank.into());
+            out.varint(process_info::MPI_RANK, rank.into());
         }
         if let Some(size) = around.mpi_size {
-            out.varint(PROCESS_INFO_MPI_SIZE, size.into());
+            out.varint(process_info::MPI_SIZE, size.into());
         }
-        out.field(PROCESS_INFO_CLIENT, CLIENT.as_bytes());
+        out.field(process_info::CLIENT, CLIENT.as_bytes());
         let mut seen = Seen { objects: 0, sandbox_library: false };
         loader.each(self.process, &mut |object| {
             seen.objects += 1;
             seen.sandbox_library |= is_sandbox_library(object.name);
             if object.is_executable {
-                write_watermarks(out, PROCESS_INFO_WATERMARKS, object);
-                write_build_id(out, PROCESS_INFO_BUILD_ID, object);
+                write_watermarks(out, process_info::WATERMARKS, object);
+                write_build_id(out, process_info::BUILD_ID, object);
             } else {
                 let preloaded = around.is_preloaded(object.name);
-                write_object(out, PROCESS_INFO_SHARED_OBJECTS, object, paths, preloaded);
+                write_object(out, process_info::SHARED_OBJECTS, object, paths, preloaded);
             }
             true
         });
         for (name, file) in around.loaded_modules() {
-            out.message(PROCESS_INFO_LOADED_MODULES, |out| {
-                out.field(MODULE_NAME, name);
-                out.field_unless_empty(MODULE_FILE, file);
+            out.message(process_info::LOADED_MODULES, |out| {
+                out.field(module::NAME, name);
+                out.field_unless_empty(module::FILE, file);
             });
         }
         for argument in self.process.arguments {
-            out.field(PROCESS_INFO_ARGUMENTS, argument);
+            out.field(process_info::ARGUMENTS, argument);
         }
         if !matches!(self.settings.environment, b"" | b"none") {
             self.write_environment(out);
@@ -248,11 +247,11 @@ impl Facts<'_> {
         for entry in self.process.environment {
             match disclosure(self.settings.environment, entry) {
                 Disclosure::Hidden => {}
-                Disclosure::Whole => out.field(fields::PROCESS_INFO_ENVIRONMENT_VARIABLES, entry),
+                Disclosure::Whole => out.field(process_info::ENVIRONMENT_VARIABLES, entry),
                 Disclosure::NameOnly => {
                     let name = split(entry).map(|(name, _)| name).unwrap_or_default();
                     let pieces = [name, b"=", WITHHELD];
-                    out.gathered(fields::PROCESS_INFO_ENVIRONMENT_VARIABLES, &pieces);
+                    out.gathered(process_info::ENVIRONMENT_VARIABLES, &pieces);
                 }
             }
         }

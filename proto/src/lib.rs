@@ -5,6 +5,7 @@
 //! that comes from user processes stays bytes until somebody shows it.
 
 mod build_json;
+pub mod field_numbers;
 mod frame;
 mod hex;
 mod installation_json;

@@ -1,0 +1,380 @@
+//! The field numbers of `ogrt.proto`, for those who read or write a message's bytes by hand.
+//!
+//! A module for each message, and `message_type` with the types of frames. The file needs neither `std` nor
+//! another file, so that libogrt.so can take it too.
+//!
+//! This file is @generated from `ogrt.proto` by `cargo xtask generate`.
+
+/// Types of frames.
+pub mod message_type {
+    /// `JOB_START`
+    pub const JOB_START: u32 = 10;
+    /// `JOB_END`
+    pub const JOB_END: u32 = 11;
+    /// `PROCESS_INFO`
+    pub const PROCESS_INFO: u32 = 12;
+    /// `SHARED_OBJECT`
+    pub const SHARED_OBJECT: u32 = 13;
+    /// `FORK`
+    pub const FORK: u32 = 14;
+    /// `EXECVE`
+    pub const EXECVE: u32 = 15;
+    /// `PROCESS_END`
+    pub const PROCESS_END: u32 = 16;
+    /// `JOB_SUMMARY`
+    pub const JOB_SUMMARY: u32 = 17;
+    /// `BUILD_RECORD`
+    pub const BUILD_RECORD: u32 = 20;
+    /// `HELLO`
+    pub const HELLO: u32 = 100;
+    /// `ACK`
+    pub const ACK: u32 = 101;
+}
+
+/// Fields of `Hello`.
+pub mod hello {
+    /// `optional string client`
+    pub const CLIENT: u32 = 1;
+    /// `optional string token`
+    pub const TOKEN: u32 = 2;
+    /// `optional uint64 frames`
+    pub const FRAMES: u32 = 3;
+}
+
+/// Fields of `Ack`.
+pub mod ack {
+    /// `optional uint64 durable_frames`
+    pub const DURABLE_FRAMES: u32 = 1;
+}
+
+/// Fields of `Watermark`.
+pub mod watermark {
+    /// `optional bytes signature`
+    pub const SIGNATURE: u32 = 1;
+    /// `optional bytes metadata`
+    pub const METADATA: u32 = 2;
+    /// `optional uint32 version`
+    pub const VERSION: u32 = 3;
+}
+
+/// Fields of `SharedObject`.
+pub mod shared_object {
+    /// `optional bytes path`
+    pub const PATH: u32 = 400;
+    /// `optional string signature`
+    pub const SIGNATURE: u32 = 401;
+    /// `repeated Watermark watermarks`
+    pub const WATERMARKS: u32 = 402;
+    /// `optional bytes build_id`
+    pub const BUILD_ID: u32 = 403;
+    /// `optional bool preloaded`
+    pub const PRELOADED: u32 = 404;
+}
+
+/// Fields of `Module`.
+pub mod module {
+    /// `optional bytes name`
+    pub const NAME: u32 = 700;
+    /// `optional bytes file`
+    pub const FILE: u32 = 701;
+}
+
+/// Fields of `ProcessInfo`.
+pub mod process_info {
+    /// `optional bytes binpath`
+    pub const BINPATH: u32 = 300;
+    /// `optional int32 pid`
+    pub const PID: u32 = 301;
+    /// `optional int32 parent_pid`
+    pub const PARENT_PID: u32 = 302;
+    /// `optional int64 time`
+    pub const TIME: u32 = 303;
+    /// `optional string signature`
+    pub const SIGNATURE: u32 = 304;
+    /// `optional bytes job_id`
+    pub const JOB_ID: u32 = 305;
+    /// `optional bytes username`
+    pub const USERNAME: u32 = 306;
+    /// `optional bytes hostname`
+    pub const HOSTNAME: u32 = 307;
+    /// `optional bytes cmdline`
+    pub const CMDLINE: u32 = 308;
+    /// `repeated bytes environment_variables`
+    pub const ENVIRONMENT_VARIABLES: u32 = 309;
+    /// `repeated bytes arguments`
+    pub const ARGUMENTS: u32 = 310;
+    /// `repeated SharedObject shared_objects`
+    pub const SHARED_OBJECTS: u32 = 311;
+    /// `repeated Module loaded_modules`
+    pub const LOADED_MODULES: u32 = 312;
+    /// `optional bytes event_id`
+    pub const EVENT_ID: u32 = 320;
+    /// `optional int64 start_time_ns`
+    pub const START_TIME_NS: u32 = 321;
+    /// `optional uint32 uid`
+    pub const UID: u32 = 322;
+    /// `optional uint32 gid`
+    pub const GID: u32 = 323;
+    /// `optional bytes working_directory`
+    pub const WORKING_DIRECTORY: u32 = 324;
+    /// `optional bytes build_id`
+    pub const BUILD_ID: u32 = 325;
+    /// `repeated Watermark watermarks`
+    pub const WATERMARKS: u32 = 326;
+    /// `optional bytes job_step`
+    pub const JOB_STEP: u32 = 327;
+    /// `optional bytes array_index`
+    pub const ARRAY_INDEX: u32 = 328;
+    /// `optional uint32 mpi_rank`
+    pub const MPI_RANK: u32 = 329;
+    /// `optional uint32 mpi_size`
+    pub const MPI_SIZE: u32 = 330;
+    /// `optional bytes container`
+    pub const CONTAINER: u32 = 331;
+    /// `optional uint32 part_index`
+    pub const PART_INDEX: u32 = 332;
+    /// `optional uint32 part_count`
+    pub const PART_COUNT: u32 = 333;
+    /// `optional uint64 events_lost`
+    pub const EVENTS_LOST: u32 = 334;
+    /// `optional string client`
+    pub const CLIENT: u32 = 335;
+    /// `optional uint32 values_cut`
+    pub const VALUES_CUT: u32 = 336;
+}
+
+/// Fields of `ProcessEnd`.
+pub mod process_end {
+    /// `optional bytes event_id`
+    pub const EVENT_ID: u32 = 1;
+    /// `optional int32 pid`
+    pub const PID: u32 = 2;
+    /// `optional int64 time_ns`
+    pub const TIME_NS: u32 = 3;
+    /// `optional uint64 duration_ns`
+    pub const DURATION_NS: u32 = 4;
+    /// `optional uint64 user_time_us`
+    pub const USER_TIME_US: u32 = 5;
+    /// `optional uint64 system_time_us`
+    pub const SYSTEM_TIME_US: u32 = 6;
+    /// `optional uint64 max_rss_kib`
+    pub const MAX_RSS_KIB: u32 = 7;
+    /// `repeated SharedObject shared_objects`
+    pub const SHARED_OBJECTS: u32 = 8;
+    /// `optional bytes job_id`
+    pub const JOB_ID: u32 = 9;
+    /// `optional bytes hostname`
+    pub const HOSTNAME: u32 = 10;
+    /// `optional uint32 part_index`
+    pub const PART_INDEX: u32 = 11;
+    /// `optional uint32 part_count`
+    pub const PART_COUNT: u32 = 12;
+    /// `optional uint64 events_lost`
+    pub const EVENTS_LOST: u32 = 13;
+}
+
+/// Fields of `JobSummary`.
+pub mod job_summary {
+    /// `optional bytes event_id`
+    pub const EVENT_ID: u32 = 1;
+    /// `optional bytes job_id`
+    pub const JOB_ID: u32 = 2;
+    /// `optional uint64 starts`
+    pub const STARTS: u32 = 3;
+    /// `optional uint64 ends`
+    pub const ENDS: u32 = 4;
+    /// `optional int64 from_ns`
+    pub const FROM_NS: u32 = 5;
+    /// `optional int64 to_ns`
+    pub const TO_NS: u32 = 6;
+    /// `repeated ProgramCount programs`
+    pub const PROGRAMS: u32 = 7;
+}
+
+/// Fields of `ProgramCount`.
+pub mod program_count {
+    /// `optional bytes binpath`
+    pub const BINPATH: u32 = 1;
+    /// `optional uint64 starts`
+    pub const STARTS: u32 = 2;
+}
+
+/// Fields of `BuildMetadata`.
+pub mod build_metadata {
+    /// `optional string name`
+    pub const NAME: u32 = 1;
+    /// `optional string version`
+    pub const VERSION: u32 = 2;
+    /// `optional string version_suffix`
+    pub const VERSION_SUFFIX: u32 = 3;
+    /// `optional string toolchain`
+    pub const TOOLCHAIN: u32 = 4;
+    /// `optional string package_manager`
+    pub const PACKAGE_MANAGER: u32 = 5;
+    /// `optional string package_id`
+    pub const PACKAGE_ID: u32 = 6;
+    /// `optional string module`
+    pub const MODULE: u32 = 7;
+    /// `optional string builder`
+    pub const BUILDER: u32 = 8;
+    /// `optional int64 time`
+    pub const TIME: u32 = 9;
+    /// `optional string compiler`
+    pub const COMPILER: u32 = 10;
+}
+
+/// Fields of `BuildRecord`.
+pub mod build_record {
+    /// `optional bytes signature`
+    pub const SIGNATURE: u32 = 1;
+    /// `optional BuildMetadata metadata`
+    pub const METADATA: u32 = 2;
+    /// `optional int64 time_ns`
+    pub const TIME_NS: u32 = 3;
+    /// `optional uint64 duration_ns`
+    pub const DURATION_NS: u32 = 4;
+    /// `optional string hostname`
+    pub const HOSTNAME: u32 = 5;
+    /// `optional uint32 uid`
+    pub const UID: u32 = 6;
+    /// `optional uint32 gid`
+    pub const GID: u32 = 7;
+    /// `optional string username`
+    pub const USERNAME: u32 = 8;
+    /// `optional bytes working_directory`
+    pub const WORKING_DIRECTORY: u32 = 9;
+    /// `repeated bytes driver_command`
+    pub const DRIVER_COMMAND: u32 = 10;
+    /// `repeated bytes linker_command`
+    pub const LINKER_COMMAND: u32 = 11;
+    /// `optional Tool driver`
+    pub const DRIVER: u32 = 12;
+    /// `optional Tool linker`
+    pub const LINKER: u32 = 13;
+    /// `repeated Compiler compilers`
+    pub const COMPILERS: u32 = 14;
+    /// `repeated Input inputs`
+    pub const INPUTS: u32 = 15;
+    /// `optional Output output`
+    pub const OUTPUT: u32 = 16;
+    /// `repeated string loaded_modules`
+    pub const LOADED_MODULES: u32 = 17;
+    /// `repeated KeyValue extra`
+    pub const EXTRA: u32 = 18;
+    /// `optional Source source`
+    pub const SOURCE: u32 = 19;
+    /// `optional string client`
+    pub const CLIENT: u32 = 20;
+    /// `optional bool reproducible`
+    pub const REPRODUCIBLE: u32 = 21;
+}
+
+/// Fields of `Tool`.
+pub mod tool {
+    /// `optional bytes path`
+    pub const PATH: u32 = 1;
+    /// `optional string version`
+    pub const VERSION: u32 = 2;
+}
+
+/// Fields of `Compiler`.
+pub mod compiler {
+    /// `optional string producer`
+    pub const PRODUCER: u32 = 1;
+    /// `optional uint32 inputs`
+    pub const INPUTS: u32 = 2;
+}
+
+/// Fields of `Input`.
+pub mod input {
+    /// `optional bytes path`
+    pub const PATH: u32 = 1;
+    /// `optional bytes sha256`
+    pub const SHA256: u32 = 2;
+    /// `optional uint64 size`
+    pub const SIZE: u32 = 3;
+    /// `optional FileKind kind`
+    pub const KIND: u32 = 4;
+    /// `repeated bytes signatures`
+    pub const SIGNATURES: u32 = 5;
+    /// `optional bytes build_id`
+    pub const BUILD_ID: u32 = 6;
+    /// `optional bytes gitoid`
+    pub const GITOID: u32 = 7;
+}
+
+/// Fields of `Output`.
+pub mod output {
+    /// `optional bytes path`
+    pub const PATH: u32 = 1;
+    /// `optional bytes sha256`
+    pub const SHA256: u32 = 2;
+    /// `optional uint64 size`
+    pub const SIZE: u32 = 3;
+    /// `optional FileKind kind`
+    pub const KIND: u32 = 4;
+    /// `optional bytes build_id`
+    pub const BUILD_ID: u32 = 5;
+    /// `optional string machine`
+    pub const MACHINE: u32 = 6;
+    /// `optional LoadedParts loaded`
+    pub const LOADED: u32 = 7;
+}
+
+/// Fields of `LoadedParts`.
+pub mod loaded_parts {
+    /// `optional bytes code_sha256`
+    pub const CODE_SHA256: u32 = 1;
+    /// `optional bytes data_sha256`
+    pub const DATA_SHA256: u32 = 2;
+    /// `optional bytes linkage_sha256`
+    pub const LINKAGE_SHA256: u32 = 3;
+    /// `optional bytes run_path`
+    pub const RUN_PATH: u32 = 4;
+}
+
+/// Fields of `KeyValue`.
+pub mod key_value {
+    /// `optional string key`
+    pub const KEY: u32 = 1;
+    /// `optional string value`
+    pub const VALUE: u32 = 2;
+}
+
+/// Fields of `Source`.
+pub mod source {
+    /// `optional string git_commit`
+    pub const GIT_COMMIT: u32 = 1;
+    /// `optional bytes directory`
+    pub const DIRECTORY: u32 = 2;
+}
+
+/// Fields of `Installation`.
+pub mod installation {
+    /// `optional bytes prefix`
+    pub const PREFIX: u32 = 1;
+    /// `optional BuildMetadata metadata`
+    pub const METADATA: u32 = 2;
+    /// `optional bytes module_file`
+    pub const MODULE_FILE: u32 = 3;
+    /// `optional int64 time_ns`
+    pub const TIME_NS: u32 = 4;
+    /// `optional string hostname`
+    pub const HOSTNAME: u32 = 5;
+    /// `optional uint32 uid`
+    pub const UID: u32 = 6;
+    /// `optional string username`
+    pub const USERNAME: u32 = 7;
+    /// `repeated InstalledFile files`
+    pub const FILES: u32 = 8;
+    /// `optional string client`
+    pub const CLIENT: u32 = 9;
+}
+
+/// Fields of `InstalledFile`.
+pub mod installed_file {
+    /// `optional bytes path`
+    pub const PATH: u32 = 1;
+    /// `repeated bytes signatures`
+    pub const SIGNATURES: u32 = 2;
+}
