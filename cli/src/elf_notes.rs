@@ -13,7 +13,7 @@ use object::{
         elf::{FileHeader, ProgramHeader, SectionHeader},
     },
 };
-use ogrt_note::{ByteOrder, Signature, Watermark, build_id, watermarks};
+use ogrt_note::{ByteOrder, Note, Signature, build_id, notes};
 use ogrt_proto::BuildMetadata;
 use prost::Message;
 use std::{fs::File, io, path::Path};
@@ -138,10 +138,10 @@ impl From<object::Error> for ElfError {
 
 impl ElfNotes {
     fn take(&mut self, segment: &[u8], order: ByteOrder, alignment: u64) {
-        for watermark in watermarks(segment, order, alignment) {
-            let watermark = BuildNote::from(watermark);
-            if !self.build_notes.contains(&watermark) {
-                self.build_notes.push(watermark);
+        for found in notes(segment, order, alignment) {
+            let note = BuildNote::from(found);
+            if !self.build_notes.contains(&note) {
+                self.build_notes.push(note);
             }
         }
         if self.build_id.is_none() {
@@ -150,12 +150,12 @@ impl ElfNotes {
     }
 }
 
-impl From<Watermark<'_>> for BuildNote {
-    fn from(watermark: Watermark<'_>) -> Self {
+impl From<Note<'_>> for BuildNote {
+    fn from(note: Note<'_>) -> Self {
         BuildNote {
-            signature: watermark.signature,
-            note_version: watermark.version,
-            metadata: BuildMetadata::decode(watermark.metadata).ok(),
+            signature: note.signature,
+            note_version: note.version,
+            metadata: BuildMetadata::decode(note.metadata).ok(),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The walk over a PT_NOTE segment, as every tracked process does it.
 //!
 //! Input: one byte that chooses byte order and declared alignment, then the segment. Holds: no panic, no
-//! overflow, an end; what is found lies inside the segment; a watermark that was found can be written again
+//! overflow, an end; what is found lies inside the segment; a note that was found can be written again
 //! and is then found as it was.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use ogrt_note::{ByteOrder, METADATA_MAX, NOTES_MAX, build_id, encode, encoded_len, watermarks};
+use ogrt_note::{ByteOrder, METADATA_MAX, NOTES_MAX, build_id, encode, encoded_len, notes};
 
 fuzz_target!(|input: &[u8]| {
     let Some((&choice, segment)) = input.split_first() else { return };
@@ -17,12 +17,12 @@ fuzz_target!(|input: &[u8]| {
             || segment.as_ptr_range().start <= part.as_ptr()
                 && part.as_ptr_range().end <= segment.as_ptr_range().end
     };
-    for (index, found) in watermarks(segment, order, alignment).enumerate() {
+    for (index, found) in notes(segment, order, alignment).enumerate() {
         assert!(index < NOTES_MAX && found.metadata.len() <= METADATA_MAX && inside(found.metadata));
         if found.version == 2 {
             let mut again = vec![0; encoded_len(found.metadata.len())];
             encode(order, found.signature, found.metadata, &mut again).expect("it fits");
-            let read = watermarks(&again, order, alignment).next().expect("it is found");
+            let read = notes(&again, order, alignment).next().expect("it is found");
             assert_eq!((read.signature, read.metadata), (found.signature, found.metadata));
         }
     }

@@ -1,4 +1,4 @@
-//! One watermark: the descriptor of a note, both versions read, version 2 written.
+//! One note of ours: both versions of its descriptor are read, version 2 is written.
 //!
 //! Version 2: byte 0 version = 2, byte 1 flags, bytes 2 and 3 reserved (zero), u32 length of the metadata,
 //! 16 bytes of UUID, metadata, zero padding to a multiple of eight.
@@ -12,7 +12,7 @@ const FIXED: usize = 24;
 
 /// What one `.note.ogrt` says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Watermark<'a> {
+pub struct Note<'a> {
     /// 1 for OGRT 0.5's notes, 2 for ours.
     pub version: u8,
     /// Reserved, zero today; always zero in version 1.
@@ -38,15 +38,15 @@ pub enum EncodeError {
     },
 }
 
-impl<'a> Watermark<'a> {
-    /// Reads the watermark out of a note, or `None` when it is somebody else's or malformed.
-    pub fn from_note(note: &RawNote<'a>, order: ByteOrder) -> Option<Self> {
-        if note.kind != TYPE {
+impl<'a> Note<'a> {
+    /// Reads one of our notes; `None` when it is somebody else's or malformed.
+    pub fn from_raw(raw: &RawNote<'a>, order: ByteOrder) -> Option<Self> {
+        if raw.kind != TYPE {
             return None;
         }
-        match note.owner {
-            owner if *owner == OWNER => Self::version_2(note.descriptor, order),
-            owner if *owner == OWNER_V1 => Self::version_1(note.descriptor),
+        match raw.owner {
+            owner if *owner == OWNER => Self::version_2(raw.descriptor, order),
+            owner if *owner == OWNER_V1 => Self::version_1(raw.descriptor),
             _ => None,
         }
     }
@@ -58,7 +58,7 @@ impl<'a> Watermark<'a> {
         if version != VERSION || metadata_len > METADATA_MAX {
             return None;
         }
-        Some(Watermark {
+        Some(Note {
             version,
             flags,
             signature: Signature::from_slice(fixed.get(8..)?)?,
@@ -70,7 +70,7 @@ impl<'a> Watermark<'a> {
         let (&version, rest) = descriptor.split_first()?;
         let text = rest.get(..Signature::TEXT_LEN)?;
         let signature = Signature::parse(text).ok()?;
-        (version == 1).then_some(Watermark { version, flags: 0, signature, metadata: &[] })
+        (version == 1).then_some(Note { version, flags: 0, signature, metadata: &[] })
     }
 }
 

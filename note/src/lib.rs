@@ -1,6 +1,6 @@
-//! The bytes of `.note.ogrt`: how a watermark is written, and how it is found again.
+//! The bytes of `.note.ogrt`: how it is written, and how it is found again.
 //!
-//! A watermark is one ELF note (gABI, "Note Section") with owner `OGRT`, padded with NUL to twelve bytes, and
+//! It is one ELF note (gABI, "Note Section") with owner `OGRT`, padded with NUL to twelve bytes, and
 //! type [`TYPE`]. With that owner the descriptor starts on an 8-byte boundary, and its length is kept a
 //! multiple of eight, so a parser that aligns to 4 and one that aligns to 8 agree on every byte (gold puts
 //! both kinds into one segment).
@@ -17,9 +17,9 @@ mod descriptor;
 mod signature;
 mod walk;
 
-pub use descriptor::{EncodeError, Watermark, encode, encoded_len};
+pub use descriptor::{EncodeError, Note, encode, encoded_len};
 pub use signature::{ParseSignatureError, Signature};
-pub use walk::{NOTES_MAX, RawNote, RawNotes, build_id, watermarks};
+pub use walk::{NOTES_MAX, RawNote, RawNotes, build_id, notes};
 
 /// Name of the section that holds the note.
 pub const SECTION: &str = ".note.ogrt";

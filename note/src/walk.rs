@@ -2,9 +2,9 @@
 //!
 //! Linkers disagree about alignment: the gABI says 8 in ELF64, everybody writes 4, and gold puts both into one
 //! segment that says 8. So a segment is walked with the alignment it declares, and, where that walk meets no
-//! watermark, once more with the other one. A note of ours parses the same in both.
+//! note of ours, once more with the other one. Our note parses the same in both.
 
-use crate::{ByteOrder, Watermark};
+use crate::{ByteOrder, Note};
 
 /// Most notes of one segment that are looked at. Real segments hold fewer than ten.
 pub const NOTES_MAX: usize = 4096;
@@ -76,16 +76,12 @@ impl<'a> Iterator for RawNotes<'a> {
     }
 }
 
-/// The watermarks of a segment, in file order; several where several were linked in.
+/// The notes of ours in a segment, in file order; several where several were linked in.
 ///
 /// `alignment` is the segment's `p_align` or the section's `sh_addralign`.
-pub fn watermarks(
-    segment: &[u8],
-    order: ByteOrder,
-    alignment: u64,
-) -> impl Iterator<Item = Watermark<'_>> + Clone {
+pub fn notes(segment: &[u8], order: ByteOrder, alignment: u64) -> impl Iterator<Item = Note<'_>> + Clone {
     let walk = move |alignment| {
-        RawNotes::new(segment, order, alignment).filter_map(move |note| Watermark::from_note(&note, order))
+        RawNotes::new(segment, order, alignment).filter_map(move |raw| Note::from_raw(&raw, order))
     };
     let (declared, other) = if alignment == 8 { (8, 4) } else { (4, 8) };
     let alignment = if walk(declared).next().is_some() { declared } else { other };

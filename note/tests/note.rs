@@ -49,7 +49,7 @@ fn version_1_of_ogrt_0_5_is_read() {
     descriptor.extend(ID.as_bytes());
     descriptor.push(0);
     let segment = foreign(ByteOrder::Little, 4, b"OGRT\0", TYPE, &descriptor);
-    let found: Vec<_> = watermarks(&segment, ByteOrder::Little, 4).collect();
+    let found: Vec<_> = notes(&segment, ByteOrder::Little, 4).collect();
     assert_eq!(found.len(), 1);
     assert_eq!((found[0].version, found[0].signature.to_string().as_str()), (1, ID));
 }
@@ -62,7 +62,7 @@ fn several_notes_and_foreign_ones_in_one_segment() {
     segment.extend(note(ByteOrder::Little, b"two"));
     // gold declares 8 for notes that it laid out at 4: both walks must end at the same place.
     for declared in [0, 1, 4, 8] {
-        let found: Vec<_> = watermarks(&segment, ByteOrder::Little, declared).map(|w| w.metadata).collect();
+        let found: Vec<_> = notes(&segment, ByteOrder::Little, declared).map(|w| w.metadata).collect();
         assert_eq!(found, [b"one", b"two"], "declared alignment {declared}");
         assert_eq!(build_id(&segment, ByteOrder::Little, declared), Some(&[7u8; 20][..]));
     }
@@ -72,8 +72,8 @@ fn several_notes_and_foreign_ones_in_one_segment() {
 fn eight_aligned_neighbours() {
     let mut segment = foreign(ByteOrder::Big, 8, b"GNU\0", 5, &[1; 12]);
     segment.extend(note(ByteOrder::Big, b"m"));
-    assert_eq!(watermarks(&segment, ByteOrder::Big, 8).count(), 1);
-    assert_eq!(watermarks(&segment, ByteOrder::Big, 4).count(), 1);
+    assert_eq!(notes(&segment, ByteOrder::Big, 8).count(), 1);
+    assert_eq!(notes(&segment, ByteOrder::Big, 4).count(), 1);
 }
 
 #[test]
@@ -107,7 +107,7 @@ proptest! {
         let mut out = vec![0; encoded_len(metadata.len())];
         encode(order, Signature::from_bytes(id), &metadata, &mut out).unwrap();
         for alignment in [4, 8] {
-            let found: Vec<_> = watermarks(&out, order, alignment).collect();
+            let found: Vec<_> = notes(&out, order, alignment).collect();
             prop_assert_eq!(found.len(), 1);
             prop_assert_eq!(found[0].metadata, &metadata[..]);
             prop_assert_eq!(found[0].signature.as_bytes(), &id);
@@ -124,7 +124,7 @@ proptest! {
         if let Some(place) = segment.get_mut(at..at + 4) {
             place.copy_from_slice(&word.to_le_bytes());
         }
-        for found in watermarks(&segment, ByteOrder::Little, alignment) {
+        for found in notes(&segment, ByteOrder::Little, alignment) {
             prop_assert!(found.metadata.len() <= segment.len());
         }
         build_id(&segment, ByteOrder::Little, alignment);

@@ -4,10 +4,10 @@ use crate::{
     canonical::PathBuffer,
     canonical::Paths,
     encoder::Encoder,
-    field_numbers::{shared_object, watermark},
+    field_numbers::{note, shared_object},
     loader::LoadedObject,
 };
-use ogrt_note::{ByteOrder, build_id, watermarks};
+use ogrt_note::{ByteOrder, build_id, notes};
 
 /// Most notes of one object that are sent. An object linked from many marked archives has a few.
 const NOTES_MAX: usize = 256;
@@ -15,17 +15,16 @@ const NOTES_MAX: usize = 256;
 const METADATA_MAX: usize = 3;
 
 /// Writes the notes of an object as `field`.
-pub fn write_watermarks(out: &mut Encoder, field: u32, object: &LoadedObject) {
-    let found = object
-        .note_segments()
-        .flat_map(|segment| watermarks(segment.bytes, ByteOrder::NATIVE, segment.alignment));
-    for (at, watermark) in found.take(NOTES_MAX).enumerate() {
+pub fn write_notes(out: &mut Encoder, field: u32, object: &LoadedObject) {
+    let found =
+        object.note_segments().flat_map(|segment| notes(segment.bytes, ByteOrder::NATIVE, segment.alignment));
+    for (at, found) in found.take(NOTES_MAX).enumerate() {
         out.message(field, |out| {
-            out.field(watermark::SIGNATURE, watermark.signature.as_bytes());
+            out.field(note::SIGNATURE, found.signature.as_bytes());
             if at < METADATA_MAX {
-                out.field_unless_empty(watermark::METADATA, watermark.metadata);
+                out.field_unless_empty(note::METADATA, found.metadata);
             }
-            out.varint(watermark::VERSION, watermark.version.into());
+            out.varint(note::VERSION, found.version.into());
         });
     }
 }
@@ -59,7 +58,7 @@ pub fn write_object(
     };
     out.message(field, |out| {
         out.field(shared_object::PATH, path);
-        write_watermarks(out, shared_object::WATERMARKS, object);
+        write_notes(out, shared_object::NOTES, object);
         write_build_id(out, shared_object::BUILD_ID, object);
         if preloaded {
             out.varint(shared_object::PRELOADED, 1);

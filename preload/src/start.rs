@@ -11,7 +11,7 @@ use crate::{
     field_numbers::{message_type, module, process_info},
     imports::is_sandbox_library,
     loader::Loader,
-    objects::{write_build_id, write_object, write_watermarks},
+    objects::{write_build_id, write_notes, write_object},
     parts::Event,
     process::Process,
     say::Words,
@@ -220,7 +220,7 @@ impl Facts<'_> {
             seen.objects += 1;
             seen.sandbox_library |= is_sandbox_library(object.name);
             if object.is_executable {
-                write_watermarks(out, process_info::WATERMARKS, object);
+                write_notes(out, process_info::NOTES, object);
                 write_build_id(out, process_info::BUILD_ID, object);
             } else {
                 let preloaded = around.is_preloaded(object.name);

@@ -47,8 +47,8 @@ pub mod ack {
     pub const DURABLE_FRAMES: u32 = 1;
 }
 
-/// Fields of `Watermark`.
-pub mod watermark {
+/// Fields of `Note`.
+pub mod note {
     /// `optional bytes signature`
     pub const SIGNATURE: u32 = 1;
     /// `optional bytes metadata`
@@ -63,8 +63,8 @@ pub mod shared_object {
     pub const PATH: u32 = 400;
     /// `optional string signature`
     pub const SIGNATURE: u32 = 401;
-    /// `repeated Watermark watermarks`
-    pub const WATERMARKS: u32 = 402;
+    /// `repeated Note notes`
+    pub const NOTES: u32 = 402;
     /// `optional bytes build_id`
     pub const BUILD_ID: u32 = 403;
     /// `optional bool preloaded`
@@ -119,8 +119,8 @@ pub mod process_info {
     pub const WORKING_DIRECTORY: u32 = 324;
     /// `optional bytes build_id`
     pub const BUILD_ID: u32 = 325;
-    /// `repeated Watermark watermarks`
-    pub const WATERMARKS: u32 = 326;
+    /// `repeated Note notes`
+    pub const NOTES: u32 = 326;
     /// `optional bytes job_step`
     pub const JOB_STEP: u32 = 327;
     /// `optional bytes array_index`

@@ -19,9 +19,9 @@ pub struct Ack {
     #[prost(uint64, optional, tag = "1")]
     pub durable_frames: ::core::option::Option<u64>,
 }
-/// A watermark as it stands in a loaded object.
+/// A note of OGRT's, as it stands in a loaded object.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
-pub struct Watermark {
+pub struct Note {
     /// 16 bytes, RFC 9562 order.
     #[prost(bytes = "bytes", optional, tag = "1")]
     pub signature: ::core::option::Option<::prost::bytes::Bytes>,
@@ -36,11 +36,11 @@ pub struct Watermark {
 pub struct SharedObject {
     #[prost(bytes = "bytes", optional, tag = "400")]
     pub path: ::core::option::Option<::prost::bytes::Bytes>,
-    /// Text form; OGRT 0.5's clients. Ours send watermarks.
+    /// Text form; OGRT 0.5's clients. Ours send notes.
     #[prost(string, optional, tag = "401")]
     pub signature: ::core::option::Option<::prost::alloc::string::String>,
     #[prost(message, repeated, tag = "402")]
-    pub watermarks: ::prost::alloc::vec::Vec<Watermark>,
+    pub notes: ::prost::alloc::vec::Vec<Note>,
     /// GNU build-id, 1 to 64 bytes.
     #[prost(bytes = "bytes", optional, tag = "403")]
     pub build_id: ::core::option::Option<::prost::bytes::Bytes>,
@@ -103,7 +103,7 @@ pub struct ProcessInfo {
     pub build_id: ::core::option::Option<::prost::bytes::Bytes>,
     /// Of the executable itself.
     #[prost(message, repeated, tag = "326")]
-    pub watermarks: ::prost::alloc::vec::Vec<Watermark>,
+    pub notes: ::prost::alloc::vec::Vec<Note>,
     /// Scheduler step and array index, as the scheduler writes them.
     #[prost(bytes = "bytes", optional, tag = "327")]
     pub job_step: ::core::option::Option<::prost::bytes::Bytes>,

@@ -126,7 +126,7 @@ fn encode(build: u64, job: u64) -> (Vec<u8>, usize) {
         ..SharedObject::default()
     };
     let mut marked = object("/opt/software/lib/libmarked.so.3");
-    marked.watermarks = vec![Watermark {
+    marked.notes = vec![Note {
         signature: Some(signature(build)),
         metadata: Some(metadata(build).encode_to_vec().into()),
         version: Some(2),

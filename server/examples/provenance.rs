@@ -249,15 +249,15 @@ fn record(build: u64) -> BuildRecord {
 /// A process of one of 20,000 programs, with two libraries of its stack.
 fn process(number: u64, builds: u64) -> bytes::Bytes {
     let program = mix(number % 20_000) % builds;
-    let mark = |build: u64| Watermark {
+    let mark = |build: u64| Note {
         signature: Some(signature(build).to_vec().into()),
         version: Some(2),
-        ..Watermark::default()
+        ..Note::default()
     };
     let stack = program / STACK * STACK;
     let object = |pick: u64| SharedObject {
         path: Some("/apps/lib.so".into()),
-        watermarks: vec![mark(stack + mix(program ^ pick) % 100 * LIBRARY_EVERY % builds.min(STACK))],
+        notes: vec![mark(stack + mix(program ^ pick) % 100 * LIBRARY_EVERY % builds.min(STACK))],
         ..SharedObject::default()
     };
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -268,7 +268,7 @@ fn process(number: u64, builds: u64) -> bytes::Bytes {
         username: Some(format!("user{}", number % 150).into()),
         hostname: Some(format!("node{:04}", number % 500).into()),
         start_time_ns: Some(now.as_nanos() as i64),
-        watermarks: vec![mark(program)],
+        notes: vec![mark(program)],
         shared_objects: vec![object(1), object(2)],
         ..ProcessInfo::default()
     };

@@ -23,7 +23,7 @@ pub struct Event<'a> {
     pub time: Option<i64>,
     pub start_time_ns: Option<i64>,
     pub signature: &'a [u8],
-    /// A Watermark each.
+    /// A Note each.
     pub watermarks: Vec<&'a [u8]>,
     pub username: &'a [u8],
     pub uid: Option<u32>,
@@ -223,7 +223,7 @@ impl<'a> LoadedObject<'a> {
     }
 }
 
-/// A Watermark: its signature and its metadata; `None` when it has no good signature.
+/// A Note: its signature and its metadata; `None` when it has no good signature.
 pub fn watermark(message: &[u8]) -> Option<(Signature, &[u8])> {
     let (mut signature, mut metadata) = (None, &[][..]);
     for field in Fields::of(message).flatten() {
@@ -280,14 +280,14 @@ fn object(bytes: &[u8]) -> Result<&[u8], Malformed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ogrt_proto::{ProcessEnd, ProcessInfo, SharedObject, Watermark};
+    use ogrt_proto::{Note, ProcessEnd, ProcessInfo, SharedObject};
     use prost::Message;
 
     #[test]
     fn fields_are_read_as_the_generated_types_read_them() {
         let object = SharedObject {
             path: Some("/lib/x.so".into()),
-            watermarks: vec![Watermark {
+            notes: vec![Note {
                 signature: Some(vec![1; 16].into()),
                 metadata: Some("m".into()),
                 version: Some(2),

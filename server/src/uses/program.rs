@@ -195,17 +195,17 @@ impl Image {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ogrt_proto::{ProcessInfo, SharedObject, Watermark};
+    use ogrt_proto::{Note, ProcessInfo, SharedObject};
     use prost::Message;
 
     #[test]
     fn an_image_is_read_as_it_was_written_and_the_order_of_loading_does_not_matter() {
-        let mark = |byte: u8| Watermark { signature: Some(vec![byte; 16].into()), ..Default::default() };
-        let object = |byte: u8| SharedObject { watermarks: vec![mark(byte)], ..Default::default() };
+        let mark = |byte: u8| Note { signature: Some(vec![byte; 16].into()), ..Default::default() };
+        let object = |byte: u8| SharedObject { notes: vec![mark(byte)], ..Default::default() };
         let info = |order: [u8; 2]| ProcessInfo {
             binpath: Some("/a".into()),
             build_id: Some(vec![1, 2].into()),
-            watermarks: vec![mark(9)],
+            notes: vec![mark(9)],
             shared_objects: order.map(object).to_vec(),
             start_time_ns: Some(5),
             ..Default::default()

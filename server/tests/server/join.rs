@@ -1,17 +1,15 @@
 //! Builds and events come together, in whichever order they come.
 
 use crate::daemon::{Daemon, build, build_frame, wait_for};
-use ogrt_proto::{
-    BuildMetadata, MessageType, ProcessEnd, ProcessInfo, SharedObject, Watermark, encode_frame,
-};
+use ogrt_proto::{BuildMetadata, MessageType, Note, ProcessEnd, ProcessInfo, SharedObject, encode_frame};
 use prost::Message;
 use std::time::{Duration, Instant};
 
 /// An event of a program with this signature, and a library with the next.
 fn event(job: &str, signature: u8) -> bytes::Bytes {
-    let watermark = |signature: u8| {
+    let note = |signature: u8| {
         let metadata = BuildMetadata { name: Some("from the note".into()), ..Default::default() };
-        Watermark {
+        Note {
             signature: Some(vec![signature; 16].into()),
             metadata: Some(metadata.encode_to_vec().into()),
             version: Some(2),
@@ -19,12 +17,12 @@ fn event(job: &str, signature: u8) -> bytes::Bytes {
     };
     let object = SharedObject {
         path: Some("/lib/libx.so".into()),
-        watermarks: vec![watermark(signature + 1)],
+        notes: vec![note(signature + 1)],
         ..Default::default()
     };
     let info = ProcessInfo {
         job_id: Some(job.to_owned().into()),
-        watermarks: vec![watermark(signature)],
+        notes: vec![note(signature)],
         shared_objects: vec![object],
         ..Default::default()
     };

@@ -4,7 +4,7 @@ use crate::{
     daemon::{Daemon, OGRT_0_5, wait_for},
     registry::{digest_text, linked, register, signature_text, stack},
 };
-use ogrt_proto::{MessageType, ProcessEnd, ProcessInfo, SharedObject, Watermark, encode_frame};
+use ogrt_proto::{MessageType, Note, ProcessEnd, ProcessInfo, SharedObject, encode_frame};
 use serde_json::Value;
 use std::sync::LazyLock;
 
@@ -17,12 +17,12 @@ fn second(number: u32) -> i64 {
     *BEGIN + i64::from(number)
 }
 
-fn mark(signature: u8) -> Watermark {
-    Watermark { signature: Some(vec![signature; 16].into()), version: Some(2), ..Default::default() }
+fn mark(signature: u8) -> Note {
+    Note { signature: Some(vec![signature; 16].into()), version: Some(2), ..Default::default() }
 }
 
 fn object(signature: u8) -> SharedObject {
-    SharedObject { path: Some("/lib/x.so".into()), watermarks: vec![mark(signature)], ..Default::default() }
+    SharedObject { path: Some("/lib/x.so".into()), notes: vec![mark(signature)], ..Default::default() }
 }
 
 /// A process of a program with this signature (0: none) and these libraries. Its number is its id and its second.
@@ -35,7 +35,7 @@ pub fn event(number: u32, job: &str, user: &str, program: u8, libraries: &[u8]) 
         username: Some(user.to_owned().into()),
         hostname: Some(format!("node{}", number % 3).into()),
         start_time_ns: Some(second(number) * 1_000_000_000),
-        watermarks: (program != 0).then(|| mark(program)).into_iter().collect(),
+        notes: (program != 0).then(|| mark(program)).into_iter().collect(),
         shared_objects: libraries.iter().map(|library| object(*library)).collect(),
         ..ProcessInfo::default()
     };

@@ -6,7 +6,7 @@
 //! runtime alone. Three users run them in jobs of theirs, which takes root.
 
 use ogrt_end_to_end::{Stage, see, text};
-use ogrt_proto::{MessageType, ProcessInfo, SharedObject, Watermark, encode_frame};
+use ogrt_proto::{MessageType, Note, ProcessInfo, SharedObject, encode_frame};
 use serde_json::Value;
 use std::{
     fs,
@@ -193,12 +193,12 @@ impl Stack {
     /// What came in yesterday: a job with a program from a home, and one with a registered program alone.
     fn yesterday(&self) {
         let signature = self.stage.signature(&self.stage.folder().join("solver"));
-        let mark = Watermark {
+        let mark = Note {
             signature: Some(signature.parse::<ogrt_note::Signature>().unwrap().as_bytes().to_vec().into()),
             version: Some(2),
-            ..Watermark::default()
+            ..Note::default()
         };
-        let event = |job: &str, program: &str, marks: Vec<Watermark>, hour: u64| ProcessInfo {
+        let event = |job: &str, program: &str, marks: Vec<Note>, hour: u64| ProcessInfo {
             binpath: Some(program.as_bytes().to_vec().into()),
             pid: Some(77),
             parent_pid: Some(76),
@@ -208,7 +208,7 @@ impl Stack {
             start_time_ns: Some(((self.built_on - 1) * DAY + hour * 3_600) as i64 * 1_000_000_000),
             event_id: Some(vec![hour as u8; 16].into()),
             build_id: marks.is_empty().then(|| vec![0xab; 20].into()),
-            watermarks: marks,
+            notes: marks,
             shared_objects: vec![SharedObject {
                 path: Some("/lib/libc.so.6".into()),
                 ..SharedObject::default()

@@ -94,8 +94,8 @@ impl Folder {
         object.display().to_string()
     }
 
-    /// An object file with a version 2 watermark.
-    pub fn watermark(&self, name: &str, signature: Signature, metadata: &[u8]) -> String {
+    /// An object file with a version 2 note.
+    pub fn note(&self, name: &str, signature: Signature, metadata: &[u8]) -> String {
         let mut note = vec![0; encoded_len(metadata.len())];
         encode(ByteOrder::NATIVE, signature, metadata, &mut note).expect("a note");
         self.note_object(name, &note)

@@ -20,7 +20,7 @@ fn says_the_same_as_preloaded() {
     }
     let folder = Folder::new();
     let receiver = Receiver::unix(&folder.join("ogrt.sock"));
-    let note = folder.watermark("mark", ogrt_note::Signature::from_bytes([3; 16]), b"meta");
+    let note = folder.note("mark", ogrt_note::Signature::from_bytes([3; 16]), b"meta");
     folder.compile(Compiler::Gcc, "libmarked.so", "int marked;", &["-shared", "-fPIC", &note]);
     for (name, how) in [("pie", "-pie"), ("fixed", "-no-pie")] {
         let source = "extern int marked; int main(void) { return marked; }";
@@ -38,9 +38,9 @@ fn says_the_same_as_preloaded() {
         let program = folder.join(name);
         let preloaded = run(tracked(&program, &receiver.server));
         let mut other = run(audited(&program, &receiver.server));
-        assert_eq!(other.watermarks.len(), 1, "{name}");
+        assert_eq!(other.notes.len(), 1, "{name}");
         assert_eq!(other.shared_objects.len(), preloaded.shared_objects.len(), "{name}");
-        assert!(other.shared_objects.iter().any(|object| object.watermarks.len() == 1), "{name}");
+        assert!(other.shared_objects.iter().any(|object| object.notes.len() == 1), "{name}");
         // All that is the same, made the same.
         other.event_id = preloaded.event_id.clone();
         (other.pid, other.time, other.start_time_ns) =

@@ -37,7 +37,7 @@ const LOADS_LATER: &str = "#include <dlfcn.h>\n\
 
 fn objects_loaded_later(audit: bool) -> ProcessEnd {
     let folder = Folder::new();
-    let note = folder.watermark("mark", ogrt_note::Signature::from_bytes([3; 16]), b"");
+    let note = folder.note("mark", ogrt_note::Signature::from_bytes([3; 16]), b"");
     folder.compile(Compiler::Gcc, "liblater.so", LIBRARY, &["-shared", "-fPIC", &note]);
     let program = folder.compile(Compiler::Gcc, "loads", LOADS_LATER, &["-ldl"]);
     let receiver = Receiver::unix(&folder.join("ogrt.sock"));
@@ -66,7 +66,7 @@ fn objects_loaded_since_the_start_are_named() {
             .map(|object| String::from_utf8_lossy(object.path().rsplit(|b| *b == b'/').next().unwrap()))
             .collect();
         assert_eq!(names, ["liblater.so", "libm.so.6"], "under LD_AUDIT: {audit}");
-        assert_eq!(end.shared_objects[0].watermarks[0].signature(), [3; 16]);
+        assert_eq!(end.shared_objects[0].notes[0].signature(), [3; 16]);
         assert!(!end.shared_objects[1].build_id().is_empty());
     }
 }

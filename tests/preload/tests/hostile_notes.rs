@@ -67,7 +67,7 @@ fn crafted_notes_harm_nobody() {
     ];
     for (at, (name, bytes, found)) in cases.iter().enumerate() {
         let start = run(&folder, name, bytes, &receiver, at + 1);
-        assert_eq!(start.watermarks.len(), *found, "{name}");
+        assert_eq!(start.notes.len(), *found, "{name}");
     }
 }
 
@@ -119,7 +119,7 @@ fn a_wrong_alignment_in_the_program_header_is_survived() {
         if bare.code() == Some(5) {
             seen += 1;
             let start = receiver.starts(seen).remove(seen - 1).start.unwrap();
-            assert!(offset != 48 || start.watermarks.len() == 1, "both alignments are tried: {value:#x}");
+            assert!(offset != 48 || start.notes.len() == 1, "both alignments are tried: {value:#x}");
         }
     }
     assert!(seen >= 3, "{seen} of the crafted programs run at all");
@@ -169,7 +169,7 @@ fn a_note_beyond_the_end_of_a_truncated_file_is_not_touched() {
         assert_eq!(tracked(&program, &receiver.server).status().unwrap().code(), Some(5), "with us");
         let start = receiver.starts(count).remove(count - 1).start.unwrap();
         let short = start.shared_objects.into_iter().find(|object| object.path().ends_with(b"libshort.so"));
-        short.unwrap().watermarks.len()
+        short.unwrap().notes.len()
     };
     assert_eq!(run(1), 1);
     // Cut before the note's page; section headers, at the end, go with it.

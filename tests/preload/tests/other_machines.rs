@@ -48,14 +48,14 @@ fn is_tracked(machine: &Machine) {
         assert_eq!(start.arguments.last().map(|last| &last[..]), Some(&b"said"[..]));
         assert_eq!(start.job_id(), b"77");
         assert_eq!(start.working_directory(), folder.path().as_os_str().as_bytes());
-        assert_eq!(start.watermarks[0].signature(), [3; 16], "{variable}");
+        assert_eq!(start.notes[0].signature(), [3; 16], "{variable}");
         assert_eq!(start.build_id().len(), 20);
         let object = |name: &[u8]| start.shared_objects.iter().find(|object| object.path().ends_with(name));
-        assert_eq!(object(b"/libmarked.so").unwrap().watermarks[0].signature(), [1; 16], "{variable}");
+        assert_eq!(object(b"/libmarked.so").unwrap().notes[0].signature(), [1; 16], "{variable}");
         assert!(object(b"/libc.so.6").is_some(), "{start:?}");
         assert_eq!((end.pid(), end.duration_ns() > 0), (start.pid(), true));
         assert_eq!(end.shared_objects.len(), 1, "{variable}: {end:?}");
-        assert_eq!(end.shared_objects[0].watermarks[0].signature(), [2; 16], "{variable}");
+        assert_eq!(end.shared_objects[0].notes[0].signature(), [2; 16], "{variable}");
     }
 }
 

@@ -17,7 +17,7 @@ fn says_what_it_is(compiler: Compiler) {
     }
     let folder = Folder::new();
     let mark = Signature::from_bytes([0x5A; 16]);
-    let note = folder.watermark("mark", mark, b"\x0a\x04name");
+    let note = folder.note("mark", mark, b"\x0a\x04name");
     let program = folder.compile(compiler, "hello", HELLO, &[&note, "-Wl,--build-id=sha1"]);
     let receiver = Receiver::unix(&folder.join("ogrt.sock"));
     let output = tracked(&program, &receiver.server)
@@ -61,10 +61,10 @@ fn says_what_it_is(compiler: Compiler) {
     assert_eq!(modules, [(&b"gcc/13.2"[..], &b"/m/gcc/13.2.lua"[..]), (b"zlib/1.3", b"/m/zlib/1.3.lua")]);
     assert!(start.environment_variables.is_empty(), "the environment is sent only when asked for");
 
-    assert_eq!(start.watermarks.len(), 1);
-    let watermark = &start.watermarks[0];
+    assert_eq!(start.notes.len(), 1);
+    let found = &start.notes[0];
     assert_eq!(
-        (watermark.signature(), watermark.metadata(), watermark.version()),
+        (found.signature(), found.metadata(), found.version()),
         (&[0x5A; 16][..], &b"\x0a\x04name"[..], 2)
     );
     assert_eq!(start.build_id().len(), 20, "sha1");
@@ -91,13 +91,13 @@ fn a_musl_program_says_what_it_is() {
 }
 
 #[test]
-fn shared_objects_carry_their_watermarks_and_build_ids() {
+fn shared_objects_carry_their_notes_and_build_ids() {
     if !has("gcc") {
         return;
     }
     let folder = Folder::new();
     let [first, second] = [[1; 16], [2; 16]].map(Signature::from_bytes);
-    let notes = [folder.watermark("first", first, b""), folder.watermark("second", second, b"")];
+    let notes = [folder.note("first", first, b""), folder.note("second", second, b"")];
     folder.compile(
         Compiler::Gcc,
         "libmarked.so.1.2",
@@ -117,7 +117,7 @@ fn shared_objects_carry_their_watermarks_and_build_ids() {
     let marked = start.shared_objects.iter().find(|object| ends_with(object, "libmarked.so.1.2"));
     let marked = marked.unwrap_or_else(|| panic!("canonical path expected: {:?}", start.shared_objects));
     assert!(marked.path().starts_with(b"/"));
-    let signatures: Vec<_> = marked.watermarks.iter().map(|mark| mark.signature()).collect();
+    let signatures: Vec<_> = marked.notes.iter().map(|mark| mark.signature()).collect();
     assert_eq!(signatures, [&[1; 16][..], &[2; 16]]);
     assert_eq!(marked.build_id(), [0xC0, 0xFF, 0xEE]);
     assert!(!marked.preloaded());
@@ -142,10 +142,10 @@ fn version_1_notes_are_read() {
     let receiver = Receiver::unix(&folder.join("ogrt.sock"));
     assert!(tracked(&program, &receiver.server).status().unwrap().success());
     let start = receiver.start();
-    assert_eq!(start.watermarks.len(), 1);
-    assert_eq!(start.watermarks[0].version(), 1);
+    assert_eq!(start.notes.len(), 1);
+    assert_eq!(start.notes[0].version(), 1);
     let expected: Signature = uuid.parse().unwrap();
-    assert_eq!(start.watermarks[0].signature(), expected.as_bytes());
+    assert_eq!(start.notes[0].signature(), expected.as_bytes());
 }
 
 #[test]

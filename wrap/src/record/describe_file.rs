@@ -266,7 +266,7 @@ where
         let alignment = segment.p_align(endian).into();
         notes
             .signatures
-            .extend(ogrt_note::watermarks(bytes, order, alignment).map(|w| *w.signature.as_bytes()));
+            .extend(ogrt_note::notes(bytes, order, alignment).map(|note| *note.signature.as_bytes()));
         let build_id = ogrt_note::build_id(bytes, order, alignment).map(<[u8]>::to_vec);
         notes.build_id = notes.build_id.take().or(build_id);
     }

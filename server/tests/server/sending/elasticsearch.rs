@@ -6,7 +6,7 @@ use super::{
     start, starts, wait_for_output,
 };
 use crate::daemon::{Daemon, build_frame, wait_for};
-use ogrt_proto::{MessageType, SharedObject, Watermark, encode_frame};
+use ogrt_proto::{MessageType, Note, SharedObject, encode_frame};
 use std::{
     collections::BTreeSet,
     fs,
@@ -35,15 +35,12 @@ fn documents_arrive_once(search: &SearchEngine) {
     let daemon = Daemon::start(&more);
     send(&daemon, [build_frame(1, "gromacs"), build_frame(2, "fftw")]);
     let mark =
-        |signature: u8| vec![Watermark { signature: Some(vec![signature; 16].into()), ..Default::default() }];
+        |signature: u8| vec![Note { signature: Some(vec![signature; 16].into()), ..Default::default() }];
     let mut joined = start(1, 0);
-    joined.watermarks = mark(1);
+    joined.notes = mark(1);
     joined.time = Some(1_700_000_000);
-    joined.shared_objects = vec![SharedObject {
-        path: Some("/lib/libfftw3.so".into()),
-        watermarks: mark(2),
-        ..Default::default()
-    }];
+    joined.shared_objects =
+        vec![SharedObject { path: Some("/lib/libfftw3.so".into()), notes: mark(2), ..Default::default() }];
     send(&daemon, [encode_frame(MessageType::ProcessInfo, &joined)]);
     send(&daemon, starts(1, 1..400));
     send(&daemon, ends(1, 0..400));

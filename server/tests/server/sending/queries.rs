@@ -4,7 +4,7 @@
 use super::{id, send, services::SearchEngine, wait_for_output};
 use crate::daemon::Daemon;
 use ogrt_proto::{
-    BuildMetadata, BuildRecord, MessageType, ProcessEnd, ProcessInfo, SharedObject, Watermark, encode_frame,
+    BuildMetadata, BuildRecord, MessageType, Note, ProcessEnd, ProcessInfo, SharedObject, encode_frame,
 };
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fs, path::Path};
@@ -27,9 +27,9 @@ fn build(signature: u8, name: &str, compiler: &str) -> bytes::Bytes {
     encode_frame(MessageType::BuildRecord, &record)
 }
 
-fn mark(signature: Option<u8>) -> Vec<Watermark> {
-    let watermark = |byte: u8| Watermark { signature: Some(vec![byte; 16].into()), ..Default::default() };
-    signature.map(watermark).into_iter().collect()
+fn mark(signature: Option<u8>) -> Vec<Note> {
+    let note = |byte: u8| Note { signature: Some(vec![byte; 16].into()), ..Default::default() };
+    signature.map(note).into_iter().collect()
 }
 
 /// A process: job, user, program and its mark, the mark of a library, pid and parent.
@@ -58,7 +58,7 @@ fn start(number: usize) -> ProcessInfo {
     let (job, user, path, program, library, (pid, parent)) = PROCESSES[number];
     let library = library.map(|library| SharedObject {
         path: Some("/lib/libfftw3.so.3".into()),
-        watermarks: mark(Some(library)),
+        notes: mark(Some(library)),
         ..Default::default()
     });
     ProcessInfo {
@@ -70,7 +70,7 @@ fn start(number: usize) -> ProcessInfo {
         parent_pid: Some(parent),
         hostname: Some("node1".into()),
         start_time_ns: Some(1_760_000_000_000_000_000 + number as i64 * 1_000_000_000),
-        watermarks: mark(program),
+        notes: mark(program),
         shared_objects: library.into_iter().collect(),
         ..Default::default()
     }
@@ -138,7 +138,7 @@ fn questions_are_answered(search: &SearchEngine) {
         duration_ns: Some(96_000_000_000),
         shared_objects: vec![SharedObject {
             path: Some("/lib/libfftw3.so.3".into()),
-            watermarks: mark(FFTW),
+            notes: mark(FFTW),
             ..Default::default()
         }],
         ..Default::default()
