@@ -1,15 +1,19 @@
 //! `cargo xtask install`: the programs and the library into a prefix.
 //!
-//! PREFIX/bin holds the programs (`ogrt-c++` and `ogrt-fc` are other names of `ogrt-cc`), PREFIX/lib the library, and
-//! PREFIX/libexec/ogrt the linker wrapper under each name that a compiler driver asks for, PREFIX/share/ogrt what EasyBuild,
-//! Spack and schedulers read, PREFIX/share manual pages and completions, and PREFIX/lib/systemd/system the units of the server. Every
-//! program and library is written under another name and then renamed, so that a running program or build is never caught by half a file.
+//! | folder | holds |
+//! |---|---|
+//! | PREFIX/bin | the programs; `ogrt-c++` and `ogrt-fc` are other names of `ogrt-cc` |
+//! | PREFIX/lib | `libogrt.so` |
+//! | PREFIX/lib/systemd/system | the units of the server |
+//! | PREFIX/libexec/ogrt | the linker wrapper under each name that a compiler driver asks for |
+//! | PREFIX/share | manual pages and completions |
+//! | PREFIX/share/ogrt | what EasyBuild, Spack and schedulers read |
 
 use crate::{
     machine::{BUILD_TOOLS, install_tools, static_linkage},
     manuals,
     programs::{self, Built},
-    share,
+    put_file, share,
     steps::Steps,
     workspace::Workspace,
 };
@@ -17,7 +21,6 @@ use anyhow::{Context, Result};
 use clap::Args;
 use std::{
     env, fs,
-    os::unix::fs::symlink,
     path::{Path, PathBuf},
 };
 
@@ -73,49 +76,18 @@ fn into_place(place: &Path, prefix: &Path, built: &Built) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
     }
     for program in &built.programs {
-        copy(program, &bin)?;
+        put_file::copy(program, &bin)?;
     }
-    copy(&built.library, &lib)?;
+    put_file::copy(&built.library, &lib)?;
     for (name, program) in OTHER_NAMES {
-        link(Path::new(program), &bin.join(name))?;
+        put_file::link(Path::new(program), &bin.join(name))?;
     }
     for name in LINKER_NAMES {
-        link(Path::new("../../bin/ogrt-ld"), &libexec.join(name))?;
+        put_file::link(Path::new("../../bin/ogrt-ld"), &libexec.join(name))?;
     }
     for (name, unit) in UNITS {
-        let path = systemd.join(name);
-        let text = unit.replace("@PREFIX@", &prefix.display().to_string());
-        replace(&path, |new| fs::write(new, &text)).with_context(|| path.display().to_string())?;
+        put_file::write(&systemd.join(name), &unit.replace("@PREFIX@", &prefix.display().to_string()))?;
     }
     share::install(place)?;
     manuals::install(place)
-}
-
-/// Copies a file into a folder.
-pub(crate) fn copy(file: &Path, folder: &Path) -> Result<()> {
-    let name = file.file_name().with_context(|| format!("{}: no file name", file.display()))?;
-    replace(&folder.join(name), |new| copy_at_once(file, new))
-        .with_context(|| format!("{} to {}", file.display(), folder.display()))
-}
-
-/// In one piece: so the kernel holds it in large ones, and a program that starts finds more of itself at each fault.
-fn copy_at_once(from: &Path, to: &Path) -> std::io::Result<()> {
-    fs::write(to, fs::read(from)?)?;
-    fs::set_permissions(to, fs::metadata(from)?.permissions())
-}
-
-fn link(to: &Path, from: &Path) -> Result<()> {
-    replace(from, |new| symlink(to, new)).with_context(|| from.display().to_string())
-}
-
-/// Makes a file under another name, then gives it its own.
-fn replace(path: &Path, make: impl FnOnce(&Path) -> std::io::Result<()>) -> std::io::Result<()> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(format!(".new-{}", std::process::id()));
-    let new = PathBuf::from(new);
-    let result = make(&new).and_then(|()| fs::rename(&new, path));
-    if result.is_err() {
-        let _ = fs::remove_file(&new);
-    }
-    result
 }

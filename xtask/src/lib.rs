@@ -14,6 +14,7 @@ pub mod install;
 pub mod machine;
 pub mod manuals;
 pub mod programs;
+pub mod put_file;
 pub mod share;
 pub mod site;
 pub mod steps;

@@ -1,6 +1,6 @@
 //! What is installed as it stands in the project's folder: the parts that other tools read, under PREFIX/share/ogrt.
 
-use crate::install;
+use crate::put_file;
 use anyhow::{Context, Result};
 use std::{fs, path::Path};
 
@@ -32,7 +32,7 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
         if path.is_dir() {
             copy_folder(&path, &to.join(name))?;
         } else {
-            install::copy(&path, to)?;
+            put_file::copy(&path, to)?;
         }
     }
     Ok(())
