@@ -12,6 +12,7 @@ mod join;
 mod operate;
 mod outputs;
 mod postgres;
+mod process_events;
 mod receive;
 mod registry;
 mod rotation;

@@ -340,7 +340,7 @@ on_every_backend! {
         let daemon = backend.start("");
         register(&daemon, &stack());
         // Someone runs the app; nobody runs the other.
-        daemon.datagram(&crate::uses::event(1, "job", "alice", 3, &[]));
+        daemon.datagram(&crate::process_events::event(1, "job", "alice", 3, &[]));
         wait_for("the use", || {
             let uses = daemon.get(&format!("/v1/uses/{}", signature_text(3))).1;
             (uses["direct"]["processes"] == 1).then_some(())

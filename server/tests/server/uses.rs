@@ -2,45 +2,11 @@
 
 use crate::{
     daemon::{Daemon, OGRT_0_5, wait_for},
+    process_events::{event, object, second},
     registry::{digest_text, linked, register, signature_text, stack},
 };
-use ogrt_proto::{MessageType, Note, ProcessEnd, ProcessInfo, SharedObject, encode_frame};
+use ogrt_proto::{MessageType, ProcessEnd, encode_frame};
 use serde_json::Value;
-use std::sync::LazyLock;
-
-/// A second of Unix time, not long ago: what is old goes.
-fn second(number: u32) -> i64 {
-    static BEGIN: LazyLock<i64> = LazyLock::new(|| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        now.as_secs() as i64 - 100_000
-    });
-    *BEGIN + i64::from(number)
-}
-
-fn mark(signature: u8) -> Note {
-    Note { signature: Some(vec![signature; 16].into()), version: Some(2), ..Default::default() }
-}
-
-fn object(signature: u8) -> SharedObject {
-    SharedObject { path: Some("/lib/x.so".into()), notes: vec![mark(signature)], ..Default::default() }
-}
-
-/// A process of a program with this signature (0: none) and these libraries. Its number is its id and its second.
-pub fn event(number: u32, job: &str, user: &str, program: u8, libraries: &[u8]) -> bytes::Bytes {
-    let info = ProcessInfo {
-        event_id: Some(uuid::Uuid::from_u64_pair(7, u64::from(number)).as_bytes().to_vec().into()),
-        binpath: Some(format!("/home/{user}/p{program}").into()),
-        build_id: Some(vec![program, 0xAA].into()),
-        job_id: Some(job.to_owned().into()),
-        username: Some(user.to_owned().into()),
-        hostname: Some(format!("node{}", number % 3).into()),
-        start_time_ns: Some(second(number) * 1_000_000_000),
-        notes: (program != 0).then(|| mark(program)).into_iter().collect(),
-        shared_objects: libraries.iter().map(|library| object(*library)).collect(),
-        ..ProcessInfo::default()
-    };
-    encode_frame(MessageType::ProcessInfo, &info)
-}
 
 fn send(daemon: &Daemon, events: &[bytes::Bytes]) {
     let mut stream = daemon.acknowledged();
