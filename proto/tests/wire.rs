@@ -1,9 +1,12 @@
-//! The wire, held against real bytes of OGRT 0.5's client and against damage.
+//! The wire, held against real bytes of OGRT 0.5's client, against its manual, and against damage.
 
 use bytes::BytesMut;
 use ogrt_proto::*;
 use proptest::prelude::*;
 use prost::Message;
+use std::{env, net::UdpSocket, process::Command, time::Duration};
+
+const MANUAL: &str = include_str!("../../docs/wire.md");
 
 /// One UDP datagram as OGRT 0.5 sent it for `gcc --help`.
 const OGRT_0_5: &[u8] = include_bytes!("data/ogrt-0.5-processinfo.bin");
@@ -26,6 +29,34 @@ fn datagram_of_ogrt_0_5_is_understood() {
     assert_eq!(modules, [&b"gcc/4.6.2"[..], b"dev"]);
     // What we would send for it is what it sent: no field was renumbered.
     assert_eq!(encode_frame(MessageType::ProcessInfo, &info).len(), OGRT_0_5.len());
+}
+
+#[test]
+fn the_example_of_the_manual_sends_a_start_event() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        assert!(env::var_os("CI").is_none(), "python3 is not there");
+        println!("skipped: needs python3");
+        return;
+    }
+    let (_, rest) = MANUAL.split_once("```python\n").unwrap();
+    let (example, _) = rest.split_once("```").unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let port = socket.local_addr().unwrap().port().to_string();
+    assert!(
+        Command::new("python3").args(["-c", &example.replace("7971", &port)]).status().unwrap().success()
+    );
+    let mut datagram = [0; 100];
+    let len = socket.recv(&mut datagram).unwrap();
+    let frame = decode_frame(&mut BytesMut::from(&datagram[..len]), FRAME_MAX).unwrap().unwrap();
+    assert_eq!(frame.message_type(), Some(MessageType::ProcessInfo));
+    let expected = ProcessInfo {
+        binpath: Some("/bin/true".into()),
+        pid: Some(42),
+        job_id: Some("4711".into()),
+        ..Default::default()
+    };
+    assert_eq!(ProcessInfo::decode(frame.message).unwrap(), expected);
 }
 
 #[test]
