@@ -1,8 +1,9 @@
 //! The one place that talks to ogrt-server's HTTP API.
 //!
-//! A server may be away, slow, or somebody else's: each ends as one line that names the address. "Not there" is
-//! believed only when the answer is a problem document (RFC 9457), which no stranger's 404 page is. Proxies of the
-//! environment are not asked: the server stands inside the site. HTTP only, no TLS.
+//! A server may be away, slow, or somebody else's: each ends as one line that names the address.
+//! "Not there" is believed only when the answer is a problem document (RFC 9457), which no
+//! stranger's 404 page is. Proxies of the environment are not asked: the server stands inside the
+//! site. HTTP only, no TLS.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use ogrt_note::Signature;
@@ -18,21 +19,22 @@ use tokio::runtime::Runtime;
 
 const DEFAULT: &str = "http://127.0.0.1:7972";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Between two pieces of an answer, not for the whole of it: a job may have many processes.
+/// The longest pause between two pieces of an answer. A whole answer may take longer: a job may
+/// have many processes.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Elements of a list that are asked for at once.
+/// The number of list elements that one request asks for.
 const PAGE: usize = 1000;
-/// Most bytes of an answer.
+/// The size of the largest answer that is read.
 const BODY_BYTES_MAX: usize = 1 << 30;
 
-/// Where to ask.
+/// A client of one server's HTTP API.
 pub struct ApiClient {
     base: Url,
     client: Client,
     runtime: Runtime,
 }
 
-/// An error as ogrt-server tells it; only what is shown.
+/// The fields of a problem document (RFC 9457) that are shown.
 #[derive(Deserialize)]
 struct Problem {
     title: String,
@@ -41,19 +43,20 @@ struct Problem {
 }
 
 impl ApiClient {
-    /// The server that OGRT_HTTP names.
+    /// Makes a client of the server that OGRT_HTTP names.
     pub fn from_environment() -> Result<ApiClient> {
         let text = match env::var("OGRT_HTTP") {
             Ok(text) if !text.is_empty() => text,
             Ok(_) | Err(env::VarError::NotPresent) => DEFAULT.to_owned(),
             Err(error) => return Err(anyhow!("OGRT_HTTP: {error}")),
         };
-        let base = Url::parse(&text).with_context(|| format!("OGRT_HTTP: {text}"))?;
+        let base = Url::parse(&text)
+            .with_context(|| format!("OGRT_HTTP: {text}: expected an address such as {DEFAULT}"))?;
         ensure!(
             base.scheme() == "http" && base.has_host(),
             "OGRT_HTTP: {text}: expected an address such as {DEFAULT}"
         );
-        // See Cargo.toml; told before is told as well.
+        // Cargo.toml has the reason. A second call fails, and changes nothing.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .user_agent(concat!("ogrt/", env!("CARGO_PKG_VERSION")))
@@ -65,26 +68,28 @@ impl ApiClient {
         Ok(ApiClient { base, client, runtime })
     }
 
-    /// The build record as the server's JSON text, or `None` when it knows no such build.
+    /// Fetches a build record as the server's JSON text; `None` where the server has no such
+    /// record.
     pub fn build(&self, signature: Signature) -> Result<Option<Vec<u8>>> {
         self.get(&["v1", "builds", &signature.to_string()], &[])
     }
 
-    /// The build record, or `None` when the server knows no such build.
+    /// Fetches and parses a build record; `None` where the server has no such record.
     pub fn record(&self, signature: Signature) -> Result<Option<BuildJson>> {
         let Some(body) = self.build(signature)? else { return Ok(None) };
         serde_json::from_slice(&body)
             .map(Some)
-            .with_context(|| format!("{}: not a build record", self.address()))
+            .with_context(|| format!("{}: the answer is not a build record", self.address()))
     }
 
-    /// The job's document as the server's JSON text, or `None` when it knows no such job.
+    /// Fetches a job's document as the server's JSON text; `None` where the server has no such job.
     pub fn job(&self, job_id: &str) -> Result<Option<Vec<u8>>> {
         ensure!(!matches!(job_id, "" | "." | ".."), "{job_id:?}: not a job id");
         self.get(&["v1", "jobs", job_id], &[])
     }
 
-    /// Registers an installation, with the token of OGRT_TOKEN_FILE; it is durable when this returns.
+    /// Registers an installation, with the token of OGRT_TOKEN_FILE. It is durable when this
+    /// returns.
     pub fn register(&self, installation: &Installation) -> Result<()> {
         let url = self.url(&["v1", "installations"]);
         let body = installation.encode_to_vec();
@@ -100,20 +105,21 @@ impl ApiClient {
         match self.wait(request)? {
             Some(_) => Ok(()),
             None => {
-                bail!("{}: knows nothing of installations; is it older than this program?", self.address())
+                bail!("{}: the server takes no installations; it may be older than ogrt", self.address())
             }
         }
     }
 
-    /// An answer as a whole, or `None` when nothing is known of what it asks about.
+    /// Fetches an answer that has one page; `None` where the server knows nothing of its subject.
     pub fn answer_to(&self, path: &[&str], question: &[(&str, String)]) -> Result<Option<Value>> {
         let Some(body) = self.get(path, question)? else { return Ok(None) };
         serde_json::from_slice(&body).map(Some).with_context(|| self.address().to_owned())
     }
 
-    /// The elements of a list that the server gives in pages, until there are `limit` of them.
+    /// Fetches a list page by page, until it has `limit` elements.
     ///
-    /// The answer is that of the last page, with all elements under `key`; `next` is there when there are more.
+    /// The result is the last page with all elements under `key`. It has a `next` where the server
+    /// has more elements.
     pub fn list(
         &self,
         path: &[&str],
@@ -129,7 +135,7 @@ impl ApiClient {
             page_question.extend(cursor.map(|cursor| ("cursor", cursor)));
             let Some(mut page) = self.answer_to(path, &page_question)? else { return Ok(None) };
             let more = page.get_mut(key).and_then(Value::as_array_mut).map(std::mem::take);
-            let more = more.with_context(|| format!("{}: an answer without {key:?}", self.address()))?;
+            let more = more.with_context(|| format!("{}: the answer has no list {key:?}", self.address()))?;
             elements.extend(more);
             cursor = page.get("next").and_then(Value::as_str).map(str::to_owned);
             if cursor.is_none() || elements.len() >= limit {
@@ -139,9 +145,17 @@ impl ApiClient {
         }
     }
 
-    /// The address, for lines that speak of it.
+    /// The server's address, for messages.
     pub fn address(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
+    }
+
+    /// The line that says that a build is not registered.
+    pub fn not_registered(&self, signature: Signature) -> String {
+        format!(
+            "{signature}: not registered at {}; if its record waits in a spool, run `ogrt flush` there",
+            self.address()
+        )
     }
 
     fn get(&self, segments: &[&str], question: &[(&str, String)]) -> Result<Option<Vec<u8>>> {
@@ -154,7 +168,7 @@ impl ApiClient {
 
     fn url(&self, segments: &[&str]) -> Url {
         let mut url = self.base.clone();
-        // Only an address without a host has no segments, and such a base was refused.
+        // Only an address without a host has no path segments, and such a base was refused.
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(segments);
         }
@@ -169,11 +183,11 @@ impl ApiClient {
         let response = request(&self.client).send().await.map_err(|error| {
             if error.is_connect() {
                 anyhow!(
-                    "no server there ({}); is ogrt-server running, and OGRT_HTTP right?",
+                    "no server there ({}); check that ogrt-server runs and that OGRT_HTTP is its HTTP address",
                     root_cause(&error)
                 )
             } else {
-                anyhow!("no answer ({})", root_cause(&error))
+                anyhow!("no answer ({}); try again, or look into the server's log", root_cause(&error))
             }
         })?;
         let status = response.status();
@@ -188,23 +202,31 @@ impl ApiClient {
             Ok(_) if is_problem && status == StatusCode::NOT_FOUND => Ok(None),
             Ok(problem) if is_problem && problem.detail.is_empty() => bail!("{}", problem.title),
             Ok(problem) if is_problem => bail!("{}: {}", problem.title, problem.detail),
-            _ => bail!("answered {status}, but not as ogrt-server does; is OGRT_HTTP right?"),
+            _ => bail!(
+                "answered {status}, but not as ogrt-server does; check that OGRT_HTTP is ogrt-server's HTTP address"
+            ),
         }
     }
 }
 
 async fn body(mut response: Response) -> Result<Vec<u8>> {
     let mut body = Vec::new();
-    while let Some(chunk) =
-        response.chunk().await.map_err(|error| anyhow!("the answer broke off ({})", root_cause(&error)))?
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| anyhow!("the answer ended early ({}); try again", root_cause(&error)))?
     {
-        ensure!(body.len() + chunk.len() <= BODY_BYTES_MAX, "an answer of more than {BODY_BYTES_MAX} bytes");
+        ensure!(
+            body.len() + chunk.len() <= BODY_BYTES_MAX,
+            "the answer is larger than {BODY_BYTES_MAX} bytes"
+        );
         body.extend_from_slice(&chunk);
     }
     Ok(body)
 }
 
-/// `Connection refused (os error 111)` out of a chain that repeats the address at every step.
+/// The innermost cause, such as `Connection refused (os error 111)`: every step above it repeats
+/// the address.
 fn root_cause(error: &dyn Error) -> String {
     let mut cause = error;
     while let Some(deeper) = cause.source() {

@@ -5,15 +5,14 @@ use anyhow::Result;
 use ogrt_proto::BuildJson;
 use std::collections::BTreeMap;
 
-/// A build, and what the registry knows of the builds that its inputs came from.
+/// A build record, and the records of the builds that its inputs came from.
 pub struct BuildWithOrigins {
-    /// The record.
     pub build: BuildJson,
-    /// By signature.
+    /// The records by signature. A build that nobody registered is missing.
     pub origins: BTreeMap<String, BuildJson>,
 }
 
-/// Asks for the record of each build that the inputs name, once.
+/// Fetches the record of each build that the inputs name.
 pub fn fetch_with_origins(server: &ApiClient, build: BuildJson) -> Result<BuildWithOrigins> {
     let mut origins = BTreeMap::new();
     for signature in build.inputs.iter().flat_map(|input| &input.signatures) {

@@ -1,56 +1,57 @@
-//! What differs between two builds.
+//! Two build records, compared.
 //!
-//! Inputs are the same when their digests are. The compiler's temporary objects have another name in each build, so
-//! they are compared by their order; of flags the order is not compared, since build systems shuffle what commutes.
+//! Inputs are the same when their digests are. The compiler's temporary objects have another name
+//! in each build, so they are compared by their order; of flags the order is not compared, since
+//! build systems shuffle what commutes.
 
 use crate::utc;
 use ogrt_proto::{BuildJson, FileJson, ToolJson};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
-/// What differs. Empty where nothing does.
+/// The differences between two builds. What is the same in both is left out.
 #[derive(Debug, Default, Serialize)]
 pub struct Difference {
-    /// Signatures.
+    /// The signatures of the two builds.
     pub builds: [String; 2],
-    /// Name, version, compiler, linker, ...: the two values of each that differs.
+    /// The name, version, compiler, linker and so on that differ, each with both values.
     pub facts: BTreeMap<&'static str, [String; 2]>,
-    /// Arguments of the driver, or of the linker where no driver is known.
+    /// Arguments of the driver, or of the linker where one of the builds has no driver.
     pub flags: ListDifference,
-    /// Compilers named by the inputs, with the flags that they noted.
+    /// Compilers that the inputs name, with the flags that they noted.
     pub compilers: ListDifference,
-    /// Environment modules.
+    /// Loaded environment modules.
     pub modules: ListDifference,
-    /// Paths of inputs that only one has.
+    /// Paths of inputs that only one build has.
     pub inputs: ListDifference,
-    /// Inputs that both have and that are not the same.
+    /// Inputs that both builds have, with different contents.
     pub changed_inputs: Vec<ChangedInput>,
-    /// Host, user, directory, time: those that differ. They make no other build.
+    /// The host, user, directory, time and output that differ. They do not make the builds
+    /// different.
     pub circumstances: BTreeMap<&'static str, [String; 2]>,
 }
 
-/// What only one of the two has.
+/// The elements that only one of two lists has.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct ListDifference {
-    /// Gone.
+    /// Elements of the first list alone.
     pub before: Vec<String>,
-    /// New.
+    /// Elements of the second list alone.
     pub after: Vec<String>,
 }
 
-/// An input by its path, and its two digests.
+/// An input that both builds have, with different contents.
 #[derive(Debug, PartialEq, Serialize)]
 pub struct ChangedInput {
-    /// In the later build.
     pub path: String,
-    /// Before and after; empty where it was unread.
+    /// The digest in each build; empty where the file could not be read.
     pub sha256: [String; 2],
-    /// The builds that it came from, where that changed.
+    /// The builds that the input came from; empty for both where they are the same.
     pub signatures: [Vec<String>; 2],
 }
 
 impl Difference {
-    /// Both are the same but for time and place.
+    /// True where the builds are the same but for time and place.
     pub fn is_none(&self) -> bool {
         let lists = [&self.flags, &self.compilers, &self.modules, &self.inputs];
         self.facts.is_empty() && lists.iter().all(|list| list.is_none()) && self.changed_inputs.is_empty()
@@ -58,12 +59,13 @@ impl Difference {
 }
 
 impl ListDifference {
-    /// Both have the same.
+    /// True where both lists are the same.
     pub fn is_none(&self) -> bool {
         self.before.is_empty() && self.after.is_empty()
     }
 
-    /// As many of each text as one side has more than the other.
+    /// Compares two lists as bags: a text stands here as often as one list has it more than the
+    /// other.
     fn of(before: Vec<String>, after: Vec<String>) -> ListDifference {
         let mut rest = after.clone();
         let gone = before.iter().filter(|text| !take(&mut rest, text)).cloned().collect();
@@ -71,6 +73,7 @@ impl ListDifference {
     }
 }
 
+/// Removes `text` from the list once; false where it is not there.
 fn take(list: &mut Vec<String>, text: &str) -> bool {
     let at = list.iter().position(|other| other == text);
     at.map(|at| list.remove(at)).is_some()
@@ -127,7 +130,8 @@ pub fn compare(before: &BuildJson, after: &BuildJson) -> Difference {
     difference
 }
 
-/// argv without the program's own name, the output's, and what has another name in every call.
+/// The arguments without the output's path and the temporary files, whose names differ in every
+/// call.
 fn flags(command: &[String]) -> Vec<String> {
     let mut command = command.to_vec();
     if let Some(at) = command.iter().position(|word| word == "-o") {
@@ -141,7 +145,8 @@ fn flags(command: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// As gcc (`/tmp/cc` and six characters) and clang name what lives from the compiler to the linker.
+/// True for the names that gcc (`/tmp/cc` and six characters) and clang give their temporary
+/// objects.
 fn is_temporary(path: &str) -> bool {
     let name = path.rsplit('/').next().unwrap_or(path);
     let stem = name.split('.').next().unwrap_or(name);

@@ -1,8 +1,9 @@
 //! A file compared with the record of its build.
 //!
-//! What can be said follows from digests that the record holds: of the whole file, and of its loaded parts
-//! (`ogrt_wrap::record::loaded_parts`). Nothing is guessed: where only unloaded bytes differ and the file did not get smaller,
-//! that is a modification as well, and the answer says that no loaded byte is touched by it.
+//! What can be said follows from digests that the record holds: of the whole file, and of its
+//! loaded parts (`ogrt_wrap::record::loaded_parts`). Nothing is guessed: where only unloaded bytes
+//! differ and the file did not get smaller, that is a modification as well, and the answer says
+//! that no loaded byte is touched by it.
 
 use crate::{api_client::ApiClient, elf_notes};
 use anyhow::Result;
@@ -11,45 +12,44 @@ use ogrt_wrap::record::{digest, loaded_parts};
 use serde::Serialize;
 use std::{fs::File, path::Path};
 
-/// What happened to a file since its link. Ordered from best to worst.
+/// What happened to a file since its link, from best to worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
-    /// Nothing.
+    /// The file is byte for byte what the linker wrote.
     Identical,
     /// Symbols or debug information were removed.
     Stripped,
-    /// Libraries are searched elsewhere.
+    /// The library search path was changed.
     Relocated,
-    /// Anything else.
+    /// Something else was changed.
     Modified,
-    /// There is nothing to compare with.
+    /// There is no record to compare with.
     Unknown,
 }
 
-/// A file, what it was compared with, and what came out.
+/// A file, the record that it was compared with, and the verdict.
 #[derive(Debug, Serialize)]
 pub struct FileComparison {
-    /// As it was named.
+    /// The path as the user gave it.
     pub path: String,
-    /// See there.
     pub verdict: Verdict,
     /// Parts that are not as they were linked: `code`, `data`, `linkage`, `run_path`, `unloaded`.
     pub differs: Vec<&'static str>,
-    /// One sentence.
+    /// The reason of the verdict, in one sentence.
     pub reason: String,
-    /// Of the build that it was compared with.
+    /// The signature of the record.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub signature: Option<String>,
-    /// Of the file as it is.
+    /// The digest of the file as it is.
     pub sha256: String,
-    /// Of the file as it was linked.
+    /// The digest of the file as it was linked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recorded_sha256: Option<String>,
-    /// The search path as it is.
+    /// The library search path as it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub run_path: Option<String>,
-    /// The search path as it was linked.
+    /// The library search path as it was linked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recorded_run_path: Option<String>,
     /// The record, for the table.
@@ -57,7 +57,7 @@ pub struct FileComparison {
     pub build: Option<BuildJson>,
 }
 
-/// What the file shows by itself.
+/// The properties of a file that are compared.
 pub struct FileFacts {
     sha256: String,
     size: u64,
@@ -77,11 +77,12 @@ pub fn read_facts(path: &Path) -> Result<FileFacts> {
     Ok(FileFacts { sha256: hex(&sha256), size, loaded })
 }
 
-/// The records of the file's signatures; where there is none, of its build-id, since a watermark can be cut out.
+/// Finds the records of the file's signatures. Where there is none, it finds those of the build-id,
+/// since a note can be cut out; the flag is then true.
 pub fn find_records(server: &ApiClient, notes: &elf_notes::ElfNotes) -> Result<(Vec<BuildJson>, bool)> {
     let mut records = Vec::new();
-    for watermark in &notes.build_notes {
-        records.extend(server.record(watermark.signature)?);
+    for note in &notes.build_notes {
+        records.extend(server.record(note.signature)?);
     }
     let (true, Some(build_id)) = (records.is_empty(), &notes.build_id) else { return Ok((records, false)) };
     let found = server.list(&["v1", "builds"], &[("build_id", hex(build_id))], "builds", 10)?;
@@ -113,7 +114,8 @@ pub fn compare(name: &str, facts: &FileFacts, record: BuildJson, found_by_build_
     comparison.reason = reason;
     if found_by_build_id && comparison.verdict != Verdict::Identical {
         comparison.verdict = Verdict::Modified;
-        comparison.reason += "; its watermark is not the one that was linked in (found by its build-id)";
+        comparison.reason +=
+            "; its note is not the one that was linked in (the record was found by the build-id)";
     }
     comparison
 }
@@ -126,7 +128,7 @@ fn judge(facts: &FileFacts, output: &FileJson, comparison: &mut FileComparison) 
         (Ok(_), Some(recorded)) => recorded,
         (Ok(_), None) => {
             let reason =
-                "not what the linker wrote; the record has no digests of parts that would tell what differs";
+                "not what the linker wrote; the record has no digests of parts, so what differs is not known";
             return (Verdict::Modified, reason.into());
         }
         (Err(error), _) => return (Verdict::Modified, format!("not what the linker wrote: {error}")),
@@ -154,12 +156,12 @@ fn judge(facts: &FileFacts, output: &FileJson, comparison: &mut FileComparison) 
     if !comparison.differs.is_empty() {
         return (
             Verdict::Relocated,
-            "code, data and linkage are as linked; libraries are searched elsewhere".into(),
+            "code, data and linkage are as linked; the library search path is another".into(),
         );
     }
     comparison.differs.push("unloaded");
     if facts.size < output.size {
-        (Verdict::Stripped, "what is loaded is as linked; symbols or debug information are gone".into())
+        (Verdict::Stripped, "what is loaded is as linked; symbols or debug information were removed".into())
     } else {
         let reason =
             "what is loaded is as linked; other bytes differ (symbols, debug information, padding, headers)";
@@ -167,7 +169,7 @@ fn judge(facts: &FileFacts, output: &FileJson, comparison: &mut FileComparison) 
     }
 }
 
-/// A part as people call it.
+/// Describes a part in words.
 fn in_words(part: &str) -> &str {
     match part {
         "linkage" => "what the loader reads (libraries, symbols, relocations, notes, entry point)",
@@ -176,7 +178,7 @@ fn in_words(part: &str) -> &str {
     }
 }
 
-/// The result where there is no record.
+/// Makes the result for a file without a record.
 pub fn without_record(
     name: &str,
     facts: &FileFacts,
@@ -184,15 +186,15 @@ pub fn without_record(
     address: &str,
 ) -> FileComparison {
     let reason = match notes.build_notes.first() {
-        None => "no watermark, and its build-id is not registered".to_owned(),
-        Some(first) => format!("{} is not registered at {address}", first.signature),
+        None => "no OGRT note, and the build-id is not registered".to_owned(),
+        Some(first) => format!("its signature {} is not registered at {address}", first.signature),
     };
     FileComparison {
         path: name.to_owned(),
         verdict: Verdict::Unknown,
         differs: Vec::new(),
         reason,
-        signature: notes.build_notes.first().map(|watermark| watermark.signature.to_string()),
+        signature: notes.build_notes.first().map(|note| note.signature.to_string()),
         sha256: facts.sha256.clone(),
         recorded_sha256: None,
         run_path: None,

@@ -1,6 +1,7 @@
 //! DSSE envelopes (secure-systems-lab/dsse, v1.0.2): a payload and signatures of it, as JSON.
 //!
-//! What is signed is the pre-authentication encoding, so that a payload cannot be taken for one of another type.
+//! What is signed is the pre-authentication encoding, so that a payload cannot be taken for one of
+//! another type.
 
 use crate::signing_key::key_id;
 use anyhow::{Context, Result};
@@ -27,15 +28,15 @@ struct EnvelopeSignature {
     sig: String,
 }
 
-/// A payload whose signature was found good.
+/// A payload with a good signature.
 pub struct SignedPayload {
-    /// Such as `application/vnd.in-toto+json`.
+    /// The media type, such as `application/vnd.in-toto+json`.
     pub payload_type: String,
-    /// As it was signed.
+    /// The bytes that were signed.
     pub payload: Vec<u8>,
 }
 
-/// The payload, signed.
+/// Signs a payload and puts both into an envelope.
 pub fn sign(payload_type: &str, payload: &[u8], key: &SigningKey) -> Result<String> {
     let signature = key.sign(&pre_authentication(payload_type, payload));
     let envelope = Envelope {
@@ -49,12 +50,13 @@ pub fn sign(payload_type: &str, payload: &[u8], key: &SigningKey) -> Result<Stri
     Ok(serde_json::to_string_pretty(&envelope)? + "\n")
 }
 
-/// The payload, if one of the signatures is the key's; an error when the text is no envelope at all.
+/// Opens an envelope; `None` where no signature is the key's. A text that is not an envelope is an
+/// error.
 ///
-/// The ids of keys are hints that anybody may write, so every signature is tried.
+/// Key ids are hints that anybody may write, so every signature is tried.
 pub fn open(text: &[u8], key: &VerifyingKey) -> Result<Option<SignedPayload>> {
     let envelope: Envelope = serde_json::from_slice(text).context("not a DSSE envelope")?;
-    let payload = decode(&envelope.payload).context("not a DSSE envelope: its payload is no base64")?;
+    let payload = decode(&envelope.payload).context("not a DSSE envelope: its payload is not base64")?;
     let signed = pre_authentication(&envelope.payload_type, &payload);
     let is_good = envelope.signatures.iter().any(|signature| {
         let bytes = decode(&signature.sig).unwrap_or_default();
@@ -63,7 +65,7 @@ pub fn open(text: &[u8], key: &VerifyingKey) -> Result<Option<SignedPayload>> {
     Ok(is_good.then_some(SignedPayload { payload_type: envelope.payload_type, payload }))
 }
 
-/// Both alphabets are allowed.
+/// Decodes base64 in either alphabet: DSSE allows both.
 fn decode(text: &str) -> Result<Vec<u8>, base64::DecodeError> {
     BASE64_STANDARD.decode(text).or_else(|_| BASE64_URL_SAFE.decode(text))
 }

@@ -1,9 +1,10 @@
-//! The watermarks and the build-id of one ELF file.
+//! Our notes and the build-id of one ELF file.
 //!
-//! A linked file is read as the loader sees it, by its PT_NOTE segments; then the SHT_NOTE sections are walked too,
-//! since an object file has no segments and objcopy adds notes that are in none. Only headers and notes are read,
-//! never the whole file. Files are hostile: a table that reaches beyond the end is an error that says so, and what
-//! is read for notes is bounded, however many headers point at it.
+//! A linked file is read as the loader sees it, by its PT_NOTE segments; then the SHT_NOTE sections
+//! are walked too, since an object file has no segments and objcopy adds notes that are in none.
+//! Only headers and notes are read, never the whole file. Files are hostile: a table that reaches
+//! beyond the end is an error that says so, and what is read for notes is bounded, however many
+//! headers point at it.
 
 use object::{
     Endianness,
@@ -18,65 +19,64 @@ use ogrt_proto::BuildMetadata;
 use prost::Message;
 use std::{fs::File, io, path::Path};
 
-/// Most bytes of notes that one file may hold. Real files hold less than a few KiB.
+/// The most bytes of notes that are read from one file. Real files hold a few KiB at most.
 const NOTE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
-/// What one ELF file says of itself.
+/// Our notes and the build-id of one ELF file.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ElfNotes {
-    /// In file order, each once; several where several were linked in.
+    /// Each note once, in file order. A file has several where marked objects were linked into it.
     pub build_notes: Vec<BuildNote>,
-    /// GNU build-id.
+    /// The GNU build-id.
     pub build_id: Option<Vec<u8>>,
-    /// An executable or a shared object, and no part of one.
+    /// True for an executable or a shared object, false for an object file.
     pub is_linked: bool,
 }
 
-/// One watermark, apart from the bytes it was read from.
+/// One of our notes, decoded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BuildNote {
-    /// The build's name.
+    /// The UUID that names the build.
     pub signature: Signature,
-    /// 1 for OGRT 0.5's notes, 2 for ours.
+    /// The version of the note's format: 1 for OGRT 0.5, 2 for ours.
     pub note_version: u8,
-    /// `None` where the bytes are not a `BuildMetadata`.
+    /// The decoded metadata; `None` where the bytes are not a `BuildMetadata`.
     pub metadata: Option<BuildMetadata>,
 }
 
-/// A file that could be read, watermarked or not.
+/// An ELF file that was read, with or without notes of ours.
 pub struct ElfFile {
-    /// As the user, or the process, names it.
+    /// The name that the user, or the process, gives the file.
     pub name: String,
-    /// What is in it.
     pub notes: ElfNotes,
 }
 
-/// Why a file has no answer.
+/// The reason why the notes of a file could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ElfError {
-    /// It could not be read.
+    /// The file could not be read.
     #[error("{}", without_number(.0))]
     Unreadable(io::Error),
-    /// A directory, a device or the like.
+    /// The path names a directory, a device or the like.
     #[error("not a regular file")]
     NotAFile,
-    /// Read, and something else.
+    /// The file was read, and is something else.
     #[error("not an ELF file")]
     NotElf,
-    /// Began as ELF; a table in it is cut off or makes no sense.
+    /// A table in the ELF file is cut off or makes no sense.
     #[error("damaged ELF file: {0}")]
     Damaged(object::Error),
-    /// A header points behind the last byte.
+    /// A header points behind the last byte of the file.
     #[error("damaged ELF file: {0} lies beyond the end of the file")]
     Truncated(&'static str),
-    /// Far more notes than any linker writes.
+    /// The notes are far larger than any linker writes.
     #[error("damaged ELF file: more than {NOTE_BYTES_MAX} bytes of notes")]
     TooManyNotes,
 }
 
 /// Reads the notes of the file at `path`.
 pub fn read(path: &Path) -> Result<ElfNotes, ElfError> {
-    // Asked before opening: to open a FIFO is to wait for its writer.
+    // This is asked before opening, since opening a FIFO waits for its writer.
     if !path.metadata()?.is_file() {
         return Err(ElfError::NotAFile);
     }
@@ -123,7 +123,8 @@ fn parse_class<'data, Elf: FileHeader<Endian = Endianness>>(
     Ok(found)
 }
 
-// The cause stands in each message already, so neither is a source that would be printed a second time.
+// The cause stands in each message already, so neither is a source that would be printed a second
+// time.
 impl From<io::Error> for ElfError {
     fn from(error: io::Error) -> Self {
         ElfError::Unreadable(error)
@@ -160,7 +161,7 @@ impl From<Note<'_>> for BuildNote {
     }
 }
 
-/// `No such file or directory`, without Rust's `(os error 2)`.
+/// The error's text without Rust's `(os error 2)`.
 fn without_number(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or_default().to_owned()
@@ -175,11 +176,11 @@ mod tests {
 
     const SIGNATURE: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
-    /// An object file with two watermarks, one in each version, and a distribution's program.
+    /// An object file with a note of ours, and a distribution's program.
     static REAL_FILES: LazyLock<[Vec<u8>; 2]> =
-        LazyLock::new(|| [watermarked_object(Endianness::Little), std::fs::read("/bin/true").unwrap()]);
+        LazyLock::new(|| [marked_object(Endianness::Little), std::fs::read("/bin/true").unwrap()]);
 
-    fn watermarked_object(endian: Endianness) -> Vec<u8> {
+    fn marked_object(endian: Endianness) -> Vec<u8> {
         let (architecture, order) = match endian {
             Endianness::Little => (object::Architecture::X86_64, ByteOrder::Little),
             Endianness::Big => (object::Architecture::S390x, ByteOrder::Big),
@@ -197,7 +198,7 @@ mod tests {
     #[test]
     fn an_object_file_of_either_byte_order_is_read() {
         for endian in [Endianness::Little, Endianness::Big] {
-            let found = parse(&*watermarked_object(endian)).unwrap();
+            let found = parse(&*marked_object(endian)).unwrap();
             assert_eq!(found.build_notes.len(), 1);
             assert_eq!(found.build_notes[0].signature.to_string(), SIGNATURE);
             assert_eq!(found.build_notes[0].metadata.as_ref().unwrap().name(), "zlib");
@@ -205,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_of_the_distribution_has_a_build_id_and_no_watermark() {
+    fn a_program_of_the_distribution_has_a_build_id_and_no_note() {
         let found = parse(&*REAL_FILES[1]).unwrap();
         assert_eq!(found.build_notes, []);
         assert_eq!(found.build_id.map(|id| id.len()), Some(20));

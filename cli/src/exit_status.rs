@@ -6,14 +6,14 @@ use std::{
     process::ExitCode,
 };
 
-/// The exit status, in the words of a question. Ordered by weight: of several answers the heaviest counts.
+/// The exit status as the answer to a question. Of several answers the largest counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExitStatus {
-    /// 0: found, done.
+    /// 0: it was found, or done.
     Yes,
-    /// 1: looked, and there is none.
+    /// 1: there is none.
     No,
-    /// 2: could not look.
+    /// 2: the question could not be answered.
     Error,
 }
 
@@ -23,19 +23,20 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
-/// One line on standard error. A closed standard error is no reason to fail.
+/// Writes one line to standard error. A closed standard error is not a reason to fail.
 pub fn complain(line: impl Display) {
     let _ = writeln!(io::stderr(), "ogrt: {line}");
 }
 
-/// Writes all of an answer. Unlike `print!` it reports a closed pipe instead of panicking.
+/// Writes a whole answer. A closed pipe is an error here, where `print!` panics.
 pub fn print(text: impl AsRef<[u8]>) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_ref())?;
     out.flush()
 }
 
-/// Writes the server's JSON untouched, so that keys of a newer server are not lost, with one line end after it.
+/// Writes the server's JSON as it came, so that keys of a newer server are not lost, and one line
+/// end.
 pub fn print_document(mut document: Vec<u8>) -> io::Result<()> {
     document.truncate(document.trim_ascii_end().len());
     document.push(b'\n');

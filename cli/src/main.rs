@@ -1,14 +1,17 @@
-//! `ogrt`: what a person types. Each command is one file in `commands/` that holds its options and what it
-//! does; `format/` holds what is printed, a formatter a file; results and comparisons stand here beside them.
+//! `ogrt`: what a person types. Each command is one file in `commands/` that holds its options and
+//! what it does; `format/` holds what is printed, a formatter a file; results and comparisons stand
+//! here beside them.
 //!
-//! Imports lead downwards only: commands, then `format/`, then results and comparisons, then what they stand on.
+//! Imports lead downwards only: commands, then `format/`, then results and comparisons, then what
+//! they stand on.
 //!
-//! Policy: answers go to standard output, everything else to standard error, and an error is one line,
-//! `ogrt: WHAT: cause`, that names the file, key or peer. Nothing read from a file or a server is believed, and
-//! nothing of it reaches a terminal as a control character.
+//! Policy: answers go to standard output, everything else to standard error, and an error is one
+//! line, `ogrt: WHAT: cause`, that names the file, key or peer. Nothing read from a file or a
+//! server is believed, and nothing of it reaches a terminal as a control character.
 //!
-//! Exit status: 0 the answer is yes, 1 the answer is no (no watermark, not registered, records still wait), 2 an
-//! error or wrong usage. `ogrt run` ends as its command does, or as `env` would where it cannot be started.
+//! Exit status: 0 the answer is yes, 1 the answer is no (no note, not registered, records still
+//! wait), 2 an error or wrong usage. `ogrt run` ends as its command does, or as `env` would where
+//! it cannot be started.
 
 mod api_client;
 mod build_with_origins;
@@ -45,7 +48,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// `ogrt ... | head` is no error.
+/// True for a closed pipe: `ogrt ... | head` is not an error.
 fn reader_went_away(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -1,7 +1,8 @@
 //! The files whose code a running process has mapped: its executable and its shared objects.
 //!
-//! They are read through `/proc/PID/root`, so that a process in a container or chroot is seen with its own files, not
-//! with ours that happen to have the same names. Source: proc(5), `/proc/pid/maps`.
+//! They are read through `/proc/PID/root`, so that a process in a container or chroot is seen with
+//! its own files, not with ours that happen to have the same names. Source: proc(5),
+//! `/proc/pid/maps`.
 
 use anyhow::{Context, Result};
 use std::{
@@ -12,25 +13,26 @@ use std::{
 /// A file with executable pages in a process.
 #[derive(Debug, PartialEq)]
 pub struct MappedFile {
-    /// As the process names it.
+    /// The path as the process sees it.
     pub name: String,
-    /// Where it can be opened from here.
+    /// A path that opens the file from here.
     pub path: PathBuf,
 }
 
-/// The files that process `pid` runs code from, in the order of their addresses, each once.
+/// Lists the files that process `pid` runs code from, in the order of their addresses, each once.
 pub fn of_process(pid: u32) -> Result<Vec<MappedFile>> {
     let process = PathBuf::from(format!("/proc/{pid}"));
     let maps_path = process.join("maps");
     let maps = fs::read(&maps_path).with_context(|| format!("process {pid}: {}", maps_path.display()))?;
     Ok(executable_names(&String::from_utf8_lossy(&maps))
         .into_iter()
-        .map(|name| MappedFile { path: place(&process, &name), name })
+        .map(|name| MappedFile { path: path_from_here(&process, &name), name })
         .collect())
 }
 
-/// Where a mapped file is found: `/proc/PID/root` with its name; the executable also after it was deleted.
-fn place(process: &Path, name: &str) -> PathBuf {
+/// The path that opens a mapped file: its name below `/proc/PID/root`. The executable is
+/// `/proc/PID/exe`, which opens it even after it was deleted.
+fn path_from_here(process: &Path, name: &str) -> PathBuf {
     let executable = process.join("exe");
     if fs::read_link(&executable).is_ok_and(|target| target.as_os_str() == name) {
         return executable;
@@ -38,11 +40,12 @@ fn place(process: &Path, name: &str) -> PathBuf {
     process.join("root").join(name.trim_start_matches('/'))
 }
 
-/// The absolute path names of executable mappings in the text of `/proc/PID/maps`, each once.
+/// The absolute paths of executable mappings in the text of `/proc/PID/maps`, each once.
 fn executable_names(maps: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for line in maps.lines() {
-        // address perms offset dev inode pathname; a path may hold spaces, and a newline in it is written \012.
+        // address perms offset dev inode pathname; a path may hold spaces, and a newline in it is
+        // written \012.
         let mut rest = line;
         let mut field = || {
             let (field, after) = rest.split_once(' ')?;

@@ -8,14 +8,14 @@ use std::{
     path::PathBuf,
 };
 
-/// The library: OGRT_LIBRARY, else `../lib/libogrt.so` beside the folder of this executable.
+/// Finds the library: OGRT_LIBRARY, or else `../lib/libogrt.so` beside this executable's directory.
 pub fn find() -> Result<PathBuf> {
     let path = match env::var_os("OGRT_LIBRARY") {
         Some(path) if !path.is_empty() => std::path::absolute(path).context("OGRT_LIBRARY")?,
         _ => {
             let executable = env::current_exe()
                 .and_then(|path| path.canonicalize())
-                .context("cannot tell where ogrt is installed; set OGRT_LIBRARY")?;
+                .context("cannot tell where ogrt is installed; set OGRT_LIBRARY to the path of libogrt.so")?;
             let prefix = executable.parent().and_then(|bin| bin.parent()).unwrap_or(&executable);
             prefix.join("lib/libogrt.so")
         }
@@ -25,16 +25,16 @@ pub fn find() -> Result<PathBuf> {
         "{}: no such file; set OGRT_LIBRARY to where libogrt.so is installed",
         path.display()
     );
-    // The loader splits its list there, and knows no way to quote.
+    // The loader splits its list at these bytes, and knows no quoting.
     ensure!(
         !path.as_os_str().as_bytes().iter().any(|byte| b" :\t\n".contains(byte)),
-        "{}: the loader takes no path with a space or colon in LD_PRELOAD",
+        "{}: the loader cannot preload a path with a space or a colon; install OGRT elsewhere, or set OGRT_LIBRARY",
         path.display()
     );
     Ok(path)
 }
 
-/// The user's own list with the library behind it, once: what they preload keeps its place in front.
+/// Appends the library to the user's own LD_PRELOAD, once: what the user preloads stays in front.
 pub fn append(preload: Option<&OsStr>, library: &OsStr) -> OsString {
     let mut list = preload.map(OsStr::as_bytes).unwrap_or_default().to_vec();
     if list.split(|byte| b" :".contains(byte)).any(|entry| entry == library.as_bytes()) {

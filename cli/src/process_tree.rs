@@ -1,61 +1,62 @@
 //! The processes of a job as a tree: who started whom, with the ranks of an MPI launch as one.
 //!
-//! A parent is the process that had the parent's pid on that host when the child started. An exec leaves a record of
-//! its own with the same pid, and hangs below what it replaced. What runs below ranks is put together by program:
-//! there is then one line for what each of a thousand ranks did. A job's documents come from anybody, so depth is
-//! bounded, and a parent always comes before its children.
+//! A parent is the process that had the parent's pid on that host when the child started. An exec
+//! leaves a record of its own with the same pid, and hangs below what it replaced. What runs below
+//! ranks is put together by program: there is then one line for what each of a thousand ranks did.
+//! A job's documents come from anybody, so depth is bounded, and a parent always comes before its
+//! children.
 
 use crate::json_field::{software, text};
 use serde_json::Value;
 use std::collections::{BTreeSet, HashMap};
 
-/// Deeper processes hang at this depth.
+/// The depth of the tree. Deeper processes are shown at this depth.
 const DEPTH_MAX: usize = 64;
 
-/// A line of the tree: a process, or several alike.
+/// A line of the tree: one process, or several of the same program.
 #[derive(Debug, Default)]
 pub struct Node {
-    /// Path of the executable.
+    /// The path of the executable.
     pub program: String,
-    /// Name and version of its build; empty where nothing is known.
+    /// The name and version of its build; empty where they are not known.
     pub software: String,
-    /// Nobody registered it.
+    /// True where nobody registered the build.
     pub is_unregistered: bool,
-    /// It took the place of the process above.
+    /// True where the process above became this one by exec.
     pub is_exec: bool,
-    /// How many processes it stands for.
+    /// The number of processes in this line.
     pub processes: usize,
-    /// How many of them are ranks of one launch.
+    /// The number of them that are ranks of one launch.
     pub ranks: usize,
-    /// Of the first.
+    /// The pid of the first process.
     pub pid: i64,
-    /// Where they ran.
+    /// The names of the hosts that they ran on.
     pub hosts: BTreeSet<String>,
-    /// First start.
+    /// The first start.
     pub start_ns: i64,
-    /// Last end, and how many have one.
+    /// The last end.
     pub end_ns: i64,
-    /// How many have ended.
+    /// The number of processes whose end is known.
     pub ended: usize,
-    /// Longest duration.
+    /// The longest duration of one process.
     pub longest_ns: u64,
-    /// Lines below, in the order of their starts.
+    /// The lines below this one, in the order of their starts.
     pub children: Vec<usize>,
     depth: usize,
     is_folded: bool,
 }
 
-/// The nodes, and those of them that have no parent.
+/// All lines of a job.
 #[derive(Debug, Default)]
 pub struct Tree {
-    /// Parents before children.
+    /// The lines, parents before children.
     pub nodes: Vec<Node>,
-    /// In the order of their starts.
+    /// The lines without a parent, in the order of their starts.
     pub roots: Vec<usize>,
 }
 
 impl Tree {
-    /// Of a job's document.
+    /// Builds the tree of a job's document.
     pub fn of(job: &Value) -> Tree {
         let processes = job["processes"].as_array().map(Vec::as_slice).unwrap_or_default();
         let mut launch_of = HashMap::new();
@@ -64,7 +65,7 @@ impl Tree {
                 launch_of.insert(rank as usize, launch);
             }
         }
-        // An end that came without its start is no process to draw.
+        // An end that came without its start is not drawn.
         let mut order: Vec<usize> =
             (0..processes.len()).filter(|at| processes[*at]["type"] != "end").collect();
         order.sort_by_key(|at| start_ns(&processes[*at]));

@@ -1,6 +1,8 @@
-//! The site's Ed25519 keys, as OpenSSL writes them: PKCS#8 for the private one, SubjectPublicKeyInfo for the public.
+//! The site's Ed25519 keys, as OpenSSL writes them: PKCS#8 for the private one,
+//! SubjectPublicKeyInfo for the public.
 //!
-//! Source: RFC 8410. Both are of fixed length, so the DER around the 32 bytes is compared and not parsed.
+//! Source: RFC 8410. Both are of fixed length, so the DER around the 32 bytes is compared and not
+//! parsed.
 
 use anyhow::{Context, Result, anyhow};
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -22,10 +24,11 @@ pub fn read(path: &Path) -> Result<SigningKey> {
 /// Reads a public key.
 pub fn read_public(path: &Path) -> Result<VerifyingKey> {
     let bytes = key_bytes(path, "PUBLIC KEY", PUBLIC_HEAD)?;
-    VerifyingKey::from_bytes(&bytes).map_err(|_| anyhow!("{}: no point of Ed25519", path.display()))
+    VerifyingKey::from_bytes(&bytes)
+        .map_err(|_| anyhow!("{}: not a valid Ed25519 public key", path.display()))
 }
 
-/// A name for the key: SHA-256 of its SubjectPublicKeyInfo.
+/// The key's name: the SHA-256 of its SubjectPublicKeyInfo.
 pub fn key_id(key: &VerifyingKey) -> String {
     hex(&sha256_of(&[PUBLIC_HEAD, key.as_bytes()].concat()))
 }
@@ -37,5 +40,5 @@ fn key_bytes(path: &Path, label: &str, head: &[u8]) -> Result<[u8; 32]> {
     let digits: String = body.unwrap_or_default().split_whitespace().collect();
     let der = BASE64_STANDARD.decode(digits).unwrap_or_default();
     let key = der.strip_prefix(head).and_then(|key| key.try_into().ok());
-    key.ok_or_else(|| anyhow!("{}: no Ed25519 {} in PEM", path.display(), label.to_lowercase()))
+    key.ok_or_else(|| anyhow!("{}: not an Ed25519 {} in PEM form", path.display(), label.to_lowercase()))
 }

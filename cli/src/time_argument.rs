@@ -7,12 +7,12 @@ use std::{
 
 const DAY: i64 = 86_400;
 
-/// Seconds of Unix time.
+/// A point in time, in seconds of Unix time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeArgument(pub i64);
 
-/// What is understood, for the help.
-pub const FORMS: &str = "2026-11-24, 2026-11-24T13:30[:00][Z], today, yesterday, 90m, 12h, 7d (ago), or @SECONDS of Unix time; in UTC";
+/// The forms that are understood, for help and errors.
+pub const FORMS: &str = "2026-11-24, 2026-11-24T13:30[:00][Z], now, today, yesterday, 90m, 12h or 7d ago, or @SECONDS of Unix time; all in UTC";
 
 impl FromStr for TimeArgument {
     type Err = String;
@@ -47,7 +47,7 @@ fn seconds(text: &str, now: i64) -> Option<i64> {
     now.checked_sub(i64::from(ago).checked_mul(unit)?)
 }
 
-/// A date, with a time of day or without.
+/// Parses a date, with or without a time of day.
 fn point(text: &str) -> Option<i64> {
     let text = text.strip_suffix('Z').unwrap_or(text);
     let (date, time) = text.split_once(['T', ' ']).unwrap_or((text, "00:00"));
@@ -61,7 +61,7 @@ fn point(text: &str) -> Option<i64> {
     };
     (hour < 24 && minute < 60 && second < 60).then_some(())?;
     let days = days(year, month, day);
-    // 30 February is no day: back in the calendar it is another.
+    // 30 February is not a date: written back it is another.
     let written = crate::utc::from_seconds(days * DAY);
     written.starts_with(&format!("{year:04}-{month:02}-{day:02}T")).then_some(())?;
     Some(days * DAY + hour * 3_600 + minute * 60 + second)
@@ -76,7 +76,8 @@ fn numbers(text: &str, separator: char) -> Option<Vec<i64>> {
         .collect()
 }
 
-/// Days since 1970-01-01 in the Gregorian calendar; years are counted from March, so that a leap day is a year's last.
+/// Days since 1970-01-01 in the Gregorian calendar; years are counted from March, so that a leap
+/// day is a year's last.
 fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = if month <= 2 { year - 1 } else { year };
     let month_from_march = (month + 9) % 12;

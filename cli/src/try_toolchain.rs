@@ -1,8 +1,8 @@
 //! Compilers and linkers with our wrappers, found out by trying each.
 //!
-//! A small program is linked by each compiler with each linker that it takes, and a small library by each linker
-//! alone; then the output's notes and the record in a spool of the trial's own tell what happened. The server is
-//! not told, and nothing is left behind.
+//! A small program is linked by each compiler with each linker that it takes, and a small library
+//! by each linker alone; then the output's notes and the record in a spool of the trial's own tell
+//! what happened. The server is not told, and nothing is left behind.
 
 use crate::elf_notes;
 use anyhow::{Context, Result};
@@ -20,7 +20,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Names of compilers, and the language that is tried.
+/// The names of compilers, each with the language that is tried.
 const COMPILERS: &[(&str, Language)] = &[
     ("cc", Language::C),
     ("gcc", Language::C),
@@ -43,7 +43,7 @@ const COMPILERS: &[(&str, Language)] = &[
     ("ftn", Language::Fortran),
 ];
 
-/// Linkers that are tried with each compiler and alone.
+/// The linkers that are tried with each compiler and alone.
 const LINKERS: &[&str] = &["bfd", "gold", "lld", "mold", "wild"];
 
 #[derive(Clone, Copy)]
@@ -53,18 +53,18 @@ enum Language {
     Fortran,
 }
 
-/// All that was found out.
+/// The result of all trials.
 #[derive(Serialize)]
 pub struct ToolchainReport {
     /// The prefix whose wrappers were tried.
     pub wrappers: PathBuf,
-    /// Where records would go.
+    /// The server that records would go to.
     pub server: String,
-    /// It answers there.
+    /// True where the server answers.
     pub server_answers: bool,
-    /// Each with each linker.
+    /// Each compiler with each linker.
     pub compilers: Vec<LinkTrial>,
-    /// Each by itself.
+    /// Each linker called without a compiler.
     pub linkers: Vec<LinkTrial>,
 }
 
@@ -73,11 +73,10 @@ pub struct ToolchainReport {
 pub struct LinkTrial {
     /// The tool that was called.
     pub tool: PathBuf,
-    /// `default`, or what `-fuse-ld=` was given.
+    /// `default`, the value of `-fuse-ld=`, or `alone` for a linker without a compiler.
     pub linker: String,
-    /// What happened.
     pub route: Route,
-    /// The real linker as the record has it.
+    /// The path of the real linker, as the record has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub real_linker: Option<String>,
 }
@@ -88,15 +87,15 @@ pub struct LinkTrial {
 pub enum Route {
     /// The driver ran `ogrt-ld`.
     Linker,
-    /// `ogrt-cc` put the note on the driver's line itself.
+    /// `ogrt-cc` put the note on the driver's command line itself.
     ByHand,
-    /// The link works, and has no note or no record.
+    /// The link works, but has no note or no record.
     NotMarked,
-    /// It works without us, and not with us.
+    /// The link works without our wrappers, and fails with them.
     Broken,
 }
 
-/// Where it is tried: a directory that goes away.
+/// The temporary directory of the trials. It is deleted at the end.
 pub struct TrialDirectory {
     dir: PathBuf,
     prefix: PathBuf,
@@ -104,13 +103,13 @@ pub struct TrialDirectory {
 
 impl Drop for TrialDirectory {
     fn drop(&mut self) {
-        // What cannot be removed is in the temporary directory.
+        // What cannot be deleted stays in the temporary directory, where it does no harm.
         let _ = fs::remove_dir_all(&self.dir);
     }
 }
 
 impl TrialDirectory {
-    /// A directory with a small source for each language.
+    /// Makes the directory, with a small source for each language.
     pub fn open(prefix: PathBuf) -> Result<TrialDirectory> {
         let dir = env::temp_dir().join(format!("ogrt-doctor-{}", std::process::id()));
         fs::create_dir(&dir).with_context(|| dir.display().to_string())?;
@@ -156,7 +155,7 @@ impl TrialDirectory {
         trials
     }
 
-    /// Linkers in front on PATH, as a build calls them that needs no compiler to link.
+    /// Tries each linker on PATH, as a build calls it that links without a compiler.
     pub fn try_linkers(&self) -> Vec<LinkTrial> {
         let compiler = ["cc", "gcc", "clang"].iter().find_map(|name| on_path(name, &self.prefix));
         let Some(compiler) = compiler else { return Vec::new() };
@@ -176,19 +175,19 @@ impl TrialDirectory {
             .collect()
     }
 
-    /// None when it does not link without us either.
+    /// Links without us and with us; `None` where it does not link without us either.
     fn compare(&self, without_us: &mut Command, with_us: &mut Command) -> Option<(Route, Option<String>)> {
         let (out, spool) = (self.dir.join("out"), SpoolDir::at(self.dir.join("spool")));
         if !self.runs(without_us.env("OGRT_DISABLE", "1")) {
             return None;
         }
-        // What was there before is no answer to what comes now.
+        // The output of the link before must not be taken for that of this one.
         let _ = fs::remove_file(&out);
         let _ = fs::remove_dir_all(spool.path());
         for variable in ["OGRT_DISABLE", "OGRT_REAL_LD", "OGRT_SAVE_LINK", "OGRT_STRICT"] {
             with_us.env_remove(variable);
         }
-        // Nobody listens there, so the record is spooled.
+        // Nobody listens at this address, so the record is spooled.
         with_us.env("OGRT_SERVER", "127.0.0.1:1").env("OGRT_SPOOL_DIR", spool.path());
         if !self.runs(with_us) {
             return Some((Route::Broken, None));
@@ -219,8 +218,8 @@ fn record_in(path: &Path) -> Option<BuildRecord> {
     BuildRecord::decode(frame.message).ok()
 }
 
-/// The compilers on PATH: those we know by name, with a version behind or a target in front as well. One file is
-/// tried once for each language.
+/// The compilers on PATH that we know by name, also with a version behind it or a target in front.
+/// One file is tried once for each language.
 fn compilers(prefix: &Path) -> Vec<(PathBuf, Language)> {
     let mut found = Vec::new();
     let mut seen = HashSet::new();
@@ -242,7 +241,7 @@ fn compilers(prefix: &Path) -> Vec<(PathBuf, Language)> {
     found
 }
 
-/// `gcc`, `gcc-12`, `aarch64-linux-gnu-gcc`.
+/// The language of a compiler's name, such as `gcc`, `gcc-12`, `aarch64-linux-gnu-gcc`.
 fn language_of(name: &str) -> Option<Language> {
     let bare = match name.rsplit_once('-') {
         Some((bare, version)) if version.bytes().all(|b| b.is_ascii_digit() || b == b'.') => bare,
@@ -257,7 +256,7 @@ fn language_of(name: &str) -> Option<Language> {
     COMPILERS.iter().find(|(known, _)| is(known)).map(|(_, language)| *language)
 }
 
-/// The first program of that name on PATH that is none of ours.
+/// The first program of that name on PATH that is not ours.
 fn on_path(name: impl AsRef<OsStr>, prefix: &Path) -> Option<PathBuf> {
     let ours = fs::canonicalize(prefix).unwrap_or_else(|_| prefix.to_owned());
     path_dirs().into_iter().map(|dir| dir.join(name.as_ref())).find(|path| {

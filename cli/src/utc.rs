@@ -7,14 +7,15 @@ pub fn from_seconds(seconds: i64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", second / 3600, second / 60 % 60, second % 60)
 }
 
-/// The same for nanoseconds of Unix time.
+/// `2026-11-23T09:07:34Z` for nanoseconds of Unix time.
 pub fn from_nanoseconds(nanoseconds: i64) -> String {
     from_seconds(nanoseconds.div_euclid(1_000_000_000))
 }
 
-/// Year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
+/// The year, month and day of a day counted from 1970-01-01, in the Gregorian calendar.
 ///
-/// Years are counted from March, so that the leap day is a year's last; 400 years have 146,097 days.
+/// Years are counted from March, so that the leap day is a year's last; 400 years have 146,097
+/// days.
 fn civil(days: i64) -> (i64, i64, i64) {
     let from_march_0000 = days + 719_468;
     let (era, day_of_era) = (from_march_0000.div_euclid(146_097), from_march_0000.rem_euclid(146_097));

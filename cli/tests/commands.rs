@@ -1,6 +1,7 @@
 //! The program itself, called as a person calls it: what it prints, and how it exits.
 //!
-//! The server's side is in `tests/end_to_end`, with the real one; here are only servers that are away or strangers.
+//! The server's side is in `tests/end_to_end`, with the real one; here are only servers that are
+//! away or strangers.
 
 use ogrt_note::{ByteOrder, encode, encoded_len};
 use std::{
@@ -28,15 +29,15 @@ fn ogrt(arguments: &[&str]) -> Command {
     command
 }
 
-struct Seen {
+struct Outcome {
     status: Option<i32>,
     out: String,
     err: String,
 }
 
-fn see(command: &mut Command) -> Seen {
+fn run(command: &mut Command) -> Outcome {
     let Output { status, stdout, stderr } = command.output().unwrap();
-    Seen {
+    Outcome {
         status: status.code(),
         out: String::from_utf8(stdout).unwrap(),
         err: String::from_utf8(stderr).unwrap(),
@@ -53,8 +54,9 @@ fn has_gcc() -> bool {
     there
 }
 
-/// Links a program that waits for its standard input to end, with our note in it as assembler bytes.
-fn watermarked_program(dir: &Path, metadata: &[u8]) -> PathBuf {
+/// Links a program that waits for its standard input to end, with our note in it as assembler
+/// bytes.
+fn marked_program(dir: &Path, metadata: &[u8]) -> PathBuf {
     let mut note = vec![0; encoded_len(metadata.len())];
     encode(ByteOrder::NATIVE, SIGNATURE.parse().unwrap(), metadata, &mut note).unwrap();
     let mut assembler =
@@ -83,20 +85,20 @@ fn show_reads_a_linked_program_and_a_running_process() {
     }
     let dir = TempDir::new().unwrap();
     // Field 1 of BuildMetadata is the name.
-    let program = watermarked_program(dir.path(), b"\x0a\x04zlib");
+    let program = marked_program(dir.path(), b"\x0a\x04zlib");
 
-    let seen = see(&mut ogrt(&["show", text(&program)]));
-    assert_eq!((seen.status, seen.err.as_str()), (Some(0), ""));
-    assert!(seen.out.starts_with(text(&program)), "{}", seen.out);
+    let outcome = run(&mut ogrt(&["show", text(&program)]));
+    assert_eq!((outcome.status, outcome.err.as_str()), (Some(0), ""));
+    assert!(outcome.out.starts_with(text(&program)), "{}", outcome.out);
     for expected in [SIGNATURE, "zlib", "note version"] {
-        assert!(seen.out.contains(expected), "{expected} in {}", seen.out);
+        assert!(outcome.out.contains(expected), "{expected} in {}", outcome.out);
     }
-    assert!(!seen.out.contains('\x1b'), "colour off a terminal");
+    assert!(!outcome.out.contains('\x1b'), "colour off a terminal");
 
-    let seen = see(&mut ogrt(&["show", "--json", text(&program), "/bin/true"]));
-    assert_eq!(seen.status, Some(1), "one of two has none");
-    assert_eq!(seen.err, "ogrt: /bin/true: no watermark\n");
-    let files: serde_json::Value = serde_json::from_str(&seen.out).unwrap();
+    let outcome = run(&mut ogrt(&["show", "--json", text(&program), "/bin/true"]));
+    assert_eq!(outcome.status, Some(1), "one of two has none");
+    assert_eq!(outcome.err, "ogrt: /bin/true: no OGRT note\n");
+    let files: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
     assert_eq!(files[0]["watermarks"][0]["signature"], SIGNATURE);
     assert_eq!(files[0]["watermarks"][0]["metadata"]["name"], "zlib");
     assert_eq!(files[0]["watermarks"][0]["note_version"], 2);
@@ -110,11 +112,11 @@ fn show_reads_a_linked_program_and_a_running_process() {
         thread::yield_now();
     }
     fs::remove_file(&program).unwrap();
-    let seen = see(&mut ogrt(&["show", "--pid", &pid]));
+    let outcome = run(&mut ogrt(&["show", "--pid", &pid]));
     drop(running.stdin.take());
     running.wait().unwrap();
-    assert_eq!(seen.status, Some(0), "{}", seen.err);
-    assert!(seen.out.contains(SIGNATURE), "{}", seen.out);
+    assert_eq!(outcome.status, Some(0), "{}", outcome.err);
+    assert!(outcome.out.contains(SIGNATURE), "{}", outcome.out);
 }
 
 #[test]
@@ -133,12 +135,12 @@ fn bad_files_get_one_line_each_and_do_not_hide_good_ones() {
         (&device, "not a regular file"),
         (&away, "No such file or directory"),
     ] {
-        let seen = see(&mut ogrt(&["show", text(path), "/bin/true"]));
-        assert_eq!(seen.status, Some(2));
-        let lines: Vec<_> = seen.err.lines().collect();
-        assert_eq!(lines.len(), 2, "{}", seen.err);
-        assert!(lines[0].starts_with(&format!("ogrt: {}: {cause}", text(path))), "{}", seen.err);
-        assert_eq!(lines[1], "ogrt: /bin/true: no watermark");
+        let outcome = run(&mut ogrt(&["show", text(path), "/bin/true"]));
+        assert_eq!(outcome.status, Some(2));
+        let lines: Vec<_> = outcome.err.lines().collect();
+        assert_eq!(lines.len(), 2, "{}", outcome.err);
+        assert!(lines[0].starts_with(&format!("ogrt: {}: {cause}", text(path))), "{}", outcome.err);
+        assert_eq!(lines[1], "ogrt: /bin/true: no OGRT note");
     }
 }
 
@@ -150,23 +152,23 @@ fn a_directory_is_walked_and_its_symlinks_are_not() {
     let dir = TempDir::new().unwrap();
     let (deep, elsewhere) = (dir.path().join("a/b/c"), TempDir::new().unwrap());
     fs::create_dir_all(&deep).unwrap();
-    let program = watermarked_program(&deep, b"\x0a\x04zlib");
-    watermarked_program(elsewhere.path(), b"\x0a\x04else");
+    let program = marked_program(&deep, b"\x0a\x04zlib");
+    marked_program(elsewhere.path(), b"\x0a\x04else");
     symlink(elsewhere.path(), dir.path().join("a/link")).unwrap();
     fs::copy("/bin/true", deep.join("plain")).unwrap();
 
-    let seen = see(&mut ogrt(&["show", text(dir.path())]));
-    assert_eq!(seen.status, Some(0), "{}", seen.err);
-    assert!(seen.out.contains(text(&program)) && !seen.out.contains("else"), "{}", seen.out);
-    assert_eq!(seen.err, format!("ogrt: {}: 1 of 2 ELF files have no watermark\n", text(dir.path())));
+    let outcome = run(&mut ogrt(&["show", text(dir.path())]));
+    assert_eq!(outcome.status, Some(0), "{}", outcome.err);
+    assert!(outcome.out.contains(text(&program)) && !outcome.out.contains("else"), "{}", outcome.out);
+    assert_eq!(outcome.err, format!("ogrt: {}: 1 of 2 ELF files have no OGRT note\n", text(dir.path())));
 
-    let seen = see(&mut ogrt(&["show", "--json", text(dir.path())]));
-    let files: serde_json::Value = serde_json::from_str(&seen.out).unwrap();
-    assert_eq!(files.as_array().map(Vec::len), Some(2), "{}", seen.out);
+    let outcome = run(&mut ogrt(&["show", "--json", text(dir.path())]));
+    let files: serde_json::Value = serde_json::from_str(&outcome.out).unwrap();
+    assert_eq!(files.as_array().map(Vec::len), Some(2), "{}", outcome.out);
 
     fs::remove_file(&program).unwrap();
-    let seen = see(&mut ogrt(&["show", text(dir.path())]));
-    assert_eq!((seen.status, seen.out.as_str()), (Some(1), ""), "{}", seen.err);
+    let outcome = run(&mut ogrt(&["show", text(dir.path())]));
+    assert_eq!((outcome.status, outcome.out.as_str()), (Some(1), ""), "{}", outcome.err);
 }
 
 #[test]
@@ -175,7 +177,7 @@ fn colour_is_for_terminals_and_no_color_is_honoured() {
         return;
     }
     let dir = TempDir::new().unwrap();
-    let program = watermarked_program(dir.path(), b"\x0a\x04zlib");
+    let program = marked_program(dir.path(), b"\x0a\x04zlib");
     let shown = format!("{} show {}", env!("CARGO_BIN_EXE_ogrt"), text(&program));
     for (no_color, expected) in [(None, true), (Some("1"), false), (Some(""), true)] {
         // script(1) runs it on a terminal of its own.
@@ -202,31 +204,31 @@ fn points_in_time_are_checked_before_anybody_is_asked() {
         &["unregistered", "--until", "2026-02-30"],
         &["uses", SIGNATURE, "--since", "25.11.2026"],
     ] {
-        let seen = see(&mut ogrt(arguments));
-        assert_eq!(seen.status, Some(2), "{}", seen.err);
-        assert!(seen.err.contains("expected 2026-11-24"), "{}", seen.err);
+        let outcome = run(&mut ogrt(arguments));
+        assert_eq!(outcome.status, Some(2), "{}", outcome.err);
+        assert!(outcome.err.contains("expected 2026-11-24"), "{}", outcome.err);
     }
 }
 
 #[test]
 fn wrong_usage_exits_2() {
     for arguments in [&["show"][..], &["query"], &["nonsense"], &["show", "--pid", "x"], &["run"], &[]] {
-        assert_eq!(see(&mut ogrt(arguments)).status, Some(2), "{arguments:?}");
+        assert_eq!(run(&mut ogrt(arguments)).status, Some(2), "{arguments:?}");
     }
-    assert_eq!(see(&mut ogrt(&["--version"])).status, Some(0));
-    let seen = see(&mut ogrt(&["show", "--pid", "4194304"]));
-    assert_eq!(seen.status, Some(2));
-    assert!(seen.err.starts_with("ogrt: process 4194304: /proc/4194304/maps: "), "{}", seen.err);
+    assert_eq!(run(&mut ogrt(&["--version"])).status, Some(0));
+    let outcome = run(&mut ogrt(&["show", "--pid", "4194304"]));
+    assert_eq!(outcome.status, Some(2));
+    assert!(outcome.err.starts_with("ogrt: process 4194304: /proc/4194304/maps: "), "{}", outcome.err);
 }
 
 #[test]
 fn a_word_that_is_neither_signature_nor_file_is_named() {
-    let seen = see(&mut ogrt(&["query", "01890a5d-ac96"]));
-    assert_eq!(seen.status, Some(2));
-    assert_eq!(seen.err, "ogrt: 01890a5d-ac96: neither a signature (a UUID) nor a file\n");
-    let seen = see(&mut ogrt(&["query", "/nowhere/a.out"]));
+    let outcome = run(&mut ogrt(&["query", "01890a5d-ac96"]));
+    assert_eq!(outcome.status, Some(2));
+    assert_eq!(outcome.err, "ogrt: 01890a5d-ac96: neither a signature (a UUID) nor a file\n");
+    let outcome = run(&mut ogrt(&["query", "/nowhere/a.out"]));
     assert_eq!(
-        (seen.status, seen.err.as_str()),
+        (outcome.status, outcome.err.as_str()),
         (Some(2), "ogrt: /nowhere/a.out: No such file or directory\n")
     );
 }
@@ -248,23 +250,23 @@ fn a_server_that_is_away_is_named_in_one_line() {
         &["verify", "/bin/true"],
         &["export", "--format", "spdx", SIGNATURE],
     ] {
-        let seen = see(ogrt(arguments).env("OGRT_HTTP", &address));
-        assert_eq!(seen.status, Some(2));
-        assert_eq!(seen.err.lines().count(), 1, "{}", seen.err);
+        let outcome = run(ogrt(arguments).env("OGRT_HTTP", &address));
+        assert_eq!(outcome.status, Some(2));
+        assert_eq!(outcome.err.lines().count(), 1, "{}", outcome.err);
         assert!(
-            seen.err.starts_with(&format!("ogrt: {address}: no server there (Connection refused")),
+            outcome.err.starts_with(&format!("ogrt: {address}: no server there (Connection refused")),
             "{}",
-            seen.err
+            outcome.err
         );
     }
     for (value, cause) in [("https://127.0.0.1", "expected an address such as"), ("nonsense", "relative URL")]
     {
-        let seen = see(ogrt(&["query", SIGNATURE]).env("OGRT_HTTP", value));
-        assert_eq!(seen.status, Some(2));
+        let outcome = run(ogrt(&["query", SIGNATURE]).env("OGRT_HTTP", value));
+        assert_eq!(outcome.status, Some(2));
         assert!(
-            seen.err.starts_with(&format!("ogrt: OGRT_HTTP: {value}: ")) && seen.err.contains(cause),
+            outcome.err.starts_with(&format!("ogrt: OGRT_HTTP: {value}: ")) && outcome.err.contains(cause),
             "{}",
-            seen.err
+            outcome.err
         );
     }
 }
@@ -287,11 +289,11 @@ fn a_server_that_is_not_ours_is_believed_in_nothing() {
             let _ = stream.read(&mut request);
             let _ = stream.write_all(reply.as_bytes());
         });
-        let seen = see(ogrt(&["query", SIGNATURE]).env("OGRT_HTTP", &address));
+        let outcome = run(ogrt(&["query", SIGNATURE]).env("OGRT_HTTP", &address));
         stranger.join().unwrap();
-        assert_eq!(seen.status, Some(2), "{reply:?}: {}", seen.err);
-        assert_eq!(seen.err.lines().count(), 1, "{}", seen.err);
-        assert!(seen.err.starts_with(&format!("ogrt: {address}: ")), "{}", seen.err);
+        assert_eq!(outcome.status, Some(2), "{reply:?}: {}", outcome.err);
+        assert_eq!(outcome.err.lines().count(), 1, "{}", outcome.err);
+        assert!(outcome.err.starts_with(&format!("ogrt: {address}: ")), "{}", outcome.err);
     }
 }
 
@@ -326,27 +328,35 @@ fn run_becomes_the_command() {
     let prefix = prefix();
     let library = prefix.path().canonicalize().unwrap().join("lib/libogrt.so");
     let script = "echo $LD_PRELOAD $OGRT_ACTIVE; exit 7";
-    let seen = see(&mut installed(&prefix, &["run", "--", "sh", "-c", script]));
-    assert_eq!((seen.status, seen.out), (Some(7), format!("{} 1\n", library.display())));
+    let outcome = run(&mut installed(&prefix, &["run", "--", "sh", "-c", script]));
+    assert_eq!((outcome.status, outcome.out), (Some(7), format!("{} 1\n", library.display())));
 
     // A user's own preload stays in front.
     let own = prefix.path().join("own.so");
     fs::copy(&library, &own).unwrap();
-    let seen = see(installed(&prefix, &["run", "sh", "-c", script]).env("LD_PRELOAD", &own));
-    assert_eq!(seen.out, format!("{}:{} 1\n", own.display(), library.display()));
+    let outcome = run(installed(&prefix, &["run", "sh", "-c", script]).env("LD_PRELOAD", &own));
+    assert_eq!(outcome.out, format!("{}:{} 1\n", own.display(), library.display()));
 
-    let seen = see(&mut installed(&prefix, &["run", "no-such-command"]));
-    assert_eq!((seen.status, seen.err.starts_with("ogrt: no-such-command: No such file")), (Some(127), true));
+    let outcome = run(&mut installed(&prefix, &["run", "no-such-command"]));
+    assert_eq!(
+        (outcome.status, outcome.err.starts_with("ogrt: no-such-command: No such file")),
+        (Some(127), true)
+    );
     let plain = prefix.path().join("plain");
     fs::write(&plain, "text").unwrap();
     fs::set_permissions(&plain, fs::Permissions::from_mode(0o644)).unwrap();
-    let seen = see(&mut installed(&prefix, &["run", text(&plain)]));
-    assert_eq!((seen.status, seen.err.contains("Permission denied")), (Some(126), true), "{}", seen.err);
-
-    let seen = see(installed(&prefix, &["run", "true"]).env("OGRT_LIBRARY", "/nowhere/libogrt.so"));
-    assert_eq!(seen.status, Some(2));
+    let outcome = run(&mut installed(&prefix, &["run", text(&plain)]));
     assert_eq!(
-        seen.err,
+        (outcome.status, outcome.err.contains("Permission denied")),
+        (Some(126), true),
+        "{}",
+        outcome.err
+    );
+
+    let outcome = run(installed(&prefix, &["run", "true"]).env("OGRT_LIBRARY", "/nowhere/libogrt.so"));
+    assert_eq!(outcome.status, Some(2));
+    assert_eq!(
+        outcome.err,
         "ogrt: /nowhere/libogrt.so: no such file; set OGRT_LIBRARY to where libogrt.so is installed\n"
     );
 }
@@ -371,7 +381,8 @@ fn env_switches_tracking_on_in_each_shell() {
         ),
     ] {
         if Command::new(shell).args(["-c", "true"]).output().is_err() {
-            // Of these only sh is a shell that every machine has; the others are checked where they are.
+            // Of these only sh is a shell that every machine has; the others are checked where they
+            // are.
             assert_ne!(shell, "sh");
             println!("skipped: needs {shell}");
             continue;
@@ -380,10 +391,10 @@ fn env_switches_tracking_on_in_each_shell() {
             let mut command = Command::new(shell);
             command.args(["-c", &script]).env_remove("LD_PRELOAD").env_remove("OGRT_ACTIVE");
             command.env_remove("OGRT_LIBRARY").envs(own.map(|own| ("LD_PRELOAD", own)));
-            let seen = see(&mut command);
+            let outcome = run(&mut command);
             let list = own.map(|own| format!("{own}:")).unwrap_or_default() + text(&library);
-            let out = seen.out.trim_start_matches(':');
-            assert_eq!((out, seen.err.as_str()), (format!("{list}\n1\n").as_str(), ""), "{shell}");
+            let out = outcome.out.trim_start_matches(':');
+            assert_eq!((out, outcome.err.as_str()), (format!("{list}\n1\n").as_str(), ""), "{shell}");
         }
     }
 }
@@ -411,10 +422,11 @@ fn module_files_name_the_library_and_the_server() {
             ],
         ),
     ] {
-        let seen = see(installed(&prefix, &["env", "--module", kind]).env("OGRT_SERVER", "unix:/run/o.sock"));
-        assert_eq!((seen.status, seen.err.as_str()), (Some(0), ""));
+        let outcome =
+            run(installed(&prefix, &["env", "--module", kind]).env("OGRT_SERVER", "unix:/run/o.sock"));
+        assert_eq!((outcome.status, outcome.err.as_str()), (Some(0), ""));
         for line in expected {
-            assert!(seen.out.lines().any(|l| l == line), "{line} in {}", seen.out);
+            assert!(outcome.out.lines().any(|l| l == line), "{line} in {}", outcome.out);
         }
     }
 }

@@ -11,52 +11,60 @@ use anyhow::{Result, ensure};
 use clap::Args;
 use ogrt_note::Signature;
 
-/// List registered builds, the newest first. All that is named must fit.
+const EXAMPLES: &str = "Examples:\n\
+\x20 ogrt builds --name HDF5 --since 7d\n\
+\x20 ogrt builds --flag=-Ofast --user alice\n\
+\x20 ogrt builds --input libz.a --transitive";
+
+/// List registered builds, the newest first.
 ///
-/// Exit status: 0 some fit, 1 none does, 2 error.
+/// Each option narrows the list: a build is listed when it fits all of them.
+///
+/// Exit status: 0 builds were found, 1 there are none, 2 error.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct BuildsCommand {
-    /// Of software with this name.
+    /// Only builds of software with this name.
     #[arg(long)]
     name: Option<String>,
 
-    /// In this version.
+    /// Only builds of this version.
     #[arg(long, value_name = "VERSION")]
     version: Option<String>,
 
-    /// Linked by this user (name or uid).
+    /// Only builds that this user (name or uid) linked.
     #[arg(long)]
     user: Option<String>,
 
-    /// Linked since then.
-    #[arg(long, value_name = "TIME", help = format!("Linked since then: {FORMS}"))]
+    /// Only builds linked at or after this time.
+    #[arg(long, value_name = "TIME", help = format!("Only builds linked at or after this time: {FORMS}"))]
     since: Option<TimeArgument>,
 
-    /// Linked before then.
+    /// Only builds linked before this time (the same forms).
     #[arg(long, value_name = "TIME")]
     until: Option<TimeArgument>,
 
-    /// Made with this compiler: words of its name, such as `gcc` or `clang 17`.
+    /// Only builds by this compiler: words of its name and version, such as `gcc` or `clang 17`.
     #[arg(long)]
     compiler: Option<String>,
 
-    /// With this flag on the driver's command line or noted in the objects: `--flag=-Ofast`.
+    /// Only builds with this flag on the compiler driver's command line, or noted in the objects.
     #[arg(long, allow_hyphen_values = true)]
     flag: Option<String>,
 
-    /// That came out as a file with this build-id.
+    /// Only builds whose output has this build-id.
     #[arg(long, value_name = "HEX")]
     build_id: Option<String>,
 
-    /// That this file, signature or SHA-256 went into.
+    /// Only builds with this input: a file, the signature of its build, or its SHA-256.
     #[arg(long, value_name = "SIGNATURE|FILE|SHA256")]
     input: Option<String>,
 
-    /// With --input: also through other builds, however deep.
+    /// With --input: also builds that got the input through other builds, at any depth.
     #[arg(long, requires = "input")]
     transitive: bool,
 
-    /// Most builds that are listed.
+    /// The largest number of builds to list.
     #[arg(long, default_value_t = 100)]
     limit: usize,
 
@@ -66,7 +74,7 @@ pub struct BuildsCommand {
 }
 
 impl BuildsCommand {
-    /// Asks once, page by page.
+    /// Asks the server, page by page. Answers no where no build fits.
     pub fn run(self) -> Result<ExitStatus> {
         let mut question = Vec::new();
         for (key, value) in [
@@ -83,7 +91,11 @@ impl BuildsCommand {
         question.extend(self.until.map(|when| ("until", when.0.to_string())));
         if let Some(input) = &self.input {
             let mut keys = subject::keys(input)?;
-            ensure!(keys.len() == 1, "{input}: holds {} builds; name the signature of one", keys.len());
+            ensure!(
+                keys.len() == 1,
+                "{input}: holds {} builds; name the signature of one of them (`ogrt show` lists them)",
+                keys.len()
+            );
             let key = keys.remove(0);
             let is_signature = key.parse::<Signature>().is_ok();
             question.push((if is_signature { "input_signature" } else { "input_sha256" }, key));
@@ -98,11 +110,14 @@ impl BuildsCommand {
             builds_table::text_of(builds)
         })?;
         if builds.is_empty() {
-            complain(format_args!("no build fits at {}", server.address()));
+            complain(format_args!("no registered build fits at {}", server.address()));
             return Ok(ExitStatus::No);
         }
         if found["next"].is_string() {
-            complain(format_args!("there are more than {}; see --limit", builds.len()));
+            complain(format_args!(
+                "only the first {} builds are listed; raise --limit for more",
+                builds.len()
+            ));
         }
         Ok(ExitStatus::Yes)
     }

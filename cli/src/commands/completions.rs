@@ -1,16 +1,21 @@
-//! `ogrt completions`: what the shell knows of these commands, out of the definitions that `--help` shows.
+//! `ogrt completions`: completions for a shell, made of the definitions that `--help` shows.
 
 use crate::exit_status::{ExitStatus, print};
 use anyhow::Result;
 use clap::{Args, Command};
 use clap_complete::Shell;
 
-/// Print the completions of these commands for a shell.
+const EXAMPLES: &str = "Examples:\n\
+\x20 ogrt completions bash > ~/.local/share/bash-completion/completions/ogrt\n\
+\x20 ogrt completions fish > ~/.config/fish/completions/ogrt.fish";
+
+/// Print a script that completes these commands in a shell.
 ///
-/// `cargo xtask install` has put them where shells look for them, under PREFIX/share.
+/// An installed OGRT has the scripts for bash, zsh and fish below PREFIX/share already.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct CompletionsCommand {
-    /// The shell.
+    /// The shell that the script is for.
     #[arg(value_enum)]
     shell: Shell,
 }

@@ -1,4 +1,4 @@
-//! `ogrt dependents`: every build that has it in it, however deep.
+//! `ogrt dependents`: every build that contains a build or a file, at any depth.
 
 use crate::{
     api_client::ApiClient,
@@ -9,20 +9,27 @@ use crate::{
 use anyhow::Result;
 use clap::Args;
 
-/// List the builds that contain a build or a file, however deep.
+const EXAMPLES: &str = "Examples:\n\
+\x20 ogrt dependents /usr/lib/libz.a\n\
+\x20 ogrt dependents --depth 1 --json libfoo.so";
+
+/// List the builds that contain a build or a file, at any depth.
 ///
-/// Exit status: 0 there are some, 1 none, 2 error.
+/// These are the builds to make again when the library, archive or object file changes.
+///
+/// Exit status: 0 there are some, 1 there are none, 2 error.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct DependentsCommand {
-    /// A signature, an ELF file that carries one, any other file, or the SHA-256 of one.
+    /// A signature, an ELF file that has one, any other file, or the SHA-256 of one.
     #[arg(value_name = "SIGNATURE|FILE|SHA256")]
     subject: String,
 
-    /// Go only so deep; 1 is what it was linked into directly.
+    /// The largest depth; 1 lists only the builds that it was linked into directly.
     #[arg(long, value_name = "LEVELS")]
     depth: Option<u32>,
 
-    /// Most builds that are listed.
+    /// The largest number of builds to list.
     #[arg(long, default_value_t = 1000)]
     limit: usize,
 
@@ -32,7 +39,7 @@ pub struct DependentsCommand {
 }
 
 impl DependentsCommand {
-    /// Asks for each signature or digest of the subject.
+    /// Asks for each signature or digest of the subject. Answers no where nothing contains it.
     pub fn run(self) -> Result<ExitStatus> {
         let keys = subject::keys(&self.subject)?;
         let server = ApiClient::from_environment()?;

@@ -1,4 +1,4 @@
-//! `ogrt doctor`: which compilers and linkers of this machine our wrappers work with, found out by trying each.
+//! `ogrt doctor`: which compilers and linkers of this machine our wrappers work with.
 
 use crate::{
     exit_status::{ExitStatus, print},
@@ -14,11 +14,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the server may take to answer.
+/// The time that the server has to answer.
 const SERVER_TIME: Duration = Duration::from_secs(1);
 
-/// Try every compiler and linker on PATH, and say by which route it leads to our wrappers.
+const EXAMPLES: &str = "Examples:\n\
+\x20 ogrt doctor\n\
+\x20 ogrt doctor --json";
+
+/// Try every compiler and linker on PATH, and show how each works with OGRT.
+///
+/// Each links a small program in a temporary directory. No record is sent to the server.
+///
+/// Exit status: 0 every link was marked; 1 one was not, or none was possible; 2 error.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct DoctorCommand {
     /// Print JSON: `{"wrappers": ..., "server": ..., "compilers": [...], "linkers": [...]}`.
     #[arg(long)]
@@ -26,7 +35,7 @@ pub struct DoctorCommand {
 }
 
 impl DoctorCommand {
-    /// Tries them all. Answers no when one that links is not marked.
+    /// Tries them all. Answers no where a link is not marked.
     pub fn run(self) -> Result<ExitStatus> {
         let prefix = prefix()?;
         let trials = TrialDirectory::open(prefix.clone())?;
@@ -53,9 +62,17 @@ impl DoctorCommand {
 /// The prefix that this program is installed in.
 fn prefix() -> Result<PathBuf> {
     let program = env::current_exe().context("/proc/self/exe")?;
-    let prefix = program.ancestors().nth(2).context("no prefix above this program")?.to_owned();
+    let prefix = program
+        .ancestors()
+        .nth(2)
+        .context("not installed in PREFIX/bin; run the ogrt of an installed OGRT")?
+        .to_owned();
     for wrapper in ["bin/ogrt-cc", "libexec/ogrt/ld"] {
-        ensure!(prefix.join(wrapper).exists(), "{}: no such wrapper", prefix.join(wrapper).display());
+        ensure!(
+            prefix.join(wrapper).exists(),
+            "{}: no such wrapper; run the ogrt of an installed OGRT",
+            prefix.join(wrapper).display()
+        );
     }
     Ok(prefix)
 }

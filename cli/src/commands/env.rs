@@ -1,7 +1,8 @@
 //! `ogrt env`: the lines that switch tracking on, for a shell or as a module file.
 //!
-//! They are right wherever they are evaluated: a user's own LD_PRELOAD is kept, in front, and evaluating them twice
-//! changes nothing for the programs that follow. A module file takes back what it did when it is unloaded.
+//! They are right wherever they are evaluated: a user's own LD_PRELOAD is kept, in front, and
+//! evaluating them twice changes nothing for the programs that follow. A module file takes back
+//! what it did when it is unloaded.
 
 use crate::{
     exit_status::{ExitStatus, print},
@@ -10,16 +11,23 @@ use crate::{
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
 
-/// Print the lines that switch tracking on: `eval "$(ogrt env)"`, or a module file.
+const EXAMPLES: &str = "Examples:\n\
+\x20 eval \"$(ogrt env)\"                            # sh, bash, zsh\n\
+\x20 ogrt env --shell fish | source\n\
+\x20 ogrt env --module lua > /sw/modules/ogrt.lua";
+
+/// Print the lines that switch tracking on in a shell, or a module file that does.
 ///
-/// When OGRT_SERVER is set, a module file passes it on.
+/// The lines add libogrt.so to LD_PRELOAD and set OGRT_ACTIVE=1. When OGRT_SERVER is set, a module file
+/// sets it as well.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct EnvCommand {
     /// The shell that will evaluate the lines.
     #[arg(long, value_enum, default_value_t = Shell::Sh)]
     shell: Shell,
 
-    /// Print a module file instead, for Lmod (lua) or environment-modules (tcl).
+    /// Print a module file instead.
     #[arg(long, value_enum, conflicts_with = "shell")]
     module: Option<Module>,
 }
@@ -30,6 +38,7 @@ enum Shell {
     Sh,
     /// csh, tcsh
     Csh,
+    /// fish
     Fish,
 }
 
@@ -45,9 +54,12 @@ impl EnvCommand {
     /// Prints the lines.
     pub fn run(self) -> Result<ExitStatus> {
         let library = preload_library::find()?;
-        let library = library
-            .to_str()
-            .with_context(|| format!("{}: not UTF-8, cannot be written down", library.display()))?;
+        let library = library.to_str().with_context(|| {
+            format!(
+                "{}: the path is not UTF-8, so no script can name it; install OGRT elsewhere",
+                library.display()
+            )
+        })?;
         let server = std::env::var("OGRT_SERVER").ok().filter(|server| !server.is_empty());
         print(match (self.module, self.shell) {
             (Some(Module::Lua), _) => lua(library, server.as_deref()),
@@ -71,8 +83,8 @@ fn sh(library: &str) -> String {
     )
 }
 
-/// One `if` a line, each a command of its own: csh's backquotes turn line ends into spaces, so the lines end in `;`.
-/// A leading colon in LD_PRELOAD is an empty entry, which the loader skips.
+/// Lines for csh. Its backquotes turn line ends into spaces, so each line is one `if` and ends in
+/// `;`. A leading colon in LD_PRELOAD is an empty entry, which the loader skips.
 fn csh(library: &str) -> String {
     let library = quoted(library, "'\\''");
     format!(
@@ -91,7 +103,7 @@ fn fish(library: &str) -> String {
     )
 }
 
-/// `pushenv` gives back what was set before, when the module is unloaded.
+/// A module file for Lmod. Its `pushenv` restores the old value when the module is unloaded.
 fn lua(library: &str, server: Option<&str>) -> String {
     let server =
         server.map(|server| format!("pushenv(\"OGRT_SERVER\", {})\n", double_quoted(server, "\"\\")));
@@ -105,7 +117,8 @@ fn lua(library: &str, server: Option<&str>) -> String {
     )
 }
 
-/// `module.tcl` does what `pushenv` does, since environment-modules' own cannot be relied on.
+/// A module file for both module tools. `module.tcl` does what `pushenv` does, since the one of
+/// environment-modules cannot be relied on.
 fn tcl(library: &str, server: Option<&str>) -> String {
     const SPECIAL: &str = "\"\\$[]";
     let server = server.map(|server| format!("put OGRT_SERVER {}\n", double_quoted(server, SPECIAL)));
@@ -117,12 +130,12 @@ fn tcl(library: &str, server: Option<&str>) -> String {
     )
 }
 
-/// In single quotes, with `quote` for each single quote inside.
+/// The text in single quotes, with `quote` for each single quote inside.
 fn quoted(text: &str, quote: &str) -> String {
     format!("'{}'", text.replace('\'', quote))
 }
 
-/// In double quotes, with a backslash before each of `special`.
+/// The text in double quotes, with a backslash before each of `special`.
 fn double_quoted(text: &str, special: &str) -> String {
     let inner = text.chars().fold(String::new(), |mut out, c| {
         if special.contains(c) {

@@ -10,32 +10,40 @@ use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::Value;
 
+const EXAMPLES: &str = "Examples:\n\
+\x20 ogrt job 4711 --tree\n\
+\x20 ogrt job 4711 --table\n\
+\x20 ogrt job 4711 > job.json";
+
 /// Show what a job really ran.
 ///
-/// Without an option as JSON: {"job_id": ..., "processes": [...]}. Processes without a job are those of `no-job`.
+/// The default is JSON: {"job_id": ..., "processes": [...], "launches": [...]}. Processes outside
+/// jobs are those of the job `no-job`.
 ///
-/// Exit status: 0 found, 1 nothing recorded, 2 error.
+/// Exit status: 0 found, 1 nothing is recorded, 2 error.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct JobCommand {
-    /// As the scheduler names it.
+    /// The id that the scheduler gave the job.
     #[arg(value_name = "JOBID")]
     job_id: String,
 
-    /// Print the process tree: programs, versions, durations; the ranks of an MPI launch are one line.
+    /// Print the process tree: programs, versions, durations. The ranks of an MPI launch are one
+    /// line.
     #[arg(long)]
     tree: bool,
 
-    /// Print a line a process.
+    /// Print a table with one line for each process.
     #[arg(long, conflicts_with = "tree")]
     table: bool,
 
-    /// Print JSON, which is what is printed without an option too.
+    /// Print JSON (the default).
     #[arg(long, conflicts_with_all = ["tree", "table"])]
     json: bool,
 }
 
 impl JobCommand {
-    /// Prints the document. Answers no when the server has seen no process of the job.
+    /// Prints the document. Answers no where the server has no process of the job.
     pub fn run(self) -> Result<ExitStatus> {
         let server = ApiClient::from_environment()?;
         let Some(document) = server.job(&self.job_id)? else {
@@ -49,7 +57,10 @@ impl JobCommand {
         let job: Value = serde_json::from_slice(&document).with_context(|| server.address().to_owned())?;
         print(if self.tree { job_tree::text(&Tree::of(&job)) } else { job_table::text_of(&job) })?;
         if job["truncated"] == true {
-            complain(format_args!("job {}: more processes than the server hands out at once", self.job_id));
+            complain(format_args!(
+                "job {}: incomplete, the server gives no more processes at once (jobs.answer_processes_max)",
+                self.job_id
+            ));
         }
         Ok(ExitStatus::Yes)
     }

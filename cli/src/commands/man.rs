@@ -1,20 +1,26 @@
-//! `ogrt man`: manual pages, out of the definitions that `--help` shows.
+//! `ogrt man`: manual pages, made of the definitions that `--help` shows.
 
 use crate::exit_status::ExitStatus;
 use anyhow::{Context, Result};
 use clap::{Args, Command};
 use std::{fs, path::PathBuf};
 
-/// Write the manual pages, one a command, into a directory.
+const EXAMPLES: &str = "Examples:\n\
+\x20 ogrt man ~/.local/share/man/man1";
+
+/// Write the manual pages, one for each command, into a directory.
+///
+/// An installed OGRT has them below PREFIX/share already.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct ManCommand {
-    /// Where to: ogrt.1, ogrt-query.1, ...
+    /// The directory for ogrt.1, ogrt-query.1 and so on. It is created if needed.
     #[arg(value_name = "DIR")]
     directory: PathBuf,
 }
 
 impl ManCommand {
-    /// Writes the pages; makes the directory.
+    /// Creates the directory and writes the pages.
     pub fn run(self, definitions: Command) -> Result<ExitStatus> {
         let name = self.directory.display().to_string();
         fs::create_dir_all(&self.directory).with_context(|| name.clone())?;

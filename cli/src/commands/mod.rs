@@ -1,5 +1,5 @@
-//! The command line as a whole, and nothing but commands beside it, a file each. These definitions give the help, the
-//! manual pages and the completions.
+//! The command line as a whole, and nothing but commands beside it, a file each. These definitions
+//! give the help, the manual pages and the completions.
 
 mod builds;
 mod completions;
@@ -32,8 +32,13 @@ pub struct CommandLine {
     command: Command,
 }
 
-const AFTERWARDS: &str = "Exit status: 0 yes, 1 no (none there, not registered), 2 error or wrong usage.\n\
-    OGRT_HTTP says where to ask; default http://127.0.0.1:7972. NO_COLOR is honoured.";
+const AFTERWARDS: &str = "Examples:\n\
+\x20 ogrt show ./a.out       # the signature and metadata in a program\n\
+\x20 ogrt query ./a.out      # who built it, when, with what, from what\n\
+\x20 ogrt job 4711 --tree    # what a job really ran\n\n\
+Exit status: 0 yes, 1 no (none found, not registered), 2 error or wrong usage.\n\
+OGRT_HTTP is the address of the server's HTTP API; default http://127.0.0.1:7972.\n\
+NO_COLOR=1 switches colours off.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -58,7 +63,7 @@ enum Command {
 }
 
 impl CommandLine {
-    /// Does what was asked for.
+    /// Runs the command. An error is for standard error.
     pub fn run(self) -> Result<ExitCode> {
         let status = match self.command {
             Command::Show(show) => show.run(),
@@ -91,5 +96,36 @@ mod tests {
     #[test]
     fn the_definitions_are_sound() {
         CommandLine::command().debug_assert();
+    }
+
+    /// The lines under `Examples:` in a help's end.
+    fn examples(command: &clap::Command) -> Vec<String> {
+        let end = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        let lines = end.lines().skip_while(|line| *line != "Examples:").skip(1);
+        lines.take_while(|line| line.starts_with("  ")).map(str::to_owned).collect()
+    }
+
+    /// The words of an example from `ogrt` up to what the shell takes for itself.
+    fn words(example: &str) -> Vec<&str> {
+        let own = &example[example.find("ogrt ").unwrap()..];
+        own.split(['#', '>', '|', ')']).next().unwrap().split_whitespace().collect()
+    }
+
+    #[test]
+    fn every_help_has_examples_and_each_parses() {
+        let definitions = CommandLine::command();
+        for command in definitions.get_subcommands() {
+            let (name, examples) = (command.get_name(), examples(command));
+            assert!((1..=3).contains(&examples.len()), "{name}: {examples:?}");
+            assert!(examples.iter().all(|example| words(example)[1] == name), "{name}: {examples:?}");
+        }
+        let all = definitions.get_subcommands().chain([&definitions]);
+        for example in all.flat_map(examples) {
+            // A line that is longer is wrapped, and can no longer be copied.
+            assert!(example.len() <= 100, "{example}");
+            if let Err(error) = CommandLine::try_parse_from(words(&example)) {
+                panic!("{example}: {error}");
+            }
+        }
     }
 }

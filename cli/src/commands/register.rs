@@ -1,8 +1,9 @@
 //! `ogrt register`: tells the registry what a package manager has installed.
 //!
-//! What `ogrt-ld` registers is one build each; this ties the builds of one prefix to its module. Every linked ELF file
-//! below the prefix is looked at, symlinks are not followed, and a file without a watermark is named, because that is
-//! what a site wants to know of an installation. The name of the software comes from OGRT_META_*, as for the wrappers.
+//! What `ogrt-ld` registers is one build each; this ties the builds of one prefix to its module.
+//! Every linked ELF file below the prefix is looked at, symlinks are not followed, and a file
+//! without a note is named, because that is what a site wants to know of an installation. The name
+//! of the software comes from OGRT_META_*, as for the wrappers.
 
 use crate::{
     api_client::ApiClient,
@@ -21,37 +22,44 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-/// Files without a watermark that are named on a terminal; `--json` names all.
+/// The number of files without a note that are named; `--json` names all.
 const NAMED_MAX: usize = 20;
+
+const EXAMPLES: &str = "Examples:\n\
+\x20 ogrt register --prefix /sw/zlib/1.3.1 --module zlib/1.3.1\n\
+\x20 ogrt register --prefix /sw/zlib/1.3.1 --dry-run            # only show which files have no note";
 
 /// Register an installation: its prefix, its module, and the builds found in it.
 ///
-/// OGRT_META_NAME, OGRT_META_VERSION and so on say what is installed. Answers no when a linked file has no watermark.
+/// OGRT_META_NAME, OGRT_META_VERSION and so on say what is installed.
+///
+/// Exit status: 0 registered; 1 registered, but a linked file has no note; 2 error, not registered.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct RegisterCommand {
-    /// Where it is installed.
+    /// The directory of the installation.
     #[arg(long, value_name = "DIR")]
     prefix: PathBuf,
 
-    /// The name under which its module is loaded; default OGRT_META_MODULE.
+    /// The name under which its module is loaded; default: OGRT_META_MODULE.
     #[arg(long, value_name = "NAME")]
     module: Option<String>,
 
-    /// The module file.
+    /// The path of the module file.
     #[arg(long, value_name = "FILE")]
     module_file: Option<PathBuf>,
 
-    /// Look, and register nothing.
+    /// Find the files, and register nothing.
     #[arg(long)]
     dry_run: bool,
 
-    /// Print JSON, also when the server takes nothing: then with a `problem`.
+    /// Print JSON. On an error it has a `problem`.
     #[arg(long)]
     json: bool,
 }
 
 impl RegisterCommand {
-    /// Walks the prefix, registers it, and says which files have no watermark.
+    /// Walks the prefix, registers it, and names the files without a note.
     pub fn run(self) -> Result<ExitStatus> {
         let prefix = self.prefix.canonicalize().with_context(|| self.prefix.display().to_string())?;
         ensure!(prefix.is_dir(), "{}: not a directory", prefix.display());
@@ -71,15 +79,18 @@ impl RegisterCommand {
             print(format!("{document}\n"))?;
         } else {
             for path in unmarked.iter().take(NAMED_MAX) {
-                complain(format_args!("{}: no watermark", prefix.join(path).display()));
+                complain(format_args!("{}: no OGRT note", prefix.join(path).display()));
             }
             if unmarked.len() > NAMED_MAX {
-                complain(format_args!("and {} more without a watermark", unmarked.len() - NAMED_MAX));
+                complain(format_args!(
+                    "{} more files have no OGRT note; --json names all",
+                    unmarked.len() - NAMED_MAX
+                ));
             }
             if problem.is_none() {
                 let done = if self.dry_run { "found" } else { "registered" };
                 print(format!(
-                    "{}: {} linked files {done}, {} without a watermark\n",
+                    "{}: {} linked files {done}, {} without a note\n",
                     prefix.display(),
                     files.len(),
                     unmarked.len()
@@ -123,13 +134,13 @@ impl RegisterCommand {
     }
 }
 
-/// An executable or shared object, by its path below the prefix.
+/// An executable or shared object, with its path below the prefix.
 struct LinkedFile {
     path: PathBuf,
     signatures: Vec<bytes::Bytes>,
 }
 
-/// Every one below `prefix`, sorted. What cannot be read is named and passed over.
+/// Finds every linked file below `prefix`, sorted. What cannot be read is named and skipped.
 fn linked_files(prefix: &Path) -> Vec<LinkedFile> {
     let mut found = Vec::new();
     let mut folders = vec![prefix.to_owned()];
@@ -142,7 +153,7 @@ fn linked_files(prefix: &Path) -> Vec<LinkedFile> {
             }
         };
         for entry in entries.flatten() {
-            // Not that of what a symlink leads to.
+            // A symlink has a kind of its own, so it is not followed.
             let Ok(kind) = entry.file_type() else { continue };
             let path = entry.path();
             if kind.is_dir() {
@@ -150,14 +161,14 @@ fn linked_files(prefix: &Path) -> Vec<LinkedFile> {
             } else if kind.is_file() {
                 match elf_notes::read(&path) {
                     Ok(notes) if notes.is_linked => {
-                        let signature = |mark: &elf_notes::BuildNote| {
-                            bytes::Bytes::copy_from_slice(mark.signature.as_bytes())
+                        let signature = |note: &elf_notes::BuildNote| {
+                            bytes::Bytes::copy_from_slice(note.signature.as_bytes())
                         };
                         let below = path.strip_prefix(prefix).unwrap_or(&path).to_owned();
                         let signatures = notes.build_notes.iter().map(signature).collect();
                         found.push(LinkedFile { path: below, signatures });
                     }
-                    // Object files are parts, and the rest is no ELF file at all.
+                    // Object files are only parts, and the rest is not ELF.
                     Ok(_) | Err(ElfError::NotElf | ElfError::NotAFile) => {}
                     Err(error) => complain(format_args!("{}: {error}", path.display())),
                 }

@@ -13,11 +13,18 @@ use std::{
     process::{Command, ExitCode},
 };
 
+const EXAMPLES: &str = "Examples:\n\
+\x20 ogrt run ./a.out --an-option-of-its-own\n\
+\x20 ogrt run -- mpirun -n 4 ./solver input.dat";
+
 /// Run a command tracked: with libogrt.so preloaded and OGRT_ACTIVE=1.
 ///
-/// The command takes the place of this one, so its exit status is the command's own; 127 when there is no such command, 126
-/// when it cannot be run. A user's LD_PRELOAD is kept, in front.
+/// A user's own LD_PRELOAD is kept, in front.
+///
+/// Exit status: that of the command; 127 there is no such command, 126 it cannot be run, 2
+/// libogrt.so was not found.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct RunCommand {
     /// The command and its arguments.
     #[arg(value_name = "CMD", required = true, trailing_var_arg = true, allow_hyphen_values = true)]
@@ -25,7 +32,7 @@ pub struct RunCommand {
 }
 
 impl RunCommand {
-    /// Becomes the command. Returns only when that fails.
+    /// Becomes the command. Returns only where that fails.
     pub fn run(self) -> ExitCode {
         let library = match preload_library::find() {
             Ok(library) => library,

@@ -1,4 +1,4 @@
-//! `ogrt show`: the watermarks in ELF files, in all below a directory, or in what a process has loaded.
+//! `ogrt show`: our notes in ELF files, in all below a directory, or in what a process has loaded.
 
 use crate::{
     elf_notes::{self, ElfError, ElfFile},
@@ -11,12 +11,22 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 
+const EXAMPLES: &str = "Examples:\n\
+\x20 ogrt show ./a.out\n\
+\x20 ogrt show /opt/software      # all ELF files below it\n\
+\x20 ogrt show --json --pid 4711  # what a running process has loaded";
+
 /// Show the signature and metadata in ELF files, below directories, or of a running process.
 ///
-/// Exit status: 0 all have a watermark (of a directory or process: one does), 1 not so, 2 error.
+/// They stand in a note that OGRT puts into what it links. A file without a note was linked without
+/// OGRT, or its note was removed.
+///
+/// Exit status: 0 every file has a note (of a directory or process: at least one); 1 one has none
+/// (of a directory or process: none has); 2 error.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct ShowCommand {
-    /// Programs, shared libraries or object files; of a directory all ELF files in it, however deep.
+    /// Programs, shared libraries, object files, or directories: of those all ELF files below them.
     #[arg(value_name = "FILE", required_unless_present = "pid")]
     files: Vec<PathBuf>,
 
@@ -24,13 +34,13 @@ pub struct ShowCommand {
     #[arg(long, value_name = "PID", conflicts_with = "files")]
     pid: Option<u32>,
 
-    /// Print JSON: a list with one entry a file.
+    /// Print JSON: a list with one entry for each file.
     #[arg(long)]
     json: bool,
 }
 
 impl ShowCommand {
-    /// Prints every watermark. Answers no when a file (of a process: every file) has none.
+    /// Prints every note. Answers no where a file (of a directory or process: every file) has none.
     pub fn run(self) -> Result<ExitStatus> {
         let (shown, status) = match self.pid {
             None => self.show_files(),
@@ -40,7 +50,7 @@ impl ShowCommand {
         Ok(status)
     }
 
-    /// One unreadable file does not hide the others.
+    /// Reads the files that the user named. An unreadable file does not hide the others.
     fn show_files(&self) -> (Vec<ElfFile>, ExitStatus) {
         let mut status = ExitStatus::Yes;
         let mut shown = Vec::new();
@@ -54,7 +64,7 @@ impl ShowCommand {
             match elf_notes::read(path) {
                 Ok(notes) => {
                     if notes.build_notes.is_empty() {
-                        complain(format_args!("{}: no watermark", path.display()));
+                        complain(format_args!("{}: no OGRT note", path.display()));
                         status = status.max(ExitStatus::No);
                     }
                     shown.push(ElfFile { name: path.display().to_string(), notes });
@@ -69,8 +79,8 @@ impl ShowCommand {
     }
 }
 
-/// Symlinks are not followed, so nothing is seen twice. Of files without a watermark there may be thousands: that is said
-/// as a count.
+/// Reads the ELF files below a directory. Symlinks are not followed, so nothing is read twice.
+/// Thousands of files may have no note, so only their number is said.
 fn show_directory(directory: &Path) -> (Vec<ElfFile>, ExitStatus) {
     let mut status = ExitStatus::Yes;
     let files = files_below(directory, &mut status);
@@ -95,7 +105,7 @@ fn show_directory(directory: &Path) -> (Vec<ElfFile>, ExitStatus) {
     let unmarked = shown.iter().filter(|file| file.notes.build_notes.is_empty()).count();
     if unmarked > 0 {
         complain(format_args!(
-            "{}: {unmarked} of {} ELF files have no watermark",
+            "{}: {unmarked} of {} ELF files have no OGRT note",
             directory.display(),
             shown.len()
         ));
@@ -106,7 +116,8 @@ fn show_directory(directory: &Path) -> (Vec<ElfFile>, ExitStatus) {
     (shown, status)
 }
 
-/// The regular files, sorted. A directory that cannot be read is named and passed over.
+/// The regular files below a directory, sorted. A directory that cannot be read is named and
+/// skipped.
 fn files_below(directory: &Path, status: &mut ExitStatus) -> Vec<PathBuf> {
     let mut files = Vec::new();
     let mut folders = vec![directory.to_owned()];
@@ -131,7 +142,8 @@ fn files_below(directory: &Path, status: &mut ExitStatus) -> Vec<PathBuf> {
     files
 }
 
-/// Most of a process's objects come from the distribution and carry no watermark: that is said once, as a count.
+/// Reads the files that a process runs code from. Most come from the distribution and have no note,
+/// so one line is written only where none has.
 fn show_process(pid: u32) -> Result<(Vec<ElfFile>, ExitStatus)> {
     let mut shown = Vec::new();
     let files = mapped_files::of_process(pid)?;
@@ -139,14 +151,14 @@ fn show_process(pid: u32) -> Result<(Vec<ElfFile>, ExitStatus)> {
     for file in files {
         match elf_notes::read(&file.path) {
             Ok(notes) => shown.push(ElfFile { name: file.name, notes }),
-            // Code may be mapped from files that are no ELF: just-in-time caches, Wine's DLLs.
+            // Code may be mapped from files that are not ELF: just-in-time caches, Wine's DLLs.
             Err(ElfError::NotElf) => {}
             Err(error) => complain(format_args!("{}: {error}", file.name)),
         }
     }
     let marked = shown.iter().filter(|file| !file.notes.build_notes.is_empty()).count();
     if marked == 0 {
-        complain(format_args!("process {pid}: no watermark in its {total} loaded objects"));
+        complain(format_args!("process {pid}: no OGRT note in its {total} loaded objects"));
     }
     Ok((shown, if marked == 0 { ExitStatus::No } else { ExitStatus::Yes }))
 }

@@ -9,24 +9,29 @@ use crate::{
 use anyhow::Result;
 use clap::Args;
 
-/// List programs that ran with no signature, or with one that nobody registered.
+const EXAMPLES: &str = "Examples:\n\
+\x20 ogrt unregistered --since 7d --under /home/\n\
+\x20 ogrt unregistered --by-job --since yesterday --until today";
+
+/// List programs that ran without a signature, or with one that nobody registered.
 ///
-/// Exit status: 0 there are some, 1 none, 2 error.
+/// Exit status: 0 there are some, 1 there are none, 2 error.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct UnregisteredCommand {
-    /// That ran since then.
-    #[arg(long, value_name = "TIME", help = format!("That ran since then: {FORMS}"))]
+    /// Only programs that ran at or after this time.
+    #[arg(long, value_name = "TIME", help = format!("Only programs that ran at or after this time: {FORMS}"))]
     since: Option<TimeArgument>,
 
-    /// That ran before then.
+    /// Only programs that ran before this time (the same forms).
     #[arg(long, value_name = "TIME")]
     until: Option<TimeArgument>,
 
-    /// Run by this user.
+    /// Only programs that this user ran.
     #[arg(long)]
     user: Option<String>,
 
-    /// In this directory: the beginning of a path.
+    /// Only programs whose path begins with this text, such as `/home/`.
     #[arg(long, value_name = "PATH")]
     under: Option<String>,
 
@@ -34,7 +39,7 @@ pub struct UnregisteredCommand {
     #[arg(long)]
     by_job: bool,
 
-    /// Most programs or jobs that are listed.
+    /// The largest number of programs or jobs to list.
     #[arg(long, default_value_t = 100)]
     limit: usize,
 
@@ -44,7 +49,7 @@ pub struct UnregisteredCommand {
 }
 
 impl UnregisteredCommand {
-    /// Asks once, page by page.
+    /// Asks the server, page by page. Answers no where there is nothing to list.
     pub fn run(self) -> Result<ExitStatus> {
         let mut question = Vec::new();
         question.extend(self.since.map(|when| ("since", when.0.to_string())));
@@ -64,11 +69,11 @@ impl UnregisteredCommand {
             unregistered_table::programs(listed)
         })?;
         if listed.is_empty() {
-            complain(format_args!("nothing unregistered ran, as far as {} knows", server.address()));
+            complain(format_args!("no unregistered program is known at {}", server.address()));
             return Ok(ExitStatus::No);
         }
         if found["next"].is_string() {
-            complain(format_args!("there are more than {}; see --limit", listed.len()));
+            complain(format_args!("only the first {} are listed; raise --limit for more", listed.len()));
         }
         Ok(ExitStatus::Yes)
     }

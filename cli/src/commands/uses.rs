@@ -1,4 +1,4 @@
-//! `ogrt uses`: who ran it, directly or through something that contains it.
+//! `ogrt uses`: who ran a build, directly or through something that contains it.
 
 use crate::{
     api_client::ApiClient,
@@ -11,26 +11,31 @@ use anyhow::Result;
 use clap::Args;
 use serde_json::Value;
 
+const EXAMPLES: &str = "Examples:\n\
+\x20 ogrt uses /usr/lib/libz.a --since 30d\n\
+\x20 ogrt uses --json 01890a5d-ac96-774b-bcce-b302099a8057";
+
 /// Show who ran a build, directly or through something that contains it.
 ///
-/// The subject may be any input of a build too: an archive, an object file, a header-only library's object.
+/// The subject may also be an input of a build, such as an archive or an object file.
 ///
-/// Exit status: 0 somebody ran it, 1 nobody did or nothing is known of it, 2 error.
+/// Exit status: 0 somebody ran it; 1 nobody did, or nothing is known of it; 2 error.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct UsesCommand {
-    /// A signature, an ELF file that carries one, any other file, or the SHA-256 of one.
+    /// A signature, an ELF file that has one, any other file, or the SHA-256 of one.
     #[arg(value_name = "SIGNATURE|FILE|SHA256")]
     subject: String,
 
-    /// List only who ran it since then. Counts stay those of all time.
-    #[arg(long, value_name = "TIME", help = format!("List only who ran it since then: {FORMS}"))]
+    /// List only uses at or after this time. The counts stay those of all time.
+    #[arg(long, value_name = "TIME", help = format!("List only uses at or after this time (counts stay those of all time): {FORMS}"))]
     since: Option<TimeArgument>,
 
-    /// List only who ran it before then.
+    /// List only uses before this time (the same forms).
     #[arg(long, value_name = "TIME")]
     until: Option<TimeArgument>,
 
-    /// Most users, hosts, jobs and builds that are listed.
+    /// The largest number of rows in each list.
     #[arg(long, default_value_t = 100)]
     limit: usize,
 
@@ -40,7 +45,7 @@ pub struct UsesCommand {
 }
 
 impl UsesCommand {
-    /// Asks for each signature or digest of the subject.
+    /// Asks for each signature or digest of the subject. Answers no where nobody ran it.
     pub fn run(self) -> Result<ExitStatus> {
         let keys = subject::keys(&self.subject)?;
         let server = ApiClient::from_environment()?;
@@ -67,7 +72,8 @@ impl UsesCommand {
     }
 }
 
-/// In the time that was asked for, where one was: counts are those of all time, lists are not.
+/// True where somebody ran it. Counts are those of all time; only the lists keep to a time that was
+/// asked for.
 fn was_run(uses: &Value, in_time: bool) -> bool {
     if in_time {
         return uses["users"].as_array().is_some_and(|users| !users.is_empty());

@@ -11,30 +11,36 @@ use anyhow::{Context, Result};
 use clap::Args;
 use std::path::PathBuf;
 
-/// Compare files with the records of their builds: were they altered?
+const EXAMPLES: &str = "Examples:\n\
+\x20 ogrt verify ./a.out\n\
+\x20 ogrt verify --exact --json /opt/software/bin/solver";
+
+/// Compare files with the records of their builds: were they changed?
 ///
-/// Each file is identical (byte for byte what the linker wrote), stripped (what is loaded is the same; symbols or debug
-/// information are gone), relocated (the same but for RPATH or RUNPATH), modified, or unknown (no watermark, or
-/// nobody registered it).
+/// Each file is identical (byte for byte what the linker wrote), stripped (only symbols or debug
+/// information were removed), relocated (only RPATH or RUNPATH was changed), modified, or unknown
+/// (no note, or nobody registered it).
 ///
-/// Exit status: 0 identical, stripped or relocated; 1 modified or unknown; 2 error. With --exact only identical is 0.
+/// Exit status: 0 identical, stripped or relocated; 1 modified or unknown; 2 error. With --exact
+/// only identical is 0.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct VerifyCommand {
     /// Programs or shared libraries.
     #[arg(value_name = "FILE", required = true)]
     files: Vec<PathBuf>,
 
-    /// Answer no to anything but an identical file.
+    /// Answer no (exit status 1) to anything but an identical file.
     #[arg(long)]
     exact: bool,
 
-    /// Print JSON: a list with one entry a file.
+    /// Print JSON: a list with one entry for each file.
     #[arg(long)]
     json: bool,
 }
 
 impl VerifyCommand {
-    /// Compares each file; one that cannot be read does not hide the others.
+    /// Compares each file. One that cannot be read does not hide the others.
     pub fn run(self) -> Result<ExitStatus> {
         let server = ApiClient::from_environment()?;
         let mut status = ExitStatus::Yes;

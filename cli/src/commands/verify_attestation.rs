@@ -15,19 +15,24 @@ use std::{
     path::PathBuf,
 };
 
-/// Most bytes of an envelope.
+/// The size of the largest envelope that is read.
 const ENVELOPE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
-/// Check the signature of what `ogrt export --sign` wrote.
+const EXAMPLES: &str = "Examples:\n\
+\x20 ogrt verify-attestation --key site.pub a.out.dsse ./a.out\n\
+\x20 ogrt verify-attestation --key site.pub --payload a.out.dsse";
+
+/// Check the digital signature of a document that `ogrt export --sign` wrote.
 ///
-/// Exit status: 0 the signature is good (and a FILE is among the subjects), 1 it is not, 2 error.
+/// Exit status: 0 it is good, and the document is about each FILE; 1 it is not; 2 error.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct VerifyAttestationCommand {
-    /// The DSSE envelope.
+    /// The DSSE envelope, as `ogrt export --sign` writes it.
     #[arg(value_name = "ENVELOPE")]
     envelope: PathBuf,
 
-    /// Files that the document must be about: subjects of an in-toto statement.
+    /// Files that the document must be about: each must be a subject of its in-toto statement.
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
 
@@ -39,7 +44,7 @@ pub struct VerifyAttestationCommand {
     #[arg(long, conflicts_with = "json")]
     payload: bool,
 
-    /// Print JSON: whether it verified, its type, its subjects.
+    /// Print JSON: `verified`, `payload_type`, `key_id` and `subjects`.
     #[arg(long)]
     json: bool,
 }
@@ -50,10 +55,16 @@ impl VerifyAttestationCommand {
         let key = signing_key::read_public(&self.key)?;
         let name = self.envelope.display().to_string();
         let size = fs::metadata(&self.envelope).with_context(|| name.clone())?.len();
-        anyhow::ensure!(size <= ENVELOPE_BYTES_MAX, "{name}: more than {ENVELOPE_BYTES_MAX} bytes");
+        anyhow::ensure!(
+            size <= ENVELOPE_BYTES_MAX,
+            "{name}: larger than {ENVELOPE_BYTES_MAX} bytes, so it is not read"
+        );
         let text = fs::read(&self.envelope).with_context(|| name.clone())?;
         let Some(verified) = dsse::open(&text, &key).with_context(|| name.clone())? else {
-            complain(format_args!("{name}: not signed with {}, or altered since", self.key.display()));
+            complain(format_args!(
+                "{name}: not signed with {}, or changed after signing",
+                self.key.display()
+            ));
             return Ok(ExitStatus::No);
         };
         let statement: Value = serde_json::from_slice(&verified.payload).unwrap_or_default();

@@ -9,14 +9,14 @@ pub fn text(build: &BuildJson) -> String {
     sheet.line("signature", build.signature.clone());
     add_metadata(&mut sheet, &MetadataJson { time: None, ..build.metadata.clone() });
     sheet.line("linked", utc::from_nanoseconds(build.time_ns));
-    sheet.line("took", format!("{:.1} ms", build.duration_ns as f64 / 1e6));
+    sheet.line("duration", format!("{:.1} ms", build.duration_ns as f64 / 1e6));
     sheet.line("host", build.hostname.clone());
     sheet.line("user", user(build));
     sheet.line("directory", build.working_directory.clone());
     sheet.line("driver", build.driver.as_ref().map(tool));
-    sheet.line("command", build.driver_command.join(" "));
+    sheet.line("driver command", build.driver_command.join(" "));
     sheet.line("linker", build.linker.as_ref().map(tool));
-    sheet.line("link command", build.linker_command.join(" "));
+    sheet.line("linker command", build.linker_command.join(" "));
     for compiler in &build.compilers {
         sheet.line("compiled by", format!("{} ({} inputs)", compiler.producer, compiler.inputs));
     }
@@ -36,7 +36,7 @@ pub fn text(build: &BuildJson) -> String {
     sheet.text() + &inputs(build)
 }
 
-/// The lines that a note and a record have in common.
+/// Adds the lines that a note and a record have in common.
 pub fn add_metadata(sheet: &mut Sheet, metadata: &MetadataJson) {
     sheet.line("name", metadata.name.clone());
     sheet.line("version", metadata.version.clone());
@@ -50,7 +50,7 @@ pub fn add_metadata(sheet: &mut Sheet, metadata: &MetadataJson) {
     sheet.line("compiler", metadata.compiler.clone());
 }
 
-/// Name and uid, as far as they are known.
+/// The user's name and uid, as far as they are known.
 pub fn user(build: &BuildJson) -> Option<String> {
     match (&build.username, build.uid) {
         (Some(name), Some(uid)) => Some(format!("{name} (uid {uid})")),
@@ -63,7 +63,7 @@ fn tool(tool: &ToolJson) -> String {
     if tool.version.is_empty() { tool.path.clone() } else { format!("{} ({})", tool.path, tool.version) }
 }
 
-/// Kind, digest and path of each input, and the builds that it came from itself.
+/// The kind, digest and path of each input, and the builds that it came from.
 fn inputs(build: &BuildJson) -> String {
     if build.inputs.is_empty() {
         return String::new();

@@ -2,11 +2,11 @@
 
 use crate::{
     format::sheet::Sheet,
-    json_field::{software, text, time},
+    json_field::{software, text, time, user},
 };
 use serde_json::Value;
 
-/// Summaries of builds.
+/// A line for each summary of a build.
 pub fn text_of(builds: &[Value]) -> String {
     if builds.is_empty() {
         return String::new();
@@ -14,13 +14,12 @@ pub fn text_of(builds: &[Value]) -> String {
     let mut sheet = Sheet::new();
     sheet.titles(&["linked", "software", "toolchain", "compiler", "user", "host", "signature"]);
     for build in builds {
-        let user = Some(text(build, "username")).filter(|name| !name.is_empty());
         sheet.columns([
             time(build, "time_ns"),
             software(build),
             text(build, "toolchain"),
             text(build, "compiler"),
-            user.unwrap_or_else(|| text(build, "uid")),
+            user(build),
             text(build, "hostname"),
             text(build, "signature"),
         ]);

@@ -1,7 +1,7 @@
 //! `ogrt export --format cyclonedx`: CycloneDX 1.6 as JSON.
 //!
-//! Source: cyclonedx.org/docs/1.6/json. The output is what the BOM is about, its inputs are the components. The serial number
-//! is the build's signature: the same build gives the same BOM.
+//! Source: cyclonedx.org/docs/1.6/json. The output is what the BOM is about, its inputs are the
+//! components. The serial number is the build's signature: the same build gives the same BOM.
 
 use crate::{
     build_with_origins::BuildWithOrigins,

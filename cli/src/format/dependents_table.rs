@@ -2,25 +2,24 @@
 
 use crate::{
     format::sheet::Sheet,
-    json_field::{self, software, text, time},
+    json_field::{number, software, text, time, user},
 };
 use serde_json::Value;
 
-/// What contains one build or file.
+/// The builds that contain one build or file.
 pub fn text_of(dependents: &Value) -> String {
     let builds = dependents["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let count = json_field::number(dependents, "count").max(builds.len() as u64);
+    let count = number(dependents, "count").max(builds.len() as u64);
     let more = if dependents["truncated"] == true { "at least " } else { "" };
     let mut out = Sheet::heading(&format!("{}: in {more}{count} builds", text(dependents, "of")));
     let mut sheet = Sheet::new();
-    sheet.titles(&["levels", "software", "linked", "user", "signature"]);
+    sheet.titles(&["depth", "software", "linked", "user", "signature"]);
     for build in builds {
-        let user = Some(text(build, "username")).filter(|name| !name.is_empty());
         sheet.columns([
             text(build, "depth"),
             software(build),
             time(build, "time_ns"),
-            user.unwrap_or_else(|| text(build, "uid")),
+            user(build),
             text(build, "signature"),
         ]);
     }

@@ -1,4 +1,5 @@
-//! `ogrt diff` for people: facts with both values, then lists with `-` for what is gone and `+` for what is new.
+//! `ogrt diff` for people: facts with both values, then lists with `-` for what only the first
+//! build has and `+` for what only the second has.
 
 use crate::{
     compare_builds::{Difference, ListDifference},
@@ -6,7 +7,7 @@ use crate::{
 };
 use std::collections::BTreeMap;
 
-/// What differs.
+/// The differences between two builds.
 pub fn text(difference: &Difference) -> String {
     let mut sheet = Sheet::new();
     sheet.titles(&["", "before", "after"]);

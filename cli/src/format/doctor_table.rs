@@ -5,25 +5,28 @@ use crate::{
     try_toolchain::{LinkTrial, Route, ToolchainReport},
 };
 
-/// The findings, and a word on what they mean.
-pub fn text(findings: &ToolchainReport) -> String {
+/// The trials, and what each means.
+pub fn text(report: &ToolchainReport) -> String {
     let mut head = Sheet::new();
-    head.line("wrappers", findings.wrappers.display().to_string());
-    let answers =
-        if findings.server_answers { "answers" } else { "does not answer; records wait in the spool" };
-    head.line("server", format!("{} ({answers})", findings.server));
+    head.line("wrappers", report.wrappers.display().to_string());
+    let answers = if report.server_answers {
+        "answers"
+    } else {
+        "does not answer; records wait in the spool until `ogrt flush`"
+    };
+    head.line("server", format!("{} ({answers})", report.server));
     let mut table = Sheet::new();
-    for LinkTrial { tool, linker, route, real_linker } in findings.compilers.iter().chain(&findings.linkers) {
+    for LinkTrial { tool, linker, route, real_linker } in report.compilers.iter().chain(&report.linkers) {
         let route = match route {
             Route::Linker => "marked by ogrt-ld",
             Route::ByHand => "marked by ogrt-cc, which puts the note on the compiler's line",
             Route::NotMarked => "links, but is NOT marked",
-            Route::Broken => "BROKEN: links without us, not with us",
+            Route::Broken => "BROKEN: links without OGRT, fails with it",
         };
         let real = real_linker.clone().unwrap_or_default();
         table.columns([tool.display().to_string(), linker.clone(), route.to_owned(), real]);
     }
-    let tried = findings.compilers.len() + findings.linkers.len();
-    let end = if tried == 0 { "no compiler on PATH links a program\n" } else { "" };
+    let tried = report.compilers.len() + report.linkers.len();
+    let end = if tried == 0 { "no compiler or linker was found on PATH that links a program\n" } else { "" };
     format!("{}\n{}{end}", head.text(), table.text())
 }

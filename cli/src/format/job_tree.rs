@@ -8,8 +8,8 @@ use crate::{
 /// The tree of a job.
 pub fn text(tree: &Tree) -> String {
     let mut sheet = Sheet::new();
-    sheet.titles(&["program", "software", "processes", "hosts", "duration", "path"]);
-    // Depth first without recursion: how deep it is was not ours to decide.
+    sheet.titles(&["name", "software", "processes", "hosts", "duration", "program"]);
+    // Depth first, without recursion: strangers decide how deep a tree is.
     let mut open: Vec<(usize, usize, String, bool)> =
         tree.roots.iter().rev().map(|root| (*root, 0, String::new(), true)).collect();
     while let Some((at, depth, indent, is_last)) = open.pop() {
@@ -22,7 +22,7 @@ pub fn text(tree: &Tree) -> String {
         let exec = if node.is_exec { "exec " } else { "" };
         sheet.columns([
             format!("{indent}{branch}{exec}{}", base_name(&node.program)),
-            known(node),
+            software(node),
             count(node),
             hosts(node),
             duration(node),
@@ -30,7 +30,7 @@ pub fn text(tree: &Tree) -> String {
         ]);
         let below = match (depth, is_last) {
             (0, _) => indent.clone(),
-            // Beyond this the page would be all lines.
+            // Beyond this depth the page would be all lines.
             _ if depth >= DEPTH_SHOWN_MAX => indent.clone(),
             (_, true) => format!("{indent}   "),
             (_, false) => format!("{indent}│  "),
@@ -42,10 +42,10 @@ pub fn text(tree: &Tree) -> String {
     sheet.text()
 }
 
-/// Deeper lines are not indented further.
+/// The depth of the deepest indentation.
 const DEPTH_SHOWN_MAX: usize = 40;
 
-fn known(node: &Node) -> String {
+fn software(node: &Node) -> String {
     match (node.software.is_empty(), node.is_unregistered) {
         (true, true) => "-".into(),
         (true, false) => "registered".into(),
@@ -69,7 +69,8 @@ fn hosts(node: &Node) -> String {
     }
 }
 
-/// From the first start to the last end; of programs that each rank ran by itself the longest.
+/// The time from the first start to the last end. Of programs that each rank ran by itself it is
+/// the longest duration.
 fn duration(node: &Node) -> String {
     if node.ended < node.processes {
         return match node.processes - node.ended {

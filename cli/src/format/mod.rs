@@ -1,4 +1,8 @@
-//! What is printed: a formatter a file. A formatter turns one answer into text and decides nothing else.
+//! What is printed: a formatter a file. A formatter turns one answer into text and decides nothing
+//! else.
+//!
+//! The titles of columns are the JSON keys of the same values, in words: `user`, `host`, `job`,
+//! `program`, `signature`, `processes`, `first`, `last`.
 
 pub mod build_table;
 pub mod builds_table;

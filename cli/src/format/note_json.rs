@@ -1,5 +1,6 @@
-//! `ogrt show --json`: `[{"path", "build_id", "watermarks": [{"signature", "note_version", "metadata"}]}]`.
-//! `build_id` and `metadata` are null where the file has none or the bytes make no sense.
+//! `ogrt show --json`: `[{"path", "build_id", "watermarks": [{"signature", "note_version",
+//! "metadata"}]}]`. `build_id` is null where the file has none, `metadata` where its bytes make no
+//! sense.
 
 use crate::elf_notes::{BuildNote, ElfFile};
 use ogrt_proto::{MetadataJson, hex};
@@ -33,11 +34,11 @@ pub fn text(files: &[ElfFile]) -> serde_json::Result<String> {
 }
 
 impl From<&BuildNote> for NoteEntry {
-    fn from(watermark: &BuildNote) -> Self {
+    fn from(note: &BuildNote) -> Self {
         NoteEntry {
-            signature: watermark.signature.to_string(),
-            note_version: watermark.note_version,
-            metadata: watermark.metadata.as_ref().map(MetadataJson::from),
+            signature: note.signature.to_string(),
+            note_version: note.note_version,
+            metadata: note.metadata.as_ref().map(MetadataJson::from),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `ogrt show` for people: a heading for each file, a sheet for each watermark in it.
+//! `ogrt show` for people: a heading for each file, a sheet for each note in it.
 
 use crate::{
     elf_notes::{BuildNote, ElfFile},
@@ -6,7 +6,7 @@ use crate::{
 };
 use ogrt_proto::{MetadataJson, hex};
 
-/// The watermarked files; those without a watermark are left out.
+/// The files with notes of ours. Files without are left out.
 pub fn text(files: &[ElfFile]) -> String {
     let mut out = String::new();
     for file in files.iter().filter(|file| !file.notes.build_notes.is_empty()) {
@@ -14,18 +14,18 @@ pub fn text(files: &[ElfFile]) -> String {
             out.push('\n');
         }
         out.push_str(&Sheet::heading(&file.name));
-        for watermark in &file.notes.build_notes {
-            out.push_str(&sheet(watermark, file.notes.build_id.as_deref()).text());
+        for note in &file.notes.build_notes {
+            out.push_str(&sheet(note, file.notes.build_id.as_deref()).text());
         }
     }
     out
 }
 
-fn sheet(watermark: &BuildNote, build_id: Option<&[u8]>) -> Sheet {
+fn sheet(note: &BuildNote, build_id: Option<&[u8]>) -> Sheet {
     let mut sheet = Sheet::new();
-    sheet.line("signature", watermark.signature.to_string());
-    sheet.line("note version", watermark.note_version.to_string());
-    match &watermark.metadata {
+    sheet.line("signature", note.signature.to_string());
+    sheet.line("note version", note.note_version.to_string());
+    match &note.metadata {
         Some(metadata) => add_metadata(&mut sheet, &MetadataJson::from(metadata)),
         None => sheet.line("metadata", "unreadable".to_owned()),
     }

@@ -1,14 +1,15 @@
 //! `ogrt export --format omnibor`: an OmniBOR input manifest.
 //!
-//! Source: omnibor/spec `spec/SPEC.md` 0.2, section 6.3: a header line, then the ids of the inputs in lexical order. An
-//! id is SHA-256 over a git blob's header and the content, so it does not follow from the SHA-256 that every record
-//! has: it is recorded on request (OGRT_OMNIBOR=1), or made now from a file that still has the recorded digest.
+//! Source: omnibor/spec `spec/SPEC.md` 0.2, section 6.3: a header line, then the ids of the inputs
+//! in lexical order. An id is SHA-256 over a git blob's header and the content, so it does not
+//! follow from the SHA-256 that every record has: it is recorded on request (OGRT_OMNIBOR=1), or
+//! made now from a file that still has the recorded digest.
 
 use ogrt_proto::{FileJson, hex};
 use ogrt_wrap::record::digest;
 use std::{collections::BTreeSet, fs, path::Path};
 
-/// Each input with its id, where that is to be had.
+/// Each input with its id; `None` where it was not recorded and the file is not as it was.
 pub fn identify(inputs: &[FileJson]) -> Vec<(&FileJson, Option<String>)> {
     inputs.iter().map(|input| (input, input.gitoid.clone().or_else(|| from_file(input)))).collect()
 }

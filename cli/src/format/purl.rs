@@ -1,12 +1,13 @@
-//! Package URLs (purl-spec): one text for a piece of software, by which tools such as GUAC join what they are told.
+//! Package URLs (purl-spec): one text for a piece of software, by which tools such as GUAC join
+//! what they are told.
 //!
-//! There is no registered type for EasyBuild or Spack, and a file of the operating system is not asked for its package
-//! here; so all are `generic`, told apart by their SHA-256.
+//! There is no registered type for EasyBuild or Spack, and a file of the operating system is not
+//! asked for its package here; so all are `generic`, told apart by their SHA-256.
 
 use ogrt_proto::{FileJson, MetadataJson};
 use std::fmt::Write;
 
-/// Of a file, by what is known of the build that it came from.
+/// The purl of a file, with the name and version of the build that it came from.
 pub fn of(file: &FileJson, origin: Option<&MetadataJson>) -> String {
     let name = origin.and_then(|metadata| metadata.name.as_deref()).unwrap_or_else(|| base_name(&file.path));
     let mut purl = format!("pkg:generic/{}", encoded(name));
@@ -24,7 +25,7 @@ pub fn base_name(path: &str) -> &str {
     path.rsplit('/').find(|part| !part.is_empty()).unwrap_or("unnamed")
 }
 
-/// Everything but letters, digits and `.-_~` in its percent form.
+/// The text with everything but letters, digits and `.-_~` percent-encoded.
 fn encoded(text: &str) -> String {
     text.bytes().fold(String::new(), |mut out, byte| {
         if byte.is_ascii_alphanumeric() || b".-_~".contains(&byte) {

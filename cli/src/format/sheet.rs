@@ -1,15 +1,15 @@
 //! A sheet: labels on the left, values on the right, as all our answers for people look.
 //!
-//! Values come from notes and records that anybody may have written, so control characters are shown, not sent: a
-//! terminal must not act on what a stranger put into a file.
+//! Values come from notes and records that anybody may have written, so control characters are
+//! shown, not sent: a terminal must not act on what a stranger put into a file.
 
 use comfy_table::{Attribute, Cell, Row, Table, presets};
 
-/// Collects the lines of one answer.
+/// The lines of one answer.
 pub struct Sheet(Table);
 
 impl Sheet {
-    /// An empty sheet. Labels are bold on a terminal, unless NO_COLOR is set.
+    /// Makes an empty sheet. Labels are bold on a terminal, unless NO_COLOR is set.
     pub fn new() -> Sheet {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
@@ -19,30 +19,30 @@ impl Sheet {
         Sheet(table)
     }
 
-    /// Text alone on its line, above a sheet.
+    /// A line of text above a sheet.
     pub fn heading(text: &str) -> String {
         printable(text) + "\n"
     }
 
-    /// One line, left out where there is no value.
+    /// Adds a line with a label. Without a value nothing is added.
     pub fn line(&mut self, label: &str, value: impl Into<Option<String>>) {
         if let Some(value) = value.into().filter(|value| !value.is_empty()) {
             self.0.add_row([Cell::new(label).add_attribute(Attribute::Bold), Cell::new(printable(&value))]);
         }
     }
 
-    /// The line above columns.
+    /// Adds the line of titles above columns.
     pub fn titles(&mut self, titles: &[&str]) {
         let cells = titles.iter().map(|title| Cell::new(title).add_attribute(Attribute::Bold));
         self.0.add_row(cells.collect::<Vec<_>>());
     }
 
-    /// A line of several columns.
+    /// Adds a line of several columns.
     pub fn columns(&mut self, values: impl IntoIterator<Item = String>) {
         self.0.add_row(Row::from(values.into_iter().map(|value| printable(&value)).collect::<Vec<_>>()));
     }
 
-    /// The text, with no spaces at the ends of lines.
+    /// The text of the sheet, without spaces at the ends of lines.
     pub fn text(&self) -> String {
         self.0.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
     }

@@ -1,8 +1,9 @@
 //! `ogrt export --format slsa`: an in-toto Statement v1 with SLSA provenance v1.
 //!
-//! Sources: in-toto/attestation `spec/v1/statement.md` and `digest_set.md`, slsa.dev/spec/v1.0/provenance. The subject's
-//! name and each dependency's `uri` are purls: a library has the same one where it was built and where it went in, and
-//! GUAC joins by that. Tools are the builder's own dependencies, since nobody took their digests.
+//! Sources: in-toto/attestation `spec/v1/statement.md` and `digest_set.md`,
+//! slsa.dev/spec/v1.0/provenance. The subject's name and each dependency's `uri` are purls: a
+//! library has the same one where it was built and where it went in, and GUAC joins by that. Tools
+//! are the builder's own dependencies, since nobody took their digests.
 
 use crate::{
     build_with_origins::BuildWithOrigins,
@@ -14,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 const STATEMENT: &str = "https://in-toto.io/Statement/v1";
 const PROVENANCE: &str = "https://slsa.dev/provenance/v1";
-/// What `externalParameters` mean: docs/exports.md.
+/// The build type. docs/exports.md says what its `externalParameters` mean.
 const BUILD_TYPE: &str = "urn:ogrt:link:v1";
 
 /// The statement.
@@ -66,7 +67,7 @@ pub fn text(with_origins: &BuildWithOrigins) -> serde_json::Result<String> {
     Ok(serde_json::to_string_pretty(&statement)? + "\n")
 }
 
-/// A ResourceDescriptor.
+/// An input as a ResourceDescriptor.
 fn dependency(with_origins: &BuildWithOrigins, input: &FileJson) -> Value {
     let origin = input.signatures.iter().find_map(|signature| with_origins.origins.get(signature));
     let mut annotations = Map::new();

@@ -1,7 +1,8 @@
 //! `ogrt export --format spdx`: SPDX 2.3 as JSON.
 //!
-//! Source: spdx.github.io/spdx-spec/v2.3. The output and its inputs are packages, not files: a file must have a SHA-1 there,
-//! and a record has SHA-256. How an input went in is told by its relationship.
+//! Source: spdx.github.io/spdx-spec/v2.3. The output and its inputs are packages, not files: a file
+//! must have a SHA-1 there, and a record has SHA-256. How an input went in is told by its
+//! relationship.
 
 use crate::{
     build_with_origins::BuildWithOrigins,

@@ -6,7 +6,7 @@ use crate::{
 };
 use serde_json::Value;
 
-/// A line a program.
+/// A line for each program.
 pub fn programs(programs: &[Value]) -> String {
     if programs.is_empty() {
         return String::new();
@@ -27,7 +27,7 @@ pub fn programs(programs: &[Value]) -> String {
     sheet.text()
 }
 
-/// A line a job and program.
+/// A line for each job and program.
 pub fn jobs(jobs: &[Value]) -> String {
     if jobs.is_empty() {
         return String::new();

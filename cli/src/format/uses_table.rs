@@ -1,4 +1,5 @@
-//! `ogrt uses` for people: what it is and how often it ran, then who, in which jobs, through what, where.
+//! `ogrt uses` for people: what it is and how often it ran, then users, jobs, containing builds and
+//! hosts.
 
 use crate::{
     format::sheet::Sheet,
@@ -17,7 +18,10 @@ pub fn text_of(uses: &Value) -> String {
     sheet.line("first", time(&uses["total"], "first_ns"));
     sheet.line("last", time(&uses["total"], "last_ns"));
     if uses["truncated"] == true {
-        sheet.line("incomplete", "what contains it was followed only so far".to_owned());
+        sheet.line(
+            "incomplete",
+            "the server stopped at its limit; there may be more builds that contain it".to_owned(),
+        );
     }
     let mut out = sheet.text();
     out += &section("users", &["user", "processes", "jobs", "first", "last"], &uses["users"], |user| {
@@ -34,7 +38,7 @@ pub fn text_of(uses: &Value) -> String {
     });
     out += &section(
         "through",
-        &["software", "signature", "levels", "processes", "jobs", "last"],
+        &["software", "signature", "depth", "processes", "jobs", "last"],
         &uses["through"],
         |build| {
             vec![
@@ -63,12 +67,12 @@ fn sentence(counts: &Value) -> String {
         number(counts, "hosts")
     );
     if later > 0 {
-        sentence += &format!("; loaded later in {later}");
+        sentence += &format!("; {later} more loaded it after their start");
     }
     sentence
 }
 
-/// Processes, and those that loaded it only later.
+/// The number of processes, and of those that loaded it only after their start.
 fn count(row: &Value) -> String {
     match number(row, "loaded_later") {
         0 => text(row, "processes"),

@@ -1,4 +1,5 @@
-//! `ogrt verify` for people: a heading with the verdict for each file, and what it was compared with.
+//! `ogrt verify` for people: a heading with the verdict for each file, and what it was compared
+//! with.
 
 use crate::{
     compare_with_record::{FileComparison, Verdict},
@@ -31,7 +32,7 @@ fn word(verdict: Verdict) -> &'static str {
 
 fn sheet(file: &FileComparison) -> Sheet {
     let mut sheet = Sheet::new();
-    sheet.line("finding", file.reason.clone());
+    sheet.line("reason", file.reason.clone());
     sheet.line("signature", file.signature.clone());
     if let Some(build) = &file.build {
         let metadata = &build.metadata;
@@ -45,9 +46,9 @@ fn sheet(file: &FileComparison) -> Sheet {
     if let (Some(now), Some(then)) = (&file.run_path, &file.recorded_run_path) {
         let shown = |path: &str| if path.is_empty() { "(none)".to_owned() } else { path.to_owned() };
         sheet.line("run path", shown(now));
-        sheet.line("as linked", shown(then));
+        sheet.line("recorded run path", shown(then));
     }
     sheet.line("sha256", file.sha256.clone());
-    sheet.line("as linked", file.recorded_sha256.clone().filter(|recorded| *recorded != file.sha256));
+    sheet.line("recorded sha256", file.recorded_sha256.clone().filter(|recorded| *recorded != file.sha256));
     sheet
 }

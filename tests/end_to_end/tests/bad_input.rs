@@ -36,7 +36,7 @@ fn files_that_are_no_elf_or_cut_off_are_named() {
             assert!(line.starts_with(&format!("ogrt: {}: {cause}", file.display())), "{line}");
         }
         let line = complaint(&see(&mut stage.site.ogrt(&[command, "/bin/true"])), 1);
-        assert_eq!(line, "ogrt: /bin/true: no watermark");
+        assert_eq!(line, "ogrt: /bin/true: no OGRT note");
     }
 }
 

@@ -88,7 +88,7 @@ fn who_shows_the_token_registers_and_nobody_else() {
     assert_eq!(registered.status.code(), Some(0), "{}", text(&registered.stderr));
     assert_eq!(
         text(&registered.stdout),
-        format!("{}: 1 linked files registered, 0 without a watermark\n", installed.display())
+        format!("{}: 1 linked files registered, 0 without a note\n", installed.display())
     );
     assert!(is_known(&stage));
     let flushed = see(stage.site.ogrt(&["flush"]).env("OGRT_TOKEN_FILE", &token));

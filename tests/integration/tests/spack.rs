@@ -222,7 +222,7 @@ fn a_store_is_scanned_into_the_registry() {
     let mut scan = stage.command("python3");
     scan.args(["-B", "-c", script]).arg(&build.store).env("PYTHONPATH", extension);
     let said = text(&success(&mut scan).stdout);
-    assert!(said.contains("1 linked files registered, 0 without a watermark"), "{said}");
+    assert!(said.contains("1 linked files registered, 0 without a note"), "{said}");
     let question = format!("/v1/installations?prefix={}", build.prefix().display());
     let found = ogrt_end_to_end::http::get(&stage.server.as_ref().unwrap().http, &question);
     let metadata = &found["installations"][0]["metadata"];
