@@ -108,7 +108,7 @@ impl Tree {
                 node
             });
             tree.nodes[node].count(process, &host, launch.is_some());
-            let end = process["end"]["time_ns"].as_i64();
+            let end = process["end"]["end_time_ns"].as_i64();
             latest.insert((host, pid), (node, end));
         }
         tree
@@ -151,7 +151,7 @@ impl Node {
         if !host.is_empty() {
             self.hosts.insert(host.to_owned());
         }
-        if let Some(end) = process["end"]["time_ns"].as_i64() {
+        if let Some(end) = process["end"]["end_time_ns"].as_i64() {
             self.ended += 1;
             self.end_ns = self.end_ns.max(end);
         }
@@ -165,7 +165,7 @@ fn number(process: &Value, key: &str) -> i64 {
 
 fn start_ns(process: &Value) -> i64 {
     let seconds = || process["time"].as_i64().map(|seconds| seconds.saturating_mul(1_000_000_000));
-    process["time_ns"].as_i64().or_else(seconds).unwrap_or(0)
+    process["start_time_ns"].as_i64().or_else(seconds).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -175,10 +175,10 @@ mod tests {
 
     fn process(pid: i64, parent: i64, start: i64, program: &str, end: Option<i64>) -> Value {
         let mut process = json!({
-            "pid": pid, "parent_pid": parent, "time_ns": start, "binpath": program, "hostname": "n1",
+            "pid": pid, "parent_pid": parent, "start_time_ns": start, "binpath": program, "hostname": "n1",
         });
         if let Some(end) = end {
-            process["end"] = json!({ "time_ns": end, "duration_ns": end - start });
+            process["end"] = json!({ "end_time_ns": end, "duration_ns": end - start });
         }
         process
     }

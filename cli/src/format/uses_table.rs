@@ -52,7 +52,7 @@ pub fn text_of(uses: &Value) -> String {
         },
     );
     out += &section("hosts", &["host", "processes", "first", "last"], &uses["hosts"], |host| {
-        vec![text(host, "host"), count(host), time(host, "first_ns"), time(host, "last_ns")]
+        vec![text(host, "hostname"), count(host), time(host, "first_ns"), time(host, "last_ns")]
     });
     out
 }
