@@ -1,8 +1,8 @@
 //! The one place that talks to ogrt-server's HTTP API.
 //!
 //! A server may be away, slow, or somebody else's: each ends as one line that names the address.
-//! "Not there" is believed only when the answer is a problem document (RFC 9457), which no
-//! stranger's 404 page is. Proxies of the environment are not asked: the server stands inside the
+//! "Not there" is believed only when the answer is a problem document (RFC 9457), which another
+//! server's 404 page is not. Proxies of the environment are not asked: the server stands inside the
 //! site. HTTP only, no TLS.
 
 use anyhow::{Context, Result, anyhow, bail, ensure};

@@ -18,8 +18,8 @@ const EXAMPLES: &str = "Examples:\n\
 
 /// Print the lines that switch tracking on in a shell, or a module file that does.
 ///
-/// The lines add libogrt.so to LD_PRELOAD and set OGRT_ACTIVE=1. When OGRT_SERVER is set, a module file
-/// sets it as well.
+/// The lines add libogrt.so to LD_PRELOAD and set OGRT_ACTIVE=1. When OGRT_SERVER is set, a module
+/// file sets it as well.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct EnvCommand {

@@ -4,12 +4,12 @@ proc ModulesHelp { } {
 }
 module-whatis "OGRT: tracking of programs"
 
-# Sets a variable, and gives back what was there before when the module is unloaded. That is what pushenv is for, but
-# environment-modules has it only since 5.1, and 5.2 cuts what it gives back at a colon.
+# Sets a variable, and restores its old value when the module is unloaded. That is what pushenv is
+# for, but environment-modules has it only since 5.1, and 5.2 cuts the restored value at a colon.
 proc put { name value } {
     global env ModuleTool
     if { [info exists ModuleTool] && $ModuleTool eq "Lmod" } {
-        # Lmod looks for what was there when this file is at its end, and may do so in this very env.
+        # Lmod looks for the old value at the end of this file, and may look into this very env.
         set before [array get env $name]
         pushenv $name $value
         set env($name) ""
@@ -20,10 +20,10 @@ proc put { name value } {
     set kept "${name}_BEFORE"
     if { [module-info mode remove] } {
         if { [info exists env($kept)] && $env($kept) ne "" } {
-            # While unloading, this sets.
+            # While a module is unloaded, unsetenv with a value sets it.
             unsetenv $name $env($kept)
         } else {
-            # And this unsets; "", so that a swap finds nothing of ours there.
+            # While a module is unloaded, setenv unsets. With "" a swap finds nothing of ours there.
             setenv $name ""
         }
         setenv $kept ""

@@ -26,7 +26,7 @@ const EXAMPLES: &str = "Examples:\n\
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct ShowCommand {
-    /// Programs, shared libraries, object files, or directories: of those all ELF files below them.
+    /// Programs, shared libraries or object files; of a directory all ELF files below it.
     #[arg(value_name = "FILE", required_unless_present = "pid")]
     files: Vec<PathBuf>,
 
