@@ -1,7 +1,7 @@
 //! The one embedded database, and what is in it. Why fjall: docs/decisions/0001-storage-engine.md.
 //!
 //! All keyspaces share one journal, so a write that survives a crash implies every write before it. That order
-//! is what the stages lean on: an output's place never says more than what the queue and the held events say.
+//! is what the stages lean on: a consumer's offset never says more than what the queue and the held events say.
 
 use anyhow::{Context, Result};
 use fjall::{
@@ -11,18 +11,22 @@ use fjall::{
 use std::path::Path;
 
 /// Each keyspace with its role; keys that are numbers are big-endian, so that they sort.
+///
+/// Some have older names on disk, which stay, so that databases that exist can be opened: `offsets`
+/// is "places", `delivered` "seen_0" and "seen_1", `skipped` "held_marks", and `programs`
+/// "images".
 pub struct Store {
     database: Database,
     /// Sequence number (u64) -> batch of entries: the durable queue.
     pub queue: Keyspace,
-    /// Sequence number -> indexes (u32 each) of the batch's entries that were held back.
-    pub held_marks: Keyspace,
+    /// Sequence number -> indexes (u32 each) of the batch's entries that were left out or held back.
+    pub skipped: Keyspace,
     /// Sequence number, index -> an entry that waits for its record or its other parts.
     pub held: Keyspace,
     /// Output's name -> next sequence number; `name NUL file` -> what the output remembers of a file.
-    pub places: Keyspace,
+    pub offsets: Keyspace,
     /// Event, kind and part -> nothing: what acknowledging streams delivered, in two generations.
-    pub seen: [Keyspace; 2],
+    pub delivered: [Keyspace; 2],
     /// Signature -> the build's number, and the little of its record that is joined.
     pub builds: Keyspace,
     /// Number of a build -> when it was registered, and the whole record.
@@ -47,15 +51,15 @@ pub struct Store {
     pub waiting: Keyspace,
     /// Signature -> the ticket of its record, while that waits.
     pub waiting_of: Keyspace,
-    /// Digest of an image -> its number.
-    pub image_numbers: Keyspace,
-    /// Number of an image -> what it is.
-    pub images: Keyspace,
-    /// Signature, number of an image that has it -> one byte: is it the program's?
-    pub images_with: Keyspace,
+    /// Digest of a program -> its number.
+    pub program_numbers: Keyspace,
+    /// Number of a program -> what it is.
+    pub programs: Keyspace,
+    /// Signature, number of a program that has it -> one byte: is it its executable's?
+    pub programs_with: Keyspace,
     /// Counts that are not yet in `uses`: server/src/uses/tally.rs.
     pub tallies: Keyspace,
-    /// Who ran an image, where, in which job: server/src/uses/rows.rs.
+    /// Who ran a program, where, in which job: server/src/uses/rows.rs.
     pub uses: Keyspace,
     /// Job, sequence number -> compressed entries of that job.
     pub jobs: Keyspace,
@@ -107,10 +111,10 @@ impl Store {
             let small = || plain(4 << 20);
             Ok(Store {
                 queue: database.keyspace("queue", || packed(8 << 20))?,
-                held_marks: database.keyspace("held_marks", small)?,
+                skipped: database.keyspace("held_marks", small)?,
                 held: database.keyspace("held", small)?,
-                places: database.keyspace("places", small)?,
-                seen: [database.keyspace("seen_0", small)?, database.keyspace("seen_1", small)?],
+                offsets: database.keyspace("places", small)?,
+                delivered: [database.keyspace("seen_0", small)?, database.keyspace("seen_1", small)?],
                 installations: database.keyspace("installations", small)?,
                 builds: database.keyspace("build_of", || plain(4 << 20).expect_point_read_hits(false))?,
                 // Records of one package lie together and share much text.
@@ -130,9 +134,9 @@ impl Store {
                 libraries: database.keyspace("libraries", small)?,
                 waiting: database.keyspace("registrations_waiting", small)?,
                 waiting_of: database.keyspace("registrations_waiting_of", small)?,
-                image_numbers: database.keyspace("image_numbers", small)?,
-                images: database.keyspace("images", small)?,
-                images_with: database.keyspace("images_with", || lists(4 << 20))?,
+                program_numbers: database.keyspace("image_numbers", small)?,
+                programs: database.keyspace("images", small)?,
+                programs_with: database.keyspace("images_with", || lists(4 << 20))?,
                 tallies: database.keyspace("tallies", || packed(4 << 20))?,
                 uses: database.keyspace("uses", || plain(8 << 20))?,
                 jobs: database.keyspace("jobs", || packed(4 << 20))?,

@@ -1,7 +1,7 @@
 //! What is kept to answer questions about jobs: the events of each job, joined when somebody asks.
 //!
 //! The stage pulls batches like an output and writes, for each job, its entries of a moment as one compressed
-//! value; its place in the queue moves in the same write, so each event is kept once. Because the join is made
+//! value; its offset in the queue moves in the same write, so each event is kept once. Because the join is made
 //! at the question, an answer shows records that came long after the event. What is kept is bounded by age and by
 //! bytes; the oldest goes first.
 
@@ -9,7 +9,7 @@ use crate::{
     clock::now_ns,
     config::JobsConfig,
     database::{Store, number},
-    join::{EventHead, Joined, JoinedBatch, Joiner, Reader, Want},
+    join::{BatchReader, DocumentBatch, DocumentBatches, EventHead, Joiner, Want},
     metrics::Metrics,
     queue::{Entry, Kind, Queue},
     shutdown::Shutdown,
@@ -24,8 +24,8 @@ use std::{
 use tokio::{time::sleep, time::timeout};
 use tracing::error;
 
-/// Its place in the queue has this name, which no output can have.
-pub const PLACE: &str = ".jobs";
+/// The consumer's name in the queue, which no output can have.
+pub const CONSUMER: &str = ".jobs";
 
 const BYTES: &str = "jobs bytes";
 
@@ -44,7 +44,7 @@ const JOB_ID_MAX: usize = 1024;
 pub struct Jobs {
     store: Arc<Store>,
     queue: Arc<Queue>,
-    joined: Arc<Joined>,
+    documents: Arc<DocumentBatches>,
     joiner: Arc<Joiner>,
     metrics: Arc<Metrics>,
     config: JobsConfig,
@@ -65,25 +65,25 @@ impl Jobs {
     pub fn new(
         store: Arc<Store>,
         queue: Arc<Queue>,
-        joined: Arc<Joined>,
+        documents: Arc<DocumentBatches>,
         joiner: Arc<Joiner>,
         metrics: Arc<Metrics>,
         config: JobsConfig,
     ) -> Self {
-        Jobs { store, queue, joined, joiner, metrics, config }
+        Jobs { store, queue, documents, joiner, metrics, config }
     }
 
     /// Keeps events until the join is closed. Runs in a thread of its own.
     pub async fn keep(&self, give_up: Shutdown) {
-        let mut next = self.queue.place(PLACE);
-        let joined = self.joined.reader(next, Want::Entries);
-        let mut tail = joined.tail();
+        let mut next = self.queue.offset(CONSUMER);
+        let reader = self.documents.reader(next, Want::Entries);
+        let mut tail = reader.tail();
         let mut pruned = Instant::now();
         loop {
             let seen = *tail.borrow_and_update();
             self.metrics.jobs_lag.set(seen.next.saturating_sub(next));
             if next < seen.next {
-                match self.write(&joined, next, seen.next) {
+                match self.write(&reader, next, seen.next) {
                     Ok(to) => {
                         next = to;
                         self.metrics.jobs_lag.set(tail.borrow().next.saturating_sub(next));
@@ -113,10 +113,10 @@ impl Jobs {
     }
 
     /// Writes batches from `next` on; where the next write begins.
-    fn write(&self, joined: &Reader, next: u64, end: u64) -> Result<u64> {
-        let (mut batches, mut bytes, mut to): (Vec<Arc<JoinedBatch>>, usize, u64) = (Vec::new(), 0, next);
+    fn write(&self, reader: &BatchReader, next: u64, end: u64) -> Result<u64> {
+        let (mut batches, mut bytes, mut to): (Vec<Arc<DocumentBatch>>, usize, u64) = (Vec::new(), 0, next);
         while to < end && bytes < GATHER_BYTES {
-            if let Some(batch) = joined.read(to)? {
+            if let Some(batch) = reader.read(to)? {
                 bytes += batch.size();
                 batches.push(batch);
             }
@@ -148,7 +148,7 @@ impl Jobs {
             writes.insert(&self.store.job_log, next.to_be_bytes(), log);
         }
         writes.commit()?;
-        self.queue.move_on(PLACE, to, &[])?;
+        self.queue.move_on(CONSUMER, to, &[])?;
         Ok(to)
     }
 
@@ -183,7 +183,7 @@ impl Jobs {
     pub async fn catch_up(&self) {
         let until = self.queue.tail().borrow().next;
         let deadline = Instant::now() + Duration::from_secs(1);
-        while self.queue.place(PLACE) < until && Instant::now() < deadline {
+        while self.queue.offset(CONSUMER) < until && Instant::now() < deadline {
             sleep(Duration::from_millis(5)).await;
         }
     }

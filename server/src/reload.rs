@@ -24,7 +24,7 @@ pub struct Reload {
 }
 
 /// What changes while the server runs.
-pub struct Changing {
+pub struct ReloadTargets {
     /// Filter and limit.
     pub rules: watch::Sender<Arc<Rules>>,
     /// The certificate.
@@ -33,7 +33,7 @@ pub struct Changing {
 
 impl Reload {
     /// Reads again at each SIGHUP, as long as the server runs.
-    pub async fn at_each_hangup(self, mut current: Config, changing: Changing) -> Result<()> {
+    pub async fn at_each_hangup(self, mut current: Config, changing: ReloadTargets) -> Result<()> {
         let mut hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
         while hangups.recv().await.is_some() {
             sd_notify::reloading();
@@ -47,7 +47,7 @@ impl Reload {
     }
 
     /// Applies what can be applied; the configuration that holds from now on.
-    fn apply(&self, mut current: Config, fresh: Config, changing: &Changing) -> Config {
+    fn apply(&self, mut current: Config, fresh: Config, changing: &ReloadTargets) -> Config {
         for key in current.changed(&fresh) {
             let applied = match key {
                 "log_level" => {

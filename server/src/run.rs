@@ -5,13 +5,13 @@ use crate::{
     database::Store,
     http,
     jobs::{self, Jobs},
-    join::{Join, Joined, Joiner, Rules},
+    join::{DocumentBatches, Join, Joiner, Rules},
     metrics::Metrics,
     outputs::{self, RelayBuilds, Surroundings},
-    queue::{EventIds, Message, Queue, Room, Writer},
+    queue::{EventIds, Queue, Room, Writer, WriterMessage},
     receive::{Complaints, Drain, Intake, Streams},
     registry::{self, Installations, Summaries},
-    reload::{Changing, Reload},
+    reload::{Reload, ReloadTargets},
     retention, sd_notify,
     shutdown::Shutdown,
     sockets::Sockets,
@@ -49,7 +49,7 @@ pub async fn run(
     // What is durable.
     let store = Arc::new(Store::open(&config.data_dir)?);
     let mut places: Vec<String> = config.outputs.keys().cloned().collect();
-    places.extend([jobs::PLACE, uses::PLACE].map(str::to_owned));
+    places.extend([jobs::CONSUMER, uses::CONSUMER].map(str::to_owned));
     let queue = Arc::new(Queue::open(store.clone(), &places)?);
     let replay_until = queue.tail().borrow().next;
 
@@ -106,11 +106,11 @@ pub async fn run(
 
     // -> queue -> join -> outputs
     let joiner = Arc::new(Joiner::new(registry.clone(), summaries));
-    let joined = Arc::new(Joined::new(queue.clone(), store.clone(), joiner.clone())?);
+    let documents = Arc::new(DocumentBatches::new(queue.clone(), store.clone(), joiner.clone())?);
     let installations = Arc::new(Installations::new(store.clone()));
     let to_rules = watch::Sender::new(Arc::new(Rules::new(&config)?));
     let join = Join::open(
-        joined.clone(),
+        documents.clone(),
         config.join.clone(),
         to_rules.subscribe(),
         metrics.clone(),
@@ -120,7 +120,7 @@ pub async fn run(
     let uses = Arc::new(Uses::new(
         store.clone(),
         queue.clone(),
-        joined.clone(),
+        documents.clone(),
         joiner.clone(),
         registry.clone(),
         metrics.clone(),
@@ -129,7 +129,7 @@ pub async fn run(
     let jobs = Arc::new(Jobs::new(
         store,
         queue.clone(),
-        joined.clone(),
+        documents.clone(),
         joiner,
         metrics.clone(),
         config.jobs.clone(),
@@ -172,10 +172,10 @@ pub async fn run(
     })?;
     let mut delivering = Vec::new();
     for (name, output, counts) in opened {
-        let (runtime, queue, joined, give_up) =
-            (runtime.clone(), queue.clone(), joined.clone(), give_up.clone());
+        let (runtime, queue, documents, give_up) =
+            (runtime.clone(), queue.clone(), documents.clone(), give_up.clone());
         delivering.push(stage(&format!("out {name}"), move || {
-            runtime.block_on(outputs::drive(name, output, replay_until, queue, joined, counts, give_up));
+            runtime.block_on(outputs::drive(name, output, replay_until, queue, documents, counts, give_up));
             Ok(())
         })?);
     }
@@ -246,7 +246,8 @@ pub async fn run(
     if let Some(http) = encrypted.http {
         serving.spawn(http::serve(http, tls.clone(), routes, shutdown.clone()));
     }
-    let reloading = tokio::spawn(reload.at_each_hangup(config.clone(), Changing { rules: to_rules, tls }));
+    let reloading =
+        tokio::spawn(reload.at_each_hangup(config.clone(), ReloadTargets { rules: to_rules, tls }));
     addresses.announce(ready_file.as_deref())?;
     sd_notify::ready();
 
@@ -260,7 +261,7 @@ pub async fn run(
         // With the drain gone there are no more connections to take over; those handed over have begun by then.
         while receiving.join_next().await.is_some() {}
         streams.ended().await;
-        let _ = to_writer.send(Message::Stop);
+        let _ = to_writer.send(WriterMessage::Stop);
         ended(writing).await?;
         ended(joining).await?;
         for stage in delivering {

@@ -28,11 +28,11 @@ const TOKEN_MAX: usize = 256;
 pub struct Tokens {
     path: PathBuf,
     needed: bool,
-    known: Mutex<Known>,
+    known: Mutex<TokenDigests>,
 }
 
 #[derive(Default)]
-struct Known {
+struct TokenDigests {
     digests: Vec<String>,
     modified: Option<SystemTime>,
     looked: Option<Instant>,

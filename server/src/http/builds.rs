@@ -2,11 +2,11 @@
 
 use super::{
     Problem, Sources, blocking,
-    question::{self, Answer, nanoseconds, page_limit},
+    question::{self, JsonAnswer, nanoseconds, page_limit},
 };
 use crate::{
     queue::{Refusal, Submission},
-    registry::{Filter, Page, Part, Registration, found_by, transfer::readable},
+    registry::{BuildFilter, Page, Part, Registration, found_by, transfer::readable},
 };
 use axum::{
     Json,
@@ -27,7 +27,7 @@ use std::time::Duration;
 const SETTLED_WITHIN: Duration = Duration::from_secs(3);
 
 /// `GET /v1/builds/{signature}`
-pub async fn one(State(sources): State<Sources>, Path(signature): Path<String>) -> Answer<BuildJson> {
+pub async fn one(State(sources): State<Sources>, Path(signature): Path<String>) -> JsonAnswer<BuildJson> {
     let signature = Signature::parse(signature.as_bytes())
         .map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, format!("{signature:?}: {cause}")))?;
     match blocking(move || sources.registry.build(signature)?.as_ref().map(readable).transpose()).await? {
@@ -42,7 +42,7 @@ pub async fn one(State(sources): State<Sources>, Path(signature): Path<String>) 
 /// What a list may be narrowed by. All are text, so that an empty one is as if it were not there.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Question {
+pub struct BuildsQuestion {
     name: String,
     version: String,
     user: String,
@@ -62,22 +62,22 @@ pub struct Question {
 /// `GET /v1/builds`, the newest first.
 pub async fn list(
     State(sources): State<Sources>,
-    question: Result<Query<Question>, QueryRejection>,
-) -> Answer<Value> {
+    question: Result<Query<BuildsQuestion>, QueryRejection>,
+) -> JsonAnswer<Value> {
     let filter = filter(&question::read(question)?)?;
     let Page { builds, next, is_cut } = blocking(move || sources.registry.list(&filter)).await?;
     let mut answer = json!({ "builds": builds });
-    question::add_page(&mut answer, next.map(question::write_place), is_cut);
+    question::add_page(&mut answer, next.map(question::write_cursor), is_cut);
     Ok(Json(answer))
 }
 
-fn filter(question: &Question) -> Result<Filter, Problem> {
-    let mut filter = Filter {
+fn filter(question: &BuildsQuestion) -> Result<BuildFilter, Problem> {
+    let mut filter = BuildFilter {
         since_ns: nanoseconds("since", &question.since)?,
         until_ns: nanoseconds("until", &question.until)?,
         limit: page_limit(&question.limit)?,
-        after: question::read_place(&question.cursor)?,
-        ..Filter::default()
+        after: question::read_cursor(&question.cursor)?,
+        ..BuildFilter::default()
     };
     let given = |text: &str| !text.is_empty();
     let digest = |name: &str, text: &str| match Part::parse(text) {

@@ -2,9 +2,9 @@
 
 use super::{
     Problem, Sources, heavy,
-    question::{self, Answer},
+    question::{self, JsonAnswer},
 };
-use crate::registry::{Containing, DEPTH_MAX, Listed};
+use crate::registry::{ContainingBuilds, DEPTH_MAX, ListedBuild};
 use axum::{
     Json,
     extract::{Path, Query, State, rejection::QueryRejection},
@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 /// How much of it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Question {
+pub struct DependentsQuestion {
     depth: String,
     limit: String,
     cursor: String,
@@ -28,15 +28,15 @@ pub struct Question {
 pub struct Dependent {
     depth: u32,
     #[serde(flatten)]
-    listed: Listed,
+    listed: ListedBuild,
 }
 
 /// `GET /v1/dependents/{what}`, nearest first.
 pub async fn of(
     State(sources): State<Sources>,
     Path(what): Path<String>,
-    question: Result<Query<Question>, QueryRejection>,
-) -> Answer<Value> {
+    question: Result<Query<DependentsQuestion>, QueryRejection>,
+) -> JsonAnswer<Value> {
     let question = question::read(question)?;
     let part = question::part(&what)?;
     let depth = question::number::<u32>("depth", &question.depth)?.unwrap_or(DEPTH_MAX).clamp(1, DEPTH_MAX);
@@ -55,7 +55,7 @@ pub async fn of(
         Ok((found, builds))
     })
     .await?;
-    let Containing { builds: all, is_cut, is_known, .. } = found;
+    let ContainingBuilds { builds: all, is_cut, is_known, .. } = found;
     if !is_known {
         return Err(Problem::new(StatusCode::NOT_FOUND, format!("nothing is known of {what}")));
     }

@@ -26,7 +26,7 @@ const LIMIT_MAX: usize = 1_000;
 /// What a list may be narrowed by.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Question {
+pub struct InstallationsQuestion {
     prefix: Option<String>,
     module: Option<String>,
     signature: Option<String>,
@@ -38,7 +38,7 @@ pub struct Question {
 /// `GET /v1/installations?prefix=&module=&signature=&limit=&cursor=`, the newest first.
 pub async fn list(
     State(sources): State<Sources>,
-    question: Result<Query<Question>, QueryRejection>,
+    question: Result<Query<InstallationsQuestion>, QueryRejection>,
 ) -> Result<Json<Value>, Problem> {
     let Query(question) =
         question.map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, cause.body_text()))?;

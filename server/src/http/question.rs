@@ -4,7 +4,7 @@
 //! answered with its name.
 
 use super::Problem;
-use crate::registry::{Part, Place};
+use crate::registry::{ListCursor, Part};
 use axum::{
     Json,
     extract::{Query, rejection::QueryRejection},
@@ -17,7 +17,7 @@ const LIMIT: usize = 100;
 const LIMIT_MAX: usize = 10_000;
 
 /// An answer, or what was wrong.
-pub type Answer<T> = Result<Json<T>, Problem>;
+pub type JsonAnswer<T> = Result<Json<T>, Problem>;
 
 /// The question makes no sense, and why.
 pub fn wrong(why: impl Into<String>) -> Problem {
@@ -65,18 +65,18 @@ pub fn part(text: &str) -> Result<Part, Problem> {
 }
 
 /// The place that a cursor names.
-pub fn read_place(cursor: &str) -> Result<Option<Place>, Problem> {
+pub fn read_cursor(cursor: &str) -> Result<Option<ListCursor>, Problem> {
     if cursor.is_empty() {
         return Ok(None);
     }
-    let place = cursor
-        .split_once('.')
-        .and_then(|(time, number)| Some(Place { time_ns: time.parse().ok()?, number: number.parse().ok()? }));
+    let place = cursor.split_once('.').and_then(|(time, number)| {
+        Some(ListCursor { time_ns: time.parse().ok()?, number: number.parse().ok()? })
+    });
     place.map(Some).ok_or_else(|| wrong(format!("cursor={cursor}: not one of ours")))
 }
 
 /// The cursor that names a place.
-pub fn write_place(place: Place) -> String {
+pub fn write_cursor(place: ListCursor) -> String {
     format!("{}.{}", place.time_ns, place.number)
 }
 

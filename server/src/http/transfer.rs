@@ -1,7 +1,7 @@
 //! `/v1/export` and `/v1/import`: the registry as JSON lines.
 
-use super::{Problem, Sources, blocking, question::Answer};
-use crate::registry::transfer::{self, AT_ONCE, Imported, WrongLine};
+use super::{Problem, Sources, blocking, question::JsonAnswer};
+use crate::registry::transfer::{self, AT_ONCE, ImportCounts, WrongLine};
 use axum::{
     Json,
     body::{Body, Bytes},
@@ -31,7 +31,10 @@ pub async fn export(State(sources): State<Sources>) -> Response {
 }
 
 /// `POST /v1/import`
-pub async fn import(State(sources): State<Sources>, body: Result<Bytes, BytesRejection>) -> Answer<Imported> {
+pub async fn import(
+    State(sources): State<Sources>,
+    body: Result<Bytes, BytesRejection>,
+) -> JsonAnswer<ImportCounts> {
     let body = body.map_err(|cause| Problem::new(cause.status(), cause.body_text()))?;
     let registry = sources.registry.clone();
     // What is wrong with the lines is the client's to mend; the registry's own trouble is not.

@@ -2,9 +2,9 @@
 
 use super::{
     Problem, Sources, heavy,
-    question::{self, Answer, nanoseconds, page_limit, wrong},
+    question::{self, JsonAnswer, nanoseconds, page_limit, wrong},
 };
-use crate::uses::{Question, Unregistered, UnregisteredQuestion};
+use crate::uses::{UnregisteredPage, UnregisteredQuestion, UsesQuestion};
 use axum::{
     Json,
     extract::{Path, Query, State, rejection::QueryRejection},
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 /// How lists are narrowed.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct OfQuestion {
+pub struct UsesParameters {
     since: String,
     until: String,
     limit: String,
@@ -26,10 +26,10 @@ pub struct OfQuestion {
 pub async fn of(
     State(sources): State<Sources>,
     Path(what): Path<String>,
-    question: Result<Query<OfQuestion>, QueryRejection>,
-) -> Answer<Value> {
+    question: Result<Query<UsesParameters>, QueryRejection>,
+) -> JsonAnswer<Value> {
     let question = question::read(question)?;
-    let question = Question {
+    let question = UsesQuestion {
         part: question::part(&what)?,
         since_ns: nanoseconds("since", &question.since)?,
         until_ns: nanoseconds("until", &question.until)?,
@@ -49,7 +49,7 @@ pub async fn of(
 /// What the list of unregistered software may be narrowed by.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct ListQuestion {
+pub struct UnregisteredParameters {
     since: String,
     until: String,
     user: String,
@@ -62,8 +62,8 @@ pub struct ListQuestion {
 /// `GET /v1/unregistered`, the latest first.
 pub async fn unregistered(
     State(sources): State<Sources>,
-    question: Result<Query<ListQuestion>, QueryRejection>,
-) -> Answer<Value> {
+    question: Result<Query<UnregisteredParameters>, QueryRejection>,
+) -> JsonAnswer<Value> {
     let question = question::read(question)?;
     let by_job = match question.by.as_str() {
         "" | "program" => false,
@@ -92,7 +92,7 @@ pub async fn unregistered(
     .map(Json)
 }
 
-fn page<T: Serialize>(name: &str, page: Unregistered<T>, next: usize) -> Value {
+fn page<T: Serialize>(name: &str, page: UnregisteredPage<T>, next: usize) -> Value {
     let mut answer = json!({});
     answer[name] = serde_json::to_value(&page.elements).unwrap_or_default();
     question::add_page(&mut answer, page.has_next.then(|| next.to_string()), page.is_cut);

@@ -80,12 +80,12 @@ impl Filter {
 
 /// Starts that were dropped.
 #[derive(Default)]
-pub struct Dropped {
+pub struct DroppedStarts {
     young: HashSet<[u8; 16]>,
     old: HashSet<[u8; 16]>,
 }
 
-impl Dropped {
+impl DroppedStarts {
     /// Does the filter, or what it did with the start, drop this event?
     pub fn takes(&mut self, filter: &Filter, joiner: &Joiner, entry: &Entry, event: &Event<'_>) -> bool {
         let id = event.event_id.unwrap_or_default();

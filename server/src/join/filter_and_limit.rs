@@ -7,7 +7,7 @@
 use super::{
     Joiner,
     decode_event::Event,
-    filter::{Dropped, Filter},
+    filter::{DroppedStarts, Filter},
     held_events::{HeldKey, Release},
     limit::Limiter,
 };
@@ -20,8 +20,8 @@ use anyhow::Result;
 use std::{sync::Arc, time::Instant};
 use tokio::sync::watch;
 
-/// In `totals`: batches before this one were sifted.
-pub const SIFTED: &str = "sifted";
+/// In `totals`, under the name that it had first: batches before this one were filtered.
+pub const FILTERED_UNTIL: &str = "sifted";
 
 /// What the configuration says of it; it may change while the server runs.
 pub struct Rules {
@@ -41,24 +41,30 @@ impl Rules {
 }
 
 /// The state of both.
-pub struct Sift {
+pub struct FilterAndLimit {
     rules: watch::Receiver<Arc<Rules>>,
-    dropped: Dropped,
+    dropped: DroppedStarts,
     limiter: Limiter,
-    sifted: u64,
+    filtered_until: u64,
     metrics: Arc<Metrics>,
 }
 
-impl Sift {
-    /// Goes on with batch `sifted`.
-    pub fn new(rules: watch::Receiver<Arc<Rules>>, sifted: u64, metrics: Arc<Metrics>) -> Self {
-        Sift { rules, dropped: Dropped::default(), limiter: Limiter::default(), sifted, metrics }
+impl FilterAndLimit {
+    /// Goes on with batch `filtered_until`.
+    pub fn new(rules: watch::Receiver<Arc<Rules>>, filtered_until: u64, metrics: Arc<Metrics>) -> Self {
+        FilterAndLimit {
+            rules,
+            dropped: DroppedStarts::default(),
+            limiter: Limiter::default(),
+            filtered_until,
+            metrics,
+        }
     }
 
-    /// The rules for this batch; `None` where there are none, or it was sifted before.
+    /// The rules for this batch; `None` where there are none, or it was filtered before.
     pub fn rules_for(&self, sequence: u64) -> Option<Arc<Rules>> {
         let rules = self.rules.borrow().clone();
-        (sequence >= self.sifted && !rules.is_empty()).then_some(rules)
+        (sequence >= self.filtered_until && !rules.is_empty()).then_some(rules)
     }
 
     /// Is the event left out?
@@ -85,9 +91,9 @@ impl Sift {
         is_over
     }
 
-    /// The batch was sifted; the summaries that have changed, to be written with its marks.
+    /// The batch was filtered; the summaries that have changed, to be written with what is left out of it.
     pub fn done(&mut self, sequence: u64) -> Vec<(HeldKey, Entry)> {
-        self.sifted = sequence + 1;
+        self.filtered_until = sequence + 1;
         self.limiter.changed()
     }
 

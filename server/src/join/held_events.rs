@@ -1,8 +1,9 @@
 //! Events that cannot go out yet: those whose build record is late, and parts of events.
 //!
-//! What is held is durable: it is written beside a mark on its batch before any output may go past it, so that
-//! no output has to wait for it or keep its place back. When it may go, it enters the queue again as a new event
-//! at the end, and this copy is removed in the same write. All of it is bounded, by number, bytes and time.
+//! What is held is durable: it is written, in one write with the list of what its batch skips, before any
+//! output may go past it. So no output has to wait for it or keep its offset back. When it may go, it
+//! enters the queue again as a new event at the end, and this copy is removed in the same write. All of
+//! it is bounded, by number, bytes and time.
 
 use crate::{
     config::JoinConfig,
@@ -31,13 +32,13 @@ pub struct Release {
 }
 
 /// Everything that is held.
-pub struct Hold {
+pub struct HeldEvents {
     config: JoinConfig,
     bytes: usize,
-    late: HashMap<HeldKey, Late>,
+    late: HashMap<HeldKey, LateEvent>,
     by_signature: HashMap<Signature, VecDeque<HeldKey>>,
     late_deadlines: VecDeque<(Instant, HeldKey)>,
-    parts: HashMap<EventKey, Parts>,
+    parts: HashMap<EventKey, EventParts>,
     parts_deadlines: VecDeque<(Instant, EventKey)>,
     parts_held: usize,
     /// Signatures that were waited for in vain: two generations, exchanged every `forget`.
@@ -45,12 +46,12 @@ pub struct Hold {
     exchanged: Instant,
 }
 
-struct Late {
+struct LateEvent {
     entry: Entry,
     missing: Vec<Signature>,
 }
 
-struct Parts {
+struct EventParts {
     pieces: BTreeMap<u32, (Entry, HeldKey)>,
     count: u32,
     copies: Vec<HeldKey>,
@@ -59,10 +60,10 @@ struct Parts {
 /// Most signatures that are remembered as waited for in vain.
 const GIVEN_UP_MAX: usize = 200_000;
 
-impl Hold {
+impl HeldEvents {
     /// Nothing is held yet.
     pub fn new(config: JoinConfig) -> Self {
-        Hold {
+        HeldEvents {
             config,
             bytes: 0,
             late: HashMap::new(),
@@ -101,7 +102,7 @@ impl Hold {
         }
         self.bytes += entry.message.len();
         self.late_deadlines.push_back((Instant::now() + self.config.wait.0, key));
-        self.late.insert(key, Late { entry, missing });
+        self.late.insert(key, LateEvent { entry, missing });
     }
 
     /// Holds a part; the whole event comes back with the last of them.
@@ -118,7 +119,7 @@ impl Hold {
         let deadline = Instant::now() + self.config.parts_wait.0;
         let parts = self.parts.entry(event).or_insert_with(|| {
             self.parts_deadlines.push_back((deadline, event));
-            Parts { pieces: BTreeMap::new(), count, copies: Vec::new() }
+            EventParts { pieces: BTreeMap::new(), count, copies: Vec::new() }
         });
         if let Some((copy, copy_key)) = parts.pieces.insert(index, (entry, key)) {
             self.bytes -= copy.message.len();
@@ -175,7 +176,7 @@ impl Hold {
     }
 
     fn release_late(&mut self, key: HeldKey) -> Option<Release> {
-        let Late { mut entry, missing } = self.late.remove(&key)?;
+        let LateEvent { mut entry, missing } = self.late.remove(&key)?;
         self.bytes -= entry.message.len();
         for signature in &missing {
             // Events leave in the order in which they came, so those that are gone stand in front.

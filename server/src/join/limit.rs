@@ -1,8 +1,8 @@
 //! The limit of each job: what is over it is counted, exactly, and goes out as one summary.
 //!
-//! A job has a bucket that fills with `events_per_second` events a second up to `burst_events`; an event that finds it empty is counted
-//! in the job's summary. The summary is held like an event that waits (see [`super::hold`]): it is written with the
-//! marks that leave those events out, so that a crash neither forgets nor counts twice, and enters the queue as an
+//! A job has a bucket that fills with `events_per_second` up to `burst_events`; an event that finds it empty is counted
+//! in the job's summary. The summary is held like an event that waits (see [`super::held_events`]): it is written with the
+//! list that leaves those events out, so that a crash neither forgets nor counts twice, and enters the queue as an
 //! event of its own when it has gathered for `summary_every`.
 
 use super::{
@@ -33,7 +33,7 @@ const FORGET_EVERY: Duration = Duration::from_secs(1);
 /// All jobs.
 #[derive(Default)]
 pub struct Limiter {
-    jobs: HashMap<Bytes, Job>,
+    jobs: HashMap<Bytes, JobBucket>,
     /// When summaries go out, the first first.
     due: VecDeque<(Instant, Bytes)>,
     /// Jobs whose summary has changed since it was last written.
@@ -41,13 +41,13 @@ pub struct Limiter {
     forgotten_at: Option<Instant>,
 }
 
-struct Job {
+struct JobBucket {
     left: f64,
     at: Instant,
-    open: Option<Open>,
+    open: Option<OpenSummary>,
 }
 
-struct Open {
+struct OpenSummary {
     key: HeldKey,
     summary: JobSummary,
     is_changed: bool,
@@ -64,7 +64,7 @@ impl Limiter {
             if self.jobs.len() >= config.jobs_max && !self.forgets_some(config, now) {
                 return false;
             }
-            let fresh = Job { left: config.burst_events.max(1) as f64, at: now, open: None };
+            let fresh = JobBucket { left: config.burst_events.max(1) as f64, at: now, open: None };
             self.jobs.insert(Bytes::copy_from_slice(event.job_id), fresh);
         }
         let Some(job) = self.jobs.get_mut(event.job_id) else { return false };
@@ -83,7 +83,7 @@ impl Limiter {
                 from_ns: Some(entry.received_ns),
                 ..JobSummary::default()
             };
-            Open { key, summary, is_changed: false }
+            OpenSummary { key, summary, is_changed: false }
         });
         open.count(entry, event);
         if !std::mem::replace(&mut open.is_changed, true) {
@@ -109,8 +109,9 @@ impl Limiter {
         let summary = JobSummary::decode(entry.message.clone()).unwrap_or_default();
         let job_id = Bytes::copy_from_slice(summary.job_id());
         let now = Instant::now();
-        let job = self.jobs.entry(job_id.clone()).or_insert_with(|| Job { left: 0.0, at: now, open: None });
-        let open = Open { key, summary, is_changed: false };
+        let job =
+            self.jobs.entry(job_id.clone()).or_insert_with(|| JobBucket { left: 0.0, at: now, open: None });
+        let open = OpenSummary { key, summary, is_changed: false };
         if job.open.is_some() {
             // The one before was on its way when the server ended; so this one goes, too.
             return Some(open.release());
@@ -125,7 +126,7 @@ impl Limiter {
         let now = Instant::now();
         let mut due = Vec::new();
         while let Some((_, job_id)) = self.due.pop_front_if(|(at, _)| *at <= now) {
-            due.extend(self.jobs.get_mut(&job_id).and_then(|job| job.open.take()).map(Open::release));
+            due.extend(self.jobs.get_mut(&job_id).and_then(|job| job.open.take()).map(OpenSummary::release));
         }
         due
     }
@@ -149,7 +150,7 @@ impl Limiter {
     }
 }
 
-impl Job {
+impl JobBucket {
     fn fill(&mut self, config: &LimitConfig, now: Instant) {
         let more = (now - self.at).as_secs_f64() * config.events_per_second as f64;
         self.left = (self.left + more).min(config.burst_events.max(1) as f64);
@@ -157,7 +158,7 @@ impl Job {
     }
 }
 
-impl Open {
+impl OpenSummary {
     fn count(&mut self, entry: &Entry, event: &Event<'_>) {
         let summary = &mut self.summary;
         summary.to_ns = Some(entry.received_ns);

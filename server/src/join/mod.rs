@@ -1,8 +1,8 @@
 //! The join: batches of entries become batches of documents, each signature with its build.
 //!
 //! [`Join`] is the stage: it walks the queue once, holds back what cannot go yet, and keeps recent documents in
-//! memory for the outputs. [`Joined`] is what outputs read: by number, each at its own pace. One that has fallen
-//! behind what is in memory has its batches joined once more from the queue, for itself alone. Which entries of
+//! memory for the outputs. [`DocumentBatches`] is what outputs read: by number, each at its own pace. One
+//! that has fallen behind what is in memory has its batches joined once more from the queue, for itself alone. Which entries of
 //! a batch were held back is on disk, so that both see the same.
 
 mod decode_event;
@@ -18,7 +18,7 @@ mod users;
 
 pub use decode_event::watermark;
 pub use filter_and_limit::Rules;
-pub use reader::{Joined, Reader, Want};
+pub use reader::{BatchReader, DocumentBatches, Want};
 pub use stage::Join;
 
 use crate::{
@@ -33,13 +33,13 @@ use tracing::error;
 use users::Users;
 
 /// Documents of one batch of the queue.
-pub struct JoinedBatch {
+pub struct DocumentBatch {
     /// The batch's number.
     pub sequence: u64,
     /// All documents, one a line.
     pub lines: Vec<u8>,
     /// What each line is.
-    pub events: Vec<JoinedEvent>,
+    pub events: Vec<EventDocument>,
     /// Entries that could not be decoded.
     malformed: u64,
     /// The batch itself.
@@ -47,7 +47,7 @@ pub struct JoinedBatch {
 }
 
 /// One document of a batch.
-pub struct JoinedEvent {
+pub struct EventDocument {
     /// Names the event, with the kind.
     pub id: [u8; 16],
     /// Start or end.
@@ -63,19 +63,19 @@ pub struct JoinedEvent {
     entry: Range<usize>,
 }
 
-impl JoinedBatch {
+impl DocumentBatch {
     /// Bytes of it, whether documents or entries.
     pub fn size(&self) -> usize {
         self.lines.len().max(self.entries.len())
     }
 
     /// The document of one of the events.
-    pub fn document(&self, event: &JoinedEvent) -> &[u8] {
+    pub fn document(&self, event: &EventDocument) -> &[u8] {
         &self.lines[event.line.clone()]
     }
 
     /// The entry that it was made from, as the queue writes it.
-    pub fn entry(&self, event: &JoinedEvent) -> &[u8] {
+    pub fn entry(&self, event: &EventDocument) -> &[u8] {
         &self.entries[event.entry.clone()]
     }
 }
@@ -131,7 +131,7 @@ impl Joiner {
     }
 
     /// Joins a batch without its entries `held`; `pass` may leave out more.
-    fn join(&self, batch: &Batch, held: &[u32], mut lines: Vec<u8>, pass: &mut impl Pass) -> JoinedBatch {
+    fn join(&self, batch: &Batch, held: &[u32], mut lines: Vec<u8>, pass: &mut impl Pass) -> DocumentBatch {
         let mut events = Vec::new();
         let mut missing = Missing::new();
         let malformed = each(batch, held, |index, bytes, entry, event| {
@@ -145,10 +145,10 @@ impl Joiner {
                 lines.truncate(begin);
                 return;
             }
-            events.push(joined_event(batch, entry, event, begin..lines.len(), bytes));
+            events.push(event_document(batch, entry, event, begin..lines.len(), bytes));
             lines.push(b'\n');
         });
-        JoinedBatch { sequence: batch.sequence, lines, events, malformed, entries: batch.bytes.clone() }
+        DocumentBatch { sequence: batch.sequence, lines, events, malformed, entries: batch.bytes.clone() }
     }
 }
 
@@ -173,12 +173,12 @@ impl Pass for () {
 }
 
 /// A batch without its entries `held` and without documents: for who wants to know what each entry is.
-fn sort(batch: &Batch, held: &[u32]) -> JoinedBatch {
+fn sort(batch: &Batch, held: &[u32]) -> DocumentBatch {
     let mut events = Vec::new();
     let malformed = each(batch, held, |_, bytes, entry, event| {
-        events.push(joined_event(batch, entry, event, 0..0, bytes))
+        events.push(event_document(batch, entry, event, 0..0, bytes))
     });
-    JoinedBatch {
+    DocumentBatch {
         sequence: batch.sequence,
         lines: Vec::new(),
         events,
@@ -211,15 +211,15 @@ fn each(batch: &Batch, held: &[u32], mut with: impl FnMut(u32, Range<usize>, &En
     malformed
 }
 
-fn joined_event(
+fn event_document(
     batch: &Batch,
     entry: &Entry,
     event: &Event<'_>,
     line: Range<usize>,
     bytes: Range<usize>,
-) -> JoinedEvent {
+) -> EventDocument {
     let job_id = batch.bytes.slice_ref(event.job_id);
-    JoinedEvent {
+    EventDocument {
         id: event_id(entry, event),
         kind: entry.kind,
         job_id,

@@ -1,6 +1,6 @@
 //! What outputs read: documents of recent batches from memory, older ones joined once more from the queue.
 
-use super::{JoinedBatch, Joiner};
+use super::{DocumentBatch, Joiner};
 use crate::{
     database::Store,
     queue::{Batch, Queue, Tail},
@@ -26,13 +26,13 @@ const SPARES: usize = 4;
 /// The longest that the join waits for outputs that keep up.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// What outputs read, each through a [`Reader`].
-pub struct Joined {
+/// What outputs read, each through a [`BatchReader`].
+pub struct DocumentBatches {
     pub(super) queue: Arc<Queue>,
     pub(super) store: Arc<Store>,
     pub(super) joiner: Arc<Joiner>,
     pub(super) tail: watch::Sender<Tail>,
-    recent: Mutex<Recent>,
+    recent: Mutex<RecentDocuments>,
     readers: Mutex<Vec<Arc<Progress>>>,
 }
 
@@ -52,46 +52,46 @@ pub enum Want {
 }
 
 /// One way through the joined batches.
-pub struct Reader {
-    joined: Arc<Joined>,
+pub struct BatchReader {
+    documents: Arc<DocumentBatches>,
     progress: Arc<Progress>,
     want: Want,
 }
 
-impl Reader {
+impl BatchReader {
     /// How far the join is, to be watched.
     pub fn tail(&self) -> watch::Receiver<Tail> {
-        self.joined.tail.subscribe()
+        self.documents.tail.subscribe()
     }
 
     /// A batch that the join has passed; `None` when it was dropped.
-    pub fn read(&self, sequence: u64) -> Result<Option<Arc<JoinedBatch>>> {
-        let recent = self.joined.recent(sequence);
+    pub fn read(&self, sequence: u64) -> Result<Option<Arc<DocumentBatch>>> {
+        let recent = self.documents.recent(sequence);
         let keeps_up = recent.is_some() && self.want == Want::Documents;
         self.progress.keeps_up.store(keeps_up, Ordering::Relaxed);
         self.progress.next.store(sequence + 1, Ordering::Relaxed);
         match recent {
             Some(batch) => Ok(Some(batch)),
-            None => self.joined.read_again(sequence, self.want),
+            None => self.documents.read_again(sequence, self.want),
         }
     }
 }
 
 #[derive(Default)]
-struct Recent {
-    batches: VecDeque<Arc<JoinedBatch>>,
+struct RecentDocuments {
+    batches: VecDeque<Arc<DocumentBatch>>,
     bytes: usize,
     /// Text of a batch that nobody needs any more: its memory is used again, for the kernel takes time to give
     /// and to clear as much anew for each batch.
     spare: Vec<Vec<u8>>,
 }
 
-impl Joined {
-    /// Reads go on at the oldest place of any output.
+impl DocumentBatches {
+    /// Reads go on at the oldest offset of any consumer.
     pub fn new(queue: Arc<Queue>, store: Arc<Store>, joiner: Arc<Joiner>) -> Result<Self> {
         let next =
-            queue.places().values().copied().min().unwrap_or(queue.tail().borrow().next).max(queue.head()?);
-        Ok(Joined {
+            queue.offsets().values().copied().min().unwrap_or(queue.tail().borrow().next).max(queue.head()?);
+        Ok(DocumentBatches {
             queue,
             store,
             joiner,
@@ -110,25 +110,25 @@ impl Joined {
     /// `None` when it was dropped.
     pub fn entries(&self, sequence: u64) -> Result<Option<(Batch, Vec<u32>)>> {
         let Some(batch) = self.queue.read(sequence)? else { return Ok(None) };
-        Ok(Some((batch, self.marks(sequence)?)))
+        Ok(Some((batch, self.skipped(sequence)?)))
     }
 
     /// A way through, beginning with batch `next`.
-    pub fn reader(self: &Arc<Self>, next: u64, want: Want) -> Reader {
+    pub fn reader(self: &Arc<Self>, next: u64, want: Want) -> BatchReader {
         let progress = Arc::new(Progress { next: AtomicU64::new(next), keeps_up: AtomicBool::new(false) });
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).push(progress.clone());
-        Reader { joined: self.clone(), progress, want }
+        BatchReader { documents: self.clone(), progress, want }
     }
 
-    fn recent(&self, sequence: u64) -> Option<Arc<JoinedBatch>> {
+    fn recent(&self, sequence: u64) -> Option<Arc<DocumentBatch>> {
         let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         let at = recent.batches.binary_search_by_key(&sequence, |batch| batch.sequence).ok()?;
         recent.batches.get(at).cloned()
     }
 
-    fn read_again(&self, sequence: u64, want: Want) -> Result<Option<Arc<JoinedBatch>>> {
+    fn read_again(&self, sequence: u64, want: Want) -> Result<Option<Arc<DocumentBatch>>> {
         let Some(batch) = self.queue.read(sequence)? else { return Ok(None) };
-        let held = self.marks(sequence)?;
+        let held = self.skipped(sequence)?;
         Ok(Some(Arc::new(match want {
             Want::Documents => self.joiner.join(&batch, &held, Vec::new(), &mut ()),
             Want::Entries => super::sort(&batch, &held),
@@ -165,28 +165,29 @@ impl Joined {
     }
 
     /// Indexes of the batch's entries that were left out or held back, in order.
-    pub(super) fn marks(&self, sequence: u64) -> Result<Vec<u32>> {
-        let marks = self.store.held_marks.get(sequence.to_be_bytes())?;
+    pub(super) fn skipped(&self, sequence: u64) -> Result<Vec<u32>> {
+        let indexes = self.store.skipped.get(sequence.to_be_bytes())?;
         let index = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap_or_default());
-        let mut marks: Vec<u32> =
-            marks.map(|marks| marks.chunks_exact(4).map(index).collect()).unwrap_or_default();
-        marks.sort_unstable();
-        Ok(marks)
+        let mut indexes: Vec<u32> =
+            indexes.map(|indexes| indexes.chunks_exact(4).map(index).collect()).unwrap_or_default();
+        indexes.sort_unstable();
+        Ok(indexes)
     }
 
-    pub(super) fn publish(&self, batch: JoinedBatch) {
+    pub(super) fn publish(&self, batch: DocumentBatch) {
         self.wait_for_readers();
         let next = batch.sequence + 1;
         {
-            let size =
-                |batch: &JoinedBatch| batch.lines.capacity() + batch.entries.len() + batch.events.len() * 96;
+            let size = |batch: &DocumentBatch| {
+                batch.lines.capacity() + batch.entries.len() + batch.events.len() * 96
+            };
             let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
             recent.bytes += size(&batch);
             recent.batches.push_back(Arc::new(batch));
             while recent.bytes > RECENT_BYTES && recent.batches.len() > 1 {
                 let Some(gone) = recent.batches.pop_front() else { break };
                 recent.bytes -= size(&gone);
-                if let Ok(JoinedBatch { mut lines, .. }) = Arc::try_unwrap(gone)
+                if let Ok(DocumentBatch { mut lines, .. }) = Arc::try_unwrap(gone)
                     && recent.spare.len() < SPARES
                 {
                     lines.clear();

@@ -1,16 +1,16 @@
 //! The stage: walks the queue once, holds back what cannot go yet, and lets it go when it can.
 
 use super::{
-    Joined, JoinedBatch, Joiner, Missing, Pass,
+    DocumentBatch, DocumentBatches, Joiner, Missing, Pass,
     decode_event::Event,
-    filter_and_limit::{Rules, SIFTED, Sift},
-    held_events::{EventKey, HeldKey, Hold, Release},
+    filter_and_limit::{FILTERED_UNTIL, FilterAndLimit, Rules},
+    held_events::{EventKey, HeldEvents, HeldKey, Release},
 };
 use crate::{
     config::JoinConfig,
     database::number,
     metrics::Metrics,
-    queue::{Batch, Entry, Kind, Message as ToWriter, Submission, Tail, identify},
+    queue::{Batch, Entry, Kind, Submission, Tail, WriterMessage, identify},
 };
 use anyhow::Result;
 use bytes::Bytes;
@@ -27,12 +27,12 @@ use tracing::{error, warn};
 
 /// The stage, in a thread of its own.
 pub struct Join {
-    joined: Arc<Joined>,
-    hold: Hold,
-    sift: Sift,
+    documents: Arc<DocumentBatches>,
+    hold: HeldEvents,
+    filter_and_limit: FilterAndLimit,
     metrics: Arc<Metrics>,
     registered: Receiver<Signature>,
-    writer: Sender<ToWriter>,
+    writer: Sender<WriterMessage>,
     /// Some output went past these batches before the start, so what is held back of them was decided then: to
     /// hold more now would bring an event twice to who had it.
     decided_until: u64,
@@ -41,19 +41,27 @@ pub struct Join {
 impl Join {
     /// Takes up what was held when the server ended.
     pub fn open(
-        joined: Arc<Joined>,
+        documents: Arc<DocumentBatches>,
         config: JoinConfig,
         rules: watch::Receiver<Arc<Rules>>,
         metrics: Arc<Metrics>,
         registered: Receiver<Signature>,
-        writer: Sender<ToWriter>,
+        writer: Sender<WriterMessage>,
     ) -> Result<Self> {
-        let decided_until = joined.queue.places().values().copied().max().unwrap_or(0);
-        let sift = Sift::new(rules, joined.store.total(SIFTED)?, metrics.clone());
-        let mut join =
-            Join { joined, hold: Hold::new(config), sift, metrics, registered, writer, decided_until };
+        let decided_until = documents.queue.offsets().values().copied().max().unwrap_or(0);
+        let filter_and_limit =
+            FilterAndLimit::new(rules, documents.store.total(FILTERED_UNTIL)?, metrics.clone());
+        let mut join = Join {
+            documents,
+            hold: HeldEvents::new(config),
+            filter_and_limit,
+            metrics,
+            registered,
+            writer,
+            decided_until,
+        };
         let mut releases = Vec::new();
-        for held in join.joined.store.held.iter() {
+        for held in join.documents.store.held.iter() {
             let (key, value) = held.into_inner()?;
             let key = (
                 number(&key),
@@ -61,12 +69,14 @@ impl Join {
             );
             let Some(entry) = Entry::read(&mut Bytes::copy_from_slice(&value)) else { continue };
             match part(&entry) {
-                _ if entry.kind == Kind::Summary => releases.extend(join.sift.resume(key, &entry)),
+                _ if entry.kind == Kind::Summary => {
+                    releases.extend(join.filter_and_limit.resume(key, &entry))
+                }
                 Some((event, index, count)) => {
                     releases.extend(join.hold.hold_part(event, index, count, key, entry))
                 }
                 None => {
-                    let missing = join.joined.joiner.missing(&entry);
+                    let missing = join.documents.joiner.missing(&entry);
                     join.hold.hold_late(key, entry, missing);
                 }
             }
@@ -81,22 +91,22 @@ impl Join {
         if let Err(problem) = &result {
             error!("the join cannot go on, so the server ends: {problem:#}");
         }
-        self.joined.tail.send_modify(|tail| tail.closed = true);
+        self.documents.tail.send_modify(|tail| tail.closed = true);
         result
     }
 
     fn join_until_closed(&mut self, runtime: &Handle) -> Result<()> {
-        let mut tail = self.joined.queue.tail();
-        let mut next = self.joined.tail.borrow().next;
+        let mut tail = self.documents.queue.tail();
+        let mut next = self.documents.tail.borrow().next;
         loop {
             let seen = *tail.borrow_and_update();
             while next < seen.next {
-                if let Some(batch) = self.joined.queue.read(next)? {
-                    let joined = self.first_pass(&batch)?;
-                    self.joined.publish(joined);
+                if let Some(batch) = self.documents.queue.read(next)? {
+                    let fresh = self.first_pass(&batch)?;
+                    self.documents.publish(fresh);
                 } else {
-                    next = next.max(self.joined.queue.head()?.saturating_sub(1));
-                    self.joined.tail.send_replace(Tail { next: next + 1, closed: false });
+                    next = next.max(self.documents.queue.head()?.saturating_sub(1));
+                    self.documents.tail.send_replace(Tail { next: next + 1, closed: false });
                 }
                 next += 1;
                 self.let_go();
@@ -105,7 +115,8 @@ impl Join {
             if seen.closed {
                 return Ok(());
             }
-            let deadline = [self.hold.next_deadline(), self.sift.next_due()].into_iter().flatten().min();
+            let deadline =
+                [self.hold.next_deadline(), self.filter_and_limit.next_due()].into_iter().flatten().min();
             runtime.block_on(async {
                 let changed = tail.changed();
                 match deadline {
@@ -117,47 +128,47 @@ impl Join {
     }
 
     /// Joins a batch for the first time: decides what is left out or held back, and makes that durable.
-    fn first_pass(&mut self, batch: &Batch) -> Result<JoinedBatch> {
-        let marked = self.joined.marks(batch.sequence)?;
-        let rules = self.sift.rules_for(batch.sequence);
+    fn first_pass(&mut self, batch: &Batch) -> Result<DocumentBatch> {
+        let skipped = self.documents.skipped(batch.sequence)?;
+        let rules = self.filter_and_limit.rules_for(batch.sequence);
         let mut pass = FirstPass {
             sequence: batch.sequence,
-            joiner: &self.joined.joiner,
+            joiner: &self.documents.joiner,
             hold: &self.hold,
             is_decided: batch.sequence < self.decided_until,
-            sift: rules.as_deref().map(|rules| (&mut self.sift, rules)),
+            filter_and_limit: rules.as_deref().map(|rules| (&mut self.filter_and_limit, rules)),
             metrics: &self.metrics,
             left_out: Vec::new(),
             held: BTreeMap::new(),
         };
-        let joined = self.joined.joiner.join(batch, &marked, self.joined.spare(), &mut pass);
+        let batch = self.documents.joiner.join(batch, &skipped, self.documents.spare(), &mut pass);
         let FirstPass { left_out, held, .. } = pass;
-        self.metrics.events_joined.add(joined.events.len() as u64);
-        if joined.malformed > 0 {
-            self.metrics.events_malformed.add(joined.malformed);
-            warn!("{} events that were received cannot be decoded, and are left out", joined.malformed);
+        self.metrics.events_joined.add(batch.events.len() as u64);
+        if batch.malformed > 0 {
+            self.metrics.events_malformed.add(batch.malformed);
+            warn!("{} events that were received cannot be decoded, and are left out", batch.malformed);
         }
-        let summaries = rules.is_some().then(|| self.sift.done(batch.sequence));
-        self.write(batch.sequence, marked, left_out, &held, summaries)?;
+        let summaries = rules.is_some().then(|| self.filter_and_limit.done(batch.sequence));
+        self.write(batch.sequence, skipped, left_out, &held, summaries)?;
         self.set_aside(batch.sequence, held);
-        Ok(joined)
+        Ok(batch)
     }
 
     /// Makes durable what was decided about a batch.
     fn write(
         &self,
         sequence: u64,
-        mut marks: Vec<u32>,
+        mut skipped: Vec<u32>,
         left_out: Vec<u32>,
         held: &BTreeMap<u32, (Entry, Missing)>,
         summaries: Option<Vec<(HeldKey, Entry)>>,
     ) -> Result<()> {
-        let store = &self.joined.store;
+        let store = &self.documents.store;
         let mut writes = store.batch();
         if !left_out.is_empty() || !held.is_empty() {
-            marks.extend(left_out.iter().chain(held.keys()));
-            let marks: Vec<u8> = marks.iter().flat_map(|index| index.to_le_bytes()).collect();
-            writes.insert(&store.held_marks, sequence.to_be_bytes(), marks);
+            skipped.extend(left_out.iter().chain(held.keys()));
+            let indexes: Vec<u8> = skipped.iter().flat_map(|index| index.to_le_bytes()).collect();
+            writes.insert(&store.skipped, sequence.to_be_bytes(), indexes);
         }
         let mut hold = |key: HeldKey, entry: &Entry| {
             let mut bytes = Vec::new();
@@ -171,7 +182,7 @@ impl Join {
             hold(*key, entry);
         }
         if summaries.is_some() {
-            writes.insert(&store.totals, SIFTED, (sequence + 1).to_be_bytes());
+            writes.insert(&store.totals, FILTERED_UNTIL, (sequence + 1).to_be_bytes());
         }
         if !writes.is_empty() {
             writes.commit()?;
@@ -205,7 +216,7 @@ impl Join {
             releases.extend(self.hold.registered(signature));
         }
         releases.extend(self.hold.expired());
-        releases.extend(self.sift.due());
+        releases.extend(self.filter_and_limit.due());
         self.release(releases);
         self.metrics.events_held.set(self.hold.len() as u64);
     }
@@ -223,7 +234,7 @@ impl Join {
         }
         if !submission.is_empty() {
             // While the server stops it stays held, and the next start takes it up.
-            let _ = self.writer.send(ToWriter::Submit(submission));
+            let _ = self.writer.send(WriterMessage::Submit(submission));
         }
     }
 }
@@ -232,10 +243,10 @@ impl Join {
 struct FirstPass<'a> {
     sequence: u64,
     joiner: &'a Joiner,
-    hold: &'a Hold,
+    hold: &'a HeldEvents,
     /// Before the start, or now?
     is_decided: bool,
-    sift: Option<(&'a mut Sift, &'a Rules)>,
+    filter_and_limit: Option<(&'a mut FilterAndLimit, &'a Rules)>,
     metrics: &'a Metrics,
     left_out: Vec<u32>,
     held: BTreeMap<u32, (Entry, Missing)>,
@@ -243,8 +254,8 @@ struct FirstPass<'a> {
 
 impl Pass for FirstPass<'_> {
     fn leaves_out(&mut self, index: u32, entry: &Entry, event: &Event<'_>) -> bool {
-        let Some((sift, rules)) = &mut self.sift else { return false };
-        let is_left_out = sift.takes(rules, self.joiner, entry, event, (self.sequence, index));
+        let Some((filter_and_limit, rules)) = &mut self.filter_and_limit else { return false };
+        let is_left_out = filter_and_limit.takes(rules, self.joiner, entry, event, (self.sequence, index));
         if is_left_out {
             self.left_out.push(index);
         }

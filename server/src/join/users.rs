@@ -14,11 +14,11 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// uid to name, as `/etc/passwd` has it.
 pub struct Users {
     path: PathBuf,
-    known: Mutex<Known>,
+    known: Mutex<PasswdFile>,
 }
 
 #[derive(Default)]
-struct Known {
+struct PasswdFile {
     names: HashMap<u32, Arc<str>>,
     modified: Option<SystemTime>,
     looked: Option<Instant>,

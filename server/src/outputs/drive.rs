@@ -3,7 +3,7 @@
 use super::{Deliver, Work, pauses::Trouble};
 use crate::{
     clock::now_ns,
-    join::{Joined, JoinedBatch, Reader, Want},
+    join::{BatchReader, DocumentBatch, DocumentBatches, Want},
     metrics::OutputMetrics,
     queue::Queue,
     shutdown::Shutdown,
@@ -35,13 +35,13 @@ pub async fn drive(
     mut output: Box<dyn Deliver>,
     replay_until: u64,
     queue: Arc<Queue>,
-    joined: Arc<Joined>,
+    documents: Arc<DocumentBatches>,
     metrics: Arc<OutputMetrics>,
     give_up: Shutdown,
 ) {
-    let mut next = queue.place(&name);
-    let joined = joined.reader(next, Want::Documents);
-    let mut tail = joined.tail();
+    let mut next = queue.offset(&name);
+    let reader = documents.reader(next, Want::Documents);
+    let mut tail = reader.tail();
     let mut committed = next;
     // The first commit is made as soon as it may be: a server that dies again and again gets on all the same.
     let mut committed_at: Option<Instant> = None;
@@ -56,7 +56,7 @@ pub async fn drive(
         let seen = *tail.borrow_and_update();
         metrics.lag.set(seen.next.saturating_sub(next));
         if next < seen.next && !give_up.asked() {
-            let (batches, taken_to, lost) = match gather(&joined, next, seen.next) {
+            let (batches, taken_to, lost) = match gather(&reader, next, seen.next) {
                 Ok(taken) => taken,
                 Err(problem) => {
                     trouble.meet(&problem, &give_up).await;
@@ -89,7 +89,7 @@ pub async fn drive(
         }
         let caught_up = next >= seen.next;
         let ending = (seen.closed && caught_up) || give_up.asked();
-        // Until what may have been written before a restart has all come again, the old place and what was
+        // Until what may have been written before a restart has all come again, the old offset and what was
         // remembered with it stay, where they tell what to look for.
         if next > committed
             && (next >= replay_until || output.commits_while_repeating())
@@ -130,10 +130,10 @@ async fn watched<T>(mut work: Work<'_, T>, tell: impl Fn()) -> T {
 }
 
 /// The batches from `next` on, up to the bounds of one delivery; where they end; and how many were dropped.
-fn gather(joined: &Reader, next: u64, end: u64) -> Result<(Vec<Arc<JoinedBatch>>, u64, u64)> {
+fn gather(reader: &BatchReader, next: u64, end: u64) -> Result<(Vec<Arc<DocumentBatch>>, u64, u64)> {
     let (mut batches, mut bytes, mut at, mut lost) = (Vec::new(), 0, next, 0);
     while at < end && batches.len() < BATCHES_AT_ONCE && bytes < BYTES_AT_ONCE {
-        match joined.read(at)? {
+        match reader.read(at)? {
             Some(batch) => {
                 bytes += batch.lines.len();
                 batches.push(batch);

@@ -5,7 +5,7 @@
 //! other; only then the documents count as done. A receiver that never closes must be told so: then the
 //! connection stays, and what the receiver had not read when it died is lost.
 
-use super::remote::{Bytes, Connector, Document, Fate, Sink};
+use super::remote::{ByteStream, Connector, Document, Fate, Sink};
 use crate::config::JsonTcpConfig;
 use anyhow::{Context, Result};
 use std::io::ErrorKind;
@@ -28,7 +28,7 @@ impl JsonTcp {
         })
     }
 
-    async fn lines(&self, stream: &mut dyn Bytes, lines: &[u8]) -> Result<()> {
+    async fn lines(&self, stream: &mut dyn ByteStream, lines: &[u8]) -> Result<()> {
         let broke = || format!("{} closed the connection before it had everything", self.address);
         stream.write_all(lines).await.with_context(broke)?;
         stream.flush().await.with_context(broke)?;
@@ -51,7 +51,7 @@ impl JsonTcp {
 
 impl Sink for JsonTcp {
     /// The connection, where it stays.
-    type Worker = Option<Box<dyn Bytes>>;
+    type Worker = Option<Box<dyn ByteStream>>;
 
     fn worker(&self, _: usize) -> Self::Worker {
         None

@@ -1,4 +1,4 @@
-//! Outputs: each pulls joined batches from its own place in the queue, at its own pace.
+//! Outputs: each pulls joined batches from its own offset in the queue, at its own pace.
 //!
 //! [`drive`] is the life of every output, [`Deliver`] what it asks of one. After a crash an output sees batches
 //! again that it delivered after its last commit; the event's id and kind tell it which those are, and each output
@@ -23,13 +23,13 @@ pub use relay_builds::RelayBuilds;
 
 use crate::{
     config::{OutputConfig, Sending},
-    join::JoinedBatch,
+    join::DocumentBatch,
     metrics::OutputMetrics,
     queue::{Kind, Queue},
     shutdown::Shutdown,
 };
 use anyhow::{Context, Result};
-use remote::{Connected, Remote, Sink};
+use remote::{ConnectionSink, Remote, Sink};
 use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
 
 /// What names a document: an event has one for its start and one for its end.
@@ -63,7 +63,7 @@ pub trait Deliver: Send {
     /// Delivers the batches and counts the events, or says why that did not work; then the same ones come again.
     fn deliver<'a>(
         &'a mut self,
-        batches: &'a [Arc<JoinedBatch>],
+        batches: &'a [Arc<DocumentBatch>],
         give_up: &'a Shutdown,
     ) -> Work<'a, Result<()>>;
 
@@ -73,7 +73,7 @@ pub trait Deliver: Send {
         false
     }
 
-    /// Makes everything delivered durable; what to remember of it goes with the place.
+    /// Makes everything delivered durable; what to remember of it goes with the offset.
     fn commit(&mut self) -> Result<Vec<(String, u64)>> {
         Ok(Vec::new())
     }
@@ -85,7 +85,7 @@ pub struct Surroundings<'a> {
     pub name: &'a str,
     /// Where it may keep what it has to keep.
     pub data_dir: &'a Path,
-    /// Its place is in there.
+    /// The queue, which has the output's offset.
     pub queue: &'a Arc<Queue>,
     /// Batches below may have been delivered before a restart.
     pub replay_until: u64,
@@ -109,10 +109,10 @@ pub fn open(config: &OutputConfig, around: Surroundings<'_>) -> Result<Box<dyn D
             sending(splunk_hec::SplunkHec::new(config), config.sending(), around)
         }
         OutputConfig::Kafka(config) => {
-            sending(kafka::Kafka::new(config).map(Connected), config.sending(), around)
+            sending(kafka::Kafka::new(config).map(ConnectionSink), config.sending(), around)
         }
         OutputConfig::Ogrt(config) => {
-            sending(relay::Relay::new(config).map(Connected), config.sending(), around)
+            sending(relay::Relay::new(config).map(ConnectionSink), config.sending(), around)
         }
     }
     .with_context(|| format!("[outputs.{name}]"))

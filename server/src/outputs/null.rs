@@ -1,7 +1,7 @@
 //! The output that forgets everything: for measuring, and for servers that only answer questions.
 
 use super::{Deliver, Work};
-use crate::{join::JoinedBatch, metrics::OutputMetrics, shutdown::Shutdown};
+use crate::{join::DocumentBatch, metrics::OutputMetrics, shutdown::Shutdown};
 use anyhow::Result;
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ pub struct Null(pub Arc<OutputMetrics>);
 
 impl Deliver for Null {
     /// Counts the events.
-    fn deliver<'a>(&'a mut self, batches: &'a [Arc<JoinedBatch>], _: &'a Shutdown) -> Work<'a, Result<()>> {
+    fn deliver<'a>(&'a mut self, batches: &'a [Arc<DocumentBatch>], _: &'a Shutdown) -> Work<'a, Result<()>> {
         self.0.events_written.add(batches.iter().map(|batch| batch.events.len() as u64).sum());
         Box::pin(async { Ok(()) })
     }

@@ -5,7 +5,7 @@
 //! id that we gave it, the pid, uid and gid that our kernel proved, and that it is whole. The other server takes
 //! them as claims of ours. Builds go their own way: [`super::relay_builds`].
 
-use super::remote::{Bytes, Connector, Connects, Document, Fate, read_secret};
+use super::remote::{ByteStream, Connector, Connects, Document, Fate, read_secret};
 use crate::{
     config::OgrtConfig,
     queue::{Entry, Kind},
@@ -29,7 +29,7 @@ pub struct Relay {
 
 /// A stream that opened with a Hello.
 pub struct Connection {
-    stream: Box<dyn Bytes>,
+    stream: Box<dyn ByteStream>,
     received: BytesMut,
     sent: u64,
     durable: u64,

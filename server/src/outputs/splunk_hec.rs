@@ -27,7 +27,7 @@ pub struct SplunkHec {
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct HecAnswer {
     #[serde(default)]
     code: u32,
     #[serde(rename = "ackId")]
@@ -35,7 +35,7 @@ struct Answer {
 }
 
 #[derive(Deserialize)]
-struct Acknowledged {
+struct HecAcknowledgements {
     acks: HashMap<String, bool>,
 }
 
@@ -87,7 +87,7 @@ impl SplunkHec {
                 self.url,
                 shown(&answer)
             );
-            let answer: Acknowledged =
+            let answer: HecAcknowledgements =
                 serde_json::from_slice(&answer).context("the answer about an acknowledgement")?;
             if answer.acks.get(&ack_id.to_string()) == Some(&true) {
                 return Ok(());
@@ -121,9 +121,9 @@ impl Sink for SplunkHec {
         let request = request.header(header::CONTENT_TYPE, "application/json");
         let (status, answer) = self.http.send(self.http.body(request, self.body(documents)?)?).await?;
         let said = format!("{}: {status}: {}", self.url, shown(&answer));
-        let answer = serde_json::from_slice::<Answer>(&answer);
+        let answer = serde_json::from_slice::<HecAnswer>(&answer);
         match (status, answer) {
-            (StatusCode::OK, Ok(Answer { ack_id: Some(ack_id), .. })) if self.config.acknowledge => {
+            (StatusCode::OK, Ok(HecAnswer { ack_id: Some(ack_id), .. })) if self.config.acknowledge => {
                 self.wait_for(ack_id, channel).await?;
             }
             (StatusCode::OK, Ok(_)) if self.config.acknowledge => {
@@ -133,7 +133,7 @@ impl Sink for SplunkHec {
             }
             (StatusCode::OK, Ok(_)) => {}
             (StatusCode::PAYLOAD_TOO_LARGE, _) => bail!(NotAsAWhole(said)),
-            (StatusCode::BAD_REQUEST, Ok(Answer { code, .. })) if CODES_OF_EVENTS.contains(&code) => {
+            (StatusCode::BAD_REQUEST, Ok(HecAnswer { code, .. })) if CODES_OF_EVENTS.contains(&code) => {
                 bail!(NotAsAWhole(said))
             }
             _ => bail!(said),

@@ -3,8 +3,11 @@
 use super::{Entry, Kind};
 use crate::fields::{Fields, Value};
 
+/// Event id, kind and part.
+pub type PartKey = [u8; 21];
+
 /// What names an entry among those of acknowledging streams; `None` when its client gave it no id.
-pub fn seen_key(entry: &Entry) -> Option<[u8; 21]> {
+pub fn part_key(entry: &Entry) -> Option<PartKey> {
     let identity = identify(entry.kind, &entry.message)?;
     let mut key = [0; 21];
     key[..16].copy_from_slice(&identity.event_id?);

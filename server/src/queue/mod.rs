@@ -4,14 +4,14 @@
 //! from the database when they do not. A batch goes when every output has it behind itself. The newest batch
 //! always stays, because its number is where a restart goes on.
 
+mod delivered_events;
 mod entry;
 mod event_key;
-mod seen;
 mod writer;
 
 pub use entry::{Credentials, Entries, Entry, EventIds, Kind};
 pub use event_key::identify;
-pub use writer::{Answer, Message, Refusal, Room, Submission, Writer, held_key};
+pub use writer::{Refusal, Room, Submission, SubmissionAnswer, Writer, WriterMessage, held_key};
 
 use crate::database::{Store, number};
 use bytes::Bytes;
@@ -45,50 +45,50 @@ pub struct Tail {
     pub closed: bool,
 }
 
-/// The reading side, and the places of all outputs.
+/// The reading side, and the offsets of all outputs.
 pub struct Queue {
     store: Arc<Store>,
     tail: watch::Sender<Tail>,
-    recent: Mutex<Recent>,
-    places: Mutex<BTreeMap<String, u64>>,
+    recent: Mutex<RecentBatches>,
+    offsets: Mutex<BTreeMap<String, u64>>,
 }
 
 #[derive(Default)]
-struct Recent {
+struct RecentBatches {
     batches: VecDeque<Batch>,
     bytes: usize,
 }
 
 impl Queue {
-    /// Opens the queue; outputs that are not among `outputs` any more lose their place, new ones start at the end.
+    /// Opens the queue; outputs that are not among `outputs` any more lose their offset, new ones start at the end.
     pub fn open(store: Arc<Store>, outputs: &[String]) -> anyhow::Result<Self> {
         let next = match store.queue.last_key_value() {
             Some(last) => number(&last.key()?) + 1,
             None => 0,
         };
-        let mut places = BTreeMap::new();
-        for known in store.places.iter() {
+        let mut offsets = BTreeMap::new();
+        for known in store.offsets.iter() {
             let (key, value) = known.into_inner()?;
             let name =
                 String::from_utf8_lossy(key.split(|b| *b == 0).next().unwrap_or_default()).into_owned();
             if !outputs.contains(&name) {
-                store.places.remove(key)?;
+                store.offsets.remove(key)?;
             } else if !key.contains(&0) {
-                places.insert(name, number(&value));
+                offsets.insert(name, number(&value));
             }
         }
         for name in outputs {
-            if !places.contains_key(name) {
+            if !offsets.contains_key(name) {
                 // On disk at once: after a crash it must go on here, and not at the end that is then.
-                store.places.insert(name, next.to_be_bytes())?;
-                places.insert(name.clone(), next);
+                store.offsets.insert(name, next.to_be_bytes())?;
+                offsets.insert(name.clone(), next);
             }
         }
         Ok(Queue {
             store,
             tail: watch::Sender::new(Tail { next, closed: false }),
             recent: Mutex::default(),
-            places: Mutex::new(places),
+            offsets: Mutex::new(offsets),
         })
     }
 
@@ -123,27 +123,27 @@ impl Queue {
     }
 
     /// Where an output goes on.
-    pub fn place(&self, output: &str) -> u64 {
-        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.get(output).copied().unwrap_or_else(|| self.tail.borrow().next)
+    pub fn offset(&self, output: &str) -> u64 {
+        let offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        offsets.get(output).copied().unwrap_or_else(|| self.tail.borrow().next)
     }
 
-    /// The places of all outputs.
-    pub fn places(&self) -> BTreeMap<String, u64> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// The offsets of all outputs.
+    pub fn offsets(&self) -> BTreeMap<String, u64> {
+        self.offsets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What an output remembers of a file (or of whatever else it writes to).
     pub fn remembered(&self, output: &str, item: &str) -> anyhow::Result<Option<u64>> {
-        Ok(self.store.places.get(remembered_key(output, item))?.map(|value| number(&value)))
+        Ok(self.store.offsets.get(remembered_key(output, item))?.map(|value| number(&value)))
     }
 
-    /// Has it remember something else, apart from its place.
+    /// Has it remember something else, apart from its offset.
     pub fn remember(&self, output: &str, item: &str, value: u64) -> anyhow::Result<()> {
-        Ok(self.store.places.insert(remembered_key(output, item), value.to_be_bytes())?)
+        Ok(self.store.offsets.insert(remembered_key(output, item), value.to_be_bytes())?)
     }
 
-    /// Moves an output's place on, together with what it remembers: after this everything before `next` is done.
+    /// Moves an output's offset on, together with what it remembers: after this everything before `next` is done.
     pub fn move_on(&self, output: &str, next: u64, remember: &[(String, u64)]) -> anyhow::Result<()> {
         self.move_on_with(self.store.batch(), output, next, remember)
     }
@@ -156,12 +156,12 @@ impl Queue {
         next: u64,
         remember: &[(String, u64)],
     ) -> anyhow::Result<()> {
-        batch.insert(&self.store.places, output, next.to_be_bytes());
+        batch.insert(&self.store.offsets, output, next.to_be_bytes());
         for (item, value) in remember {
-            batch.insert(&self.store.places, remembered_key(output, item), value.to_be_bytes());
+            batch.insert(&self.store.offsets, remembered_key(output, item), value.to_be_bytes());
         }
         batch.commit()?;
-        self.places.lock().unwrap_or_else(PoisonError::into_inner).insert(output.to_owned(), next);
+        self.offsets.lock().unwrap_or_else(PoisonError::into_inner).insert(output.to_owned(), next);
         Ok(())
     }
 
@@ -192,8 +192,8 @@ impl Queue {
 
     /// The first batch that some output has still to take.
     fn needed_from(&self) -> u64 {
-        let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.values().copied().min().unwrap_or(u64::MAX)
+        let offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
+        offsets.values().copied().min().unwrap_or(u64::MAX)
     }
 }
 

@@ -5,7 +5,7 @@
 //! little room, refuses new events or drops the oldest, as the configuration says; nothing is ever acknowledged
 //! that was not written.
 
-use super::{Batch, Entries, HEADER, Queue, event_key::seen_key, seen::Seen};
+use super::{Batch, Entries, HEADER, Queue, delivered_events::DeliveredEvents, event_key::part_key};
 use crate::{
     clock::now_ns,
     config::{QueueConfig, WhenFull},
@@ -36,7 +36,7 @@ const TRIM_EVERY: Duration = Duration::from_millis(200);
 const TIMED_MAX: usize = 4096;
 
 /// What comes to the writer.
-pub enum Message {
+pub enum WriterMessage {
     /// Events or builds to be made durable.
     Submit(Submission),
     /// No more will come: everything before this is written, then the queue closes.
@@ -73,11 +73,11 @@ impl Submission {
 }
 
 /// The writer's answer when all of a submission is durable, or that it was refused.
-pub type Receipt = oneshot::Sender<Result<Answer, Refusal>>;
+pub type Receipt = oneshot::Sender<Result<SubmissionAnswer, Refusal>>;
 
 /// All of a submission is durable.
 #[derive(Debug, Default)]
-pub struct Answer {
+pub struct SubmissionAnswer {
     /// What became of each build.
     pub builds: Vec<Registration>,
 }
@@ -122,8 +122,8 @@ pub struct Writer {
     metrics: Arc<Metrics>,
     config: QueueConfig,
     data_dir: PathBuf,
-    messages: Receiver<Message>,
-    seen: Seen,
+    messages: Receiver<WriterMessage>,
+    delivered: DeliveredEvents,
     next: u64,
     /// First batch that is still there, and bytes of all batches ever before it and before the next.
     head: u64,
@@ -144,7 +144,7 @@ impl Writer {
         metrics: Arc<Metrics>,
         config: QueueConfig,
         data_dir: PathBuf,
-    ) -> Result<(Self, Sender<Message>)> {
+    ) -> Result<(Self, Sender<WriterMessage>)> {
         let (sender, messages) = channel();
         let next = queue.tail().borrow().next;
         let head = queue.head()?;
@@ -155,7 +155,7 @@ impl Writer {
             }
             None => (0, 0),
         };
-        let seen = Seen::open(store.clone())?;
+        let delivered = DeliveredEvents::open(store.clone())?;
         let writer = Writer {
             store,
             queue,
@@ -164,7 +164,7 @@ impl Writer {
             config,
             data_dir,
             messages,
-            seen,
+            delivered,
             next,
             head,
             bytes_before_head,
@@ -233,15 +233,15 @@ impl Writer {
     }
 
     /// Takes what is there, up to the size of a batch; true when told to stop.
-    fn gather(&self, first: Message, submissions: &mut Vec<Submission>) -> bool {
+    fn gather(&self, first: WriterMessage, submissions: &mut Vec<Submission>) -> bool {
         let mut bytes = 0;
         let mut message = Some(first);
-        while let Some(Message::Submit(submission)) = message {
+        while let Some(WriterMessage::Submit(submission)) = message {
             bytes += submission.bytes();
             submissions.push(submission);
             message = if bytes < BATCH_BYTES { self.messages.try_recv().ok() } else { None };
         }
-        matches!(message, Some(Message::Stop))
+        matches!(message, Some(WriterMessage::Stop))
     }
 
     fn write(&mut self, submissions: Vec<Submission>) -> Result<Receipts> {
@@ -272,8 +272,8 @@ impl Writer {
             }
             if submission.once {
                 for entry in submission.entries.into_each() {
-                    let key = seen_key(&entry);
-                    if key.map_or(Ok(true), |key| self.seen.insert(&mut batch, key))? {
+                    let key = part_key(&entry);
+                    if key.map_or(Ok(true), |key| self.delivered.insert(&mut batch, key))? {
                         entry.write(&mut bytes);
                         self.metrics.events_queued.add(1);
                     } else {
@@ -296,9 +296,9 @@ impl Writer {
         let mut outcomes = if records.is_empty() { Vec::new() } else { self.registry.register(&records)? };
         receipts.wrote = !bytes.is_empty() || !batch.is_empty() || !records.is_empty();
         let published = if bytes.is_empty() { None } else { Some(self.put(&mut batch, bytes)) };
-        self.seen.before_commit(&mut batch);
+        self.delivered.before_commit(&mut batch);
         batch.commit()?;
-        self.seen.after_commit()?;
+        self.delivered.after_commit()?;
         receipts.registered = published.is_none() && !outcomes.is_empty();
         if let Some(batch) = published {
             self.queue.publish(batch);
@@ -306,7 +306,7 @@ impl Writer {
         for (receipt, from, count) in waiting {
             let builds = outcomes.get_mut(from..from + count).unwrap_or_default();
             let builds = builds.iter_mut().map(std::mem::take).collect();
-            receipts.answers.push((receipt, Ok(Answer { builds })));
+            receipts.answers.push((receipt, Ok(SubmissionAnswer { builds })));
         }
         Ok(receipts)
     }
@@ -382,8 +382,8 @@ impl Writer {
             for sequence in self.head..end {
                 batch.remove(&self.store.queue, sequence.to_be_bytes());
             }
-            for mark in self.store.held_marks.range(self.head.to_be_bytes()..end.to_be_bytes()) {
-                batch.remove(&self.store.held_marks, mark.key()?);
+            for entry in self.store.skipped.range(self.head.to_be_bytes()..end.to_be_bytes()) {
+                batch.remove(&self.store.skipped, entry.key()?);
             }
             batch.commit()?;
             self.head = end;
@@ -412,7 +412,7 @@ struct Receipts {
     wrote: bool,
     /// There are builds that the join does not know of yet.
     registered: bool,
-    answers: Vec<(Receipt, Result<Answer, Refusal>)>,
+    answers: Vec<(Receipt, Result<SubmissionAnswer, Refusal>)>,
 }
 
 /// Key of a held entry.

@@ -6,7 +6,7 @@
 use super::{
     Intake,
     datagrams::{Udp, UnixDatagrams, headers},
-    local_streams::{LocalStreams, Staying, make_way, open_to_all},
+    local_streams::{LocalStreams, StayingStream, make_way, open_to_all},
 };
 use crate::{config::Receive, queue::Submission, sockets::Sockets};
 use anyhow::Result;
@@ -45,7 +45,7 @@ impl Drain {
         unix: &Path,
         config: &Receive,
         intake: Intake,
-        staying: UnboundedSender<Staying>,
+        staying: UnboundedSender<StayingStream>,
         sockets: &mut Sockets,
     ) -> Result<Self> {
         let udp = Udp::bind(sockets.udp.take(), listen, config)?;

@@ -32,7 +32,7 @@ use tokio::sync::mpsc::UnboundedSender;
 const SHORT: usize = 128 * 1024;
 
 /// A connection that stays, with what it said so far.
-pub struct Staying {
+pub struct StayingStream {
     /// The connection.
     pub stream: UnixStream,
     /// Bytes read that were no whole frame yet.
@@ -44,7 +44,7 @@ pub struct Staying {
 /// The listening socket.
 pub struct LocalStreams {
     listener: UnixListener,
-    staying: UnboundedSender<Staying>,
+    staying: UnboundedSender<StayingStream>,
     buffer: Vec<u8>,
     closed: bool,
 }
@@ -54,7 +54,7 @@ impl LocalStreams {
     pub fn bind(
         passed: Option<UnixListener>,
         path: &Path,
-        staying: UnboundedSender<Staying>,
+        staying: UnboundedSender<StayingStream>,
     ) -> Result<Self> {
         let listener = passed.map_or_else(|| UnixListener::bind(path), Ok);
         let listener = listener.with_context(|| format!("cannot listen on {}", path.display()))?;
@@ -125,7 +125,7 @@ impl LocalStreams {
         // Only the runtime's streams acknowledge, so one that opens with a Hello goes there untouched.
         let is_hello = sent.starts_with(&(MessageType::Hello as u32).to_be_bytes());
         if is_hello || !ended {
-            let _ = self.staying.send(Staying { stream, begun: BytesMut::from(sent), credentials });
+            let _ = self.staying.send(StayingStream { stream, begun: BytesMut::from(sent), credentials });
             return filled.max(1);
         }
         let origin = Origin { received_ns, credentials, may_register: intake.tokens.permit(None) };

@@ -16,7 +16,7 @@ pub use stream::Streams;
 
 use crate::{
     metrics::Metrics,
-    queue::{Answer, EventIds, Message, Refusal, Room, Submission},
+    queue::{EventIds, Refusal, Room, Submission, SubmissionAnswer, WriterMessage},
     shutdown::Shutdown,
     tokens::Tokens,
 };
@@ -31,7 +31,7 @@ use tracing::warn;
 #[derive(Clone)]
 pub struct Intake {
     /// To the queue's writer.
-    pub writer: Sender<Message>,
+    pub writer: Sender<WriterMessage>,
     /// Bounds what is under way to it.
     pub room: Room,
     /// Names for events without one.
@@ -55,14 +55,14 @@ impl Intake {
     pub async fn submit(&self, mut submission: Submission) {
         submission.room = self.room.take(submission.bytes()).await;
         // The writer is gone only when the server stops.
-        let _ = self.writer.send(Message::Submit(submission));
+        let _ = self.writer.send(WriterMessage::Submit(submission));
     }
 
     /// Hands over; the answer comes when it is durable.
     pub async fn submit_for_answer(
         &self,
         mut submission: Submission,
-    ) -> oneshot::Receiver<Result<Answer, Refusal>> {
+    ) -> oneshot::Receiver<Result<SubmissionAnswer, Refusal>> {
         let (receipt, answer) = oneshot::channel();
         submission.receipt = Some(receipt);
         self.submit(submission).await;

@@ -8,13 +8,13 @@
 use super::{
     Intake,
     admit::{Origin, admit},
-    local_streams::{Staying, local_peer},
+    local_streams::{StayingStream, local_peer},
     reading_half::ReadingHalf,
 };
 use crate::{
     clock::now_ns,
     config::Receive,
-    queue::{Answer, Credentials, Refusal, Submission},
+    queue::{Credentials, Refusal, Submission, SubmissionAnswer},
     tls_server::Tls,
 };
 use anyhow::{Context, Result, anyhow, bail};
@@ -94,8 +94,8 @@ impl Streams {
     }
 
     /// Takes over Unix connections that stay.
-    pub async fn accept_staying(self, mut staying: UnboundedReceiver<Staying>) {
-        while let Some(Staying { stream, begun, credentials }) = staying.recv().await {
+    pub async fn accept_staying(self, mut staying: UnboundedReceiver<StayingStream>) {
+        while let Some(StayingStream { stream, begun, credentials }) = staying.recv().await {
             // No place: the connection is closed, and its client spools.
             let Ok(place) = self.connections.clone().try_acquire_owned() else { continue };
             let peer = local_peer(credentials);
@@ -189,7 +189,7 @@ struct Connection<'a, R, W> {
     /// How many its Hello said there would be.
     announced: Option<u64>,
     /// Frames up to which an answer is awaited.
-    outstanding: VecDeque<(u64, oneshot::Receiver<Result<Answer, Refusal>>)>,
+    outstanding: VecDeque<(u64, oneshot::Receiver<Result<SubmissionAnswer, Refusal>>)>,
 }
 
 impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
@@ -373,7 +373,7 @@ async fn read_some(reader: &mut impl ReadingHalf, buffer: &mut BytesMut) -> std:
 
 /// Waits for the oldest answer and takes those after it that are there already: one acknowledgement for all.
 async fn next_answer(
-    outstanding: &mut VecDeque<(u64, oneshot::Receiver<Result<Answer, Refusal>>)>,
+    outstanding: &mut VecDeque<(u64, oneshot::Receiver<Result<SubmissionAnswer, Refusal>>)>,
 ) -> Result<u64> {
     let Some((frames, answer)) = outstanding.front_mut() else { return std::future::pending().await };
     let mut durable = *frames;

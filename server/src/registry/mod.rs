@@ -7,9 +7,9 @@
 mod embedded;
 pub mod found_by;
 mod installations;
+mod lru_map;
 mod packed_rows;
 mod postgres;
-mod recent;
 mod same_build;
 mod summaries;
 pub mod transfer;
@@ -18,9 +18,9 @@ mod visited;
 use embedded::Embedded;
 pub use found_by::Part;
 pub use installations::{InstallationFilter, InstallationId, Installations};
+pub use lru_map::LruMap;
 pub use postgres::Away;
 use postgres::Postgres;
-pub use recent::Recent;
 pub use summaries::{Summaries, Summary};
 
 use crate::{
@@ -94,7 +94,7 @@ pub struct Build {
 
 /// One line of a list.
 #[derive(Clone, Debug, Serialize)]
-pub struct Listed {
+pub struct ListedBuild {
     /// Time of the link.
     pub time_ns: i64,
     /// The build.
@@ -102,16 +102,16 @@ pub struct Listed {
     pub build: BuildSummary,
 }
 
-impl Listed {
+impl ListedBuild {
     /// From what is kept for lists.
     pub fn of(brief: &BuildRecord) -> Self {
-        Listed { time_ns: brief.time_ns(), build: BuildSummary::from(brief) }
+        ListedBuild { time_ns: brief.time_ns(), build: BuildSummary::from(brief) }
     }
 }
 
 /// Which builds to list; all of it must fit.
 #[derive(Clone, Debug, Default)]
-pub struct Filter {
+pub struct BuildFilter {
     /// What they are found by.
     pub terms: Vec<Term>,
     /// Of what contains this, however deep.
@@ -123,12 +123,12 @@ pub struct Filter {
     /// Most builds in the answer.
     pub limit: usize,
     /// Where the page before ended.
-    pub after: Option<Place>,
+    pub after: Option<ListCursor>,
 }
 
 /// A place in a list: lists are in descending order of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ListCursor {
     /// Time of the link; lists that name nothing but times are ordered by it.
     pub time_ns: i64,
     /// Grows with every registration; other lists are ordered by it alone.
@@ -139,16 +139,16 @@ pub struct Place {
 #[derive(Clone, Debug, Default)]
 pub struct Page {
     /// The newest first.
-    pub builds: Vec<Listed>,
+    pub builds: Vec<ListedBuild>,
     /// Where to go on, if there may be more.
-    pub next: Option<Place>,
+    pub next: Option<ListCursor>,
     /// What contains the part in question is more than was looked at.
     pub is_cut: bool,
 }
 
 /// What contains a part.
 #[derive(Clone, Debug, Default)]
-pub struct Containing {
+pub struct ContainingBuilds {
     /// The builds that the part is, or came out of.
     pub itself: Vec<Signature>,
     /// Builds that have it in them, with the number of links in between; nearest first, then the newest.
@@ -164,7 +164,7 @@ pub type MayGo<'a> = &'a dyn Fn(Signature, i64) -> Result<bool>;
 
 /// What became of a slice of builds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Retired {
+pub struct RetiredSlice {
     /// Removed.
     pub gone: u64,
     /// The last that was looked at; `None` when there is none after it.
@@ -193,13 +193,13 @@ pub trait Registry: Send + Sync {
     fn summary(&self, signature: Signature) -> Result<Option<BuildSummary>>;
 
     /// Of each of the signatures, no two of which are the same, in their order; none of one that is not registered.
-    fn listed(&self, signatures: &[Signature]) -> Result<Vec<Option<Listed>>>;
+    fn listed(&self, signatures: &[Signature]) -> Result<Vec<Option<ListedBuild>>>;
 
     /// Builds that fit.
-    fn list(&self, filter: &Filter) -> Result<Page>;
+    fn list(&self, filter: &BuildFilter) -> Result<Page>;
 
     /// Every build with the part in it, at most `depth_max` links deep.
-    fn containing(&self, part: Part, depth_max: u32) -> Result<Containing>;
+    fn containing(&self, part: Part, depth_max: u32) -> Result<ContainingBuilds>;
 
     /// Builds in the order of registration, after the one with this number, each with its own.
     fn export(&self, after: Option<u64>, limit: usize) -> Result<Vec<(u64, Build)>>;
@@ -209,7 +209,7 @@ pub trait Registry: Send + Sync {
 
     /// Removes builds that `may_go` lets go, the oldest first: looks at those after `after`, at most `limit`. Never
     /// removes what was linked into a build that stays.
-    fn retire(&self, after: Option<u64>, limit: usize, may_go: MayGo<'_>) -> Result<Retired>;
+    fn retire(&self, after: Option<u64>, limit: usize, may_go: MayGo<'_>) -> Result<RetiredSlice>;
 
     /// How many builds there are.
     fn len(&self) -> Result<u64>;

@@ -24,12 +24,12 @@ pub type Summary = Arc<RawValue>;
 
 /// See the module.
 pub struct Summaries {
-    kept: Mutex<Kept>,
+    kept: Mutex<SummaryCache>,
     registered: Sender<Signature>,
     unknown_for: Option<Duration>,
 }
 
-struct Kept {
+struct SummaryCache {
     places: HashMap<Signature, u32>,
     slots: Vec<Slot>,
     slots_max: usize,
@@ -51,7 +51,7 @@ impl Summaries {
     pub fn new(summaries_max: usize, unknown_for: Option<Duration>) -> (Self, Receiver<Signature>) {
         let (registered, hears) = channel();
         let slots_max = summaries_max.clamp(1, u32::MAX as usize);
-        let kept = Kept { places: HashMap::new(), slots: Vec::new(), slots_max, hand: 0 };
+        let kept = SummaryCache { places: HashMap::new(), slots: Vec::new(), slots_max, hand: 0 };
         (Summaries { kept: Mutex::new(kept), registered, unknown_for }, hears)
     }
 
@@ -82,12 +82,12 @@ impl Summaries {
         self.lock().insert(signature, None);
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Kept> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, SummaryCache> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Kept {
+impl SummaryCache {
     fn get(&mut self, signature: &Signature, unknown_for: Option<Duration>) -> Option<Option<Summary>> {
         let slot = self.slots.get_mut(*self.places.get(signature)? as usize)?;
         if slot.summary.is_none() && unknown_for.is_some_and(|long| slot.since.elapsed() > long) {
@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_stays_and_the_bound_holds() {
-        let mut kept = Kept { places: HashMap::new(), slots: Vec::new(), slots_max: 100, hand: 0 };
+        let mut kept = SummaryCache { places: HashMap::new(), slots: Vec::new(), slots_max: 100, hand: 0 };
         for number in 0..100 {
             kept.insert(signature(number), None);
         }

@@ -30,7 +30,7 @@ struct Line {
 
 /// What became of the lines of an import.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Imported {
+pub struct ImportCounts {
     /// First of their signatures.
     pub new: u64,
     /// Were there already.
@@ -91,8 +91,8 @@ pub fn export(registry: &dyn Registry, mut to: impl Write) -> Result<u64> {
 }
 
 /// Takes lines in; those before a line that makes no sense stay in.
-pub fn import(registry: &dyn Registry, mut from: impl BufRead) -> Result<Imported> {
-    let mut imported = Imported::default();
+pub fn import(registry: &dyn Registry, mut from: impl BufRead) -> Result<ImportCounts> {
+    let mut imported = ImportCounts::default();
     let mut builds = Vec::new();
     let mut line = Vec::new();
     for number in 1u64.. {

@@ -2,9 +2,9 @@
 
 /// See the module.
 #[derive(Default)]
-pub struct Visited(Vec<u64>);
+pub struct VisitedSet(Vec<u64>);
 
-impl Visited {
+impl VisitedSet {
     /// False when it was there.
     pub fn insert(&mut self, number: u64) -> bool {
         let at = (number / 64) as usize;

@@ -1,15 +1,15 @@
 //! Who ran something, directly or through what contains it.
 //!
-//! The registry says what contains it; the images that have any of those say who ran them. A process is one image,
+//! The registry says what contains it; the programs that have any of those say who ran them. A process is one program,
 //! so it counts once however many of its libraries contain what was asked for.
 
 use super::{
-    ImageNumber, Uses,
+    ProgramNumber, Uses,
     rows::{About, Count},
 };
 use crate::{
     database::number,
-    registry::{Containing, DEPTH_MAX, Listed, Part},
+    registry::{ContainingBuilds, DEPTH_MAX, ListedBuild, Part},
 };
 use anyhow::Result;
 use ogrt_note::Signature;
@@ -22,12 +22,12 @@ use std::{
 /// Rows that one answer looks at, at most.
 const ROWS_MAX: usize = 5_000_000;
 
-/// Signatures that are looked up one by one; more are found by a walk over all images.
+/// Signatures that are looked up one by one; more are found by a walk over all programs.
 const ONE_BY_ONE_MAX: usize = 4096;
 
 /// What to answer.
 #[derive(Clone, Copy, Debug)]
-pub struct Question {
+pub struct UsesQuestion {
     /// Of this.
     pub part: Part,
     /// Lists are narrowed to what was seen in this time, nanoseconds.
@@ -42,7 +42,7 @@ pub struct Question {
 #[derive(Debug, Serialize)]
 pub struct UsesAnswer {
     #[serde(skip_serializing_if = "Option::is_none")]
-    build: Option<Listed>,
+    build: Option<ListedBuild>,
     direct: Totals,
     total: Totals,
     users: Vec<UserUse>,
@@ -56,7 +56,7 @@ pub struct UsesAnswer {
 #[derive(Debug, Default, Serialize)]
 struct Totals {
     #[serde(flatten)]
-    count: Counted,
+    count: CountJson,
     jobs: usize,
     users: usize,
     hosts: usize,
@@ -64,7 +64,7 @@ struct Totals {
 
 /// A count under its public names.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
-pub struct Counted {
+pub struct CountJson {
     processes: u64,
     loaded_later: u64,
     first_ns: i64,
@@ -76,14 +76,14 @@ struct UserUse {
     user: String,
     jobs: usize,
     #[serde(flatten)]
-    count: Counted,
+    count: CountJson,
 }
 
 #[derive(Debug, Serialize)]
 struct HostUse {
     hostname: String,
     #[serde(flatten)]
-    count: Counted,
+    count: CountJson,
 }
 
 #[derive(Debug, Serialize)]
@@ -92,7 +92,7 @@ struct JobUse {
     #[serde(skip_serializing_if = "String::is_empty")]
     user: String,
     #[serde(flatten)]
-    count: Counted,
+    count: CountJson,
 }
 
 #[derive(Debug, Serialize)]
@@ -100,15 +100,15 @@ struct ThroughUse {
     depth: u32,
     jobs: usize,
     #[serde(flatten)]
-    count: Counted,
+    count: CountJson,
     #[serde(flatten)]
-    build: Listed,
+    build: ListedBuild,
 }
 
-impl From<Count> for Counted {
+impl From<Count> for CountJson {
     fn from(count: Count) -> Self {
         let Count { processes, later, first_ns, last_ns } = count;
-        Counted { processes, loaded_later: later, first_ns, last_ns }
+        CountJson { processes, loaded_later: later, first_ns, last_ns }
     }
 }
 
@@ -117,15 +117,15 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Something that was run: how often, and through which images.
-struct Used {
+/// Something that was run: how often, and through which programs.
+struct BuildUse {
     signature: Signature,
     depth: u32,
     count: Count,
-    images: Vec<ImageNumber>,
+    programs: Vec<ProgramNumber>,
 }
 
-/// Rows of several images, added up.
+/// Rows of several programs, added up.
 #[derive(Default)]
 struct Sum {
     count: Count,
@@ -136,13 +136,13 @@ struct Sum {
 
 impl Uses {
     /// The answer; `None` when nothing is known of the part.
-    pub fn answer(&self, question: Question) -> Result<Option<UsesAnswer>> {
-        let Containing { itself, builds, mut is_cut, is_known } =
+    pub fn answer(&self, question: UsesQuestion) -> Result<Option<UsesAnswer>> {
+        let ContainingBuilds { itself, builds, mut is_cut, is_known } =
             self.registry.containing(question.part, DEPTH_MAX)?;
         let mut left = ROWS_MAX;
         let mut direct = BTreeSet::new();
         for signature in &itself {
-            direct.extend(self.images_with(*signature)?);
+            direct.extend(self.programs_with(*signature)?);
         }
         if !is_known && direct.is_empty() {
             return Ok(None);
@@ -150,9 +150,9 @@ impl Uses {
         let mut through = self.used(builds)?;
         let mut all = direct.clone();
         for used in &mut through {
-            for image in &used.images {
-                self.rows_of(About::User, *image, |_, count, _| used.count.add(&count))?;
-                all.insert(*image);
+            for program in &used.programs {
+                self.rows_of(About::User, *program, |_, count, _| used.count.add(&count))?;
+                all.insert(*program);
             }
         }
         let direct = self.sum(&direct, &mut left)?;
@@ -167,7 +167,7 @@ impl Uses {
         let build = listed.split_off(through.len()).pop().flatten();
         let mut through_uses = Vec::new();
         for (used, build) in through.into_iter().zip(listed) {
-            let jobs = self.sum(&used.images.iter().copied().collect(), &mut left)?.jobs.len();
+            let jobs = self.sum(&used.programs.iter().copied().collect(), &mut left)?.jobs.len();
             let Some(build) = build else { continue };
             through_uses.push(ThroughUse { depth: used.depth, jobs, count: used.count.into(), build });
         }
@@ -184,15 +184,16 @@ impl Uses {
         }))
     }
 
-    /// Those of the builds that some image has.
-    fn used(&self, mut builds: Vec<(Signature, u32)>) -> Result<Vec<Used>> {
-        let mut used: Vec<Used> = Vec::new();
-        let new = |signature, depth, images| Used { signature, depth, count: Count::default(), images };
+    /// Those of the builds that some program has.
+    fn used(&self, mut builds: Vec<(Signature, u32)>) -> Result<Vec<BuildUse>> {
+        let mut used: Vec<BuildUse> = Vec::new();
+        let new =
+            |signature, depth, programs| BuildUse { signature, depth, count: Count::default(), programs };
         if builds.len() <= ONE_BY_ONE_MAX {
             for (signature, depth) in builds {
-                let images = self.images_with(signature)?;
-                if !images.is_empty() {
-                    used.push(new(signature, depth, images));
+                let programs = self.programs_with(signature)?;
+                if !programs.is_empty() {
+                    used.push(new(signature, depth, programs));
                 }
             }
             return Ok(used);
@@ -200,41 +201,41 @@ impl Uses {
         // Those of one depth are in the order of their registration, which is nearly that of signatures.
         builds.sort();
         let mut builds = builds.into_iter().peekable();
-        for entry in self.store.images_with.iter() {
+        for entry in self.store.programs_with.iter() {
             let key = entry.key()?;
             let Some(signature) = key.get(..16).and_then(Signature::from_slice) else { continue };
-            let image = number(key.get(16..).unwrap_or_default());
+            let program = number(key.get(16..).unwrap_or_default());
             match used.last_mut() {
-                Some(last) if last.signature == signature => last.images.push(image),
+                Some(last) if last.signature == signature => last.programs.push(program),
                 _ => {
                     while builds.next_if(|(before, _)| *before < signature).is_some() {}
                     let found = builds.next_if(|(found, _)| *found == signature);
-                    used.extend(found.map(|(_, depth)| new(signature, depth, vec![image])));
+                    used.extend(found.map(|(_, depth)| new(signature, depth, vec![program])));
                 }
             }
         }
         Ok(used)
     }
 
-    /// Adds up the rows of images, as far as `left` goes.
-    fn sum(&self, images: &BTreeSet<ImageNumber>, left: &mut usize) -> Result<Sum> {
+    /// Adds up the rows of programs, as far as `left` goes.
+    fn sum(&self, programs: &BTreeSet<ProgramNumber>, left: &mut usize) -> Result<Sum> {
         let mut sum = Sum::default();
-        for image in images {
+        for program in programs {
             if *left == 0 {
                 break;
             }
-            self.rows_of(About::User, *image, |user, count, _| {
+            self.rows_of(About::User, *program, |user, count, _| {
                 *left = left.saturating_sub(1);
                 sum.count.add(&count);
                 if !user.is_empty() {
                     sum.users.entry(user.to_vec()).or_default().add(&count);
                 }
             })?;
-            self.rows_of(About::Host, *image, |host, count, _| {
+            self.rows_of(About::Host, *program, |host, count, _| {
                 *left = left.saturating_sub(1);
                 sum.hosts.entry(host.to_vec()).or_default().add(&count);
             })?;
-            self.rows_of(About::Job, *image, |job, count, user| {
+            self.rows_of(About::Job, *program, |job, count, user| {
                 if *left == 0 {
                     return;
                 }

@@ -1,21 +1,21 @@
-//! A short key for long bytes: 128 bits of a hash whose secret is new in each run, so that nobody can choose two texts that
-//! fall together.
+//! A short key for long bytes: 128 bits of a hash whose secret is new in each run, so that nobody can
+//! choose two texts that fall together.
 
 use std::hash::{BuildHasher, RandomState};
 
-/// Stands for bytes.
-pub type Mark = [u64; 2];
+/// The key of some bytes.
+pub type HashKey = [u64; 2];
 
-/// Makes marks.
+/// Makes keys.
 #[derive(Default)]
-pub struct Marks {
+pub struct HashKeys {
     secrets: [RandomState; 2],
     bytes: Vec<u8>,
 }
 
-impl Marks {
-    /// The mark of what `write` writes.
-    pub fn of(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Mark {
+impl HashKeys {
+    /// The key of what `write` writes.
+    pub fn of(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> HashKey {
         self.bytes.clear();
         write(&mut self.bytes);
         self.secrets.each_ref().map(|secret| secret.hash_one(&self.bytes))

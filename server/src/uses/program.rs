@@ -1,7 +1,7 @@
-//! What an event tells of uses: which program image ran, for whom, where, in which job, when.
+//! What an event tells of uses: which program ran, for whom, where, in which job, when.
 //!
-//! An image is an executable (its path, its build-id, its signatures) and the signatures of what was loaded with
-//! it. However often it runs, it is one image; so counts are kept for images, and a process counts once however
+//! A program is an executable (its path, its build-id, its signatures) and the signatures of what was loaded with
+//! it. However often it runs, it is one program; so counts are kept for programs, and a process counts once however
 //! many of its libraries contain what somebody asks for.
 
 use crate::{
@@ -18,18 +18,18 @@ const NAME_MAX: usize = 256;
 const JOB_MAX: usize = 1024;
 const BUILD_ID_MAX: usize = 64;
 
-/// Most signatures of one image.
+/// Most signatures of one program.
 const SIGNATURES_MAX: usize = 1024;
 
 /// One event, as far as uses are concerned. Empty texts are unknown.
 #[derive(Default)]
-pub struct Seen<'a> {
+pub struct UseEvent<'a> {
     /// Path of the executable; empty in an end.
     pub path: &'a [u8],
     /// Its build-id.
     pub build_id: &'a [u8],
     /// Its signatures.
-    pub program: Vec<Signature>,
+    pub executable: Vec<Signature>,
     /// Those of what was loaded with it, or in an end: since the start.
     pub libraries: Vec<Signature>,
     /// As the sender says.
@@ -46,14 +46,14 @@ pub struct Seen<'a> {
     pub is_end: bool,
 }
 
-impl<'a> Seen<'a> {
+impl<'a> UseEvent<'a> {
     /// Reads another event into the same place; false when it tells nothing of uses.
     pub fn read(&mut self, entry: &Entry<&'a [u8]>) -> bool {
-        let (mut program, mut libraries) =
-            (std::mem::take(&mut self.program), std::mem::take(&mut self.libraries));
-        program.clear();
+        let (mut executable, mut libraries) =
+            (std::mem::take(&mut self.executable), std::mem::take(&mut self.libraries));
+        executable.clear();
         libraries.clear();
-        *self = Seen { program, libraries, is_end: entry.kind == Kind::End, ..Seen::default() };
+        *self = UseEvent { executable, libraries, is_end: entry.kind == Kind::End, ..UseEvent::default() };
         let is_good = match entry.kind {
             Kind::Start => self.start(entry),
             Kind::End => self.end(entry.message),
@@ -67,7 +67,7 @@ impl<'a> Seen<'a> {
             0 => entry.received_ns,
             claimed => claimed.min(entry.received_ns),
         };
-        for signatures in [&mut self.program, &mut self.libraries] {
+        for signatures in [&mut self.executable, &mut self.libraries] {
             signatures.sort_unstable();
             signatures.dedup();
             signatures.truncate(SIGNATURES_MAX);
@@ -97,15 +97,15 @@ impl<'a> Seen<'a> {
                 Ok((321, Value::Varint(ns))) => self.time_ns = ns as i64,
                 Ok((322, Value::Varint(uid))) => self.uid = Some(uid as u32),
                 Ok((325, Value::Bytes(bytes))) => self.build_id = bytes,
-                Ok((326, Value::Bytes(bytes))) => self.program.extend(watermark(bytes).map(|(s, _)| s)),
+                Ok((326, Value::Bytes(bytes))) => self.executable.extend(watermark(bytes).map(|(s, _)| s)),
                 Ok((332, Value::Varint(index))) => part_index = index,
                 Ok((333, Value::Varint(count))) => part_count = count,
                 Ok(_) => {}
                 Err(_) => return false,
             }
         }
-        if self.program.is_empty() {
-            self.program.extend(Signature::parse(claimed).ok());
+        if self.executable.is_empty() {
+            self.executable.extend(Signature::parse(claimed).ok());
         }
         // Of an event whose parts never came together, one part stands for all.
         part_count <= 1 || part_index == 0 || entry.is_whole
@@ -125,14 +125,14 @@ impl<'a> Seen<'a> {
         !self.libraries.is_empty()
     }
 
-    /// The bytes of the image: the same for all processes that are the same image.
-    pub fn write_image(&self, out: &mut Vec<u8>) {
+    /// The bytes of the program: the same for all processes that are the same program.
+    pub fn write_program(&self, out: &mut Vec<u8>) {
         out.put_u8(u8::from(self.is_end));
         for text in [self.path, self.build_id] {
             out.put_u16(text.len() as u16);
             out.put_slice(text);
         }
-        for signatures in [&self.program, &self.libraries] {
+        for signatures in [&self.executable, &self.libraries] {
             out.put_u16(signatures.len() as u16);
             signatures.iter().for_each(|signature| out.put_slice(signature.as_bytes()));
         }
@@ -155,20 +155,20 @@ fn object(message: &[u8], signatures: &mut Vec<Signature>) {
     }
 }
 
-/// An image as it is kept.
+/// A program as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Image {
+pub struct Program {
     /// It was seen in ends of processes: what they loaded after their starts.
     pub is_later: bool,
     pub path: Vec<u8>,
     pub build_id: Vec<u8>,
-    pub program: Vec<Signature>,
+    pub executable: Vec<Signature>,
     pub libraries: Vec<Signature>,
 }
 
-impl Image {
-    /// Reads what [`Seen::write_image`] wrote.
-    pub fn read(mut bytes: &[u8]) -> Option<Image> {
+impl Program {
+    /// Reads what [`UseEvent::write_program`] wrote.
+    pub fn read(mut bytes: &[u8]) -> Option<Program> {
         let is_later = bytes.try_get_u8().ok()? == 1;
         let mut text = || {
             let len = usize::from(bytes.try_get_u16().ok()?);
@@ -183,12 +183,12 @@ impl Image {
             bytes = rest;
             some.chunks_exact(16).map(Signature::from_slice).collect::<Option<Vec<_>>>()
         };
-        Some(Image { is_later, path, build_id, program: signatures()?, libraries: signatures()? })
+        Some(Program { is_later, path, build_id, executable: signatures()?, libraries: signatures()? })
     }
 
     /// All of its signatures.
     pub fn signatures(&self) -> impl Iterator<Item = &Signature> {
-        self.program.iter().chain(&self.libraries)
+        self.executable.iter().chain(&self.libraries)
     }
 }
 
@@ -210,7 +210,7 @@ mod tests {
             start_time_ns: Some(5),
             ..Default::default()
         };
-        let images = [[1, 2], [2, 1]].map(|order| {
+        let programs = [[1, 2], [2, 1]].map(|order| {
             let message = info(order).encode_to_vec();
             let entry = Entry {
                 kind: Kind::Start,
@@ -221,18 +221,21 @@ mod tests {
                 is_whole: false,
                 message: &message[..],
             };
-            let mut seen = Seen::default();
-            assert!(seen.read(&entry));
-            assert_eq!(seen.time_ns, 3, "no later than the receipt");
+            let mut event = UseEvent::default();
+            assert!(event.read(&entry));
+            assert_eq!(event.time_ns, 3, "no later than the receipt");
             let mut bytes = Vec::new();
-            seen.write_image(&mut bytes);
+            event.write_program(&mut bytes);
             for cut in 0..bytes.len() {
-                assert_eq!(Image::read(&bytes[..cut]), None, "cut at {cut}");
+                assert_eq!(Program::read(&bytes[..cut]), None, "cut at {cut}");
             }
             bytes
         });
-        assert_eq!(images[0], images[1]);
-        let image = Image::read(&images[0]).unwrap();
-        assert_eq!((image.path.as_slice(), image.program.len(), image.libraries.len()), (&b"/a"[..], 1, 2));
+        assert_eq!(programs[0], programs[1]);
+        let program = Program::read(&programs[0]).unwrap();
+        assert_eq!(
+            (program.path.as_slice(), program.executable.len(), program.libraries.len()),
+            (&b"/a"[..], 1, 2)
+        );
     }
 }

@@ -1,12 +1,12 @@
-//! What goes from the uses, so that they stay bounded: jobs by age, and images that were unused the longest.
+//! What goes from the uses, so that they stay bounded: jobs by age, and programs that were unused the longest.
 //!
-//! Jobs are swept a slice at a time, all the time, so that no sweep is ever long. Images go when there are as many
+//! Jobs are swept a slice at a time, all the time, so that no sweep is ever long. Programs go when there are as many
 //! as there may be: a sixteenth at once, so that this is rare.
 
 use super::{
-    IMAGES, ImageNumber, ROWS, Uses,
-    gather::Gathered,
+    PROGRAMS, ProgramNumber, ROWS, Uses,
     rows::{self, About},
+    use_counts::UseCounts,
 };
 use crate::clock::now_ns;
 use anyhow::Result;
@@ -17,30 +17,30 @@ use tracing::info;
 /// Rows of jobs looked at in one slice.
 const SLICE: usize = 20_000;
 
-/// Images go at most so often.
-const IMAGES_EVERY: Duration = Duration::from_secs(60);
+/// Programs go at most so often.
+const REMOVE_EVERY: Duration = Duration::from_secs(60);
 
-/// Images removed in one write.
-const IMAGES_AT_ONCE: usize = 1000;
+/// Programs removed in one write.
+const REMOVED_AT_ONCE: usize = 1000;
 
 /// Where the sweep is.
 #[derive(Default)]
 pub struct Sweep {
     after: Vec<u8>,
-    images_went: Option<Instant>,
+    programs_went: Option<Instant>,
 }
 
 impl Uses {
     /// Sweeps a slice.
-    pub fn sweep(&self, sweep: &mut Sweep, gathered: &mut Gathered) -> Result<()> {
+    pub fn sweep(&self, sweep: &mut Sweep, counts: &mut UseCounts) -> Result<()> {
         self.sweep_jobs(sweep)?;
-        let is_full = self.store.total(IMAGES)? >= self.config.programs_max as u64;
-        if is_full && sweep.images_went.is_none_or(|went| went.elapsed() > IMAGES_EVERY) {
-            sweep.images_went = Some(Instant::now());
-            // What is gathered or on its way may count an image that goes.
-            self.write(gathered)?;
+        let is_full = self.store.total(PROGRAMS)? >= self.config.programs_max as u64;
+        if is_full && sweep.programs_went.is_none_or(|went| went.elapsed() > REMOVE_EVERY) {
+            sweep.programs_went = Some(Instant::now());
+            // What is gathered or on its way may count a program that goes.
+            self.write(counts)?;
             while self.add_some()? {}
-            gathered.images.forget();
+            counts.programs.forget();
             self.remove_longest_unused()?;
         }
         Ok(())
@@ -70,46 +70,46 @@ impl Uses {
     }
 
     fn remove_longest_unused(&self) -> Result<()> {
-        let mut last_used: Vec<(i64, ImageNumber)> = Vec::new();
+        let mut last_used: Vec<(i64, ProgramNumber)> = Vec::new();
         for row in self.store.uses.prefix(rows::prefix_of_all(About::User)) {
             let (key, value) = row.into_inner()?;
-            let (image, last_ns) = (rows::parts(&key).0, rows::read(&value).0.last_ns);
+            let (program, last_ns) = (rows::parts(&key).0, rows::read(&value).0.last_ns);
             match last_used.last_mut() {
-                Some((last, same)) if *same == image => *last = last_ns.max(*last),
-                _ => last_used.push((last_ns, image)),
+                Some((last, same)) if *same == program => *last = last_ns.max(*last),
+                _ => last_used.push((last_ns, program)),
             }
         }
         last_used.sort_unstable();
-        let count = self.store.total(IMAGES)? as usize;
+        let count = self.store.total(PROGRAMS)? as usize;
         last_used.truncate(count.saturating_sub(self.config.programs_max - self.config.programs_max / 16));
         info!("uses.programs_max is reached: {} programs that were unused the longest go", last_used.len());
-        for group in last_used.chunks(IMAGES_AT_ONCE) {
-            self.remove_images(group)?;
+        for group in last_used.chunks(REMOVED_AT_ONCE) {
+            self.remove_programs(group)?;
         }
         Ok(())
     }
 
-    fn remove_images(&self, group: &[(i64, ImageNumber)]) -> Result<()> {
+    fn remove_programs(&self, group: &[(i64, ProgramNumber)]) -> Result<()> {
         let store = &self.store;
         let (mut writes, mut gone) = (store.batch(), 0);
-        for (_, image) in group {
+        for (_, program) in group {
             for about in [About::User, About::Host, About::Job] {
-                for row in store.uses.prefix(rows::prefix(about, *image)) {
+                for row in store.uses.prefix(rows::prefix(about, *program)) {
                     writes.remove(&store.uses, row.key()?);
                     gone += 1;
                 }
             }
-            let Some(bytes) = store.images.get(image.to_be_bytes())? else { continue };
-            writes.remove(&store.image_numbers, &Sha256::digest(&bytes)[..16]);
-            for signature in self.image(*image)?.iter().flat_map(|image| image.signatures()) {
-                let key = [&signature.as_bytes()[..], &image.to_be_bytes()].concat();
-                writes.remove(&store.images_with, key);
+            let Some(bytes) = store.programs.get(program.to_be_bytes())? else { continue };
+            writes.remove(&store.program_numbers, &Sha256::digest(&bytes)[..16]);
+            for signature in self.program(*program)?.iter().flat_map(|program| program.signatures()) {
+                let key = [&signature.as_bytes()[..], &program.to_be_bytes()].concat();
+                writes.remove(&store.programs_with, key);
             }
-            writes.remove(&store.images, image.to_be_bytes());
+            writes.remove(&store.programs, program.to_be_bytes());
         }
-        let images = store.total(IMAGES)?.saturating_sub(group.len() as u64);
-        writes.insert(&store.totals, IMAGES, images.to_be_bytes());
-        self.metrics.programs.set(images);
+        let programs = store.total(PROGRAMS)?.saturating_sub(group.len() as u64);
+        writes.insert(&store.totals, PROGRAMS, programs.to_be_bytes());
+        self.metrics.programs.set(programs);
         self.remove_rows(writes, gone)
     }
 

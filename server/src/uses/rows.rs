@@ -1,12 +1,12 @@
-//! What is kept of uses: one row for each image and user, image and host, image and job.
+//! What is kept of uses: one row for each program and user, program and host, program and job.
 //!
 //! ```text
-//! 'u' image user  -> count        'h' image host -> count        'j' image job -> count user
+//! 'u' program user  -> count        'h' program host -> count        'j' program job -> count user
 //! ```
 //! A count begins with its form: 1, and then numbers as short as they are. Before that there were four of eight bytes,
 //! of which the first is a zero.
 
-use crate::{database::number, uses::ImageNumber};
+use crate::{database::number, uses::ProgramNumber};
 use bytes::{Buf, BufMut};
 use prost::encoding::{decode_varint, encode_varint};
 
@@ -37,9 +37,9 @@ const PREFIX: usize = 9;
 /// Processes, and when.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// That had the image at their start.
+    /// That had the program at their start.
     pub processes: u64,
-    /// That loaded what makes the image while they ran.
+    /// That loaded what makes the program while they ran.
     pub later: u64,
     /// Unix time in nanoseconds.
     pub first_ns: i64,
@@ -115,16 +115,16 @@ pub fn read(mut value: &[u8]) -> (Count, &[u8]) {
 }
 
 /// The key of a row, in the place of what was there.
-pub fn write_key(key: &mut Vec<u8>, about: About, image: ImageNumber, name: &[u8]) {
+pub fn write_key(key: &mut Vec<u8>, about: About, program: ProgramNumber, name: &[u8]) {
     key.clear();
-    key.extend_from_slice(&prefix(about, image));
+    key.extend_from_slice(&prefix(about, program));
     key.extend_from_slice(name);
 }
 
-/// What all rows of an image begin with.
-pub fn prefix(about: About, image: ImageNumber) -> [u8; PREFIX] {
+/// What all rows of a program begin with.
+pub fn prefix(about: About, program: ProgramNumber) -> [u8; PREFIX] {
     let mut key = [about.letter(); PREFIX];
-    key[1..].copy_from_slice(&image.to_be_bytes());
+    key[1..].copy_from_slice(&program.to_be_bytes());
     key
 }
 
@@ -133,8 +133,8 @@ pub fn prefix_of_all(about: About) -> [u8; 1] {
     [about.letter()]
 }
 
-/// The image and the name of a key.
-pub fn parts(key: &[u8]) -> (ImageNumber, &[u8]) {
+/// The program and the name of a key.
+pub fn parts(key: &[u8]) -> (ProgramNumber, &[u8]) {
     (number(key.get(1..PREFIX).unwrap_or_default()), key.get(PREFIX..).unwrap_or_default())
 }
 

@@ -1,14 +1,14 @@
-//! Counts on their way from memory to the rows: on disk with the place in the queue, and added when it is time.
+//! Counts on their way from memory to the rows: on disk with the offset in the queue, and added when it is time.
 //!
-//! What was gathered is written as it is, in one write with the place: short, because a count is some twenty bytes
+//! What was gathered is written as it is, in one write with the offset: short, because a count is some twenty bytes
 //! here and three rows there. Adding it to the rows comes later, for the tallies of many writes together, a group of
-//! images at a time; a group's tallies go in the same write as its rows change, so that each is added once whatever
+//! programs at a time; a group's tallies go in the same write as its rows change, so that each is added once whatever
 //! crashes. So a program that runs all the time costs a row's change a minute, and no write is ever large.
 
 use super::{
-    IMAGES, ImageNumber, ROWS, Uses,
-    gather::Gathered,
+    PROGRAMS, ProgramNumber, ROWS, Uses,
     rows::{self, About, Count},
+    use_counts::UseCounts,
 };
 use crate::database::Store;
 use anyhow::Result;
@@ -17,7 +17,7 @@ use prost::encoding::{decode_varint, encode_varint};
 use std::sync::atomic::Ordering;
 use tracing::error;
 
-/// Images of one group: their rows lie together.
+/// Programs of one group: their rows lie together.
 const GROUP: u64 = 1024;
 
 /// Bytes of one tally on disk, before they are compressed.
@@ -26,10 +26,10 @@ const TALLY_BYTES: usize = 32 << 10;
 /// Bytes of tallies that are added together; one is always taken.
 const ADD_BYTES: usize = 512 << 10;
 
-/// How often one process more was seen: one image, one user, one host, one job.
+/// How often one process more was seen: one program, one user, one host, one job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tally<'a> {
-    pub image: ImageNumber,
+    pub program: ProgramNumber,
     pub user: &'a [u8],
     pub host: &'a [u8],
     pub job: &'a [u8],
@@ -38,7 +38,7 @@ pub struct Tally<'a> {
 
 impl<'a> Tally<'a> {
     fn write(&self, out: &mut Vec<u8>) {
-        encode_varint(self.image, out);
+        encode_varint(self.program, out);
         for text in [self.user, self.host, self.job] {
             encode_varint(text.len() as u64, out);
             out.put_slice(text);
@@ -47,7 +47,7 @@ impl<'a> Tally<'a> {
     }
 
     fn read(from: &mut &'a [u8]) -> Option<Self> {
-        let image = decode_varint(from).ok()?;
+        let program = decode_varint(from).ok()?;
         let mut text = || {
             let len = usize::try_from(decode_varint(from).ok()?).ok()?;
             let (text, rest) = from.split_at_checked(len)?;
@@ -55,7 +55,7 @@ impl<'a> Tally<'a> {
             Some(text)
         };
         let (user, host, job) = (text()?, text()?, text()?);
-        Some(Tally { image, user, host, job, count: Count::read(from)? })
+        Some(Tally { program, user, host, job, count: Count::read(from)? })
     }
 
     fn name(&self, about: About) -> &'a [u8] {
@@ -67,51 +67,51 @@ impl<'a> Tally<'a> {
     }
 }
 
-/// `group, place in the queue, index -> tallies`.
-fn key(group: u64, place: u64, index: u32) -> [u8; 20] {
+/// `group, offset in the queue, index -> tallies`.
+fn key(group: u64, offset: u64, index: u32) -> [u8; 20] {
     let mut key = [0; 20];
     key[..8].copy_from_slice(&group.to_be_bytes());
-    key[8..16].copy_from_slice(&place.to_be_bytes());
+    key[8..16].copy_from_slice(&offset.to_be_bytes());
     key[16..].copy_from_slice(&index.to_be_bytes());
     key
 }
 
 impl Uses {
-    /// Makes durable what was gathered, and moves the place on.
-    pub(super) fn write(&self, gathered: &mut Gathered) -> Result<()> {
-        if gathered.next == self.queue.place(super::PLACE) {
+    /// Makes durable what was gathered, and moves the offset on.
+    pub(super) fn write(&self, counts: &mut UseCounts) -> Result<()> {
+        if counts.next == self.queue.offset(super::CONSUMER) {
             return Ok(());
         }
-        gathered.images.write(&self.store)?;
-        self.metrics.programs.set(self.store.total(IMAGES)?);
+        counts.programs.write(&self.store)?;
+        self.metrics.programs.set(self.store.total(PROGRAMS)?);
         let (mut writes, mut index, mut group) = (self.store.batch(), 0, 0);
         let mut text = Vec::with_capacity(TALLY_BYTES + 4096);
         let mut put = |text: &mut Vec<u8>, group| {
             if !text.is_empty() {
                 let packed = lz4_flex::compress_prepend_size(text);
-                writes.insert(&self.store.tallies, key(group, gathered.next, index), packed);
+                writes.insert(&self.store.tallies, key(group, counts.next, index), packed);
                 index += 1;
                 text.clear();
             }
         };
-        for tally in gathered.tallies() {
-            if tally.image / GROUP != group || text.len() >= TALLY_BYTES {
+        for tally in counts.tallies() {
+            if tally.program / GROUP != group || text.len() >= TALLY_BYTES {
                 put(&mut text, group);
-                group = tally.image / GROUP;
+                group = tally.program / GROUP;
             }
             tally.write(&mut text);
         }
         put(&mut text, group);
-        self.queue.move_on_with(writes, super::PLACE, gathered.next, &[])?;
-        gathered.written();
+        self.queue.move_on_with(writes, super::CONSUMER, counts.next, &[])?;
+        counts.written();
         Ok(())
     }
 
     /// Adds the tallies of one group to its rows; false when there were none.
     pub(super) fn add_some(&self) -> Result<bool> {
         let Some(first) = self.store.tallies.first_key_value() else {
-            // Only this thread moves the place.
-            self.complete.store(self.queue.place(super::PLACE), Ordering::Release);
+            // Only this thread moves the offset.
+            self.complete.store(self.queue.offset(super::CONSUMER), Ordering::Release);
             return Ok(false);
         };
         let first = first.key()?;
@@ -150,10 +150,11 @@ impl Uses {
         let mut rows = rows_before;
         let mut key = Vec::new();
         for about in [About::User, About::Host, About::Job] {
-            tallies.sort_unstable_by_key(|tally| (tally.image, tally.name(about)));
-            let is_same = |a: &Tally<'_>, b: &Tally<'_>| a.image == b.image && a.name(about) == b.name(about);
+            tallies.sort_unstable_by_key(|tally| (tally.program, tally.name(about)));
+            let is_same =
+                |a: &Tally<'_>, b: &Tally<'_>| a.program == b.program && a.name(about) == b.name(about);
             for same in tallies.chunk_by(is_same) {
-                let (image, name) = (same[0].image, same[0].name(about));
+                let (program, name) = (same[0].program, same[0].name(about));
                 // Of everybody there is a count, whether a name is known or not.
                 if name.is_empty() && about != About::User {
                     continue;
@@ -166,7 +167,7 @@ impl Uses {
                         user = tally.user;
                     }
                 }
-                rows::write_key(&mut key, about, image, name);
+                rows::write_key(&mut key, about, program, name);
                 let known = store.uses.get(&key)?;
                 match &known {
                     Some(value) => {
@@ -199,7 +200,7 @@ mod tests {
     #[test]
     fn a_tally_is_read_as_it_was_written_and_no_cut_of_it_is() {
         let count = Count { processes: 300, later: 0, first_ns: -5, last_ns: 7_000_000_000 };
-        let tally = Tally { image: 70_000, user: b"alice", host: b"", job: b"4711", count };
+        let tally = Tally { program: 70_000, user: b"alice", host: b"", job: b"4711", count };
         let mut bytes = Vec::new();
         tally.write(&mut bytes);
         let mut rest = &bytes[..];

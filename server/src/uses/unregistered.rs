@@ -3,9 +3,9 @@
 //! Whether a signature is registered is asked when the answer is made, so a record that came late is a record.
 
 use super::{
-    ImageNumber, Uses,
-    answer::{Counted, text},
-    program::Image,
+    ProgramNumber, Uses,
+    answer::{CountJson, text},
+    program::Program,
     rows::{About, Count},
 };
 use crate::database::number;
@@ -42,7 +42,7 @@ pub struct UnregisteredQuestion {
 }
 
 /// A page.
-pub struct Unregistered<T> {
+pub struct UnregisteredPage<T> {
     /// The latest first.
     pub elements: Vec<T>,
     /// There are more after it.
@@ -53,11 +53,11 @@ pub struct Unregistered<T> {
 
 /// A program.
 #[derive(Debug, Serialize)]
-pub struct Program {
+pub struct UnregisteredProgram {
     #[serde(flatten)]
-    name: Name,
+    name: ProgramName,
     #[serde(flatten)]
-    count: Counted,
+    count: CountJson,
     jobs: usize,
     users: Vec<String>,
     hosts: usize,
@@ -66,7 +66,7 @@ pub struct Program {
 
 /// What names it.
 #[derive(Clone, Debug, Serialize)]
-struct Name {
+struct ProgramName {
     binpath: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     build_id: String,
@@ -76,26 +76,26 @@ struct Name {
 
 /// A job that ran some.
 #[derive(Debug, Serialize)]
-pub struct ByJob {
+pub struct UnregisteredJob {
     job_id: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     user: String,
     #[serde(flatten)]
-    count: Counted,
-    programs: Vec<InJob>,
+    count: CountJson,
+    programs: Vec<JobProgram>,
 }
 
 #[derive(Debug, Serialize)]
-struct InJob {
+struct JobProgram {
     #[serde(flatten)]
-    name: Name,
+    name: ProgramName,
     processes: u64,
 }
 
-/// Images of one program.
+/// Programs whose executables have one path and build-id.
 struct Group {
-    program: Option<Signature>,
-    images: Vec<ImageNumber>,
+    signature: Option<Signature>,
+    programs: Vec<ProgramNumber>,
     count: Count,
 }
 
@@ -104,39 +104,42 @@ type GroupKey = (Vec<u8>, Vec<u8>);
 
 impl Uses {
     /// By program.
-    pub fn unregistered(&self, question: &UnregisteredQuestion) -> Result<Unregistered<Program>> {
+    pub fn unregistered(
+        &self,
+        question: &UnregisteredQuestion,
+    ) -> Result<UnregisteredPage<UnregisteredProgram>> {
         let mut groups: Vec<(GroupKey, Group)> = self.groups(question)?.into_iter().collect();
         groups.sort_by_key(|(_, group)| Reverse(group.count.last_ns));
         let has_next = groups.len() > question.from.saturating_add(question.limit);
         let mut elements = Vec::new();
         let mut left = ROWS_MAX;
         for (key, group) in groups.into_iter().skip(question.from).take(question.limit) {
-            elements.push(self.program(question, &key, &group, &mut left)?);
+            elements.push(self.unregistered_program(question, &key, &group, &mut left)?);
         }
-        Ok(Unregistered { elements, has_next, is_cut: left == 0 })
+        Ok(UnregisteredPage { elements, has_next, is_cut: left == 0 })
     }
 
-    fn program(
+    fn unregistered_program(
         &self,
         question: &UnregisteredQuestion,
         key: &GroupKey,
         group: &Group,
         left: &mut usize,
-    ) -> Result<Program> {
+    ) -> Result<UnregisteredProgram> {
         let (mut users, mut jobs) = (HashMap::<Vec<u8>, i64>::new(), HashMap::<Vec<u8>, i64>::new());
         let mut hosts = BTreeSet::new();
         let is_within = |count: &Count| count.is_within(question.since_ns, question.until_ns);
-        for image in &group.images {
-            self.rows_of(About::User, *image, |user, count, _| {
+        for program in &group.programs {
+            self.rows_of(About::User, *program, |user, count, _| {
                 if is_within(&count) && !user.is_empty() {
                     let last = users.entry(user.to_vec()).or_insert(count.last_ns);
                     *last = count.last_ns.max(*last);
                 }
             })?;
-            self.rows_of(About::Host, *image, |host, _, _| {
+            self.rows_of(About::Host, *program, |host, _, _| {
                 hosts.insert(host.to_vec());
             })?;
-            self.rows_of(About::Job, *image, |job, count, _| {
+            self.rows_of(About::Job, *program, |job, count, _| {
                 if *left > 0 && is_within(&count) {
                     *left -= 1;
                     let last = jobs.entry(job.to_vec()).or_insert(count.last_ns);
@@ -144,7 +147,7 @@ impl Uses {
                 }
             })?;
         }
-        Ok(Program {
+        Ok(UnregisteredProgram {
             name: name(key, group),
             count: group.count.into(),
             jobs: jobs.len(),
@@ -155,7 +158,10 @@ impl Uses {
     }
 
     /// By job.
-    pub fn unregistered_by_job(&self, question: &UnregisteredQuestion) -> Result<Unregistered<ByJob>> {
+    pub fn unregistered_by_job(
+        &self,
+        question: &UnregisteredQuestion,
+    ) -> Result<UnregisteredPage<UnregisteredJob>> {
         struct Job {
             count: Count,
             user: Vec<u8>,
@@ -165,8 +171,8 @@ impl Uses {
         let mut jobs: HashMap<Vec<u8>, Job> = HashMap::new();
         let mut left = ROWS_MAX;
         for (key, group) in &groups {
-            for image in &group.images {
-                self.rows_of(About::Job, *image, |job, count, user| {
+            for program in &group.programs {
+                self.rows_of(About::Job, *program, |job, count, user| {
                     let is_asked = count.is_within(question.since_ns, question.until_ns)
                         && (question.user.is_empty() || question.user.as_bytes() == user);
                     if !is_asked || left == 0 {
@@ -190,36 +196,37 @@ impl Uses {
         let has_next = jobs.len() > question.from.saturating_add(question.limit);
         let page = jobs.into_iter().skip(question.from).take(question.limit);
         let in_job = |(key, processes): (GroupKey, u64)| {
-            groups.get(&key).map(|group| InJob { name: name(&key, group), processes })
+            groups.get(&key).map(|group| JobProgram { name: name(&key, group), processes })
         };
         let elements = page
-            .map(|(job_id, job)| ByJob {
+            .map(|(job_id, job)| UnregisteredJob {
                 job_id: text(&job_id),
                 user: text(&job.user),
                 count: job.count.into(),
                 programs: job.programs.into_iter().filter_map(in_job).collect(),
             })
             .collect();
-        Ok(Unregistered { elements, has_next, is_cut: left == 0 })
+        Ok(UnregisteredPage { elements, has_next, is_cut: left == 0 })
     }
 
-    /// Images with an unregistered program, by build-id and path.
+    /// Programs with an unregistered executable, by build-id and path.
     fn groups(&self, question: &UnregisteredQuestion) -> Result<BTreeMap<GroupKey, Group>> {
         let mut groups: BTreeMap<GroupKey, Group> = BTreeMap::new();
         let mut registered: HashMap<Signature, bool> = HashMap::new();
-        for entry in self.store.images.iter() {
+        for entry in self.store.programs.iter() {
             let (key, value) = entry.into_inner()?;
-            let Some(Image { is_later: false, path, build_id, program, .. }) = Image::read(&value) else {
+            let Some(Program { is_later: false, path, build_id, executable, .. }) = Program::read(&value)
+            else {
                 continue;
             };
             if !path.starts_with(question.under.as_bytes())
-                || self.is_any_registered(&program, &mut registered)?
+                || self.is_any_registered(&executable, &mut registered)?
             {
                 continue;
             }
-            let image = number(&key);
+            let program = number(&key);
             let (mut count, mut is_by_user) = (Count::default(), question.user.is_empty());
-            self.rows_of(About::User, image, |user, of_user, _| {
+            self.rows_of(About::User, program, |user, of_user, _| {
                 is_by_user |= user == question.user.as_bytes();
                 if question.user.is_empty() || user == question.user.as_bytes() {
                     count.add(&of_user);
@@ -227,19 +234,23 @@ impl Uses {
             })?;
             if is_by_user && count.is_within(question.since_ns, question.until_ns) {
                 let group = groups.entry((build_id, path)).or_insert_with(|| Group {
-                    program: program.first().copied(),
-                    images: Vec::new(),
+                    signature: executable.first().copied(),
+                    programs: Vec::new(),
                     count: Count::default(),
                 });
-                group.images.push(image);
+                group.programs.push(program);
                 group.count.add(&count);
             }
         }
         Ok(groups)
     }
 
-    fn is_any_registered(&self, program: &[Signature], known: &mut HashMap<Signature, bool>) -> Result<bool> {
-        for signature in program {
+    fn is_any_registered(
+        &self,
+        executable: &[Signature],
+        known: &mut HashMap<Signature, bool>,
+    ) -> Result<bool> {
+        for signature in executable {
             let is_registered = match known.get(signature) {
                 Some(is_registered) => *is_registered,
                 None => {
@@ -256,11 +267,11 @@ impl Uses {
     }
 }
 
-fn name((build_id, path): &GroupKey, group: &Group) -> Name {
-    Name {
+fn name((build_id, path): &GroupKey, group: &Group) -> ProgramName {
+    ProgramName {
         binpath: text(path),
         build_id: hex(build_id),
-        signature: group.program.map(|signature| signature.to_string()),
+        signature: group.signature.map(|signature| signature.to_string()),
     }
 }
 

@@ -26,18 +26,18 @@ pub fn body(documents: &[Document<'_>], index: impl Fn(&Document<'_>) -> String)
 }
 
 #[derive(Deserialize)]
-struct Answer {
+struct BulkAnswer {
     #[serde(default)]
     items: Vec<Item>,
 }
 
 #[derive(Deserialize)]
 struct Item {
-    create: Created,
+    create: ItemResult,
 }
 
 #[derive(Deserialize)]
-struct Created {
+struct ItemResult {
     status: u16,
     error: Option<Cause>,
 }
@@ -53,7 +53,7 @@ struct Cause {
 
 /// What became of each document, in the order of the request.
 pub fn fates(answer: &[u8]) -> Result<Vec<Fate>> {
-    let answer: Answer =
+    let answer: BulkAnswer =
         serde_json::from_slice(answer).context("the answer is none of the bulk interface")?;
     ensure!(!answer.items.is_empty(), "the answer tells of no document");
     Ok(answer.items.into_iter().map(|item| fate(item.create)).collect())
@@ -61,7 +61,7 @@ pub fn fates(answer: &[u8]) -> Result<Vec<Fate>> {
 
 /// Only 400 means that the document itself is at fault. What else there is may pass: too much to do (429), a disk
 /// that is full (403, 429), an index that somebody closed or that may not be made, a shard that is not there (503).
-fn fate(created: Created) -> Fate {
+fn fate(created: ItemResult) -> Fate {
     let reason = || created.error.as_ref().map_or_else(|| format!("status {}", created.status), describe);
     match created.status {
         200..=299 => Fate::Done,

@@ -12,7 +12,7 @@
 use super::{Memory, names::file_stem, readback::read_back};
 use crate::{
     config::{FileConfig, FileSync},
-    join::{JoinedBatch, JoinedEvent},
+    join::{DocumentBatch, EventDocument},
     metrics::OutputMetrics,
     outputs::{DocumentKey, document_key},
 };
@@ -33,7 +33,7 @@ const CLOSING: &[u8] = b"\n]}\n";
 const SYNC_ONE_BY_ONE: usize = 16;
 
 /// See the module.
-pub struct Jobs {
+pub struct JobFiles {
     directory: PathBuf,
     open_max: usize,
     fsync: FileSync,
@@ -61,10 +61,10 @@ struct JobFile {
     written: HashSet<DocumentKey>,
 }
 
-impl Jobs {
+impl JobFiles {
     /// Files are opened as jobs come.
     pub fn new(config: &FileConfig, memory: Memory, metrics: Arc<OutputMetrics>) -> Self {
-        Jobs {
+        JobFiles {
             directory: config.path.clone(),
             open_max: config.open_files_max.max(1),
             fsync: config.fsync,
@@ -78,9 +78,9 @@ impl Jobs {
     }
 
     /// Appends to each job's file, one write for each job.
-    pub fn deliver(&mut self, batches: &[Arc<JoinedBatch>]) -> Result<()> {
+    pub fn deliver(&mut self, batches: &[Arc<DocumentBatch>]) -> Result<()> {
         let repeats = batches.first().is_some_and(|first| self.memory.may_repeat(first.sequence));
-        let mut by_job: BTreeMap<&Bytes, Vec<(&JoinedBatch, &JoinedEvent)>> = BTreeMap::new();
+        let mut by_job: BTreeMap<&Bytes, Vec<(&DocumentBatch, &EventDocument)>> = BTreeMap::new();
         for batch in batches {
             for event in &batch.events {
                 by_job.entry(&event.job_id).or_default().push((batch, event));
@@ -218,7 +218,7 @@ impl Jobs {
             .is_some_and(|at| file.read_exact_at(&mut closing, at).is_ok() && closing == CLOSING);
         // What was written behind the length that we remember comes again from the queue, and so may be there.
         let remembered = self.memory.length(&name)?.filter(|length| *length <= there).and_then(closing_at);
-        let replaying = self.memory.may_repeat(self.memory.queue.place(&self.memory.name));
+        let replaying = self.memory.may_repeat(self.memory.queue.offset(&self.memory.name));
         if is_closed && !replaying {
             return Ok(self.job(file, name, path, there, there <= empty.len() as u64, HashSet::new()));
         }

@@ -3,7 +3,7 @@
 use super::{Memory, flusher::Flusher, readback::read_back, rotation::Rotation};
 use crate::{
     config::{FileConfig, FileSync},
-    join::JoinedBatch,
+    join::DocumentBatch,
     metrics::OutputMetrics,
     outputs::{DocumentKey, document_key},
 };
@@ -76,7 +76,7 @@ impl Lines {
     }
 
     /// Appends.
-    pub fn deliver(&mut self, batches: &[Arc<JoinedBatch>]) -> Result<()> {
+    pub fn deliver(&mut self, batches: &[Arc<DocumentBatch>]) -> Result<()> {
         self.rotate_if_due()?;
         // A delivery that failed half-way comes again.
         let next = self.next;

@@ -1,6 +1,6 @@
 //! The output that writes files, in two layouts: [`lines`] and [`jobs`].
 //!
-//! Both only ever append, by a single write, and remember with their place in the queue how long each file was.
+//! Both only ever append, by a single write, and remember with their offset in the queue how long each file was.
 //! After a crash what stands behind that length was written by batches that come again: its events are read back
 //! and left out. So every event is in its file once, and nothing that a reader has seen is taken back.
 
@@ -16,7 +16,7 @@ pub use readback::read_back;
 use super::{Deliver, Surroundings, Work};
 use crate::{
     config::{FileConfig, FileLayout},
-    join::JoinedBatch,
+    join::DocumentBatch,
     queue::Queue,
     shutdown::Shutdown,
 };
@@ -31,14 +31,14 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// How long the file was when the output's place was last moved on.
+    /// How long the file was when the output's offset was last moved on.
     fn length(&self, file: &str) -> Result<Option<u64>> {
         self.queue.remembered(&self.name, file)
     }
 
     /// Remembers it apart from a commit, at once.
     fn remember(&self, file: &str, length: u64) -> Result<()> {
-        self.queue.move_on(&self.name, self.queue.place(&self.name), &[(file.to_owned(), length)])
+        self.queue.move_on(&self.name, self.queue.offset(&self.name), &[(file.to_owned(), length)])
     }
 
     /// May this batch have been written before a restart?
@@ -54,7 +54,7 @@ pub struct FileOutput {
 }
 
 enum Layout {
-    Jobs(Box<jobs::Jobs>),
+    Jobs(Box<jobs::JobFiles>),
     Lines(Box<lines::Lines>),
 }
 
@@ -66,7 +66,7 @@ impl FileOutput {
             .with_context(|| format!("output {name}: cannot make {}", config.path.display()))?;
         let memory = Memory { name: name.to_owned(), queue: queue.clone(), replay_until };
         let layout = match config.layout {
-            FileLayout::Jobs => Layout::Jobs(Box::new(jobs::Jobs::new(config, memory, metrics))),
+            FileLayout::Jobs => Layout::Jobs(Box::new(jobs::JobFiles::new(config, memory, metrics))),
             FileLayout::Lines => Layout::Lines(Box::new(lines::Lines::open(config, memory, metrics)?)),
         };
         Ok(FileOutput { layout, commit_every: config.commit_every.0 })
@@ -87,7 +87,7 @@ impl Deliver for FileOutput {
     }
 
     /// Appends.
-    fn deliver<'a>(&'a mut self, batches: &'a [Arc<JoinedBatch>], _: &'a Shutdown) -> Work<'a, Result<()>> {
+    fn deliver<'a>(&'a mut self, batches: &'a [Arc<DocumentBatch>], _: &'a Shutdown) -> Work<'a, Result<()>> {
         let written = match &mut self.layout {
             Layout::Jobs(jobs) => jobs.deliver(batches),
             Layout::Lines(lines) => lines.deliver(batches),

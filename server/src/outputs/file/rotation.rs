@@ -26,11 +26,11 @@ const SECOND_NS: i64 = 1_000_000_000;
 pub struct Rotation {
     bytes_max: u64,
     every_s: i64,
-    closed: Arc<Closed>,
+    closed: Arc<ClosedFiles>,
 }
 
 /// Closed files of a directory; one thread at a time works on them.
-struct Closed {
+struct ClosedFiles {
     directory: PathBuf,
     gzip: bool,
     keep: usize,
@@ -43,7 +43,7 @@ impl Rotation {
         let rotation = Rotation {
             bytes_max: config.rotate_bytes.0,
             every_s: i64::try_from(config.rotate_every.0.as_secs()).unwrap_or(i64::MAX),
-            closed: Arc::new(Closed {
+            closed: Arc::new(ClosedFiles {
                 directory: config.path.clone(),
                 gzip: config.compression == FileCompression::Gzip,
                 keep: config.keep_closed,
@@ -95,7 +95,7 @@ impl Rotation {
     }
 }
 
-impl Closed {
+impl ClosedFiles {
     fn tend(&self) -> Result<()> {
         let _alone = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         if self.gzip {

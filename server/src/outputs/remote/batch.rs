@@ -1,7 +1,7 @@
 //! From batches of the queue to requests: which worker sends a document, and how many go together.
 
 use crate::{
-    join::{JoinedBatch, JoinedEvent},
+    join::{DocumentBatch, EventDocument},
     outputs::{DocumentKey, document_key},
     queue::Kind,
 };
@@ -11,8 +11,8 @@ use std::sync::Arc;
 /// One document, where it stands.
 #[derive(Clone, Copy)]
 pub struct Document<'a> {
-    batch: &'a JoinedBatch,
-    event: &'a JoinedEvent,
+    batch: &'a DocumentBatch,
+    event: &'a EventDocument,
 }
 
 impl<'a> Document<'a> {
@@ -57,7 +57,7 @@ impl<'a> Document<'a> {
 }
 
 /// Each worker's documents, in order. Both documents of a process go to the same one.
-pub fn shares(batches: &[Arc<JoinedBatch>], workers: usize) -> Vec<Vec<Document<'_>>> {
+pub fn shares(batches: &[Arc<DocumentBatch>], workers: usize) -> Vec<Vec<Document<'_>>> {
     let mut shares = vec![Vec::new(); workers];
     for batch in batches {
         for event in &batch.events {

@@ -31,9 +31,9 @@ pub trait Connects: Send {
 }
 
 /// See the module.
-pub struct Connected<C>(pub C);
+pub struct ConnectionSink<C>(pub C);
 
-impl<C: Connects> Sink for Connected<C> {
+impl<C: Connects> Sink for ConnectionSink<C> {
     type Worker = Option<C::Connection>;
 
     fn worker(&self, _: usize) -> Self::Worker {

@@ -1,7 +1,7 @@
 //! The file of dead letters: documents that a receiver refuses for good, with its reason, one a line.
 //!
 //! `dead-letters/NAME.jsonl` in the data directory, only ever appended to; an operator may take it away at any
-//! time. Its length is remembered with the output's place, as that of every file is, so a crash puts no document
+//! time. Its length is remembered with the output's offset, as that of every file is, so a crash puts no document
 //! there twice. A full file holds the output up: nothing is thrown away.
 
 use super::Document;
@@ -90,7 +90,7 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Synchronises; the file's length, to be remembered with the place, once everything has come again that may be
+    /// Synchronises; the file's length, to be remembered with the offset, once everything has come again that may be
     /// in there. Until then the length stays from which on documents are read back.
     pub fn commit(&mut self, delivered_to: u64) -> Result<Vec<(String, u64)>> {
         if self.is_dirty

@@ -5,7 +5,7 @@
 //! document what became of it ([`Fate`]): done, had already, to be sent again, or refused for good, which puts it
 //! into the file of dead letters ([`dead_letters`]) and holds up nothing. An error, or an answer that does not come
 //! in time, means that nothing is known: everything is sent again, and the id keeps the receiver from having it
-//! twice. The output's place in the queue moves on when all of that is over, so nothing is lost with us.
+//! twice. The output's offset in the queue moves on when all of that is over, so nothing is lost with us.
 
 mod batch;
 mod connected;
@@ -14,12 +14,12 @@ mod http;
 mod stream;
 
 pub use batch::Document;
-pub use connected::{Connected, Connects};
+pub use connected::{ConnectionSink, Connects};
 pub use http::{Http, read_secret, shown};
-pub use stream::{Bytes, Connector};
+pub use stream::{ByteStream, Connector};
 
 use super::{Deliver, Surroundings, Work, pauses::Trouble};
-use crate::{config::Sending, join::JoinedBatch, metrics::OutputMetrics, shutdown::Shutdown};
+use crate::{config::Sending, join::DocumentBatch, metrics::OutputMetrics, shutdown::Shutdown};
 use anyhow::{Result, anyhow, bail, ensure};
 use dead_letters::DeadLetters;
 use futures_util::future::join_all;
@@ -234,7 +234,7 @@ impl<S: Sink> Deliver for Remote<S> {
     /// Returns when every document is done. What comes again after an interruption, the receiver knows.
     fn deliver<'a>(
         &'a mut self,
-        batches: &'a [Arc<JoinedBatch>],
+        batches: &'a [Arc<DocumentBatch>],
         give_up: &'a Shutdown,
     ) -> Work<'a, Result<()>> {
         Box::pin(async {
@@ -258,7 +258,7 @@ impl<S: Sink> Deliver for Remote<S> {
         })
     }
 
-    /// The receiver knows documents by their ids, wherever we go on. After a long outage and a restart the place
+    /// The receiver knows documents by their ids, wherever we go on. After a long outage and a restart the offset
     /// moves on with what is delivered, and does not wait for all that had piled up.
     fn commits_while_repeating(&self) -> bool {
         true

@@ -15,9 +15,9 @@ use tokio_rustls::TlsConnector;
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
 /// Whatever bytes go through.
-pub trait Bytes: AsyncRead + AsyncWrite + Unpin + Send {}
+pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Bytes for T {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for T {}
 
 /// Where to connect, and how.
 pub struct Connector {
@@ -41,12 +41,12 @@ impl Connector {
         Ok(Connector { address: address.to_owned(), tls })
     }
 
-    /// Connects. A stream that is closed half-way tells so: see [`Bytes`].
-    pub async fn connect(&self) -> Result<Box<dyn Bytes>> {
+    /// Connects. A stream that is closed half-way tells so: see [`ByteStream`].
+    pub async fn connect(&self) -> Result<Box<dyn ByteStream>> {
         let connect = async {
             let stream = TcpStream::connect(&self.address).await?;
             stream.set_nodelay(true)?;
-            Ok::<Box<dyn Bytes>, std::io::Error>(match &self.tls {
+            Ok::<Box<dyn ByteStream>, std::io::Error>(match &self.tls {
                 Some((connector, name)) => Box::new(connector.connect(name.clone(), stream).await?),
                 None => Box::new(stream),
             })

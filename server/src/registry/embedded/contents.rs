@@ -5,7 +5,7 @@
 //! in number, and says when a bound ended it.
 
 use super::{Embedded, Number, catalog::Signatures, postings};
-use crate::registry::{CONTAINING_MAX, Containing, Part, found_by, visited::Visited};
+use crate::registry::{CONTAINING_MAX, ContainingBuilds, Part, found_by, visited::VisitedSet};
 use anyhow::Result;
 use ogrt_note::Signature;
 
@@ -31,7 +31,7 @@ pub fn walk(registry: &Embedded, part: Part, depth_max: u32, builds_max: usize) 
             itself = registry.found_by(&found_by::output_digest(&digest))?;
         }
     }
-    let mut visited = Visited::default();
+    let mut visited = VisitedSet::default();
     for number in &itself {
         visited.insert(*number);
     }
@@ -71,7 +71,7 @@ pub fn walk(registry: &Embedded, part: Part, depth_max: u32, builds_max: usize) 
 }
 
 /// The same with signatures in the place of numbers.
-pub fn containing(registry: &Embedded, part: Part, depth_max: u32) -> Result<Containing> {
+pub fn containing(registry: &Embedded, part: Part, depth_max: u32) -> Result<ContainingBuilds> {
     let walk = walk(registry, part, depth_max, CONTAINING_MAX)?;
     let mut signatures = Signatures::of(&registry.store);
     let mut builds: Vec<(Signature, u32)> = Vec::with_capacity(walk.builds.len());
@@ -86,7 +86,7 @@ pub fn containing(registry: &Embedded, part: Part, depth_max: u32) -> Result<Con
             found.filter_map(Result::transpose).collect::<Result<_>>()?
         }
     };
-    Ok(Containing { itself, builds, is_cut: walk.is_cut, is_known: walk.is_known })
+    Ok(ContainingBuilds { itself, builds, is_cut: walk.is_cut, is_known: walk.is_known })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 use super::{Embedded, Number, catalog::Signatures, contents, time_key};
 use crate::{
     database::number,
-    registry::{CONTAINING_MAX, DEPTH_MAX, Filter, Listed, Page, Place, found_by::Term},
+    registry::{BuildFilter, CONTAINING_MAX, DEPTH_MAX, ListCursor, ListedBuild, Page, found_by::Term},
 };
 use anyhow::Result;
 use ogrt_note::Signature;
@@ -15,13 +15,13 @@ use std::ops::ControlFlow::{self, Break, Continue};
 const LOOKED_AT_MAX: usize = 20_000;
 
 /// The page that the filter asks for.
-pub fn page(registry: &Embedded, filter: &Filter) -> Result<Page> {
-    let mut page = Filling {
+pub fn page(registry: &Embedded, filter: &BuildFilter) -> Result<Page> {
+    let mut page = PageInProgress {
         registry,
         filter,
         signatures: Signatures::of(&registry.store),
         page: Page::default(),
-        last: filter.after.unwrap_or(Place { time_ns: i64::MAX, number: Number::MAX }),
+        last: filter.after.unwrap_or(ListCursor { time_ns: i64::MAX, number: Number::MAX }),
         looked_at: 0,
     };
     if let Some(part) = filter.containing {
@@ -43,16 +43,16 @@ pub fn page(registry: &Embedded, filter: &Filter) -> Result<Page> {
     Ok(page.page)
 }
 
-struct Filling<'a> {
+struct PageInProgress<'a> {
     registry: &'a Embedded,
-    filter: &'a Filter,
+    filter: &'a BuildFilter,
     signatures: Signatures<'a>,
     page: Page,
-    last: Place,
+    last: ListCursor,
     looked_at: usize,
 }
 
-impl Filling<'_> {
+impl PageInProgress<'_> {
     fn by_rarest_term(&mut self) -> Result<()> {
         let index = &self.registry.index;
         let mut weighed: Vec<(usize, Term)> = Vec::new();
@@ -109,9 +109,9 @@ impl Filling<'_> {
                 self.page.next = Some(self.last);
                 return Ok(Break(()));
             }
-            self.page.builds.push(Listed::of(&brief));
+            self.page.builds.push(ListedBuild::of(&brief));
         }
-        self.last = Place { time_ns, number };
+        self.last = ListCursor { time_ns, number };
         Ok(Continue(()))
     }
 }

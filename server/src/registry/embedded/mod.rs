@@ -18,10 +18,10 @@ mod retire;
 mod runs;
 
 use super::{
-    Build, Containing, Filter, Listed, MADE_AGAIN_MAX, MayGo, Page, Part, Registration, Registry, Retired,
-    Summaries,
+    Build, BuildFilter, ContainingBuilds, ListedBuild, MADE_AGAIN_MAX, MayGo, Page, Part, Registration,
+    Registry, RetiredSlice, Summaries,
     found_by::{self, Term},
-    recent::Recent,
+    lru_map::LruMap,
     same_build,
 };
 use crate::{
@@ -59,23 +59,23 @@ pub struct Embedded {
     store: Arc<Store>,
     summaries: Arc<Summaries>,
     metrics: Arc<Metrics>,
-    growing: Mutex<Growing>,
+    growing: Mutex<RegistrationState>,
     index: Index,
     libraries: RwLock<Libraries>,
 }
 
 /// What only the one who registers needs.
-struct Growing {
+struct RegistrationState {
     next: Number,
     catalog: Catalog,
     linked: Postings,
     /// Builds behind an input's signature or digest.
-    resolved: Recent<Term, Vec<Number>>,
+    resolved: LruMap<Term, Vec<Number>>,
     /// Unresolved names that are on disk.
-    noted: Recent<Term, ()>,
+    noted: LruMap<Term, ()>,
 }
 
-impl Growing {
+impl RegistrationState {
     /// Forgets which builds are behind these names.
     fn forget(&mut self, names: &[Part]) {
         for name in names {
@@ -90,7 +90,7 @@ impl Growing {
 /// Writes of a group of registrations, taken together before they are written.
 #[derive(Default)]
 struct Group {
-    fresh: HashMap<Signature, Fresh>,
+    fresh: HashMap<Signature, FreshBuild>,
     rows: Vec<(Term, Number)>,
     /// What came out of them.
     outputs: HashMap<Term, Vec<Number>>,
@@ -101,7 +101,7 @@ struct Group {
 }
 
 /// A build that is new in its group.
-struct Fresh {
+struct FreshBuild {
     number: Number,
     record: Bytes,
     summary: BuildSummary,
@@ -112,12 +112,12 @@ impl Embedded {
     pub fn open(store: Arc<Store>, summaries: Arc<Summaries>, metrics: Arc<Metrics>) -> Result<Self> {
         migrate::check(&store)?;
         let catalog = Catalog::open(&store)?;
-        let growing = Growing {
+        let growing = RegistrationState {
             next: catalog.next(),
             catalog,
             linked: Postings::new(store.linked.clone()),
-            resolved: Recent::new(RESOLVED_MAX),
-            noted: Recent::new(RESOLVED_MAX),
+            resolved: LruMap::new(RESOLVED_MAX),
+            noted: LruMap::new(RESOLVED_MAX),
         };
         let libraries = RwLock::new(Libraries::open(&store)?);
         let index = Index::open(store.clone())?;
@@ -126,7 +126,7 @@ impl Embedded {
         Ok(registry)
     }
 
-    fn growing(&self) -> MutexGuard<'_, Growing> {
+    fn growing(&self) -> MutexGuard<'_, RegistrationState> {
         self.growing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -179,7 +179,7 @@ impl Embedded {
     }
 
     /// Tells of new builds.
-    fn tell(&self, fresh: &HashMap<Signature, Fresh>) {
+    fn tell(&self, fresh: &HashMap<Signature, FreshBuild>) {
         for (signature, build) in fresh {
             self.summaries.registered(*signature, &build.summary);
         }
@@ -191,7 +191,7 @@ impl Embedded {
 
     fn register_one(
         &self,
-        growing: &mut Growing,
+        growing: &mut RegistrationState,
         batch: &mut OwnedWriteBatch,
         group: &mut Group,
         bytes: &Bytes,
@@ -235,7 +235,7 @@ impl Embedded {
     #[allow(clippy::too_many_arguments)]
     fn add(
         &self,
-        growing: &mut Growing,
+        growing: &mut RegistrationState,
         batch: &mut OwnedWriteBatch,
         group: &mut Group,
         signature: Signature,
@@ -280,7 +280,7 @@ impl Embedded {
             }
         }
         group.rows.extend(found_by::of(record).into_iter().map(|term| (term, number)));
-        let fresh = Fresh { number, record: bytes.clone(), summary: BuildSummary::from(record) };
+        let fresh = FreshBuild { number, record: bytes.clone(), summary: BuildSummary::from(record) };
         group.fresh.insert(signature, fresh);
         Ok(())
     }
@@ -288,7 +288,7 @@ impl Embedded {
     /// The registered builds that an input is the output of. Where there is none, it is noted: the build may come.
     fn behind(
         &self,
-        growing: &mut Growing,
+        growing: &mut RegistrationState,
         group: &mut Group,
         input: &ogrt_proto::Input,
         of: Number,
@@ -317,7 +317,12 @@ impl Embedded {
     }
 
     /// The builds of which this came out; nearly always one.
-    fn with_output<'a>(&self, growing: &'a mut Growing, group: &Group, term: Term) -> Result<&'a [Number]> {
+    fn with_output<'a>(
+        &self,
+        growing: &'a mut RegistrationState,
+        group: &Group,
+        term: Term,
+    ) -> Result<&'a [Number]> {
         const BUILDS_MAX: usize = 64;
         if growing.resolved.get(&term).is_none() {
             let mut builds = Vec::new();
@@ -361,7 +366,12 @@ impl Embedded {
     }
 
     /// Puts a group's lists into its writes, and makes all of them.
-    fn commit(&self, growing: &mut Growing, mut batch: OwnedWriteBatch, group: &mut Group) -> Result<()> {
+    fn commit(
+        &self,
+        growing: &mut RegistrationState,
+        mut batch: OwnedWriteBatch,
+        group: &mut Group,
+    ) -> Result<()> {
         for name in group.unresolved.keys() {
             // Most of them, as the C library, are in every group.
             if growing.noted.get(name).is_none() {
@@ -415,16 +425,17 @@ impl Registry for Embedded {
         Ok(self.brief(signature)?.map(|(_, brief)| BuildSummary::from(&brief)))
     }
 
-    fn listed(&self, signatures: &[Signature]) -> Result<Vec<Option<Listed>>> {
-        let listed = |signature: &Signature| Ok(self.brief(*signature)?.map(|(_, brief)| Listed::of(&brief)));
+    fn listed(&self, signatures: &[Signature]) -> Result<Vec<Option<ListedBuild>>> {
+        let listed =
+            |signature: &Signature| Ok(self.brief(*signature)?.map(|(_, brief)| ListedBuild::of(&brief)));
         signatures.iter().map(listed).collect()
     }
 
-    fn list(&self, filter: &Filter) -> Result<Page> {
+    fn list(&self, filter: &BuildFilter) -> Result<Page> {
         list::page(self, filter)
     }
 
-    fn containing(&self, part: Part, depth_max: u32) -> Result<Containing> {
+    fn containing(&self, part: Part, depth_max: u32) -> Result<ContainingBuilds> {
         contents::containing(self, part, depth_max)
     }
 
@@ -465,7 +476,7 @@ impl Registry for Embedded {
         Ok(outcomes)
     }
 
-    fn retire(&self, after: Option<u64>, limit: usize, may_go: MayGo<'_>) -> Result<Retired> {
+    fn retire(&self, after: Option<u64>, limit: usize, may_go: MayGo<'_>) -> Result<RetiredSlice> {
         retire::slice(self, after, limit, may_go)
     }
 

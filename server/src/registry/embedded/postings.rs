@@ -6,7 +6,7 @@
 //! of a hundred bytes, and a file that was linked once is one.
 
 use super::Number;
-use crate::{database::number, registry::recent::Recent};
+use crate::{database::number, registry::lru_map::LruMap};
 use anyhow::Result;
 use fjall::{Keyspace, OwnedWriteBatch};
 use prost::encoding::{decode_varint, encode_varint};
@@ -20,10 +20,10 @@ const OPEN_MAX: usize = 32_768;
 /// See the module.
 pub struct Postings {
     keyspace: Keyspace,
-    open: Recent<Box<[u8]>, Open>,
+    open: LruMap<Box<[u8]>, OpenList>,
 }
 
-struct Open {
+struct OpenList {
     first: Number,
     last: Number,
     count: usize,
@@ -33,7 +33,7 @@ struct Open {
 impl Postings {
     /// Keeps lists in the keyspace.
     pub fn new(keyspace: Keyspace) -> Self {
-        Postings { keyspace, open: Recent::new(OPEN_MAX) }
+        Postings { keyspace, open: LruMap::new(OPEN_MAX) }
     }
 
     /// Appends numbers, ascending and above all in the list; what is not above them is there already.
@@ -51,7 +51,7 @@ impl Postings {
                     if let Some(full) = open.take() {
                         batch.insert(&self.keyspace, key(list, full.first), full.distances);
                     }
-                    open = Some(Open { first: *number, last: *number, count: 1, distances: Vec::new() });
+                    open = Some(OpenList { first: *number, last: *number, count: 1, distances: Vec::new() });
                 }
             }
         }

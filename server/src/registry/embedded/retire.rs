@@ -6,7 +6,7 @@
 use super::{Embedded, Group, Number, catalog::Signatures, time_key};
 use crate::{
     database::{Store, number},
-    registry::{MayGo, Retired, same_build},
+    registry::{MayGo, RetiredSlice, same_build},
 };
 use anyhow::Result;
 use fjall::OwnedWriteBatch;
@@ -28,9 +28,14 @@ pub fn count(store: &Store, batch: &mut OwnedWriteBatch, more: i64) -> Result<()
 }
 
 /// Looks at a slice of builds and removes those that may go.
-pub fn slice(registry: &Embedded, after: Option<u64>, limit: usize, may_go: MayGo<'_>) -> Result<Retired> {
+pub fn slice(
+    registry: &Embedded,
+    after: Option<u64>,
+    limit: usize,
+    may_go: MayGo<'_>,
+) -> Result<RetiredSlice> {
     let from = after.map_or(0, |after| after.saturating_add(1));
-    let mut retired = Retired::default();
+    let mut retired = RetiredSlice::default();
     let mut looked_at = 0;
     let mut going = Vec::new();
     for entry in registry.store.records.range(from.to_be_bytes()..).take(limit) {

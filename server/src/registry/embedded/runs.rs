@@ -77,7 +77,7 @@ impl Run {
         batch: OwnedWriteBatch,
         fill: impl FnOnce(&mut dyn FnMut(Row)) -> Result<()>,
     ) -> Result<OwnedWriteBatch> {
-        self.fill(Parts { store, batch, bytes: 0, bytes_max: usize::MAX, problem: None }, fill)
+        self.fill(BlockWrites { store, batch, bytes: 0, bytes_max: usize::MAX, problem: None }, fill)
     }
 
     /// Writes a run of builds that are in smaller ones yet; what is left to commit makes it be there, and is to remove
@@ -89,12 +89,12 @@ impl Run {
     ) -> Result<OwnedWriteBatch> {
         let mut batch = store.batch();
         self.remove(store, &mut batch, &store.snapshot())?;
-        self.fill(Parts { store, batch, bytes: 0, bytes_max: PART, problem: None }, fill)
+        self.fill(BlockWrites { store, batch, bytes: 0, bytes_max: PART, problem: None }, fill)
     }
 
     fn fill(
         self,
-        mut parts: Parts,
+        mut parts: BlockWrites,
         fill: impl FnOnce(&mut dyn FnMut(Row)) -> Result<()>,
     ) -> Result<OwnedWriteBatch> {
         let mut packer = Packer::new(BLOCK, |first, block| parts.put(self.key(&first), block));
@@ -161,7 +161,7 @@ impl Run {
 }
 
 /// Blocks on their way to the disk.
-struct Parts<'a> {
+struct BlockWrites<'a> {
     store: &'a Store,
     batch: OwnedWriteBatch,
     bytes: usize,
@@ -170,7 +170,7 @@ struct Parts<'a> {
     problem: Option<fjall::Error>,
 }
 
-impl Parts<'_> {
+impl BlockWrites<'_> {
     fn put(&mut self, key: Vec<u8>, block: Vec<u8>) {
         self.bytes += block.len();
         self.batch.insert(&self.store.terms, key, block);

@@ -35,7 +35,7 @@ const AWAY: Duration = Duration::from_secs(1);
 pub struct Away(pub String);
 
 /// What is done with a connection; twice, where it was dead.
-pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
+pub type SessionWork<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
 /// A connection that is up: the client, and what the database has prepared for it.
 pub struct Session {
@@ -126,7 +126,7 @@ impl Connections {
     pub fn ask<T: Send + 'static>(
         &self,
         within: Duration,
-        question: impl for<'a> Fn(&'a mut Session) -> Answer<'a, T> + Send + 'static,
+        question: impl for<'a> Fn(&'a mut Session) -> SessionWork<'a, T> + Send + 'static,
     ) -> Result<T> {
         self.refuse_while_away()?;
         let (answer, answered) = sync_channel(1);
@@ -170,7 +170,7 @@ impl Connection {
     fn ask<T>(
         &mut self,
         deadline: Instant,
-        question: &impl for<'a> Fn(&'a mut Session) -> Answer<'a, T>,
+        question: &impl for<'a> Fn(&'a mut Session) -> SessionWork<'a, T>,
     ) -> Result<T> {
         let was_connected = self.session.as_ref().is_some_and(|session| !session.is_closed());
         let mut answer = self.ask_once(deadline, question);
@@ -197,7 +197,7 @@ impl Connection {
     fn ask_once<T>(
         &mut self,
         deadline: Instant,
-        question: &impl for<'a> Fn(&'a mut Session) -> Answer<'a, T>,
+        question: &impl for<'a> Fn(&'a mut Session) -> SessionWork<'a, T>,
     ) -> Result<T> {
         let left = deadline.saturating_duration_since(Instant::now());
         let Connection { config, encrypted, runtime, session, .. } = self;

@@ -40,7 +40,7 @@ impl Run {
 }
 
 /// Numbers by the place of a term among those asked for, and by run.
-pub type Found = HashMap<(usize, i64), Vec<i64>>;
+pub type FoundNumbers = HashMap<(usize, i64), Vec<i64>>;
 
 /// Adds new builds, in the order of their numbers.
 pub async fn add(transaction: &Transaction<'_>, builds: &[(i64, &BuildRecord)]) -> Result<()> {
@@ -65,7 +65,7 @@ pub async fn runs(client: &impl GenericClient, before: i64) -> Result<Vec<Run>> 
 }
 
 /// Builds in these runs that are found by the terms, ascending. They may have been removed.
-pub async fn numbers(client: &impl GenericClient, terms: &[Term], runs: &[Run]) -> Result<Found> {
+pub async fn numbers(client: &impl GenericClient, terms: &[Term], runs: &[Run]) -> Result<FoundNumbers> {
     let asked: Vec<&[u8]> = terms.iter().map(|term| &term[..]).collect();
     let firsts: Vec<i64> = runs.iter().map(|run| run.first).collect();
     // The last block that begins before the term's first row, and those that begin among its rows.
@@ -79,7 +79,7 @@ pub async fn numbers(client: &impl GenericClient, terms: &[Term], runs: &[Run]) 
                 WHERE run = r.first AND first_row > t.term || '\\x00000000'::bytea
                     AND first_row <= t.term || '\\xffffffff'::bytea)
         ) b ORDER BY t.place, r.first, b.first_row";
-    let mut found = Found::new();
+    let mut found = FoundNumbers::new();
     for row in client.query(select, &[&asked, &firsts]).await? {
         let (place, run) = (row.get::<_, i64>(0) as usize - 1, row.get::<_, i64>(1));
         let (numbers, _) = numbers_of(row.get(2), &terms[place]);

@@ -23,7 +23,7 @@ const OFFSETS_MAX: usize = 450;
 
 /// What is behind the inputs of some builds.
 #[derive(Default)]
-pub struct Behind {
+pub struct InputBuilds {
     /// Dependency and dependent.
     pub links: BTreeSet<(i64, i64)>,
     /// Names of inputs behind which there is no build: it may come.
@@ -31,7 +31,7 @@ pub struct Behind {
 }
 
 /// Looks for the builds that the inputs of these came out of.
-pub async fn behind(client: &impl GenericClient, builds: &[(i64, &BuildRecord)]) -> Result<Behind> {
+pub async fn behind(client: &impl GenericClient, builds: &[(i64, &BuildRecord)]) -> Result<InputBuilds> {
     let mut by_signature: HashMap<Uuid, Vec<i64>> = HashMap::new();
     let mut by_digest: HashMap<[u8; 32], Vec<i64>> = HashMap::new();
     for (number, record) in builds {
@@ -44,7 +44,7 @@ pub async fn behind(client: &impl GenericClient, builds: &[(i64, &BuildRecord)])
             }
         }
     }
-    let mut behind = Behind::default();
+    let mut behind = InputBuilds::default();
     let asked: Vec<&Uuid> = by_signature.keys().collect();
     let select = "SELECT number, signature FROM builds WHERE signature = ANY($1)";
     let rows = if asked.is_empty() { Vec::new() } else { client.query(select, &[&asked]).await? };
@@ -76,7 +76,7 @@ pub async fn behind(client: &impl GenericClient, builds: &[(i64, &BuildRecord)])
 pub async fn link(transaction: &Transaction<'_>, fresh: &[(Signature, i64, &BuildRecord)]) -> Result<()> {
     let builds: Vec<(i64, &BuildRecord)> =
         fresh.iter().map(|(_, number, record)| (*number, *record)).collect();
-    let Behind { mut links, unresolved } = behind(transaction, &builds).await?;
+    let InputBuilds { mut links, unresolved } = behind(transaction, &builds).await?;
     let mut names: HashMap<Term, i64> = HashMap::new();
     for (signature, number, record) in fresh {
         names.extend(same_build::names(*signature, record).iter().map(|name| (name.as_input(), *number)));

@@ -6,7 +6,7 @@ use super::{
     index,
     read::{brief, one_moment, walk},
 };
-use crate::registry::{DEPTH_MAX, Filter, Listed, Page, Place};
+use crate::registry::{BuildFilter, DEPTH_MAX, ListCursor, ListedBuild, Page};
 use anyhow::Result;
 use tokio_postgres::{Client, Transaction, types::ToSql};
 
@@ -18,9 +18,10 @@ const AT_ONCE: usize = 1000;
 const LOOKED_AT_MAX: usize = 20_000;
 
 /// The page that the filter asks for.
-pub async fn page(client: &mut Client, filter: &Filter) -> Result<Page> {
+pub async fn page(client: &mut Client, filter: &BuildFilter) -> Result<Page> {
     let client = one_moment(client).await?;
-    let mut filling = Filling { client: &client, filter, page: Page::default(), last: None, looked_at: 0 };
+    let mut filling =
+        PageInProgress { client: &client, filter, page: Page::default(), last: None, looked_at: 0 };
     if filter.terms.is_empty() && filter.containing.is_none() {
         filling.by_time().await?;
     } else {
@@ -29,21 +30,21 @@ pub async fn page(client: &mut Client, filter: &Filter) -> Result<Page> {
     Ok(filling.page)
 }
 
-struct Filling<'a> {
+struct PageInProgress<'a> {
     client: &'a Transaction<'a>,
-    filter: &'a Filter,
+    filter: &'a BuildFilter,
     page: Page,
-    last: Option<Place>,
+    last: Option<ListCursor>,
     looked_at: usize,
 }
 
-impl Filling<'_> {
+impl PageInProgress<'_> {
     async fn by_time(&mut self) -> Result<()> {
         let mut where_all = "true".to_owned();
-        let place = self.filter.after.map(|place| (place.time_ns, number_of(place)));
-        let (time_ns, number) = place.unwrap_or((i64::MAX, i64::MAX));
+        let cursor = self.filter.after.map(|cursor| (cursor.time_ns, number_of(cursor)));
+        let (time_ns, number) = cursor.unwrap_or((i64::MAX, i64::MAX));
         let mut values: Vec<&(dyn ToSql + Sync)> = Vec::new();
-        if place.is_some() {
+        if cursor.is_some() {
             where_all += " AND (time_ns, number) < ($1, $2)";
             values.extend([&time_ns as &(dyn ToSql + Sync), &number]);
         }
@@ -113,7 +114,7 @@ impl Filling<'_> {
             if !self.take(rows)? {
                 return Ok(false);
             }
-            self.last = some.last().map(|number| Place { time_ns: 0, number: *number as u64 });
+            self.last = some.last().map(|number| ListCursor { time_ns: 0, number: *number as u64 });
         }
         Ok(true)
     }
@@ -146,13 +147,13 @@ impl Filling<'_> {
                 return Ok(false);
             }
             let brief = brief(row.get(1))?;
-            self.last = Some(Place { time_ns: brief.time_ns(), number: row.get::<_, i64>(0) as u64 });
-            self.page.builds.push(Listed::of(&brief));
+            self.last = Some(ListCursor { time_ns: brief.time_ns(), number: row.get::<_, i64>(0) as u64 });
+            self.page.builds.push(ListedBuild::of(&brief));
         }
         Ok(true)
     }
 }
 
-fn number_of(place: Place) -> i64 {
-    i64::try_from(place.number).unwrap_or(i64::MAX)
+fn number_of(cursor: ListCursor) -> i64 {
+    i64::try_from(cursor.number).unwrap_or(i64::MAX)
 }

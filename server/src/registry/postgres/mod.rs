@@ -19,7 +19,8 @@ mod write;
 pub use connections::Away;
 
 use super::{
-    Build, Containing, Filter, Listed, MayGo, Page, Part, Registration, Registry, Retired, Summaries,
+    Build, BuildFilter, ContainingBuilds, ListedBuild, MayGo, Page, Part, Registration, Registry,
+    RetiredSlice, Summaries,
 };
 use crate::{clock::now_ns, config::RegistryConfig, database::Store, metrics::Metrics};
 use anyhow::{Context, Result};
@@ -30,7 +31,7 @@ use ogrt_proto::{BuildRecord, BuildSummary};
 use prost::Message;
 use std::{sync::Arc, thread, time::Duration};
 use tracing::{error, warn};
-use waiting::{Ticket, Waiting};
+use waiting::{Ticket, WaitingRecords};
 
 /// Connections to the database.
 const CONNECTIONS: usize = 4;
@@ -46,7 +47,7 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// See the module.
 pub struct Postgres {
     connections: Arc<Connections>,
-    waiting: Arc<Waiting>,
+    waiting: Arc<WaitingRecords>,
     summaries: Arc<Summaries>,
     metrics: Arc<Metrics>,
 }
@@ -66,7 +67,7 @@ impl Postgres {
         {
             return Err(problem);
         }
-        let waiting = Arc::new(Waiting::open(store, metrics.clone(), config.waiting_bytes_max.0)?);
+        let waiting = Arc::new(WaitingRecords::open(store, metrics.clone(), config.waiting_bytes_max.0)?);
         let registry = Postgres { connections, waiting, summaries, metrics };
         let carrier = Postgres {
             connections: registry.connections.clone(),
@@ -194,16 +195,16 @@ impl Registry for Postgres {
         }
     }
 
-    fn listed(&self, signatures: &[Signature]) -> Result<Vec<Option<Listed>>> {
+    fn listed(&self, signatures: &[Signature]) -> Result<Vec<Option<ListedBuild>>> {
         let signatures: Arc<[Signature]> = signatures.into();
         let briefs = self.connections.ask(LOOKUP, move |client| {
             let signatures = signatures.clone();
             Box::pin(async move { read::briefs(client, &signatures).await })
         })?;
-        Ok(briefs.iter().map(|brief| brief.as_ref().map(Listed::of)).collect())
+        Ok(briefs.iter().map(|brief| brief.as_ref().map(ListedBuild::of)).collect())
     }
 
-    fn list(&self, filter: &Filter) -> Result<Page> {
+    fn list(&self, filter: &BuildFilter) -> Result<Page> {
         let filter = filter.clone();
         self.connections.ask(WALK, move |client| {
             let filter = filter.clone();
@@ -211,7 +212,7 @@ impl Registry for Postgres {
         })
     }
 
-    fn containing(&self, part: Part, depth_max: u32) -> Result<Containing> {
+    fn containing(&self, part: Part, depth_max: u32) -> Result<ContainingBuilds> {
         self.connections
             .ask(WALK, move |client| Box::pin(async move { read::containing(client, part, depth_max).await }))
     }
@@ -225,11 +226,11 @@ impl Registry for Postgres {
         self.write(builds.to_vec())
     }
 
-    fn retire(&self, after: Option<u64>, limit: usize, may_go: MayGo<'_>) -> Result<Retired> {
+    fn retire(&self, after: Option<u64>, limit: usize, may_go: MayGo<'_>) -> Result<RetiredSlice> {
         let candidates = self
             .connections
             .ask(WALK, move |client| Box::pin(async move { read::candidates(client, after, limit).await }))?;
-        let mut retired = Retired { gone: 0, last: candidates.last().map(|last| last.number as u64) };
+        let mut retired = RetiredSlice { gone: 0, last: candidates.last().map(|last| last.number as u64) };
         if candidates.len() < limit {
             retired.last = None;
         }

@@ -8,7 +8,7 @@ use super::{
     names,
     values::{names_of, signature_uuid},
 };
-use crate::registry::{Build, CONTAINING_MAX, Containing, DEPTH_MAX, Part, visited::Visited};
+use crate::registry::{Build, CONTAINING_MAX, ContainingBuilds, DEPTH_MAX, Part, visited::VisitedSet};
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use ogrt_note::Signature;
@@ -92,7 +92,7 @@ pub async fn walk(client: &impl GenericClient, part: Part, depth_max: u32) -> Re
     let select = "SELECT number FROM builds WHERE signature = $1 OR output_digest = $2";
     let rows = client.query(select, &[&signature, &digest]).await?;
     let itself: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
-    let mut visited = Visited::default();
+    let mut visited = VisitedSet::default();
     for number in &itself {
         visited.insert(*number as u64);
     }
@@ -122,7 +122,7 @@ pub async fn walk(client: &impl GenericClient, part: Part, depth_max: u32) -> Re
 }
 
 /// Every build with the part in it.
-pub async fn containing(client: &mut Client, part: Part, depth_max: u32) -> Result<Containing> {
+pub async fn containing(client: &mut Client, part: Part, depth_max: u32) -> Result<ContainingBuilds> {
     let client = one_moment(client).await?;
     let walk = walk(&client, part, depth_max).await?;
     let numbers: Vec<i64> =
@@ -130,7 +130,7 @@ pub async fn containing(client: &mut Client, part: Part, depth_max: u32) -> Resu
     let signatures = names::of(&client, &numbers).await?;
     let (itself, builds) = signatures.split_at(walk.itself.len());
     let depths = walk.builds.iter().map(|(_, depth)| *depth);
-    Ok(Containing {
+    Ok(ContainingBuilds {
         itself: match part {
             // Also one that nobody registered.
             Part::Signature(signature) => vec![signature],

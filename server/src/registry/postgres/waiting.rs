@@ -30,7 +30,7 @@ const OUTCOMES_MAX: usize = 10_000;
 pub type Ticket = u64;
 
 /// See the module.
-pub struct Waiting {
+pub struct WaitingRecords {
     store: Arc<Store>,
     metrics: Arc<Metrics>,
     bytes_max: u64,
@@ -49,7 +49,7 @@ struct State {
     refused: BTreeSet<Ticket>,
 }
 
-impl Waiting {
+impl WaitingRecords {
     /// Goes on with what waits on the disk.
     pub fn open(store: Arc<Store>, metrics: Arc<Metrics>, bytes_max: u64) -> Result<Self> {
         let mut state = State {
@@ -67,7 +67,7 @@ impl Waiting {
             state.bytes += value.len() as u64;
         }
         metrics.registrations_waiting.set(state.count);
-        Ok(Waiting { store, metrics, bytes_max, state: Mutex::new(state), changed: Condvar::new() })
+        Ok(WaitingRecords { store, metrics, bytes_max, state: Mutex::new(state), changed: Condvar::new() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -16,7 +16,7 @@ use tokio_postgres::{Client, Transaction, binary_copy::BinaryCopyInWriter, types
 use uuid::Uuid;
 
 /// A record that is new.
-struct Fresh {
+struct FreshBuild {
     signature: Signature,
     record: BuildRecord,
     bytes: Bytes,
@@ -25,7 +25,7 @@ struct Fresh {
 }
 
 /// What became of some builds.
-pub struct Registered {
+pub struct RegisteredBuilds {
     /// Of each, in order.
     pub outcomes: Vec<Registration>,
     /// Of those that are new.
@@ -33,7 +33,7 @@ pub struct Registered {
 }
 
 /// Registers builds in order.
-pub async fn register(client: &mut Client, builds: &[Build]) -> Result<Registered> {
+pub async fn register(client: &mut Client, builds: &[Build]) -> Result<RegisteredBuilds> {
     let transaction = client.transaction().await?;
     transaction.batch_execute(schema::LOCK).await?;
     let records: Vec<Option<(Signature, BuildRecord)>> = builds.iter().map(read).collect();
@@ -45,7 +45,7 @@ pub async fn register(client: &mut Client, builds: &[Build]) -> Result<Registere
         let signature = Signature::from_bytes(row.get::<_, Uuid>(0).into_bytes());
         known.insert(signature, (row.get(1), row.get::<_, Vec<u8>>(2).into()));
     }
-    let mut fresh: Vec<Fresh> = Vec::new();
+    let mut fresh: Vec<FreshBuild> = Vec::new();
     let mut outcomes = Vec::with_capacity(builds.len());
     let mut again: Vec<(Signature, BuildRecord)> = Vec::new();
     for (build, read) in builds.iter().zip(records) {
@@ -58,7 +58,7 @@ pub async fn register(client: &mut Client, builds: &[Build]) -> Result<Registere
                 known.insert(signature, (0, build.record.clone()));
                 outcomes.push(Registration::New(signature));
                 let (bytes, registered_ns) = (build.record.clone(), build.registered_ns);
-                fresh.push(Fresh { signature, record, bytes, registered_ns, number: 0 });
+                fresh.push(FreshBuild { signature, record, bytes, registered_ns, number: 0 });
             }
             Some((_, first)) if same_build::is_same(first, &build.record, &record) => {
                 outcomes.push(Registration::Known(signature));
@@ -98,8 +98,8 @@ pub async fn register(client: &mut Client, builds: &[Build]) -> Result<Registere
         transaction.execute(insert, &values).await?;
     }
     transaction.commit().await?;
-    let summary = |build: Fresh| (build.signature, BuildSummary::from(&build.record));
-    Ok(Registered { outcomes, summaries: fresh.into_iter().map(summary).collect() })
+    let summary = |build: FreshBuild| (build.signature, BuildSummary::from(&build.record));
+    Ok(RegisteredBuilds { outcomes, summaries: fresh.into_iter().map(summary).collect() })
 }
 
 /// The record and its signature, if it has them.
@@ -108,7 +108,7 @@ pub fn read(build: &Build) -> Option<(Signature, BuildRecord)> {
     Some((Signature::from_slice(record.signature())?, record))
 }
 
-async fn insert(transaction: &Transaction<'_>, fresh: &[Fresh]) -> Result<()> {
+async fn insert(transaction: &Transaction<'_>, fresh: &[FreshBuild]) -> Result<()> {
     if fresh.is_empty() {
         return Ok(());
     }

@@ -4,6 +4,7 @@
 //! streams repeat themselves, so only their events are remembered: on disk, in the same write as the event.
 //! Two generations of a bounded number each: when the younger is full, the older is emptied and takes its place.
 
+use super::event_key::PartKey;
 use crate::database::Store;
 use fjall::OwnedWriteBatch;
 use std::{collections::HashSet, sync::Arc};
@@ -11,35 +12,33 @@ use std::{collections::HashSet, sync::Arc};
 /// Events in one generation.
 const GENERATION: u64 = 4_000_000;
 
+/// Names of numbers in `totals`, as they were first.
 const YOUNG: &str = "seen young";
 const COUNT: &str = "seen count";
 
-/// Event id, kind and part.
-pub type SeenKey = [u8; 21];
-
-pub struct Seen {
+pub struct DeliveredEvents {
     store: Arc<Store>,
     young: usize,
     count: u64,
-    pending: HashSet<SeenKey>,
+    pending: HashSet<PartKey>,
 }
 
-impl Seen {
+impl DeliveredEvents {
     pub fn open(store: Arc<Store>) -> fjall::Result<Self> {
         let (young, count) = (store.total(YOUNG)? as usize % 2, store.total(COUNT)?);
-        Ok(Seen { store, young, count, pending: HashSet::new() })
+        Ok(DeliveredEvents { store, young, count, pending: HashSet::new() })
     }
 
     /// Remembers `key` with the writes of `batch`; false when it was known.
-    pub fn insert(&mut self, batch: &mut OwnedWriteBatch, key: SeenKey) -> fjall::Result<bool> {
+    pub fn insert(&mut self, batch: &mut OwnedWriteBatch, key: PartKey) -> fjall::Result<bool> {
         if self.pending.contains(&key)
-            || self.store.seen[0].contains_key(key)?
-            || self.store.seen[1].contains_key(key)?
+            || self.store.delivered[0].contains_key(key)?
+            || self.store.delivered[1].contains_key(key)?
         {
             return Ok(false);
         }
         self.pending.insert(key);
-        batch.insert(&self.store.seen[self.young], key, []);
+        batch.insert(&self.store.delivered[self.young], key, []);
         Ok(true)
     }
 
@@ -57,7 +56,7 @@ impl Seen {
         if self.count > GENERATION {
             self.young = 1 - self.young;
             self.count = 0;
-            self.store.seen[self.young].clear()?;
+            self.store.delivered[self.young].clear()?;
             self.store.totals.insert(YOUNG, (self.young as u64).to_be_bytes())?;
             self.store.totals.insert(COUNT, 0u64.to_be_bytes())?;
         }

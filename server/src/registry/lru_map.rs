@@ -6,16 +6,16 @@
 use std::{borrow::Borrow, collections::HashMap, hash::Hash};
 
 /// See the module.
-pub struct Recent<K, V> {
+pub struct LruMap<K, V> {
     young: HashMap<K, V>,
     old: HashMap<K, V>,
     generation_max: usize,
 }
 
-impl<K: Hash + Eq, V> Recent<K, V> {
+impl<K: Hash + Eq, V> LruMap<K, V> {
     /// Keeps at least the last `generation_max`, and at most twice as many.
     pub fn new(generation_max: usize) -> Self {
-        Recent { young: HashMap::new(), old: HashMap::new(), generation_max: generation_max.max(1) }
+        LruMap { young: HashMap::new(), old: HashMap::new(), generation_max: generation_max.max(1) }
     }
 
     /// What is remembered under the key.

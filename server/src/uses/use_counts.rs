@@ -1,21 +1,21 @@
 //! Counts in memory, between one write and the next.
 //!
-//! An event that was counted before costs two hashes and one lookup: all that tells counts apart is the key, as 128
-//! bits of a hash whose secret is new in each run, so that nobody can choose two that fall together. Texts stand here
-//! once each, however many counts name them. Both are bounded, in bytes: beyond that it is time to write.
+//! An event that was counted before costs two hashes and one lookup: all that tells counts apart is one
+//! key ([`super::hash_key`]). Texts stand here once each, however many counts name them. Both are
+//! bounded, in bytes: beyond that it is time to write.
 
 use super::{
-    ImageNumber,
-    hash_key::{Mark, Marks},
-    program::Seen,
-    program_numbers::Images,
+    ProgramNumber,
+    hash_key::{HashKey, HashKeys},
+    program::UseEvent,
+    program_numbers::ProgramNumbers,
     rows::Count,
     tally::Tally,
 };
 use bytes::BufMut;
 use std::collections::HashMap;
 
-/// Counts in memory, at most: as many as fit into a table of 2^17 places, 10 MB.
+/// Counts in memory, at most: as many as fit into a table of 2^17 slots, 10 MB.
 const COUNTS_MAX: usize = (1 << 17) / 8 * 7;
 
 /// Bytes of the texts that they name, at most, with what a map takes for each.
@@ -23,29 +23,35 @@ const NAMES_BYTES_MAX: usize = 4 << 20;
 const NAME_OVERHEAD: usize = 64;
 
 /// See the module.
-pub struct Gathered {
+pub struct UseCounts {
     /// The first batch of the queue that is not in here.
     pub next: u64,
-    /// Numbers of images.
-    pub images: Images,
-    counts: HashMap<Mark, Counted>,
+    /// Numbers of programs.
+    pub programs: ProgramNumbers,
+    counts: HashMap<HashKey, UseCount>,
     names: Names,
-    marks: Marks,
+    keys: HashKeys,
 }
 
-struct Counted {
-    image: ImageNumber,
+struct UseCount {
+    program: ProgramNumber,
     user: Name,
     host: Name,
     job: Name,
     count: Count,
 }
 
-impl Gathered {
+impl UseCounts {
     /// Nothing yet, from this batch on.
     pub fn new(next: u64) -> Self {
-        let marks = Marks::default();
-        Gathered { next, images: Images::default(), counts: HashMap::new(), names: Names::default(), marks }
+        let keys = HashKeys::default();
+        UseCounts {
+            next,
+            programs: ProgramNumbers::default(),
+            counts: HashMap::new(),
+            names: Names::default(),
+            keys,
+        }
     }
 
     /// Is it time to write?
@@ -54,40 +60,40 @@ impl Gathered {
     }
 
     /// What the event's count is found by.
-    pub fn mark(&mut self, seen: &Seen<'_>) -> Mark {
-        self.marks.of(|bytes| {
-            seen.write_image(bytes);
-            bytes.put_u8(u8::from(seen.is_proved) | u8::from(seen.uid.is_some()) << 1);
-            bytes.put_u32(seen.uid.unwrap_or_default());
-            for text in [seen.username, seen.host, seen.job] {
+    pub fn key(&mut self, event: &UseEvent<'_>) -> HashKey {
+        self.keys.of(|bytes| {
+            event.write_program(bytes);
+            bytes.put_u8(u8::from(event.is_proved) | u8::from(event.uid.is_some()) << 1);
+            bytes.put_u32(event.uid.unwrap_or_default());
+            for text in [event.username, event.host, event.job] {
                 bytes.put_u16(text.len() as u16);
                 bytes.put_slice(text);
             }
         })
     }
 
-    /// Counts one process more; false when it is the first under this mark.
-    pub fn add(&mut self, mark: Mark, seen: &Seen<'_>) -> bool {
-        let Some(known) = self.counts.get_mut(&mark) else { return false };
-        known.count.add(&Count::one(seen.is_end, seen.time_ns));
+    /// Counts one process more; false when it is the first under this key.
+    pub fn add(&mut self, key: HashKey, event: &UseEvent<'_>) -> bool {
+        let Some(known) = self.counts.get_mut(&key) else { return false };
+        known.count.add(&Count::one(event.is_end, event.time_ns));
         true
     }
 
     /// Counts the first.
-    pub fn add_first(&mut self, mark: Mark, image: ImageNumber, user: &[u8], seen: &Seen<'_>) {
-        let [user, host, job] = [user, seen.host, seen.job].map(|text| self.names.name(text));
-        let count = Count::one(seen.is_end, seen.time_ns);
-        self.counts.insert(mark, Counted { image, user, host, job, count });
+    pub fn add_first(&mut self, key: HashKey, program: ProgramNumber, user: &[u8], event: &UseEvent<'_>) {
+        let [user, host, job] = [user, event.host, event.job].map(|text| self.names.name(text));
+        let count = Count::one(event.is_end, event.time_ns);
+        self.counts.insert(key, UseCount { program, user, host, job, count });
     }
 
-    /// All of it, in the order of images.
+    /// All of it, in the order of programs.
     pub fn tallies(&self) -> impl Iterator<Item = Tally<'_>> {
         let names = self.names.by_number();
-        let mut counts: Vec<&Counted> = self.counts.values().collect();
-        counts.sort_unstable_by_key(|counted| counted.image);
+        let mut counts: Vec<&UseCount> = self.counts.values().collect();
+        counts.sort_unstable_by_key(|counted| counted.program);
         let text = move |name: Name| names.get(name as usize).copied().unwrap_or_default();
         counts.into_iter().map(move |counted| Tally {
-            image: counted.image,
+            program: counted.program,
             user: text(counted.user),
             host: text(counted.host),
             job: text(counted.job),
@@ -104,7 +110,7 @@ impl Gathered {
     /// Back to what is on disk: begins anew with this batch.
     pub fn start_over(&mut self, next: u64) {
         self.written();
-        self.images.forget();
+        self.programs.forget();
         self.next = next;
     }
 }
