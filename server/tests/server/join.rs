@@ -56,7 +56,7 @@ fn the_first_registration_stands() {
     stream.wait_for(3).unwrap();
     let (_, json) = daemon.get("/v1/builds/01010101-0101-0101-0101-010101010101");
     assert_eq!(json["metadata"]["name"], "first");
-    for (count, kind) in [(1, "registered"), (1, "repeated"), (1, "conflicting")] {
+    for (count, kind) in [(1, "registered"), (1, "known"), (1, "conflicting")] {
         assert_eq!(daemon.metric(&format!("ogrt_builds_{kind}_total")), count, "{kind}");
     }
     assert!(daemon.log().contains("refused: the first stands"), "{}", daemon.log());
