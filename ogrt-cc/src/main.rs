@@ -87,7 +87,7 @@ fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> 
         // add to a link.
         let words: Vec<OsString> = words.map(OsStr::to_owned).collect();
         let program = linkers.join("ld");
-        let argv0 = OsStr::new(driver_command::BY_HAND);
+        let argv0 = OsStr::new(driver_command::LINK_BY_DRIVER);
         let _ = Call { program: &program, argv0, arguments: &words, set, removed: &[] }.exec();
     }
     Err(run_error(&path, untouched().exec()))

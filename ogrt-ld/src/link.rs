@@ -1,197 +1,124 @@
-//! One link, from argv to the record at the server.
+//! One link, from the request to the record at the server: the same flow for both ways in which a link comes to us.
+//!
+//! The one rule stands beside the calls: whatever of ours goes wrong, the tool runs with its line as it was.
 
-use crate::marked::{self, Ended, Prepared};
-use crate::model::model_of;
-use crate::unmarked::Unmarked;
-use crate::which_linker::{Driver, which_linker};
-use ogrt_wrap::environment;
-use ogrt_wrap::line::link_line::LinkLine;
-use ogrt_wrap::line::{probes, response_file};
+use crate::link_request::{LinkError, LinkRequest, Way};
+use crate::make_note::{Note, make_note};
+use crate::not_marked::MarkError;
+use crate::registration::Registration;
+use ogrt_wrap::line::probes;
 use ogrt_wrap::note::note_file::NoteFile;
-use ogrt_wrap::record::Facts;
-use ogrt_wrap::record::compilers;
-use ogrt_wrap::save_link::{Called, SavedLink};
+use ogrt_wrap::save_link::SavedLink;
 use ogrt_wrap::settings::Settings;
-use ogrt_wrap::tool::driver_command;
-use ogrt_wrap::tool::find_tool::{FindToolError, Finder};
-use ogrt_wrap::tool::run_tool::Call;
-use std::borrow::Cow;
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
+use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::time::Instant;
 
-const CALLED_VARIABLE: &str = "OGRT_LD_CALLED";
+/// Final link? -> note on the line -> run the tool, and describe the inputs beside it -> look at the output -> record ->
+/// deliver or spool. Each decision is written down where the link is saved.
+pub fn link(way: &dyn Way, settings: &Settings) -> Result<ExitStatus, LinkError> {
+    let request = way.request();
+    let decisions = Decisions::of(way, settings);
 
-/// What is said, and ends the link: there is no linker, or `OGRT_STRICT=1` and something of ours failed.
-#[derive(Debug, thiserror::Error)]
-pub enum LinkError {
-    /// There is nothing to run.
-    #[error("no real linker: {0}")]
-    Find(#[from] FindToolError),
-    /// Called to run a driver, without one.
-    #[error("no compiler to run")]
-    NoDriver,
-    /// The linker did not start.
-    #[error("cannot run {path}: {source}", path = path.display())]
-    Run {
-        /// The real linker.
-        path: PathBuf,
-        /// Why not.
-        source: std::io::Error,
-    },
-    /// Under `OGRT_STRICT=1` only.
-    #[error("{0} (OGRT_STRICT is set)")]
-    Strict(#[from] Unmarked),
-}
-
-/// argv -> final link? -> real linker -> note object -> run the real linker -> hash and describe -> record ->
-/// deliver or spool.
-pub fn link(argv: &[OsString]) -> Result<ExitStatus, LinkError> {
-    let argv0 = argv.first().map_or(OsStr::new("ld"), OsString::as_os_str);
-    let settings = Settings::from_environment();
-    let driver = driver_command::from_environment();
-    let finder = Finder::new(CALLED_VARIABLE).also_ours(argv0);
-    let arguments = without_our_directory(argv0, argv.get(1..).unwrap_or_default());
-    let linker = which_linker(argv0, &driver, settings.real_linker.as_deref(), &finder)?;
-    let set: Vec<_> = std::iter::once(finder.guard(&linker)).chain(library_path_without_us(argv0)).collect();
-    let call = Call {
-        program: &linker,
-        // A driver calls a linker by its path, and that is what messages then begin with.
-        argv0: if argv0.as_bytes().contains(&b'/') { linker.as_os_str() } else { argv0 },
-        arguments: &arguments,
-        set: set.clone(),
-        removed: &[driver_command::VARIABLE, driver_command::LINKER_VARIABLE],
-    };
-    // The one rule: whatever goes wrong from here on, the real linker runs with the line as it was.
-    let hand_over = || LinkError::Run { path: linker.clone(), source: call.exec() };
-
-    let line = LinkLine::read(&arguments);
-    let working_directory = std::env::current_dir().unwrap_or_default();
-    let driver_argv = driver.as_ref().map(|(_, argv)| argv.as_slice()).unwrap_or_default();
-    let saved = settings.save_link.as_deref().and_then(|base| {
-        let called = Called {
-            linker: &linker,
-            arguments: &arguments,
-            line: &line,
-            working_directory: &working_directory,
-        };
-        SavedLink::create(base, &called).ok()
-    });
-    let decide = |what: &dyn std::fmt::Display| {
-        if let Some(saved) = &saved {
-            saved.decide(what);
+    if let Some(why) = why_not_for_us(request, settings) {
+        decisions.add(format_args!("not marked: {why}"));
+        return Err(request.hand_over());
+    }
+    let marked = match guarded(|| mark(way, settings, &decisions)) {
+        Ok(marked) => marked,
+        Err(why) => {
+            decisions.add(format_args!("not marked: {why}"));
+            return Err(if settings.strict { why.into() } else { request.hand_over() });
         }
     };
-    let not_for_us = if settings.disabled {
+    let MarkedLine { arguments, note, file } = marked;
+
+    let started = Instant::now();
+    let running = match request.call(&arguments).spawn() {
+        Ok(running) => running,
+        Err(error) => {
+            decisions.add(format_args!("not marked: the tool did not start with the note: {error}"));
+            // The tool would inherit the note's descriptor.
+            drop(file);
+            return Err(request.hand_over());
+        }
+    };
+    let running = running.undisturbed();
+    let registration = guarded(|| Ok(Registration::begin(way, note, settings)));
+    let status = running.wait().map_err(|source| request.run_error(source))?;
+    let duration = started.elapsed();
+
+    let registered = match status.success() {
+        true => guarded(|| registration?.finish(&file, duration)),
+        false => Ok(()),
+    };
+    match &registered {
+        Ok(()) => decisions.add(format_args!("ended: {status}")),
+        Err(why) => decisions.add(format_args!("ended: {status}, not registered: {why}")),
+    }
+    match registered {
+        Err(why) if settings.strict => Err(why.into()),
+        _ => Ok(status),
+    }
+}
+
+/// The reason why the link is left alone, if there is one.
+fn why_not_for_us<'a>(request: &'a LinkRequest, settings: &Settings) -> Option<&'a str> {
+    let driver_command = request.driver.as_ref().map(|(_, argv)| argv.as_slice()).unwrap_or_default();
+    if settings.disabled {
         Some("OGRT_DISABLE is set")
-    } else if probes::is_probe(&line, driver_argv, &working_directory) {
+    } else if probes::is_probe(&request.line, driver_command, &request.working_directory) {
         Some("a probe of a configure script")
     } else {
-        line.not_final.as_deref()
-    };
-    if let Some(why) = not_for_us {
-        decide(&format_args!("not marked: {why}"));
-        return Err(hand_over());
-    }
-
-    let prepare = || prepare(&settings, &line, &call, driver, working_directory, saved.as_ref());
-    let prepared = catch_unwind(AssertUnwindSafe(prepare)).unwrap_or(Err(Unmarked::Panic));
-    let (prepared, with_note) = match prepared {
-        Ok(prepared) => prepared,
-        Err(why) if settings.strict => return Err(why.into()),
-        Err(why) => {
-            decide(&format_args!("not marked: {why}"));
-            return Err(hand_over());
-        }
-    };
-
-    let marked = Call { arguments: &with_note, set, ..call };
-    let find_line = |facts: &mut Facts| {
-        // A driver's own response file is gone after the link, so the record holds what was in it.
-        let words = response_file::expand_all(&arguments);
-        facts.linker_command =
-            std::iter::once(marked.argv0.into()).chain(words).map(Cow::into_owned).collect();
-        line
-    };
-    match marked::run(&marked, prepared, &settings, find_line) {
-        Ok(Ended::With(status, registered)) => {
-            match &registered {
-                Ok(()) => decide(&format_args!("ended: {status}")),
-                Err(why) => decide(&format_args!("ended: {status}, not registered: {why}")),
-            }
-            match registered {
-                Err(why) if settings.strict => Err(why.into()),
-                _ => Ok(status),
-            }
-        }
-        Ok(Ended::NotStarted) => {
-            decide(&"the linker did not start with the note");
-            Err(hand_over())
-        }
-        Err(source) => Err(LinkError::Run { path: linker.clone(), source }),
+        request.line.not_final.as_deref()
     }
 }
 
-/// All that is done before the linker starts: the note, and the line with it.
-fn prepare(
-    settings: &Settings,
-    line: &LinkLine,
-    call: &Call,
-    driver: Driver,
-    working_directory: PathBuf,
-    saved: Option<&SavedLink>,
-) -> Result<(Prepared, Vec<OsString>), Unmarked> {
-    let model = model_of(line)?;
-    let place = line.place_after(model.named).ok_or(Unmarked::NoPlace)?;
-    let compiler = model.compiled.and_then(compilers::short_name);
-    let made = marked::make_note(settings, &model.identity, compiler, line, call.arguments)?;
-    let note = NoteFile::create(&made.object, call.program)?;
+/// A line with the note on it.
+struct MarkedLine {
+    arguments: Vec<OsString>,
+    note: Note,
+    /// The note's object, which the tool reads; deleted with this value.
+    file: NoteFile,
+}
 
-    if let Some(saved) = saved {
-        saved.keep_note(&made.object);
-        saved.decide(format_args!("takes after {:?}: {:?}", model.named.named, model.identity));
-        saved.decide(format_args!("note {} as argument {place}: {}", made.signature, note.path().display()));
+/// All that is done before the tool starts.
+fn mark(way: &dyn Way, settings: &Settings, decisions: &Decisions) -> Result<MarkedLine, MarkError> {
+    let request = way.request();
+    let plan = way.plan_note()?;
+    let note = make_note(&plan, &request.line, &request.arguments, settings.reproducible)?;
+    let (file, arguments) = plan.position.put(&note.object, &request.tool, &request.arguments)?;
+    decisions.keep_note(&note.object);
+    decisions.add(format_args!("the note's object is like {:?}: {:?}", plan.like, plan.identity));
+    decisions.add(format_args!("note {} {}: {}", note.signature, plan.position, file.path().display()));
+    Ok(MarkedLine { arguments, note, file })
+}
+
+/// What we decided, written down where `OGRT_SAVE_LINK` is set.
+struct Decisions(Option<SavedLink>);
+
+impl Decisions {
+    fn of(way: &dyn Way, settings: &Settings) -> Decisions {
+        let saved = settings.save_link.as_deref().map(|base| guarded(|| Ok(way.save(base))));
+        Decisions(saved.and_then(Result::ok).flatten())
     }
 
-    let mut with_note = call.arguments.to_vec();
-    with_note.insert(place, note.path().into());
-    let facts = Facts {
-        signature: made.signature,
-        metadata: made.metadata,
-        reproducible: settings.reproducible,
-        started: made.started,
-        working_directory,
-        driver,
-        linker: call.program.to_owned(),
-        // Taken down while the linker runs.
-        linker_command: Vec::new(),
-        client: concat!("ogrt-ld ", env!("CARGO_PKG_VERSION")),
-    };
-    Ok((Prepared { note, facts, described: made.described }, with_note))
+    fn add(&self, what: impl Display) {
+        if let Some(saved) = &self.0 {
+            saved.decide(what);
+        }
+    }
+
+    fn keep_note(&self, object: &[u8]) {
+        if let Some(saved) = &self.0 {
+            saved.keep_note(object);
+        }
+    }
 }
 
-/// gcc turns the `-B` that leads to us into a `-L` as well; the real linker is not to see it.
-fn without_our_directory(argv0: &OsStr, arguments: &[OsString]) -> Vec<OsString> {
-    let dir = directory_of(argv0);
-    let is_ours = |word: &OsString| {
-        let named = word.as_bytes().strip_prefix(b"-L").map(|path| Path::new(OsStr::from_bytes(path)));
-        named.is_some() && named == dir
-    };
-    arguments.iter().filter(|word| !is_ours(word)).cloned().collect()
-}
-
-/// And into a part of LIBRARY_PATH, which no linker reads, but EasyBuild's linker wrapper: it makes an RPATH of each part.
-fn library_path_without_us(argv0: &OsStr) -> Option<(&'static str, OsString)> {
-    const NAME: &str = "LIBRARY_PATH";
-    let (dir, value) = (directory_of(argv0)?, environment::var(NAME)?);
-    let parts = value.as_bytes().split(|byte| *byte == b':');
-    let kept: Vec<&[u8]> = parts.filter(|part| Path::new(OsStr::from_bytes(part)) != dir).collect();
-    let kept = OsString::from(OsStr::from_bytes(&kept.join(&b':')));
-    (kept != value).then_some((NAME, kept))
-}
-
-fn directory_of(argv0: &OsStr) -> Option<&Path> {
-    Path::new(argv0).parent().filter(|dir| !dir.as_os_str().is_empty())
+/// Work of ours, of which a panic is an error like any other.
+fn guarded<T>(work: impl FnOnce() -> Result<T, MarkError>) -> Result<T, MarkError> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(MarkError::Panic))
 }

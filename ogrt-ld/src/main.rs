@@ -3,16 +3,23 @@
 //! The one rule: the link comes out as it would without us. Everything of ours can fail, and then the real linker
 //! runs with the line as it was. Only a missing linker, and `OGRT_STRICT=1`, make us say something.
 
-mod by_hand;
 mod companion;
+mod driver_dry_run;
 mod link;
-mod marked;
-mod model;
-mod shown;
-mod unmarked;
+mod link_by_driver;
+mod link_by_linker;
+mod link_request;
+mod make_note;
+mod not_marked;
+mod note_position;
+mod reference_input;
+mod registration;
 mod which_linker;
 
+use link_by_driver::LinkByDriver;
+use link_by_linker::LinkByLinker;
 use ogrt_wrap::environment;
+use ogrt_wrap::settings::Settings;
 use ogrt_wrap::tool::{driver_command, route};
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -33,7 +40,12 @@ fn main() -> ExitCode {
         println!("{}", route::HERE);
         return ExitCode::SUCCESS;
     }
-    let linked = if name == driver_command::BY_HAND { by_hand::link(&argv) } else { link::link(&argv) };
+    let settings = Settings::from_environment();
+    let linked = if name == driver_command::LINK_BY_DRIVER {
+        LinkByDriver::read(&argv).and_then(|way| link::link(&way, &settings))
+    } else {
+        LinkByLinker::read(&argv, &settings).and_then(|way| link::link(&way, &settings))
+    };
     match linked {
         Ok(status) => ogrt_wrap::tool::run_tool::end_like(status),
         Err(error) => {

@@ -4,6 +4,7 @@
 //! searches down in COMPILER_PATH; of clang we know from `ogrt-cc` where it is and which `-B` it was given. Then
 //! PATH, and `TARGET-ld` before `ld` where the driver is a cross compiler or a clang that was told its target.
 
+use crate::link_request::Driver;
 use ogrt_wrap::environment::{self, non_empty};
 use ogrt_wrap::line::driver_line::{target_triple, tool_prefixes};
 use ogrt_wrap::tool::driver_command::LINKER_VARIABLE;
@@ -12,13 +13,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// The driver's path and its argv, if one called us through `ogrt-cc`.
-pub type Driver = Option<(PathBuf, Vec<OsString>)>;
-
 /// Decides; `overriding` is `OGRT_REAL_LD`.
 pub fn which_linker(
     argv0: &OsStr,
-    driver: &Driver,
+    driver: &Option<Driver>,
     overriding: Option<&Path>,
     finder: &Finder,
 ) -> Result<PathBuf, FindToolError> {
@@ -60,7 +58,7 @@ pub fn which_linker(
 
 /// The target in whose name the linker is looked for: clang's `--target=T`, or the T of a cross compiler `T-gcc`. A gcc
 /// for this machine looks for plain `ld`, however it is called.
-fn target_of(driver: &Driver) -> Option<OsString> {
+fn target_of(driver: &Option<Driver>) -> Option<OsString> {
     if let Some(triple) = driver.as_ref().and_then(|(_, argv)| target_triple(argv)) {
         return Some(triple);
     }

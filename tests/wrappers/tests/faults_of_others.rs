@@ -38,7 +38,7 @@ const FAULTS: [(&str, &[&str]); 16] = [
         "a gcc with -B in its specs, or with a fixed linker",
         &[
             "faults_of_others::a_gcc_with_b_in_its_specs",
-            "by_hand::a_driver_with_a_fixed_linker_is_marked_on_its_own_line",
+            "link_by_driver::a_driver_with_a_fixed_linker_is_marked_on_its_own_line",
         ],
     ),
     ("clang looks for no ld.lld on PATH", &["matrix::clang", "matrix::clangxx"]),
@@ -50,8 +50,8 @@ const FAULTS: [(&str, &[&str]); 16] = [
         "what is no final link; a .o behind -x c",
         &[
             "transparency::every_line_does_what_it_does_without_us",
-            "by_hand::its_failures_and_questions_are_its_own",
-            "by_hand::a_driver_with_a_fixed_linker_is_marked_on_its_own_line",
+            "link_by_driver::its_failures_and_questions_are_its_own",
+            "link_by_driver::a_driver_with_a_fixed_linker_is_marked_on_its_own_line",
         ],
     ),
     (

@@ -1,6 +1,7 @@
 //! `OGRT_SAVE_LINK`: what is kept of a link is enough to link again elsewhere, and to see what we decided.
 
-use ogrt_wrapper_tests::{Bench, has_tool, watermarks_of};
+use ogrt_wrap::tool::driver_command::LINK_BY_DRIVER;
+use ogrt_wrapper_tests::{Bench, executable, has_tool, prefix, watermarks_of};
 use std::fs;
 use std::path::PathBuf;
 
@@ -85,6 +86,102 @@ fn a_link_that_is_not_marked_says_why() {
         bench.ours_succeeds(line);
         let decisions = fs::read_to_string(saved(&bench)[0].join("decisions")).expect("decisions");
         assert!(decisions.contains("not marked: ") && decisions.contains(why), "{line}: {decisions}");
+    }
+}
+
+/// What was decided of the only link that was saved: the lines that tell how it ended.
+fn outcome_of(bench: &Bench) -> Vec<String> {
+    let dirs = saved(bench);
+    assert_eq!(dirs.len(), 1, "{dirs:?}");
+    let decisions = fs::read_to_string(dirs[0].join("decisions")).expect("decisions");
+    fs::remove_dir_all(bench.path("../saved")).expect("a directory that can be removed");
+    let tells = |line: &&str| line.starts_with("not marked: ") || line.starts_with("ended: ");
+    decisions.lines().filter(tells).map(str::to_owned).collect()
+}
+
+#[test]
+fn both_ways_of_a_link_write_the_same_decisions() {
+    if !has_tool("gcc") {
+        return;
+    }
+    let mut bench = Bench::new().with_program();
+    bench.set("OGRT_SAVE_LINK", bench.path("../saved"));
+    bench.write("fixed.specs", "*linker:\n/usr/bin/ld\n").write("line", "conftest.o answer.o");
+    // Programs whose interpreter is missing: they can be found, and do not start.
+    executable(&bench, "linker", "#!/no/such/interpreter\n");
+    executable(&bench, "nvcc", "#!/no/such/interpreter\n");
+    assert_eq!(bench.bare("gcc -c main.c answer.c && cp main.o conftest.o").code, Some(0));
+    // `ogrt-cc` does not run us where OGRT_DISABLE is set, so it is left out there.
+    let linkers = prefix().join("libexec/ogrt");
+    let by_linker = format!("gcc -B{} main.o answer.o -o program", linkers.display());
+    std::os::unix::fs::symlink(linkers.join("ld"), bench.path(LINK_BY_DRIVER)).expect("a link");
+    let by_driver =
+        format!("PATH=.:$PATH {LINK_BY_DRIVER} gcc -specs=fixed.specs main.o answer.o -o program");
+
+    for (what, [linker, driver], code, decision) in [
+        (
+            "a link that succeeds",
+            [
+                "ogrt-cc main.o answer.o -o program",
+                "ogrt-cc gcc -specs=fixed.specs main.o answer.o -o program",
+            ],
+            0,
+            "ended: exit status: 0",
+        ),
+        (
+            "a link that fails",
+            ["ogrt-cc main.o -o program", "ogrt-cc gcc -specs=fixed.specs main.o -o program"],
+            1,
+            "ended: exit status: 1",
+        ),
+        (
+            "a strict link that is not registered",
+            [
+                "OGRT_STRICT=1 OGRT_SPOOL_DIR=$PWD/line/spool ogrt-cc main.o answer.o -o program",
+                "OGRT_STRICT=1 OGRT_SPOOL_DIR=$PWD/line/spool \
+                 ogrt-cc gcc -specs=fixed.specs main.o answer.o -o program",
+            ],
+            1,
+            "ended: exit status: 0, not registered: ",
+        ),
+        (
+            "a strict link that is not marked: the tool may open few files",
+            [
+                "ulimit -n 24; OGRT_STRICT=1 ogrt-cc main.o answer.o -o program",
+                "ulimit -n 24; OGRT_STRICT=1 ogrt-cc gcc -specs=fixed.specs main.o answer.o -o program",
+            ],
+            1,
+            "not marked: ",
+        ),
+        (
+            "a tool that does not start",
+            [
+                "OGRT_REAL_LD=./linker ogrt-cc main.o answer.o -o program",
+                "ogrt-cc ./nvcc main.o answer.o -o program",
+            ],
+            1,
+            "not marked: the tool did not start with the note: ",
+        ),
+        (
+            "a probe",
+            ["ogrt-cc @line -o program", "ogrt-cc gcc -specs=fixed.specs @line -o program"],
+            0,
+            "not marked: a probe of a configure script",
+        ),
+        (
+            "OGRT_DISABLE",
+            [&format!("OGRT_DISABLE=1 {by_linker}"), &format!("OGRT_DISABLE=1 {by_driver}")],
+            0,
+            "not marked: OGRT_DISABLE is set",
+        ),
+    ] {
+        let decided = [linker, driver].map(|line| {
+            let outcome = bench.ours(line);
+            assert_eq!(outcome.code, Some(code), "{what}: {outcome:?}");
+            outcome_of(&bench)
+        });
+        assert_eq!(decided[0], decided[1], "{what}");
+        assert!(matches!(&decided[0][..], [line] if line.starts_with(decision)), "{what}: {decided:?}");
     }
 }
 

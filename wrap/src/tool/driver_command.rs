@@ -15,7 +15,7 @@ pub const VARIABLE: &str = "OGRT_DRIVER_COMMAND";
 pub const LINKER_VARIABLE: &str = "OGRT_DRIVER_LINKER";
 
 /// `argv[0]` of `ogrt-ld` when it is to run a driver that cannot be led to it; the driver's path and arguments follow.
-pub const BY_HAND: &str = "ogrt-ld-by-hand";
+pub const LINK_BY_DRIVER: &str = "ogrt-ld-link-by-driver";
 
 const SEPARATOR: u8 = 0x1f;
 

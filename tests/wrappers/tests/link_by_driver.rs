@@ -6,6 +6,12 @@ use ogrt_wrapper_tests::{Bench, Outcome, executable, has_tool, prefix, watermark
 /// A gcc that runs this linker and looks nowhere, as one built `--with-ld` does.
 const SPECS: &str = "*linker:\n/usr/bin/ld\n";
 
+/// nvcc cannot be had here. This stands for it: it refuses what it does not know, shows no linker, and leaves the link
+/// to gcc.
+const NVCC: &str = "#!/bin/sh\nfor word; do case $word in\n\
+    -B*|-print*|-Xlinker|-nostdlib|-###) echo \"nvcc fatal   : Unknown option '$word'\" >&2; exit 1;;\n\
+    esac; done\nexec /usr/bin/gcc \"$@\"\n";
+
 fn bench() -> Bench {
     let bench = Bench::new().with_program();
     bench.write("fixed.specs", SPECS);
@@ -74,15 +80,8 @@ fn a_driver_that_knows_no_options_of_gcc() {
     if !has_tool("gcc") {
         return;
     }
-    // nvcc cannot be had here. This stands for it: it refuses what it does not know, and leaves the link to gcc.
     let bench = bench();
-    executable(
-        &bench,
-        "nvcc",
-        "#!/bin/sh\nfor word; do case $word in\n\
-         -B*|-print*|-Xlinker|-nostdlib) echo \"nvcc fatal   : Unknown option '$word'\" >&2; exit 1;;\n\
-         esac; done\nexec /usr/bin/gcc \"$@\"\n",
-    );
+    executable(&bench, "nvcc", NVCC);
     is_marked_once(&bench, "ogrt-cc ./nvcc main.o answer.o -o program");
     // The same where the inner compiler is ours too: it finds the note on the line and stands aside.
     executable(&bench, "nvcc", "#!/bin/sh\ncase $1 in -*) exit 1;; esac\nexec ogrt-cc gcc \"$@\"\n");

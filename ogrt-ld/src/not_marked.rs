@@ -6,21 +6,21 @@ use std::path::PathBuf;
 
 /// Why a link was not marked, or not registered.
 #[derive(Debug, thiserror::Error)]
-pub enum Unmarked {
+pub enum MarkError {
     #[error("no input is an ELF object or archive")]
     NoElfInput,
-    #[error("the driver can neither be led to us nor take an object")]
+    #[error("the compiler driver neither runs our linker nor takes an object by its name")]
     UnknownDriver,
-    #[error("there is no safe place for the note on the line")]
-    NoPlace,
+    #[error("the command line has no safe position for the note")]
+    NoPosition,
     #[error(transparent)]
     Object(#[from] NoteObjectError),
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    #[error("a fault in ogrt-ld")]
+    #[error("ogrt-ld has a fault (it panicked)")]
     Panic,
-    #[error("the record is lost: {0}")]
+    #[error("the build record is lost: {0}")]
     Spool(#[from] SpoolError),
-    #[error("the note is not in the output {0}")]
+    #[error("the linker left the note out of {path}", path = .0.display())]
     Lost(PathBuf),
 }

@@ -1,10 +1,10 @@
-//! The input that the note object takes after: its identity, and its place on the line.
+//! The input whose format the note's object copies, and behind which it stands on the line.
 //!
 //! The first relocatable object that is linked in whole is best, and a driver names it first (`crt1.o`), so that
 //! of a usual link two files are looked at before the linker starts. Only a line without one has all its inputs
 //! resolved: then the first archive tells, or a shared object.
 
-use crate::unmarked::Unmarked;
+use crate::not_marked::MarkError;
 use ogrt_wrap::elf_head::{ElfIdentity, Head, head_and_file};
 use ogrt_wrap::line::link_line::{LinkLine, Named, NamedInput};
 use ogrt_wrap::line::resolve_inputs::resolve_inputs;
@@ -12,19 +12,19 @@ use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// What the note object takes after.
-pub struct Model<'a> {
-    /// Copied into its header.
+/// The input whose format the note's object copies.
+pub struct ReferenceInput<'a> {
+    /// The format.
     pub identity: ElfIdentity,
-    /// It is put behind this one.
+    /// The input on the line.
     pub named: &'a NamedInput,
-    /// The first object of the project itself, which tells the compiler, at its start: the C library's start files were made
-    /// by another.
+    /// The first object of the project itself, open at its start. It tells the compiler: the C library's start files were
+    /// made by another.
     pub compiled: Option<File>,
 }
 
-/// Finds the model of a line.
-pub fn model_of(line: &LinkLine) -> Result<Model<'_>, Unmarked> {
+/// Finds the reference input of a line.
+pub fn reference_input(line: &LinkLine) -> Result<ReferenceInput<'_>, MarkError> {
     let mut first = None;
     for named in &line.inputs {
         let Named::File(path) = &named.named else { continue };
@@ -38,14 +38,14 @@ pub fn model_of(line: &LinkLine) -> Result<Model<'_>, Unmarked> {
         }
         let (identity, named) = *first.get_or_insert((identity, named));
         if !is_start_file {
-            return Ok(Model { identity, named, compiled: Some(file) });
+            return Ok(ReferenceInput { identity, named, compiled: Some(file) });
         }
     }
-    let (identity, named) = first.or_else(|| by_library(line)).ok_or(Unmarked::NoElfInput)?;
-    Ok(Model { identity, named, compiled: None })
+    let (identity, named) = first.or_else(|| first_library(line)).ok_or(MarkError::NoElfInput)?;
+    Ok(ReferenceInput { identity, named, compiled: None })
 }
 
-fn by_library(line: &LinkLine) -> Option<(ElfIdentity, &NamedInput)> {
+fn first_library(line: &LinkLine) -> Option<(ElfIdentity, &NamedInput)> {
     resolve_inputs(line).iter().find_map(|input| {
         let identity = match input.head {
             Head::Archive(member) => member?.identity,

@@ -9,7 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a driver may think about a question.
+/// How long a driver may take for an answer.
 const QUESTION_TIME: Duration = Duration::from_secs(10);
 
 /// How long a source may take that is compiled once more for a report.
@@ -17,16 +17,16 @@ const COMPILE_TIME: Duration = Duration::from_secs(600);
 
 /// The commands that end in a link.
 #[derive(Debug)]
-pub struct Shown {
-    /// They make what the linker is given.
+pub struct DriverCommands {
+    /// The commands that make what the linker is given.
     pub before: Vec<Vec<OsString>>,
-    /// The linker's own.
+    /// The linker's own command.
     pub linker: Vec<OsString>,
 }
 
-impl Shown {
+impl DriverCommands {
     /// Asks the driver. None where it shows no linker.
-    pub fn by(driver: &Path, arguments: &[OsString]) -> Option<Shown> {
+    pub fn of(driver: &Path, arguments: &[OsString]) -> Option<DriverCommands> {
         let question = std::iter::once(OsString::from("-###")).chain(arguments.iter().cloned()).collect();
         let shown = ask(driver, question)?.stderr;
         let commands = shown.lines().map(|line| response_file::split(line.trim().as_bytes()));
@@ -36,17 +36,17 @@ impl Shown {
         let mut before: Vec<Vec<OsString>> = commands.filter(is_command).collect();
         before.truncate(before.iter().rposition(|words| is_linker(words))? + 1);
         let linker = before.pop()?;
-        Some(Shown { before, linker })
+        Some(DriverCommands { before, linker })
     }
 
-    /// Keeps the link for a report. The driver's temporary objects nobody can name afterwards; so they are made
-    /// once more, by the commands that the driver shows, and removed again.
+    /// Keeps the link for a report. Nobody can name the driver's temporary objects afterwards, so they are made once
+    /// more, by the commands that the driver shows, and deleted again.
     pub fn save(&self, base: &Path, working_directory: &Path) -> Option<SavedLink> {
         let mut made: Vec<PathBuf> = Vec::new();
         for command in &self.before {
             let output = command.iter().position(|word| word == "-o").and_then(|at| command.get(at + 1));
             let Some(output) = output.map(PathBuf::from) else { continue };
-            // What was there before is not the driver's temporary file; of its own it uses some twice.
+            // What was there before is not the driver's temporary file; the driver uses some of its own twice.
             if output.exists() && !made.contains(&output) {
                 continue;
             }

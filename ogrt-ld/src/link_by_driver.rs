@@ -1,0 +1,151 @@
+//! A link by a driver that cannot be led to us: the note's object goes on the driver's own line, and what the real linker
+//! is given is learnt from the driver's `-###`.
+//!
+//! Should one of our linkers be reached after all, it sees the note on its line and stands aside, so that there are
+//! never two notes nor two records (`both_layers_and_our_linkers_on_path_make_one_note` in `tests/wrappers`). Only
+//! drivers are treated like this that understand `-print-file-name`, as gcc and clang do, or are known by name: any
+//! other program gets its line as it was.
+
+use crate::driver_dry_run::{DriverCommands, ask};
+use crate::link_request::{LinkError, LinkRequest, LinkerCommand, Way};
+use crate::not_marked::MarkError;
+use crate::note_position::{NotePlan, NotePosition};
+use crate::reference_input::{ReferenceInput, reference_input};
+use ogrt_wrap::elf_head::{ElfIdentity, Head, head};
+use ogrt_wrap::line::driver_line;
+use ogrt_wrap::line::link_line::{LinkLine, Named};
+use ogrt_wrap::record::compilers;
+use ogrt_wrap::save_link::{Called, SavedLink};
+use std::borrow::Cow;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// Drivers that answer no question of ours, but take an object by its name.
+const TAKE_OBJECTS: &[&str] = &[
+    "nvcc",
+    "nvc",
+    "nvc++",
+    "nvfortran",
+    "pgcc",
+    "pgc++",
+    "pgfortran",
+    "nagfor",
+    "xlc",
+    "xlC",
+    "xlf",
+    "icc",
+    "icpc",
+    "ifort",
+    "tcc",
+];
+
+/// How a driver can be handed the note.
+enum DriverKind {
+    /// gcc, clang and what is built on them; with the file that their programs start with.
+    Gcc { start_file: PathBuf },
+    /// A driver in [`TAKE_OBJECTS`].
+    TakesObjects,
+}
+
+/// A link by a driver that we run.
+#[derive(Debug)]
+pub struct LinkByDriver<'a>(LinkRequest<'a>);
+
+impl LinkByDriver<'_> {
+    /// `argv[1]` is the driver, the rest its arguments.
+    pub fn read(argv: &[OsString]) -> Result<LinkByDriver<'_>, LinkError> {
+        let command = argv.get(1..).unwrap_or_default();
+        let (driver, arguments) = command.split_first().ok_or(LinkError::NoDriver)?;
+        let path = PathBuf::from(driver);
+        Ok(LinkByDriver(LinkRequest {
+            line: LinkLine::read(&driver_line::linker_words(arguments)),
+            argv0: driver.clone(),
+            tool: path.clone(),
+            arguments: Cow::Borrowed(arguments),
+            set: Vec::new(),
+            removed: &[],
+            driver: Some((path, command.to_vec())),
+            working_directory: std::env::current_dir().unwrap_or_default(),
+            client: concat!("ogrt-cc ", env!("CARGO_PKG_VERSION")),
+        }))
+    }
+}
+
+impl Way for LinkByDriver<'_> {
+    fn request(&self) -> &LinkRequest<'_> {
+        &self.0
+    }
+
+    fn save(&self, base: &Path) -> Option<SavedLink> {
+        match DriverCommands::of(&self.0.tool, &self.0.arguments) {
+            Some(commands) => commands.save(base, &self.0.working_directory),
+            None => {
+                let called = Called {
+                    linker: &self.0.tool,
+                    arguments: &self.0.arguments,
+                    line: &self.0.line,
+                    working_directory: &self.0.working_directory,
+                };
+                SavedLink::create(base, &called).ok()
+            }
+        }
+    }
+
+    fn plan_note(&self) -> Result<NotePlan, MarkError> {
+        let kind = driver_kind(&self.0.tool, &self.0.arguments).ok_or(MarkError::UnknownDriver)?;
+        let position = match kind {
+            DriverKind::Gcc { .. } => NotePosition::Front,
+            DriverKind::TakesObjects => NotePosition::End,
+        };
+        if let Ok(ReferenceInput { identity, named, compiled }) = reference_input(&self.0.line) {
+            let compiler = compiled.and_then(compilers::short_name);
+            return Ok(NotePlan { identity, like: named.named.clone(), compiler, position });
+        }
+        let like = match kind {
+            DriverKind::Gcc { start_file } => start_file,
+            // A compiler that knows no other machine than this.
+            DriverKind::TakesObjects => PathBuf::from("/proc/self/exe"),
+        };
+        let identity = identity_of(&like).ok_or(MarkError::NoElfInput)?;
+        Ok(NotePlan { identity, like: Named::File(like), compiler: None, position })
+    }
+
+    fn linker_command(&self) -> LinkerCommand<'_> {
+        match DriverCommands::of(&self.0.tool, &self.0.arguments) {
+            Some(DriverCommands { linker, .. }) => LinkerCommand {
+                linker: PathBuf::from(&linker[0]),
+                line: Cow::Owned(LinkLine::read(&linker[1..])),
+                words: linker,
+            },
+            None => LinkerCommand {
+                linker: self.0.tool.clone(),
+                line: Cow::Borrowed(&self.0.line),
+                words: Vec::new(),
+            },
+        }
+    }
+}
+
+fn driver_kind(driver: &Path, arguments: &[OsString]) -> Option<DriverKind> {
+    let mut question: Vec<OsString> =
+        arguments.iter().filter(|word| word.as_bytes().starts_with(b"-m")).cloned().collect();
+    if let Some(triple) = driver_line::target_triple(arguments) {
+        question.extend([OsString::from("-target"), triple]);
+    }
+    question.push("-print-file-name=crt1.o".into());
+    let answer = ask(driver, question).map(|answer| answer.stdout).unwrap_or_default();
+    let start_file = PathBuf::from(answer.trim_end());
+    if start_file.is_absolute() && start_file.is_file() {
+        return Some(DriverKind::Gcc { start_file });
+    }
+    let name = driver.file_name()?;
+    TAKE_OBJECTS.iter().any(|known| name == *known).then_some(DriverKind::TakesObjects)
+}
+
+fn identity_of(file: &Path) -> Option<ElfIdentity> {
+    match head(file) {
+        Ok(Head::Elf(identity)) => Some(identity),
+        _ => None,
+    }
+}

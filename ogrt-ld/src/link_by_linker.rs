@@ -1,0 +1,111 @@
+//! A link for which a driver, or a build, has called us as the linker.
+
+use crate::link_request::{LinkError, LinkRequest, LinkerCommand, Way};
+use crate::not_marked::MarkError;
+use crate::note_position::{NotePlan, NotePosition};
+use crate::reference_input::reference_input;
+use crate::which_linker::which_linker;
+use ogrt_wrap::environment;
+use ogrt_wrap::line::link_line::LinkLine;
+use ogrt_wrap::line::response_file;
+use ogrt_wrap::record::compilers;
+use ogrt_wrap::save_link::{Called, SavedLink};
+use ogrt_wrap::settings::Settings;
+use ogrt_wrap::tool::driver_command;
+use ogrt_wrap::tool::find_tool::Finder;
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+const CALLED_VARIABLE: &str = "OGRT_LD_CALLED";
+
+/// A link for which we were called as the linker.
+#[derive(Debug)]
+pub struct LinkByLinker(LinkRequest<'static>);
+
+impl LinkByLinker {
+    /// `argv` is that of the linker that we stand for.
+    pub fn read(argv: &[OsString], settings: &Settings) -> Result<LinkByLinker, LinkError> {
+        let argv0 = argv.first().map_or(OsStr::new("ld"), OsString::as_os_str);
+        let driver = driver_command::from_environment();
+        let finder = Finder::new(CALLED_VARIABLE).also_ours(argv0);
+        let arguments = without_our_directory(argv0, argv.get(1..).unwrap_or_default());
+        let linker = which_linker(argv0, &driver, settings.real_linker.as_deref(), &finder)?;
+        let guard = finder.guard(&linker);
+        Ok(LinkByLinker(LinkRequest {
+            line: LinkLine::read(&arguments),
+            // A driver calls a linker by its path, and that is what messages then begin with.
+            argv0: if argv0.as_bytes().contains(&b'/') { linker.clone().into() } else { argv0.to_owned() },
+            tool: linker,
+            arguments: Cow::Owned(arguments),
+            set: std::iter::once(guard).chain(library_path_without_us(argv0)).collect(),
+            removed: &[driver_command::VARIABLE, driver_command::LINKER_VARIABLE],
+            driver,
+            working_directory: std::env::current_dir().unwrap_or_default(),
+            client: concat!("ogrt-ld ", env!("CARGO_PKG_VERSION")),
+        }))
+    }
+}
+
+impl Way for LinkByLinker {
+    fn request(&self) -> &LinkRequest<'_> {
+        &self.0
+    }
+
+    fn save(&self, base: &Path) -> Option<SavedLink> {
+        let called = Called {
+            linker: &self.0.tool,
+            arguments: &self.0.arguments,
+            line: &self.0.line,
+            working_directory: &self.0.working_directory,
+        };
+        SavedLink::create(base, &called).ok()
+    }
+
+    fn plan_note(&self) -> Result<NotePlan, MarkError> {
+        let reference = reference_input(&self.0.line)?;
+        let argument = self.0.line.place_after(reference.named).ok_or(MarkError::NoPosition)?;
+        Ok(NotePlan {
+            identity: reference.identity,
+            like: reference.named.named.clone(),
+            compiler: reference.compiled.and_then(compilers::short_name),
+            position: NotePosition::Argument(argument),
+        })
+    }
+
+    fn linker_command(&self) -> LinkerCommand<'_> {
+        // A driver's own response file is gone after the link, so the record holds what was in it.
+        let words = response_file::expand_all(&self.0.arguments).map(Cow::into_owned);
+        LinkerCommand {
+            linker: self.0.tool.clone(),
+            words: std::iter::once(self.0.argv0.clone()).chain(words).collect(),
+            line: Cow::Borrowed(&self.0.line),
+        }
+    }
+}
+
+/// The arguments as the driver would have made them without us: gcc turns the `-B` that leads to us into a `-L` as well.
+fn without_our_directory(argv0: &OsStr, arguments: &[OsString]) -> Vec<OsString> {
+    let dir = directory_of(argv0);
+    let is_ours = |word: &OsString| {
+        let named = word.as_bytes().strip_prefix(b"-L").map(|path| Path::new(OsStr::from_bytes(path)));
+        named.is_some() && named == dir
+    };
+    arguments.iter().filter(|word| !is_ours(word)).cloned().collect()
+}
+
+/// LIBRARY_PATH as it was before gcc put our directory into it. No linker reads it, but EasyBuild's linker wrapper does:
+/// it makes an RPATH of each part.
+fn library_path_without_us(argv0: &OsStr) -> Option<(&'static str, OsString)> {
+    const NAME: &str = "LIBRARY_PATH";
+    let (dir, value) = (directory_of(argv0)?, environment::var(NAME)?);
+    let parts = value.as_bytes().split(|byte| *byte == b':');
+    let kept: Vec<&[u8]> = parts.filter(|part| Path::new(OsStr::from_bytes(part)) != dir).collect();
+    let kept = OsString::from(OsStr::from_bytes(&kept.join(&b':')));
+    (kept != value).then_some((NAME, kept))
+}
+
+fn directory_of(argv0: &OsStr) -> Option<&Path> {
+    Path::new(argv0).parent().filter(|dir| !dir.as_os_str().is_empty())
+}
