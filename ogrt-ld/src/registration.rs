@@ -88,9 +88,11 @@ impl<'a> Registration<'a> {
         self.connecting = connecting.map(Connecting::advanced);
     }
 
-    /// Leaves the digests to a companion. Under OGRT_STRICT nothing is left for later: the build is to know how its registration ended.
+    /// Leaves the digests to a companion. It finds the inputs by the linker's command, so one that is not known is not
+    /// enough. Under OGRT_STRICT nothing is left for later: the build is to know how its registration ended.
     fn start_companion(&mut self) {
-        if !self.settings.strict {
+        let finds_inputs = !self.record.linker_command.is_empty() || !self.record.inputs.is_empty();
+        if !self.settings.strict && finds_inputs {
             self.companion = Companion::start(&self.record).ok();
         }
     }

@@ -89,6 +89,25 @@ fn a_driver_that_knows_no_options_of_gcc() {
 }
 
 #[test]
+fn a_large_link_of_a_driver_that_shows_no_linker_has_its_inputs_in_the_record() {
+    if !has_tool("gcc") {
+        return;
+    }
+    let bench = bench();
+    executable(&bench, "nvcc", NVCC);
+    let objects: String = (0..80).map(|number| format!(" part{number}.o")).collect();
+    for object in objects.split_whitespace() {
+        let source = object.replace(".o", "");
+        bench.write(&format!("{source}.c"), &format!("int {source};\n"));
+    }
+    assert_eq!(bench.bare("gcc -c part*.c").code, Some(0));
+    is_marked_once(&bench, &format!("ogrt-cc ./nvcc main.o answer.o {objects} -o program"));
+    let record = bench.spooled().into_iter().next_back().expect("a record");
+    let has = |name: &str| record.inputs.iter().any(|input| input.path() == name.as_bytes());
+    assert!(has("main.o") && has("part79.o"), "{:#?}", record.inputs);
+}
+
+#[test]
 fn a_program_that_is_no_compiler_gets_its_line_as_it_was() {
     let bench = Bench::new();
     executable(&bench, "tool", "#!/bin/sh\nprintf '<%s>' \"$@\"\nexit 7\n");
