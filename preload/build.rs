@@ -1,18 +1,20 @@
-//! How the library is laid out. PEERS' costs are mostly the loader's, so the loader gets little to do: two
-//! segments, no .bss, no GNU_RELRO page to protect afterwards, no library to look for.
+//! How the library is laid out. Most of what such a library costs is the loader's work, so the
+//! loader gets little to do: two segments, no .bss, no GNU_RELRO page to protect, no library to
+//! look for (`tests/preload/tests/shape.rs`).
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     for argument in [
-        // Nothing of the C library or of gcc: the constructor is ours and every symbol from libc is weak.
+        // Nothing of the C library or of gcc: the constructor is ours and every symbol from libc is
+        // weak.
         "-nostartfiles",
         "-nostdlib",
         // rust-lld, the default on x86_64, keeps constants in a segment of their own.
         "-fuse-ld=bfd",
         // Headers, text and constants in one R+E segment; everything writable in one RW segment.
         "-Wl,-z,noseparate-code",
-        // The GOT holds a handful of data addresses and no code pointer is called through a PLT; protecting it
-        // costs each process an mprotect and a split mapping.
+        // The GOT holds a handful of data addresses and no code pointer is called through a PLT;
+        // protecting it costs each process an mprotect and a split mapping.
         "-Wl,-z,norelro",
         "-Wl,-z,now",
         "-Wl,-z,noexecstack",

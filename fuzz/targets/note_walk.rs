@@ -1,8 +1,8 @@
 //! The walk over a PT_NOTE segment, as every tracked process does it.
 //!
-//! Input: one byte that chooses byte order and declared alignment, then the segment. Holds: no panic, no
-//! overflow, an end; what is found lies inside the segment; a note that was found can be written again
-//! and is then found as it was.
+//! Input: one byte that chooses byte order and declared alignment, then the segment. What must
+//! hold: no panic, no overflow, and an end. What is found lies inside the segment. A note that was
+//! found can be written again, and is then found as it was.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

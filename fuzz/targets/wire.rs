@@ -1,7 +1,8 @@
 //! Frames and messages, as the server takes them from a socket.
 //!
-//! Holds: no panic; a frame is never larger than the bound; what was taken off the stream is what it encodes
-//! to; a message that decodes can be encoded and decoded again to the same.
+//! What must hold: no panic. A frame is never larger than the bound. A frame encodes to the bytes
+//! that were taken off the stream. A message that decodes can be encoded and decoded again to the
+//! same.
 #![no_main]
 
 use bytes::BytesMut;

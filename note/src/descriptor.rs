@@ -1,8 +1,8 @@
 //! One note of ours: both versions of its descriptor are read, version 2 is written.
 //!
-//! Version 2: byte 0 version = 2, byte 1 flags, bytes 2 and 3 reserved (zero), u32 length of the metadata,
-//! 16 bytes of UUID, metadata, zero padding to a multiple of eight.
-//! Version 1 (OGRT 0.5): byte 0 version = 1, 36 characters of UUID, NUL.
+//! Version 2: byte 0 version = 2, byte 1 flags, bytes 2 and 3 reserved (zero), u32 length of the
+//! metadata, 16 bytes of UUID, metadata, zero padding to a multiple of eight. Version 1 (OGRT 0.5):
+//! byte 0 version = 1, 36 characters of UUID, NUL.
 
 use crate::{ByteOrder, METADATA_MAX, OWNER, OWNER_V1, RawNote, Signature, TYPE, VERSION};
 use core::fmt;
@@ -10,30 +10,30 @@ use core::fmt;
 const HEADER: usize = 12;
 const FIXED: usize = 24;
 
-/// What one `.note.ogrt` says.
+/// The content of one note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Note<'a> {
-    /// 1 for OGRT 0.5's notes, 2 for ours.
+    /// 1 in notes of OGRT 0.5, 2 in ours.
     pub version: u8,
-    /// Reserved, zero today; always zero in version 1.
+    /// Reserved: zero in every note that was written so far.
     pub flags: u8,
-    /// The build's name.
+    /// The UUID that names the build.
     pub signature: Signature,
-    /// A protobuf `BuildMetadata`, not checked; empty in version 1.
+    /// The bytes of a protobuf `BuildMetadata`, which are not checked; empty in version 1.
     pub metadata: &'a [u8],
 }
 
 /// Why a note could not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EncodeError {
-    /// More than [`METADATA_MAX`] bytes of metadata.
+    /// The metadata is longer than [`METADATA_MAX`].
     MetadataTooLong {
-        /// Bytes of metadata given.
+        /// Length of the metadata in bytes.
         len: usize,
     },
     /// The buffer is shorter than [`encoded_len`].
     BufferTooShort {
-        /// Bytes that are needed.
+        /// Length in bytes that the buffer must have.
         needed: usize,
     },
 }
@@ -74,7 +74,7 @@ impl<'a> Note<'a> {
     }
 }
 
-/// Bytes that [`encode`] writes for metadata of this length; always a multiple of eight.
+/// The number of bytes that [`encode`] writes for metadata of this length; a multiple of eight.
 pub const fn encoded_len(metadata_len: usize) -> usize {
     HEADER + OWNER.len() + (FIXED + metadata_len).next_multiple_of(8)
 }
@@ -111,9 +111,11 @@ impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             EncodeError::MetadataTooLong { len } => {
-                write!(f, "{len} bytes of metadata, a note holds at most {METADATA_MAX}")
+                write!(f, "the metadata has {len} bytes, and a note holds at most {METADATA_MAX}")
             }
-            EncodeError::BufferTooShort { needed } => write!(f, "the note needs {needed} bytes"),
+            EncodeError::BufferTooShort { needed } => {
+                write!(f, "the note needs {needed} bytes, and the buffer is shorter")
+            }
         }
     }
 }

@@ -2,11 +2,13 @@
 
 use core::{fmt, str::FromStr};
 
-/// Names one build: 16 bytes of a UUID in RFC 9562 order. Written as 36 lower-case characters.
+/// The name of one build: 16 bytes of a UUID in RFC 9562 order. Its text has 36 lower-case
+/// characters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Signature([u8; 16]);
 
-/// The text is not a UUID of 36 characters (8-4-4-4-12 hexadecimal digits) or of 32 digits without hyphens.
+/// Why a text is not a signature: it is not a UUID of 36 characters (8-4-4-4-12 hexadecimal digits)
+/// or of 32 digits without hyphens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ParseSignatureError;
 
@@ -29,7 +31,7 @@ impl Signature {
         &self.0
     }
 
-    /// Reads the text form, with or without hyphens, in either case of letters.
+    /// Reads the text form, with or without hyphens, in upper or lower case.
     pub fn parse(text: &[u8]) -> Result<Self, ParseSignatureError> {
         let hyphens = match text.len() {
             36 => true,

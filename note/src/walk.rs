@@ -1,26 +1,27 @@
 //! The bounded walk over the notes of one PT_NOTE segment or SHT_NOTE section.
 //!
-//! Linkers disagree about alignment: the gABI says 8 in ELF64, everybody writes 4, and gold puts both into one
-//! segment that says 8. So a segment is walked with the alignment it declares, and, where that walk meets no
-//! note of ours, once more with the other one. Our note parses the same in both.
+//! Linkers disagree about alignment: the gABI says 8 in ELF64, everybody writes 4, and gold puts
+//! both into one segment that says 8. So a segment is walked with the alignment it declares, and,
+//! where that walk finds none of our notes, once more with the other one. Our note reads the same
+//! in both.
 
 use crate::{ByteOrder, Note};
 
-/// Most notes of one segment that are looked at. Real segments hold fewer than ten.
+/// The walk of one segment ends after this many notes. Real segments hold fewer than ten.
 pub const NOTES_MAX: usize = 4096;
 
-/// One note as it stands in the segment, checked for nothing but its sizes.
+/// One note of any owner as it stands in the segment; only its sizes are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RawNote<'a> {
-    /// The owner with its NULs, `namesz` bytes.
+    /// The owner with its NULs: `namesz` bytes.
     pub owner: &'a [u8],
     /// The type; its meaning belongs to the owner.
     pub kind: u32,
-    /// The descriptor without padding, `descsz` bytes.
+    /// The descriptor without padding: `descsz` bytes.
     pub descriptor: &'a [u8],
 }
 
-/// Iterator over the notes of a segment; ends at the first header that does not fit in it.
+/// Iterator over the notes of a segment. It ends at the first header that does not fit in it.
 #[derive(Clone, Debug)]
 pub struct RawNotes<'a> {
     segment: &'a [u8],
@@ -31,7 +32,8 @@ pub struct RawNotes<'a> {
 }
 
 impl<'a> RawNotes<'a> {
-    /// Walks `segment` with the alignment that it declares (`p_align`); anything but 8 is taken as 4.
+    /// Walks `segment` with the alignment that it declares (`p_align`); anything but 8 is taken as
+    /// 4.
     pub fn new(segment: &'a [u8], order: ByteOrder, alignment: u64) -> Self {
         RawNotes { segment, order, alignment: if alignment == 8 { 8 } else { 4 }, offset: 0, left: NOTES_MAX }
     }
@@ -76,7 +78,7 @@ impl<'a> Iterator for RawNotes<'a> {
     }
 }
 
-/// The notes of ours in a segment, in file order; several where several were linked in.
+/// Our notes in a segment, in file order; a file can hold several.
 ///
 /// `alignment` is the segment's `p_align` or the section's `sh_addralign`.
 pub fn notes(segment: &[u8], order: ByteOrder, alignment: u64) -> impl Iterator<Item = Note<'_>> + Clone {
@@ -88,7 +90,7 @@ pub fn notes(segment: &[u8], order: ByteOrder, alignment: u64) -> impl Iterator<
     walk(alignment)
 }
 
-/// The GNU build-id in a segment (owner `GNU`, type 3), where it has one of 1 to 64 bytes.
+/// The GNU build-id in a segment (owner `GNU`, type 3), if it has 1 to 64 bytes.
 pub fn build_id(segment: &[u8], order: ByteOrder, alignment: u64) -> Option<&[u8]> {
     const NT_GNU_BUILD_ID: u32 = 3;
     let walk = |alignment| {

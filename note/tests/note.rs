@@ -114,8 +114,8 @@ proptest! {
         }
     }
 
-    /// Cut anywhere and with any word overwritten, a segment is walked to an end without a panic, and what is
-    /// found lies inside it.
+    /// Cut anywhere and with any word overwritten, a segment is walked to an end without a panic,
+    /// and what is found lies inside it.
     #[test]
     fn damage_is_survived(cut in 0usize..200, at in 0usize..150, word in any::<u32>(), alignment in any::<u64>()) {
         let mut segment = note(ByteOrder::Little, b"metadata of the first");

@@ -1,9 +1,11 @@
-//! The loader's entry points for an audit library (rtld-audit(7)): inert under LD_PRELOAD, where nobody calls them.
+//! The loader's entry points for an audit library (rtld-audit(7)). Under LD_PRELOAD nobody calls
+//! them.
 //!
-//! Named in LD_AUDIT the library lives in a namespace of its own, without libc, and the program cannot see it:
-//! AddressSanitizer, which refuses to start behind a preloaded library, starts. The constructor runs before the
-//! program is loaded, so it only remembers what glibc passes it; the start event is sent when everything is
-//! loaded and nothing has run, in `la_preinit`.
+//! Named in LD_AUDIT the library lives in a namespace of its own, without libc, and the program
+//! cannot see it: AddressSanitizer, which refuses to start behind a preloaded library, starts
+//! (`address_sanitizer_programs_run_and_still_find_their_bugs`). The constructor runs before the
+//! program is loaded, so it only remembers what glibc passes it. `la_preinit` sends the start
+//! event, when everything is loaded and nothing has run.
 
 use crate::{
     loader::{LinkMap, Loader},
@@ -20,14 +22,14 @@ struct Audited {
 
 struct Slot(UnsafeCell<Audited>);
 
-// SAFETY: the loader calls constructors and audit functions up to la_preinit before there is a second thread, and
-// afterwards nothing here is written.
+// SAFETY: the loader calls constructors and audit functions up to la_preinit before there is a
+// second thread, and afterwards nothing here is written.
 unsafe impl Sync for Slot {}
 
 #[unsafe(link_section = ".data")]
 static AUDITED: Slot = Slot(UnsafeCell::new(Audited { process: None, executable: ptr::null() }));
 
-/// The constructor's part.
+/// Keeps what glibc passes to the constructor.
 ///
 /// # Safety
 /// Called by the constructor, in a namespace without libc, with what glibc passed it.
@@ -36,8 +38,8 @@ pub unsafe fn remember(process: Process) {
     unsafe { (*AUDITED.0.get()).process = Some(process) };
 }
 
-/// Answers with the version offered, so that any glibc goes on with us; with 0 where this process is not to be
-/// tracked, and then the loader unloads us.
+/// Answers with the version that the loader offers, so that every glibc accepts us. Where this
+/// process is not to be tracked the answer is 0, and the loader unloads us.
 #[unsafe(no_mangle)]
 extern "C" fn la_version(version: u32) -> u32 {
     // SAFETY: see `Slot`.
@@ -46,8 +48,8 @@ extern "C" fn la_version(version: u32) -> u32 {
     if process.as_ref().is_some_and(wanted) { version } else { 0 }
 }
 
-/// Called for each object as it is loaded, the executable first. No bindings are to be reported, so calls between
-/// objects cost what they always do.
+/// The loader calls this for each object that it loads, the executable first. The answer 0 asks for
+/// no report of bindings, so calls between objects cost what they always do.
 #[unsafe(no_mangle)]
 extern "C" fn la_objopen(map: *const LinkMap, namespace: isize, _cookie: *mut usize) -> u32 {
     const LM_ID_BASE: isize = 0;
@@ -61,7 +63,7 @@ extern "C" fn la_objopen(map: *const LinkMap, namespace: isize, _cookie: *mut us
     0
 }
 
-/// Everything is loaded, nothing has run.
+/// The loader calls this when everything is loaded and nothing has run.
 #[unsafe(no_mangle)]
 extern "C" fn la_preinit(_cookie: *mut usize) {
     // SAFETY: see `Slot`; the loader calls this once.
@@ -73,7 +75,8 @@ extern "C" fn la_preinit(_cookie: *mut usize) {
     }
 }
 
-/// Under both, the preloaded copy speaks.
+/// The library is in LD_PRELOAD as well; then only that copy sends
+/// (`under_both_only_one_of_us_speaks`).
 fn is_preloaded_too(process: &Process) -> bool {
     process.variable(b"LD_PRELOAD").is_some_and(|list| {
         list.split(|byte| matches!(byte, b':' | b' ')).any(|name| name.ends_with(b"libogrt.so"))

@@ -1,15 +1,17 @@
-//! Canonical paths by readlink on the file system: procfs would cost thirty microseconds in a new process.
+//! Canonical paths by readlink on the file system: procfs would cost thirty microseconds in a new
+//! process (`paths_are_canonical_without_procfs`).
 //!
-//! Directories once resolved are remembered, since a process loads most of its objects from a few. The number of
-//! calls is bounded: beyond it, and for what is too long, a path stays as it was given, made absolute.
+//! Resolved directories are remembered, since a process loads most of its objects from a few. The
+//! number of calls is bounded. Beyond the bound, and where a path is too long, the path stays as it
+//! was given, made absolute.
 
 use crate::sys;
 
-/// Longer paths are left as they are.
+/// Longer paths are not resolved.
 pub const PATH_ROOM: usize = 1024;
-/// Links in one path, as in the kernel.
+/// Most links in one path, as in the kernel.
 const NESTED_MAX: u32 = 40;
-/// The file system hierarchy standard has these as directories, and half of all objects lie below them.
+/// Directories by the file system hierarchy standard. Half of all objects lie below them.
 const NEVER_LINKS: [&[u8]; 3] = [b"/usr", b"/usr/bin", b"/usr/lib"];
 /// Bytes for remembered directories; Debian's multiarch layout takes 150.
 const MEMORY: usize = 768;
@@ -22,14 +24,14 @@ pub struct Paths<'a> {
     memory_len: usize,
 }
 
-/// A path in the making.
+/// A path that is being put together.
 pub struct PathBuffer {
     bytes: [u8; PATH_ROOM],
     len: usize,
 }
 
 impl<'a> Paths<'a> {
-    /// With at most so many calls of readlink in all.
+    /// Allows `calls_max` calls of readlink in all.
     pub fn new(working_directory: &'a [u8], calls_max: u32) -> Self {
         let mut paths =
             Paths { working_directory, calls_left: calls_max, memory: [0; MEMORY], memory_len: 0 };
@@ -66,7 +68,8 @@ impl<'a> Paths<'a> {
     }
 
     fn resolve(&mut self, path: &[u8], out: &mut PathBuffer) -> Option<()> {
-        // What is still to be walked lies at the end of this room, so that a link's target goes in front of it.
+        // The rest of the path lies at the end of this room, so that a link's target fits in front
+        // of it.
         let mut room = [0u8; PATH_ROOM];
         let mut start = PATH_ROOM.checked_sub(path.len())?;
         room.get_mut(start..)?.copy_from_slice(path);
@@ -75,7 +78,8 @@ impl<'a> Paths<'a> {
             // The kernel's answer is canonical.
             out.push(self.working_directory)?;
         }
-        // A directory link being followed: its name's place in the memory, and what is left when it is through.
+        // A directory link that is being followed: where its name is in the memory, and how much of
+        // the path is left when it is resolved.
         let mut following: Option<(PathName, usize)> = None;
         let mut links = 0;
         loop {
@@ -107,7 +111,8 @@ impl<'a> Paths<'a> {
                 continue;
             }
             self.calls_left = self.calls_left.checked_sub(1)?;
-            // The link's target is read into what is free in front, and then moved up to what is left of the path.
+            // The link's target is read into the free bytes in front, and then moved up to the rest
+            // of the path.
             let free = room.get_mut(..start)?;
             match sys::read_link(out.with_nul()?, free).map(<[u8]>::len) {
                 Err(_) if is_last => {}
@@ -139,11 +144,12 @@ impl<'a> Paths<'a> {
         Some(())
     }
 
-    /// Entries: length and bytes of the name, length and bytes of what it is; the latter length 0 while unknown.
+    /// Adds a name to the memory. An entry is length and bytes of the name, then length and bytes
+    /// of its meaning; the second length is 0 while the meaning is unknown.
     fn keep(&mut self, name: &[u8]) -> Option<PathName> {
         let len = u8::try_from(name.len()).ok()?;
         let at = self.memory_len;
-        // Room for the meaning is reserved with it: as long as it turns out, or none.
+        // The meaning follows directly, if it fits.
         let end = at + 1 + name.len();
         if end >= MEMORY {
             return None;
@@ -155,7 +161,8 @@ impl<'a> Paths<'a> {
         Some(PathName { start: at + 1, len: name.len() })
     }
 
-    /// Says what a kept name is: written as a new entry when others were kept since.
+    /// Writes the meaning of a kept name. Where others were kept since, both are written as a new
+    /// entry.
     fn remember(&mut self, name: PathName, meaning: &[u8]) {
         let meaning_at = name.start + name.len;
         if meaning_at + 1 != self.memory_len {
@@ -203,7 +210,7 @@ struct PathName {
 }
 
 impl PathBuffer {
-    /// Empty.
+    /// An empty path.
     pub fn new() -> Self {
         PathBuffer { bytes: [0; PATH_ROOM], len: 0 }
     }

@@ -1,10 +1,12 @@
-//! One event to the server, now or never: nothing here waits.
+//! Sends one event to the server, now or never: every socket is non-blocking
+//! (`a_hung_full_or_absent_server_costs_nothing`).
 //!
-//! A Unix server listens twice, and an event goes by datagram first: one system call less than a short connection,
-//! and no second socket for the kernel to make; a start costs 4 us less so, of 42. The datagram queue is short where
-//! nobody has raised it (net.unix.max_dgram_qlen: 10, under systemd 512), so in a burst the stream takes over, whose
-//! backlog holds thousands. An event too large for one datagram goes by stream first, which need not cut a long
-//! argument. UDP is one datagram. What nobody takes goes to the spool.
+//! A Unix server listens on two sockets, and an event is sent by datagram first. That is one system
+//! call less than a short connection, and the kernel makes no second socket: a start takes 38 us
+//! instead of 42. The datagram queue is short where nobody has raised it (net.unix.max_dgram_qlen:
+//! 10, under systemd 512). So in a burst the stream takes over, whose backlog holds thousands. An
+//! event that is too large for one datagram is sent by stream first, which need not cut a long
+//! argument. UDP is one datagram. What nobody takes is spooled.
 
 use crate::{
     destination::{Destination, Route},
@@ -17,20 +19,20 @@ use crate::{
 /// How an event left.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
-    /// By a connection to the server's stream socket.
+    /// A connection to the server's stream socket took it.
     Stream,
-    /// By datagrams to a Unix socket.
+    /// The server's Unix datagram socket took it.
     Datagram,
-    /// By UDP; whether it arrived is not known.
+    /// It was sent by UDP, and nobody knows whether it arrived.
     Udp,
-    /// Into a file, for later.
+    /// A file in the spool holds it for later.
     Spooled,
-    /// Not at all.
+    /// Nobody took it.
     Lost,
 }
 
 impl Delivery {
-    /// What happened, before the server's name.
+    /// The words for it, to be followed by the server's name.
     pub fn in_words(self) -> &'static [u8] {
         match self {
             Delivery::Stream => b"sent by stream to ",
@@ -61,8 +63,8 @@ pub fn deliver(event: &Event, destination: Option<&Destination>, spool: Option<&
                 }
             }
             Route::Udp => {
-                // A refusal is told only on a connected socket, which costs two more calls: worth it when there
-                // is a spool to use instead.
+                // The kernel reports a refusal only on a connected socket, which costs two more
+                // calls. They are worth it when there is a spool to use instead.
                 let result = match spool {
                     Some(_) => by_connected_datagram(event, destination, &mut sent),
                     None => by_datagram(event, destination, &mut sent),
@@ -88,7 +90,7 @@ fn by_stream(event: &Event, destination: &Destination, sent: &mut usize) -> Opti
     connections(event, destination, sent).ok().map(|()| Delivery::Stream)
 }
 
-/// One connection, or as many as it takes.
+/// Sends by one connection, or by as many as the event needs.
 fn connections(event: &Event, destination: &Destination, sent: &mut usize) -> Result<(), Errno> {
     let mut frames = event.frames(ValueMax::Stream).skip(*sent).peekable();
     while frames.peek().is_some() {
@@ -98,8 +100,9 @@ fn connections(event: &Event, destination: &Destination, sent: &mut usize) -> Re
             while let Some(frame) = frames.peek() {
                 match sys::send(socket, &[], &frame.pieces()) {
                     Ok(taken) if taken == frame.len() => *sent += 1,
-                    // This connection's buffer is full, and what it took of this frame ends with it: the server
-                    // drops an unfinished frame, and the whole goes into another connection.
+                    // This connection's buffer is full, and what it took of this frame ends with
+                    // it: the server drops an unfinished frame, and the whole goes into another
+                    // connection.
                     Ok(_) | Err(sys::WOULD_BLOCK) if *sent > before => return Ok(()),
                     Ok(_) => return Err(sys::WOULD_BLOCK),
                     Err(error) => return Err(error),
@@ -127,7 +130,7 @@ fn by_connected_datagram(event: &Event, destination: &Destination, sent: &mut us
         .and_then(|()| send_rest(event, socket, &[], sent))
         .and_then(|()| sys::pending_error(socket));
     if result.is_err() {
-        // Which of them were refused is not known.
+        // Nobody knows which of them were refused.
         *sent = 0;
     }
     sys::close(socket);

@@ -1,17 +1,17 @@
-//! Where events go: OGRT_SERVER, as an address the kernel takes.
+//! Where events are sent: OGRT_SERVER, as an address that the kernel takes.
 
 use crate::{literal, sys};
 
 /// A socket address ready for the kernel, small enough to be kept until the process ends.
 #[derive(Clone, Copy)]
 pub struct Destination {
-    /// How it is reached.
+    /// The kind of transport.
     pub route: Route,
     address: [u8; ADDRESS_MAX],
     len: u8,
 }
 
-/// How a destination is reached.
+/// The transport by which a destination is reached.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Route {
     /// A Unix socket: a stream, or the datagram socket beside it.
@@ -23,12 +23,12 @@ pub enum Route {
 /// `sockaddr_un`: two bytes of family, 108 of path.
 const ADDRESS_MAX: usize = 110;
 
-/// What a datagram socket's name has more than that of the stream beside it.
+/// The ending by which a datagram socket's name differs from that of the stream beside it.
 const DATAGRAM_SUFFIX: &[u8] = b".dgram";
 
 impl Destination {
-    /// Reads `unix:/path`, `unix:@abstract` or `address:port`. `None` for anything else: names are not looked up
-    /// in a user's process.
+    /// Reads `unix:/path`, `unix:@abstract` or `address:port`. `None` for anything else: names are
+    /// not looked up in a user's process.
     pub fn parse(server: &[u8]) -> Option<Self> {
         if let Some(path) = server.strip_prefix(b"unix:") {
             return Self::unix(path);
@@ -93,8 +93,8 @@ impl Destination {
         Some(twin)
     }
 
-    /// The directory of a Unix socket that may lie on a file system which does not answer. /run, /tmp and their
-    /// like are in memory or on the machine's own disk.
+    /// The directory of a Unix socket that may lie on a file system which does not answer. /run,
+    /// /tmp and their like are in memory or on the machine's own disk.
     pub fn remote_directory(&self) -> Option<&[u8]> {
         const LOCAL: [&[u8]; 4] = [b"/run/", b"/tmp/", b"/var/run/", b"/dev/shm/"];
         let path = self.address().get(2..)?;

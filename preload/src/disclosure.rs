@@ -1,11 +1,13 @@
-//! Which variables of the environment are sent: those that OGRT_ENV names, and of these never a secret.
+//! Which variables of the environment are sent: those that OGRT_ENV names. The value of a variable
+//! that looks like a secret is withheld
+//! (`the_environment_goes_as_far_as_asked_and_never_a_secret`).
 
 use crate::{glob, settings::split};
 
-/// What stands in place of a secret.
+/// Sent in place of a secret value.
 pub const WITHHELD: &[u8] = b"[withheld]";
 
-/// What may be said of one entry of the environment.
+/// How much of one entry of the environment may be sent.
 pub enum Disclosure {
     /// Nothing.
     Hidden,

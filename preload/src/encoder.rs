@@ -1,22 +1,23 @@
 //! Protobuf, written straight into memory, as far as our two messages need it.
 //!
-//! An event is written whole, once, into a buffer on the stack; one that outgrows it moves to anonymous memory
-//! of its own. Cutting it into parts comes later (`parts`), at the boundaries of top-level fields, which are easy
-//! to find again. Written by hand rather than generated: it is sixty lines, and it can grow its buffer without
-//! an allocator.
+//! An event is written into a buffer on the stack. One that outgrows the buffer moves to anonymous
+//! memory of its own. `parts` cuts it later, at the boundaries of top-level fields, which are easy
+//! to find. This code is written by hand rather than generated: it is short, and it grows its
+//! buffer without an allocator.
 
 use crate::sys;
 use core::{ffi::c_void, mem::MaybeUninit, slice};
 
-/// More than any process can bring: arguments and environment end at 6 MB on Linux.
+/// Longest message in bytes, more than any process can bring: arguments and environment end at 6 MB
+/// on Linux.
 const LEN_MAX: usize = 32 << 20;
 
-/// Varint.
+/// Wire type of a varint.
 pub const WIRE_VARINT: u32 = 0;
-/// Length, then bytes.
+/// Wire type of a length that bytes follow.
 pub const WIRE_LENGTH: u32 = 2;
 
-/// A message being written.
+/// A message that is being written.
 pub struct Encoder {
     start: *mut u8,
     len: usize,
@@ -26,7 +27,7 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// Starts in `room`, which must stay as long as the encoder is used.
+    /// Starts in `room`.
     ///
     /// # Safety
     /// Nobody else touches `room`, and it outlives the encoder.
@@ -40,18 +41,18 @@ impl Encoder {
         }
     }
 
-    /// What is written.
+    /// The bytes that are written.
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: `len` bytes at `start` are written.
         unsafe { slice::from_raw_parts(self.start, self.len) }
     }
 
-    /// Memory could not be had, so what is written is not all.
+    /// Tells whether memory was missing, so that the message is not complete.
     pub fn overflowed(&self) -> bool {
         self.overflowed
     }
 
-    /// Gives back memory beyond the first room.
+    /// Gives back the memory that the message grew into.
     pub fn release(self) {
         if self.mapped {
             // SAFETY: mapped by `grow`; the encoder is gone.
@@ -59,34 +60,34 @@ impl Encoder {
         }
     }
 
-    /// An integer field.
+    /// Writes an integer field.
     pub fn varint(&mut self, field: u32, value: u64) {
         self.tag(field, WIRE_VARINT);
         self.raw_varint(value);
     }
 
-    /// A bytes or string field.
+    /// Writes a field of bytes or a string.
     pub fn field(&mut self, field: u32, value: &[u8]) {
         self.tag(field, WIRE_LENGTH);
         self.raw_varint(value.len() as u64);
         self.put(value);
     }
 
-    /// A bytes field of several pieces.
+    /// Writes a field of bytes from several pieces.
     pub fn gathered(&mut self, field: u32, pieces: &[&[u8]]) {
         self.tag(field, WIRE_LENGTH);
         self.raw_varint(pieces.iter().map(|piece| piece.len() as u64).sum());
         pieces.iter().for_each(|piece| self.put(piece));
     }
 
-    /// The same, left out when empty.
+    /// Writes a field of bytes, unless it is empty.
     pub fn field_unless_empty(&mut self, field: u32, value: &[u8]) {
         if !value.is_empty() {
             self.field(field, value);
         }
     }
 
-    /// A message field: what `write` writes.
+    /// Writes a field that is a message, whose content `write` writes.
     pub fn message(&mut self, field: u32, write: impl FnOnce(&mut Encoder)) {
         self.tag(field, WIRE_LENGTH);
         let length_at = self.len;
@@ -95,7 +96,7 @@ impl Encoder {
         write(self);
         let length = Varint::new((self.len - start) as u64);
         if length.as_bytes().len() > 1 {
-            // Most are short; the others move up by a byte or two.
+            // Most messages are short; a longer one moves up by a byte or two.
             let extra = length.as_bytes().len() - 1;
             if !self.has_room(extra) {
                 return;
@@ -195,7 +196,7 @@ impl Varint {
         self.bytes.get(..self.len).unwrap_or_default()
     }
 
-    /// Reads one off the front.
+    /// Reads an integer from the front and returns the rest.
     pub fn read(bytes: &[u8]) -> Option<(u64, &[u8])> {
         let mut value = 0u64;
         for (at, &byte) in bytes.iter().take(10).enumerate() {

@@ -1,6 +1,8 @@
-//! The flow of the end event: duration, resources, and the objects that came after the start.
+//! The flow of the end event: duration, resources, and the objects that were loaded after the
+//! start.
 //!
-//! Sent when the program returns from main or calls exit. `_exit`, a signal and exec leave the start event alone.
+//! It is sent when the program returns from main or calls exit. After `_exit`, a signal or exec
+//! there is only the start event (`what_does_not_end_normally_has_its_start`).
 
 use crate::{
     canonical::Paths,
@@ -15,9 +17,9 @@ use crate::{
     state, sys,
 };
 
-/// The thread that ends a process may have a small stack.
+/// Bytes of the message on the stack: the thread that ends a process may have a small one.
 const ROOM: usize = 1 << 10;
-/// For the directories of the objects; each brings one call more.
+/// Most calls of readlink for the directories of the objects; each object allows one more.
 const READLINKS_MAX: u32 = 96;
 
 /// Sends the end event, if the start event was this very process's.
@@ -50,7 +52,8 @@ pub fn end() {
     if tracked.events_lost > 0 {
         out.varint(process_end::EVENTS_LOST, tracked.events_lost);
     }
-    // The directory may have changed since, but the loader's names are absolute but for oddities.
+    // The working directory may have changed since, but the loader's names are absolute with rare
+    // exceptions.
     let mut paths = Paths::new(b"", READLINKS_MAX);
     let mut seen = 0;
     tracked.loader.each(&tracked.process, &mut |object| {

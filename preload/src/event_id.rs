@@ -2,7 +2,8 @@
 
 use crate::sys;
 
-/// Makes one for now. `pid` and the time stand in where the kernel has no random bytes for us.
+/// Makes an id for this moment. Where the kernel has no random bytes for us, the time and `pid` are
+/// used instead.
 pub fn event_id(time_ns: u64, pid: i32) -> [u8; 16] {
     let mut id = [0u8; 16];
     if sys::random(&mut id).is_err() {

@@ -1,11 +1,13 @@
 //! Which file this process executes, without procfs where that is possible.
 //!
-//! The kernel's AT_EXECFN is the path given to `execve`. Two cases are different: for a script it is the script,
-//! and for `fexecve` it is a name below /dev/fd.
+//! The kernel's AT_EXECFN is the path that `execve` was given. Two cases are different: for a
+//! script it is the script (`a_script_is_its_interpreter`), and for `fexecve` it is a name below
+//! /dev/fd (`fexecve_is_found_too`).
 
 use crate::{process::Process, sys};
 
-/// Scripts that name scripts as their interpreter: the kernel follows four.
+/// The kernel follows four scripts that name scripts as their interpreter; each adds up to two
+/// arguments.
 const INTERPRETER_ARGUMENTS_MAX: usize = 10;
 
 /// The path of the executable as it was called, not yet canonical.
@@ -17,7 +19,7 @@ where
     if called.starts_with(b"/dev/fd/") || called.starts_with(b"/proc/self/fd/") || called.is_empty() {
         return sys::read_link(b"/proc/self/exe\0", room).unwrap_or(called);
     }
-    // Of a script the kernel makes: interpreter, its argument, script, arguments.
+    // For a script the kernel puts together: interpreter, its argument, script, arguments.
     let mut arguments = process.arguments;
     let Some(interpreter) = arguments.next() else { return called };
     if arguments.take(INTERPRETER_ARGUMENTS_MAX).any(|argument| argument == called) && is_script(called, room)

@@ -1,10 +1,10 @@
-//! Globs: `*` is any run of bytes, `?` any one, the rest is itself. `/` is a byte like the others, so that
-//! `/apps/*` means everything below.
+//! Globs: `*` stands for any run of bytes, `?` for any one byte, everything else for itself. `/` is
+//! a byte like the others, so that `/apps/*` means everything below.
 
-/// Whether the pattern fits the whole text.
+/// Tells whether the pattern fits the whole text.
 pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut pattern, mut text) = (pattern, text);
-    // After the last star: what followed it, and where in the text that was tried.
+    // What follows the last star in the pattern, and the text against which that was tried.
     let mut star: Option<(&[u8], &[u8])> = None;
     loop {
         match (pattern, text) {
@@ -17,7 +17,7 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
                 (pattern, text) = (rest, others);
             }
             _ => match star {
-                // One byte more for the star.
+                // The star takes one byte more.
                 Some((after, [_, others @ ..])) => {
                     star = Some((after, others));
                     (pattern, text) = (after, others);
@@ -28,12 +28,12 @@ pub fn matches(pattern: &[u8], text: &[u8]) -> bool {
     }
 }
 
-/// Whether one of the patterns in a list fits.
+/// Tells whether one of the patterns in a list fits.
 pub fn any_matches(list: &[u8], text: &[u8]) -> bool {
     entries(list).any(|pattern| matches(pattern, text))
 }
 
-/// The entries of a list: separated by colons, commas or white space.
+/// The entries of a list, separated by colons, commas or white space.
 pub fn entries(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|byte| matches!(byte, b':' | b',' | b' ' | b'\t' | b'\n')).filter(|entry| !entry.is_empty())
 }

@@ -1,8 +1,10 @@
-//! Whether a program may lock itself in: a seccomp filter that kills at the first unexpected system call.
+//! Tells whether a program may lock itself in by a seccomp filter that kills at the first
+//! unexpected system call.
 //!
-//! Nothing tells a process without a system call that it has one, and any call may be the one that kills. So a
-//! program able to install a filter is not asked: one that imports `prctl` (a filter needs
-//! `prctl(PR_SET_NO_NEW_PRIVS)`), or that is loaded with libseccomp. Such a program gets no end event.
+//! A process can learn only by a system call that it has a filter, and any call may be the one that
+//! kills. So nothing is sent at the end of a program that is able to install a filter: one that
+//! imports `prctl` (a filter needs `prctl(PR_SET_NO_NEW_PRIVS)`), or that is loaded with libseccomp
+//! (`a_program_that_may_lock_itself_in_is_left_alone_at_its_end`).
 
 use crate::loader::{DynamicEntry, LoadedObject};
 
@@ -12,13 +14,13 @@ const DT_SYMTAB: i64 = 6;
 const DT_STRSZ: i64 = 10;
 const DT_GNU_HASH: i64 = 0x6FFF_FEF5;
 
-/// Libraries that install filters.
+/// Tells whether this is a library that installs filters.
 pub fn is_sandbox_library(name: &[u8]) -> bool {
     let file_name = name.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
     file_name.starts_with(b"libseccomp.so")
 }
 
-/// Whether the object imports a function of that name.
+/// Tells whether the object imports a function of that name.
 pub fn imports(object: &LoadedObject, function: &[u8]) -> bool {
     let Some(tables) = Tables::of(object) else { return false };
     (1..tables.undefined_end).any(|index| tables.name_is(index, function))
@@ -30,7 +32,8 @@ struct Tables<'a> {
     symbols: usize,
     strings: usize,
     strings_len: usize,
-    /// Undefined symbols come before this one (GNU hash tables leave them out), or it is the end.
+    /// Undefined symbols come before this one, because GNU hash tables leave them out; else the end
+    /// of the table.
     undefined_end: u32,
 }
 
@@ -39,7 +42,7 @@ impl<'a> Tables<'a> {
         let value = |tag| {
             object.dynamic().iter().find(|entry: &&DynamicEntry| entry.tag == tag).map(|entry| entry.value)
         };
-        // glibc writes addresses over the file's offsets, musl does not.
+        // glibc replaces the file's offsets by addresses, musl does not.
         let address = |tag| value(tag).map(|at| if at < object.base { at + object.base } else { at });
         let undefined_end = match address(DT_GNU_HASH) {
             // Number of buckets, first hashed symbol, ...

@@ -1,14 +1,19 @@
-//! libogrt.so: brought into every process by the dynamic loader, it reads the notes of what is loaded and
-//! sends one small event when the process starts and one when it ends.
+//! libogrt.so: brought into every process by the dynamic loader, it reads the notes of what is
+//! loaded and sends one small event when the process starts and one when it ends.
 //!
-//! Policy. This runs in other people's programs, so no user may ever notice it: no fork, thread, allocation, stdio,
-//! name lookup, change of environment, signal handler, descriptor left open, `errno` or random state; nothing
-//! waits; nothing is printed unless asked for. There is no libc underneath: system calls go straight to the
-//! kernel (`sys`), the three or four symbols we want of libc are weak (`process`, `loader`), and nothing is
-//! exported but the loader's entry points. Nothing panics: a test looks for the panic handler in the built
-//! library.
+//! Policy. This runs in other people's programs, so no user may notice it. These tests hold that:
 //!
-//! The two flows are `start` and `end`, told from top to bottom.
+//! | promise | test |
+//! |---|---|
+//! | no fork, thread, name lookup, signal handler or open file in a usual process | `no_system_call_is_made_but_these` (`tests/preload/tests/quiet.rs`) |
+//! | environment, descriptors, `errno`, signals and random numbers as without us | `nobody_notices` (`tests/behaviour`) |
+//! | less than 2 ms when the server is hung, full or absent | `a_hung_full_or_absent_server_costs_nothing` (`tests/preload/tests/transports.rs`) |
+//! | nothing is printed unless asked for | `nothing_is_said_unless_asked_for` (`quiet.rs`) |
+//! | no library, so no allocator and no stdio; weak symbols only, no export but the loader's entry points, no panic | `tests/preload/tests/shape.rs` |
+//!
+//! There is no libc underneath: system calls go straight to the kernel (`sys`), and the few symbols
+//! that we want of libc are weak (`process`, `loader`). The two flows are `start` and `end`, told
+//! from top to bottom.
 #![no_std]
 
 mod arch;
@@ -21,6 +26,7 @@ mod encoder;
 mod end;
 mod event_id;
 mod executable;
+// The file itself, since the crate ogrt-proto allocates.
 #[path = "../../proto/src/field_numbers.rs"]
 pub mod field_numbers;
 mod glob;
@@ -54,8 +60,8 @@ static CONSTRUCTOR: Constructor = on_load;
 #[unsafe(link_section = ".fini_array")]
 static DESTRUCTOR: extern "C" fn() = on_exit;
 
-/// glibc passes a constructor what it passes to main. musl passes nothing, so the arguments are looked at only
-/// where there is no libc: in the namespace of an audit library, which only glibc has.
+/// glibc passes a constructor what it passes to main. musl passes nothing, so the arguments are
+/// read only where there is no libc: in the namespace of an audit library, which only glibc has.
 extern "C" fn on_load(_count: c_int, arguments: *const *const c_char, environment: *const *const c_char) {
     match Loader::of_libc() {
         Some(_) if !Settings::are_active(Strings::environment_of_libc()) => {}
@@ -70,7 +76,8 @@ extern "C" fn on_exit() {
     end::end();
 }
 
-/// Never linked in as long as nothing panics; the words are what the test looks for.
+/// The linker drops this function as long as nothing can panic. `panics_nowhere` looks for its
+/// words in the library.
 #[panic_handler]
 fn panicked(_: &core::panic::PanicInfo) -> ! {
     say::Words::new().text(b"ogrt: libogrt.so panicked").say();

@@ -1,17 +1,18 @@
-//! Literal addresses, `192.0.2.1:7971` and `[2001:db8::1]:7971` (RFC 4291, 2.2; no zone, no embedded IPv4).
+//! Literal addresses, `192.0.2.1:7971` and `[2001:db8::1]:7971` (RFC 4291, 2.2; no zone, no
+//! embedded IPv4).
 //!
-//! `core::net` reads them too, but its parser can panic as far as the compiler sees, and would bring the whole of
-//! formatting into every process.
+//! `core::net` reads them too, but its parser can panic as far as the compiler sees, and would
+//! bring the whole of formatting into every process.
 
 /// An address and a port.
 pub enum Address {
     /// IPv4.
     V4([u8; 4], u16),
-    /// IPv6, as eight groups.
+    /// IPv6 as eight groups.
     V6([u16; 8], u16),
 }
 
-/// Reads `address:port`; `localhost` is 127.0.0.1, no other name is known.
+/// Reads `address:port`. The name `localhost` is 127.0.0.1; other names are unknown.
 pub fn read(text: &[u8]) -> Option<Address> {
     let colon = text.iter().rposition(|&byte| byte == b':')?;
     let port = number(text.get(colon + 1..)?, 10, 65_535)? as u16;
@@ -60,7 +61,7 @@ fn fill_reversed<'g>(text: &[u8], mut groups: impl Iterator<Item = &'g mut u16>)
     Some(count)
 }
 
-/// A number of decimal or hexadecimal digits, at most `max`.
+/// Reads a number of decimal or hexadecimal digits, at most `max`.
 pub fn number(digits: &[u8], radix: u32, max: u32) -> Option<u32> {
     let mut value = 0u32;
     for &digit in digits {

@@ -1,9 +1,10 @@
 //! The objects that the dynamic loader has brought into this process, and their notes in memory.
 //!
-//! Under LD_PRELOAD libc's `dl_iterate_phdr` tells; under LD_AUDIT the loader's own list, from the link map that
-//! `la_objopen` was given. Notes are read where they are mapped and never from the file. A note must lie in a
-//! readable PT_LOAD of its object; pages that the loader has not read itself are asked about first, because a
-//! mapping can reach beyond the end of a truncated file.
+//! The list comes from libc's `dl_iterate_phdr` under LD_PRELOAD, and from the loader's link map
+//! under LD_AUDIT, which `la_objopen` was given. Notes are read where they are mapped, not from the
+//! file. A note must lie in a readable PT_LOAD of its object. The kernel is asked about pages that
+//! the loader has not read itself, because a mapping can reach beyond the end of a truncated file
+//! (`a_note_beyond_the_end_of_a_truncated_file_is_not_touched`).
 
 use crate::{
     arch::weak_address,
@@ -44,7 +45,7 @@ pub struct ProgramHeader {
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct DynamicEntry {
-    /// What it is, `DT_*`.
+    /// Its kind, `DT_*`.
     pub tag: i64,
     /// Its number or address.
     pub value: usize,
@@ -53,14 +54,14 @@ pub struct DynamicEntry {
 /// One loaded object.
 #[derive(Clone, Copy)]
 pub struct LoadedObject {
-    /// As the loader found it; empty for the executable (glibc).
+    /// The path by which the loader found it; empty for the executable (glibc).
     pub name: &'static [u8],
-    /// What is added to the addresses in the file.
+    /// The number that is added to the addresses in the file.
     pub base: usize,
-    /// The executable, wherever its name comes from.
+    /// It is the executable, wherever its name comes from.
     pub is_executable: bool,
-    /// The ELF interpreter: everybody knows it by the name in PT_INTERP, which the ABI fixes, so its path is not
-    /// made canonical.
+    /// It is the ELF interpreter. The ABI fixes its name in PT_INTERP, so its path is not made
+    /// canonical.
     pub is_interpreter: bool,
     headers: &'static [ProgramHeader],
 }
@@ -85,7 +86,7 @@ pub enum Loader {
 type Callback = unsafe extern "C" fn(*const Info, usize, *mut c_void) -> c_int;
 type Iterate = extern "C" fn(Callback, *mut c_void) -> c_int;
 
-/// `struct dl_phdr_info` as far as both libcs have it.
+/// The part of `struct dl_phdr_info` that both libcs have.
 #[repr(C)]
 pub struct Info {
     base: usize,
@@ -94,7 +95,7 @@ pub struct Info {
     header_count: u16,
 }
 
-/// `struct link_map`, its public part (`<link.h>`).
+/// The public part of `struct link_map` (`<link.h>`).
 #[repr(C)]
 pub struct LinkMap {
     base: usize,
@@ -105,7 +106,7 @@ pub struct LinkMap {
 }
 
 impl Loader {
-    /// libc's list, or `None` where no libc is in reach.
+    /// libc's list; `None` where no libc is in reach.
     pub fn of_libc() -> Option<Self> {
         match weak_address!("dl_iterate_phdr") {
             0 => None,
@@ -114,8 +115,8 @@ impl Loader {
         }
     }
 
-    /// Shows each object in the loader's order, the executable first, until `visit` answers `false`. The kernel's
-    /// object and our own library are left out.
+    /// Shows each object in the loader's order, the executable first, until `visit` answers
+    /// `false`. The kernel's object and our own library are left out.
     pub fn each(self, process: &Process, visit: &mut dyn FnMut(&LoadedObject) -> bool) {
         let (vdso, interpreter) = (process.vdso_base(), process.interpreter_base());
         let mut visit_theirs = |object: &LoadedObject| {
@@ -143,8 +144,8 @@ struct Walk<'a> {
 /// # Safety
 /// Called by `dl_iterate_phdr` with what it documents, and the `Walk` given to it.
 unsafe extern "C" fn shown(info: *const Info, _len: usize, walk: *mut c_void) -> c_int {
-    // SAFETY: by our caller's promise; the names and headers stay while the object is loaded, and the loader's
-    // lock is held.
+    // SAFETY: by our caller's promise; the names and headers stay while the object is loaded, and
+    // the loader's lock is held.
     let (walk, object) = unsafe {
         let walk = &mut *walk.cast::<Walk>();
         let info = &*info;
@@ -162,8 +163,8 @@ unsafe extern "C" fn shown(info: *const Info, _len: usize, walk: *mut c_void) ->
 }
 
 fn each_linked(member: *const LinkMap, process: &Process, visit: &mut dyn FnMut(&LoadedObject) -> bool) {
-    // SAFETY: the loader changes the list only while it is not calling us, and it is never shorter than what we
-    // were given.
+    // SAFETY: the loader changes the list only while it is not calling us, and it is never shorter
+    // than what we were given.
     unsafe {
         let mut at = member;
         while !at.is_null() && !(*at).previous.is_null() {
@@ -197,8 +198,8 @@ fn executable_headers(process: &Process) -> &'static [ProgramHeader] {
     }
 }
 
-/// The program headers of an object mapped from its first byte on, believed when they name the dynamic section
-/// that the loader found.
+/// The program headers of an object mapped from its first byte on, believed when they name the
+/// dynamic section that the loader found.
 fn mapped_headers(map: &LinkMap) -> &'static [ProgramHeader] {
     // \x7FELF and ELFCLASS64.
     const MAGIC_64: u64 = 0x02_464C_457F;
@@ -206,8 +207,8 @@ fn mapped_headers(map: &LinkMap) -> &'static [ProgramHeader] {
     if base == 0 || !base.is_multiple_of(PAGE) || !sys::is_readable(base) {
         return &[];
     }
-    // SAFETY: the page is there; e_ident, e_phoff, e_phentsize and e_phnum are in its first 64 bytes, and the
-    // table is believed only within the same page.
+    // SAFETY: the page is there; e_ident, e_phoff, e_phentsize and e_phnum are in its first 64
+    // bytes, and the table is believed only within the same page.
     let headers = unsafe {
         let ident = ptr::read(base as *const u64);
         let table_offset = ptr::read((base + 32) as *const u64) as usize;
@@ -246,7 +247,7 @@ impl LoadedObject {
     pub fn executable(process: &Process) -> Option<Self> {
         let headers = executable_headers(process);
         let (address, _) = process.program_headers()?;
-        // Where the file says that its headers are, and where they are.
+        // The difference between where the headers are and where the file says that they are.
         let stated = headers.iter().find(|header| header.kind == PT_PHDR)?.address as usize;
         let base = address.wrapping_sub(stated);
         Some(LoadedObject { name: &[], base, is_executable: true, is_interpreter: false, headers })
@@ -282,7 +283,7 @@ impl LoadedObject {
         unsafe { slice::from_raw_parts(start as *const DynamicEntry, len / size_of::<DynamicEntry>()) }
     }
 
-    /// This library.
+    /// It is this library.
     fn is_ours(&self) -> bool {
         static INSIDE: u8 = 1;
         let here = (&raw const INSIDE as usize).wrapping_sub(self.base) as u64;
@@ -305,15 +306,16 @@ impl LoadedObject {
                 _ => start,
             };
             let len = readable_len(start, len, known_end);
-            // SAFETY: mapped by the loader, within one PT_LOAD, asked about page by page; it stays while the
-            // object is loaded.
+            // SAFETY: mapped by the loader, within one PT_LOAD, asked about page by page; it stays
+            // while the object is loaded.
             let bytes = unsafe { slice::from_raw_parts(start as *const u8, len) };
             Some(NoteSegment { bytes, alignment: note.alignment })
         })
     }
 }
 
-/// How much of `start..start + len` can be read; what lies before `known_end` can.
+/// The number of bytes from `start` on, at most `len`, that can be read. Those before `known_end`
+/// can.
 fn readable_len(start: usize, len: usize, known_end: usize) -> usize {
     // No object needs more; a longer segment is not walked to its end.
     const LEN_MAX: usize = 1 << 20;

@@ -11,7 +11,8 @@ use ogrt_note::{ByteOrder, build_id, notes};
 
 /// Most notes of one object that are sent. An object linked from many marked archives has a few.
 const NOTES_MAX: usize = 256;
-/// Of these, so many with their metadata, which can be 16 KiB each: an object must fit into a datagram.
+/// Most notes of one object that are sent with their metadata, which can be 16 KiB each: an object
+/// must fit into a datagram.
 const METADATA_MAX: usize = 3;
 
 /// Writes the notes of an object as `field`.
@@ -51,7 +52,7 @@ pub fn write_object(
     let path = match object.is_interpreter {
         true => object.name,
         false => {
-            // One call for the file itself; its directory is mostly known.
+            // One call for the file itself; its directory is usually known.
             paths.allow(1);
             paths.canonical(object.name, &mut room)
         }

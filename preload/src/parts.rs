@@ -1,8 +1,10 @@
 //! An event as frames: one, or several parts where it is larger than a datagram.
 //!
-//! Protobuf messages merge by concatenation, so a part is some of the event's top-level fields with the event's
-//! id in front, and the server puts them together. A single value larger than a datagram (an argument can have
-//! 128 KiB) is cut only on a route that cannot carry it, and the event says how many were.
+//! Protobuf messages merge by concatenation. So a part is some of the event's top-level fields with
+//! the event's id in front, and the server joins the parts
+//! (`large_events_come_in_parts_and_whole`). A single value that is larger than a datagram is cut
+//! only on a route that cannot carry it: an argument can have 128 KiB. The event says how many were
+//! cut (`an_argument_larger_than_a_datagram_is_cut_only_where_it_must_be`).
 
 use crate::{
     encoder::{Varint, WIRE_LENGTH, WIRE_VARINT},
@@ -10,25 +12,26 @@ use crate::{
     sys::Piece,
 };
 
-/// Most bytes of a datagram (IPv4: 65,535 - 20 - 8), and of a part on any route.
+/// Longest datagram in bytes (IPv4: 65,535 - 20 - 8), and longest part on any route.
 const DATAGRAM_MAX: usize = 65_507;
-/// Largest value that a stream takes without waiting: the kernel's default send buffer is 208 KiB.
+/// Longest value in bytes that a stream takes without waiting: the kernel's default send buffer is
+/// 208 KiB.
 const STREAM_VALUE_MAX: usize = 160 << 10;
 const FRAME_HEADER_LEN: usize = 8;
-/// Frame header, head of a part, and key and length of a value that was cut.
+/// Room for the frame header, the head of a part, and key and length of a value that was cut.
 const HEAD_MAX: usize = 80;
 const BODY_MAX: usize = DATAGRAM_MAX - HEAD_MAX;
 
-/// A whole message, encoded, and what each of its parts must repeat.
+/// A whole encoded message, and what each of its parts must repeat.
 #[derive(Clone, Copy)]
 pub struct Event<'a> {
-    /// PROCESS_INFO or PROCESS_END.
+    /// The type: PROCESS_INFO or PROCESS_END.
     pub frame_type: u32,
     /// The message, event id included.
     pub message: &'a [u8],
-    /// Its id.
+    /// The event's id.
     pub event_id: &'a [u8; 16],
-    /// The process.
+    /// The number of the process.
     pub pid: i32,
 }
 
@@ -40,7 +43,7 @@ struct Numbers {
     part_count: u32,
 }
 
-/// One frame, as pieces for `sendmsg`.
+/// One frame as pieces for `sendmsg`.
 pub struct Frame<'a> {
     head: Head,
     body: Body<'a>,
@@ -49,9 +52,9 @@ pub struct Frame<'a> {
 /// Largest single value that a route carries.
 #[derive(Clone, Copy)]
 pub enum ValueMax {
-    /// A datagram's.
+    /// What a datagram carries.
     Datagram,
-    /// A stream's or a file's.
+    /// What a stream or a file carries.
     Stream,
 }
 
@@ -65,7 +68,7 @@ impl ValueMax {
 }
 
 impl<'a> Event<'a> {
-    /// Whether it is one frame on any route, none of its values cut.
+    /// Tells whether it is one frame on any route, with no value cut.
     pub fn fits_datagram(&self) -> bool {
         self.message.len() <= BODY_MAX
     }
@@ -87,7 +90,7 @@ impl<'a> Event<'a> {
         }
     }
 
-    /// Its frames for a route, in order.
+    /// Its frames for a route in their order.
     pub fn frames(&self, value_max: ValueMax) -> impl Iterator<Item = Frame<'a>> {
         let bodies = Bodies { rest: self.message, value_max: value_max.bytes() };
         let (mut count, mut cut) = (0u64, 0u64);
@@ -138,7 +141,7 @@ impl Frame<'_> {
     }
 }
 
-/// Top-level fields that go into one part.
+/// The top-level fields of one part.
 struct Body<'a> {
     /// Key and length of the only field, where its value is cut.
     prefix: Head,
@@ -168,7 +171,8 @@ impl<'a> Iterator for Bodies<'a> {
             _ => 0,
         };
         while let Some(rest) = whole.get(taken..).filter(|rest| !rest.is_empty()) {
-            // What we wrote ourselves is well formed; were it not, the rest would go as it is.
+            // What we wrote ourselves is well formed. If it were not, the rest would be sent as it
+            // is.
             let field = Field::first(rest).unwrap_or(Field { key: 0, value: rest, len: rest.len() });
             if taken == 0 && field.len > BODY_MAX {
                 self.rest = rest.get(field.len..).unwrap_or_default();
@@ -218,7 +222,7 @@ impl<'a> Field<'a> {
     }
 }
 
-/// A few bytes in front.
+/// A few bytes in front of the fields.
 #[derive(Clone)]
 struct Head {
     bytes: [u8; HEAD_MAX],

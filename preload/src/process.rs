@@ -1,11 +1,11 @@
-//! What the kernel laid on the initial stack: arguments, environment, auxiliary vector.
+//! What the kernel put on the initial stack: arguments, environment, auxiliary vector.
 //!
-//! Not taken from the constructor's arguments, since musl passes none. libc's `environ` still points into the
-//! initial stack unless an earlier constructor moved the environment, and glibc's `__libc_stack_end` points at
-//! its beginning. A candidate is believed only when the whole structure fits: it lies between our own frame and
-//! the random bytes that the kernel put above it (so every read is in the stack's mapping), and its auxiliary
-//! vector names those very bytes. Under LD_AUDIT no libc is in reach; only glibc has LD_AUDIT, and it does pass
-//! arguments.
+//! The constructor's arguments do not serve, since musl passes none. libc's `environ` still points
+//! into the initial stack unless an earlier constructor moved the environment, and glibc's
+//! `__libc_stack_end` points at its beginning. A candidate is believed only when the whole
+//! structure fits. It must lie between our own frame and the random bytes that the kernel put above
+//! it, so that every read is in the stack's mapping. Its auxiliary vector must name those very
+//! bytes. Under LD_AUDIT no libc is in reach; only glibc has LD_AUDIT, and it does pass arguments.
 
 use crate::{arch::weak_address, sys};
 use core::{arch::global_asm, ffi::c_char, mem::transmute, ptr, slice};
@@ -30,7 +30,7 @@ pub struct Strings(*const *const c_char);
 /// This process as it was started.
 #[derive(Clone, Copy)]
 pub struct Process {
-    /// The arguments; none where they could not be found.
+    /// The arguments; empty where they could not be found.
     pub arguments: Strings,
     /// The environment as it is now.
     pub environment: Strings,
@@ -39,7 +39,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Finds everything through libc's symbols; a process that has none of them gives an empty answer.
+    /// Finds everything through libc's symbols. In a process that has none of them everything is
+    /// empty.
     pub fn from_libc() -> Self {
         let getauxval = match weak_address!("getauxval") {
             0 => None,
@@ -57,16 +58,18 @@ impl Process {
         Process { arguments, environment, auxiliary, getauxval }
     }
 
-    /// From what glibc passes to a constructor.
+    /// Takes what glibc passes to a constructor.
     ///
     /// # Safety
-    /// `arguments` and `environment` are the initial stack's, with the auxiliary vector behind the latter.
+    /// `arguments` and `environment` are the initial stack's, with the auxiliary vector behind the
+    /// latter.
     pub unsafe fn from_constructor(
         arguments: *const *const c_char,
         environment: *const *const c_char,
     ) -> Self {
         let mut end = environment;
-        // SAFETY: the array ends in NULL, and the auxiliary vector follows (System V ABI, process initialisation).
+        // SAFETY: the array ends in NULL, and the auxiliary vector follows (System V ABI, process
+        // initialisation).
         let auxiliary = unsafe {
             while !(*end).is_null() {
                 end = end.add(1);
@@ -98,37 +101,39 @@ impl Process {
         }
     }
 
-    /// The path given to `execve`: for a script, the script's.
+    /// The path that `execve` was given: for a script, the script's.
     pub fn executed_path(&self) -> &'static [u8] {
         match self.auxiliary(AT_EXECFN) {
-            // SAFETY: a string on the initial stack, or the loader's argument where it was called by name.
+            // SAFETY: a string on the initial stack, or the loader's argument where it was called
+            // by name.
             Some(path) => unsafe { c_string(path as *const c_char) },
             None => &[],
         }
     }
 
-    /// Real user.
+    /// Real user of the process.
     pub fn uid(&self) -> u32 {
-        // In an empty answer 0 would be root, so ask.
+        // Without an auxiliary vector 0 would mean root, so the kernel is asked.
         self.auxiliary(AT_UID).map_or_else(sys::uid, |uid| uid as u32)
     }
 
-    /// Real group.
+    /// Real group of the process.
     pub fn gid(&self) -> u32 {
         self.auxiliary(AT_GID).map_or_else(sys::gid, |gid| gid as u32)
     }
 
-    /// The program runs with more rights than its caller, whose environment is not to be believed.
+    /// Tells whether the program runs with more rights than its caller, whose environment must not
+    /// be believed.
     pub fn is_secure(&self) -> bool {
         self.auxiliary(AT_SECURE).is_some_and(|secure| secure != 0)
     }
 
-    /// Where the kernel put the ELF interpreter.
+    /// Address at which the kernel put the ELF interpreter.
     pub fn interpreter_base(&self) -> Option<usize> {
         self.auxiliary(AT_BASE)
     }
 
-    /// Where the kernel put its own shared object.
+    /// Address at which the kernel put its own shared object.
     pub fn vdso_base(&self) -> Option<usize> {
         self.auxiliary(AT_SYSINFO_EHDR)
     }
@@ -155,13 +160,15 @@ type Block = (Strings, Strings, *const [usize; 2]);
 impl Stack {
     fn word(&self, at: usize) -> Option<usize> {
         let inside = at > self.low && at < self.high.saturating_sub(8) && at.is_multiple_of(8);
-        // SAFETY: between our frame and the kernel's bytes at the top there is nothing but the stack.
+        // SAFETY: between our frame and the kernel's bytes at the top there is nothing but the
+        // stack.
         inside.then(|| unsafe { *(at as *const usize) })
     }
 
     /// The block whose environment is at `environment`.
     fn block_before(&self, environment: usize) -> Option<Block> {
-        // In front: argc, arguments, NULL. An argument is an address and never as small as their number.
+        // In front of it stand argc, arguments, NULL. An argument is an address and larger than any
+        // number of them.
         let mut at = environment.checked_sub(16)?;
         for count in 0.. {
             if self.word(at)? == count {
@@ -205,21 +212,21 @@ impl Stack {
 impl Strings {
     const NONE: Strings = Strings(ptr::null());
 
-    /// The environment by libc's `environ`, which is all that an inactive process is asked for.
+    /// The environment by libc's `environ`. Nothing else is read in an inactive process.
     pub fn environment_of_libc() -> Self {
         let environ = weak_address!("environ");
         // SAFETY: where it is, it names one word.
         Strings(unsafe { word_at(environ) } as *const *const c_char)
     }
 
-    /// The value of a variable, the first where there are several; of the others only as much is read as is the
-    /// same.
+    /// The value of a variable, the first where there are several. Other variables are read only up
+    /// to the first byte that differs.
     pub fn variable(mut self, name: &[u8]) -> Option<&'static [u8]> {
         if self.0.is_null() {
             return None;
         }
-        // SAFETY: an array of C strings that ends in NULL; each is read up to its first difference, which its NUL
-        // is at the latest.
+        // SAFETY: an array of C strings that ends in NULL; each is read up to its first difference,
+        // which its NUL is at the latest.
         unsafe {
             while !(*self.0).is_null() {
                 let entry = (*self.0).cast::<u8>();

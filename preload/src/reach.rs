@@ -1,15 +1,17 @@
-//! Whether a directory can be looked up without waiting for a file server that may be dead.
+//! Tells whether a directory can be looked up without waiting for a file server that may be dead.
 //!
-//! The kernel can be asked to walk a path only as far as it has it in memory (openat2 with RESOLVE_CACHED, Linux
-//! 5.12). What is not in memory is harmless on a disk of this machine: the deepest directory that is in memory
-//! tells, since a mount point never leaves it.
+//! The kernel can be asked to walk a path only as far as it has it in memory (openat2 with
+//! RESOLVE_CACHED, Linux 5.12). A directory that is not in memory is harmless on a disk of this
+//! machine. The deepest directory that is in memory shows which file system it is, since a mount
+//! point stays in memory. No test has a dead file server: these are the kernel's own rules.
 
 use crate::sys;
 
-/// Longest directory that is looked at.
+/// Longest path that is looked up.
 const DIRECTORY_MAX: usize = 256;
 
-/// Whether looking up this directory cannot hang. Where the kernel cannot tell, it is taken to be so.
+/// Tells whether a lookup of this directory returns at once. Where the kernel does not know the
+/// call, the answer is yes.
 pub fn is_reachable(directory: &[u8]) -> bool {
     let mut room = [0u8; DIRECTORY_MAX];
     let mut len = directory.len();
@@ -27,7 +29,7 @@ pub fn is_reachable(directory: &[u8]) -> bool {
                 return on_disk;
             }
             Err(sys::WOULD_BLOCK) => {}
-            // It is known not to be there, or the call is not known.
+            // The kernel knows that it does not exist, or does not know the call.
             Err(_) => return true,
         }
         asked_for_itself = false;

@@ -1,7 +1,8 @@
-//! Words to standard error, only for those who asked for them.
+//! Words to standard error, for those who asked for them (`nothing_is_said_unless_asked_for`).
 //!
-//! Even then nothing may happen to the program: not a byte is written into a full or broken pipe (SIGPIPE, or
-//! waiting) or beyond RLIMIT_FSIZE (SIGXFSZ).
+//! They must not harm the program either. Nothing is written where a file size limit is set
+//! (SIGXFSZ), or into a pipe that is full (a wait) or broken (SIGPIPE) at that moment. No test
+//! breaks a pipe.
 
 use crate::sys::{self, Descriptor};
 
@@ -9,14 +10,14 @@ const STANDARD_ERROR: Descriptor = Descriptor(2);
 /// A pipe takes up to PIPE_BUF bytes whole.
 const LINE_MAX: usize = 1024;
 
-/// A line, or several, being put together; what is too long is cut.
+/// One or several lines that are being put together; what is too long is cut.
 pub struct Words {
     bytes: [u8; LINE_MAX],
     len: usize,
 }
 
 impl Words {
-    /// Nothing yet.
+    /// No words yet.
     pub fn new() -> Self {
         Words { bytes: [0; LINE_MAX], len: 0 }
     }
@@ -25,7 +26,7 @@ impl Words {
     pub fn text(&mut self, text: &[u8]) -> &mut Self {
         for &byte in text {
             if let Some(room) = self.bytes.get_mut(self.len) {
-                // What comes from the environment must not end the line or steer a terminal.
+                // Text from the environment must not steer a terminal.
                 *room = if byte < b' ' && byte != b'\n' || byte == 0x7F { b'?' } else { byte };
                 self.len += 1;
             }
@@ -39,7 +40,7 @@ impl Words {
         self.text(decimal(number, &mut digits))
     }
 
-    /// Writes it, where standard error takes it at once.
+    /// Writes them, if standard error takes them at once.
     pub fn say(&mut self) {
         if let Some(last) = self.bytes.get_mut(self.len.min(LINE_MAX - 1)) {
             *last = b'\n';
@@ -52,7 +53,7 @@ impl Words {
     }
 }
 
-/// A number in decimal digits.
+/// The decimal digits of a number.
 pub fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut start = digits.len();
     for (at, digit) in digits.iter_mut().enumerate().rev() {

@@ -1,38 +1,38 @@
-//! What the site and the user have asked for, by `OGRT_*` variables. The table of their meanings is in
-//! docs/preload.md.
+//! What the site and the user have asked for by `OGRT_*` variables. docs/preload.md has the table
+//! of their meanings.
 
 use crate::{
     glob,
     process::{Process, Strings},
 };
 
-/// The settings in force. Text stays where it is, in the environment.
+/// The settings in force. Their text stays in the environment.
 pub struct Settings {
     /// OGRT_SERVER.
     pub server: &'static [u8],
-    /// OGRT_JOBID_VARS: names, the first that is set counts.
+    /// OGRT_JOBID_VARS: names of variables. The first that is set counts.
     pub job_id_variables: &'static [u8],
     /// OGRT_ENV: `none`, `all`, or names and globs.
     pub environment: &'static [u8],
-    /// OGRT_SKIP: globs of executables that are left alone.
+    /// OGRT_SKIP: globs of executables that are not tracked.
     pub skip: &'static [u8],
-    /// OGRT_ONLY: globs of executables that alone are recorded; empty is all.
+    /// OGRT_ONLY: globs of the only executables that are tracked; all where it is empty.
     pub only: &'static [u8],
-    /// OGRT_SPOOL_DIR; empty is no spool.
+    /// OGRT_SPOOL_DIR; there is no spool where it is empty.
     pub spool_directory: &'static [u8],
-    /// OGRT_SCHLEICHFAHRT and OGRT_SILENT are not 0.
+    /// Neither OGRT_SCHLEICHFAHRT nor OGRT_SILENT is 0.
     pub silent: bool,
     /// OGRT_DEBUG_INFO is 1.
     pub debug_info: bool,
 }
 
 impl Settings {
-    /// Whether OGRT_ACTIVE is 1. Asked first, and of most processes nothing else.
+    /// Tells whether OGRT_ACTIVE is 1. In most processes nothing else is asked.
     pub fn are_active(environment: Strings) -> bool {
         environment.variable(b"OGRT_ACTIVE") == Some(b"1")
     }
 
-    /// Reads them, the first where a name stands twice.
+    /// Reads the settings. Where a name stands twice, the first counts.
     pub fn read(process: &Process) -> Self {
         let mut settings = Settings {
             server: b"",
@@ -76,12 +76,12 @@ impl Settings {
         settings
     }
 
-    /// Whether OGRT_SKIP names this path.
+    /// Tells whether OGRT_SKIP names this path.
     pub fn skips(&self, path: &[u8]) -> bool {
         glob::any_matches(self.skip, path)
     }
 
-    /// Whether OGRT_ONLY names this path, or nothing.
+    /// Tells whether OGRT_ONLY names this path, or is empty.
     pub fn lets_in(&self, path: &[u8]) -> bool {
         self.only.is_empty() || glob::any_matches(self.only, path)
     }

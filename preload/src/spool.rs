@@ -1,7 +1,8 @@
-//! The spool: a directory where an event waits that nobody took. `ogrt flush` and the wrappers send it later.
+//! The spool: a directory that holds events which nobody took
+//! (`what_nobody_takes_waits_in_the_spool`). `ogrt flush` and the wrappers send them later.
 //!
-//! A file holds whole frames as they would have gone over the wire. It is written under a temporary name and then
-//! renamed, so that a reader never sees half of one.
+//! A file holds whole frames as they would have been sent. It is written under a temporary name and
+//! then renamed, so that a reader of `*.frames` finds whole files.
 
 use crate::{
     parts::{Event, ValueMax},
@@ -9,7 +10,7 @@ use crate::{
     sys::{self, Errno},
 };
 
-/// The directory, as a path that must be used as it is now: kept until the process ends.
+/// The directory as its variable named it at the start: kept until the process ends.
 #[derive(Clone, Copy)]
 pub struct Spool {
     directory: [u8; DIRECTORY_MAX],
@@ -18,7 +19,7 @@ pub struct Spool {
 
 /// Longer directories are refused.
 const DIRECTORY_MAX: usize = 255;
-/// Directory, slash, time, pid, random digits, ending, NUL.
+/// Room for directory, slash, time, pid, random digits, ending and NUL.
 const PATH_MAX: usize = DIRECTORY_MAX + 80;
 
 impl Spool {
@@ -57,14 +58,16 @@ impl Spool {
         name.push(b"-");
         name.push_number(event.pid as u64);
         name.push(b"-");
-        // The last bytes of an event id are random; start and end of a process share it, but not the time.
+        // The last bytes of an event id are random; start and end of a process share it, but not
+        // the time.
         name.push_hex(event.event_id.get(8..).unwrap_or_default());
         let mut temporary = name;
         temporary.push(b".part");
         name.push(b".frames");
         let file = match sys::create(temporary.with_nul()) {
             Err(sys::NOT_FOUND) => {
-                // Another process may make it in the same moment. Whether it is there is for the next call to find.
+                // Another process may make it in the same moment, so the next call finds out
+                // whether it exists.
                 let _ = sys::make_directory(directory.with_nul());
                 sys::create(temporary.with_nul())
             }

@@ -1,4 +1,4 @@
-//! The flow of the start event: settings, is this process wanted, facts, message, send.
+//! The flow of the start event: settings, whether this process is tracked, facts, message, send.
 
 use crate::{
     canonical::{PathBuffer, Paths},
@@ -22,15 +22,15 @@ use crate::{
     sys,
 };
 
-/// Version of this library, as it stands in the event.
+/// Name and version of this library, as the event has them.
 const CLIENT: &str = concat!("libogrt ", env!("CARGO_PKG_VERSION"));
-/// Calls of readlink for the executable and the directories of its objects, each of which brings one more. A
-/// bound and no budget: most processes need eight.
+/// Most calls of readlink for the executable and the directories of its objects; each object allows
+/// one more. A bound, not a budget: most processes need eight.
 const READLINKS_MAX: u32 = 96;
-/// A usual event; a larger one moves to memory of its own.
+/// Bytes of the message on the stack: a usual event fits, a larger one moves to memory of its own.
 const ROOM: usize = 8 << 10;
 
-/// Sends the start event of this process, which is active, if it is to be tracked.
+/// Sends the start event of this active process, unless OGRT_SKIP or OGRT_ONLY leaves it out.
 ///
 /// # Safety
 /// Called once, before the program's own code runs.
@@ -85,7 +85,7 @@ pub unsafe fn start(process: &Process, loader: Loader) {
     let mut message_room = sys::uninitialised::<ROOM>();
     // SAFETY: the room is used by nobody else and outlives the encoder.
     let mut message = unsafe { Encoder::new(&mut message_room) };
-    let seen = facts.write(&mut message, &event_id, host_name, loader, &mut paths);
+    let summary = facts.write(&mut message, &event_id, host_name, loader, &mut paths);
     let event = Event {
         frame_type: message_type::PROCESS_INFO,
         message: message.bytes(),
@@ -100,7 +100,7 @@ pub unsafe fn start(process: &Process, loader: Loader) {
         say_settings(&settings);
     }
     if !settings.silent {
-        say_sent(b"start", &facts, seen.objects, event.message.len(), delivery);
+        say_sent(b"start", &facts, summary.objects, event.message.len(), delivery);
     }
     message.release();
     // SAFETY: the constructor's only call.
@@ -114,8 +114,8 @@ pub unsafe fn start(process: &Process, loader: Loader) {
             spool,
             loader,
             process: *process,
-            objects: seen.objects,
-            may_be_sandboxed: seen.sandbox_library,
+            objects: summary.objects,
+            may_be_sandboxed: summary.sandbox_library,
             events_lost: u64::from(delivery == Delivery::Lost),
             silent: settings.silent,
             job_id: Text::new(facts.surroundings.job_id),
@@ -124,7 +124,7 @@ pub unsafe fn start(process: &Process, loader: Loader) {
     }
 }
 
-/// What OGRT_SKIP and OGRT_ONLY say of a process by the path as it was called.
+/// The decision of OGRT_SKIP and OGRT_ONLY by the path as it was called.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Choice {
     LeaveOut,
@@ -133,8 +133,9 @@ enum Choice {
     Unknown,
 }
 
-/// Decides as far as possible by the path as it was called, so that a process that is left out costs nothing, or
-/// one readlink: whether the file itself is a link that OGRT_ONLY must be held against.
+/// Decides by the path as it was called, as far as possible. So a process that is left out costs no
+/// system call, or one readlink: it finds out whether the file is a link, whose target OGRT_ONLY
+/// may name.
 fn choice_as_called(settings: &Settings, path: &[u8]) -> Choice {
     // /bin and /sbin have been links to /usr for ten years.
     let mut room = [0u8; 512];
@@ -152,7 +153,7 @@ fn choice_as_called(settings: &Settings, path: &[u8]) -> Choice {
     if is_link { Choice::Unknown } else { Choice::LeaveOut }
 }
 
-/// Both texts, one behind the other; nothing where they do not fit.
+/// Both texts, one behind the other; empty where they do not fit.
 fn joined<'a>(first: &[u8], second: &[u8], room: &'a mut [u8; 512]) -> &'a [u8] {
     let len = first.len() + second.len();
     let Some((front, back)) = room.get_mut(..len).and_then(|room| room.split_at_mut_checked(first.len()))
@@ -164,15 +165,15 @@ fn joined<'a>(first: &[u8], second: &[u8], room: &'a mut [u8; 512]) -> &'a [u8] 
     room.get(..len).unwrap_or_default()
 }
 
-/// What the walk over the objects has shown.
-struct Seen {
-    /// How many there are, the executable included.
+/// The outcome of the walk over the loaded objects.
+struct ObjectSummary {
+    /// Their number, the executable included.
     objects: usize,
     /// One of them installs system call filters.
     sandbox_library: bool,
 }
 
-/// Everything about this process that its start event says, but for its objects.
+/// What the start event says of this process, except its objects.
 struct Facts<'a> {
     process: &'a Process,
     settings: &'a Settings,
@@ -192,7 +193,7 @@ impl Facts<'_> {
         host_name: &[u8],
         loader: Loader,
         paths: &mut Paths,
-    ) -> Seen {
+    ) -> ObjectSummary {
         let around = &self.surroundings;
         out.field(process_info::EVENT_ID, event_id);
         out.field(process_info::BINPATH, self.executable);
@@ -215,10 +216,10 @@ impl Facts<'_> {
             out.varint(process_info::MPI_SIZE, size.into());
         }
         out.field(process_info::CLIENT, CLIENT.as_bytes());
-        let mut seen = Seen { objects: 0, sandbox_library: false };
+        let mut summary = ObjectSummary { objects: 0, sandbox_library: false };
         loader.each(self.process, &mut |object| {
-            seen.objects += 1;
-            seen.sandbox_library |= is_sandbox_library(object.name);
+            summary.objects += 1;
+            summary.sandbox_library |= is_sandbox_library(object.name);
             if object.is_executable {
                 write_notes(out, process_info::NOTES, object);
                 write_build_id(out, process_info::BUILD_ID, object);
@@ -240,7 +241,7 @@ impl Facts<'_> {
         if !matches!(self.settings.environment, b"" | b"none") {
             self.write_environment(out);
         }
-        seen
+        summary
     }
 
     fn write_environment(&self, out: &mut Encoder) {

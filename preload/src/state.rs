@@ -1,7 +1,7 @@
 //! What the end of a process needs from its beginning.
 //!
-//! One static, in .data: a .bss would cost every process another mapping. It is written once, by the constructor,
-//! before the program has any thread of its own.
+//! One static in .data, because a .bss would cost every process another mapping. The constructor
+//! writes it before the program has a thread of its own.
 
 use crate::{destination::Destination, loader::Loader, process::Process, spool::Spool};
 use core::cell::UnsafeCell;
@@ -9,7 +9,7 @@ use core::cell::UnsafeCell;
 /// A tracked process.
 #[derive(Clone, Copy)]
 pub struct Tracked {
-    /// Its event's id.
+    /// The id of its event.
     pub event_id: [u8; 16],
     /// The process that sent the start: a forked child has another number and stays silent.
     pub pid: i32,
@@ -17,29 +17,29 @@ pub struct Tracked {
     pub started_ns: u64,
     /// Unix time at the start, nanoseconds.
     pub start_time_ns: u64,
-    /// Where events go.
+    /// The server.
     pub destination: Option<Destination>,
-    /// Where they go when nobody takes them.
+    /// The spool for events that nobody takes.
     pub spool: Option<Spool>,
-    /// Where the list of loaded objects comes from.
+    /// The source of the list of loaded objects.
     pub loader: Loader,
-    /// The arguments and so on, for the addresses of the kernel's objects.
+    /// The process as it was started, for the addresses of the kernel's objects.
     pub process: Process,
-    /// Objects seen at the start.
+    /// The number of objects at the start.
     pub objects: usize,
-    /// The start event could not be sent.
+    /// The number of events that could not be sent: 1 where the start was lost.
     pub events_lost: u64,
     /// A library that installs system call filters is loaded.
     pub may_be_sandboxed: bool,
-    /// OGRT_SILENT.
+    /// Nothing is said (OGRT_SILENT).
     pub silent: bool,
-    /// The job id, for events that the server must place without the start.
+    /// The job id, for an end that the server receives without the start.
     pub job_id: Text<64>,
     /// The host's name.
     pub host_name: Text<64>,
 }
 
-/// A short text, kept; a longer one is not.
+/// A copy of a short text. Longer texts are not kept.
 #[derive(Clone, Copy)]
 pub struct Text<const N: usize> {
     bytes: [u8; N],
@@ -47,7 +47,7 @@ pub struct Text<const N: usize> {
 }
 
 impl<const N: usize> Text<N> {
-    /// A copy; empty where it does not fit.
+    /// Copies a text; the copy is empty where it does not fit.
     pub fn new(text: &[u8]) -> Self {
         let mut copy = Text { bytes: [0; N], len: 0 };
         if let Some(room) = copy.bytes.get_mut(..text.len()) {
@@ -65,23 +65,24 @@ impl<const N: usize> Text<N> {
 
 struct Slot(UnsafeCell<Option<Tracked>>);
 
-// SAFETY: written once, before there is a second thread; read by the one thread that ends the process.
+// SAFETY: written once, before there is a second thread; read by the one thread that ends the
+// process.
 unsafe impl Sync for Slot {}
 
 #[unsafe(link_section = ".data")]
 static TRACKED: Slot = Slot(UnsafeCell::new(None));
 
-/// Keeps it.
+/// Keeps the process.
 ///
 /// # Safety
-/// Only from the constructor.
+/// Only the constructor may call this.
 pub unsafe fn track(tracked: Tracked) {
     // SAFETY: by our caller's promise nobody else is there.
     unsafe { *TRACKED.0.get() = Some(tracked) };
 }
 
-/// The process, where it is tracked.
+/// The process, if it is tracked.
 pub fn tracked() -> Option<&'static Tracked> {
-    // SAFETY: nobody writes any more.
+    // SAFETY: nobody writes after the constructor.
     unsafe { (*TRACKED.0.get()).as_ref() }
 }

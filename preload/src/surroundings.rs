@@ -1,14 +1,15 @@
-//! What the environment tells of the job around this process: scheduler, MPI, modules, container.
+//! The job around this process, as the environment describes it: scheduler, MPI, modules,
+//! container.
 //!
-//! One pass over the environment for everything. Where several variables mean the same, the order below counts:
-//! what the MPI library's own launcher says comes before what the scheduler says.
+//! One pass over the environment finds everything but the job id. Where several variables mean the
+//! same, the order below counts: the MPI library's own launcher comes before the scheduler.
 
 use crate::{glob, literal, process::Process, settings::split};
 
-/// The fields of an event that come from the environment; empty where nothing is known.
+/// The fields of an event that come from the environment; empty where the environment has none.
 #[derive(Default)]
 pub struct Surroundings {
-    /// By OGRT_JOBID_VARS.
+    /// The job id, by OGRT_JOBID_VARS.
     pub job_id: &'static [u8],
     /// Step of the job.
     pub job_step: &'static [u8],
@@ -20,17 +21,17 @@ pub struct Surroundings {
     pub mpi_size: Option<u32>,
     /// Name or kind of the container.
     pub container: &'static [u8],
-    /// LOADEDMODULES.
+    /// The value of LOADEDMODULES.
     pub modules: &'static [u8],
-    /// _LMFILES_.
+    /// The value of _LMFILES_.
     pub module_files: &'static [u8],
-    /// LD_PRELOAD.
+    /// The value of LD_PRELOAD.
     pub preload: &'static [u8],
-    /// LD_AUDIT.
+    /// The value of LD_AUDIT.
     pub audit: &'static [u8],
 }
 
-/// What is found first stays unless something of a better rank comes.
+/// The value with the lowest rank so far; of two with the same rank the first.
 #[derive(Clone, Copy)]
 struct Best {
     rank: usize,
@@ -52,7 +53,7 @@ impl Best {
 }
 
 impl Surroundings {
-    /// Reads them.
+    /// Reads the fields.
     pub fn read(process: &Process, job_id_variables: &[u8]) -> Self {
         let mut found = Surroundings::default();
         let [mut step, mut array, mut rank, mut size, mut container] = [Best::NONE; 5];
@@ -64,7 +65,7 @@ impl Surroundings {
                 b"SLURM_ARRAY_TASK_ID" => array.offer(0, value),
                 b"PBS_ARRAY_INDEX" => array.offer(1, value),
                 b"PBS_ARRAYID" => array.offer(2, value),
-                // LSF and Grid Engine set these outside arrays too, to a word that is no index.
+                // LSF and Grid Engine set these outside arrays too, to a word that is not an index.
                 b"LSB_JOBINDEX" if value != b"0" => array.offer(3, value),
                 b"SGE_TASK_ID" if value != b"undefined" => array.offer(4, value),
                 b"OMPI_COMM_WORLD_RANK" => rank.offer(0, value),
@@ -96,7 +97,8 @@ impl Surroundings {
                 _ => {}
             }
         }
-        // Name by name: most end at the first byte of each variable, and the list is not read for each of those.
+        // Name by name: most variables differ at their first byte, so this costs less than a look
+        // into the list for each variable.
         found.job_id = glob::entries(job_id_variables)
             .find_map(|name| process.variable(name).filter(|value| !value.is_empty()))
             .unwrap_or_default();
@@ -108,7 +110,7 @@ impl Surroundings {
         found
     }
 
-    /// Whether the user asked the loader for this object.
+    /// Tells whether the user asked the loader for this object.
     pub fn is_preloaded(&self, object: &[u8]) -> bool {
         let file_name = object.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         let names = |list: &'static [u8]| list.split(|byte| matches!(byte, b':' | b' '));

@@ -1,8 +1,8 @@
-//! The system calls we make, each once, with a type.
+//! The system calls that we make, each one function with types.
 //!
-//! Straight to the kernel: libc's wrappers would set `errno`, may be interposed by the program, and are not
-//! there at all under LD_AUDIT. A failed call gives its [`Errno`]; nothing is retried, because whatever must be
-//! waited for is not worth it in somebody else's process.
+//! They go straight to the kernel: libc's wrappers would set `errno`, may be replaced by the
+//! program, and are absent under LD_AUDIT. A failed call gives its [`Errno`]. Nothing is tried
+//! again, because nothing is worth a wait in somebody else's process.
 
 use crate::arch::{DIRECTORY, NOFOLLOW, number, syscall};
 use core::{ffi::c_void, mem::MaybeUninit};
@@ -11,7 +11,7 @@ use core::{ffi::c_void, mem::MaybeUninit};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Errno(pub i32);
 
-/// An open descriptor. It is not closed by itself: each flow closes what it opens, where one can see it.
+/// An open descriptor. It does not close itself: each flow visibly closes what it opens.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Descriptor(pub i32);
 
@@ -23,7 +23,7 @@ pub struct Time {
     nanoseconds: i64,
 }
 
-/// One piece of what `sendmsg` gathers: `struct iovec`.
+/// One of the pieces that `sendmsg` gathers: `struct iovec`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Piece {
@@ -43,7 +43,7 @@ struct MessageHeader {
     flags: i32,
 }
 
-/// `struct rusage` up to what we read of it.
+/// `struct rusage`, of which we read three fields.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct ResourceUsage {
@@ -53,7 +53,7 @@ struct ResourceUsage {
     _rest: [i64; 13],
 }
 
-/// What `getrusage` says of this process.
+/// The answer of `getrusage` about this process.
 pub struct Usage {
     /// CPU time in user mode, microseconds.
     pub user_us: u64,
@@ -65,7 +65,7 @@ pub struct Usage {
 
 /// `CLOCK_REALTIME`: Unix time.
 pub const REALTIME: usize = 0;
-/// `CLOCK_MONOTONIC`: for durations.
+/// `CLOCK_MONOTONIC`, for durations.
 pub const MONOTONIC: usize = 1;
 /// `AF_UNIX`.
 pub const AF_UNIX: u16 = 1;
@@ -113,19 +113,19 @@ fn call(number: usize, arguments: [usize; 6]) -> Result<usize, Errno> {
     if (-4095..0).contains(&result) { Err(Errno(-result as i32)) } else { Ok(result as usize) }
 }
 
-/// Reads a clock.
+/// Time by one of the clocks.
 pub fn clock(clock: usize) -> Time {
     let mut time = Time::default();
     let _ = call(number::CLOCK_GETTIME, [clock, &raw mut time as usize, 0, 0, 0, 0]);
     time
 }
 
-/// This process.
+/// The number of this process.
 pub fn pid() -> i32 {
     call(number::GETPID, [0; 6]).unwrap_or(0) as i32
 }
 
-/// Its parent.
+/// The number of its parent.
 pub fn parent_pid() -> i32 {
     call(number::GETPPID, [0; 6]).unwrap_or(0) as i32
 }
@@ -140,7 +140,7 @@ pub fn gid() -> u32 {
     call(number::GETGID, [0; 6]).unwrap_or(0) as u32
 }
 
-/// Random bytes of the kernel's generator, never waiting for it to be seeded.
+/// Fills `out` from the kernel's random generator, and fails where that is not seeded yet.
 pub fn random(out: &mut [u8]) -> Result<(), Errno> {
     const NONBLOCK: usize = 1;
     match call(number::GETRANDOM, [out.as_mut_ptr() as usize, out.len(), NONBLOCK, 0, 0, 0])? {
@@ -158,7 +158,7 @@ pub fn host_name(storage: &mut [u8; 390]) -> &[u8] {
     until_nul(storage.get(65..130).unwrap_or_default())
 }
 
-/// The working directory, empty where it has none any more.
+/// The working directory; empty where it was removed.
 pub fn working_directory(storage: &mut [u8]) -> &[u8] {
     match call(number::GETCWD, [storage.as_mut_ptr() as usize, storage.len(), 0, 0, 0, 0]) {
         // The kernel counts the NUL, and says "(unreachable)" of a directory outside the root.
@@ -179,7 +179,7 @@ pub fn read_link<'a>(path: &[u8], out: &'a mut [u8]) -> Result<&'a [u8], Errno> 
     out.get(..len).ok_or(WOULD_BLOCK)
 }
 
-/// Usage of resources of this process and of its threads.
+/// Resources that this process and its threads have used.
 pub fn usage() -> Usage {
     let mut usage = ResourceUsage { user: [0; 2], system: [0; 2], max_rss_kib: 0, _rest: [0; 13] };
     let _ = call(number::GETRUSAGE, [0, &raw mut usage as usize, 0, 0, 0, 0]);
@@ -198,14 +198,15 @@ pub fn limit(resource: usize) -> u64 {
     limits[0]
 }
 
-/// A socket that never blocks and that no program executed later inherits; never descriptor 0, 1 or 2.
+/// Makes a non-blocking socket that no program executed later inherits. It is not descriptor 0, 1
+/// or 2 (`closed_standard_descriptors_are_never_ours`).
 pub fn socket(family: u16, kind: usize) -> Result<Descriptor, Errno> {
     let socket = call(number::SOCKET, [family as usize, kind | NONBLOCK_CLOEXEC, 0, 0, 0, 0])?;
     above_standard(Descriptor(socket as i32))
 }
 
-/// Where a program has closed one of its first three descriptors, ours must not stand in for it even for a
-/// moment: another thread may be printing.
+/// Moves a descriptor above the first three. Where a program has closed one of these, ours must not
+/// stand in for it while another thread may print.
 fn above_standard(descriptor: Descriptor) -> Result<Descriptor, Errno> {
     const DUPFD_CLOEXEC: usize = 1030;
     if descriptor.0 > 2 {
@@ -216,14 +217,14 @@ fn above_standard(descriptor: Descriptor) -> Result<Descriptor, Errno> {
     moved.map(|moved| Descriptor(moved as i32))
 }
 
-/// Connects; a Unix socket at once, or not at all.
+/// Connects. A Unix socket connects at once or fails.
 pub fn connect(socket: Descriptor, address: &[u8]) -> Result<(), Errno> {
     let [at, len] = [address.as_ptr() as usize, address.len()];
     call(number::CONNECT, [socket.0 as usize, at, len, 0, 0, 0]).map(drop)
 }
 
-/// Sends the pieces as one message, to `address` or, where that is empty, to the connected peer. Returns the
-/// number of bytes taken.
+/// Sends the pieces as one message to `address`, or to the connected peer where that is empty.
+/// Returns the number of bytes that were taken.
 pub fn send(socket: Descriptor, address: &[u8], pieces: &[Piece]) -> Result<usize, Errno> {
     let header = MessageHeader {
         name: if address.is_empty() { core::ptr::null() } else { address.as_ptr() },
@@ -237,7 +238,7 @@ pub fn send(socket: Descriptor, address: &[u8], pieces: &[Piece]) -> Result<usiz
     call(number::SENDMSG, [socket.0 as usize, &raw const header as usize, DONTWAIT_NOSIGNAL, 0, 0, 0])
 }
 
-/// What the network has said since of a datagram sent on a connected socket.
+/// The error, if any, that the network has reported for a datagram on a connected socket.
 pub fn pending_error(socket: Descriptor) -> Result<(), Errno> {
     const SOL_SOCKET: usize = 1;
     const SO_ERROR: usize = 4;
@@ -249,7 +250,7 @@ pub fn pending_error(socket: Descriptor) -> Result<(), Errno> {
     if error == 0 { Ok(()) } else { Err(Errno(error)) }
 }
 
-/// Closes.
+/// Closes a descriptor.
 pub fn close(descriptor: Descriptor) {
     let _ = call(number::CLOSE, [descriptor.0 as usize, 0, 0, 0, 0, 0]);
 }
@@ -270,8 +271,8 @@ pub fn open(path: &[u8]) -> Result<Descriptor, Errno> {
     above_standard(Descriptor(file as i32))
 }
 
-/// Opens a directory as a place only, if the kernel has the whole path in memory; EAGAIN if it has not. `path`
-/// ends in NUL.
+/// Opens a directory by O_PATH, if the kernel has the whole path in memory; else the error is
+/// EAGAIN. `path` ends in NUL.
 pub fn open_cached(path: &[u8]) -> Result<Descriptor, Errno> {
     const PATH_DIRECTORY_CLOEXEC: u64 = 0o10000000 | DIRECTORY | 0o2000000;
     const RESOLVE_CACHED: u64 = 0x20;
@@ -281,8 +282,8 @@ pub fn open_cached(path: &[u8]) -> Result<Descriptor, Errno> {
     above_standard(Descriptor(found as i32))
 }
 
-/// Whether the file system of an open directory is on a block device, as far as the kernel knows without asking a
-/// file server.
+/// Tells whether the file system of an open directory is on a block device, as far as the kernel
+/// knows without asking a file server.
 pub fn is_on_disk(directory: Descriptor) -> bool {
     const EMPTY_PATH_DONT_SYNC: usize = 0x1000 | 0x4000;
     const DEV_MAJOR: usize = 34;
@@ -315,17 +316,18 @@ pub fn rename(from: &[u8], to: &[u8]) -> Result<(), Errno> {
     call(number::RENAMEAT2, [AT_FDCWD, from, AT_FDCWD, to, 0, 0]).map(drop)
 }
 
-/// Reads.
+/// Reads from a file.
 pub fn read(file: Descriptor, out: &mut [u8]) -> Result<usize, Errno> {
     call(number::READ, [file.0 as usize, out.as_mut_ptr() as usize, out.len(), 0, 0, 0])
 }
 
-/// Writes; the caller has seen to RLIMIT_FSIZE and to a reader's being there.
+/// Writes to a file. The caller has made sure that RLIMIT_FSIZE allows it and that a pipe has a
+/// reader.
 pub fn write(file: Descriptor, bytes: &[u8]) -> Result<usize, Errno> {
     call(number::WRITE, [file.0 as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0])
 }
 
-/// Whether a descriptor takes a write at once and has somebody at its other end.
+/// Tells whether a descriptor takes a write at once and has a reader at its other end.
 pub fn is_writable(file: Descriptor) -> bool {
     const POLLOUT: u64 = 4;
     let mut poll = (file.0 as u32 as u64) | (POLLOUT << 32);
@@ -334,23 +336,24 @@ pub fn is_writable(file: Descriptor) -> bool {
     ready == Ok(1) && poll >> 48 == POLLOUT
 }
 
-/// Whether the page at `address` can be read. Part of a mapped file that lies beyond the file's end cannot: a
-/// plain read of it would be a SIGBUS.
+/// Tells whether the page at `address` can be read. A mapped page beyond the end of its file
+/// cannot: a plain read of it would be a SIGBUS.
 pub fn is_readable(address: usize) -> bool {
-    // The kernel copies the set in before it looks at `how`, which is invalid here, so nothing is changed.
+    // The kernel copies the set in before it looks at `how`, which is invalid here, so nothing is
+    // changed.
     const EFAULT: Errno = Errno(14);
     let invalid = usize::MAX;
     call(number::RT_SIGPROCMASK, [invalid, address, 0, 8, 0, 0]) != Err(EFAULT)
 }
 
-/// Fresh anonymous memory.
+/// Maps fresh anonymous memory.
 pub fn map(len: usize) -> Result<*mut c_void, Errno> {
     const READ_WRITE: usize = 3;
     const PRIVATE_ANONYMOUS: usize = 0x22;
     call(number::MMAP, [0, len, READ_WRITE, PRIVATE_ANONYMOUS, usize::MAX, 0]).map(|at| at as *mut c_void)
 }
 
-/// Makes memory from [`map`] longer, moving it where needed.
+/// Makes memory from [`map`] longer, and moves it if needed.
 ///
 /// # Safety
 /// `at` and `len` are those of a live mapping of ours, to which no reference is left.
@@ -372,7 +375,7 @@ pub fn until_nul(bytes: &[u8]) -> &[u8] {
     bytes.split(|&byte| byte == 0).next().unwrap_or_default()
 }
 
-/// Room for `N` bytes that is not cleared first.
+/// Room for `N` bytes that is not cleared.
 pub fn uninitialised<const N: usize>() -> [MaybeUninit<u8>; N] {
     [const { MaybeUninit::uninit() }; N]
 }

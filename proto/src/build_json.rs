@@ -1,5 +1,6 @@
-//! A build record as JSON, as the HTTP API gives it: signatures as UUID text, digests as hexadecimal, paths as
-//! text (bytes that are not UTF-8 become U+FFFD), times in nanoseconds of Unix time.
+//! A build record as JSON, as the HTTP API gives it: signatures as UUID text, digests as
+//! hexadecimal, paths as text (bytes that are not UTF-8 become U+FFFD), times in nanoseconds of
+//! Unix time.
 
 use crate::{BuildMetadata, BuildRecord, FileKind, Input, LoadedParts, Output, Tool, hex};
 use ogrt_note::Signature;
@@ -10,24 +11,24 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BuildJson {
-    /// UUID text.
+    /// The signature as UUID text.
     pub signature: String,
-    /// What the note says.
+    /// The metadata of the note.
     pub metadata: MetadataJson,
     /// Start of the link, nanoseconds of Unix time.
     pub time_ns: i64,
     /// Duration of the link in nanoseconds.
     pub duration_ns: u64,
-    /// Where it was linked.
+    /// Host on which it was linked.
     pub hostname: String,
-    /// Who linked it.
+    /// User who linked it.
     pub uid: Option<u32>,
-    /// Their name, where known.
+    /// That user's name, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// Working directory of the link.
     pub working_directory: String,
-    /// argv of the compiler driver; empty when the linker was called by itself.
+    /// argv of the compiler driver; empty when the linker was called directly.
     pub driver_command: Vec<String>,
     /// argv of the real linker.
     pub linker_command: Vec<String>,
@@ -39,14 +40,14 @@ pub struct BuildJson {
     pub linker: Option<ToolJson>,
     /// Distinct compilers found in the inputs.
     pub compilers: Vec<CompilerJson>,
-    /// What was linked.
+    /// Files that were linked.
     pub inputs: Vec<FileJson>,
-    /// What came out.
+    /// The file that the link made.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<FileJson>,
     /// Environment modules loaded at the link.
     pub loaded_modules: Vec<String>,
-    /// Further OGRT_META_*.
+    /// Variables OGRT_META_* for which `metadata` has no field, without the prefix.
     pub extra: BTreeMap<String, String>,
     /// Commit of the source directory.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,15 +56,16 @@ pub struct BuildJson {
     pub client: String,
     /// Equal builds share this signature.
     pub reproducible: bool,
-    /// When it was registered, nanoseconds of Unix time.
+    /// Time of the registration, nanoseconds of Unix time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registered_ns: Option<i64>,
-    /// Each time that it was made, the first first, where a reproducible build was made more than once.
+    /// Each link that made this build, the first one first; empty unless a reproducible build was
+    /// made more than once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub builds: Vec<MadeJson>,
 }
 
-/// That a build was made: who, when, where.
+/// One of several links that made the same build: who, when, where.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MadeJson {
@@ -71,12 +73,12 @@ pub struct MadeJson {
     pub time_ns: i64,
     /// Duration of the link in nanoseconds.
     pub duration_ns: u64,
-    /// Where.
+    /// Host on which it was linked.
     pub hostname: String,
-    /// Who.
+    /// User who linked it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
-    /// Their name, where known.
+    /// That user's name, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// Working directory of the link.
@@ -85,60 +87,60 @@ pub struct MadeJson {
     pub client: String,
 }
 
-/// What the note itself carries; empty fields are left out.
+/// The metadata of the note; empty fields are left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct MetadataJson {
     /// Name of the software.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Its version.
+    /// Version of the software.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// EasyBuild's version suffix.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version_suffix: Option<String>,
-    /// Toolchain, as `foss-2024a`.
+    /// Toolchain, for example `foss-2024a`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub toolchain: Option<String>,
-    /// `easybuild`, `spack`, ...
+    /// For example `easybuild` or `spack`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package_manager: Option<String>,
-    /// Easyconfig file, Spack hash, ...
+    /// For example an easyconfig file or a Spack hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package_id: Option<String>,
-    /// Name of the module that will provide it.
+    /// Name of the module that provides it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub module: Option<String>,
-    /// Who built it.
+    /// User name or uid of the person who built it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub builder: Option<String>,
-    /// When, seconds of Unix time.
+    /// Time of the build, seconds of Unix time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<i64>,
-    /// `gcc 12.2.0`.
+    /// For example `gcc 12.2.0`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compiler: Option<String>,
 }
 
-/// A build in a few words: what is joined into a process's document as `build`.
+/// A build in a few words, as it stands in a process's document under `build`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BuildSummary {
-    /// UUID text.
+    /// The signature as UUID text.
     pub signature: String,
-    /// `record` when the registry knows the build, `note` when only the note told.
+    /// `record` when the registry knows the build, `note` when only the note is known.
     pub source: String,
-    /// What the note says, and the registry with it.
+    /// The metadata of the record, else of the note.
     #[serde(flatten)]
     pub metadata: MetadataJson,
-    /// Where it was linked.
+    /// Host on which it was linked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
-    /// Who linked it.
+    /// Name of the user who linked it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
-    /// Their uid.
+    /// That user's uid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
     /// SHA-256 of the output when it was linked.
@@ -146,27 +148,27 @@ pub struct BuildSummary {
     pub output_sha256: Option<String>,
 }
 
-/// A program that took part.
+/// A compiler driver or a linker.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ToolJson {
     /// Its canonical path.
     pub path: String,
-    /// First line of its `--version`.
+    /// The first line that it prints for `--version`.
     pub version: String,
 }
 
-/// A compiler named by inputs.
+/// A compiler that inputs name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct CompilerJson {
-    /// DW_AT_producer or `.comment`.
+    /// The text of DW_AT_producer or of `.comment`.
     pub producer: String,
     /// Number of inputs that name it.
     pub inputs: u32,
 }
 
-/// A file that went in or came out.
+/// An input or the output of a link.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct FileJson {
@@ -174,11 +176,12 @@ pub struct FileJson {
     pub path: String,
     /// 64 hexadecimal digits; empty when it could not be read.
     pub sha256: String,
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// `object`, `archive`, `shared_library`, `executable`, `linker_script`, `lto_object` or `unknown`.
+    /// `object`, `archive`, `shared_library`, `executable`, `linker_script`, `lto_object` or
+    /// `unknown`.
     pub kind: String,
-    /// Watermarks found in it (inputs).
+    /// Signatures of the notes found in it (inputs).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub signatures: Vec<String>,
     /// GNU build-id, hexadecimal.
@@ -187,7 +190,7 @@ pub struct FileJson {
     /// ELF machine (output).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub machine: Option<String>,
-    /// OmniBOR's artifact id, hexadecimal, where it was asked for (inputs).
+    /// OmniBOR's artifact id, hexadecimal, where OGRT_OMNIBOR=1 (inputs).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gitoid: Option<String>,
     /// Digests of what is loaded (output).
@@ -199,11 +202,11 @@ pub struct FileJson {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct LoadedJson {
-    /// Of the executable sections.
+    /// Digest of the executable sections.
     pub code_sha256: String,
-    /// Of the other sections.
+    /// Digest of the other sections.
     pub data_sha256: String,
-    /// Of what the loader reads.
+    /// Digest of what the loader reads.
     pub linkage_sha256: String,
     /// DT_RUNPATH, or DT_RPATH where there is none.
     pub run_path: String,
@@ -290,7 +293,7 @@ impl From<&BuildRecord> for BuildSummary {
 }
 
 impl BuildSummary {
-    /// What a note alone tells, for a signature that the registry does not know.
+    /// The summary by the note alone, for a signature that the registry does not know.
     pub fn from_note(signature: Signature, metadata: &BuildMetadata) -> Self {
         BuildSummary {
             signature: signature.to_string(),

@@ -1,7 +1,7 @@
 //! The field numbers of `ogrt.proto`, for those who read or write a message's bytes by hand.
 //!
-//! A module for each message, and `message_type` with the types of frames. The file needs neither `std` nor
-//! another file, so that libogrt.so can take it too.
+//! A module for each message, and `message_type` with the types of frames. The file needs neither
+//! `std` nor another file, so that libogrt.so can use it too.
 //!
 //! This file is @generated from `ogrt.proto` by `cargo xtask generate`.
 

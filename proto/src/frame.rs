@@ -7,35 +7,35 @@ use prost::Message;
 /// Bytes before the message.
 pub const FRAME_HEADER_LEN: usize = 8;
 
-/// Most bytes of message that a frame may carry, unless the receiver sets less. A build record with 30,000
-/// inputs is about 4 MB.
+/// Longest message that a frame may carry, in bytes, unless the receiver sets less. A build record
+/// with 30,000 inputs is about 4 MB.
 pub const FRAME_MAX: usize = 16 * 1024 * 1024;
 
-/// Most bytes of a UDP or Unix datagram, header included (IPv4: 65,535 - 20 - 8).
+/// Longest datagram of UDP or of a Unix socket, in bytes, header included (IPv4: 65,535 - 20 - 8).
 pub const DATAGRAM_MAX: usize = 65_507;
 
 /// One message, not yet decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Its type; numbers that this version does not know are kept as they are.
+    /// The number of its type, kept even where this version does not know it.
     pub kind: u32,
     /// The protobuf message.
     pub message: Bytes,
 }
 
-/// The bytes are not a frame that we accept.
+/// Why bytes are not a frame that we accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FrameError {
-    /// The header announces more than the bound.
-    #[error("a frame of {announced} bytes, at most {max} are accepted")]
+    /// The header announces a message that is longer than the bound.
+    #[error("a frame announces a message of {announced} bytes, and at most {max} are accepted")]
     TooLong {
         /// Bytes announced.
         announced: u32,
         /// The receiver's bound.
         max: usize,
     },
-    /// The type is none of `MessageType`: not our protocol.
-    #[error("frame type {0} is not one of ours")]
+    /// The type is not in `MessageType`, so the peer speaks another protocol.
+    #[error("frame type {0} is unknown, so the peer does not speak OGRT's protocol")]
     UnknownType(u32),
 }
 
@@ -66,10 +66,10 @@ pub fn encode_frame(kind: MessageType, message: &impl Message) -> Bytes {
     out.freeze()
 }
 
-/// The frame at the front of `bytes`, its type and its message; `None` when more bytes are needed.
+/// Type and message of the frame at the front of `bytes`; `None` when more bytes are needed.
 ///
-/// An unknown type is an error as soon as its header is there, so that garbage on a port is refused after eight
-/// bytes. `message_max` bounds what a peer can make us keep.
+/// An unknown type is an error as soon as its header is there, so that garbage on a port is refused
+/// after eight bytes. `message_max` bounds what a peer can make us keep.
 pub fn peek_frame(bytes: &[u8], message_max: usize) -> Result<Option<(u32, &[u8])>, FrameError> {
     let Some((mut header, rest)) = bytes.split_at_checked(FRAME_HEADER_LEN) else { return Ok(None) };
     let (kind, len) = (header.get_u32(), header.get_u32());
@@ -82,7 +82,7 @@ pub fn peek_frame(bytes: &[u8], message_max: usize) -> Result<Option<(u32, &[u8]
     Ok(rest.get(..len as usize).map(|message| (kind, message)))
 }
 
-/// Takes the frame at the front of `buffer` off it; else as [`peek_frame`].
+/// Takes the frame at the front of `buffer` out of it, as [`peek_frame`] finds it.
 pub fn decode_frame(buffer: &mut BytesMut, message_max: usize) -> Result<Option<Frame>, FrameError> {
     let Some((kind, message)) = peek_frame(buffer, message_max)? else { return Ok(None) };
     let len = message.len();

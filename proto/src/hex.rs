@@ -1,8 +1,8 @@
-//! Bytes as they are written everywhere.
+//! Bytes as text: digests and build-ids are written as hexadecimal digits everywhere.
 
 /// Hexadecimal digits, two a byte, in lower case.
 pub fn hex(bytes: &[u8]) -> String {
-    // A record has some thousand of these bytes, and is to be had in a fraction of a millisecond.
+    // A record has thousands of these bytes, and an answer must take a fraction of a millisecond.
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut text = String::with_capacity(bytes.len() * 2);
     for byte in bytes {

@@ -1,4 +1,4 @@
-//! An installation as JSON, as the HTTP API gives it; in the same terms as a build record.
+//! An installation as JSON, as the HTTP API gives it, with the keys of a build record.
 
 use crate::{Installation, InstalledFile, MetadataJson};
 use ogrt_note::Signature;
@@ -8,21 +8,21 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct InstallationJson {
-    /// Where it is.
+    /// Absolute path.
     pub prefix: String,
-    /// Who installed what.
+    /// What was installed.
     pub metadata: MetadataJson,
-    /// Path of the module file.
+    /// Path of its module file.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub module_file: Option<String>,
-    /// When it was registered, nanoseconds of Unix time.
+    /// Time of the registration, nanoseconds of Unix time.
     pub time_ns: i64,
-    /// Where it was registered.
+    /// Host on which it was registered.
     pub hostname: String,
-    /// By whom.
+    /// User who registered it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
-    /// Their name, where known.
+    /// That user's name, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
     /// Every linked ELF file in it.
@@ -35,9 +35,9 @@ pub struct InstallationJson {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct InstalledFileJson {
-    /// Below the prefix.
+    /// Path below the prefix.
     pub path: String,
-    /// UUID text; none in a file that was built without us.
+    /// Signatures of its notes as UUID text; none in a file that was built without OGRT.
     pub signatures: Vec<String>,
 }
 

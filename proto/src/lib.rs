@@ -1,8 +1,9 @@
 //! What travels between OGRT's parts: the messages of `ogrt.proto` and the frames that carry them.
 //!
-//! Framing is OGRT 0.5's, so that its clients still talk to our server. Everything that comes from the wire is
-//! hostile until proved otherwise: a frame's length is checked against a bound before a byte is kept, and text
-//! that comes from user processes stays bytes until somebody shows it.
+//! Framing is OGRT 0.5's, so that its clients still talk to our server. Everything that comes from
+//! the wire is hostile until proved otherwise: a frame's length is checked against a bound before a
+//! byte is kept (`garbage_and_giants_are_refused_at_the_header` in `tests/wire.rs`). Text from user
+//! processes stays bytes until it is shown.
 
 mod build_json;
 pub mod field_numbers;
@@ -10,8 +11,9 @@ mod frame;
 mod hex;
 mod installation_json;
 
-/// The messages, generated from `ogrt.proto`, which documents each field. `tests/generated.rs` keeps the file
-/// true and writes it anew; it is committed so that a build needs no generator.
+/// The messages, generated from `ogrt.proto`, which documents each field. `tests/generated.rs`
+/// compares the file with a fresh one and writes it; it is committed so that a build needs no
+/// generator.
 #[allow(missing_docs)]
 #[rustfmt::skip]
 mod messages;

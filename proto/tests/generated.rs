@@ -1,6 +1,8 @@
-//! What is generated from `ogrt.proto` is committed; this holds each file against a fresh generation.
+//! What is generated from `ogrt.proto` is committed; this holds each file against a fresh
+//! generation.
 //!
-//! After a change to `ogrt.proto`: `cargo xtask generate`, which runs these tests with OGRT_GENERATE=1.
+//! After a change to `ogrt.proto`: `cargo xtask generate`, which runs these tests with
+//! OGRT_GENERATE=1.
 
 use prost_build::Config;
 use protox::prost_reflect::prost_types::{DescriptorProto, EnumDescriptorProto, FileDescriptorSet};
@@ -9,8 +11,8 @@ use std::{env, fmt::Write, fs, path::Path};
 const FIELD_NUMBERS_HEAD: &str = "\
 //! The field numbers of `ogrt.proto`, for those who read or write a message's bytes by hand.
 //!
-//! A module for each message, and `message_type` with the types of frames. The file needs neither `std` nor
-//! another file, so that libogrt.so can take it too.
+//! A module for each message, and `message_type` with the types of frames. The file needs neither
+//! `std` nor another file, so that libogrt.so can use it too.
 //!
 //! This file is @generated from `ogrt.proto` by `cargo xtask generate`.
 ";

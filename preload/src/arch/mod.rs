@@ -1,10 +1,13 @@
-//! What depends on the machine: the system call, the memory functions that the compiler asks for, the addresses of libc's
-//! weak symbols, a file for each machine; and the numbers of the calls we make, in one table.
+//! What depends on the machine. A file for each machine has the system call, the memory functions
+//! that the compiler asks for, and the addresses of libc's weak symbols. One table has the numbers
+//! of the calls that we make.
 //!
-//! Another architecture is one more file with the same items, and a column of the table where it has its own numbers.
+//! Another architecture is one more file with the same items, and a column of the table if it has
+//! its own numbers.
 
-/// The functions that the compiler calls by name, as lines of assembly: a loop in Rust may be recognised as the very
-/// function it implements. They are hidden: exported, they would take the place of libc's in the whole process.
+/// The functions that the compiler calls by name, as lines of assembly: a loop in Rust may be
+/// recognised as the very function it implements. They are hidden: exported, they would take the
+/// place of libc's in the whole process.
 macro_rules! memory_functions {
     ($($line:literal),* $(,)?) => {
         core::arch::global_asm!(
@@ -21,8 +24,8 @@ macro_rules! memory_functions {
     };
 }
 
-/// One word of our own GOT, read by these lines into `{0}`: a direct reference to an undefined weak symbol may be folded
-/// away.
+/// One word of our own GOT, read by these lines into `{0}`: a direct reference to an undefined weak
+/// symbol may be folded away.
 #[cfg(not(target_arch = "powerpc64"))]
 macro_rules! word_of_got {
     ($($line:expr),* $(,)?) => {{

@@ -1,9 +1,8 @@
 //! Numbers of the system calls we make.
 //!
 //! x86_64 and POWER have a table of their own (Linux, arch/x86/entry/syscalls/syscall_64.tbl and
-//! arch/powerpc/kernel/syscalls/syscall.tbl); what came later has one in common (include/uapi/asm-generic/unistd.h).
-
-#![allow(missing_docs)]
+//! arch/powerpc/kernel/syscalls/syscall.tbl). Later architectures share one
+//! (include/uapi/asm-generic/unistd.h).
 
 macro_rules! numbers {
     ($($name:ident $x86_64:literal $powerpc64:literal $generic:literal;)*) => { $(

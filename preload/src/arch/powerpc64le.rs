@@ -7,7 +7,8 @@ pub const NOFOLLOW: u64 = 0o100000;
 /// `O_DIRECTORY`, which differs too.
 pub const DIRECTORY: u64 = 0o40000;
 
-/// Makes a system call and returns what the kernel left in the result register, an error as a negative number.
+/// Makes a system call and returns what the kernel left in the result register, an error as a
+/// negative number.
 ///
 /// # Safety
 /// The caller answers for the meaning of `number` and of each argument.
@@ -15,7 +16,8 @@ pub const DIRECTORY: u64 = 0o40000;
 pub unsafe fn syscall(number: usize, arguments: [usize; 6]) -> isize {
     let [a, b, c, d, e, f] = arguments;
     let result;
-    // SAFETY: the kernel keeps r13 to r31; memory is the caller's affair. Summary overflow says that r3 is an error.
+    // SAFETY: the kernel keeps r13 to r31; memory is the caller's affair. Summary overflow says
+    // that r3 is an error.
     unsafe {
         asm!(
             "sc",
@@ -34,8 +36,9 @@ pub unsafe fn syscall(number: usize, arguments: [usize; 6]) -> isize {
     result
 }
 
-/// The address of a weak symbol, 0 where nobody defines it. Read from a word of our own data that the loader fills
-/// in: the GOT is found by r2, and only a function that the compiler knows to use it has it set.
+/// The address of a weak symbol, 0 where nobody defines it. Read from a word of our own data that
+/// the loader fills in: the GOT is found by r2, and only a function that the compiler knows to use
+/// it has it set.
 macro_rules! weak_address {
     ($name:literal) => {{
         unsafe extern "C" {

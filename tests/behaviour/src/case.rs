@@ -14,25 +14,25 @@
 use anyhow::{Context, Result};
 use std::{env, fs, path::Path};
 
-/// A case as its file says it.
+/// A case as its file describes it.
 #[derive(Clone, Debug)]
 pub struct Case {
     /// Name of the file without its ending.
     pub name: String,
-    /// Programs without which it cannot run.
+    /// Programs that it needs.
     pub needs: Vec<String>,
-    /// Whether at least one event must reach a server that listens.
+    /// At least one event must reach a server that listens.
     pub expects_events: bool,
     /// The variable that names the library.
     pub loaded_by: &'static str,
-    /// Shell text, run once.
+    /// Shell text that is run once.
     pub prepare: String,
-    /// Shell text, run and compared.
+    /// Shell text whose runs are compared.
     pub run: String,
 }
 
 impl Case {
-    /// All cases of a folder, by name.
+    /// All cases of a folder in the order of their names.
     pub fn all(folder: &Path) -> Result<Vec<Case>> {
         let mut files: Vec<_> = fs::read_dir(folder)
             .with_context(|| folder.display().to_string())?

@@ -7,17 +7,17 @@ use std::{
     process::Command,
 };
 
-/// Both, built.
+/// Both libraries, built.
 #[derive(Debug)]
 pub struct Libraries {
-    /// `libogrt.so` as it is shipped.
+    /// The `libogrt.so` that is shipped.
     pub ours: PathBuf,
-    /// Does nothing; as an audit library it asks to be unloaded.
+    /// A library that does nothing. As an audit library it asks to be unloaded.
     pub empty: PathBuf,
 }
 
 impl Libraries {
-    /// Builds ours by its own cargo invocation, as `cargo xtask` does, and the empty one into `folder`.
+    /// Builds ours by its own call of cargo, as `cargo xtask` does, and the empty one in `folder`.
     pub fn build(folder: &Path) -> Result<Libraries> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
         let target = env::var_os("CARGO_TARGET_DIR")

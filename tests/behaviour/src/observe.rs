@@ -11,20 +11,20 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// What a run shows.
+/// Everything that a run shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Observation {
     /// Standard output.
     pub stdout: String,
     /// Standard error.
     pub stderr: String,
-    /// Exit status, or signal of the shell that ran the case.
+    /// Exit status or signal of the shell that ran the case.
     pub status: String,
-    /// Files left behind: path to mode and content.
+    /// Files that the run left behind: path to mode and content.
     pub files: BTreeMap<PathBuf, String>,
 }
 
-/// The folders of one case: always the same paths, whoever runs.
+/// The folders of one case, with the same paths in every run.
 #[derive(Debug)]
 pub struct Stage {
     root: PathBuf,
@@ -51,7 +51,7 @@ impl Stage {
         self.root.join("ogrt.sock")
     }
 
-    /// Runs the case once, with ours or with the empty library under the name `libogrt.so`.
+    /// Runs the case once, with our library or with the empty one under the name `libogrt.so`.
     pub fn run(&self, case: &Case, libraries: &Libraries, ours: bool) -> Result<Observation> {
         let work = self.root.join("work");
         let status = Command::new("cp").arg("-a").arg(self.root.join("prepared")).arg(&work).status()?;
@@ -95,7 +95,8 @@ impl Stage {
     }
 }
 
-/// Content is kept as text where it is short, so that a difference can be shown, and as length and a sum where not.
+/// Short content is kept as text, so that a difference can be shown; longer content as its length
+/// and a sum.
 fn files_below(folder: &Path) -> Result<BTreeMap<PathBuf, String>> {
     let mut files = BTreeMap::new();
     let mut folders = vec![folder.to_owned()];

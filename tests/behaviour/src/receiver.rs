@@ -1,5 +1,5 @@
-//! The other end, as far as a case needs it: a listening socket whose connections are read to their end, and
-//! whose frames are counted when they decode.
+//! The server's end, as far as a case needs it: a listening socket that reads each connection to
+//! its end and counts the frames that decode.
 
 use anyhow::Result;
 use bytes::BytesMut;
@@ -16,7 +16,8 @@ use std::{
     time::Duration,
 };
 
-/// Counts the events that reach a Unix socket, stream or datagram; ends with its value.
+/// A counter of the events that reach a Unix socket, stream or datagram. It works until it is
+/// dropped.
 #[derive(Debug)]
 pub struct Receiver {
     path: PathBuf,
@@ -65,12 +66,12 @@ impl Receiver {
         Ok(Receiver { path: path.to_owned(), events, stop, threads: vec![streams, datagrams] })
     }
 
-    /// Start events so far.
+    /// The number of start events so far.
     pub fn events(&self) -> u64 {
         self.events.load(Ordering::Relaxed)
     }
 
-    /// Waits until a start event has come, or for a second.
+    /// Tells whether a start event comes within a second.
     pub fn saw_events(&self) -> bool {
         for _ in 0..200 {
             if self.events() > 0 {

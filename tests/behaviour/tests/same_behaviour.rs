@@ -1,8 +1,9 @@
 //! Every case of `cases/`, with us and without us, in three situations of the server.
 //!
-//! Passes when no difference shows in standard output, standard error, status and files left behind, and when the
-//! server that listened got an event (so that "the same" does not mean "we were not there"). Fails when the library
-//! prints, changes the environment, leaks a descriptor, blocks, kills, or leaves a file.
+//! A case passes when standard output, standard error, status and the files left behind are the
+//! same. The server that listened must have got an event, so that "the same" does not mean "we were
+//! not there". A case fails when the library prints, changes the environment, leaks a descriptor,
+//! blocks, kills, or leaves a file.
 
 use ogrt_behaviour_tests::{Case, Libraries, Observation, Receiver, Stage};
 use std::{
@@ -36,7 +37,7 @@ fn difference(without: &Observation, with: &Observation) -> Option<String> {
     Some(text)
 }
 
-/// Runs one case in every situation; an answer is a complaint.
+/// Runs one case in every situation and returns the differences.
 fn complaints(case: &Case, libraries: &Libraries, scratch: &Path) -> Result<Vec<String>, String> {
     let said = |error: anyhow::Error| format!("{}: {error:#}", case.name);
     let stage = Stage::prepare(scratch.join(&case.name), case).map_err(said)?;

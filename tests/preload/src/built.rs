@@ -1,4 +1,5 @@
-//! The library, built as `cargo xtask` builds it, once for all tests of a run; also for other machines than this.
+//! The library, built as `cargo xtask` builds it, once for all tests of a run, and for other
+//! machines too.
 
 use crate::needs::{has_all, has_target};
 use std::{
@@ -8,21 +9,21 @@ use std::{
     sync::OnceLock,
 };
 
-/// A machine other than this one, as far as it can be had here: built for by Rust and Debian's cross compiler, run by
-/// qemu's user mode.
+/// A machine other than this one: Rust and Debian's cross compiler build for it, and qemu's user
+/// mode runs its programs.
 #[derive(Debug)]
 pub struct Machine {
-    /// Rust's name of it.
+    /// Rust's name of the target.
     pub target: &'static str,
-    /// Its C compiler.
+    /// The C compiler for it.
     pub gcc: &'static str,
-    /// Runs its programs.
+    /// The program that runs its programs.
     pub qemu: &'static str,
-    /// Where its loader and libc are.
+    /// The folder of its loader and libc.
     pub root: &'static str,
 }
 
-/// All that `preload/src/arch/` knows, but for x86_64.
+/// All machines of `preload/src/arch/` except x86_64.
 pub const MACHINES: [Machine; 3] = [
     Machine {
         target: "aarch64-unknown-linux-gnu",
@@ -45,12 +46,12 @@ pub const MACHINES: [Machine; 3] = [
 ];
 
 impl Machine {
-    /// Whether all it takes is there; says that a test is skipped where it is not.
+    /// Tells whether all that it takes is here; else says that the test is skipped.
     pub fn is_there(&self) -> bool {
         has_all(&[self.gcc, self.qemu]) && has_target(self.target)
     }
 
-    /// The library for it.
+    /// The library for this machine.
     pub fn library(&self) -> PathBuf {
         let linker = format!("CARGO_TARGET_{}_LINKER", self.target.to_uppercase().replace('-', "_"));
         build(Some(self.target), &[(&linker, self.gcc)])
@@ -81,7 +82,7 @@ pub fn library() -> &'static Path {
     BUILT.get_or_init(|| build(None, &[]))
 }
 
-/// The library for this machine, and for each other that is there.
+/// The library for this machine, and for each other that can be run here.
 pub fn libraries() -> &'static [PathBuf] {
     static BUILT: OnceLock<Vec<PathBuf>> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -90,8 +91,8 @@ pub fn libraries() -> &'static [PathBuf] {
     })
 }
 
-/// A shared object that does nothing, to compare with: what loading any library costs is not ours. Made in
-/// `folder`.
+/// Makes a shared object in `folder` that does nothing, to compare with: loading any library has a
+/// cost.
 pub fn empty_library(folder: &Path) -> PathBuf {
     let path = folder.join("libempty.so");
     let source = folder.join("empty.c");

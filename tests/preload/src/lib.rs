@@ -1,5 +1,5 @@
-//! What the tests of libogrt.so stand on: the library as it is shipped, C programs compiled here and now, and a
-//! server's end that keeps what it receives.
+//! What the tests of libogrt.so use: the library as it is shipped, C programs that are compiled
+//! here, and a server's end that keeps what it receives.
 
 mod built;
 mod needs;

@@ -1,8 +1,8 @@
-//! A test that needs a tool says so: skipped visibly on a desk, a failure in CI.
+//! A test that needs a tool says so: it is skipped visibly on a desk and fails in CI.
 
 use std::{env, path::Path, process::Command};
 
-/// Whether the tool is there; says that the test is skipped where it is not.
+/// Tells whether the tool is installed; else says that the test is skipped.
 pub fn has(tool: &str) -> bool {
     let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output();
     if found.is_ok_and(|output| output.status.success()) {
@@ -13,7 +13,7 @@ pub fn has(tool: &str) -> bool {
     false
 }
 
-/// Whether Rust can build for this target.
+/// Tells whether Rust can build for this target; else says that the test is skipped.
 pub fn has_target(target: &str) -> bool {
     let found = Command::new("rustc").args(["--print", "target-libdir", "--target", target]).output();
     let folder = found.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
@@ -28,7 +28,7 @@ pub fn has_target(target: &str) -> bool {
     false
 }
 
-/// Whether all of them are.
+/// Tells whether all of the tools are installed.
 pub fn has_all(tools: &[&str]) -> bool {
     tools.iter().all(|tool| has(tool))
 }

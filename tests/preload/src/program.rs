@@ -20,7 +20,7 @@ pub enum Compiler {
     Gcc,
     /// musl.
     Musl,
-    /// Of another machine.
+    /// A compiler for another machine.
     Cross(&'static str),
 }
 
@@ -35,12 +35,17 @@ impl Compiler {
     }
 }
 
-impl Folder {
-    /// A fresh one, by its canonical path.
-    #[allow(clippy::new_without_default)]
-    pub fn new() -> Folder {
+impl Default for Folder {
+    fn default() -> Folder {
         let base = std::env::temp_dir().canonicalize().expect("temporary directory");
         Folder(tempfile::Builder::new().prefix("ogrt-preload-").tempdir_in(base).expect("temporary folder"))
+    }
+}
+
+impl Folder {
+    /// A fresh folder, by its canonical path.
+    pub fn new() -> Folder {
+        Folder::default()
     }
 
     /// Its path.
@@ -79,7 +84,7 @@ impl Folder {
         self.note_object_by(Compiler::Gcc, name, note)
     }
 
-    /// The same, made by this compiler.
+    /// An object file whose `.note.ogrt` holds these bytes, made by this compiler.
     pub fn note_object_by(&self, compiler: Compiler, name: &str, note: &[u8]) -> String {
         let mut assembly = Vec::new();
         let _ = writeln!(assembly, ".section .note.ogrt,\"a\",@note\n.balign 4");
@@ -102,7 +107,8 @@ impl Folder {
     }
 }
 
-/// A command under LD_PRELOAD, active, that reports to `server`; nothing else is in its environment but PATH.
+/// An active command under LD_PRELOAD that reports to `server`. Its environment has PATH besides,
+/// and nothing else.
 pub fn tracked(program: impl AsRef<Path>, server: &str) -> Command {
     let mut command = Command::new(program.as_ref());
     command

@@ -1,4 +1,5 @@
-//! The server's end: everything that arrives is kept, parts are put together, and a test asks for processes.
+//! The server's end: it keeps everything that arrives and joins parts, and a test asks it for
+//! processes.
 
 use bytes::BytesMut;
 use ogrt_proto::{FRAME_MAX, Frame, MessageType, ProcessEnd, ProcessInfo, decode_frame};
@@ -23,18 +24,18 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What came from one process, by event id.
 #[derive(Clone, Debug, Default)]
 pub struct Process {
-    /// Its start.
+    /// Its start event.
     pub start: Option<ProcessInfo>,
-    /// Its end.
+    /// Its end event.
     pub end: Option<ProcessEnd>,
-    /// Frames that its start came in.
+    /// The number of frames of its start.
     pub start_parts: usize,
 }
 
-/// Receives until it is dropped.
+/// A receiver that works until it is dropped.
 #[derive(Debug)]
 pub struct Receiver {
-    /// Value of OGRT_SERVER.
+    /// The value of OGRT_SERVER.
     pub server: String,
     frames: Arc<Mutex<Vec<Frame>>>,
     stop: Arc<AtomicBool>,
@@ -42,7 +43,7 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// A stream socket at `path`, and its datagram twin.
+    /// Listens on a stream socket at `path`, and on the datagram socket beside it.
     pub fn unix(path: &Path) -> Receiver {
         let mut receiver = Receiver::named(format!("unix:{}", path.display()));
         receiver.listen_stream(path);
@@ -50,14 +51,14 @@ impl Receiver {
         receiver
     }
 
-    /// Only the datagram twin at `path.dgram`.
+    /// Listens on the datagram socket at `path.dgram` only.
     pub fn unix_datagrams(path: &Path) -> Receiver {
         let mut receiver = Receiver::named(format!("unix:{}", path.display()));
         receiver.listen_datagrams(path);
         receiver
     }
 
-    /// UDP on a port of its own; `address` is 127.0.0.1 or ::1.
+    /// Receives UDP on a port of its own; `address` is 127.0.0.1 or ::1.
     pub fn udp(address: &str) -> Receiver {
         let socket = UdpSocket::bind((address, 0)).expect("UDP socket");
         let mut receiver = Receiver::named(socket.local_addr().expect("address").to_string());
@@ -108,19 +109,19 @@ impl Receiver {
         }));
     }
 
-    /// Everything so far, parts put together.
+    /// Everything so far, with parts joined.
     pub fn processes(&self) -> Vec<Process> {
         let frames = self.frames.lock().expect("frames");
         Process::from_frames(&frames)
     }
 
-    /// The first `count` processes whose start has come whole; waits for them.
+    /// The first `count` processes whose start has come whole. This waits for them.
     #[track_caller]
     pub fn starts(&self, count: usize) -> Vec<Process> {
         self.wait(count, Process::has_started)
     }
 
-    /// The same with their ends.
+    /// The first `count` processes whose start and end have come. This waits for them.
     #[track_caller]
     pub fn ended(&self, count: usize) -> Vec<Process> {
         self.wait(count, |process| process.has_started() && process.end.is_some())
@@ -149,7 +150,7 @@ impl Receiver {
         }
     }
 
-    /// Waits long enough for anything still under way, and says how many frames there are.
+    /// The number of frames after a wait for anything that is still under way.
     pub fn frames_after_a_while(&self) -> usize {
         thread::sleep(Duration::from_millis(100));
         self.frames.lock().expect("frames").len()
@@ -157,7 +158,8 @@ impl Receiver {
 }
 
 impl Process {
-    /// Groups frames by event id, processes in the order of their starts; protobuf messages merge by concatenation.
+    /// Groups frames by event id, processes in the order of their starts; protobuf messages merge
+    /// by concatenation.
     pub fn from_frames(frames: &[Frame]) -> Vec<Process> {
         let mut processes: BTreeMap<Vec<u8>, Process> = BTreeMap::new();
         for frame in frames {

@@ -118,8 +118,8 @@ fn a_program_that_may_lock_itself_in_is_left_alone_at_its_end() {
     if !has("gcc") {
         return;
     }
-    // Strict mode permits read, write and exit, and kills at anything else; leaving by exit would need exit_group,
-    // so the program ends by the plain system call after its destructors have run.
+    // Strict mode permits read, write and exit, and kills at anything else; leaving by exit would
+    // need exit_group, so the program ends by the plain system call after its destructors have run.
     let source = "#include <sys/prctl.h>\n#include <linux/seccomp.h>\n#include <stdlib.h>\n#include <unistd.h>\n\
         #include <sys/syscall.h>\n__attribute__((destructor(101))) static void last(void) { syscall(SYS_exit, 0); }\n\
         int main(void) { if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT)) return 9; exit(0); }\n";

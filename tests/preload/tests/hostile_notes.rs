@@ -1,5 +1,5 @@
-//! Notes and objects made to break a reader, loaded for real: the program runs as if we were not there, and what is
-//! well formed beside them is still found.
+//! Notes and objects made to break a reader, loaded for real: the program runs as if we were not
+//! there, and what is well formed beside them is still found.
 
 use ogrt_note::{ByteOrder, OWNER, Signature, TYPE, encode, encoded_len};
 use ogrt_preload_tests::*;
@@ -109,7 +109,8 @@ fn a_wrong_alignment_in_the_program_header_is_survived() {
         let crafted = folder.join(&format!("crafted{at}"));
         let written = folder.join("written");
         fs::write(&written, bytes).unwrap();
-        // By another process, because a fork beside us may hold what we wrote open, and such a file does not run.
+        // By another process, because a fork beside us may hold what we wrote open, and such a file
+        // does not run.
         let install = Command::new("install").args(["-m", "755"]).args([&written, &crafted]).status();
         assert!(install.unwrap().success());
         let bare = Command::new(&crafted).status().unwrap();

@@ -1,4 +1,5 @@
-//! The library built for other machines and run by qemu's user mode: a C program of each is tracked as on this one.
+//! The library built for other machines and run by qemu's user mode: a C program of each is tracked
+//! as on this one.
 
 use ogrt_note::{ByteOrder, Signature, encode, encoded_len};
 use ogrt_preload_tests::*;

@@ -72,7 +72,7 @@ fn nothing_is_said_unless_asked_for() {
     );
 }
 
-/// System calls of the whole process, by strace, as lines.
+/// The system calls of the whole process, as strace's lines.
 fn trace(folder: &Folder, configure: impl Fn(&mut Command)) -> Vec<String> {
     let log = folder.join("strace");
     let mut command = Command::new("strace");
@@ -83,7 +83,8 @@ fn trace(folder: &Folder, configure: impl Fn(&mut Command)) -> Vec<String> {
     std::fs::read_to_string(log).unwrap().lines().map(str::to_owned).collect()
 }
 
-/// What the events of a usual process take; docs/preload.md names them for whoever writes a seccomp filter.
+/// The system calls for the events of a usual process. docs/preload.md names them for authors of
+/// seccomp filters.
 const CALLS: [&str; 11] = [
     "clock_gettime",
     "close",
@@ -98,8 +99,8 @@ const CALLS: [&str; 11] = [
     "uname",
 ];
 
-/// Fails at the first call of another kind: one that forks, executes, opens, reads, maps, installs a signal handler,
-/// or asks a name service.
+/// A call of another kind fails the test: one that forks, executes, opens, reads, maps, installs a
+/// signal handler, or asks a name service.
 #[test]
 fn no_system_call_is_made_but_these() {
     if !has_all(&["strace", "gcc"]) {

@@ -1,5 +1,5 @@
-//! The built library: what the loader finds in it, and what it must not find. For this machine, and for each other
-//! that can be built for here.
+//! The built library: what the loader finds in it, and what it must not find. For this machine, and
+//! for each other that can be built for here.
 
 use object::{
     LittleEndian, Object, ObjectSection,

@@ -1,4 +1,5 @@
-//! How events travel, and what happens when they cannot: never a wait, never a signal, nothing lost silently.
+//! How events travel, and what happens when they cannot: never a wait, never a signal, nothing lost
+//! silently.
 
 use bytes::BytesMut;
 use ogrt_preload_tests::*;
@@ -99,7 +100,7 @@ fn an_argument_larger_than_a_datagram_is_cut_only_where_it_must_be() {
     assert_eq!(start.arguments[2], &b"after"[..]);
 }
 
-/// Whole frames in the files of a spool.
+/// The processes in the files of a spool, which hold whole frames.
 fn spooled(directory: &Path) -> Vec<Process> {
     let mut names: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     names.sort();
@@ -211,14 +212,15 @@ fn a_spool_that_cannot_be_written_is_no_trouble() {
     }
 }
 
-/// Wall time of one run.
+/// The wall time of one run.
 fn run_time(command: &mut Command) -> Duration {
     let before = Instant::now();
     assert!(command.status().unwrap().success());
     before.elapsed()
 }
 
-/// The quickest of each, taken in turn: what a busy machine adds comes and goes, a wait of ours would be in all.
+/// The quickest run of each, taken in turn: a busy machine delays some runs, a wait of ours would
+/// be in all.
 fn quickest(ours: impl Fn() -> Command, base: impl Fn() -> Command) -> (Duration, Duration) {
     let pairs: Vec<_> = (0..25).map(|_| (run_time(&mut ours()), run_time(&mut base()))).collect();
     let ours = pairs.iter().map(|(ours, _)| *ours).min().unwrap();
@@ -226,7 +228,8 @@ fn quickest(ours: impl Fn() -> Command, base: impl Fn() -> Command) -> (Duration
     (ours, base)
 }
 
-/// A listener that never accepts, its backlog full, and a datagram twin that never reads.
+/// A listener that never accepts and whose backlog is full, and a datagram socket that is never
+/// read.
 struct Hung {
     _listener: UnixListener,
     _twin: UnixDatagram,
@@ -236,8 +239,8 @@ struct Hung {
 fn hang(folder: &Folder, path: &Path) -> Hung {
     let listener = UnixListener::bind(path).unwrap();
     let twin = UnixDatagram::bind(format!("{}.dgram", path.display())).unwrap();
-    // A process of its own, which may have as many descriptors as that takes; what it connected stays in the backlog
-    // when it has ended. std asks for 4096 at most.
+    // A process of its own may have as many descriptors as that takes. Its connections stay in the
+    // backlog when it has ended. std asks for a backlog of 4096 at most.
     let filled = folder.compile(
         Compiler::Gcc,
         "fill",
