@@ -235,7 +235,7 @@ on_every_backend! {
         }
         let (_, json) = daemon.get(&format!("/v1/builds/{}", signature_text(1)));
         assert_eq!((&json["metadata"]["name"], &json["builds"]), (&"first".into(), &Value::Null));
-        for kind in ["registered", "repeated", "conflicting"] {
+        for kind in ["registered", "known", "conflicting"] {
             assert_eq!(daemon.metric(&format!("ogrt_builds_{kind}_total")), 1, "{kind}");
         }
         assert!(daemon.log().contains("refused: the first stands"), "{}", daemon.log());
