@@ -1,14 +1,14 @@
-//! How long things took, as Prometheus counts it: for each bound, how many took no longer.
+//! How long things took, as a Prometheus histogram: for each bound, how many took no longer.
 //!
-//! Counting is a comparison or two and one atomic addition for all that took the same time, which is what comes
-//! together: events of one turn of the receiver have one time of receipt.
+//! Events of one turn of the receiver have the same time of receipt. All of them cost a comparison
+//! or two and one atomic addition.
 
 use std::{
     fmt::Write,
     sync::atomic::{AtomicU64, Ordering},
 };
 
-/// Bounds in milliseconds, and as Prometheus writes them, in seconds.
+/// Bounds in milliseconds, and in seconds as Prometheus writes them.
 const BOUNDS: [(u64, &str); 15] = [
     (1, "0.001"),
     (5, "0.005"),
@@ -27,16 +27,17 @@ const BOUNDS: [(u64, &str); 15] = [
     (3_600_000, "3600"),
 ];
 
-/// See the module.
+/// A histogram of times.
 #[derive(Debug, Default)]
 pub struct Latency {
-    /// Those within each bound and above the one before; the last place has the rest.
+    /// How many are within each bound and above the one before; the last number is of the rest.
     within: [AtomicU64; BOUNDS.len() + 1],
     sum_us: AtomicU64,
 }
 
 impl Latency {
-    /// So many took so long. A clock that was set back makes it nothing.
+    /// Counts `many` things that took `ns` each. A negative time, from a clock that was set back,
+    /// counts as 0.
     pub fn took(&self, ns: i64, many: u64) {
         let us = u64::try_from(ns / 1000).unwrap_or(0);
         let at = BOUNDS.iter().position(|(ms, _)| us <= ms * 1000).unwrap_or(BOUNDS.len());
@@ -44,7 +45,7 @@ impl Latency {
         self.sum_us.fetch_add(us.saturating_mul(many), Ordering::Relaxed);
     }
 
-    /// Each from its moment until now, in Unix nanoseconds.
+    /// Counts the time from each of these moments until now, in Unix nanoseconds.
     pub fn until(&self, now_ns: i64, since_ns: impl IntoIterator<Item = i64>) {
         let mut same = (0, 0);
         for since_ns in since_ns {
@@ -59,7 +60,7 @@ impl Latency {
         }
     }
 
-    /// Appends it in Prometheus's text format; `labels` stand in front of its own.
+    /// Appends the histogram in the text format of Prometheus; `labels` come before its own.
     pub fn text(&self, out: &mut String, name: &str, labels: &str) {
         let (open, close) = if labels.is_empty() { ("", "") } else { ("{", "}") };
         let comma = if labels.is_empty() { "" } else { "," };

@@ -1,4 +1,4 @@
-//! What is counted, and how Prometheus reads it.
+//! What is counted, and how Prometheus reads it. The text of a metric is its HELP line.
 //!
 //! Plain atomics: a count costs a nanosecond or two and the text is made when somebody asks for it.
 
@@ -12,22 +12,22 @@ use std::{
     },
 };
 
-/// A number that grows, or one that is set.
+/// A number that grows (counter) or is set (gauge).
 #[derive(Debug, Default)]
 pub struct Number(AtomicU64);
 
 impl Number {
-    /// Adds to it.
+    /// Adds to the number.
     pub fn add(&self, more: u64) {
         self.0.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// Sets it.
+    /// Sets the number.
     pub fn set(&self, value: u64) {
         self.0.store(value, Ordering::Relaxed);
     }
 
-    /// Its value.
+    /// The number.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -49,78 +49,78 @@ macro_rules! metrics {
 metrics! {
     /// Counts of the whole server.
     Metrics {
-        /// Events of processes received.
+        /// Events of processes that were received.
         counter events_received = "ogrt_events_received_total",
-        /// Events written to the durable queue.
+        /// Events that were written to the queue on disk.
         counter events_queued = "ogrt_events_queued_total",
-        /// Events refused because the queue was full.
+        /// Events that were refused because the queue was full.
         counter events_refused = "ogrt_events_refused_total",
-        /// Events that an acknowledging stream had delivered before.
+        /// Events that were delivered again and are not queued a second time.
         counter events_duplicate = "ogrt_events_duplicate_total",
         /// Events that went through the join.
         counter events_joined = "ogrt_events_joined_total",
-        /// Events whose message could not be decoded.
+        /// Events that were dropped because their message could not be decoded.
         counter events_malformed = "ogrt_events_malformed_total",
         /// Events that waited for a build record.
         counter join_waits = "ogrt_join_waits_total",
-        /// Events that went out before a record came that they waited for.
+        /// Events written without their build record because join.wait was over.
         counter join_timeouts = "ogrt_join_timeouts_total",
-        /// Events that should have waited, and did not because too many did.
+        /// Events written without waiting because join.waiting_max (or _bytes_max) was reached.
         counter join_overflows = "ogrt_join_overflows_total",
-        /// Events of which some parts never came.
+        /// Events written without some of their parts because join.parts_wait was over.
         counter events_incomplete = "ogrt_events_incomplete_total",
-        /// Events that the filter dropped.
+        /// Events that a filter rule dropped.
         counter events_filtered = "ogrt_events_filtered_total",
-        /// Events over their job's limit: counted in summaries.
+        /// Events above the limit of their job, which are counted in summaries only.
         counter events_summarised = "ogrt_events_summarised_total",
-        /// Datagrams received.
+        /// Datagrams that were received.
         counter datagrams_received = "ogrt_datagrams_received_total",
-        /// UDP datagrams that the kernel dropped because the buffer was full.
+        /// UDP datagrams that the kernel dropped because the receive buffer was full.
         counter datagrams_dropped_by_kernel = "ogrt_datagrams_dropped_by_kernel_total",
-        /// Stream connections accepted.
+        /// Connections that were accepted.
         counter connections = "ogrt_connections_total",
-        /// Datagrams and streams that were not our protocol.
+        /// Datagrams and streams that did not keep to the protocol.
         counter protocol_errors = "ogrt_protocol_errors_total",
-        /// Frames of OGRT 0.5 that tell nothing more than the others.
+        /// Frames of OGRT 0.5 that were ignored because other frames say the same.
         counter frames_ignored = "ogrt_frames_ignored_total",
-        /// Builds registered.
+        /// Builds that were registered.
         counter builds_registered = "ogrt_builds_registered_total",
-        /// Registrations that were there already.
+        /// Registrations of builds that were registered before.
         counter builds_known = "ogrt_builds_known_total",
-        /// Registrations refused because another record has the signature.
+        /// Registrations refused because the signature has another record.
         counter builds_conflicting = "ogrt_builds_conflicting_total",
-        /// Registrations refused because they make no sense.
+        /// Registrations refused because they could not be decoded or make no sense.
         counter builds_malformed = "ogrt_builds_malformed_total",
-        /// Further builds of one reproducible signature that were not kept: there are a thousand already.
+        /// Repetitions of a reproducible build beyond 1000, which are not kept.
         counter rebuilds_dropped = "ogrt_rebuilds_dropped_total",
-        /// Registrations that are durable here and wait for the registry's own database.
+        /// Registrations on the disk of this server that PostgreSQL has not taken yet.
         gauge registrations_waiting = "ogrt_registrations_waiting",
-        /// Registrations refused for want of a token.
+        /// Registrations refused because they came without a valid token.
         counter builds_unauthorized = "ogrt_builds_unauthorized_total",
-        /// Builds that a relay has passed on, to each server behind it.
+        /// Builds that this relay passed on to other servers.
         counter builds_relayed = "ogrt_builds_relayed_total",
-        /// Bytes of the durable queue.
+        /// Size of the queue on disk, in bytes.
         gauge queue_bytes = "ogrt_queue_bytes",
-        /// Batches in the durable queue.
+        /// Batches in the queue.
         gauge queue_batches = "ogrt_queue_batches",
-        /// Times the queue was synchronised with the disk.
+        /// Flushes of the queue to disk.
         counter queue_syncs = "ogrt_queue_syncs_total",
-        /// Events and parts that wait for a record or for other parts.
+        /// Events and parts of events that wait for a build record or for other parts.
         gauge events_held = "ogrt_events_held",
-        /// Programs, with what they load, whose uses are counted.
+        /// Programs with counts; a program is an executable with the libraries loaded with it.
         gauge programs = "ogrt_programs",
-        /// Users, hosts and jobs of programs that are kept.
+        /// Counts that are kept: one per program and user, program and host, program and job.
         gauge use_rows = "ogrt_use_rows",
-        /// Events that are in no count, because a bound was reached.
+        /// Events that were not counted because uses.programs_max or uses.rows_max was reached.
         counter uses_dropped = "ogrt_uses_dropped_total",
-        /// Bytes kept to answer questions about jobs.
+        /// Disk space of the events that are kept for questions about jobs, in bytes.
         gauge jobs_bytes = "ogrt_jobs_bytes",
-        /// Batches of the queue that are not yet kept for questions about jobs.
+        /// Batches of events that answers about jobs do not include yet.
         gauge jobs_lag = "ogrt_jobs_lag_batches",
-        /// Batches of the queue whose uses are not yet counted.
+        /// Batches of events that counts of uses do not include yet.
         gauge uses_lag = "ogrt_uses_lag_batches",
     }
-    /// From the receipt of events until a power cut cannot take them.
+    /// Time from the receipt of an event until it is safe on disk.
     pub durable: Latency,
     outputs: Mutex<BTreeMap<String, Arc<OutputMetrics>>>,
 }
@@ -128,41 +128,41 @@ metrics! {
 metrics! {
     /// Counts of one output.
     OutputMetrics {
-        /// Events written by the output.
+        /// Events that the output wrote.
         counter events_written = "ogrt_events_written_total",
-        /// Events that the output had written already before a restart, or that its receiver had.
+        /// Events written before a restart, or that the receiver already had.
         counter events_rewritten = "ogrt_events_already_written_total",
-        /// Documents that the receiver refused for good: they are in the output's file of dead letters.
+        /// Documents that the receiver refused for good; they are in dead-letters/NAME.jsonl.
         counter events_refused = "ogrt_events_dead_letters_total",
-        /// Documents sent again because the receiver could not take them.
+        /// Documents that were sent again because the receiver could not take them.
         counter events_resent = "ogrt_events_resent_total",
         /// Requests that the receiver answered.
         counter requests = "ogrt_output_requests_total",
-        /// Time that they took, in milliseconds.
+        /// Time that these requests took, in milliseconds.
         counter request_ms = "ogrt_output_request_milliseconds_total",
-        /// Batches that were dropped before the output came to them.
+        /// Batches of events that the full queue dropped before the output wrote them.
         counter batches_lost = "ogrt_batches_lost_total",
-        /// Batches that the output has still to take.
+        /// Batches of events that the output has not written yet.
         gauge lag = "ogrt_output_lag_batches",
-        /// Attempts that failed and were made again.
+        /// Attempts that failed and were repeated.
         counter retries = "ogrt_output_retries_total",
-        /// One while the output works, zero while it fails.
+        /// 1 while the output works, 0 while it fails.
         gauge up = "ogrt_output_up",
     }
-    /// From the receipt of events until the output has written them.
+    /// Time from the receipt of an event until the output has written it, waits included.
     pub written: Latency,
     problem: Mutex<Option<String>>,
 }
 
 impl OutputMetrics {
-    /// An attempt failed.
+    /// Notes that an attempt failed, and why.
     pub fn fails(&self, problem: &str) {
         self.up.set(0);
         self.retries.add(1);
         *self.problem.lock().unwrap_or_else(PoisonError::into_inner) = Some(problem.to_owned());
     }
 
-    /// An attempt worked.
+    /// Notes that an attempt worked.
     pub fn works(&self) {
         if self.up.get() != 1 {
             self.up.set(1);
@@ -177,7 +177,7 @@ impl OutputMetrics {
 }
 
 impl Metrics {
-    /// The counts of an output, made when they are first asked for.
+    /// The counts of an output; they start at zero with the first call.
     pub fn output(&self, name: &str) -> Arc<OutputMetrics> {
         let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
         outputs.entry(name.to_owned()).or_default().clone()
@@ -188,7 +188,7 @@ impl Metrics {
         self.outputs.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// All of it in Prometheus's text format.
+    /// All metrics in the text format of Prometheus.
     pub fn text(&self) -> String {
         let mut out = String::with_capacity(4096);
         for (name, kind, about, value) in Metrics::TABLE {
@@ -207,20 +207,20 @@ impl Metrics {
             &mut out,
             durable,
             "histogram",
-            " From the receipt of events until a power cut cannot take them.",
+            " Time from the receipt of an event until it is safe on disk.",
         );
         self.durable.text(&mut out, durable, "");
         head(
             &mut out,
             written,
             "histogram",
-            " From the receipt of events until the output has written them.",
+            " Time from the receipt of an event until the output has written it, waits included.",
         );
         for (output, metrics) in &outputs {
             metrics.written.text(&mut out, written, &format!("output=\"{output}\""));
         }
         if let Some(bytes) = resident_bytes() {
-            head(&mut out, "process_resident_memory_bytes", "gauge", " Resident memory of the server.");
+            head(&mut out, "process_resident_memory_bytes", "gauge", " Resident memory of the server, in bytes.");
             let _ = writeln!(out, "process_resident_memory_bytes {bytes}");
         }
         out

@@ -4,12 +4,15 @@ use super::table::{choice, table};
 use std::path::PathBuf;
 
 table! {
-    /// Who may register builds, and what package managers installed. Events of processes need no permission.
+    /// Access: who may register builds, and installations of package managers. Events of processes
+    /// need no permission.
     AccessConfig {
-        /// "anyone" who reaches the server, or who has a "token": in the Hello of a stream (OGRT_TOKEN_FILE of the
-        /// wrappers), over HTTP as "Authorization: Bearer".
+        /// "anyone": everybody who can reach the server. "token": whoever has a token. The wrappers
+        /// read theirs from the file that OGRT_TOKEN_FILE names; over HTTP it is sent as
+        /// "Authorization: Bearer TOKEN".
         register: MayRegister = MayRegister::Anyone,
-        /// The digests of the tokens, one a line; `ogrt-server token add NAME` makes one. Empty: "tokens" in data_dir.
+        /// File with the SHA-256 digests of tokens, one per line. `ogrt-server token add NAME`
+        /// makes a token. Empty: the file "tokens" in data_dir.
         tokens_file: PathBuf = PathBuf::new(),
     }
 }
@@ -17,9 +20,9 @@ table! {
 choice! {
     /// Who may register builds.
     MayRegister {
-        /// Who reaches the server.
+        /// Everybody who can reach the server.
         Anyone = "anyone",
-        /// Who has a token.
+        /// Whoever has a token.
         Token = "token",
     }
 }

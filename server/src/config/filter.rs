@@ -1,29 +1,32 @@
 //! `[[filter]]`: which events are kept.
 
-use super::table::{AsToml, Table, choice, table};
-use std::fmt::Write;
+use super::table::{AsToml, choice, document_example, table};
 
 table! {
-    /// A rule of the filter. Rules are tried in order, and the first whose expressions all match decides; an event that
-    /// none matches is kept. A rule without expressions matches everything.
+    /// Filter: which events are kept. The first rule whose expressions all match decides; a rule
+    /// without expressions matches every event. An event that no rule matches is kept. Each
+    /// [[filter]] is one rule; without any, all events are kept.
     FilterRule {
-        /// "drop" or "keep".
+        /// "drop": the event is counted (metric ogrt_events_filtered_total) and written nowhere.
+        /// "keep": the event is kept, and later rules are not tried.
         action: FilterAction = FilterAction::Drop,
-        /// A regular expression for the path of the executable. Empty, here as below: any.
+        /// Regular expression for the path of the executable. It may match any part of the path,
+        /// unless it begins with ^ and ends with $. Empty: every path.
         path: String = String::new(),
-        /// For the name of the user; for the uid where the name is not known.
+        /// Regular expression for the name of the user, or for the uid if the name is not known.
+        /// Empty: every user.
         user: String = String::new(),
-        /// For the name of the host.
+        /// Regular expression for the name of the host. Empty: every host.
         host: String = String::new(),
     }
 }
 
 choice! {
-    /// What becomes of an event that a rule matches.
+    /// What happens to an event that a rule matches.
     FilterAction {
-        /// It goes to no output; it is counted.
+        /// The event is counted and written nowhere.
         Drop = "drop",
-        /// It goes out, whatever later rules say.
+        /// The event is kept, and later rules are not tried.
         Keep = "keep",
     }
 }
@@ -34,11 +37,7 @@ impl AsToml for Vec<FilterRule> {
     }
 }
 
-/// A rule, commented out, as an example.
-pub fn document_example(out: &mut String) {
-    let mut example = String::from("[[filter]]\n");
-    FilterRule::default().document(&mut example);
-    for line in example.lines() {
-        let _ = writeln!(out, "{}", format!("# {line}").trim_end());
-    }
+/// Appends a rule as an example.
+pub fn document(out: &mut String) {
+    document_example("[[filter]]\n", &FilterRule::default(), out);
 }

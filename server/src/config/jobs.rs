@@ -3,13 +3,15 @@
 use super::{Size, Time, table::table};
 
 table! {
-    /// What is kept to answer questions about jobs.
+    /// Jobs: events that are kept to answer questions about jobs (`ogrt job`, /v1/jobs).
     JobsConfig {
-        /// How long.
+        /// How long events are kept. Older events are deleted.
         keep: Time = Time::from_secs(90 * 86_400),
-        /// Most bytes, compressed; beyond them the oldest go.
+        /// Disk space for these events, which are compressed. When it is used up, the oldest are
+        /// deleted.
         bytes_max: Size = Size(16 << 30),
-        /// Most processes in one answer.
+        /// Largest number of processes in one answer. The answer about a larger job holds the first
+        /// ones and says "truncated": true.
         answer_processes_max: usize = 100_000,
     }
 }

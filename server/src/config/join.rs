@@ -3,17 +3,23 @@
 use super::{Size, Time, table::table};
 
 table! {
-    /// Bringing events and build records together.
+    /// The join: each event gets the build records of its signatures before outputs write it.
     JoinConfig {
-        /// How long an event waits for the record of a signature that nobody has registered yet; "0s": not at all.
+        /// How long an event waits for a build record that is not registered yet. After this time
+        /// it is written without the record. Other events do not wait with it. "0s": no event
+        /// waits.
         wait: Time = Time::from_secs(5),
-        /// How long no further event waits for a signature that was waited for in vain.
+        /// After a wait was in vain, events do not wait for that signature for at least this time.
         wait_again_after: Time = Time::from_secs(600),
-        /// How long the parts of an event may take to arrive.
+        /// How long to wait for the other parts of an event that was sent in several messages.
+        /// After this time it is written with the parts that came (metric
+        /// ogrt_events_incomplete_total).
         parts_wait: Time = Time::from_secs(10),
-        /// Events and parts that may wait at once; a further one goes out as it is.
+        /// Largest number of events and parts that wait at once. Further events are written without
+        /// waiting (metric ogrt_join_overflows_total).
         waiting_max: usize = 50_000,
-        /// Bytes of them.
+        /// Largest size of the events and parts that wait at once. Further events are written
+        /// without waiting, as for waiting_max.
         waiting_bytes_max: Size = Size::mebibytes(32),
     }
 }

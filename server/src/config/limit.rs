@@ -3,16 +3,17 @@
 use super::{Time, table::table};
 
 table! {
-    /// How much of the server one job may have. What is over it is not written one by one but counted, exactly, and the
-    /// count goes to the outputs and to the job's answer as a document of type "summary".
+    /// Limit: how many events of one job are written. Events above the limit are counted, exactly,
+    /// and not written one by one. The count goes to the outputs and into the answer about the job,
+    /// as a document of type "summary".
     LimitConfig {
-        /// Events a second of one job, for long; 0: no limit.
+        /// Sustained events per second allowed for one job. 0: unlimited.
         events_per_second: usize = 0,
-        /// Events that a job may send at once before that holds.
+        /// Events that a job may send at once above that rate.
         burst_events: usize = 10_000,
-        /// How long a summary gathers.
+        /// How often a summary is written for a job above its limit.
         summary_every: Time = Time::from_secs(60),
-        /// Jobs that are watched at once; further ones are not limited.
+        /// Largest number of jobs that are watched at once. Further jobs are not limited.
         jobs_max: usize = 10_000,
     }
 }

@@ -1,7 +1,8 @@
 //! The configuration: TOML, unknown keys refused, every key with a default.
 //!
-//! Each table is declared once, by [`table!`], in a file of its name: a key, its type, its default and the text
-//! that explains it. Reading, defaults and `print-default-config` all come from that one declaration.
+//! Each table is declared once, by `table!`, in a file of its name: a key, its type, its default
+//! and the text that explains it. Reading, defaults and `print-default-config` all come from that
+//! declaration.
 
 mod access;
 mod filter;
@@ -24,11 +25,10 @@ mod uses;
 use source::Source;
 use std::{
     collections::BTreeMap,
-    fmt::Write,
     fs,
     path::{Path, PathBuf},
 };
-use table::{Table, choice, table};
+use table::{Table, choice, document_table, table};
 
 pub use access::{AccessConfig, MayRegister};
 pub use filter::{FilterAction, FilterRule};
@@ -46,61 +46,92 @@ pub use tls::TlsConfig;
 pub(crate) use units::{Size, Time};
 pub use uses::UsesConfig;
 
+/// Stands in front of the tables that are examples.
+const EXAMPLES: &str = "
+
+# What follows are examples. To use one, remove the first \"# \" of each of its lines.
+
+";
+
+/// Stands in front of the outputs.
+const OUTPUTS: &str = "
+
+# Outputs: where events are written. Use any number of them, each with a name of its own in the
+# place of NAME in [outputs.NAME]: letters, digits, - and _. Without any, a \"file\" output with
+# layout \"jobs\" writes into the directory \"out\" in data_dir. An output that is down or slow does
+# not delay the others: its events wait in the queue.
+";
+
 table! {
-    /// Everything that an operator may set. Times are written "5s" (ms, s, m, h, d), sizes "64MiB" (B to TiB).
+    /// The configuration of ogrt-server, in TOML. Every key may be left out; its default is shown.
+    /// A time is a number with a unit: "250ms", "5s", "10m", "2h", "30d". A size is one, too:
+    /// "512B", "64KiB", "64MiB", "8GiB", "1TiB".
+    /// On SIGHUP the server reads this file again: log_level, [limit], [[filter]] and the files of
+    /// [tls] change at once, everything else at the next start.
     Config {
-        /// UDP and TCP are received here; port 0 takes a free one for each.
+        /// Address and port for events and build records, over UDP and TCP. The default can be
+        /// reached from this machine only; "0.0.0.0:7971" can be reached from every network. Port
+        /// 0: any free port.
         listen: String = "127.0.0.1:7971".into(),
-        /// Unix socket for processes of this machine (stream; its datagram twin is beside it, ".dgram").
-        /// Empty: none. The default falls back to "ogrt.sock" in data_dir where /run/ogrt cannot be made.
+        /// Path of the Unix socket for events and build records of this machine. A socket for
+        /// datagrams is made beside it, with ".dgram" at the end of its name. Empty: no Unix
+        /// sockets.
+        /// If the default cannot be made, "ogrt.sock" in data_dir is used instead.
         unix: PathBuf = PathBuf::from("/run/ogrt/ogrt.sock"),
-        /// The HTTP interface.
+        /// Address and port of the HTTP interface, for questions and metrics. Everybody who can
+        /// reach it can read everything. Port 0: any free port.
         http: String = "127.0.0.1:7972".into(),
-        /// Queue, embedded registry, jobs. Empty: /var/lib/ogrt where that can be written, else
-        /// $XDG_STATE_HOME/ogrt-server, else ~/.local/state/ogrt-server.
+        /// Directory for the queue, the embedded registry, jobs and counts. One server uses it at a
+        /// time. Empty: /var/lib/ogrt if the server can write there, else
+        /// $XDG_STATE_HOME/ogrt-server, else ~/.local/state/ogrt-server. The option --data-dir and
+        /// OGRT_DATA_DIR override this key.
         data_dir: PathBuf = PathBuf::new(),
-        /// Least level of the log: "error", "warn", "info", "debug", or by part: "info,ogrt_server::join=debug".
+        /// What is logged to stderr: "error", "warn", "info" or "debug", each with all levels
+        /// before it. A part of the server can have a level of its own:
+        /// "info,ogrt_server::join=debug".
         log_level: String = "info".into(),
-        /// A line of the log: "text", or "json" for programs.
+        /// Form of a log line: "text" for people, "json" (one JSON object per line) for programs.
         log_format: LogFormat = LogFormat::Text,
-        /// How long a stop may take until what was received has gone out.
+        /// How long the server may take to stop. In this time it writes received events to the
+        /// outputs. What is left stays in the queue and is written after the next start.
         stop_timeout: Time = Time::from_secs(10),
-        /// What is received, and its bounds.
+        /// Limits for what is received.
         receive: Receive = Receive::default(),
-        /// The durable queue.
+        /// The queue on disk.
         queue: QueueConfig = QueueConfig::default(),
         /// Where builds are kept.
         registry: RegistryConfig = RegistryConfig::default(),
-        /// Bringing events and build records together.
+        /// How events and build records are brought together.
         join: JoinConfig = JoinConfig::default(),
         /// What is kept to answer questions about jobs.
         jobs: JobsConfig = JobsConfig::default(),
         /// Counts of who ran what.
         uses: UsesConfig = UsesConfig::default(),
-        /// How much of the server one job may have.
+        /// How many events one job may write.
         limit: LimitConfig = LimitConfig::default(),
         /// Which events are kept.
         filter: Vec<FilterRule> = Vec::new(),
         /// Who may register builds.
         access: AccessConfig = AccessConfig::default(),
-        /// Encrypted listeners.
+        /// Encrypted ports.
         tls: TlsConfig = TlsConfig::default(),
-        /// Any number of outputs, each with a name. Without any: a `file` output with layout "jobs" under data_dir.
+        /// Where events are written: any number of outputs, each with a name. Without any, a `file`
+        /// output with layout "jobs" writes to "out" in data_dir.
         outputs: BTreeMap<String, OutputConfig> = BTreeMap::new(),
     }
 }
 
 choice! {
-    /// How a line of the log is written.
+    /// The form of a log line.
     LogFormat {
-        /// For people.
+        /// Text for people.
         Text = "text",
-        /// For programs: an object a line.
+        /// One JSON object per line, for programs.
         Json = "json",
     }
 }
 
-/// The configuration could not be used.
+/// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file could not be read.
@@ -108,21 +139,21 @@ pub enum ConfigError {
     Unreadable {
         /// The file.
         path: String,
-        /// Why.
+        /// The reason.
         cause: std::io::Error,
     },
-    /// It says something that we do not know or that makes no sense.
+    /// The file has a key or value that is not known or makes no sense.
     #[error("{path}: {cause}")]
     Wrong {
         /// The file.
         path: String,
-        /// What and where.
+        /// The line, the key, and what was expected.
         cause: String,
     },
 }
 
 impl Config {
-    /// Reads a file.
+    /// Reads and checks a file.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
         let name = path.display().to_string();
         let text = fs::read_to_string(path)
@@ -146,8 +177,8 @@ impl Config {
     pub fn documented_defaults() -> String {
         let mut out = String::new();
         let defaults = Config::default();
-        defaults.document(&mut out);
-        let sections: [(&str, &dyn Table); 9] = [
+        document_table("", &defaults, &mut out);
+        let tables: [(&str, &dyn Table); 9] = [
             ("receive", &defaults.receive),
             ("queue", &defaults.queue),
             ("registry", &defaults.registry),
@@ -158,24 +189,24 @@ impl Config {
             ("access", &defaults.access),
             ("tls", &defaults.tls),
         ];
-        for (name, table) in sections {
-            let _ = write!(out, "\n[{name}]\n");
-            table.document(&mut out);
+        for (name, table) in tables {
+            out.push_str("\n\n");
+            document_table(&format!("[{name}]\n"), table, &mut out);
         }
-        out.push_str("\n# Any number of rules that filter events. Without any, all are kept.\n");
-        filter::document_example(&mut out);
-        out.push_str("\n# Any number of outputs, each with a name. Without any: a `file` output, layout \"jobs\", under data_dir.\n");
-        outputs::document_examples(&mut out);
+        out.push_str(EXAMPLES);
+        filter::document(&mut out);
+        out.push_str(OUTPUTS);
+        outputs::document(&mut out);
         out
     }
 
-    /// The keys and tables whose values differ.
+    /// The top-level keys and tables whose values differ.
     pub fn changed(&self, other: &Self) -> Vec<&'static str> {
         let both = self.values().into_iter().zip(other.values());
         both.filter(|(ours, theirs)| ours != theirs).map(|((key, _), _)| key).collect()
     }
 
-    /// What no type can check: the key, and what is wrong with its value.
+    /// Checks what the types of keys cannot: the error is a key and what is wrong with its value.
     fn check(&self) -> Result<(), (&'static str, String)> {
         let addresses = [
             ("listen", &self.listen),
@@ -188,7 +219,7 @@ impl Config {
                 continue;
             }
             address.parse::<std::net::SocketAddr>().map_err(|_| {
-                (key, format!("\"{address}\" is not an IP address with a port: expected one such as \"127.0.0.1:7971\""))
+                (key, format!("\"{address}\" is not an IP address with a port, such as \"127.0.0.1:7971\""))
             })?;
         }
         check_log_level(&self.log_level).map_err(|problem| ("log_level", problem))?;
@@ -196,7 +227,8 @@ impl Config {
     }
 }
 
-/// A single word that is not a level would be taken for a part of the server, and nothing would be logged.
+/// Refuses a word that is not a level: the log would take it for a part of the server and stay
+/// empty.
 fn check_log_level(text: &str) -> Result<(), String> {
     let is_level = |word: &str| {
         ["off", "error", "warn", "info", "debug", "trace"].contains(&word.to_ascii_lowercase().as_str())
@@ -205,8 +237,8 @@ fn check_log_level(text: &str) -> Result<(), String> {
     match text.split(',').find(|part| !is_level(&level(part))) {
         None => Ok(()),
         Some(part) => Err(format!(
-            "\"{part}\" is not a level: expected error, warn, info or debug, or a part of the server with its level, \
-             such as \"info,ogrt_server::join=debug\""
+            "\"{part}\" is not a level: expected error, warn, info or debug, or a part of the server \
+             with its level, such as \"info,ogrt_server::join=debug\""
         )),
     }
 }
@@ -272,7 +304,7 @@ mod tests {
             ),
             (
                 "\nlisten = \"somewhere\"\n",
-                "line 2: listen: \"somewhere\" is not an IP address with a port: expected",
+                "line 2: listen: \"somewhere\" is not an IP address with a port, such as",
             ),
             ("log_level = \"loud\"\n", "line 1: log_level: \"loud\" is not a level: expected error, warn"),
             (

@@ -1,18 +1,18 @@
-//! `[outputs.NAME]`: the list of types, and the tables of outputs that stay on this machine.
+//! `[outputs.NAME]`: the list of types, and the tables of the outputs that stay on this machine.
 
 use super::{
     ElasticsearchConfig, JsonTcpConfig, KafkaConfig, OgrtConfig, Size, SplunkHecConfig, Time, is_plain_name,
     source::Source,
-    table::{AsToml, Table, choice, table},
+    table::{AsToml, choice, document_example, table},
 };
 use serde::Deserialize;
-use std::{collections::BTreeMap, fmt::Write, path::PathBuf};
+use std::{collections::BTreeMap, path::PathBuf};
 use toml::de::{DeValue, ValueDeserializer};
 
-/// The types of outputs: a line each, with the table that configures it and the name that `type` gives it.
+/// The types of outputs, one per line: the table of its keys, and its name in `type`.
 macro_rules! outputs {
     ($($(#[doc = $about:literal])+ $variant:ident($table:ident) = $name:literal,)*) => {
-        /// One output.
+        /// One output, by its type.
         #[derive(Clone, Debug)]
         pub enum OutputConfig { $($(#[doc = $about])+ $variant($table),)* }
 
@@ -28,7 +28,8 @@ macro_rules! outputs {
             }
         }
 
-        /// Reads each output alone, because an error then names its line: [`OutputConfig`] has none to tell.
+        /// Reads each output alone: an error then knows its line, which is lost where
+        /// [`OutputConfig`] is read.
         pub fn check(source: &Source<'_>) -> Result<(), String> {
             for (name, output) in source.outputs() {
                 let key = format!("outputs.{name}");
@@ -55,94 +56,96 @@ macro_rules! outputs {
             Ok(())
         }
 
-        /// Each type with its keys, defaults and meanings, commented out, as examples.
-        pub fn document_examples(out: &mut String) {
+        /// Appends each type of output as an example.
+        pub fn document(out: &mut String) {
             $(
-                let mut example = format!("[outputs.{0}]\ntype = \"{0}\"\n", $name);
-                $table::default().document(&mut example);
-                for line in example.lines() {
-                    let _ = writeln!(out, "{}", format!("# {line}").trim_end());
-                }
                 out.push('\n');
+                let header = format!("[outputs.{0}]\ntype = \"{0}\"\n", $name);
+                document_example(&header, &$table::default(), out);
             )*
         }
     };
 }
 
 outputs! {
-    /// Files.
+    /// Files on this machine.
     File(FileConfig) = "file",
     /// Elasticsearch or OpenSearch.
     Elasticsearch(ElasticsearchConfig) = "elasticsearch",
-    /// Lines over TCP.
+    /// JSON lines over TCP.
     JsonTcp(JsonTcpConfig) = "json_tcp",
-    /// Splunk.
+    /// Splunk's HTTP Event Collector.
     SplunkHec(SplunkHecConfig) = "splunk_hec",
-    /// Kafka.
+    /// A topic of Kafka.
     Kafka(KafkaConfig) = "kafka",
-    /// Another server.
+    /// Another ogrt-server.
     Ogrt(OgrtConfig) = "ogrt",
-    /// Nothing.
+    /// No receiver: events are discarded.
     Null(NullConfig) = "null",
 }
 
 table! {
-    /// An output that writes files: `type = "file"`.
+    /// Output "file": JSON documents in files on this machine.
     FileConfig {
-        /// "jobs": one JSON document for a job. "lines": one event a line in events.jsonl.
+        /// "lines": one document per line in PATH/events.jsonl. "jobs": one JSON file per job,
+        /// PATH/JOB.json.
         layout: FileLayout = FileLayout::Lines,
-        /// A directory.
+        /// Directory of the files. It is made if it does not exist.
         path: PathBuf = PathBuf::from("/var/log/ogrt"),
-        /// Files kept open at once (layout "jobs").
+        /// Largest number of files that are open at once, for layout "jobs".
         open_files_max: usize = 256,
-        /// How often what was written is synchronised and the place in the queue moved on. "0s": after every delivery.
+        /// How often files are flushed to disk and the output's offset in the queue is saved. "0s":
+        /// after every write.
         commit_every: Time = Time::from_secs(1),
-        /// "commit": what is committed is on the disk. "never": the kernel writes when it likes; a crash of the server
-        /// loses nothing, a power cut may.
+        /// "commit": files are flushed to disk at every commit. "never": the kernel decides when; a
+        /// power cut can lose events, a crash of the server loses none.
         fsync: FileSync = FileSync::Commit,
-        /// Close events.jsonl when it has so many bytes (layout "lines"). "0B": never.
+        /// Size at which events.jsonl is closed and a new one begun, for layout "lines". "0B": size
+        /// does not matter.
         rotate_bytes: Size = Size(0),
-        /// Close it when this period of UTC is over, as "1d" or "1h". "0s": never.
+        /// Period (UTC) after which events.jsonl is closed and a new one begun, for layout "lines":
+        /// "1h", or "1d" for every midnight. "0s": time does not matter.
         rotate_every: Time = Time::from_secs(0),
-        /// What is done with closed files: "gzip" or "none".
+        /// What is done with closed files: "gzip" compresses them, "none" leaves them as they are.
         compression: FileCompression = FileCompression::Gzip,
-        /// How many closed files are kept; the oldest are removed. 0: all.
+        /// Number of closed files that are kept; older ones are deleted. 0: all are kept.
         keep_closed: usize = 0,
     }
 }
 
 table! {
-    /// An output that forgets everything: `type = "null"`.
+    /// Output "null": discards everything, for measurements and for a server that only answers
+    /// questions.
     NullConfig {
     }
 }
 
 choice! {
-    /// When files are synchronised.
+    /// When files are flushed to disk.
     FileSync {
-        /// At every commit.
+        /// Files are flushed at every commit.
         Commit = "commit",
-        /// When the kernel likes.
+        /// The kernel decides when files are flushed.
         Never = "never",
     }
 }
 
 choice! {
-    /// How closed files are packed.
+    /// How closed files are compressed.
     FileCompression {
-        /// By gzip.
+        /// Closed files are compressed with gzip.
         Gzip = "gzip",
-        /// Not at all.
+        /// Closed files stay as they are.
         None = "none",
     }
 }
 
 choice! {
-    /// What a file holds.
+    /// What one file holds.
     FileLayout {
-        /// One JSON document for a job.
+        /// One job, as one JSON document.
         Jobs = "jobs",
-        /// One event a line.
+        /// Events of all jobs, one per line.
         Lines = "lines",
     }
 }

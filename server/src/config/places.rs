@@ -1,10 +1,12 @@
-//! What depends on the machine where the configuration leaves it open: where data goes, which socket can be made.
+//! What depends on the machine where the configuration leaves it open: where data goes, which
+//! socket can be made.
 
 use super::{AccessConfig, Config, FileConfig, FileLayout, OutputConfig};
 use std::path::{Path, PathBuf};
 
 impl Config {
-    /// Settles what depends on the machine: where data goes, which socket can be made, which output there is.
+    /// Settles what depends on the machine: where data goes, which socket can be made, which output
+    /// there is.
     pub fn choose_places(&mut self) {
         if self.data_dir.as_os_str().is_empty() {
             self.data_dir = default_data_dir();

@@ -6,26 +6,31 @@ use super::{
 };
 
 table! {
-    /// The durable queue between receiving and outputs.
+    /// The queue: received events on disk, until all outputs have written them.
     QueueConfig {
-        /// Most bytes on disk.
+        /// Largest size of the queue on disk. An output that is down fills it; when_full says what
+        /// happens then.
         bytes_max: Size = Size(8 << 30),
-        /// When it is full: "refuse" (streams are closed unacknowledged, datagrams counted and dropped) or
-        /// "drop-oldest" (outputs that are behind lose the oldest events, counted).
+        /// What happens when the queue is full. "refuse": new events are refused. Clients keep
+        /// theirs in a spool; UDP datagrams are lost (metric ogrt_events_refused_total).
+        /// "drop-oldest": outputs that are behind lose the oldest events (metric
+        /// ogrt_batches_lost_total).
         when_full: WhenFull = WhenFull::Refuse,
-        /// Free bytes that must stay on the disk; with fewer the queue counts as full.
+        /// Free space that the queue leaves on its disk. With less, new events are refused,
+        /// whatever when_full says.
         disk_free_min: Size = Size::mebibytes(256),
-        /// What nobody waits to see acknowledged is synchronised at least this often.
+        /// How often events without an acknowledgement (UDP, datagrams) are flushed to disk. A
+        /// power cut can lose the events of this time; a crash of the server loses none.
         sync_every: Time = Time::from_millis(200),
     }
 }
 
 choice! {
-    /// What happens to new events when the queue is full.
+    /// What happens when the queue is full.
     WhenFull {
-        /// New ones are not taken.
+        /// New events are refused.
         Refuse = "refuse",
-        /// The oldest make room.
+        /// Outputs that are behind lose the oldest events.
         DropOldest = "drop-oldest",
     }
 }

@@ -3,25 +3,32 @@
 use super::{Size, Time, table::table};
 
 table! {
-    /// Bounds on what is received.
+    /// Receiving: how often sockets are read, and how much memory and time senders may take.
     Receive {
-        /// Local and UDP senders are not woken for: sockets are drained every so often.
+        /// How often UDP and Unix sockets are read. A longer time costs less CPU and delays events.
         poll_every: Time = Time::from_millis(4),
-        /// The same while nothing comes.
+        /// The same, after half a second without events.
         idle_poll_every: Time = Time::from_millis(10),
-        /// Receive buffer of the UDP socket, as far as the kernel lets us (as root: for certain).
+        /// Receive buffer that the server asks the kernel for. If the buffer is too small, the
+        /// kernel drops UDP datagrams (metric ogrt_datagrams_dropped_by_kernel_total). Without root
+        /// or CAP_NET_ADMIN, the kernel gives at most net.core.rmem_max.
         udp_buffer: Size = Size::mebibytes(64),
-        /// Largest message; larger ones close the stream.
+        /// Largest message, and largest body of an HTTP request. A stream with a larger message is
+        /// closed.
         message_bytes_max: Size = Size::mebibytes(16),
-        /// Streams open at once; a further one waits in the kernel.
+        /// Largest number of open streams. When it is reached, new TCP connections wait, and new
+        /// Unix streams are closed, so that their clients spool. When three quarters are in use,
+        /// streams that were silent for 10 seconds are closed.
         connections_max: usize = 16_384,
-        /// Bytes of unfinished large messages that all streams together may hold.
+        /// Memory for unfinished messages of all streams, for messages larger than 64 KiB. When it
+        /// is used up, further large messages wait.
         stream_bytes_max: Size = Size::mebibytes(64),
-        /// A message begun must be complete within this time.
+        /// How long a stream may take to send one message. A stream that takes longer is closed.
         message_timeout: Time = Time::from_secs(30),
-        /// A stream that says nothing is closed after this time.
+        /// How long a stream may be silent. A stream that is silent for longer is closed.
         idle_timeout: Time = Time::from_secs(600),
-        /// Bytes received and not yet in the queue; beyond them receivers wait.
+        /// Memory for received events that are not yet in the queue. When it is used up, receiving
+        /// pauses.
         pending_bytes_max: Size = Size::mebibytes(16),
     }
 }

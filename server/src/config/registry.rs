@@ -7,42 +7,51 @@ use super::{
 use std::{path::PathBuf, time::Duration};
 
 table! {
-    /// The registry of builds.
+    /// The registry: where build records are kept, and when they are deleted.
     RegistryConfig {
-        /// "embedded", or "postgres".
+        /// "embedded": in data_dir. "postgres": in a PostgreSQL database, which several servers can
+        /// share.
         backend: RegistryBackend = RegistryBackend::Embedded,
-        /// Of the PostgreSQL database: "postgresql://user@host/database", or "host=/run/postgresql dbname=ogrt".
-        /// With sslmode=require the connection is encrypted, and the server's certificate checked.
+        /// Address of the PostgreSQL database, such as "postgresql://user@host/database" or
+        /// "host=/run/postgresql dbname=ogrt". With sslmode=require the connection is encrypted,
+        /// and the database's certificate is checked. Needed for backend = "postgres".
         url: String = String::new(),
-        /// Certificates that the database's is checked against (PEM). Empty: those of the system.
+        /// File with CA certificates (PEM) that the database's certificate is checked against.
+        /// Empty: the CA certificates of the system.
         ca_file: PathBuf = PathBuf::new(),
-        /// Most bytes of registrations that wait for a PostgreSQL database; beyond them new ones are refused.
+        /// Disk space for build records that wait until PostgreSQL takes them. When it is used up,
+        /// new build records are refused.
         waiting_bytes_max: Size = Size(1 << 30),
-        /// Summaries of builds kept in memory.
+        /// Number of builds kept in memory, about 400 bytes each. If more different builds run in a
+        /// day, each of the others costs a look into the registry.
         cached_builds_max: usize = 131_072,
-        /// Builds go when they are older than this; "0s": never. See keep_used.
+        /// Age at which builds are deleted. "0s": no build is deleted because of its age. keep_used
+        /// has exceptions.
         keep: Time = Time::from_secs(0),
-        /// The oldest builds go when there are more than this; 0: never.
+        /// Number of builds above which the oldest are deleted. 0: any number is kept. keep_used
+        /// has exceptions.
         builds_max: usize = 0,
-        /// A build that somebody ran within this time stays, and so does what it contains.
+        /// A build that somebody ran within this time is not deleted, and neither is any build that
+        /// it contains.
         keep_used: Time = Time::from_secs(400 * 86_400),
-        /// How often it is looked for builds that may go.
+        /// How often to look for builds to delete.
         look_every: Time = Time::from_secs(3600),
     }
 }
 
 choice! {
-    /// What keeps the registry.
+    /// The database that holds the builds.
     RegistryBackend {
-        /// The database in `data_dir`.
+        /// The server's own database in `data_dir`.
         Embedded = "embedded",
-        /// A PostgreSQL database, which several servers may share.
+        /// A PostgreSQL database, which several servers can share.
         Postgres = "postgres",
     }
 }
 
 impl RegistryBackend {
-    /// How long it is believed that a signature is not registered: others may share the registry.
+    /// How long the server believes that a signature is not registered; `None` where no other
+    /// server can register it.
     pub fn unknown_for(self) -> Option<Duration> {
         match self {
             RegistryBackend::Embedded => None,

@@ -1,4 +1,5 @@
-//! Keys that had another name before 1.0. A configuration with an old name is refused, and told the new one.
+//! Keys that had another name before 1.0. A configuration with an old name is refused, and told the
+//! new one.
 
 use super::source::Source;
 
@@ -34,7 +35,8 @@ const RENAMED_IN_OUTPUTS: &[(&[&str], &str, &str)] = &[
     (&["kafka"], "make_partitions", "create_partitions"),
 ];
 
-/// Each old name in the file with its line and its new name, on one line of text; `None` if there is none.
+/// Each old name in the file with its line and its new name, on one line of text; `None` if there
+/// is none.
 pub fn old_names(source: &Source<'_>) -> Option<String> {
     let mut found = Vec::new();
     for key in source.keys() {

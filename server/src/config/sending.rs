@@ -1,4 +1,5 @@
-//! Tables of outputs that send over a network. What all of them need is declared once, by [`sender!`].
+//! Tables of outputs that send over a network. The keys that all of them have are declared once, by
+//! `sender!`.
 
 use super::{
     Size, Time,
@@ -6,56 +7,61 @@ use super::{
 };
 use std::{path::PathBuf, time::Duration};
 
-/// How documents are put together, sent, and sent again.
+/// The keys that all outputs that send have in common.
 #[derive(Clone, Debug)]
 pub struct Sending {
-    /// Requests under way at once.
+    /// Number of requests that are sent at the same time.
     pub workers: usize,
-    /// Most documents of a request.
+    /// Largest number of documents in one request.
     pub batch_events: usize,
-    /// Most bytes of a request; a larger document goes alone.
+    /// Largest size of one request; a larger document is sent alone.
     pub batch_bytes: usize,
-    /// How long to gather before sending.
+    /// How long to collect documents before a request is sent.
     pub linger: Duration,
-    /// How long a request may take until it counts as failed.
+    /// How long a request may take until it has failed.
     pub timeout: Duration,
-    /// Longest pause between attempts.
+    /// Longest pause between two attempts.
     pub backoff_max: Duration,
-    /// How often the place in the queue is moved on.
+    /// How often the offset in the queue is saved.
     pub commit_every: Duration,
-    /// Most bytes of the file of refused documents.
+    /// Largest size of the file of documents that were refused for good.
     pub dead_letters_bytes_max: u64,
 }
 
-/// Declares the table of an output that sends: its own keys, and those that all of them have.
+/// Declares the table of an output that sends: its own keys, then those that all of them have.
 macro_rules! sender {
     ($(#[doc = $about:literal])+ $name:ident { $($keys:tt)* }) => {
         table! {
             $(#[doc = $about])+
             $name {
                 $($keys)*
-                /// Requests under way at once. The documents of one process always go by the same worker, in order.
+                /// Number of requests that are sent at the same time, 1 to 64. All documents of one
+                /// process are sent by the same worker, in order.
                 workers: usize = 2,
-                /// Most documents of a request.
+                /// Largest number of documents in one request.
                 batch_events: usize = 1000,
-                /// Most bytes of a request; a larger document goes alone.
+                /// Largest size of one request. A larger document is sent in a request of its own.
                 batch_bytes: Size = Size::mebibytes(1),
-                /// How long to gather before sending.
+                /// How long to collect documents before a request is sent.
                 linger: Time = Time::from_millis(100),
-                /// How long a request may take until it counts as failed.
+                /// How long a request may take. A request that takes longer has failed and is sent
+                /// again.
                 timeout: Time = Time::from_secs(30),
-                /// Attempts are made again without end, after pauses that double up to this.
+                /// A failed request is sent again until it succeeds. The pauses between attempts
+                /// double, up to this time.
                 backoff_max: Time = Time::from_secs(30),
-                /// How often the place in the queue is moved on.
+                /// How often the output's offset in the queue is saved. After a crash, documents
+                /// are sent again from there.
                 commit_every: Time = Time::from_secs(1),
-                /// Most bytes of dead-letters/NAME.jsonl in data_dir, where documents go that the receiver refuses for
-                /// good. When it is full the output waits until somebody moves it away.
+                /// Largest size of dead-letters/NAME.jsonl in data_dir. That file holds documents
+                /// that the receiver refused for good. When it is full, the output waits until
+                /// somebody moves the file away.
                 dead_letters_bytes_max: Size = Size::mebibytes(1024),
             }
         }
 
         impl $name {
-            /// What all outputs that send have.
+            /// The keys that all outputs that send have in common.
             pub fn sending(&self) -> Sending {
                 Sending {
                     workers: self.workers.clamp(1, 64),
@@ -73,111 +79,116 @@ macro_rules! sender {
 }
 
 sender! {
-    /// Elasticsearch (7.8 and later) or OpenSearch, by its bulk interface: `type = "elasticsearch"`.
+    /// Output "elasticsearch": Elasticsearch (7.8 or later) or OpenSearch, by its bulk API.
     ElasticsearchConfig {
-        /// Its nodes. The next one is taken when one fails.
+        /// URLs of the nodes. When one fails, the next one is used.
         urls: Vec<String> = vec!["http://127.0.0.1:9200".into()],
-        /// Name of the index, or what the names of dated indices begin with.
+        /// Name of the index (INDEX below), or the beginning of the names of dated indices.
         index: String = "ogrt-events".into(),
-        /// "dated": an index for each day of receipt (UTC), INDEX-2026.11.25. "data-stream": INDEX is a data stream.
-        /// "single": INDEX is an index or an alias.
+        /// "dated": one index per day of receipt (UTC), such as INDEX-2026.11.25. "data-stream":
+        /// INDEX is a data stream. "single": INDEX is an index or an alias.
         layout: IndexLayout = IndexLayout::Dated,
-        /// Install the index template of this name, which gives the mapping.
+        /// true: the server installs an index template named INDEX with the types of all fields.
+        /// false: the site takes care of them.
         template: bool = true,
-        /// A file with an API key, as the server issued it (base64). Empty: none.
+        /// File with an API key in base64, as Elasticsearch issued it. Empty: no API key.
         api_key_file: PathBuf = PathBuf::new(),
-        /// Or the name of a user. Empty: none.
+        /// Name of a user, if there is no API key. Empty: no user.
         user: String = String::new(),
-        /// And a file with the password.
+        /// File with the password of that user.
         password_file: PathBuf = PathBuf::new(),
-        /// Certificates (PEM) that are trusted for https. Empty: those of the system.
+        /// File with CA certificates (PEM) that are trusted for https. Empty: those of the system.
         ca_file: PathBuf = PathBuf::new(),
-        /// Compress requests.
+        /// true: requests are compressed.
         gzip: bool = true,
     }
 }
 
 sender! {
-    /// JSON lines over TCP, to Splunk's TCP input, rsyslog, Vector, Logstash: `type = "json_tcp"`.
+    /// Output "json_tcp": one JSON document per line over TCP, for Splunk's TCP input, rsyslog,
+    /// Vector or Logstash.
     JsonTcpConfig {
-        /// HOST:PORT.
+        /// HOST:PORT of the receiver.
         address: String = "127.0.0.1:9000".into(),
-        /// Speak TLS.
+        /// true: the connection is encrypted with TLS.
         tls: bool = false,
-        /// Certificates (PEM) that are trusted for TLS. Empty: those of the system.
+        /// File with CA certificates (PEM) that are trusted for TLS. Empty: those of the system.
         ca_file: PathBuf = PathBuf::new(),
-        /// A connection for each request, done when the receiver has read to the end and closes. false, for receivers
-        /// that do not close: the connection stays, and what they had not read when they die is lost.
+        /// true: each request has a connection of its own, and is done when the receiver has read
+        /// all of it and closes the connection. false: one connection is used for all requests, for
+        /// receivers that do not close it. What a receiver has not read when it dies is then lost.
         confirm: bool = true,
     }
 }
 
 sender! {
-    /// Splunk's HTTP Event Collector: `type = "splunk_hec"`.
+    /// Output "splunk_hec": Splunk's HTTP Event Collector.
     SplunkHecConfig {
-        /// Where it listens.
+        /// URL of the collector.
         url: String = "https://127.0.0.1:8088".into(),
-        /// A file with the token.
+        /// File with the token of the collector.
         token_file: PathBuf = PathBuf::new(),
-        /// Wait until the indexers acknowledge. The token must have that switched on.
+        /// true: a request is done when Splunk's indexers acknowledge it; the token must have
+        /// indexer acknowledgement switched on. false: a request is done when Splunk answers it.
         acknowledge: bool = true,
-        /// Which index. Empty: the token's.
+        /// Index for the events. Empty: the default index of the token.
         index: String = String::new(),
-        /// What Splunk calls the source.
+        /// What Splunk shows as the source of the events.
         source: String = "ogrt".into(),
-        /// What Splunk calls the source type.
+        /// What Splunk shows as the source type of the events.
         sourcetype: String = "_json".into(),
-        /// Certificates (PEM) that are trusted for https. Empty: those of the system.
+        /// File with CA certificates (PEM) that are trusted for https. Empty: those of the system.
         ca_file: PathBuf = PathBuf::new(),
-        /// Compress requests.
+        /// true: requests are compressed.
         gzip: bool = true,
     }
 }
 
 sender! {
-    /// A topic of Kafka (2.4 and later): `type = "kafka"`.
+    /// Output "kafka": a topic of Kafka (2.4 or later).
     KafkaConfig {
-        /// Brokers that tell of the others, HOST:PORT each.
+        /// HOST:PORT of one or more brokers. They name the others.
         brokers: Vec<String> = vec!["127.0.0.1:9092".into()],
-        /// The topic.
+        /// Name of the topic.
         topic: String = "ogrt-events".into(),
-        /// Make the topic with so many partitions where it is not there. 0: it must be there.
+        /// Create the topic with this many partitions if it does not exist. 0: never create it.
         create_partitions: usize = 0,
-        /// Name of a user, for SASL PLAIN. Empty: none.
+        /// Name of a user, for SASL PLAIN. Empty: no user.
         user: String = String::new(),
-        /// A file with the password.
+        /// File with the password of that user.
         password_file: PathBuf = PathBuf::new(),
-        /// Speak TLS.
+        /// true: the connection is encrypted with TLS.
         tls: bool = false,
-        /// Certificates (PEM) that are trusted for TLS. Empty: those of the system.
+        /// File with CA certificates (PEM) that are trusted for TLS. Empty: those of the system.
         ca_file: PathBuf = PathBuf::new(),
     }
 }
 
 sender! {
-    /// Another ogrt-server: this one is its relay. `type = "ogrt"`.
+    /// Output "ogrt": another ogrt-server. This server is then a relay of that one.
     OgrtConfig {
-        /// HOST:PORT.
+        /// HOST:PORT of the other server.
         address: String = "127.0.0.1:7971".into(),
-        /// Pass on the builds that are registered here, too.
+        /// true: builds that are registered with this server are passed on, too.
         builds: bool = true,
-        /// A file with the token that the other server wants. Empty: none.
+        /// File with a token of the other server, if it has access.register = "token". Empty: no
+        /// token.
         token_file: PathBuf = PathBuf::new(),
-        /// Speak TLS.
+        /// true: the connection is encrypted with TLS.
         tls: bool = false,
-        /// Certificates (PEM) that are trusted for TLS. Empty: those of the system.
+        /// File with CA certificates (PEM) that are trusted for TLS. Empty: those of the system.
         ca_file: PathBuf = PathBuf::new(),
     }
 }
 
 choice! {
-    /// Which index a document goes to.
+    /// Which index a document is written to.
     IndexLayout {
-        /// One for each day.
+        /// One index for each day.
         Dated = "dated",
         /// A data stream.
         DataStream = "data-stream",
-        /// One.
+        /// One index or alias for all documents.
         Single = "single",
     }
 }

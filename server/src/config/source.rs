@@ -1,4 +1,5 @@
-//! Where each key of a configuration stands in its file, so that an error names the line and the key.
+//! Where each key of a configuration stands in its file, so that an error names the line and the
+//! key.
 
 use std::ops::Range;
 use toml::{

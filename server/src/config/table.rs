@@ -1,20 +1,65 @@
-//! How a table of the configuration is declared: once, with its keys, types, defaults and explanations.
+//! How a table of the configuration is declared: once, with its keys, types, defaults and texts.
 
 use super::units::{Size, Time};
 use std::path::PathBuf;
 
 /// A table that can be written as commented TOML.
 pub trait Table {
-    /// Appends every key with its value and its meaning.
-    fn document(&self, out: &mut String);
+    /// The lines that say what the table is about.
+    fn about(&self) -> &'static [&'static str];
 
-    /// Every key with its value, to be compared.
+    /// Its keys.
+    fn keys(&self) -> Vec<Key>;
+
+    /// Every key with its value, for comparisons.
     fn values(&self) -> Vec<(&'static str, String)>;
 }
 
-/// A value as TOML has it; `None` for what is a table of its own.
+/// A key of a table.
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// The lines that explain it.
+    pub text: &'static [&'static str],
+    /// Its value as TOML; `None` where it is a table of its own.
+    pub value: Option<String>,
+}
+
+/// Appends a table: what it is about, its header, its keys.
+pub fn document_table(header: &str, table: &dyn Table, out: &mut String) {
+    comment(table.about(), out);
+    out.push_str(header);
+    for Key { name, text, value } in table.keys() {
+        if let Some(value) = value {
+            out.push('\n');
+            comment(text, out);
+            out.push_str(&format!("{name} = {value}\n"));
+        }
+    }
+}
+
+fn comment(text: &[&str], out: &mut String) {
+    for line in text {
+        out.push_str(&format!("#{line}\n"));
+    }
+}
+
+/// Appends a table as an example: every line of it is a comment.
+pub fn document_example(header: &str, table: &dyn Table, out: &mut String) {
+    let mut example = String::new();
+    document_table(header, table, &mut example);
+    let about = table.about().len();
+    for (number, line) in example.lines().enumerate() {
+        // What the table is about is a comment already.
+        let line = if number < about { line.to_owned() } else { format!("# {line}") };
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+}
+
+/// A value as TOML writes it; `None` for a value that is a table of its own.
 pub trait AsToml {
-    /// The value's text.
+    /// The text of the value.
     fn as_toml(&self) -> Option<String>;
 }
 
@@ -37,17 +82,16 @@ macro_rules! table {
                 vec![$((stringify!($key), format!("{:?}", self.$key)),)*]
             }
 
-            fn document(&self, out: &mut String) {
-                use std::fmt::Write;
-                $(let _ = writeln!(out, "#{}", $about);)+
-                $(
-                    let value = $crate::config::table::AsToml::as_toml(&self.$key);
-                    if let Some(value) = value {
-                        out.push('\n');
-                        $(let _ = writeln!(out, "#{}", $text);)+
-                        let _ = writeln!(out, "{} = {value}", stringify!($key));
-                    }
-                )*
+            fn about(&self) -> &'static [&'static str] {
+                &[$($about),+]
+            }
+
+            fn keys(&self) -> Vec<$crate::config::table::Key> {
+                vec![$($crate::config::table::Key {
+                    name: stringify!($key),
+                    text: &[$($text),+],
+                    value: $crate::config::table::AsToml::as_toml(&self.$key),
+                },)*]
             }
         }
 

@@ -44,21 +44,25 @@ fn parse(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
-fn show(value: u64, units: &[(&str, u64)], f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let best = units.iter().rev().find(|(_, factor)| value >= *factor && value.is_multiple_of(*factor));
+/// Writes a value in the largest unit that divides it; zero in the unit that people write it in.
+fn show(value: u64, units: &[(&str, u64)], of_zero: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    if value == 0 {
+        return write!(f, "\"0{of_zero}\"");
+    }
+    let best = units.iter().rev().find(|(_, factor)| value.is_multiple_of(*factor));
     let (name, factor) = best.unwrap_or(&units[0]);
     write!(f, "\"{}{name}\"", value / factor)
 }
 
 impl fmt::Display for Time {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        show(self.0.as_millis() as u64, &TIMES, f)
+        show(self.0.as_millis() as u64, &TIMES, "s", f)
     }
 }
 
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        show(self.0, &SIZES, f)
+        show(self.0, &SIZES, "B", f)
     }
 }
 
@@ -100,7 +104,7 @@ mod tests {
 
     #[test]
     fn times_and_sizes_are_read_as_they_are_shown() {
-        for text in ["250ms", "5s", "90s", "2h", "30d"] {
+        for text in ["0s", "250ms", "5s", "90s", "2h", "30d"] {
             assert_eq!(
                 Time(Duration::from_millis(parse(text, &TIMES).unwrap())).to_string(),
                 format!("\"{text}\"")

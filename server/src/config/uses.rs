@@ -3,15 +3,21 @@
 use super::{Time, table::table};
 
 table! {
-    /// Counts of who ran what. They grow with what is distinct, not with events.
+    /// Uses: counts of who ran which program, on which host, in which job. They grow with the
+    /// number of different programs, users, hosts and jobs, not with the number of events.
     UsesConfig {
-        /// How long it is known in which jobs something ran.
+        /// How long the server knows in which jobs a program ran. How often each user ran it, and
+        /// on which hosts, is kept for longer.
         jobs_keep: Time = Time::from_secs(400 * 86_400),
-        /// Most programs (with what they load) that are told apart; beyond them the longest unused go.
+        /// Largest number of programs with counts. A program is an executable with the libraries
+        /// that are loaded with it. When the number is reached, the programs that were not used for
+        /// longest lose their counts; until then new ones are not counted (metric
+        /// ogrt_uses_dropped_total).
         programs_max: usize = 1_000_000,
-        /// Most rows: a user, a host or a job of a program. Beyond them new ones are not kept (counted).
+        /// Largest number of counts: one per program and user, program and host, program and job.
+        /// When the number is reached, new ones are not kept (metric ogrt_uses_dropped_total).
         rows_max: usize = 50_000_000,
-        /// How often counts are written; a question does not wait for it.
+        /// How often counts are written to disk. A question has them written at once.
         write_every: Time = Time::from_secs(10),
     }
 }
