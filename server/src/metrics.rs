@@ -203,12 +203,7 @@ impl Metrics {
             }
         }
         let (durable, written) = ("ogrt_event_durable_seconds", "ogrt_event_written_seconds");
-        head(
-            &mut out,
-            durable,
-            "histogram",
-            " Time from the receipt of an event until it is safe on disk.",
-        );
+        head(&mut out, durable, "histogram", " Time from the receipt of an event until it is safe on disk.");
         self.durable.text(&mut out, durable, "");
         head(
             &mut out,
@@ -220,7 +215,12 @@ impl Metrics {
             metrics.written.text(&mut out, written, &format!("output=\"{output}\""));
         }
         if let Some(bytes) = resident_bytes() {
-            head(&mut out, "process_resident_memory_bytes", "gauge", " Resident memory of the server, in bytes.");
+            head(
+                &mut out,
+                "process_resident_memory_bytes",
+                "gauge",
+                " Resident memory of the server, in bytes.",
+            );
             let _ = writeln!(out, "process_resident_memory_bytes {bytes}");
         }
         out

@@ -10,8 +10,8 @@ table! {
         /// "drop": the event is counted (metric ogrt_events_filtered_total) and written nowhere.
         /// "keep": the event is kept, and later rules are not tried.
         action: FilterAction = FilterAction::Drop,
-        /// Regular expression for the path of the executable. It may match any part of the path,
-        /// unless it begins with ^ and ends with $. Empty: every path.
+        /// Regular expression for the path of the executable, such as "^/usr/bin/". Without ^ and $
+        /// it matches any part of the path. Empty: every path.
         path: String = String::new(),
         /// Regular expression for the name of the user, or for the uid if the name is not known.
         /// Empty: every user.

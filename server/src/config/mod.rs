@@ -49,7 +49,7 @@ pub use uses::UsesConfig;
 /// Stands in front of the tables that are examples.
 const EXAMPLES: &str = "
 
-# What follows are examples. To use one, remove the first \"# \" of each of its lines.
+# Everything below is an example. To use one, remove the first \"# \" from each of its lines.
 
 ";
 
@@ -64,10 +64,15 @@ const OUTPUTS: &str = "
 
 table! {
     /// The configuration of ogrt-server, in TOML. Every key may be left out; its default is shown.
+    /// Words: an *event* says that a process started or ended. A *build record* says how a program
+    /// or library was linked, by whom and from what. Its *signature*, a UUID, is also in the
+    /// program. A *spool* is a directory where clients keep what the server did not take; they
+    /// deliver it later.
     /// A time is a number with a unit: "250ms", "5s", "10m", "2h", "30d". A size is one, too:
     /// "512B", "64KiB", "64MiB", "8GiB", "1TiB".
-    /// On SIGHUP the server reads this file again: log_level, [limit], [[filter]] and the files of
-    /// [tls] change at once, everything else at the next start.
+    /// On SIGHUP (`systemctl reload ogrt-server`) the server reads this file again: log_level,
+    /// [limit], [[filter]] and the files of [tls] change at once, everything else at the next
+    /// start.
     Config {
         /// Address and port for events and build records, over UDP and TCP. The default can be
         /// reached from this machine only; "0.0.0.0:7971" can be reached from every network. Port
@@ -249,6 +254,22 @@ fn is_plain_name(name: &str) -> bool {
 }
 
 #[cfg(test)]
+impl Config {
+    /// The printed defaults with all examples in use: the first "# " of their lines is removed.
+    fn documented_with_examples() -> String {
+        let printed = Config::documented_defaults();
+        let in_use = |block: &str| -> String {
+            if !block.lines().any(|line| line.starts_with("# [") && line.ends_with(']')) {
+                return block.to_owned();
+            }
+            let lines = block.lines().map(|line| line.strip_prefix("# ").unwrap_or(line));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        printed.split("\n\n").map(in_use).collect::<Vec<_>>().join("\n\n")
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -256,6 +277,14 @@ mod tests {
     fn printed_defaults_are_the_defaults() {
         let printed: Config = toml::from_str(&Config::documented_defaults()).unwrap();
         assert_eq!(format!("{printed:?}"), format!("{:?}", Config::default()));
+    }
+
+    #[test]
+    fn printed_examples_can_be_used() {
+        let text = Config::documented_with_examples();
+        let config = Config::parse(&text).unwrap_or_else(|problem| panic!("{problem} in {text}"));
+        assert_eq!((config.outputs.len(), config.filter.len()), (7, 1));
+        assert!(Config::documented_defaults().lines().all(|line| line.len() <= 100));
     }
 
     #[test]

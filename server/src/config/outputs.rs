@@ -94,8 +94,8 @@ table! {
         path: PathBuf = PathBuf::from("/var/log/ogrt"),
         /// Largest number of files that are open at once, for layout "jobs".
         open_files_max: usize = 256,
-        /// How often files are flushed to disk and the output's offset in the queue is saved. "0s":
-        /// after every write.
+        /// How often files are flushed to disk and the output's offset (its position in the queue)
+        /// is saved. "0s": after every write.
         commit_every: Time = Time::from_secs(1),
         /// "commit": files are flushed to disk at every commit. "never": the kernel decides when; a
         /// power cut can lose events, a crash of the server loses none.

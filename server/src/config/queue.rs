@@ -12,7 +12,8 @@ table! {
         /// happens then.
         bytes_max: Size = Size(8 << 30),
         /// What happens when the queue is full. "refuse": new events are refused. Clients keep
-        /// theirs in a spool; UDP datagrams are lost (metric ogrt_events_refused_total).
+        /// theirs in a spool; what comes over UDP or as a datagram is lost (metric
+        /// ogrt_events_refused_total).
         /// "drop-oldest": outputs that are behind lose the oldest events (metric
         /// ogrt_batches_lost_total).
         when_full: WhenFull = WhenFull::Refuse,

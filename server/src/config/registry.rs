@@ -25,11 +25,11 @@ table! {
         /// Number of builds kept in memory, about 400 bytes each. If more different builds run in a
         /// day, each of the others costs a look into the registry.
         cached_builds_max: usize = 131_072,
-        /// Age at which builds are deleted. "0s": no build is deleted because of its age. keep_used
-        /// has exceptions.
+        /// Age at which builds are deleted. "0s": no build is deleted because of its age. Builds in
+        /// use stay, see keep_used.
         keep: Time = Time::from_secs(0),
-        /// Number of builds above which the oldest are deleted. 0: any number is kept. keep_used
-        /// has exceptions.
+        /// Number of builds above which the oldest are deleted. 0: any number is kept. Builds in
+        /// use stay, see keep_used.
         builds_max: usize = 0,
         /// A build that somebody ran within this time is not deleted, and neither is any build that
         /// it contains.

@@ -74,14 +74,7 @@ mod tests {
 
     #[test]
     fn every_new_name_is_a_key_and_no_old_one_is() {
-        // The examples of outputs are commented out.
-        let printed = Config::documented_defaults();
-        let is_toml = |line: &str| {
-            line.starts_with('[') || line.split_once(" = ").is_some_and(|(key, _)| !key.contains(' '))
-        };
-        let line = |line: &'static str| line.strip_prefix("# ").filter(|line| is_toml(line)).unwrap_or(line);
-        let text: String =
-            Box::leak(printed.into_boxed_str()).lines().map(|text| line(text).to_owned() + "\n").collect();
+        let text = Config::documented_with_examples();
         let source = Source::parse(&text).unwrap();
         let is_key = |path: &[&str]| source.keys().iter().any(|key| key.path == path);
         assert!(is_key(&["outputs", "null", "type"]), "{text}");

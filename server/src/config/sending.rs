@@ -42,7 +42,8 @@ macro_rules! sender {
                 batch_events: usize = 1000,
                 /// Largest size of one request. A larger document is sent in a request of its own.
                 batch_bytes: Size = Size::mebibytes(1),
-                /// How long to collect documents before a request is sent.
+                /// How long to collect documents before a request is sent. A longer time makes
+                /// fewer and larger requests.
                 linger: Time = Time::from_millis(100),
                 /// How long a request may take. A request that takes longer has failed and is sent
                 /// again.
@@ -50,8 +51,8 @@ macro_rules! sender {
                 /// A failed request is sent again until it succeeds. The pauses between attempts
                 /// double, up to this time.
                 backoff_max: Time = Time::from_secs(30),
-                /// How often the output's offset in the queue is saved. After a crash, documents
-                /// are sent again from there.
+                /// How often the output's offset (its position in the queue) is saved. After a
+                /// crash, documents are sent again from there.
                 commit_every: Time = Time::from_secs(1),
                 /// Largest size of dead-letters/NAME.jsonl in data_dir. That file holds documents
                 /// that the receiver refused for good. When it is full, the output waits until
@@ -89,7 +90,7 @@ sender! {
         /// INDEX is a data stream. "single": INDEX is an index or an alias.
         layout: IndexLayout = IndexLayout::Dated,
         /// true: the server installs an index template named INDEX with the types of all fields.
-        /// false: the site takes care of them.
+        /// false: the site defines them itself.
         template: bool = true,
         /// File with an API key in base64, as Elasticsearch issued it. Empty: no API key.
         api_key_file: PathBuf = PathBuf::new(),

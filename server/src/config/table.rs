@@ -44,15 +44,12 @@ fn comment(text: &[&str], out: &mut String) {
     }
 }
 
-/// Appends a table as an example: every line of it is a comment.
+/// Appends a table as an example: "# " stands before each of its lines.
 pub fn document_example(header: &str, table: &dyn Table, out: &mut String) {
     let mut example = String::new();
     document_table(header, table, &mut example);
-    let about = table.about().len();
-    for (number, line) in example.lines().enumerate() {
-        // What the table is about is a comment already.
-        let line = if number < about { line.to_owned() } else { format!("# {line}") };
-        out.push_str(line.trim_end());
+    for line in example.lines() {
+        out.push_str(format!("# {line}").trim_end());
         out.push('\n');
     }
 }
