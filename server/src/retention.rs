@@ -6,7 +6,7 @@
 use crate::{
     clock::now_ns,
     config::RegistryConfig,
-    registry::{Registry, RetiredSlice},
+    registry::{Registry, RegistryError, RetiredSlice},
     shutdown::Shutdown,
     uses::Uses,
 };
@@ -38,7 +38,7 @@ pub async fn keep_bounded(
                 after = retired.last;
             }
             Err(problem) => {
-                error!("old builds cannot be removed: {problem:#}; it is tried again");
+                error!("old builds cannot be removed: {problem}; it is tried again");
                 after = None;
             }
         }
@@ -60,7 +60,7 @@ fn slice(
     uses: &Uses,
     config: &RegistryConfig,
     after: Option<u64>,
-) -> anyhow::Result<RetiredSlice> {
+) -> Result<RetiredSlice, RegistryError> {
     let before = |time: Duration| now_ns().saturating_sub(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
     let (keep, used) = (before(config.keep.0), before(config.keep_used.0));
     let too_many = match config.builds_max {

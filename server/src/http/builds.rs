@@ -142,7 +142,8 @@ pub async fn register(
         answer.map_err(|refusal| Problem::new(StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()))?;
     let mut outcome = answer.builds.first().copied().unwrap_or_default();
     if let Registration::Accepted(_, ticket) = outcome {
-        let settled = blocking(move || Ok(sources.registry.outcome(ticket, SETTLED_WITHIN))).await?;
+        let settled =
+            blocking(move || Ok::<_, Problem>(sources.registry.outcome(ticket, SETTLED_WITHIN))).await?;
         outcome = settled.unwrap_or(outcome);
     }
     match outcome {

@@ -4,7 +4,7 @@ use super::{
     Problem, Sources, heavy,
     question::{self, JsonAnswer},
 };
-use crate::registry::{ContainingBuilds, DEPTH_MAX, ListedBuild};
+use crate::registry::{ContainingBuilds, DEPTH_MAX, ListedBuild, RegistryError};
 use axum::{
     Json,
     extract::{Path, Query, State, rejection::QueryRejection},
@@ -52,7 +52,7 @@ pub async fn of(
         let builds = depths.into_iter().zip(listed);
         let builds: Vec<_> =
             builds.filter_map(|(depth, listed)| Some(Dependent { depth, listed: listed? })).collect();
-        Ok((found, builds))
+        Ok::<_, RegistryError>((found, builds))
     })
     .await?;
     let ContainingBuilds { builds: all, is_cut, is_known, .. } = found;

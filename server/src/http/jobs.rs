@@ -18,12 +18,13 @@ pub async fn one(State(sources): State<Sources>, Path(job_id): Path<String>) -> 
     sources.jobs.catch_up().await;
     let key = job_id.clone();
     let document = blocking(move || {
-        let mut answer = sources.jobs.answer(key.as_bytes())?;
+        let of = |job_id: &[u8]| sources.jobs.answer(job_id).map_err(Problem::unanswered);
+        let mut answer = of(key.as_bytes())?;
         if answer.processes.is_empty() && key == NO_JOB {
-            answer = sources.jobs.answer(b"")?;
+            answer = of(b"")?;
         }
         let is_known = !answer.processes.is_empty() || !answer.summaries.is_empty();
-        Ok(is_known.then(|| document(&key, &answer)))
+        Ok::<_, Problem>(is_known.then(|| document(&key, &answer)))
     })
     .await?;
     match document {

@@ -16,10 +16,9 @@ use crate::{
     jobs::Jobs,
     metrics::Metrics,
     receive::Intake,
-    registry::{Away, Installations, Registry},
+    registry::{Installations, Registry},
     uses::Uses,
 };
-use anyhow::Result;
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request, State},
@@ -138,9 +137,9 @@ async fn openapi() -> Response {
 }
 
 /// As [`blocking`], and few at once.
-async fn heavy<T: Send + 'static>(
+async fn heavy<T: Send + 'static, E: Into<Problem> + Send + 'static>(
     sources: &Sources,
-    work: impl FnOnce() -> Result<T> + Send + 'static,
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, Problem> {
     let stops = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server stops");
     let permit = sources.heavy.clone().acquire_owned().await.map_err(stops)?;
@@ -153,18 +152,11 @@ async fn heavy<T: Send + 'static>(
 }
 
 /// Runs work that may block, away from the tasks that serve others.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
+async fn blocking<T: Send + 'static, E: Into<Problem> + Send + 'static>(
+    work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, Problem> {
     match tokio::task::spawn_blocking(work).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(cause)) if cause.is::<Away>() => {
-            Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, cause.to_string()))
-        }
-        Ok(Err(cause)) => {
-            tracing::error!("a question could not be answered: {cause:#}");
-            Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server's log says why"))
-        }
+        Ok(answer) => answer.map_err(E::into),
         Err(_) => Err(Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server stops")),
     }
 }

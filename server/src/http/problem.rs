@@ -1,10 +1,13 @@
 //! Errors as `application/problem+json` (RFC 9457).
 
+use crate::{registry::RegistryError, uses::UsesError};
 use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
+use std::fmt::Display;
+use tracing::error;
 
 /// What went wrong.
 #[derive(Debug)]
@@ -17,6 +20,31 @@ impl Problem {
     /// A status and one sentence.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Problem { status, detail: detail.into() }
+    }
+
+    /// The server failed; the client learns that, and the log learns why.
+    pub fn unanswered(cause: impl Display) -> Self {
+        error!("a question could not be answered: {cause:#}");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server's log says why")
+    }
+}
+
+/// What passes is worth another try.
+impl From<RegistryError> for Problem {
+    fn from(cause: RegistryError) -> Self {
+        match cause {
+            RegistryError::Away(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, cause.to_string()),
+            _ => Problem::unanswered(cause),
+        }
+    }
+}
+
+impl From<UsesError> for Problem {
+    fn from(cause: UsesError) -> Self {
+        match cause {
+            UsesError::Registry(cause) => cause.into(),
+            UsesError::Store(cause) => Problem::unanswered(cause),
+        }
     }
 }
 

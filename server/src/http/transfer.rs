@@ -1,7 +1,10 @@
 //! `/v1/export` and `/v1/import`: the registry as JSON lines.
 
 use super::{Problem, Sources, blocking, question::JsonAnswer};
-use crate::registry::transfer::{self, AT_ONCE, ImportCounts, WrongLine};
+use crate::registry::{
+    RegistryError,
+    transfer::{self, AT_ONCE, ImportCounts, ImportError},
+};
 use axum::{
     Json,
     body::{Body, Bytes},
@@ -21,7 +24,7 @@ pub async fn export(State(sources): State<Sources>) -> Response {
             for (_, build) in &builds {
                 transfer::write_line(build, &mut lines)?;
             }
-            Ok(builds.last().map(|(last, _)| (Bytes::from(lines), *last)))
+            Ok::<_, RegistryError>(builds.last().map(|(last, _)| (Bytes::from(lines), *last)))
         });
         // An answer that breaks off tells the client that it is not whole.
         let read = read.await.map_err(|_| io::Error::other("the registry cannot be read"))?;
@@ -37,10 +40,16 @@ pub async fn import(
 ) -> JsonAnswer<ImportCounts> {
     let body = body.map_err(|cause| Problem::new(cause.status(), cause.body_text()))?;
     let registry = sources.registry.clone();
-    // What is wrong with the lines is the client's to mend; the registry's own trouble is not.
-    let imported = blocking(move || match transfer::import(&*registry, &*body) {
-        Ok(imported) => Ok(Ok(imported)),
-        Err(problem) => problem.downcast::<WrongLine>().map(Err),
-    });
-    imported.await?.map(Json).map_err(|wrong| Problem::new(StatusCode::BAD_REQUEST, wrong.to_string()))
+    blocking(move || transfer::import(&*registry, &*body)).await.map(Json)
+}
+
+/// The client can mend its lines; it cannot mend the registry.
+impl From<ImportError> for Problem {
+    fn from(cause: ImportError) -> Self {
+        match cause {
+            ImportError::WrongLine { .. } => Problem::new(StatusCode::BAD_REQUEST, cause.to_string()),
+            ImportError::Unreadable(_) => Problem::unanswered(cause),
+            ImportError::Registry(cause) => cause.into(),
+        }
+    }
 }

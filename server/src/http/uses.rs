@@ -4,7 +4,7 @@ use super::{
     Problem, Sources, heavy,
     question::{self, JsonAnswer, nanoseconds, page_limit, wrong},
 };
-use crate::uses::{UnregisteredPage, UnregisteredQuestion, UsesQuestion};
+use crate::uses::{UnregisteredPage, UnregisteredQuestion, UsesError, UsesQuestion};
 use axum::{
     Json,
     extract::{Path, Query, State, rejection::QueryRejection},
@@ -82,7 +82,7 @@ pub async fn unregistered(
     sources.uses.catch_up().await;
     let next = from.saturating_add(question.limit);
     heavy(&sources.clone(), move || {
-        Ok(if by_job {
+        Ok::<_, UsesError>(if by_job {
             page("jobs", sources.uses.unregistered_by_job(&question)?, next)
         } else {
             page("programs", sources.uses.unregistered(&question)?, next)

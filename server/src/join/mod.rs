@@ -23,7 +23,7 @@ pub use stage::Join;
 
 use crate::{
     queue::{Batch, Entry, Kind},
-    registry::{Away, Registry, Summaries, Summary},
+    registry::{Registry, RegistryError, Summaries, Summary},
 };
 use bytes::Bytes;
 use decode_event::Event;
@@ -106,9 +106,9 @@ impl Joiner {
             Ok(Some(summary)) => return Some(summary),
             Ok(None) => missing.push(signature),
             // It may come back while the event waits; that it is away was said.
-            Err(problem) if problem.is::<Away>() => missing.push(signature),
+            Err(RegistryError::Away(_)) => missing.push(signature),
             // The event goes out without it, as it does when nobody registered the build.
-            Err(problem) => error!("cannot look up build {signature}: {problem:#}"),
+            Err(problem) => error!("cannot look up build {signature}: {problem}"),
         }
         None
     }

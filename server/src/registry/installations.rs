@@ -4,8 +4,11 @@
 //! about; the newest of a prefix is the one that is there. One keyspace holds them under their time, and below three
 //! other tags the same times under what they are found by.
 
+use super::{
+    RegistryError,
+    error::{OrDamaged, Result},
+};
 use crate::database::Store;
-use anyhow::{Context, Result};
 use ogrt_note::Signature;
 use ogrt_proto::Installation;
 use prost::Message;
@@ -111,8 +114,8 @@ impl Installations {
             batch.insert(space, key(BY_SIGNATURE, signature.as_bytes(), &id), []);
         }
         batch.insert(space, key(BY_TIME, &[], &id), bytes);
-        batch.commit().context("cannot register an installation")?;
-        self.store.sync().context("cannot make an installation durable")
+        batch.commit()?;
+        Ok(self.store.sync()?)
     }
 
     /// Those that fit, the newest first.
@@ -128,14 +131,15 @@ impl Installations {
         let end = [&start[..], &filter.before.unwrap_or([0xFF; ID_LEN])].concat();
         for (looked_at, entry) in self.store.installations.range(start..end).rev().enumerate() {
             let entry = entry.key()?;
-            let id = entry.last_chunk::<ID_LEN>().context("a key of an installation is damaged")?;
+            let damaged = |why| RegistryError::damaged("the index of installations", why);
+            let id = entry.last_chunk::<ID_LEN>().ok_or_else(|| damaged("a key is too short"))?;
             if page.installations.len() >= filter.limit || looked_at >= LOOKED_AT_MAX {
                 return Ok(page);
             }
             page.next = Some(*id);
             let value = self.store.installations.get(key(BY_TIME, &[], id))?;
-            let value = value.context("an installation is missing that its index names")?;
-            let installation = Installation::decode(&*value).context("an installation is damaged")?;
+            let value = value.ok_or_else(|| damaged("an installation that it names is missing"))?;
+            let installation = Installation::decode(&*value).or_damaged(|| "an installation")?;
             if filter.accepts(&installation) {
                 page.installations.push(installation);
             }

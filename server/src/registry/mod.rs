@@ -5,6 +5,7 @@
 //! ([`same_build`]). [`summaries`] is the memory in front of it that the join uses.
 
 mod embedded;
+mod error;
 pub mod found_by;
 mod installations;
 mod lru_map;
@@ -16,10 +17,11 @@ pub mod transfer;
 mod visited;
 
 use embedded::Embedded;
+pub use error::RegistryError;
+use error::Result;
 pub use found_by::Part;
 pub use installations::{InstallationFilter, InstallationId, Installations};
 pub use lru_map::LruMap;
-pub use postgres::Away;
 use postgres::Postgres;
 pub use summaries::{Summaries, Summary};
 
@@ -28,7 +30,6 @@ use crate::{
     database::Store,
     metrics::Metrics,
 };
-use anyhow::Result;
 use bytes::Bytes;
 use found_by::Term;
 use ogrt_note::Signature;
@@ -52,7 +53,7 @@ pub fn open(
     store: Arc<Store>,
     summaries: Arc<Summaries>,
     metrics: Arc<Metrics>,
-) -> Result<Arc<dyn Registry>> {
+) -> anyhow::Result<Arc<dyn Registry>> {
     match config.backend {
         RegistryBackend::Embedded => {
             info!("registry: embedded");

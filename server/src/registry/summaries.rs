@@ -5,8 +5,7 @@
 //! was not asked for since its last visit. That a signature is *not* registered is remembered as well; a
 //! registration overwrites it; where several servers share a registry, it is asked anew after some seconds.
 
-use super::Registry;
-use anyhow::Result;
+use super::{Registry, error::Result};
 use ogrt_note::Signature;
 use ogrt_proto::BuildSummary;
 use serde_json::value::RawValue;

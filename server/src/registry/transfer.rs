@@ -3,13 +3,16 @@
 //! `record` and `builds` are the protobuf messages, byte for byte; `build` is the same for people and is not read
 //! back, because paths and arguments are bytes and JSON has only text.
 
-use super::{Build, Registration, Registry};
-use anyhow::{Context, Result};
+use super::{
+    Build, Registration, Registry, RegistryError,
+    error::{OrDamaged, Result},
+};
+use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use ogrt_proto::{BuildJson, BuildRecord, MadeJson};
 use prost::Message;
 use serde::{Deserialize, Serialize};
-use std::io::{BufRead, Read, Write};
+use std::io::{self, BufRead, Read, Write};
 
 /// Builds in one read or one write.
 pub const AT_ONCE: usize = 500;
@@ -41,18 +44,30 @@ pub struct ImportCounts {
     pub malformed: u64,
 }
 
-/// A line that makes no sense; those before it are in.
+/// Why an import ended early; what stands before the line in question is in the registry.
 #[derive(Debug, thiserror::Error)]
-#[error("line {line}: {why} ({new} builds before it are in)")]
-pub struct WrongLine {
-    line: u64,
-    why: String,
-    new: u64,
+pub enum ImportError {
+    /// The line makes no sense.
+    #[error("line {line}: {why} ({new} builds before it are in)")]
+    WrongLine {
+        /// Its number, the first is 1.
+        line: u64,
+        /// What is wrong with it.
+        why: String,
+        /// Builds before it that are new.
+        new: u64,
+    },
+    /// The lines cannot be read.
+    #[error("cannot read the import: {0}")]
+    Unreadable(io::Error),
+    /// The registry does not take them.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
 }
 
 /// A build for people: with each time that it was made.
 pub fn readable(build: &Build) -> Result<BuildJson> {
-    let record = BuildRecord::decode(build.record.clone()).context("a build record is damaged")?;
+    let record = BuildRecord::decode(build.record.clone()).or_damaged(|| "a build record")?;
     let mut json = BuildJson::from(&record);
     json.registered_ns = Some(build.registered_ns);
     if !build.made_again.is_empty() {
@@ -69,13 +84,13 @@ pub fn write_line(build: &Build, out: &mut Vec<u8>) -> Result<()> {
         builds: build.made_again.iter().map(|made| STANDARD.encode(made.encode_to_vec())).collect(),
         build: Some(readable(build)?),
     };
-    serde_json::to_writer(&mut *out, &line)?;
+    serde_json::to_writer(&mut *out, &line).or_damaged(|| "a build record")?;
     out.push(b'\n');
     Ok(())
 }
 
 /// All builds, one a line; how many.
-pub fn export(registry: &dyn Registry, mut to: impl Write) -> Result<u64> {
+pub fn export(registry: &dyn Registry, mut to: impl Write) -> anyhow::Result<u64> {
     let (mut after, mut count) = (None, 0);
     loop {
         let builds = registry.export(after, AT_ONCE)?;
@@ -91,14 +106,14 @@ pub fn export(registry: &dyn Registry, mut to: impl Write) -> Result<u64> {
 }
 
 /// Takes lines in; those before a line that makes no sense stay in.
-pub fn import(registry: &dyn Registry, mut from: impl BufRead) -> Result<ImportCounts> {
+pub fn import(registry: &dyn Registry, mut from: impl BufRead) -> Result<ImportCounts, ImportError> {
     let mut imported = ImportCounts::default();
     let mut builds = Vec::new();
     let mut line = Vec::new();
     for number in 1u64.. {
         line.clear();
         let read =
-            (&mut from).take(LINE_MAX).read_until(b'\n', &mut line).context("cannot read the import")?;
+            (&mut from).take(LINE_MAX).read_until(b'\n', &mut line).map_err(ImportError::Unreadable)?;
         let trouble = match read_line(&line) {
             _ if read as u64 == LINE_MAX => Some(anyhow::anyhow!("longer than {LINE_MAX} bytes")),
             Ok(build) => {
@@ -118,7 +133,11 @@ pub fn import(registry: &dyn Registry, mut from: impl BufRead) -> Result<ImportC
             }
         }
         if let Some(trouble) = trouble {
-            return Err(WrongLine { line: number, why: format!("{trouble:#}"), new: imported.new }.into());
+            return Err(ImportError::WrongLine {
+                line: number,
+                why: format!("{trouble:#}"),
+                new: imported.new,
+            });
         }
         if read == 0 {
             break;
@@ -127,7 +146,7 @@ pub fn import(registry: &dyn Registry, mut from: impl BufRead) -> Result<ImportC
     Ok(imported)
 }
 
-fn read_line(line: &[u8]) -> Result<Option<Build>> {
+fn read_line(line: &[u8]) -> anyhow::Result<Option<Build>> {
     if line.trim_ascii().is_empty() {
         return Ok(None);
     }

@@ -4,14 +4,13 @@
 //! so it counts once however many of its libraries contain what was asked for.
 
 use super::{
-    ProgramNumber, Uses,
+    ProgramNumber, Uses, UsesError,
     rows::{About, Count},
 };
 use crate::{
     database::number,
     registry::{ContainingBuilds, DEPTH_MAX, ListedBuild, Part},
 };
-use anyhow::Result;
 use ogrt_note::Signature;
 use serde::Serialize;
 use std::{
@@ -136,7 +135,7 @@ struct Sum {
 
 impl Uses {
     /// The answer; `None` when nothing is known of the part.
-    pub fn answer(&self, question: UsesQuestion) -> Result<Option<UsesAnswer>> {
+    pub fn answer(&self, question: UsesQuestion) -> Result<Option<UsesAnswer>, UsesError> {
         let ContainingBuilds { itself, builds, mut is_cut, is_known } =
             self.registry.containing(question.part, DEPTH_MAX)?;
         let mut left = ROWS_MAX;
@@ -185,7 +184,7 @@ impl Uses {
     }
 
     /// Those of the builds that some program has.
-    fn used(&self, mut builds: Vec<(Signature, u32)>) -> Result<Vec<BuildUse>> {
+    fn used(&self, mut builds: Vec<(Signature, u32)>) -> fjall::Result<Vec<BuildUse>> {
         let mut used: Vec<BuildUse> = Vec::new();
         let new =
             |signature, depth, programs| BuildUse { signature, depth, count: Count::default(), programs };
@@ -218,7 +217,7 @@ impl Uses {
     }
 
     /// Adds up the rows of programs, as far as `left` goes.
-    fn sum(&self, programs: &BTreeSet<ProgramNumber>, left: &mut usize) -> Result<Sum> {
+    fn sum(&self, programs: &BTreeSet<ProgramNumber>, left: &mut usize) -> fjall::Result<Sum> {
         let mut sum = Sum::default();
         for program in programs {
             if *left == 0 {

@@ -24,7 +24,7 @@ use crate::{
     join::{DocumentBatches, Joiner},
     metrics::Metrics,
     queue::{Entry, Queue},
-    registry::Registry,
+    registry::{Registry, RegistryError},
     shutdown::Shutdown,
 };
 use anyhow::Result;
@@ -76,6 +76,23 @@ pub struct Uses {
     wanted: AtomicU64,
     complete: AtomicU64,
     asked: Notify,
+}
+
+/// Why a question about uses has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum UsesError {
+    /// The registry did not answer.
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    /// The server's own database failed.
+    #[error("the server's own database failed: {0}")]
+    Store(fjall::Error),
+}
+
+impl From<fjall::Error> for UsesError {
+    fn from(cause: fjall::Error) -> Self {
+        UsesError::Store(cause)
+    }
 }
 
 impl Uses {
@@ -208,7 +225,7 @@ impl Uses {
     }
 
     /// When something with the signature last ran, nanoseconds of Unix time, as far as it is counted by now.
-    pub fn last_used(&self, signature: Signature) -> Result<Option<i64>> {
+    pub fn last_used(&self, signature: Signature) -> fjall::Result<Option<i64>> {
         let mut last = None;
         for program in self.programs_with(signature)? {
             self.rows_of(About::User, program, |_, count, _| last = last.max(Some(count.last_ns)))?;
@@ -226,7 +243,7 @@ impl Uses {
         about: About,
         program: ProgramNumber,
         mut each: impl FnMut(&[u8], Count, &[u8]),
-    ) -> Result<()> {
+    ) -> fjall::Result<()> {
         for row in self.store.uses.prefix(rows::prefix(about, program)) {
             let (key, value) = row.into_inner()?;
             let (count, rest) = rows::read(&value);
@@ -236,7 +253,7 @@ impl Uses {
     }
 
     /// Programs with the signature, and whether it is their executable's.
-    fn programs_with(&self, signature: Signature) -> Result<Vec<ProgramNumber>> {
+    fn programs_with(&self, signature: Signature) -> fjall::Result<Vec<ProgramNumber>> {
         let mut programs = Vec::new();
         for entry in self.store.programs_with.prefix(signature.as_bytes()) {
             programs.push(number(entry.key()?.get(16..).unwrap_or_default()));

@@ -3,13 +3,12 @@
 //! Whether a signature is registered is asked when the answer is made, so a record that came late is a record.
 
 use super::{
-    ProgramNumber, Uses,
+    ProgramNumber, Uses, UsesError,
     answer::{CountJson, text},
     program::Program,
     rows::{About, Count},
 };
 use crate::database::number;
-use anyhow::Result;
 use ogrt_note::Signature;
 use ogrt_proto::hex;
 use serde::Serialize;
@@ -107,7 +106,7 @@ impl Uses {
     pub fn unregistered(
         &self,
         question: &UnregisteredQuestion,
-    ) -> Result<UnregisteredPage<UnregisteredProgram>> {
+    ) -> Result<UnregisteredPage<UnregisteredProgram>, UsesError> {
         let mut groups: Vec<(GroupKey, Group)> = self.groups(question)?.into_iter().collect();
         groups.sort_by_key(|(_, group)| Reverse(group.count.last_ns));
         let has_next = groups.len() > question.from.saturating_add(question.limit);
@@ -125,7 +124,7 @@ impl Uses {
         key: &GroupKey,
         group: &Group,
         left: &mut usize,
-    ) -> Result<UnregisteredProgram> {
+    ) -> Result<UnregisteredProgram, UsesError> {
         let (mut users, mut jobs) = (HashMap::<Vec<u8>, i64>::new(), HashMap::<Vec<u8>, i64>::new());
         let mut hosts = BTreeSet::new();
         let is_within = |count: &Count| count.is_within(question.since_ns, question.until_ns);
@@ -161,7 +160,7 @@ impl Uses {
     pub fn unregistered_by_job(
         &self,
         question: &UnregisteredQuestion,
-    ) -> Result<UnregisteredPage<UnregisteredJob>> {
+    ) -> Result<UnregisteredPage<UnregisteredJob>, UsesError> {
         struct Job {
             count: Count,
             user: Vec<u8>,
@@ -210,7 +209,7 @@ impl Uses {
     }
 
     /// Programs with an unregistered executable, by build-id and path.
-    fn groups(&self, question: &UnregisteredQuestion) -> Result<BTreeMap<GroupKey, Group>> {
+    fn groups(&self, question: &UnregisteredQuestion) -> Result<BTreeMap<GroupKey, Group>, UsesError> {
         let mut groups: BTreeMap<GroupKey, Group> = BTreeMap::new();
         let mut registered: HashMap<Signature, bool> = HashMap::new();
         for entry in self.store.programs.iter() {
@@ -249,7 +248,7 @@ impl Uses {
         &self,
         executable: &[Signature],
         known: &mut HashMap<Signature, bool>,
-    ) -> Result<bool> {
+    ) -> Result<bool, UsesError> {
         for signature in executable {
             let is_registered = match known.get(signature) {
                 Some(is_registered) => *is_registered,

@@ -5,8 +5,10 @@
 //! for each build.
 
 use super::Number;
-use crate::database::{Store, number};
-use anyhow::Result;
+use crate::{
+    database::{Store, number},
+    registry::error::Result,
+};
 use fjall::OwnedWriteBatch;
 use ogrt_note::Signature;
 use std::collections::BTreeSet;

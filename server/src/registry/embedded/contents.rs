@@ -5,8 +5,7 @@
 //! in number, and says when a bound ended it.
 
 use super::{Embedded, Number, catalog::Signatures, postings};
-use crate::registry::{CONTAINING_MAX, ContainingBuilds, Part, found_by, visited::VisitedSet};
-use anyhow::Result;
+use crate::registry::{CONTAINING_MAX, ContainingBuilds, Part, error::Result, found_by, visited::VisitedSet};
 use ogrt_note::Signature;
 
 /// Builds with the part in them.

@@ -15,11 +15,11 @@ use super::{
 use crate::{
     database::{Store, number},
     registry::{
+        error::{OrDamaged, Result},
         found_by::{self, Term},
         packed_rows::{self, Row},
     },
 };
-use anyhow::{Context, Result};
 use fjall::Snapshot;
 use ogrt_proto::BuildRecord;
 use prost::Message;
@@ -72,7 +72,7 @@ impl Index {
             let (key, value) = record.into_inner()?;
             let of = number(&key);
             let record = BuildRecord::decode(value.get(super::HEADER..).unwrap_or_default())
-                .with_context(|| format!("build record {of} is damaged"))?;
+                .or_damaged(|| format!("build record {of}"))?;
             rows.extend(found_by::of(&record).into_iter().map(|term| (term, of)));
             next = Some(of + 1);
             if of + 1 - from >= BUILDS[0] {

@@ -5,9 +5,10 @@
 use super::{Embedded, Number, catalog::Signatures, contents, time_key};
 use crate::{
     database::number,
-    registry::{BuildFilter, CONTAINING_MAX, DEPTH_MAX, ListCursor, ListedBuild, Page, found_by::Term},
+    registry::{
+        BuildFilter, CONTAINING_MAX, DEPTH_MAX, ListCursor, ListedBuild, Page, error::Result, found_by::Term,
+    },
 };
-use anyhow::Result;
 use ogrt_note::Signature;
 use std::ops::ControlFlow::{self, Break, Continue};
 

@@ -11,9 +11,8 @@
 use super::Embedded;
 use crate::{
     database::{FIRST_FORMAT, Store},
-    registry::{Build, Registry},
+    registry::{Build, Registry, RegistryError, error::Result},
 };
-use anyhow::{Context, Result, bail};
 use bytes::Bytes;
 use ogrt_proto::BuildRecord;
 use prost::Message;
@@ -31,10 +30,7 @@ const AT_ONCE: usize = 500;
 pub fn check(store: &Store) -> Result<()> {
     let format = store.total(NAME)?;
     if format > FORMAT {
-        bail!(
-            "the database is of format {format}, made by a newer ogrt-server; this one knows up to {FORMAT}. Use the newer \
-             one, or move builds by `ogrt-server export` and `ogrt-server import`"
-        );
+        return Err(RegistryError::NewerFormat { format, known: FORMAT });
     }
     if (FIRST_FORMAT + 1..FORMAT).contains(&format) {
         info!(
@@ -60,12 +56,10 @@ pub fn migrate(registry: &Embedded) -> Result<()> {
             builds.push(Build { record, registered_ns, made_again: Vec::new() });
             moved += 1;
             if builds.len() >= AT_ONCE {
-                registry
-                    .import(&std::mem::take(&mut builds))
-                    .context("cannot move the builds of format 1")?;
+                registry.import(&std::mem::take(&mut builds))?;
             }
         }
-        registry.import(&builds).context("cannot move the builds of format 1")?;
+        registry.import(&builds)?;
         store.remove_first_format(first)?;
         info!("{moved} builds were moved from format {FIRST_FORMAT} to format {FORMAT}");
     }

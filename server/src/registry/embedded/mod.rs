@@ -20,6 +20,7 @@ mod runs;
 use super::{
     Build, BuildFilter, ContainingBuilds, ListedBuild, MADE_AGAIN_MAX, MayGo, Page, Part, Registration,
     Registry, RetiredSlice, Summaries,
+    error::{OrDamaged, Result},
     found_by::{self, Term},
     lru_map::LruMap,
     same_build,
@@ -29,7 +30,6 @@ use crate::{
     database::{Store, number},
     metrics::Metrics,
 };
-use anyhow::{Context, Result};
 use bytes::Bytes;
 use catalog::{Catalog, Libraries, Signatures};
 use fjall::OwnedWriteBatch;
@@ -137,7 +137,7 @@ impl Embedded {
     fn brief(&self, signature: Signature) -> Result<Option<(Number, BuildRecord)>> {
         let Some(value) = self.store.builds.get(signature.as_bytes())? else { return Ok(None) };
         let brief = BuildRecord::decode(value.get(HEADER..).unwrap_or_default())
-            .with_context(|| format!("the summary of {signature} is damaged"))?;
+            .or_damaged(|| format!("the summary of build {signature}"))?;
         Ok(Some((number(&value), brief)))
     }
 
@@ -151,7 +151,7 @@ impl Embedded {
         let mut made_again = Vec::new();
         for made in self.store.made_again.prefix(of.to_be_bytes()).take(MADE_AGAIN_MAX) {
             let made = made.value()?;
-            made_again.push(BuildRecord::decode(&*made).context("what is kept of a build is damaged")?);
+            made_again.push(BuildRecord::decode(&*made).or_damaged(|| format!("a rebuild of build {of}"))?);
         }
         let record = Bytes::copy_from_slice(value.get(HEADER..).unwrap_or_default());
         Ok(Build { record, registered_ns: number(value) as i64, made_again })
@@ -391,7 +391,7 @@ impl Embedded {
         retire::count(&self.store, &mut batch, group.fresh.len() as i64)?;
         let mut libraries = self.libraries.write().unwrap_or_else(PoisonError::into_inner);
         libraries.add(&self.store, &mut batch, &fresh_libraries);
-        batch.commit().context("cannot register builds")?;
+        batch.commit()?;
         drop(libraries);
         match group.fresh.is_empty() {
             true => Ok(()),

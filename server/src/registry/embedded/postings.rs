@@ -6,8 +6,10 @@
 //! of a hundred bytes, and a file that was linked once is one.
 
 use super::Number;
-use crate::{database::number, registry::lru_map::LruMap};
-use anyhow::Result;
+use crate::{
+    database::number,
+    registry::{error::Result, lru_map::LruMap},
+};
 use fjall::{Keyspace, OwnedWriteBatch};
 use prost::encoding::{decode_varint, encode_varint};
 

@@ -6,9 +6,8 @@
 use super::{Embedded, Group, Number, catalog::Signatures, time_key};
 use crate::{
     database::{Store, number},
-    registry::{MayGo, RetiredSlice, same_build},
+    registry::{MayGo, RetiredSlice, error::Result, same_build},
 };
-use anyhow::Result;
 use fjall::OwnedWriteBatch;
 use ogrt_note::Signature;
 use ogrt_proto::BuildRecord;

@@ -5,11 +5,12 @@ use super::Number;
 use crate::{
     database::{Store, number},
     registry::{
+        RegistryError,
+        error::Result,
         found_by::Term,
         packed_rows::{self, Packer, Row, Rows},
     },
 };
-use anyhow::Result;
 use fjall::{OwnedWriteBatch, Readable, Snapshot};
 
 /// Builds in a small run, and in a large one.
@@ -43,7 +44,7 @@ pub fn all(store: &Store) -> Result<Vec<Run>> {
         let (key, value) = entry.into_inner()?;
         let level = key.get(8).map_or(usize::MAX, |level| usize::from(*level));
         if key.len() != PREFIX || level >= BUILDS.len() {
-            anyhow::bail!("the registry's index is damaged");
+            return Err(RegistryError::damaged("the registry's index", "a run has no header"));
         }
         let builds = value.first_chunk().map_or(0, |builds| u32::from_be_bytes(*builds));
         let run = Run { first: number(&key), level, builds };

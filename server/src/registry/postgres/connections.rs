@@ -5,8 +5,12 @@
 //! fresh connection when the old one turns out to be dead, so a database that was restarted is not noticed.
 
 use super::migrate;
-use crate::{config::RegistryConfig, tls_client::client_config};
-use anyhow::{Context, Result, anyhow};
+use crate::{
+    config::RegistryConfig,
+    registry::{RegistryError, error::Result},
+    tls_client::client_config,
+};
+use anyhow::Context;
 use std::{
     collections::HashMap,
     future::Future,
@@ -28,11 +32,6 @@ const CONNECT: Duration = Duration::from_secs(2);
 
 /// How long a database that is away is not asked again.
 const AWAY: Duration = Duration::from_secs(1);
-
-/// The registry's own database cannot be asked now.
-#[derive(Debug, thiserror::Error)]
-#[error("the registry's database is away: {0}")]
-pub struct Away(pub String);
 
 /// What is done with a connection; twice, where it was dead.
 pub type SessionWork<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
@@ -97,7 +96,7 @@ impl State {
 
 impl Connections {
     /// So many, made when they are needed.
-    pub fn new(registry: &RegistryConfig, count: usize) -> Result<Self> {
+    pub fn new(registry: &RegistryConfig, count: usize) -> anyhow::Result<Self> {
         let mut config: Config = registry.url.parse().with_context(|| "registry.url".to_owned())?;
         config.connect_timeout(CONNECT).application_name("ogrt-server");
         let encrypted = match config.get_ssl_mode() {
@@ -135,15 +134,16 @@ impl Connections {
             // Who asked may have gone.
             let _ = answer.send(connection.ask(deadline, &question));
         });
-        self.work.send(work).map_err(|_| Away("the server stops".into()))?;
+        self.work.send(work).map_err(|_| RegistryError::Away("the server stops".into()))?;
         // The thread keeps the time itself; this is for when all of them are busy.
         let slack = Duration::from_secs(1);
-        answered.recv_timeout(within + slack).map_err(|_| Away("it does not answer".into()))?
+        let answer = answered.recv_timeout(within + slack);
+        answer.map_err(|_| RegistryError::Away("it does not answer".into()))?
     }
 
-    fn refuse_while_away(&self) -> Result<(), Away> {
+    fn refuse_while_away(&self) -> Result<()> {
         match *self.state.away() {
-            Some(since) if since.elapsed() < AWAY => Err(Away("asked a moment ago".into())),
+            Some(since) if since.elapsed() < AWAY => Err(RegistryError::Away("asked a moment ago".into())),
             _ => Ok(()),
         }
     }
@@ -162,7 +162,7 @@ struct Connection {
 }
 
 impl Connection {
-    fn new(config: Config, encrypted: Option<MakeRustlsConnect>, state: Arc<State>) -> Result<Self> {
+    fn new(config: Config, encrypted: Option<MakeRustlsConnect>, state: Arc<State>) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(Connection { config, encrypted, runtime, session: None, state })
     }
@@ -181,7 +181,7 @@ impl Connection {
         match &answer {
             Err(problem) if is_away(problem) => {
                 if away.is_none() {
-                    warn!("{problem:#}; registrations wait here, and it is asked again");
+                    warn!("{problem}; registrations wait here, and it is asked again");
                 }
                 *away = Some(Instant::now());
             }
@@ -206,16 +206,16 @@ impl Connection {
             let connecting = async {
                 let connected = connect(config, encrypted.clone()).await?;
                 let is_up_to_date = migrate::is_up_to_date(&connected).await?;
-                Ok::<_, anyhow::Error>((connected, is_up_to_date))
+                Ok::<_, RegistryError>((connected, is_up_to_date))
             };
             let connected = runtime.block_on(async { tokio::time::timeout(left, connecting).await });
             let Ok(connected) = connected else {
-                return Err(Away(format!("no answer within {left:?}")).into());
+                return Err(RegistryError::Away(format!("no answer within {left:?}")));
             };
-            let (mut connected, is_up_to_date) = connected.map_err(sort_out)?;
+            let (mut connected, is_up_to_date) = connected?;
             if !is_up_to_date {
                 // Old tables take the time that they take; who asked gives up before.
-                runtime.block_on(migrate::bring_up_to_date(&mut connected)).map_err(sort_out)?;
+                runtime.block_on(migrate::bring_up_to_date(&mut connected))?;
             }
             *session = Some(Session { client: connected, prepared: HashMap::new() });
         }
@@ -223,16 +223,13 @@ impl Connection {
         let asking = async {
             match session {
                 Some(session) => question(session).await,
-                None => Err(Away("it is not connected".into()).into()),
+                None => Err(RegistryError::Away("it is not connected".into())),
             }
         };
         // A timer is made inside of the runtime.
         let asked = runtime.block_on(async { tokio::time::timeout(left, asking).await });
-        let answer = match asked {
-            Ok(answer) => answer.map_err(sort_out),
-            // In the middle of something: the connection is of no use any more.
-            Err(_) => Err(Away(format!("no answer within {left:?}")).into()),
-        };
+        // A question that was cut off leaves the connection in the middle of something: a fresh one takes its place.
+        let answer = asked.unwrap_or_else(|_| Err(RegistryError::Away(format!("no answer within {left:?}"))));
         if answer.as_ref().is_err_and(is_away) {
             self.session = None;
         }
@@ -257,22 +254,24 @@ async fn connect(config: &Config, encrypted: Option<MakeRustlsConnect>) -> Resul
     Ok(client)
 }
 
-fn is_away(problem: &anyhow::Error) -> bool {
-    problem.is::<Away>()
+fn is_away(problem: &RegistryError) -> bool {
+    matches!(problem, RegistryError::Away(_))
 }
 
-/// An error that the database itself tells stays; what is left of them tells that it is away.
-fn sort_out(problem: anyhow::Error) -> anyhow::Error {
-    let Some(cause) = problem.downcast_ref::<tokio_postgres::Error>() else { return problem };
-    match cause.as_db_error() {
-        // 57: it is being stopped or started; 53: it has no room; 08: the connection; 25006: it only reads.
-        Some(told)
-            if !["57", "53", "08"].iter().any(|class| told.code().code().starts_with(class))
-                && told.code().code() != "25006" =>
-        {
-            anyhow!("the database refuses: {} ({})", told.message(), told.code().code())
+/// The database itself told [`RegistryError::Refused`]; without its word, it is away.
+impl From<tokio_postgres::Error> for RegistryError {
+    fn from(cause: tokio_postgres::Error) -> Self {
+        match cause.as_db_error() {
+            // 57: it is being stopped or started; 53: it has no room; 08: the connection; 25006: it only reads.
+            Some(told)
+                if !["57", "53", "08"].iter().any(|class| told.code().code().starts_with(class))
+                    && told.code().code() != "25006" =>
+            {
+                let (message, code) = (told.message().to_owned(), told.code().code().to_owned());
+                RegistryError::Refused { message, code }
+            }
+            _ => RegistryError::Away(root_cause(&cause)),
         }
-        _ => Away(root_cause(cause)).into(),
     }
 }
 

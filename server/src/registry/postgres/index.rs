@@ -5,10 +5,11 @@
 //! transaction that makes them enough.
 
 use crate::registry::{
+    RegistryError,
+    error::{OrDamaged, Result},
     found_by::{self, Term},
     packed_rows::{self, Packer, Row, Rows, numbers_of},
 };
-use anyhow::{Context, Result};
 use ogrt_proto::BuildRecord;
 use std::{collections::HashMap, pin::pin};
 use tokio_postgres::{GenericClient, Transaction, binary_copy::BinaryCopyInWriter, types::Type};
@@ -47,7 +48,7 @@ pub async fn add(transaction: &Transaction<'_>, builds: &[(i64, &BuildRecord)]) 
     let (Some((first, _)), Some((last, _))) = (builds.first(), builds.last()) else { return Ok(()) };
     let mut rows: Vec<Row> = Vec::new();
     for (number, record) in builds {
-        let number = u32::try_from(number - first).context("numbers of builds are too far apart")?;
+        let number = u32::try_from(number - first).or_damaged(|| "the sequence of build numbers")?;
         rows.extend(found_by::of(record).into_iter().map(|term| (term, number)));
     }
     rows.sort_unstable();
@@ -131,7 +132,7 @@ async fn merge(transaction: &Transaction<'_>) -> Result<bool> {
     let blocks = take(transaction, &last).await?;
     let parts = last.iter().map(|part| {
         let own = blocks.iter().filter(|(run, _)| *run == part.first);
-        let rows = own.flat_map(|(_, block)| Rows::of(block)).map(Ok::<_, anyhow::Error>);
+        let rows = own.flat_map(|(_, block)| Rows::of(block)).map(Ok::<_, RegistryError>);
         ((part.first - run.first) as u32, rows)
     });
     let parts: Vec<_> = parts.collect();

@@ -4,10 +4,10 @@
 use super::{index, values::signature_uuid};
 use crate::registry::{
     Part,
+    error::Result,
     found_by::{self, Term},
     same_build,
 };
-use anyhow::Result;
 use ogrt_note::Signature;
 use ogrt_proto::BuildRecord;
 use std::{

@@ -6,8 +6,7 @@ use super::{
     index,
     read::{brief, one_moment, walk},
 };
-use crate::registry::{BuildFilter, DEPTH_MAX, ListCursor, ListedBuild, Page};
-use anyhow::Result;
+use crate::registry::{BuildFilter, DEPTH_MAX, ListCursor, ListedBuild, Page, error::Result};
 use tokio_postgres::{Client, Transaction, types::ToSql};
 
 /// Runs that are looked into at once.

@@ -4,7 +4,10 @@ use super::{
     index, links,
     schema::{LOCK, STEPS},
 };
-use anyhow::{Context, Result, bail};
+use crate::registry::{
+    RegistryError,
+    error::{OrDamaged, Result},
+};
 use ogrt_proto::BuildRecord;
 use prost::Message;
 use tokio_postgres::{Client, GenericClient, Transaction};
@@ -38,16 +41,16 @@ pub async fn bring_up_to_date(client: &mut Client) -> Result<()> {
     transaction.batch_execute("SET LOCAL client_min_messages = warning").await?;
     transaction.batch_execute("CREATE TABLE IF NOT EXISTS ogrt_format (version bigint NOT NULL)").await?;
     let from = match version(&transaction).await? {
-        Some(version) if version > known => bail!(
-            "the registry's database is of format {version}, made by a newer ogrt-server; this one knows up to {known}"
-        ),
+        Some(version) if version > known => {
+            return Err(RegistryError::NewerFormat { format: version as u64, known: known as u64 });
+        }
         Some(version) => version,
         None => {
             transaction.execute("INSERT INTO ogrt_format VALUES (0)", &[]).await?;
             0
         }
     };
-    for step in STEPS.iter().skip(usize::try_from(from)?) {
+    for step in STEPS.iter().skip(usize::try_from(from).or_damaged(|| "the number of the format")?) {
         transaction.batch_execute(step).await?;
     }
     if (1..WITH_RUNS).contains(&from) {
@@ -67,7 +70,7 @@ async fn make_index(transaction: &Transaction<'_>) -> Result<usize> {
         let select = "SELECT number, record FROM builds WHERE number > $1 ORDER BY number LIMIT $2";
         let mut records = Vec::new();
         for row in transaction.query(select, &[&after, &AT_ONCE]).await? {
-            let record = BuildRecord::decode(row.get::<_, &[u8]>(1)).context("a build record is damaged")?;
+            let record = BuildRecord::decode(row.get::<_, &[u8]>(1)).or_damaged(|| "a build record")?;
             records.push((row.get::<_, i64>(0), record));
         }
         let Some((last, _)) = records.last() else { return Ok(count) };

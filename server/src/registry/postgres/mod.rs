@@ -16,14 +16,12 @@ mod values;
 mod waiting;
 mod write;
 
-pub use connections::Away;
-
 use super::{
     Build, BuildFilter, ContainingBuilds, ListedBuild, MayGo, Page, Part, Registration, Registry,
-    RetiredSlice, Summaries,
+    RegistryError, RetiredSlice, Summaries, error::Result,
 };
 use crate::{clock::now_ns, config::RegistryConfig, database::Store, metrics::Metrics};
-use anyhow::{Context, Result};
+use anyhow::Context;
 use bytes::Bytes;
 use connections::Connections;
 use ogrt_note::Signature;
@@ -59,13 +57,12 @@ impl Postgres {
         store: Arc<Store>,
         summaries: Arc<Summaries>,
         metrics: Arc<Metrics>,
-    ) -> Result<Self> {
+    ) -> anyhow::Result<Self> {
         let connections = Arc::new(Connections::new(config, CONNECTIONS)?);
         // Connecting tells: nothing is counted here, which takes seconds where there is much.
-        if let Err(problem) = connections.ask(LOOKUP, |_| Box::pin(async { Ok(()) }))
-            && !problem.is::<Away>()
-        {
-            return Err(problem);
+        match connections.ask(LOOKUP, |_| Box::pin(async { Ok(()) })) {
+            Ok(()) | Err(RegistryError::Away(_)) => {}
+            Err(problem) => return Err(problem.into()),
         }
         let waiting = Arc::new(WaitingRecords::open(store, metrics.clone(), config.waiting_bytes_max.0)?);
         let registry = Postgres { connections, waiting, summaries, metrics };
@@ -86,12 +83,15 @@ impl Postgres {
     fn carry(self) {
         loop {
             let carried = self.waiting.group().and_then(|group| self.carry_group(&group));
-            if let Err(problem) = carried {
-                if !problem.is::<Away>() {
-                    error!("registrations cannot be carried to the database: {problem:#}; it is tried again");
+            match carried {
+                Ok(()) => continue,
+                // That it is away was said.
+                Err(RegistryError::Away(_)) => {}
+                Err(problem) => {
+                    error!("registrations cannot be carried to the database: {problem}; it is tried again");
                 }
-                thread::sleep(PAUSE);
             }
+            thread::sleep(PAUSE);
         }
     }
 
@@ -99,11 +99,11 @@ impl Postgres {
         let builds: Vec<Build> = group.iter().map(|(_, build)| build.clone()).collect();
         let outcomes = match self.write(builds) {
             Ok(outcomes) => outcomes,
-            Err(problem) if problem.is::<Away>() => return Err(problem),
+            Err(problem @ RegistryError::Away(_)) => return Err(problem),
             // Which one is it that the database refuses?
             Err(_) if group.len() > 1 => return group.chunks(1).try_for_each(|one| self.carry_group(one)),
             Err(problem) => {
-                error!("a build record stays here, for the database does not take it: {problem:#}");
+                error!("a build record stays here, for the database does not take it: {problem}");
                 group.iter().for_each(|(ticket, _)| self.waiting.refuse(*ticket));
                 return Ok(());
             }

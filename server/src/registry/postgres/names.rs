@@ -1,7 +1,7 @@
 //! The signatures of builds by their numbers, many in a row of a narrow table: an answer with hundreds of thousands of
 //! builds would else fetch a page of records for each.
 
-use anyhow::Result;
+use crate::registry::error::Result;
 use ogrt_note::Signature;
 use std::pin::pin;
 use tokio_postgres::{GenericClient, Row, Transaction, binary_copy::BinaryCopyInWriter, types::Type};

@@ -8,8 +8,11 @@ use super::{
     names,
     values::{names_of, signature_uuid},
 };
-use crate::registry::{Build, CONTAINING_MAX, ContainingBuilds, DEPTH_MAX, Part, visited::VisitedSet};
-use anyhow::{Context, Result};
+use crate::registry::{
+    Build, CONTAINING_MAX, ContainingBuilds, DEPTH_MAX, Part,
+    error::{OrDamaged, Result},
+    visited::VisitedSet,
+};
 use bytes::Bytes;
 use ogrt_note::Signature;
 use ogrt_proto::BuildRecord;
@@ -43,7 +46,7 @@ fn whole(row: &Row) -> Result<(u64, Build)> {
     let (number, record, registered_ns): (i64, &[u8], i64) = (row.get(0), row.get(1), row.get(2));
     let made_again: Vec<&[u8]> = row.get(3);
     let made_again = made_again.into_iter().map(BuildRecord::decode).collect::<Result<_, _>>();
-    let made_again = made_again.context("what is kept of a build is damaged")?;
+    let made_again = made_again.or_damaged(|| format!("a rebuild of build {number}"))?;
     Ok((number as u64, Build { record: Bytes::copy_from_slice(record), registered_ns, made_again }))
 }
 
@@ -67,7 +70,7 @@ pub async fn briefs(session: &mut Session, signatures: &[Signature]) -> Result<V
 
 /// From its bytes.
 pub fn brief(bytes: &[u8]) -> Result<BuildRecord> {
-    BuildRecord::decode(bytes).context("the summary of a build is damaged")
+    BuildRecord::decode(bytes).or_damaged(|| "the summary of a build")
 }
 
 /// Builds with a part in them.

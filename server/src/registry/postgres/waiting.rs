@@ -7,9 +7,8 @@
 use crate::{
     database::{Store, number},
     metrics::Metrics,
-    registry::{Build, Registration},
+    registry::{Build, Registration, error::Result},
 };
-use anyhow::Result;
 use bytes::Bytes;
 use fjall::OwnedWriteBatch;
 use ogrt_note::Signature;

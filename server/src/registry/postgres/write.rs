@@ -5,8 +5,7 @@ use super::{
     index, links, names, schema,
     values::{output_digest, signature_uuid},
 };
-use crate::registry::{Build, MADE_AGAIN_MAX, Registration, same_build};
-use anyhow::Result;
+use crate::registry::{Build, MADE_AGAIN_MAX, Registration, error::Result, same_build};
 use bytes::Bytes;
 use ogrt_note::Signature;
 use ogrt_proto::{BuildRecord, BuildSummary};

@@ -1,0 +1,73 @@
+//! Why the registry could not do what it was asked, by what follows from it.
+//!
+//! [`RegistryError::Away`] passes: the same question may be answered a moment later. So an event waits for its build,
+//! and HTTP answers 503. Every other error stays until somebody mends something: the event goes out without its build,
+//! and HTTP answers 500 (`steering.rs` of the server's tests).
+
+use std::fmt::Display;
+
+/// What a registry answers with.
+pub type Result<T, E = RegistryError> = std::result::Result<T, E>;
+
+/// See the module.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// The registry's own database cannot be asked now.
+    #[error("the registry's database is away: {0}")]
+    Away(String),
+    /// The registry's own database was asked, and does not do it.
+    #[error("the registry's database refuses: {message} ({code})")]
+    Refused {
+        /// The database's own words.
+        message: String,
+        /// Its SQLSTATE.
+        code: String,
+    },
+    /// A newer server has written the registry.
+    #[error(
+        "the registry has format {format}, made by a newer ogrt-server; this one knows up to {known}. Use the newer \
+         one, or move builds by `ogrt-server export` and `ogrt-server import`"
+    )]
+    NewerFormat {
+        /// The format that is there.
+        format: u64,
+        /// The newest format that this server can read.
+        known: u64,
+    },
+    /// Something that is kept cannot be read.
+    #[error("{what} is damaged: {why}")]
+    Damaged {
+        /// What it is.
+        what: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The server's own database failed.
+    #[error("the server's own database failed: {0}")]
+    Store(fjall::Error),
+}
+
+impl RegistryError {
+    /// What was kept, and what is wrong with it.
+    pub fn damaged(what: impl Display, why: impl Display) -> Self {
+        RegistryError::Damaged { what: what.to_string(), why: why.to_string() }
+    }
+}
+
+impl From<fjall::Error> for RegistryError {
+    fn from(cause: fjall::Error) -> Self {
+        RegistryError::Store(cause)
+    }
+}
+
+/// Turns a failure to read what is kept into [`RegistryError::Damaged`].
+pub trait OrDamaged<T> {
+    /// `what` says what could not be read.
+    fn or_damaged<W: Display>(self, what: impl FnOnce() -> W) -> Result<T>;
+}
+
+impl<T, E: Display> OrDamaged<T> for std::result::Result<T, E> {
+    fn or_damaged<W: Display>(self, what: impl FnOnce() -> W) -> Result<T> {
+        self.map_err(|why| RegistryError::damaged(what(), why))
+    }
+}
