@@ -5,9 +5,9 @@
 //! compacted topic keeps one of them, and a consumer knows them by the key. (The client has no idempotent producer;
 //! ours would not help beyond a restart anyway, and the key does.)
 
-use super::remote::{Connects, Document, Fate, NotAsAWhole, read_secret};
+use super::remote::{Connects, Document, Fate, SendError, Sent, read_secret};
 use crate::{config::KafkaConfig, tls_client::client_config};
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
 use rskafka::{
     BackoffConfig,
@@ -87,7 +87,7 @@ impl Connects for Kafka {
         Ok(Connection { partitions })
     }
 
-    async fn send_over(&self, open: &mut Connection, documents: &[Document<'_>]) -> Result<Vec<Fate>> {
+    async fn send_over(&self, open: &mut Connection, documents: &[Document<'_>]) -> Sent {
         let mut records: BTreeMap<usize, Vec<Record>> = BTreeMap::new();
         for document in documents {
             let partition = partition(document.event_id().as_bytes(), open.partitions.len());
@@ -105,9 +105,9 @@ impl Connects for Kafka {
         match try_join_all(produce).await {
             Ok(_) => {}
             Err(Error::ServerError { protocol_error: ProtocolError::MessageTooLarge, .. }) => {
-                return Err(anyhow!(NotAsAWhole(format!("topic {}: message too large", self.config.topic))));
+                return Err(SendError::Split(format!("topic {}: message too large", self.config.topic)));
             }
-            Err(problem) => return Err(problem).with_context(|| format!("topic {}", self.config.topic)),
+            Err(problem) => Err(problem).with_context(|| format!("topic {}", self.config.topic))?,
         }
         Ok(vec![Fate::Done; documents.len()])
     }

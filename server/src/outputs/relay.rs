@@ -5,7 +5,7 @@
 //! id that we gave it, the pid, uid and gid that our kernel proved, and that it is whole. The other server takes
 //! them as claims of ours. Builds go their own way: [`super::relay_builds`].
 
-use super::remote::{ByteStream, Connector, Connects, Document, Fate, read_secret};
+use super::remote::{ByteStream, Connector, Connects, Document, Fate, Sent, read_secret};
 use crate::{
     config::OgrtConfig,
     queue::{Entry, Kind},
@@ -60,7 +60,7 @@ impl Connects for Relay {
         Ok(Connection { stream, received: BytesMut::new(), sent: 0, durable: 0 })
     }
 
-    async fn send_over(&self, open: &mut Connection, documents: &[Document<'_>]) -> Result<Vec<Fate>> {
+    async fn send_over(&self, open: &mut Connection, documents: &[Document<'_>]) -> Sent {
         let mut frames = Vec::new();
         for document in documents {
             frame(document, &mut frames)?;

@@ -4,9 +4,9 @@
 //! the default) nothing is lost, and after a failure some may come again, with the same `event_id` and `type`.
 //! The shapes of requests and answers are those of Splunk's manual "Set up and use HTTP Event Collector".
 
-use super::remote::{Document, Fate, Http, NotAsAWhole, Sink, read_secret, shown};
+use super::remote::{Document, Fate, Http, SendError, Sent, Sink, read_secret, shown};
 use crate::config::SplunkHecConfig;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use reqwest::{Method, RequestBuilder, StatusCode, Url, header};
 use serde::Deserialize;
 use serde_json::json;
@@ -116,7 +116,7 @@ impl Sink for SplunkHec {
         Ok(())
     }
 
-    async fn send(&self, channel: &mut String, documents: &[Document<'_>]) -> Result<Vec<Fate>> {
+    async fn send(&self, channel: &mut String, documents: &[Document<'_>]) -> Sent {
         let request = self.request(Method::POST, "services/collector/event", channel)?;
         let request = request.header(header::CONTENT_TYPE, "application/json");
         let (status, answer) = self.http.send(self.http.body(request, self.body(documents)?)?).await?;
@@ -127,16 +127,15 @@ impl Sink for SplunkHec {
                 self.wait_for(ack_id, channel).await?;
             }
             (StatusCode::OK, Ok(_)) if self.config.acknowledge => {
-                bail!(
-                    "{said}: the token gives no acknowledgements; switch them on, or set acknowledge = false"
-                )
+                let why = "the token gives no acknowledgements; switch them on, or set acknowledge = false";
+                return Err(anyhow!("{said}: {why}").into());
             }
             (StatusCode::OK, Ok(_)) => {}
-            (StatusCode::PAYLOAD_TOO_LARGE, _) => bail!(NotAsAWhole(said)),
+            (StatusCode::PAYLOAD_TOO_LARGE, _) => return Err(SendError::Split(said)),
             (StatusCode::BAD_REQUEST, Ok(HecAnswer { code, .. })) if CODES_OF_EVENTS.contains(&code) => {
-                bail!(NotAsAWhole(said))
+                return Err(SendError::Split(said));
             }
-            _ => bail!(said),
+            _ => return Err(anyhow!(said).into()),
         }
         Ok(vec![Fate::Done; documents.len()])
     }

@@ -9,9 +9,9 @@ mod bulk;
 mod template;
 
 use super::dates;
-use super::remote::{Document, Fate, Http, NotAsAWhole, Sink, read_secret, shown};
+use super::remote::{Document, Http, SendError, Sent, Sink, read_secret, shown};
 use crate::config::{ElasticsearchConfig, IndexLayout};
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, ensure};
 use reqwest::{Method, RequestBuilder, StatusCode, Url, header};
 
 /// See the module.
@@ -83,7 +83,7 @@ impl Sink for Elasticsearch {
         Ok(())
     }
 
-    async fn send(&self, node: &mut usize, documents: &[Document<'_>]) -> Result<Vec<Fate>> {
+    async fn send(&self, node: &mut usize, documents: &[Document<'_>]) -> Sent {
         let path = "_bulk?filter_path=errors,items.*.status,items.*.error";
         let request =
             self.request(*node, Method::POST, path)?.header(header::CONTENT_TYPE, "application/x-ndjson");
@@ -94,10 +94,10 @@ impl Sink for Elasticsearch {
         let (status, answer) = self.http.send(self.http.body(request, body)?).await?;
         let url = &self.nodes[*node];
         match status {
-            status if status.is_success() => bulk::fates(&answer).with_context(|| format!("{url}")),
-            StatusCode::PAYLOAD_TOO_LARGE => bail!(NotAsAWhole(format!("{url}: {}", shown(&answer)))),
+            status if status.is_success() => Ok(bulk::fates(&answer).with_context(|| format!("{url}"))?),
+            StatusCode::PAYLOAD_TOO_LARGE => Err(SendError::Split(format!("{url}: {}", shown(&answer)))),
             // Of the request as a whole nothing was taken: the node has too much to do, or does not let us in.
-            status => bail!("{url}: {status}: {}", shown(&answer)),
+            status => Err(anyhow!("{url}: {status}: {}", shown(&answer)).into()),
         }
     }
 }

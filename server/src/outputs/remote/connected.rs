@@ -3,7 +3,7 @@
 //! Each worker has one, made when it is first needed. It stays as long as requests over it are answered; an error, or an
 //! answer that does not come in time, ends it, and the next request makes another.
 
-use super::{Document, Fate, NotAsAWhole, Sink};
+use super::{Document, SendError, Sent, Sink};
 use anyhow::Result;
 
 /// What differs from receiver to receiver.
@@ -23,11 +23,7 @@ pub trait Connects: Send {
     }
 
     /// As [`Sink::send`].
-    async fn send_over(
-        &self,
-        connection: &mut Self::Connection,
-        documents: &[Document<'_>],
-    ) -> Result<Vec<Fate>>;
+    async fn send_over(&self, connection: &mut Self::Connection, documents: &[Document<'_>]) -> Sent;
 }
 
 /// See the module.
@@ -49,11 +45,11 @@ impl<C: Connects> Sink for ConnectionSink<C> {
         Ok(())
     }
 
-    async fn send(&self, connection: &mut Self::Worker, documents: &[Document<'_>]) -> Result<Vec<Fate>> {
+    async fn send(&self, connection: &mut Self::Worker, documents: &[Document<'_>]) -> Sent {
         // An idle one may have ended meanwhile; that shows by a failure.
         let mut open = self.0.open(connection).await?;
         let sent = self.0.send_over(&mut open, documents).await;
-        if sent.as_ref().err().is_none_or(|problem| problem.is::<NotAsAWhole>()) {
+        if !matches!(sent, Err(SendError::Failed(_))) {
             *connection = Some(open);
         }
         sent

@@ -43,11 +43,25 @@ pub enum Fate {
     Refused(String),
 }
 
-/// The receiver took nothing of a request for the sake of some of it: it is too large, or a document in it is
-/// wrong. It is sent again in halves, and a single document is refused.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct NotAsAWhole(pub String);
+/// Why nothing of a request was taken, or nothing is known of it. It is no [`std::error::Error`], so that no `?` hides a
+/// variant in another error.
+#[derive(Debug)]
+pub enum SendError {
+    /// The receiver took nothing for the sake of some of it: the request is too large, or a document in it is wrong. It
+    /// is sent again in halves, and a single document is refused for this reason.
+    Split(String),
+    /// The receiver may have taken some of it: all of it is sent again.
+    Failed(anyhow::Error),
+}
+
+impl From<anyhow::Error> for SendError {
+    fn from(cause: anyhow::Error) -> Self {
+        SendError::Failed(cause)
+    }
+}
+
+/// What became of each document of a request, in their order.
+pub type Sent = Result<Vec<Fate>, SendError>;
 
 /// A kind of receiver.
 pub trait Sink: Send {
@@ -64,8 +78,8 @@ pub trait Sink: Send {
     /// before the first request and before the first after a failure.
     async fn check(&self, worker: &mut Self::Worker) -> Result<()>;
 
-    /// Sends some documents, in their order, and says what became of each. An error: nothing is known.
-    async fn send(&self, worker: &mut Self::Worker, documents: &[Document<'_>]) -> Result<Vec<Fate>>;
+    /// Sends some documents, in their order, and says what became of each.
+    async fn send(&self, worker: &mut Self::Worker, documents: &[Document<'_>]) -> Sent;
 }
 
 /// An output that sends.
@@ -131,26 +145,26 @@ impl<S: Sink> Remote<S> {
                         waiting.push(documents);
                         worker.trouble.meet(&problem, give_up).await;
                     }
-                    Err(problem) => match problem.downcast_ref::<NotAsAWhole>() {
-                        Some(_) if request.len() > 1 => {
-                            let (first, second) = request.split_at(request.len() / 2);
-                            waiting.push(second.to_vec());
-                            waiting.push(first.to_vec());
-                        }
-                        Some(_) => match self.settle(&request, vec![Fate::Refused(problem.to_string())]) {
+                    Err(SendError::Split(_)) if request.len() > 1 => {
+                        let (first, second) = request.split_at(request.len() / 2);
+                        waiting.push(second.to_vec());
+                        waiting.push(first.to_vec());
+                    }
+                    Err(SendError::Split(reason)) => {
+                        match self.settle(&request, vec![Fate::Refused(reason)]) {
                             Ok(_) => worker.trouble.is_over(),
                             Err(problem) => {
                                 waiting.push(request);
                                 worker.trouble.meet(&problem, give_up).await;
                             }
-                        },
-                        None => {
-                            self.sink.renew(&mut worker.of_sink);
-                            self.is_checked.set(false);
-                            waiting.push(request);
-                            worker.trouble.meet(&problem, give_up).await;
                         }
-                    },
+                    }
+                    Err(SendError::Failed(problem)) => {
+                        self.sink.renew(&mut worker.of_sink);
+                        self.is_checked.set(false);
+                        waiting.push(request);
+                        worker.trouble.meet(&problem, give_up).await;
+                    }
                 }
                 if give_up.asked() && !waiting.is_empty() {
                     bail!("there was no time to send everything");
@@ -165,7 +179,7 @@ impl<S: Sink> Remote<S> {
         &self,
         worker: &mut Worker<S>,
         request: &[Document<'a>],
-    ) -> Result<Vec<(Document<'a>, String)>> {
+    ) -> Result<Vec<(Document<'a>, String)>, SendError> {
         if !self.is_checked.get() {
             self.check(worker).await?;
         }
@@ -173,7 +187,7 @@ impl<S: Sink> Remote<S> {
         let fates = in_time(self.sending.timeout, self.sink.send(&mut worker.of_sink, request)).await?;
         self.metrics.requests.add(1);
         self.metrics.request_ms.add(since.elapsed().as_millis() as u64);
-        self.settle(request, fates)
+        Ok(self.settle(request, fates)?)
     }
 
     /// Counts what is done, puts aside what is refused, and returns the rest.
@@ -203,8 +217,11 @@ impl<S: Sink> Remote<S> {
     }
 }
 
-async fn in_time<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {
-    timeout(limit, work).await.unwrap_or_else(|_| Err(anyhow!("no answer within {limit:?}")))
+async fn in_time<T, E: From<anyhow::Error>>(
+    limit: Duration,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T, E> {
+    timeout(limit, work).await.unwrap_or_else(|_| Err(anyhow!("no answer within {limit:?}").into()))
 }
 
 impl<S: Sink> Deliver for Remote<S> {
