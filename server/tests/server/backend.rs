@@ -1,6 +1,7 @@
 //! The backends of the registry, each of which every test of the registry runs on.
 
 use crate::{daemon::Daemon, database::Database};
+use std::path::Path;
 
 /// A backend, and the database that goes with it.
 pub struct Backend {
@@ -45,6 +46,20 @@ impl Backend {
                 format!("[registry]\nbackend = \"postgres\"\nurl = \"{}\"\n", database.url())
             }
             None => "[registry]\n".into(),
+        }
+    }
+
+    /// What is joined and listed of every build cannot be read any more. For the embedded one the server must not run.
+    pub fn damage_summaries(&self, data_dir: &Path) {
+        if let Some(database) = &self.database {
+            database.execute("UPDATE builds SET brief = '\\xff'");
+            return;
+        }
+        let store = fjall::Database::builder(data_dir.join("store")).open().unwrap();
+        let builds = store.keyspace("build_of", Default::default).unwrap();
+        for build in builds.iter() {
+            let (signature, value) = build.into_inner().unwrap();
+            builds.insert(signature, [&value[..8], &[0xFF]].concat()).unwrap();
         }
     }
 

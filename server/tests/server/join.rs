@@ -6,7 +6,7 @@ use prost::Message;
 use std::time::{Duration, Instant};
 
 /// An event of a program with this signature, and a library with the next.
-fn event(job: &str, signature: u8) -> bytes::Bytes {
+pub fn event(job: &str, signature: u8) -> bytes::Bytes {
     let note = |signature: u8| {
         let metadata = BuildMetadata { name: Some("from the note".into()), ..Default::default() };
         Note {

@@ -19,4 +19,5 @@ mod rotation;
 mod security;
 mod sending;
 mod siege;
+mod steering;
 mod uses;
