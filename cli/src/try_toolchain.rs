@@ -8,50 +8,16 @@ use crate::elf_notes;
 use anyhow::{Context, Result};
 use ogrt_proto::{BuildRecord, FRAME_MAX, MessageType, decode_frame};
 use ogrt_wrap::deliver::spool::SpoolDir;
+use ogrt_wrap::tool::known_tools::{self, Language};
 use prost::Message;
 use serde::Serialize;
 use std::{
     collections::HashSet,
-    env,
-    ffi::OsStr,
-    fs,
+    env, fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
 };
-
-/// The names of compilers, each with the language that is tried.
-const COMPILERS: &[(&str, Language)] = &[
-    ("cc", Language::C),
-    ("gcc", Language::C),
-    ("clang", Language::C),
-    ("icx", Language::C),
-    ("nvc", Language::C),
-    ("nvcc", Language::C),
-    ("mpicc", Language::C),
-    ("c++", Language::Cxx),
-    ("g++", Language::Cxx),
-    ("clang++", Language::Cxx),
-    ("icpx", Language::Cxx),
-    ("nvc++", Language::Cxx),
-    ("mpicxx", Language::Cxx),
-    ("gfortran", Language::Fortran),
-    ("flang", Language::Fortran),
-    ("ifx", Language::Fortran),
-    ("nvfortran", Language::Fortran),
-    ("mpifort", Language::Fortran),
-    ("ftn", Language::Fortran),
-];
-
-/// The linkers that are tried with each compiler and alone.
-const LINKERS: &[&str] = &["bfd", "gold", "lld", "mold", "wild"];
-
-#[derive(Clone, Copy)]
-enum Language {
-    C,
-    Cxx,
-    Fortran,
-}
 
 /// The result of all trials.
 #[derive(Serialize)]
@@ -127,7 +93,7 @@ impl TrialDirectory {
     /// Tries each compiler on PATH with each linker.
     pub fn try_compilers(&self) -> Vec<LinkTrial> {
         let mut trials = Vec::new();
-        for (compiler, language) in compilers(&self.prefix) {
+        for (compiler, language) in self.compilers(&path_dirs()) {
             let source = match language {
                 Language::C => "try.c",
                 Language::Cxx => "try.cc",
@@ -136,7 +102,7 @@ impl TrialDirectory {
             if !self.runs(Command::new(&compiler).args(["-fPIC", "-c", source, "-o", "try.o"])) {
                 continue;
             }
-            for linker in std::iter::once("default").chain(LINKERS.iter().copied()) {
+            for linker in std::iter::once("default").chain(choices()) {
                 let choice = (linker != "default").then(|| format!("-fuse-ld={linker}"));
                 let arguments: Vec<&str> =
                     choice.as_deref().into_iter().chain(["try.o", "-o", "out"]).collect();
@@ -157,22 +123,64 @@ impl TrialDirectory {
 
     /// Tries each linker on PATH, as a build calls it that links without a compiler.
     pub fn try_linkers(&self) -> Vec<LinkTrial> {
-        let compiler = ["cc", "gcc", "clang"].iter().find_map(|name| on_path(name, &self.prefix));
-        let Some(compiler) = compiler else { return Vec::new() };
+        let path = path_dirs();
+        let mut names = known_tools::drivers().filter(|(_, language, _)| *language == Language::C);
+        let Some(compiler) = names.find_map(|(name, ..)| self.find(name, &path)) else { return Vec::new() };
         if !self.runs(Command::new(compiler).args(["-fPIC", "-c", "try.c", "-o", "try.o"])) {
             return Vec::new();
         }
-        let names = std::iter::once("ld".to_owned()).chain(LINKERS.iter().map(|name| format!("ld.{name}")));
-        names
-            .filter_map(|name| {
-                let tool = on_path(&name, &self.prefix)?;
+        let linkers = self.linkers(&path).into_iter();
+        linkers
+            .filter_map(|(name, tool)| {
                 let arguments = ["-shared", "try.o", "-o", "out"];
-                let ours = self.prefix.join("libexec/ogrt").join(&name);
+                let ours = self.prefix.join("libexec/ogrt").join(name);
                 let (route, real_linker) =
                     self.compare(Command::new(&tool).args(arguments), Command::new(ours).args(arguments))?;
                 Some(LinkTrial { tool, linker: "alone".to_owned(), route, real_linker })
             })
             .collect()
+    }
+
+    /// The compilers in these directories that we know by name, also with a version behind it or a target in front.
+    /// One file is tried once for each language.
+    fn compilers(&self, path: &[PathBuf]) -> Vec<(PathBuf, Language)> {
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        let mut names: Vec<(String, Language)> = Vec::new();
+        for dir in path {
+            let Ok(entries) = fs::read_dir(dir) else { continue };
+            let here = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+            let known = here.filter_map(|name| {
+                let language = known_tools::driver_language(&name)?;
+                Some((name, language))
+            });
+            names.extend(known);
+        }
+        names.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
+        names.dedup_by(|(a, _), (b, _)| a == b);
+        for (name, language) in names {
+            let Some(tool) = self.find(&name, path) else { continue };
+            let Ok(file) = fs::canonicalize(&tool) else { continue };
+            if seen.insert((file, language)) {
+                found.push((tool, language));
+            }
+        }
+        found
+    }
+
+    /// The linkers in these directories.
+    fn linkers(&self, path: &[PathBuf]) -> Vec<(&'static str, PathBuf)> {
+        known_tools::linkers().filter_map(|(name, _)| Some((name, self.find(name, path)?))).collect()
+    }
+
+    /// The first program of that name that is not ours.
+    fn find(&self, name: &str, path: &[PathBuf]) -> Option<PathBuf> {
+        let ours = fs::canonicalize(&self.prefix).unwrap_or_else(|_| self.prefix.clone());
+        path.iter().map(|dir| dir.join(name)).find(|tool| {
+            let is_program = fs::metadata(tool)
+                .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
+            is_program && !fs::canonicalize(tool).is_ok_and(|file| file.starts_with(&ours))
+        })
     }
 
     /// Links without us and with us; `None` where it does not link without us either.
@@ -218,52 +226,9 @@ fn record_in(path: &Path) -> Option<BuildRecord> {
     BuildRecord::decode(frame.message).ok()
 }
 
-/// The compilers on PATH that we know by name, also with a version behind it or a target in front.
-/// One file is tried once for each language.
-fn compilers(prefix: &Path) -> Vec<(PathBuf, Language)> {
-    let mut found = Vec::new();
-    let mut seen = HashSet::new();
-    let mut names: Vec<(String, Language)> = Vec::new();
-    for dir in path_dirs() {
-        let Ok(entries) = fs::read_dir(&dir) else { continue };
-        let here = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        names.extend(here.filter_map(|name| language_of(&name).map(|language| (name, language))));
-    }
-    names.sort_by(|(a, _), (b, _)| (a.len(), a).cmp(&(b.len(), b)));
-    names.dedup_by(|(a, _), (b, _)| a == b);
-    for (name, language) in names {
-        let Some(path) = on_path(&name, prefix) else { continue };
-        let Ok(file) = fs::canonicalize(&path) else { continue };
-        if seen.insert((file, language as u8)) {
-            found.push((path, language));
-        }
-    }
-    found
-}
-
-/// The language of a compiler's name, such as `gcc`, `gcc-12`, `aarch64-linux-gnu-gcc`.
-fn language_of(name: &str) -> Option<Language> {
-    let bare = match name.rsplit_once('-') {
-        Some((bare, version)) if version.bytes().all(|b| b.is_ascii_digit() || b == b'.') => bare,
-        _ => name,
-    };
-    let is = |known: &str| {
-        bare == known
-            || bare
-                .strip_suffix(known)
-                .is_some_and(|target| target.contains("-linux") && target.ends_with('-'))
-    };
-    COMPILERS.iter().find(|(known, _)| is(known)).map(|(_, language)| *language)
-}
-
-/// The first program of that name on PATH that is not ours.
-fn on_path(name: impl AsRef<OsStr>, prefix: &Path) -> Option<PathBuf> {
-    let ours = fs::canonicalize(prefix).unwrap_or_else(|_| prefix.to_owned());
-    path_dirs().into_iter().map(|dir| dir.join(name.as_ref())).find(|path| {
-        let is_program =
-            fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0);
-        is_program && !fs::canonicalize(path).is_ok_and(|file| file.starts_with(&ours))
-    })
+/// The values of `-fuse-ld=`.
+fn choices() -> impl Iterator<Item = &'static str> {
+    known_tools::linkers().filter_map(|(_, choice)| choice)
 }
 
 fn path_dirs() -> Vec<PathBuf> {
@@ -275,14 +240,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn compilers_are_known_by_name() {
-        for name in ["gcc", "gcc-12", "aarch64-linux-gnu-gcc-12", "clang++-14", "x86_64-linux-gnu-gfortran"] {
-            assert!(language_of(name).is_some(), "{name}");
+    fn each_known_driver_and_linker_is_tried() {
+        let dir = tempfile::tempdir().unwrap();
+        let trials = TrialDirectory { dir: dir.path().join("work"), prefix: "/opt/ogrt".into() };
+        fs::create_dir(&trials.dir).unwrap();
+        for tool in known_tools::TOOLS {
+            let path = dir.path().join(tool.name);
+            fs::write(&path, tool.name).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
         }
-        for name in
-            ["gcc-ar", "gcc-nm-12", "clang-format", "colorgcc", "ogrt-cc", "gccgo", "x86_64-w64-mingw32-gcc"]
-        {
-            assert!(language_of(name).is_none(), "{name}");
+        let path = vec![dir.path().to_owned()];
+        let tried: HashSet<PathBuf> = trials.compilers(&path).into_iter().map(|(path, _)| path).collect();
+        for (driver, ..) in known_tools::drivers() {
+            assert!(tried.contains(&dir.path().join(driver)), "{driver}");
         }
+        let found = trials.linkers(&path);
+        let expected: Vec<_> =
+            known_tools::linkers().map(|(name, _)| (name, dir.path().join(name))).collect();
+        assert_eq!(found, expected);
     }
 }

@@ -11,6 +11,7 @@
 
 use ogrt_wrap::environment::non_empty;
 use ogrt_wrap::tool::find_tool::{FindToolError, Finder, dirs_of};
+use ogrt_wrap::tool::known_tools::{self, ToolKind};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -33,16 +34,6 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// Programs that run the compiler which they are given as their first argument.
-const LAUNCHERS: &[&str] = &["ccache", "sccache", "distcc", "icecc", "buildcache"];
-
-/// Our names, the variable that overrides the search, what is searched.
-const OURS: &[(&str, &str, &[&str])] = &[
-    ("ogrt-cc", "OGRT_REAL_CC", &["cc", "gcc"]),
-    ("ogrt-c++", "OGRT_REAL_CXX", &["c++", "g++"]),
-    ("ogrt-fc", "OGRT_REAL_FC", &["gfortran"]),
-];
-
 /// Decides.
 pub fn which_compiler<'a>(
     argv0: &OsStr,
@@ -51,11 +42,11 @@ pub fn which_compiler<'a>(
 ) -> Result<Compiler<'a>, FindToolError> {
     let name = Path::new(argv0).file_name().unwrap_or(argv0);
     let path_dirs = dirs_of("PATH");
-    let Some((_, variable, candidates)) = OURS.iter().find(|(ours, ..)| name == *ours) else {
+    let Some(ToolKind::Wrapper { language, variable }) = kind_of(name) else {
         return Ok(Compiler::alone(finder.find_behind_us(name, argv0)?, arguments));
     };
     if let Some((path, rest)) = named_program(arguments, finder, &path_dirs) {
-        let is_launcher = path.file_name().is_some_and(|name| LAUNCHERS.iter().any(|known| name == *known));
+        let is_launcher = path.file_name().and_then(kind_of) == Some(ToolKind::Launcher);
         let launched = is_launcher.then(|| named_program(rest, finder, &path_dirs)).flatten();
         return Ok(match launched {
             Some((driver, arguments)) => Compiler { path, driver, before: &rest[..1], arguments },
@@ -69,8 +60,12 @@ pub fn which_compiler<'a>(
         };
         return Ok(Compiler::alone(path, arguments));
     }
-    let names: Vec<&OsStr> = candidates.iter().map(OsStr::new).collect();
+    let names: Vec<&OsStr> = known_tools::system_compilers(language).map(OsStr::new).collect();
     Ok(Compiler::alone(finder.find(&names, &path_dirs)?, arguments))
+}
+
+fn kind_of(name: &OsStr) -> Option<ToolKind> {
+    Some(known_tools::tool(name.to_str()?)?.kind)
 }
 
 /// The program that the first word names, if it names one, and the words behind it.

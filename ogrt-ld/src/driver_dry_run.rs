@@ -4,6 +4,7 @@ use ogrt_wrap::line::link_line::LinkLine;
 use ogrt_wrap::line::response_file;
 use ogrt_wrap::save_link::{Called, SavedLink};
 use ogrt_wrap::tool::ask_tool::{Answer, Question};
+use ogrt_wrap::tool::known_tools;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -81,7 +82,6 @@ pub fn ask(driver: &Path, arguments: Vec<OsString>) -> Option<Answer> {
 }
 
 fn is_linker(command: &[OsString]) -> bool {
-    let Some(program) = command.first() else { return false };
-    let name = Path::new(program).file_name().unwrap_or_default().as_bytes();
-    name == b"collect2" || name == b"ld" || name.starts_with(b"ld.") || name.ends_with(b"-ld")
+    let program = command.first().and_then(|program| Path::new(program).file_name()?.to_str());
+    program.is_some_and(known_tools::is_linker)
 }

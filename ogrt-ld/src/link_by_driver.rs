@@ -16,36 +16,18 @@ use ogrt_wrap::line::driver_line;
 use ogrt_wrap::line::link_line::{LinkLine, Named};
 use ogrt_wrap::record::compilers;
 use ogrt_wrap::save_link::{Called, SavedLink};
+use ogrt_wrap::tool::known_tools::{self, DriverKind, ToolKind};
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Drivers that answer no question of ours, but take an object by its name.
-const TAKE_OBJECTS: &[&str] = &[
-    "nvcc",
-    "nvc",
-    "nvc++",
-    "nvfortran",
-    "pgcc",
-    "pgc++",
-    "pgfortran",
-    "nagfor",
-    "xlc",
-    "xlC",
-    "xlf",
-    "icc",
-    "icpc",
-    "ifort",
-    "tcc",
-];
-
 /// How a driver can be handed the note.
-enum DriverKind {
-    /// gcc, clang and what is built on them; with the file that their programs start with.
-    Gcc { start_file: PathBuf },
-    /// A driver in [`TAKE_OBJECTS`].
-    TakesObjects,
+enum NoteRoute {
+    /// By an option of gcc; with the file that programs of this driver start with.
+    Option { start_file: PathBuf },
+    /// As one more object.
+    Object,
 }
 
 /// A link by a driver that we run.
@@ -93,19 +75,19 @@ impl Way for LinkByDriver<'_> {
     }
 
     fn plan_note(&self) -> Result<NotePlan, MarkError> {
-        let kind = driver_kind(&self.0.tool, &self.0.arguments).ok_or(MarkError::UnknownDriver)?;
-        let position = match kind {
-            DriverKind::Gcc { .. } => NotePosition::Front,
-            DriverKind::TakesObjects => NotePosition::End,
+        let route = note_route(&self.0.tool, &self.0.arguments).ok_or(MarkError::UnknownDriver)?;
+        let position = match route {
+            NoteRoute::Option { .. } => NotePosition::Front,
+            NoteRoute::Object => NotePosition::End,
         };
         if let Ok(ReferenceInput { identity, named, compiled }) = reference_input(&self.0.line) {
             let compiler = compiled.and_then(compilers::short_name);
             return Ok(NotePlan { identity, like: named.named.clone(), compiler, position });
         }
-        let like = match kind {
-            DriverKind::Gcc { start_file } => start_file,
+        let like = match route {
+            NoteRoute::Option { start_file } => start_file,
             // A compiler that knows no other machine than this.
-            DriverKind::TakesObjects => PathBuf::from("/proc/self/exe"),
+            NoteRoute::Object => PathBuf::from("/proc/self/exe"),
         };
         let identity = identity_of(&like).ok_or(MarkError::NoElfInput)?;
         Ok(NotePlan { identity, like: Named::File(like), compiler: None, position })
@@ -127,7 +109,7 @@ impl Way for LinkByDriver<'_> {
     }
 }
 
-fn driver_kind(driver: &Path, arguments: &[OsString]) -> Option<DriverKind> {
+fn note_route(driver: &Path, arguments: &[OsString]) -> Option<NoteRoute> {
     let mut question: Vec<OsString> =
         arguments.iter().filter(|word| word.as_bytes().starts_with(b"-m")).cloned().collect();
     if let Some(triple) = driver_line::target_triple(arguments) {
@@ -137,10 +119,10 @@ fn driver_kind(driver: &Path, arguments: &[OsString]) -> Option<DriverKind> {
     let answer = ask(driver, question).map(|answer| answer.stdout).unwrap_or_default();
     let start_file = PathBuf::from(answer.trim_end());
     if start_file.is_absolute() && start_file.is_file() {
-        return Some(DriverKind::Gcc { start_file });
+        return Some(NoteRoute::Option { start_file });
     }
-    let name = driver.file_name()?;
-    TAKE_OBJECTS.iter().any(|known| name == *known).then_some(DriverKind::TakesObjects)
+    let known = known_tools::tool(driver.file_name()?.to_str()?)?;
+    matches!(known.kind, ToolKind::Driver(_, DriverKind::TakesObject)).then_some(NoteRoute::Object)
 }
 
 fn identity_of(file: &Path) -> Option<ElfIdentity> {

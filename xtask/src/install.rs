@@ -10,6 +10,7 @@
 //! | PREFIX/share/ogrt | what EasyBuild, Spack and schedulers read |
 
 use crate::{
+    known_tools,
     machine::{BUILD_TOOLS, install_tools, static_linkage},
     manuals,
     programs::{self, Built},
@@ -31,12 +32,6 @@ pub struct Install {
     #[arg(long, value_name = "DIR")]
     prefix: PathBuf,
 }
-
-/// Names of one program besides its own, as symlinks beside it.
-const OTHER_NAMES: [(&str, &str); 2] = [("ogrt-c++", "ogrt-cc"), ("ogrt-fc", "ogrt-cc")];
-
-/// Names by which compiler drivers call linkers.
-const LINKER_NAMES: [&str; 6] = ["ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold", "ld.wild"];
 
 /// How systemd runs the server.
 const UNITS: [(&str, &str); 2] = [
@@ -79,15 +74,44 @@ fn into_place(place: &Path, prefix: &Path, built: &Built) -> Result<()> {
         put_file::copy(program, &bin)?;
     }
     put_file::copy(&built.library, &lib)?;
-    for (name, program) in OTHER_NAMES {
-        put_file::link(Path::new(program), &bin.join(name))?;
-    }
-    for name in LINKER_NAMES {
-        put_file::link(Path::new("../../bin/ogrt-ld"), &libexec.join(name))?;
-    }
+    put_other_names(&bin, &libexec)?;
     for (name, unit) in UNITS {
         put_file::write(&systemd.join(name), &unit.replace("@PREFIX@", &prefix.display().to_string()))?;
     }
     share::install(place)?;
     manuals::install(place)
+}
+
+/// Puts the other names of the two wrappers into `bin` and `libexec`, as links.
+fn put_other_names(bin: &Path, libexec: &Path) -> Result<()> {
+    for name in known_tools::wrappers().filter(|name| *name != "ogrt-cc") {
+        put_file::link(Path::new("ogrt-cc"), &bin.join(name))?;
+    }
+    for (name, _) in known_tools::linkers() {
+        put_file::link(Path::new("../../bin/ogrt-ld"), &libexec.join(name))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use known_tools::{TOOLS, ToolKind};
+
+    #[test]
+    fn each_known_linker_and_wrapper_has_its_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (bin, libexec) = (dir.path().join("bin"), dir.path().join("libexec"));
+        fs::create_dir(&bin).unwrap();
+        fs::create_dir(&libexec).unwrap();
+        put_other_names(&bin, &libexec).unwrap();
+        for tool in TOOLS {
+            let (link, target) = match tool.kind {
+                ToolKind::Linker { .. } => (libexec.join(tool.name), "../../bin/ogrt-ld"),
+                ToolKind::Wrapper { .. } if tool.name != "ogrt-cc" => (bin.join(tool.name), "ogrt-cc"),
+                _ => continue,
+            };
+            assert_eq!(fs::read_link(link).unwrap(), Path::new(target), "{}", tool.name);
+        }
+    }
 }

@@ -1,13 +1,11 @@
 //! An installed prefix: the programs as cargo built them, in the layout that `cargo xtask install` makes.
 
+use ogrt_wrap::tool::known_tools;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
-
-/// The names that a driver looks for.
-const LINKER_NAMES: [&str; 6] = ["ld", "ld.bfd", "ld.gold", "ld.lld", "ld.mold", "ld.wild"];
 
 /// The prefix of this test program, made at its first use under the target directory.
 pub fn prefix() -> &'static Path {
@@ -37,9 +35,10 @@ fn make() -> PathBuf {
     for program in ["ogrt-cc", "ogrt-ld"] {
         fs::copy(built.join(program), bin.join(program)).expect("a built program");
     }
-    symlink("ogrt-cc", bin.join("ogrt-c++")).expect("a link");
-    symlink("ogrt-cc", bin.join("ogrt-fc")).expect("a link");
-    for linker in LINKER_NAMES {
+    for wrapper in known_tools::wrappers().filter(|name| *name != "ogrt-cc") {
+        symlink("ogrt-cc", bin.join(wrapper)).expect("a link");
+    }
+    for (linker, _) in known_tools::linkers() {
         symlink("../../bin/ogrt-ld", libexec.join(linker)).expect("a link");
     }
     prefix

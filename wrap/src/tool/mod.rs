@@ -4,6 +4,7 @@ pub mod ask_tool;
 pub mod caller_signals;
 pub mod driver_command;
 pub mod find_tool;
+pub mod known_tools;
 pub mod processor;
 pub mod route;
 pub mod run_tool;
