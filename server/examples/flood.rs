@@ -1,7 +1,7 @@
 //! A flood of events, to measure what a server takes without loss.
 //!
 //! `cargo run --release --example flood -p ogrt-server -- --server 127.0.0.1:7971 --rate 100000 --seconds 60`
-//! sends start events as our library makes them (three shared objects, one of them watermarked, in turn from
+//! sends start events as our library makes them (three shared objects, one of them with a note, in turn from
 //! `--builds` builds that it registers first), and prints one line of JSON at the end. Compare `sent` with the
 //! server's `ogrt_events_received_total` and `ogrt_events_written_total`. `--transport tcp` sends with
 //! acknowledgements, as fast as they come unless `--rate` says less, over `--streams` connections.

@@ -1,10 +1,13 @@
-//! An event as it stands in its message; the field numbers are those of `ogrt.proto`, which explains them.
+//! An event as it stands in its message; `ogrt.proto` explains the fields.
 
 use crate::{
     fields::{Fields, Malformed, Value},
     queue::Kind,
 };
 use ogrt_note::Signature;
+use ogrt_proto::field_numbers::{
+    job_summary, module, note, process_end, process_info, program_count, shared_object,
+};
 
 /// A ProcessInfo or a ProcessEnd. Fields that only one of them has are empty in the other.
 #[derive(Default)]
@@ -24,7 +27,7 @@ pub struct Event<'a> {
     pub start_time_ns: Option<i64>,
     pub signature: &'a [u8],
     /// A Note each.
-    pub watermarks: Vec<&'a [u8]>,
+    pub notes: Vec<&'a [u8]>,
     pub username: &'a [u8],
     pub uid: Option<u32>,
     pub gid: Option<u32>,
@@ -66,21 +69,21 @@ impl<'a> Event<'a> {
     pub fn read(&mut self, kind: Kind, message: &'a [u8]) -> Result<(), Malformed> {
         let lists = [
             &mut self.shared_objects,
-            &mut self.watermarks,
+            &mut self.notes,
             &mut self.arguments,
             &mut self.environment_variables,
             &mut self.loaded_modules,
             &mut self.programs,
         ];
-        let [shared_objects, watermarks, arguments, environment_variables, loaded_modules, programs] = lists
-            .map(|list| {
+        let [shared_objects, notes, arguments, environment_variables, loaded_modules, programs] =
+            lists.map(|list| {
                 list.clear();
                 std::mem::take(list)
             });
         *self = Event {
             part_count: 1,
             shared_objects,
-            watermarks,
+            notes,
             arguments,
             environment_variables,
             loaded_modules,
@@ -103,24 +106,24 @@ impl<'a> Event<'a> {
 
     fn start_bytes(&mut self, number: u32, bytes: &'a [u8]) -> Result<(), Malformed> {
         match number {
-            300 => self.binpath = bytes,
-            304 => self.signature = bytes,
-            305 => self.job_id = bytes,
-            306 => self.username = bytes,
-            307 => self.hostname = bytes,
-            308 => self.cmdline = bytes,
-            309 => self.environment_variables.push(bytes),
-            310 => self.arguments.push(bytes),
-            311 => self.shared_objects.push(object(bytes)?),
-            312 => self.loaded_modules.push(message(bytes)?),
-            320 => self.event_id = bytes.try_into().ok(),
-            324 => self.working_directory = bytes,
-            325 => self.build_id = bytes,
-            326 => self.watermarks.push(message(bytes)?),
-            327 => self.job_step = bytes,
-            328 => self.array_index = bytes,
-            331 => self.container = bytes,
-            335 => self.client = bytes,
+            process_info::BINPATH => self.binpath = bytes,
+            process_info::SIGNATURE => self.signature = bytes,
+            process_info::JOB_ID => self.job_id = bytes,
+            process_info::USERNAME => self.username = bytes,
+            process_info::HOSTNAME => self.hostname = bytes,
+            process_info::CMDLINE => self.cmdline = bytes,
+            process_info::ENVIRONMENT_VARIABLES => self.environment_variables.push(bytes),
+            process_info::ARGUMENTS => self.arguments.push(bytes),
+            process_info::SHARED_OBJECTS => self.shared_objects.push(object(bytes)?),
+            process_info::LOADED_MODULES => self.loaded_modules.push(message(bytes)?),
+            process_info::EVENT_ID => self.event_id = bytes.try_into().ok(),
+            process_info::WORKING_DIRECTORY => self.working_directory = bytes,
+            process_info::BUILD_ID => self.build_id = bytes,
+            process_info::NOTES => self.notes.push(message(bytes)?),
+            process_info::JOB_STEP => self.job_step = bytes,
+            process_info::ARRAY_INDEX => self.array_index = bytes,
+            process_info::CONTAINER => self.container = bytes,
+            process_info::CLIENT => self.client = bytes,
             _ => {}
         }
         Ok(())
@@ -129,26 +132,26 @@ impl<'a> Event<'a> {
     // Protobuf carries an int32 as 64 bits, the sign extended; the casts take the lower half, as its rules say.
     fn start_number(&mut self, number: u32, value: u64) {
         match number {
-            301 => self.pid = Some(value as i32),
-            302 => self.parent_pid = Some(value as i32),
-            303 => self.time = Some(value as i64),
-            321 => self.start_time_ns = Some(value as i64),
-            322 => self.uid = Some(value as u32),
-            323 => self.gid = Some(value as u32),
-            329 => self.mpi_rank = Some(value as u32),
-            330 => self.mpi_size = Some(value as u32),
-            333 => self.part_count = value as u32,
-            334 => self.events_lost = Some(value),
+            process_info::PID => self.pid = Some(value as i32),
+            process_info::PARENT_PID => self.parent_pid = Some(value as i32),
+            process_info::TIME => self.time = Some(value as i64),
+            process_info::START_TIME_NS => self.start_time_ns = Some(value as i64),
+            process_info::UID => self.uid = Some(value as u32),
+            process_info::GID => self.gid = Some(value as u32),
+            process_info::MPI_RANK => self.mpi_rank = Some(value as u32),
+            process_info::MPI_SIZE => self.mpi_size = Some(value as u32),
+            process_info::PART_COUNT => self.part_count = value as u32,
+            process_info::EVENTS_LOST => self.events_lost = Some(value),
             _ => {}
         }
     }
 
     fn end_bytes(&mut self, number: u32, bytes: &'a [u8]) -> Result<(), Malformed> {
         match number {
-            1 => self.event_id = bytes.try_into().ok(),
-            8 => self.shared_objects.push(object(bytes)?),
-            9 => self.job_id = bytes,
-            10 => self.hostname = bytes,
+            process_end::EVENT_ID => self.event_id = bytes.try_into().ok(),
+            process_end::SHARED_OBJECTS => self.shared_objects.push(object(bytes)?),
+            process_end::JOB_ID => self.job_id = bytes,
+            process_end::HOSTNAME => self.hostname = bytes,
             _ => {}
         }
         Ok(())
@@ -156,9 +159,9 @@ impl<'a> Event<'a> {
 
     fn summary_bytes(&mut self, number: u32, bytes: &'a [u8]) -> Result<(), Malformed> {
         match number {
-            1 => self.event_id = bytes.try_into().ok(),
-            2 => self.job_id = bytes,
-            7 => self.programs.push(message(bytes)?),
+            job_summary::EVENT_ID => self.event_id = bytes.try_into().ok(),
+            job_summary::JOB_ID => self.job_id = bytes,
+            job_summary::PROGRAMS => self.programs.push(message(bytes)?),
             _ => {}
         }
         Ok(())
@@ -166,30 +169,30 @@ impl<'a> Event<'a> {
 
     fn summary_number(&mut self, number: u32, value: u64) {
         match number {
-            3 => self.starts = value,
-            4 => self.ends = value,
-            5 => self.from_ns = Some(value as i64),
-            6 => self.to_ns = Some(value as i64),
+            job_summary::STARTS => self.starts = value,
+            job_summary::ENDS => self.ends = value,
+            job_summary::FROM_NS => self.from_ns = Some(value as i64),
+            job_summary::TO_NS => self.to_ns = Some(value as i64),
             _ => {}
         }
     }
 
     fn end_number(&mut self, number: u32, value: u64) {
         match number {
-            2 => self.pid = Some(value as i32),
-            3 => self.end_time_ns = Some(value as i64),
-            4 => self.duration_ns = Some(value),
-            5 => self.user_time_us = Some(value),
-            6 => self.system_time_us = Some(value),
-            7 => self.max_rss_kib = Some(value),
-            12 => self.part_count = value as u32,
-            13 => self.events_lost = Some(value),
+            process_end::PID => self.pid = Some(value as i32),
+            process_end::TIME_NS => self.end_time_ns = Some(value as i64),
+            process_end::DURATION_NS => self.duration_ns = Some(value),
+            process_end::USER_TIME_US => self.user_time_us = Some(value),
+            process_end::SYSTEM_TIME_US => self.system_time_us = Some(value),
+            process_end::MAX_RSS_KIB => self.max_rss_kib = Some(value),
+            process_end::PART_COUNT => self.part_count = value as u32,
+            process_end::EVENTS_LOST => self.events_lost = Some(value),
             _ => {}
         }
     }
 }
 
-/// A SharedObject without its watermarks.
+/// A SharedObject without its notes.
 #[derive(Default)]
 pub struct LoadedObject<'a> {
     pub path: &'a [u8],
@@ -204,32 +207,32 @@ impl<'a> LoadedObject<'a> {
         let mut object = LoadedObject::default();
         for field in Fields::of(message).flatten() {
             match field {
-                (400, Value::Bytes(bytes)) => object.path = bytes,
-                (401, Value::Bytes(bytes)) => object.signature = bytes,
-                (403, Value::Bytes(bytes)) => object.build_id = bytes,
-                (404, Value::Varint(value)) => object.preloaded = value != 0,
+                (shared_object::PATH, Value::Bytes(bytes)) => object.path = bytes,
+                (shared_object::SIGNATURE, Value::Bytes(bytes)) => object.signature = bytes,
+                (shared_object::BUILD_ID, Value::Bytes(bytes)) => object.build_id = bytes,
+                (shared_object::PRELOADED, Value::Varint(value)) => object.preloaded = value != 0,
                 _ => {}
             }
         }
         object
     }
 
-    /// The watermarks of the same message.
-    pub fn watermarks(message: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + Clone {
+    /// The notes of the same message.
+    pub fn notes(message: &'a [u8]) -> impl Iterator<Item = &'a [u8]> + Clone {
         Fields::of(message).flatten().filter_map(|field| match field {
-            (402, Value::Bytes(bytes)) => Some(bytes),
+            (shared_object::NOTES, Value::Bytes(bytes)) => Some(bytes),
             _ => None,
         })
     }
 }
 
 /// A Note: its signature and its metadata; `None` when it has no good signature.
-pub fn watermark(message: &[u8]) -> Option<(Signature, &[u8])> {
+pub fn note(message: &[u8]) -> Option<(Signature, &[u8])> {
     let (mut signature, mut metadata) = (None, &[][..]);
     for field in Fields::of(message).flatten() {
         match field {
-            (1, Value::Bytes(bytes)) => signature = Signature::from_slice(bytes),
-            (2, Value::Bytes(bytes)) => metadata = bytes,
+            (note::SIGNATURE, Value::Bytes(bytes)) => signature = Signature::from_slice(bytes),
+            (note::METADATA, Value::Bytes(bytes)) => metadata = bytes,
             _ => {}
         }
     }
@@ -241,8 +244,8 @@ pub fn module(message: &[u8]) -> (&[u8], &[u8]) {
     let (mut name, mut file) = (&[][..], &[][..]);
     for field in Fields::of(message).flatten() {
         match field {
-            (700, Value::Bytes(bytes)) => name = bytes,
-            (701, Value::Bytes(bytes)) => file = bytes,
+            (module::NAME, Value::Bytes(bytes)) => name = bytes,
+            (module::FILE, Value::Bytes(bytes)) => file = bytes,
             _ => {}
         }
     }
@@ -254,8 +257,8 @@ pub fn program(message: &[u8]) -> (&[u8], u64) {
     let (mut path, mut starts) = (&[][..], 0);
     for field in Fields::of(message).flatten() {
         match field {
-            (1, Value::Bytes(bytes)) => path = bytes,
-            (2, Value::Varint(value)) => starts = value,
+            (program_count::BINPATH, Value::Bytes(bytes)) => path = bytes,
+            (program_count::STARTS, Value::Varint(value)) => starts = value,
             _ => {}
         }
     }
@@ -270,8 +273,8 @@ fn message(bytes: &[u8]) -> Result<&[u8], Malformed> {
 
 fn object(bytes: &[u8]) -> Result<&[u8], Malformed> {
     for field in Fields::of(bytes) {
-        if let (402, Value::Bytes(watermark)) = field? {
-            message(watermark)?;
+        if let (shared_object::NOTES, Value::Bytes(note)) = field? {
+            message(note)?;
         }
     }
     Ok(bytes)
@@ -316,8 +319,8 @@ mod tests {
         );
         let read = LoadedObject::read(event.shared_objects[1]);
         assert_eq!((read.path, read.build_id, read.preloaded), (&b"/lib/x.so"[..], &b"b"[..], true));
-        let marks: Vec<_> = LoadedObject::watermarks(event.shared_objects[1]).filter_map(watermark).collect();
-        assert_eq!(marks, [(Signature::from_bytes([1; 16]), &b"m"[..])]);
+        let notes: Vec<_> = LoadedObject::notes(event.shared_objects[1]).filter_map(note).collect();
+        assert_eq!(notes, [(Signature::from_bytes([1; 16]), &b"m"[..])]);
 
         let end = ProcessEnd { pid: Some(3), max_rss_kib: Some(9), time_ns: Some(5), ..Default::default() };
         let bytes = end.encode_to_vec();

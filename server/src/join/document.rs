@@ -4,7 +4,7 @@
 
 use super::{
     Joiner, Missing,
-    decode_event::{Event, LoadedObject, module, program, watermark},
+    decode_event::{Event, LoadedObject, module, note, program},
     json::{Object, string},
 };
 use crate::queue::{Entry, Kind};
@@ -48,7 +48,7 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
     document.number("parent_pid", event.parent_pid);
     document.number("time", event.time.or(event.start_time_ns.map(seconds)));
     document.number("start_time_ns", event.start_time_ns);
-    marked(&mut document, joiner, event.signature, event.watermarks.iter().copied(), missing);
+    marked(&mut document, joiner, event.signature, event.notes.iter().copied(), missing);
     document.text("job_id", event.job_id);
     document.text("username", name.as_deref().map_or(event.username, str::as_bytes));
     document.number("uid", uid(entry, event));
@@ -137,7 +137,7 @@ fn shared_objects(document: &mut Object<'_>, joiner: &Joiner, event: &Event<'_>,
         let read = LoadedObject::read(message);
         let mut object = Object::begin(out);
         object.text_always("path", read.path);
-        marked(&mut object, joiner, read.signature, LoadedObject::watermarks(message), missing);
+        marked(&mut object, joiner, read.signature, LoadedObject::notes(message), missing);
         object.hexadecimal("build_id", read.build_id);
         object.truth("preloaded", read.preloaded);
         object.end();
@@ -149,15 +149,15 @@ fn marked<'a>(
     object: &mut Object<'_>,
     joiner: &Joiner,
     claimed: &[u8],
-    watermarks: impl Iterator<Item = &'a [u8]> + Clone,
+    notes: impl Iterator<Item = &'a [u8]> + Clone,
     missing: &mut Missing,
 ) {
     let mut first = None;
     let mut others: Vec<Signature> = Vec::new();
     let mut build = None;
-    let sent = watermarks.clone().filter_map(watermark).map(|(signature, _)| signature);
+    let sent = notes.clone().filter_map(note).map(|(signature, _)| signature);
     // Clients before 1.0 send one as text.
-    let text = Signature::parse(claimed).ok().filter(|_| watermarks.clone().next().is_none());
+    let text = Signature::parse(claimed).ok().filter(|_| notes.clone().next().is_none());
     for signature in sent.chain(text) {
         match first {
             None => first = Some(signature),
@@ -177,8 +177,8 @@ fn marked<'a>(
     match build {
         Some(summary) => object.json("build", summary.get().as_bytes()),
         None => {
-            if let Some(note) = watermarks.filter_map(watermark).find_map(of_note)
-                && let Ok(json) = serde_json::to_vec(&note)
+            if let Some(summary) = notes.filter_map(note).find_map(of_note)
+                && let Ok(json) = serde_json::to_vec(&summary)
             {
                 object.json("build", &json);
             }

@@ -16,7 +16,7 @@ mod reader;
 mod stage;
 mod users;
 
-pub use decode_event::watermark;
+pub use decode_event::note;
 pub use filter_and_limit::Rules;
 pub use reader::{BatchReader, DocumentBatches, Want};
 pub use stage::Join;

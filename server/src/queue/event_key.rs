@@ -2,6 +2,7 @@
 
 use super::{Entry, Kind};
 use crate::fields::{Fields, Value};
+use ogrt_proto::field_numbers::{job_summary, process_end, process_info};
 
 /// Event id, kind and part.
 pub type PartKey = [u8; 21];
@@ -33,18 +34,19 @@ pub struct Identity {
 
 /// Walks the outermost fields; `None` when they are not well-formed.
 pub fn identify(kind: Kind, message: &[u8]) -> Option<Identity> {
-    // Field numbers of ProcessInfo, ProcessEnd and JobSummary in ogrt.proto; the last comes in one piece.
-    let (id_field, index_field, count_field) = match kind {
-        Kind::Start => (320, 332, 333),
-        Kind::End => (1, 11, 12),
-        Kind::Summary => (1, u32::MAX, u32::MAX),
+    let (id_field, part_fields) = match kind {
+        Kind::Start => (process_info::EVENT_ID, Some((process_info::PART_INDEX, process_info::PART_COUNT))),
+        Kind::End => (process_end::EVENT_ID, Some((process_end::PART_INDEX, process_end::PART_COUNT))),
+        // It comes in one piece.
+        Kind::Summary => (job_summary::EVENT_ID, None),
     };
+    let (index_field, count_field) = part_fields.unzip();
     let mut identity = Identity { part_count: 1, ..Identity::default() };
     for field in Fields::of(message) {
         match field.ok()? {
             (field, Value::Bytes(id)) if field == id_field => identity.event_id = id.try_into().ok(),
-            (field, Value::Varint(index)) if field == index_field => identity.part_index = index as u32,
-            (field, Value::Varint(count)) if field == count_field => {
+            (field, Value::Varint(index)) if Some(field) == index_field => identity.part_index = index as u32,
+            (field, Value::Varint(count)) if Some(field) == count_field => {
                 identity.part_count = (count as u32).max(1)
             }
             _ => {}

@@ -6,11 +6,12 @@
 
 use crate::{
     fields::{Fields, Value},
-    join::watermark,
+    join::note,
     queue::{Entry, Kind},
 };
 use bytes::{Buf, BufMut};
 use ogrt_note::Signature;
+use ogrt_proto::field_numbers::{process_end, process_info, shared_object};
 
 /// Longest texts that are told apart; of longer ones only so much counts.
 const PATH_MAX: usize = 4096;
@@ -85,21 +86,23 @@ impl<'a> UseEvent<'a> {
         let (mut part_index, mut part_count, mut claimed) = (0, 1, &[][..]);
         for field in Fields::of(entry.message) {
             match field {
-                Ok((300, Value::Bytes(bytes))) => self.path = bytes,
-                Ok((303, Value::Varint(seconds))) if self.time_ns == 0 => {
+                Ok((process_info::BINPATH, Value::Bytes(bytes))) => self.path = bytes,
+                Ok((process_info::TIME, Value::Varint(seconds))) if self.time_ns == 0 => {
                     self.time_ns = (seconds as i64).saturating_mul(1_000_000_000);
                 }
-                Ok((304, Value::Bytes(bytes))) => claimed = bytes,
-                Ok((305, Value::Bytes(bytes))) => self.job = bytes,
-                Ok((306, Value::Bytes(bytes))) => self.username = bytes,
-                Ok((307, Value::Bytes(bytes))) => self.host = bytes,
-                Ok((311, Value::Bytes(bytes))) => object(bytes, &mut self.libraries),
-                Ok((321, Value::Varint(ns))) => self.time_ns = ns as i64,
-                Ok((322, Value::Varint(uid))) => self.uid = Some(uid as u32),
-                Ok((325, Value::Bytes(bytes))) => self.build_id = bytes,
-                Ok((326, Value::Bytes(bytes))) => self.executable.extend(watermark(bytes).map(|(s, _)| s)),
-                Ok((332, Value::Varint(index))) => part_index = index,
-                Ok((333, Value::Varint(count))) => part_count = count,
+                Ok((process_info::SIGNATURE, Value::Bytes(bytes))) => claimed = bytes,
+                Ok((process_info::JOB_ID, Value::Bytes(bytes))) => self.job = bytes,
+                Ok((process_info::USERNAME, Value::Bytes(bytes))) => self.username = bytes,
+                Ok((process_info::HOSTNAME, Value::Bytes(bytes))) => self.host = bytes,
+                Ok((process_info::SHARED_OBJECTS, Value::Bytes(bytes))) => object(bytes, &mut self.libraries),
+                Ok((process_info::START_TIME_NS, Value::Varint(ns))) => self.time_ns = ns as i64,
+                Ok((process_info::UID, Value::Varint(uid))) => self.uid = Some(uid as u32),
+                Ok((process_info::BUILD_ID, Value::Bytes(bytes))) => self.build_id = bytes,
+                Ok((process_info::NOTES, Value::Bytes(bytes))) => {
+                    self.executable.extend(note(bytes).map(|(s, _)| s))
+                }
+                Ok((process_info::PART_INDEX, Value::Varint(index))) => part_index = index,
+                Ok((process_info::PART_COUNT, Value::Varint(count))) => part_count = count,
                 Ok(_) => {}
                 Err(_) => return false,
             }
@@ -114,10 +117,10 @@ impl<'a> UseEvent<'a> {
     fn end(&mut self, message: &'a [u8]) -> bool {
         for field in Fields::of(message) {
             match field {
-                Ok((3, Value::Varint(ns))) => self.time_ns = ns as i64,
-                Ok((8, Value::Bytes(bytes))) => object(bytes, &mut self.libraries),
-                Ok((9, Value::Bytes(bytes))) => self.job = bytes,
-                Ok((10, Value::Bytes(bytes))) => self.host = bytes,
+                Ok((process_end::TIME_NS, Value::Varint(ns))) => self.time_ns = ns as i64,
+                Ok((process_end::SHARED_OBJECTS, Value::Bytes(bytes))) => object(bytes, &mut self.libraries),
+                Ok((process_end::JOB_ID, Value::Bytes(bytes))) => self.job = bytes,
+                Ok((process_end::HOSTNAME, Value::Bytes(bytes))) => self.host = bytes,
                 Ok(_) => {}
                 Err(_) => return false,
             }
@@ -145,8 +148,10 @@ fn object(message: &[u8], signatures: &mut Vec<Signature>) {
     let mut claimed = &[][..];
     for field in Fields::of(message).flatten() {
         match field {
-            (401, Value::Bytes(bytes)) => claimed = bytes,
-            (402, Value::Bytes(bytes)) => signatures.extend(watermark(bytes).map(|(signature, _)| signature)),
+            (shared_object::SIGNATURE, Value::Bytes(bytes)) => claimed = bytes,
+            (shared_object::NOTES, Value::Bytes(bytes)) => {
+                signatures.extend(note(bytes).map(|(signature, _)| signature))
+            }
             _ => {}
         }
     }
