@@ -62,13 +62,13 @@ pub struct BuildJson {
     /// Each link that made this build, the first one first; empty unless a reproducible build was
     /// made more than once.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub builds: Vec<MadeJson>,
+    pub builds: Vec<LinkJson>,
 }
 
 /// One of several links that made the same build: who, when, where.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct MadeJson {
+pub struct LinkJson {
     /// Start of the link, nanoseconds of Unix time.
     pub time_ns: i64,
     /// Duration of the link in nanoseconds.
@@ -246,9 +246,9 @@ impl From<&BuildRecord> for BuildJson {
     }
 }
 
-impl From<&BuildRecord> for MadeJson {
+impl From<&BuildRecord> for LinkJson {
     fn from(record: &BuildRecord) -> Self {
-        MadeJson {
+        LinkJson {
             time_ns: record.time_ns(),
             duration_ns: record.duration_ns(),
             hostname: record.hostname().into(),

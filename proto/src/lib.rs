@@ -19,7 +19,7 @@ mod installation_json;
 mod messages;
 
 pub use build_json::{
-    BuildJson, BuildSummary, CompilerJson, FileJson, LoadedJson, MadeJson, MetadataJson, ToolJson,
+    BuildJson, BuildSummary, CompilerJson, FileJson, LinkJson, LoadedJson, MetadataJson, ToolJson,
 };
 pub use frame::{
     DATAGRAM_MAX, FRAME_HEADER_LEN, FRAME_MAX, Frame, FrameError, decode_frame, encode_frame, peek_frame,

@@ -9,7 +9,7 @@ use super::{
 };
 use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use ogrt_proto::{BuildJson, BuildRecord, MadeJson};
+use ogrt_proto::{BuildJson, BuildRecord, LinkJson};
 use prost::Message;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Read, Write};
@@ -71,7 +71,7 @@ pub fn readable(build: &Build) -> Result<BuildJson> {
     let mut json = BuildJson::from(&record);
     json.registered_ns = Some(build.registered_ns);
     if !build.made_again.is_empty() {
-        json.builds = std::iter::once(&record).chain(&build.made_again).map(MadeJson::from).collect();
+        json.builds = std::iter::once(&record).chain(&build.made_again).map(LinkJson::from).collect();
     }
     Ok(json)
 }
