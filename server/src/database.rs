@@ -57,7 +57,7 @@ pub struct Store {
     pub programs: Keyspace,
     /// Signature, number of a program that has it -> one byte: is it its executable's?
     pub programs_with: Keyspace,
-    /// Counts that are not yet in `uses`: server/src/uses/tally.rs.
+    /// Counts that are not yet in `uses`: server/src/uses/pending_tallies.rs.
     pub tallies: Keyspace,
     /// Who ran a program, where, in which job: server/src/uses/rows.rs.
     pub uses: Keyspace,

@@ -1,12 +1,14 @@
 //! Who ran what: counts that grow with what is distinct, not with events.
 //!
 //! The stage follows the join through the queue and gathers counts in memory ([`use_counts`]). Every
-//! few seconds it makes them durable, in one write together with its offset in the queue ([`tally`]): so after a crash each event is
-//! counted, and once. Every minute, or when somebody asks, they are added to what is asked ([`rows`]).
-//! What is bounded, and how the oldest go, is [`retention`]'s. Answers are made in [`answer`] and [`unregistered`].
+//! few seconds it makes them durable, in one write together with its offset in the queue
+//! ([`pending_tallies`]): so after a crash each event is counted, and once. Every minute, or when
+//! somebody asks, they are added to what is asked ([`rows`]). What is bounded, and how the oldest are
+//! deleted, is [`retention`]'s. Answers are made in [`answer`] and [`unregistered`].
 
 mod answer;
 mod hash_key;
+mod pending_tallies;
 mod program;
 mod program_numbers;
 mod retention;

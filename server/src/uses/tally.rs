@@ -1,30 +1,11 @@
-//! Counts on their way from memory to the rows: on disk with the offset in the queue, and added when it is time.
-//!
-//! What was gathered is written as it is, in one write with the offset: short, because a count is some twenty bytes
-//! here and three rows there. Adding it to the rows comes later, for the tallies of many writes together, a group of
-//! programs at a time; a group's tallies go in the same write as its rows change, so that each is added once whatever
-//! crashes. So a program that runs all the time costs a row's change a minute, and no write is ever large.
+//! One count as it lies on disk until it is added to the rows.
 
 use super::{
-    PROGRAMS, ProgramNumber, ROWS, Uses,
-    rows::{self, About, Count},
-    use_counts::UseCounts,
+    ProgramNumber,
+    rows::{About, Count},
 };
-use crate::database::Store;
-use anyhow::Result;
 use bytes::BufMut;
 use prost::encoding::{decode_varint, encode_varint};
-use std::sync::atomic::Ordering;
-use tracing::error;
-
-/// Programs of one group: their rows lie together.
-const GROUP: u64 = 1024;
-
-/// Bytes of one tally on disk, before they are compressed.
-const TALLY_BYTES: usize = 32 << 10;
-
-/// Bytes of tallies that are added together; one is always taken.
-const ADD_BYTES: usize = 512 << 10;
 
 /// How often one process more was seen: one program, one user, one host, one job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +18,8 @@ pub struct Tally<'a> {
 }
 
 impl<'a> Tally<'a> {
-    fn write(&self, out: &mut Vec<u8>) {
+    /// Appends it to `out`.
+    pub fn write(&self, out: &mut Vec<u8>) {
         encode_varint(self.program, out);
         for text in [self.user, self.host, self.job] {
             encode_varint(text.len() as u64, out);
@@ -46,7 +28,8 @@ impl<'a> Tally<'a> {
         self.count.write(out);
     }
 
-    fn read(from: &mut &'a [u8]) -> Option<Self> {
+    /// Takes one from the front; `None` where that is no whole tally.
+    pub fn read(from: &mut &'a [u8]) -> Option<Self> {
         let program = decode_varint(from).ok()?;
         let mut text = || {
             let len = usize::try_from(decode_varint(from).ok()?).ok()?;
@@ -58,138 +41,13 @@ impl<'a> Tally<'a> {
         Some(Tally { program, user, host, job, count: Count::read(from)? })
     }
 
-    fn name(&self, about: About) -> &'a [u8] {
+    /// What the rows about this are found by.
+    pub fn name(&self, about: About) -> &'a [u8] {
         match about {
             About::User => self.user,
             About::Host => self.host,
             About::Job => self.job,
         }
-    }
-}
-
-/// `group, offset in the queue, index -> tallies`.
-fn key(group: u64, offset: u64, index: u32) -> [u8; 20] {
-    let mut key = [0; 20];
-    key[..8].copy_from_slice(&group.to_be_bytes());
-    key[8..16].copy_from_slice(&offset.to_be_bytes());
-    key[16..].copy_from_slice(&index.to_be_bytes());
-    key
-}
-
-impl Uses {
-    /// Makes durable what was gathered, and moves the offset on.
-    pub(super) fn write(&self, counts: &mut UseCounts) -> Result<()> {
-        if counts.next == self.queue.offset(super::CONSUMER) {
-            return Ok(());
-        }
-        counts.programs.write(&self.store)?;
-        self.metrics.programs.set(self.store.total(PROGRAMS)?);
-        let (mut writes, mut index, mut group) = (self.store.batch(), 0, 0);
-        let mut text = Vec::with_capacity(TALLY_BYTES + 4096);
-        let mut put = |text: &mut Vec<u8>, group| {
-            if !text.is_empty() {
-                let packed = lz4_flex::compress_prepend_size(text);
-                writes.insert(&self.store.tallies, key(group, counts.next, index), packed);
-                index += 1;
-                text.clear();
-            }
-        };
-        for tally in counts.tallies() {
-            if tally.program / GROUP != group || text.len() >= TALLY_BYTES {
-                put(&mut text, group);
-                group = tally.program / GROUP;
-            }
-            tally.write(&mut text);
-        }
-        put(&mut text, group);
-        self.queue.move_on_with(writes, super::CONSUMER, counts.next, &[])?;
-        counts.written();
-        Ok(())
-    }
-
-    /// Adds the tallies of one group to its rows; false when there were none.
-    pub(super) fn add_some(&self) -> Result<bool> {
-        let Some(first) = self.store.tallies.first_key_value() else {
-            // Only this thread moves the offset.
-            self.complete.store(self.queue.offset(super::CONSUMER), Ordering::Release);
-            return Ok(false);
-        };
-        let first = first.key()?;
-        let group = first.get(..8).unwrap_or_default();
-        let mut writes = self.store.batch();
-        let (mut texts, mut bytes) = (Vec::new(), 0);
-        for entry in self.store.tallies.prefix(group) {
-            let (key, packed) = entry.into_inner()?;
-            writes.remove(&self.store.tallies, key);
-            match lz4_flex::decompress_size_prepended(&packed) {
-                Ok(text) => {
-                    bytes += text.len();
-                    texts.push(text);
-                }
-                Err(cause) => error!("counts of uses are damaged on disk, and lost: {cause}"),
-            }
-            if bytes >= ADD_BYTES {
-                break;
-            }
-        }
-        let mut tallies: Vec<Tally<'_>> = Vec::new();
-        for text in &texts {
-            let mut rest = &text[..];
-            tallies.extend(std::iter::from_fn(|| Tally::read(&mut rest)));
-        }
-        let rows = self.add(&mut writes, &mut tallies)?;
-        writes.commit()?;
-        self.metrics.use_rows.set(rows);
-        Ok(true)
-    }
-
-    /// Adds tallies to the rows; how many rows there are then.
-    fn add(&self, writes: &mut fjall::OwnedWriteBatch, tallies: &mut [Tally<'_>]) -> Result<u64> {
-        let store: &Store = &self.store;
-        let rows_before = store.total(ROWS)?;
-        let mut rows = rows_before;
-        let mut key = Vec::new();
-        for about in [About::User, About::Host, About::Job] {
-            tallies.sort_unstable_by_key(|tally| (tally.program, tally.name(about)));
-            let is_same =
-                |a: &Tally<'_>, b: &Tally<'_>| a.program == b.program && a.name(about) == b.name(about);
-            for same in tallies.chunk_by(is_same) {
-                let (program, name) = (same[0].program, same[0].name(about));
-                // Of everybody there is a count, whether a name is known or not.
-                if name.is_empty() && about != About::User {
-                    continue;
-                }
-                let mut total = Count::default();
-                let mut user: &[u8] = &[];
-                for tally in same {
-                    total.add(&tally.count);
-                    if about == About::Job && !tally.user.is_empty() {
-                        user = tally.user;
-                    }
-                }
-                rows::write_key(&mut key, about, program, name);
-                let known = store.uses.get(&key)?;
-                match &known {
-                    Some(value) => {
-                        let (before, known_user) = rows::read(value);
-                        total.add(&before);
-                        if user.is_empty() {
-                            user = known_user;
-                        }
-                    }
-                    None if rows >= self.config.rows_max as u64 => {
-                        self.metrics.uses_dropped.add(total.processes + total.later);
-                        continue;
-                    }
-                    None => rows += 1,
-                }
-                writes.insert(&store.uses, &key[..], rows::value(&total, user));
-            }
-        }
-        if rows != rows_before {
-            writes.insert(&store.totals, ROWS, rows.to_be_bytes());
-        }
-        Ok(rows)
     }
 }
 
