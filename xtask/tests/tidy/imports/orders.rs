@@ -1,0 +1,91 @@
+//! The rooms of each crate in their order, lowest first: a room imports those of lower rungs only.
+//!
+//! Rooms of one rung do not know each other. A new room is named here when it is made: its rung says what it may know.
+//! note, proto and the crates of tests are one room each.
+
+/// Rungs from the ground up.
+pub type Order = [&'static [&'static str]];
+
+/// Each package and its order.
+pub const ORDERS: &[(&str, &Order)] = &[
+    ("ogrt-server", SERVER),
+    ("ogrt-cli", CLI),
+    ("ogrt-wrap", WRAP),
+    ("ogrt-ld", LD),
+    ("ogrt-cc", &[&["which_compiler"], &["main"]]),
+    ("ogrt-preload", PRELOAD),
+    ("xtask", XTASK),
+];
+
+const SERVER: &Order = &[
+    &["clock", "fields", "latency", "sd_notify", "shutdown", "sockets", "tls_client"],
+    &["config", "metrics"],
+    &["database", "tls_server", "tokens"],
+    &["registry"],
+    &["queue"],
+    &["receive"],
+    &["join"],
+    &["jobs", "launches", "outputs", "uses"],
+    &["http", "move_builds", "reload", "retention"],
+    &["run"],
+    &["lib"],
+    &["main"],
+];
+
+/// Commands, formatters and comparisons: a formatter knows no command, a comparison knows neither.
+const CLI: &Order = &[
+    &["api_client", "elf_notes", "exit_status", "mapped_files", "preload_library", "signing_key", "utc"],
+    &["dsse", "json_field", "subject", "time_argument"],
+    &["build_with_origins", "compare_builds", "compare_with_record", "process_tree", "try_toolchain"],
+    &["format"],
+    &["commands"],
+    &["main"],
+];
+
+/// The order of a link.
+const WRAP: &Order = &[
+    &["environment", "small_file"],
+    &["cache_dir", "elf_head"],
+    &["line"],
+    &["save_link", "tool"],
+    &["note"],
+    &["record"],
+    &["deliver"],
+    &["settings"],
+    &["lib"],
+];
+
+/// One flow, `link`. It does not know the two ways of calling a linker, nor they it: `link_request` has what they share.
+const LD: &Order = &[
+    &["companion", "driver_dry_run", "not_marked", "note_position"],
+    &["link_request", "make_note", "reference_input"],
+    &["registration", "which_linker"],
+    &["link", "link_by_driver", "link_by_linker"],
+    &["main"],
+];
+
+/// What asks the kernel, what looks at the process, what is told of it, and when.
+const PRELOAD: &Order = &[
+    &["arch", "field_numbers", "glob", "literal"],
+    &["sys"],
+    &["canonical", "destination", "encoder", "event_id", "process", "reach", "say"],
+    &["executable", "loader", "parts", "settings"],
+    &["disclosure", "imports", "objects", "spool", "surroundings"],
+    &["deliver", "state"],
+    &["end", "start"],
+    &["audit"],
+    &["lib"],
+];
+
+/// The chores stand on top; `install` is one that others need.
+const XTASK: &Order = &[
+    &["cleanup", "known_tools", "put_file"],
+    &["child", "daemon", "share"],
+    &["manuals", "site", "steps", "workspace"],
+    &["machine"],
+    &["programs"],
+    &["install"],
+    &["bench", "demo", "generate", "suite"],
+    &["lib"],
+    &["main"],
+];
