@@ -34,7 +34,7 @@ pub async fn keep_bounded(
     loop {
         match slice(&*registry, &uses, &config, after) {
             Ok(retired) => {
-                gone += retired.gone;
+                gone += retired.deleted;
                 after = retired.last;
             }
             Err(problem) => {
@@ -73,10 +73,10 @@ fn slice(
         if !is_old && left.get() == 0 {
             return Ok(false);
         }
-        let may_go = uses.last_used(signature)?.is_none_or(|last| last < used);
-        if may_go {
+        let may_delete = uses.last_used(signature)?.is_none_or(|last| last < used);
+        if may_delete {
             left.set(left.get().saturating_sub(1));
         }
-        Ok(may_go)
+        Ok(may_delete)
     })
 }

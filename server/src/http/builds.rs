@@ -1,8 +1,9 @@
 //! `/v1/builds`: one build, a list of builds, and the registration of one.
 
 use super::{
-    Problem, Sources, blocking,
+    Problem, Sources,
     question::{self, JsonAnswer, nanoseconds, page_limit},
+    run_blocking,
 };
 use crate::{
     queue::{Refusal, Submission},
@@ -30,7 +31,7 @@ const SETTLED_WITHIN: Duration = Duration::from_secs(3);
 pub async fn one(State(sources): State<Sources>, Path(signature): Path<String>) -> JsonAnswer<BuildJson> {
     let signature = Signature::parse(signature.as_bytes())
         .map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, format!("{signature:?}: {cause}")))?;
-    match blocking(move || sources.registry.build(signature)?.as_ref().map(readable).transpose()).await? {
+    match run_blocking(move || sources.registry.build(signature)?.as_ref().map(readable).transpose()).await? {
         Some(build) => Ok(Json(build)),
         None => Err(Problem::new(
             StatusCode::NOT_FOUND,
@@ -65,7 +66,7 @@ pub async fn list(
     question: Result<Query<BuildsQuestion>, QueryRejection>,
 ) -> JsonAnswer<Value> {
     let filter = filter(&question::read(question)?)?;
-    let Page { builds, next, is_cut } = blocking(move || sources.registry.list(&filter)).await?;
+    let Page { builds, next, is_cut } = run_blocking(move || sources.registry.list(&filter)).await?;
     let mut answer = json!({ "builds": builds });
     question::add_page(&mut answer, next.map(question::write_cursor), is_cut);
     Ok(Json(answer))
@@ -82,7 +83,9 @@ fn filter(question: &BuildsQuestion) -> Result<BuildFilter, Problem> {
     let given = |text: &str| !text.is_empty();
     let digest = |name: &str, text: &str| match Part::parse(text) {
         Some(Part::Digest(digest)) => Ok(digest),
-        _ => Err(question::wrong(format!("{name}={text}: expected the 64 hexadecimal digits of a SHA-256"))),
+        _ => Err(question::bad_request(format!(
+            "{name}={text}: expected the 64 hexadecimal digits of a SHA-256"
+        ))),
     };
     let terms = &mut filter.terms;
     terms.extend(given(&question.name).then(|| found_by::name(&question.name)));
@@ -92,7 +95,7 @@ fn filter(question: &BuildsQuestion) -> Result<BuildFilter, Problem> {
     if given(&question.flag) {
         if !found_by::is_flag(&question.flag) {
             let why = "flags begin with - and hold no path; others are not searched";
-            return Err(question::wrong(format!("flag={}: {why}", question.flag)));
+            return Err(question::bad_request(format!("flag={}: {why}", question.flag)));
         }
         terms.push(found_by::flag(&question.flag));
     }
@@ -101,8 +104,9 @@ fn filter(question: &BuildsQuestion) -> Result<BuildFilter, Problem> {
     }
     if given(&question.build_id) {
         let id = found_by::hexadecimal(&question.build_id);
-        let id =
-            id.ok_or_else(|| question::wrong(format!("build_id={}: not hexadecimal", question.build_id)))?;
+        let id = id.ok_or_else(|| {
+            question::bad_request(format!("build_id={}: not hexadecimal", question.build_id))
+        })?;
         terms.push(found_by::output_build_id(&id));
     }
     let mut inputs = Vec::new();
@@ -111,15 +115,15 @@ fn filter(question: &BuildsQuestion) -> Result<BuildFilter, Problem> {
     }
     if given(&question.input_signature) {
         let signature = Signature::parse(question.input_signature.as_bytes()).map_err(|cause| {
-            question::wrong(format!("input_signature={}: {cause}", question.input_signature))
+            question::bad_request(format!("input_signature={}: {cause}", question.input_signature))
         })?;
         inputs.push(Part::Signature(signature));
     }
-    if question::truth("transitive", &question.transitive)? {
+    if question::boolean("transitive", &question.transitive)? {
         match inputs[..] {
             [part] => filter.containing = Some(part),
             _ => {
-                return Err(question::wrong(
+                return Err(question::bad_request(
                     "transitive=true: with input_sha256 or input_signature, one of them",
                 ));
             }
@@ -143,7 +147,7 @@ pub async fn register(
     let mut outcome = answer.builds.first().copied().unwrap_or_default();
     if let Registration::Accepted(_, ticket) = outcome {
         let settled =
-            blocking(move || Ok::<_, Problem>(sources.registry.outcome(ticket, SETTLED_WITHIN))).await?;
+            run_blocking(move || Ok::<_, Problem>(sources.registry.outcome(ticket, SETTLED_WITHIN))).await?;
         outcome = settled.unwrap_or(outcome);
     }
     match outcome {

@@ -1,8 +1,9 @@
 //! `/v1/dependents/{what}`: every build that has it in it, however deep.
 
 use super::{
-    Problem, Sources, heavy,
+    Problem, Sources,
     question::{self, JsonAnswer},
+    run_heavy,
 };
 use crate::registry::{ContainingBuilds, DEPTH_MAX, ListedBuild, RegistryError};
 use axum::{
@@ -42,7 +43,7 @@ pub async fn of(
     let depth = question::number::<u32>("depth", &question.depth)?.unwrap_or(DEPTH_MAX).clamp(1, DEPTH_MAX);
     let limit = question::page_limit(&question.limit)?;
     let from = question::number::<usize>("cursor", &question.cursor)?.unwrap_or(0);
-    let (found, builds) = heavy(&sources.clone(), move || {
+    let (found, builds) = run_heavy(&sources.clone(), move || {
         let found = sources.registry.containing(part, depth)?;
         let page = found.builds.get(from..).unwrap_or_default();
         let page = &page[..page.len().min(limit)];

@@ -1,6 +1,6 @@
 //! `/v1/installations`: what package managers installed, and the registration of it.
 
-use super::{Problem, Sources, blocking};
+use super::{Problem, Sources, run_blocking};
 use crate::{
     clock::now_ns,
     registry::{InstallationFilter, InstallationId, Installations},
@@ -54,7 +54,7 @@ pub async fn list(
         before: given(question.cursor).map(|text| cursor(&text)).transpose()?,
         limit: question.limit.unwrap_or(LIMIT).min(LIMIT_MAX),
     };
-    let page = blocking(move || sources.installations.list(&filter)).await?;
+    let page = run_blocking(move || sources.installations.list(&filter)).await?;
     let found: Vec<InstallationJson> = page.installations.iter().map(InstallationJson::from).collect();
     let mut answer = json!({ "installations": found });
     if let Some(next) = page.next {
@@ -83,6 +83,6 @@ pub async fn register(
         "prefix": String::from_utf8_lossy(installation.prefix()),
         "files": installation.files.len(),
     });
-    blocking(move || sources.installations.register(&installation)).await?;
+    run_blocking(move || sources.installations.register(&installation)).await?;
     Ok((StatusCode::CREATED, Json(answer)))
 }

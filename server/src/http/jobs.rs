@@ -1,6 +1,6 @@
 //! `GET /v1/jobs/{job_id}`: what a job ran, each process with its end, and which of them are ranks of one launch.
 
-use super::{Problem, Sources, blocking};
+use super::{Problem, Sources, run_blocking};
 use crate::{jobs::JobAnswer, launches::launches};
 use axum::{
     extract::{Path, State},
@@ -17,7 +17,7 @@ pub async fn one(State(sources): State<Sources>, Path(job_id): Path<String>) -> 
     sources.intake.settle().await;
     sources.jobs.catch_up().await;
     let key = job_id.clone();
-    let document = blocking(move || {
+    let document = run_blocking(move || {
         let of = |job_id: &[u8]| sources.jobs.answer(job_id).map_err(Problem::unanswered);
         let mut answer = of(key.as_bytes())?;
         if answer.processes.is_empty() && key == NO_JOB {

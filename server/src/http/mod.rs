@@ -1,4 +1,4 @@
-//! The HTTP interface: questions about builds and jobs, registration of builds, health and figures.
+//! The HTTP interface: questions about builds and jobs, registration of builds, health and metrics.
 //!
 //! Every error is a problem document (RFC 9457). Work on the database runs where it may block.
 
@@ -75,7 +75,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Sources>)> {
         ("/v1/import", post(transfer::import)),
         ("/v1/openapi.json", get(openapi)),
         ("/healthz", get(health)),
-        ("/metrics", get(figures)),
+        ("/metrics", get(metrics_text)),
     ]
 }
 
@@ -88,12 +88,12 @@ pub fn router(sources: Sources) -> Router {
             Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes other methods")
         })
         .layer(DefaultBodyLimit::max(sources.body_max))
-        .layer(from_fn_with_state(sources.clone(), permitted))
+        .layer(from_fn_with_state(sources.clone(), require_token))
         .with_state(sources)
 }
 
 /// What changes anything needs the token, where the configuration asks for one.
-async fn permitted(State(sources): State<Sources>, request: Request, next: Next) -> Response {
+async fn require_token(State(sources): State<Sources>, request: Request, next: Next) -> Response {
     let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = shown.and_then(|value| value.strip_prefix("Bearer "));
     if request.method().is_safe() || sources.intake.tokens.permit(token) {
@@ -127,7 +127,7 @@ async fn health(State(sources): State<Sources>) -> Response {
     (status, Json(json!({ "status": word, "outputs": outputs }))).into_response()
 }
 
-async fn figures(State(sources): State<Sources>) -> Response {
+async fn metrics_text(State(sources): State<Sources>) -> Response {
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], sources.metrics.text())
         .into_response()
 }
@@ -136,15 +136,15 @@ async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
-/// As [`blocking`], and few at once.
-async fn heavy<T: Send + 'static, E: Into<Problem> + Send + 'static>(
+/// As [`run_blocking`], and few at once.
+async fn run_heavy<T: Send + 'static, E: Into<Problem> + Send + 'static>(
     sources: &Sources,
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, Problem> {
     let stops = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server stops");
     let permit = sources.heavy.clone().acquire_owned().await.map_err(stops)?;
     // The permit goes with the work: who hangs up does not make room while it still runs.
-    blocking(move || {
+    run_blocking(move || {
         let _permit = permit;
         work()
     })
@@ -152,7 +152,7 @@ async fn heavy<T: Send + 'static, E: Into<Problem> + Send + 'static>(
 }
 
 /// Runs work that may block, away from the tasks that serve others.
-async fn blocking<T: Send + 'static, E: Into<Problem> + Send + 'static>(
+async fn run_blocking<T: Send + 'static, E: Into<Problem> + Send + 'static>(
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, Problem> {
     match tokio::task::spawn_blocking(work).await {

@@ -20,13 +20,13 @@ const LIMIT_MAX: usize = 10_000;
 pub type JsonAnswer<T> = Result<Json<T>, Problem>;
 
 /// The question makes no sense, and why.
-pub fn wrong(why: impl Into<String>) -> Problem {
+pub fn bad_request(why: impl Into<String>) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, why)
 }
 
 /// The parameters, if all of them are known.
 pub fn read<T>(question: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
-    question.map(|Query(question)| question).map_err(|cause| wrong(cause.body_text()))
+    question.map(|Query(question)| question).map_err(|cause| bad_request(cause.body_text()))
 }
 
 /// Seconds of Unix time, as nanoseconds.
@@ -44,23 +44,27 @@ pub fn page_limit(text: &str) -> Result<usize, Problem> {
 pub fn number<T: std::str::FromStr>(name: &str, text: &str) -> Result<Option<T>, Problem> {
     match text {
         "" => Ok(None),
-        text => text.parse().map(Some).map_err(|_| wrong(format!("{name}={text}: expected a whole number"))),
+        text => {
+            text.parse().map(Some).map_err(|_| bad_request(format!("{name}={text}: expected a whole number")))
+        }
     }
 }
 
 /// True or false.
-pub fn truth(name: &str, text: &str) -> Result<bool, Problem> {
+pub fn boolean(name: &str, text: &str) -> Result<bool, Problem> {
     match text {
         "" | "false" | "0" => Ok(false),
         "true" | "1" => Ok(true),
-        _ => Err(wrong(format!("{name}={text}: expected true or false"))),
+        _ => Err(bad_request(format!("{name}={text}: expected true or false"))),
     }
 }
 
 /// A signature or a digest.
 pub fn part(text: &str) -> Result<Part, Problem> {
     Part::parse(text).ok_or_else(|| {
-        wrong(format!("{text:?}: neither a signature (a UUID) nor the 64 hexadecimal digits of a SHA-256"))
+        bad_request(format!(
+            "{text:?}: neither a signature (a UUID) nor the 64 hexadecimal digits of a SHA-256"
+        ))
     })
 }
 
@@ -72,12 +76,12 @@ pub fn read_cursor(cursor: &str) -> Result<Option<ListCursor>, Problem> {
     let place = cursor.split_once('.').and_then(|(time, number)| {
         Some(ListCursor { time_ns: time.parse().ok()?, number: number.parse().ok()? })
     });
-    place.map(Some).ok_or_else(|| wrong(format!("cursor={cursor}: not one of ours")))
+    place.map(Some).ok_or_else(|| bad_request(format!("cursor={cursor}: not one of ours")))
 }
 
 /// The cursor that names a place.
-pub fn write_cursor(place: ListCursor) -> String {
-    format!("{}.{}", place.time_ns, place.number)
+pub fn write_cursor(cursor: ListCursor) -> String {
+    format!("{}.{}", cursor.time_ns, cursor.number)
 }
 
 /// Where the answer goes on, and that it was cut.

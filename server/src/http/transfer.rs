@@ -1,6 +1,6 @@
 //! `/v1/export` and `/v1/import`: the registry as JSON lines.
 
-use super::{Problem, Sources, blocking, question::JsonAnswer};
+use super::{Problem, Sources, question::JsonAnswer, run_blocking};
 use crate::registry::{
     RegistryError,
     transfer::{self, AT_ONCE, ImportCounts, ImportError},
@@ -18,7 +18,7 @@ use std::io;
 pub async fn export(State(sources): State<Sources>) -> Response {
     let lines = futures_util::stream::try_unfold((sources, None), |(sources, after)| async move {
         let registry = sources.registry.clone();
-        let read = blocking(move || {
+        let read = run_blocking(move || {
             let builds = registry.export(after, AT_ONCE)?;
             let mut lines = Vec::new();
             for (_, build) in &builds {
@@ -40,7 +40,7 @@ pub async fn import(
 ) -> JsonAnswer<ImportCounts> {
     let body = body.map_err(|cause| Problem::new(cause.status(), cause.body_text()))?;
     let registry = sources.registry.clone();
-    blocking(move || transfer::import(&*registry, &*body)).await.map(Json)
+    run_blocking(move || transfer::import(&*registry, &*body)).await.map(Json)
 }
 
 /// The client can mend its lines; it cannot mend the registry.

@@ -1,8 +1,9 @@
 //! `/v1/uses/{what}` and `/v1/unregistered`: who ran something, and what ran that nobody registered.
 
 use super::{
-    Problem, Sources, heavy,
-    question::{self, JsonAnswer, nanoseconds, page_limit, wrong},
+    Problem, Sources,
+    question::{self, JsonAnswer, bad_request, nanoseconds, page_limit},
+    run_heavy,
 };
 use crate::uses::{UnregisteredPage, UnregisteredQuestion, UsesError, UsesQuestion};
 use axum::{
@@ -36,7 +37,7 @@ pub async fn of(
         limit: page_limit(&question.limit)?,
     };
     sources.uses.catch_up().await;
-    let answer = heavy(&sources.clone(), move || sources.uses.answer(question)).await?;
+    let answer = run_heavy(&sources.clone(), move || sources.uses.answer(question)).await?;
     let Some(answer) = answer else {
         return Err(Problem::new(StatusCode::NOT_FOUND, format!("nothing is known of {what}")));
     };
@@ -68,7 +69,7 @@ pub async fn unregistered(
     let by_job = match question.by.as_str() {
         "" | "program" => false,
         "job" => true,
-        other => return Err(wrong(format!("by={other}: expected program or job"))),
+        other => return Err(bad_request(format!("by={other}: expected program or job"))),
     };
     let from = question::number("cursor", &question.cursor)?.unwrap_or(0);
     let question = UnregisteredQuestion {
@@ -81,7 +82,7 @@ pub async fn unregistered(
     };
     sources.uses.catch_up().await;
     let next = from.saturating_add(question.limit);
-    heavy(&sources.clone(), move || {
+    run_heavy(&sources.clone(), move || {
         Ok::<_, UsesError>(if by_job {
             page("jobs", sources.uses.unregistered_by_job(&question)?, next)
         } else {

@@ -1,6 +1,6 @@
 //! The life of every output: take what is there, deliver it, again until it works, and now and then commit.
 
-use super::{Deliver, Work, pauses::Trouble};
+use super::{Output, Work, backoff::Backoff};
 use crate::{
     clock::now_ns,
     join::{BatchReader, DocumentBatch, DocumentBatches, Want},
@@ -32,7 +32,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// Runs in a thread of its own, so that an output may block.
 pub async fn drive(
     name: String,
-    mut output: Box<dyn Deliver>,
+    mut output: Box<dyn Output>,
     replay_until: u64,
     queue: Arc<Queue>,
     documents: Arc<DocumentBatches>,
@@ -45,12 +45,12 @@ pub async fn drive(
     let mut committed = next;
     // The first commit is made as soon as it may be: a server that dies again and again gets on all the same.
     let mut committed_at: Option<Instant> = None;
-    let mut trouble = Trouble::new(&name, metrics.clone(), PAUSE_MAX);
+    let mut backoff = Backoff::new(&name, metrics.clone(), PAUSE_MAX);
     // Good until it fails.
     metrics.works();
     match output.look().await {
-        Ok(()) => trouble.is_over(),
-        Err(problem) => trouble.meet(&problem, &give_up).await,
+        Ok(()) => backoff.reset(),
+        Err(problem) => backoff.wait_after(&problem, &give_up).await,
     }
     loop {
         let seen = *tail.borrow_and_update();
@@ -59,7 +59,7 @@ pub async fn drive(
             let (batches, taken_to, lost) = match gather(&reader, next, seen.next) {
                 Ok(taken) => taken,
                 Err(problem) => {
-                    trouble.meet(&problem, &give_up).await;
+                    backoff.wait_after(&problem, &give_up).await;
                     continue;
                 }
             };
@@ -73,14 +73,14 @@ pub async fn drive(
                 let work = output.deliver(&batches, &give_up);
                 match watched(work, || metrics.lag.set(tail.borrow().next.saturating_sub(next))).await {
                     Ok(()) => {
-                        trouble.is_over();
+                        backoff.reset();
                         let events = batches.iter().flat_map(|batch| &batch.events);
                         metrics.written.until(now_ns(), events.map(|event| event.received_ns));
                         next = taken_to;
                         metrics.lag.set(tail.borrow().next.saturating_sub(next));
                         break;
                     }
-                    Err(problem) => trouble.meet(&problem, &give_up).await,
+                    Err(problem) => backoff.wait_after(&problem, &give_up).await,
                 }
                 if give_up.asked() {
                     break;
@@ -98,7 +98,7 @@ pub async fn drive(
             let moved = output.commit().and_then(|remember| queue.move_on(&name, next, &remember));
             match moved {
                 Ok(()) => (committed, committed_at) = (next, Some(Instant::now())),
-                Err(problem) => trouble.meet(&problem, &give_up).await,
+                Err(problem) => backoff.wait_after(&problem, &give_up).await,
             }
         }
         if ending {
@@ -110,8 +110,8 @@ pub async fn drive(
             match timeout(patience, tail.changed()).await {
                 Ok(_) => sleep(output.linger()).await,
                 Err(_) if next == committed => match output.look().await {
-                    Ok(()) => trouble.is_over(),
-                    Err(problem) => trouble.meet(&problem, &give_up).await,
+                    Ok(()) => backoff.reset(),
+                    Err(problem) => backoff.wait_after(&problem, &give_up).await,
                 },
                 Err(_) => {}
             }

@@ -5,7 +5,7 @@
 //! other; only then the documents count as done. A receiver that never closes must be told so: then the
 //! connection stays, and what the receiver had not read when it died is lost.
 
-use super::remote::{ByteStream, Connector, Document, Fate, Sent, Sink};
+use super::remote::{ByteStream, Connector, Document, Fate, SendOutcome, Sink};
 use crate::config::JsonTcpConfig;
 use anyhow::{Context, Result};
 use std::io::ErrorKind;
@@ -65,7 +65,7 @@ impl Sink for JsonTcp {
         self.connector.connect().await.map(drop)
     }
 
-    async fn send(&self, connection: &mut Self::Worker, documents: &[Document<'_>]) -> Sent {
+    async fn send(&self, connection: &mut Self::Worker, documents: &[Document<'_>]) -> SendOutcome {
         let mut lines = Vec::with_capacity(documents.iter().map(|document| document.json().len() + 1).sum());
         for document in documents {
             lines.extend_from_slice(document.json());

@@ -5,7 +5,7 @@
 //! compacted topic keeps one of them, and a consumer knows them by the key. (The client has no idempotent producer;
 //! ours would not help beyond a restart anyway, and the key does.)
 
-use super::remote::{Connects, Document, Fate, SendError, Sent, read_secret};
+use super::remote::{Document, Fate, Protocol, SendError, SendOutcome, read_secret};
 use crate::{config::KafkaConfig, tls_client::client_config};
 use anyhow::{Context, Result, ensure};
 use futures_util::future::try_join_all;
@@ -31,7 +31,7 @@ pub struct Kafka {
 }
 
 /// A client, and its partitions in order.
-pub struct Connection {
+pub struct KafkaConnection {
     partitions: Vec<PartitionClient>,
 }
 
@@ -53,10 +53,10 @@ impl Kafka {
     }
 }
 
-impl Connects for Kafka {
-    type Connection = Connection;
+impl Protocol for Kafka {
+    type Connection = KafkaConnection;
 
-    async fn connect(&self) -> Result<Connection> {
+    async fn connect(&self) -> Result<KafkaConnection> {
         let mut builder = ClientBuilder::new(self.config.brokers.clone()).client_id("ogrt-server");
         builder =
             builder.backoff_config(BackoffConfig { deadline: Some(CLIENT_TRIES), ..Default::default() });
@@ -84,10 +84,10 @@ impl Connects for Kafka {
         };
         let partition = |number| client.partition_client(topic.as_str(), number, UnknownTopicHandling::Error);
         let partitions = try_join_all(numbers.into_iter().map(partition)).await.with_context(brokers)?;
-        Ok(Connection { partitions })
+        Ok(KafkaConnection { partitions })
     }
 
-    async fn send_over(&self, open: &mut Connection, documents: &[Document<'_>]) -> Sent {
+    async fn send_over(&self, open: &mut KafkaConnection, documents: &[Document<'_>]) -> SendOutcome {
         let mut records: BTreeMap<usize, Vec<Record>> = BTreeMap::new();
         for document in documents {
             let partition = partition(document.event_id().as_bytes(), open.partitions.len());

@@ -1,10 +1,11 @@
 //! Outputs: each pulls joined batches from its own offset in the queue, at its own pace.
 //!
-//! [`drive`] is the life of every output, [`Deliver`] what it asks of one. After a crash an output sees batches
+//! [`drive`] is the life of every output, [`Output`] what it asks of one. After a crash an output sees batches
 //! again that it delivered after its last commit; the event's id and kind tell it which those are, and each output
 //! uses them so that the effect is once. Those that send over a network share the rooms of [`remote`] and only say
 //! what a request is and what its answer means. To add an output: docs/outputs.md.
 
+mod backoff;
 mod dates;
 mod drive;
 mod elasticsearch;
@@ -12,7 +13,6 @@ mod file;
 mod json_tcp;
 mod kafka;
 mod null;
-mod pauses;
 mod relay;
 mod relay_builds;
 mod remote;
@@ -44,7 +44,7 @@ pub fn document_key(id: [u8; 16], kind: Kind) -> DocumentKey {
 pub type Work<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// What every output can do.
-pub trait Deliver: Send {
+pub trait Output: Send {
     /// How long to gather before delivering, so that what belongs together is written together.
     fn linger(&self) -> Duration {
         Duration::ZERO
@@ -94,13 +94,13 @@ pub struct Surroundings<'a> {
 }
 
 /// Opens the output.
-pub fn open(config: &OutputConfig, around: Surroundings<'_>) -> Result<Box<dyn Deliver>> {
+pub fn open(config: &OutputConfig, around: Surroundings<'_>) -> Result<Box<dyn Output>> {
     let name = around.name.to_owned();
     match config {
         OutputConfig::File(config) => {
-            file::FileOutput::open(config, around).map(|file| Box::new(file) as Box<dyn Deliver>)
+            file::FileOutput::open(config, around).map(|file| Box::new(file) as Box<dyn Output>)
         }
-        OutputConfig::Null(_) => Ok(Box::new(null::Null(around.metrics)) as Box<dyn Deliver>),
+        OutputConfig::Null(_) => Ok(Box::new(null::Null(around.metrics)) as Box<dyn Output>),
         OutputConfig::Elasticsearch(config) => {
             sending(elasticsearch::Elasticsearch::new(config), config.sending(), around)
         }
@@ -122,6 +122,6 @@ fn sending<S: Sink + 'static>(
     sink: Result<S>,
     sending: Sending,
     around: Surroundings<'_>,
-) -> Result<Box<dyn Deliver>> {
+) -> Result<Box<dyn Output>> {
     Ok(Box::new(Remote::open(sink?, sending, around)?))
 }

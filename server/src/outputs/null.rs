@@ -1,6 +1,6 @@
 //! The output that forgets everything: for measuring, and for servers that only answer questions.
 
-use super::{Deliver, Work};
+use super::{Output, Work};
 use crate::{join::DocumentBatch, metrics::OutputMetrics, shutdown::Shutdown};
 use anyhow::Result;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// See the module.
 pub struct Null(pub Arc<OutputMetrics>);
 
-impl Deliver for Null {
+impl Output for Null {
     /// Counts the events.
     fn deliver<'a>(&'a mut self, batches: &'a [Arc<DocumentBatch>], _: &'a Shutdown) -> Work<'a, Result<()>> {
         self.0.events_written.add(batches.iter().map(|batch| batch.events.len() as u64).sum());

@@ -5,7 +5,7 @@
 //! id that we gave it, the pid, uid and gid that our kernel proved, and that it is whole. The other server takes
 //! them as claims of ours. Builds go their own way: [`super::relay_builds`].
 
-use super::remote::{ByteStream, Connector, Connects, Document, Fate, Sent, read_secret};
+use super::remote::{ByteStream, Connector, Document, Fate, Protocol, SendOutcome, read_secret};
 use crate::{
     config::OgrtConfig,
     queue::{Entry, Kind},
@@ -28,7 +28,7 @@ pub struct Relay {
 }
 
 /// A stream that opened with a Hello.
-pub struct Connection {
+pub struct RelayConnection {
     stream: Box<dyn ByteStream>,
     received: BytesMut,
     sent: u64,
@@ -46,10 +46,10 @@ impl Relay {
     }
 }
 
-impl Connects for Relay {
-    type Connection = Connection;
+impl Protocol for Relay {
+    type Connection = RelayConnection;
 
-    async fn connect(&self) -> Result<Connection> {
+    async fn connect(&self) -> Result<RelayConnection> {
         let token = match self.token_file.as_os_str().is_empty() {
             true => None,
             false => Some(read_secret(&self.token_file)?),
@@ -57,10 +57,10 @@ impl Connects for Relay {
         let client = Some(concat!("ogrt-server ", env!("CARGO_PKG_VERSION")).to_owned());
         let mut stream = self.connector.connect().await?;
         stream.write_all(&encode_frame(MessageType::Hello, &Hello { client, token, frames: None })).await?;
-        Ok(Connection { stream, received: BytesMut::new(), sent: 0, durable: 0 })
+        Ok(RelayConnection { stream, received: BytesMut::new(), sent: 0, durable: 0 })
     }
 
-    async fn send_over(&self, open: &mut Connection, documents: &[Document<'_>]) -> Sent {
+    async fn send_over(&self, open: &mut RelayConnection, documents: &[Document<'_>]) -> SendOutcome {
         let mut frames = Vec::new();
         for document in documents {
             frame(document, &mut frames)?;
@@ -70,7 +70,7 @@ impl Connects for Relay {
     }
 }
 
-impl Connection {
+impl RelayConnection {
     /// Sends so many frames; they are durable there when it returns.
     pub async fn send(&mut self, frames: &[u8], count: u64) -> Result<()> {
         self.stream.write_all(frames).await.context("the connection broke")?;

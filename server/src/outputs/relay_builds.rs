@@ -6,9 +6,9 @@
 //! Not passed on: that a reproducible build, after it had gone, was made once more.
 
 use super::{
-    pauses::Trouble,
-    relay::{Connection, Relay},
-    remote::Connects,
+    backoff::Backoff,
+    relay::{Relay, RelayConnection},
+    remote::Protocol,
 };
 use crate::{
     config::OgrtConfig,
@@ -27,7 +27,7 @@ use std::{
 use tokio::time::{sleep, timeout};
 
 /// The place among builds is remembered under this name.
-const PLACE: &str = "builds";
+const OFFSET: &str = "builds";
 
 /// Builds sent before an acknowledgement is waited for.
 const AT_ONCE: usize = 16;
@@ -66,14 +66,14 @@ impl RelayBuilds {
 
     /// Passes builds on until the queue is closed. Runs in a thread of its own.
     pub async fn pass_on(self, give_up: Shutdown) {
-        let mut trouble =
-            Trouble::new(&format!("{}.builds", self.name), self.metrics.clone(), self.backoff_max);
+        let mut backoff =
+            Backoff::new(&format!("{}.builds", self.name), self.metrics.clone(), self.backoff_max);
         let mut tail = self.queue.tail();
         let mut connection = None;
         while !give_up.asked() {
             let closed = tail.borrow_and_update().closed;
             match self.some(&mut connection).await {
-                Ok(true) => trouble.is_over(),
+                Ok(true) => backoff.reset(),
                 Ok(false) if closed => return,
                 Ok(false) => {
                     // A registration tells itself there.
@@ -82,15 +82,15 @@ impl RelayBuilds {
                 }
                 Err(problem) => {
                     connection = None;
-                    trouble.meet(&problem, &give_up).await;
+                    backoff.wait_after(&problem, &give_up).await;
                 }
             }
         }
     }
 
     /// Passes some on; false when there were none.
-    async fn some(&self, connection: &mut Option<Connection>) -> Result<bool> {
-        let next = self.queue.remembered(&self.name, PLACE)?.unwrap_or(0);
+    async fn some(&self, connection: &mut Option<RelayConnection>) -> Result<bool> {
+        let next = self.queue.remembered(&self.name, OFFSET)?.unwrap_or(0);
         let builds = self.registry.export(next.checked_sub(1), AT_ONCE)?;
         let Some((last, _)) = builds.last() else { return Ok(false) };
         let since = Instant::now();
@@ -112,7 +112,7 @@ impl RelayBuilds {
             .await
             .map_err(|_| anyhow!("no answer within {:?}", self.timeout))??;
         *connection = Some(open);
-        self.queue.remember(&self.name, PLACE, last + 1)?;
+        self.queue.remember(&self.name, OFFSET, last + 1)?;
         self.metrics.requests.add(1);
         self.metrics.request_ms.add(since.elapsed().as_millis() as u64);
         self.all.builds_relayed.add(builds.len() as u64);

@@ -4,7 +4,7 @@
 //! the default) nothing is lost, and after a failure some may come again, with the same `event_id` and `type`.
 //! The shapes of requests and answers are those of Splunk's manual "Set up and use HTTP Event Collector".
 
-use super::remote::{Document, Fate, Http, SendError, Sent, Sink, read_secret, shown};
+use super::remote::{Document, Fate, Http, SendError, SendOutcome, Sink, read_secret, shown};
 use crate::config::SplunkHecConfig;
 use anyhow::{Context, Result, anyhow, ensure};
 use reqwest::{Method, RequestBuilder, StatusCode, Url, header};
@@ -116,7 +116,7 @@ impl Sink for SplunkHec {
         Ok(())
     }
 
-    async fn send(&self, channel: &mut String, documents: &[Document<'_>]) -> Sent {
+    async fn send(&self, channel: &mut String, documents: &[Document<'_>]) -> SendOutcome {
         let request = self.request(Method::POST, "services/collector/event", channel)?;
         let request = request.header(header::CONTENT_TYPE, "application/json");
         let (status, answer) = self.http.send(self.http.body(request, self.body(documents)?)?).await?;

@@ -161,13 +161,13 @@ pub struct ContainingBuilds {
 }
 
 /// May a build go? Its signature, and when it was registered or made last.
-pub type MayGo<'a> = &'a dyn Fn(Signature, i64) -> Result<bool>;
+pub type RetentionRule<'a> = &'a dyn Fn(Signature, i64) -> Result<bool>;
 
 /// What became of a slice of builds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetiredSlice {
     /// Removed.
-    pub gone: u64,
+    pub deleted: u64,
     /// The last that was looked at; `None` when there is none after it.
     pub last: Option<u64>,
 }
@@ -208,9 +208,10 @@ pub trait Registry: Send + Sync {
     /// Registers builds with all that an export tells of them; durable when it returns.
     fn import(&self, builds: &[Build]) -> Result<Vec<Registration>>;
 
-    /// Removes builds that `may_go` lets go, the oldest first: looks at those after `after`, at most `limit`. Never
+    /// Removes builds that `may_delete` lets go, the oldest first: looks at those after `after`, at most `limit`. Never
     /// removes what was linked into a build that stays.
-    fn retire(&self, after: Option<u64>, limit: usize, may_go: MayGo<'_>) -> Result<RetiredSlice>;
+    fn retire(&self, after: Option<u64>, limit: usize, may_delete: RetentionRule<'_>)
+    -> Result<RetiredSlice>;
 
     /// How many builds there are.
     fn len(&self) -> Result<u64>;

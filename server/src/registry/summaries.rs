@@ -29,7 +29,7 @@ pub struct Summaries {
 }
 
 struct SummaryCache {
-    places: HashMap<Signature, u32>,
+    slot_numbers: HashMap<Signature, u32>,
     slots: Vec<Slot>,
     slots_max: usize,
     /// The slot that is looked at next when one must go.
@@ -50,7 +50,7 @@ impl Summaries {
     pub fn new(summaries_max: usize, unknown_for: Option<Duration>) -> (Self, Receiver<Signature>) {
         let (registered, hears) = channel();
         let slots_max = summaries_max.clamp(1, u32::MAX as usize);
-        let kept = SummaryCache { places: HashMap::new(), slots: Vec::new(), slots_max, hand: 0 };
+        let kept = SummaryCache { slot_numbers: HashMap::new(), slots: Vec::new(), slots_max, hand: 0 };
         (Summaries { kept: Mutex::new(kept), registered, unknown_for }, hears)
     }
 
@@ -88,7 +88,7 @@ impl Summaries {
 
 impl SummaryCache {
     fn get(&mut self, signature: &Signature, unknown_for: Option<Duration>) -> Option<Option<Summary>> {
-        let slot = self.slots.get_mut(*self.places.get(signature)? as usize)?;
+        let slot = self.slots.get_mut(*self.slot_numbers.get(signature)? as usize)?;
         if slot.summary.is_none() && unknown_for.is_some_and(|long| slot.since.elapsed() > long) {
             return None;
         }
@@ -98,18 +98,18 @@ impl SummaryCache {
 
     fn insert(&mut self, signature: Signature, summary: Option<Summary>) {
         let fresh = Slot { signature, summary, since: Instant::now(), is_used: false };
-        if let Some(place) = self.places.get(&signature) {
-            self.slots[*place as usize] = fresh;
+        if let Some(number) = self.slot_numbers.get(&signature) {
+            self.slots[*number as usize] = fresh;
         } else if self.slots.len() < self.slots_max {
-            self.places.insert(signature, self.slots.len() as u32);
+            self.slot_numbers.insert(signature, self.slots.len() as u32);
             self.slots.push(fresh);
         } else {
             while std::mem::take(&mut self.slots[self.hand].is_used) {
                 self.hand = (self.hand + 1) % self.slots.len();
             }
             let gone = std::mem::replace(&mut self.slots[self.hand], fresh);
-            self.places.remove(&gone.signature);
-            self.places.insert(signature, self.hand as u32);
+            self.slot_numbers.remove(&gone.signature);
+            self.slot_numbers.insert(signature, self.hand as u32);
             self.hand = (self.hand + 1) % self.slots.len();
         }
     }
@@ -131,19 +131,22 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_stays_and_the_bound_holds() {
-        let mut kept = SummaryCache { places: HashMap::new(), slots: Vec::new(), slots_max: 100, hand: 0 };
+        let mut kept =
+            SummaryCache { slot_numbers: HashMap::new(), slots: Vec::new(), slots_max: 100, hand: 0 };
         for number in 0..100 {
             kept.insert(signature(number), None);
         }
-        assert_eq!(kept.places.len(), 100);
+        assert_eq!(kept.slot_numbers.len(), 100);
         for number in 1000..1090 {
             // Three are used all the time, the others never again.
             assert!((0..3).all(|number| kept.get(&signature(number), None).is_some()), "{number}");
             kept.insert(signature(number), None);
         }
-        assert_eq!((kept.slots.len(), kept.places.len()), (100, 100));
+        assert_eq!((kept.slots.len(), kept.slot_numbers.len()), (100, 100));
         assert!(
-            kept.places.iter().all(|(signature, place)| kept.slots[*place as usize].signature == *signature)
+            kept.slot_numbers
+                .iter()
+                .all(|(signature, number)| kept.slots[*number as usize].signature == *signature)
         );
         assert!(kept.get(&signature(1089), None).is_some());
     }

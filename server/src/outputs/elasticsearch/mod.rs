@@ -9,7 +9,7 @@ mod bulk;
 mod template;
 
 use super::dates;
-use super::remote::{Document, Http, SendError, Sent, Sink, read_secret, shown};
+use super::remote::{Document, Http, SendError, SendOutcome, Sink, read_secret, shown};
 use crate::config::{ElasticsearchConfig, IndexLayout};
 use anyhow::{Context, Result, anyhow, ensure};
 use reqwest::{Method, RequestBuilder, StatusCode, Url, header};
@@ -83,7 +83,7 @@ impl Sink for Elasticsearch {
         Ok(())
     }
 
-    async fn send(&self, node: &mut usize, documents: &[Document<'_>]) -> Sent {
+    async fn send(&self, node: &mut usize, documents: &[Document<'_>]) -> SendOutcome {
         let path = "_bulk?filter_path=errors,items.*.status,items.*.error";
         let request =
             self.request(*node, Method::POST, path)?.header(header::CONTENT_TYPE, "application/x-ndjson");

@@ -13,7 +13,7 @@ mod rotation;
 
 pub use readback::read_back;
 
-use super::{Deliver, Surroundings, Work};
+use super::{Output, Surroundings, Work};
 use crate::{
     config::{FileConfig, FileLayout},
     join::DocumentBatch,
@@ -73,7 +73,7 @@ impl FileOutput {
     }
 }
 
-impl Deliver for FileOutput {
+impl Output for FileOutput {
     /// Documents of a job that come within this time share a write.
     fn linger(&self) -> Duration {
         match self.layout {

@@ -3,11 +3,11 @@
 //! Each worker has one, made when it is first needed. It stays as long as requests over it are answered; an error, or an
 //! answer that does not come in time, ends it, and the next request makes another.
 
-use super::{Document, SendError, Sent, Sink};
+use super::{Document, SendError, SendOutcome, Sink};
 use anyhow::Result;
 
 /// What differs from receiver to receiver.
-pub trait Connects: Send {
+pub trait Protocol: Send {
     /// A connection.
     type Connection: Send;
 
@@ -23,13 +23,13 @@ pub trait Connects: Send {
     }
 
     /// As [`Sink::send`].
-    async fn send_over(&self, connection: &mut Self::Connection, documents: &[Document<'_>]) -> Sent;
+    async fn send_over(&self, connection: &mut Self::Connection, documents: &[Document<'_>]) -> SendOutcome;
 }
 
 /// See the module.
 pub struct ConnectionSink<C>(pub C);
 
-impl<C: Connects> Sink for ConnectionSink<C> {
+impl<C: Protocol> Sink for ConnectionSink<C> {
     type Worker = Option<C::Connection>;
 
     fn worker(&self, _: usize) -> Self::Worker {
@@ -45,7 +45,7 @@ impl<C: Connects> Sink for ConnectionSink<C> {
         Ok(())
     }
 
-    async fn send(&self, connection: &mut Self::Worker, documents: &[Document<'_>]) -> Sent {
+    async fn send(&self, connection: &mut Self::Worker, documents: &[Document<'_>]) -> SendOutcome {
         // An idle one may have ended meanwhile; that shows by a failure.
         let mut open = self.0.open(connection).await?;
         let sent = self.0.send_over(&mut open, documents).await;

@@ -14,11 +14,11 @@ mod http;
 mod stream;
 
 pub use batch::Document;
-pub use connected::{ConnectionSink, Connects};
+pub use connected::{ConnectionSink, Protocol};
 pub use http::{Http, read_secret, shown};
 pub use stream::{ByteStream, Connector};
 
-use super::{Deliver, Surroundings, Work, pauses::Trouble};
+use super::{Output, Surroundings, Work, backoff::Backoff};
 use crate::{config::Sending, join::DocumentBatch, metrics::OutputMetrics, shutdown::Shutdown};
 use anyhow::{Result, anyhow, bail, ensure};
 use dead_letters::DeadLetters;
@@ -61,7 +61,7 @@ impl From<anyhow::Error> for SendError {
 }
 
 /// What became of each document of a request, in their order.
-pub type Sent = Result<Vec<Fate>, SendError>;
+pub type SendOutcome = Result<Vec<Fate>, SendError>;
 
 /// A kind of receiver.
 pub trait Sink: Send {
@@ -79,7 +79,7 @@ pub trait Sink: Send {
     async fn check(&self, worker: &mut Self::Worker) -> Result<()>;
 
     /// Sends some documents, in their order, and says what became of each.
-    async fn send(&self, worker: &mut Self::Worker, documents: &[Document<'_>]) -> Sent;
+    async fn send(&self, worker: &mut Self::Worker, documents: &[Document<'_>]) -> SendOutcome;
 }
 
 /// An output that sends.
@@ -96,7 +96,7 @@ pub struct Remote<S: Sink> {
 
 struct Worker<S: Sink> {
     of_sink: S::Worker,
-    trouble: Trouble,
+    backoff: Backoff,
 }
 
 impl<S: Sink> Remote<S> {
@@ -105,7 +105,7 @@ impl<S: Sink> Remote<S> {
         let dead_letters = DeadLetters::open(sending.dead_letters_bytes_max, &around)?;
         let worker = |number| Worker {
             of_sink: sink.worker(number),
-            trouble: Trouble::new(around.name, around.metrics.clone(), sending.backoff_max),
+            backoff: Backoff::new(around.name, around.metrics.clone(), sending.backoff_max),
         };
         let workers = (0..sending.workers).map(worker).collect();
         Ok(Remote {
@@ -136,14 +136,14 @@ impl<S: Sink> Remote<S> {
             let mut waiting: Vec<Vec<Document<'_>>> = vec![request.to_vec()];
             while let Some(request) = waiting.pop() {
                 match self.attempt(worker, &request).await {
-                    Ok(again) if again.is_empty() => worker.trouble.is_over(),
+                    Ok(again) if again.is_empty() => worker.backoff.reset(),
                     Ok(again) => {
                         let (documents, mut reasons): (Vec<_>, Vec<_>) = again.into_iter().unzip();
                         self.metrics.events_resent.add(documents.len() as u64);
                         let reason = reasons.pop().unwrap_or_default();
                         let problem = anyhow!("{} documents were not taken: {reason}", documents.len());
                         waiting.push(documents);
-                        worker.trouble.meet(&problem, give_up).await;
+                        worker.backoff.wait_after(&problem, give_up).await;
                     }
                     Err(SendError::Split(_)) if request.len() > 1 => {
                         let (first, second) = request.split_at(request.len() / 2);
@@ -152,10 +152,10 @@ impl<S: Sink> Remote<S> {
                     }
                     Err(SendError::Split(reason)) => {
                         match self.settle(&request, vec![Fate::Refused(reason)]) {
-                            Ok(_) => worker.trouble.is_over(),
+                            Ok(_) => worker.backoff.reset(),
                             Err(problem) => {
                                 waiting.push(request);
-                                worker.trouble.meet(&problem, give_up).await;
+                                worker.backoff.wait_after(&problem, give_up).await;
                             }
                         }
                     }
@@ -163,7 +163,7 @@ impl<S: Sink> Remote<S> {
                         self.sink.renew(&mut worker.of_sink);
                         self.is_checked.set(false);
                         waiting.push(request);
-                        worker.trouble.meet(&problem, give_up).await;
+                        worker.backoff.wait_after(&problem, give_up).await;
                     }
                 }
                 if give_up.asked() && !waiting.is_empty() {
@@ -224,7 +224,7 @@ async fn in_time<T, E: From<anyhow::Error>>(
     timeout(limit, work).await.unwrap_or_else(|_| Err(anyhow!("no answer within {limit:?}").into()))
 }
 
-impl<S: Sink> Deliver for Remote<S> {
+impl<S: Sink> Output for Remote<S> {
     fn linger(&self) -> Duration {
         self.sending.linger
     }

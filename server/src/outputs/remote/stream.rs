@@ -41,7 +41,7 @@ impl Connector {
         Ok(Connector { address: address.to_owned(), tls })
     }
 
-    /// Connects. A stream that is closed half-way tells so: see [`ByteStream`].
+    /// Protocol. A stream that is closed half-way tells so: see [`ByteStream`].
     pub async fn connect(&self) -> Result<Box<dyn ByteStream>> {
         let connect = async {
             let stream = TcpStream::connect(&self.address).await?;

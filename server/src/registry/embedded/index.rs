@@ -32,11 +32,11 @@ const ROWS_COMPARED: usize = 50_000;
 /// See the module.
 pub struct Index {
     store: Arc<Store>,
-    state: RwLock<State>,
+    state: RwLock<IndexState>,
 }
 
 #[derive(Default)]
-struct State {
+struct IndexState {
     /// On disk, in the order of numbers.
     runs: Vec<Run>,
     /// Where the tail begins: at the end of the runs.
@@ -59,7 +59,7 @@ impl Index {
     /// Goes on where the last run ends: rows of the builds after it are made again from their records.
     pub fn open(store: Arc<Store>) -> Result<Self> {
         let runs = runs::all(&store)?;
-        let state = State { first: runs.last().map_or(0, Run::end), runs, ..State::default() };
+        let state = IndexState { first: runs.last().map_or(0, Run::end), runs, ..IndexState::default() };
         let index = Index { store, state: RwLock::new(state) };
         index.catch_up()?;
         Ok(index)
@@ -83,11 +83,11 @@ impl Index {
         next.map_or(Ok(()), |next| self.grow(rows, next))
     }
 
-    fn state(&self) -> std::sync::RwLockReadGuard<'_, State> {
+    fn state(&self) -> std::sync::RwLockReadGuard<'_, IndexState> {
         self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn change(&self) -> std::sync::RwLockWriteGuard<'_, State> {
+    fn change(&self) -> std::sync::RwLockWriteGuard<'_, IndexState> {
         self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
@@ -286,7 +286,7 @@ impl Index {
     }
 }
 
-impl State {
+impl IndexState {
     /// The builds of the tail that are found by the term.
     fn tail(&self, term: &Term) -> Vec<Number> {
         let mut numbers = Vec::new();

@@ -18,8 +18,8 @@ mod retire;
 mod runs;
 
 use super::{
-    Build, BuildFilter, ContainingBuilds, ListedBuild, MADE_AGAIN_MAX, MayGo, Page, Part, Registration,
-    Registry, RetiredSlice, Summaries,
+    Build, BuildFilter, ContainingBuilds, ListedBuild, MADE_AGAIN_MAX, Page, Part, Registration, Registry,
+    RetentionRule, RetiredSlice, Summaries,
     error::{OrDamaged, Result},
     found_by::{self, Term},
     lru_map::LruMap,
@@ -476,8 +476,13 @@ impl Registry for Embedded {
         Ok(outcomes)
     }
 
-    fn retire(&self, after: Option<u64>, limit: usize, may_go: MayGo<'_>) -> Result<RetiredSlice> {
-        retire::slice(self, after, limit, may_go)
+    fn retire(
+        &self,
+        after: Option<u64>,
+        limit: usize,
+        may_delete: RetentionRule<'_>,
+    ) -> Result<RetiredSlice> {
+        retire::slice(self, after, limit, may_delete)
     }
 
     fn len(&self) -> Result<u64> {

@@ -6,7 +6,7 @@
 use super::{Embedded, Group, Number, catalog::Signatures, time_key};
 use crate::{
     database::{Store, number},
-    registry::{MayGo, RetiredSlice, error::Result, same_build},
+    registry::{RetentionRule, RetiredSlice, error::Result, same_build},
 };
 use fjall::OwnedWriteBatch;
 use ogrt_note::Signature;
@@ -31,7 +31,7 @@ pub fn slice(
     registry: &Embedded,
     after: Option<u64>,
     limit: usize,
-    may_go: MayGo<'_>,
+    may_delete: RetentionRule<'_>,
 ) -> Result<RetiredSlice> {
     let from = after.map_or(0, |after| after.saturating_add(1));
     let mut retired = RetiredSlice::default();
@@ -45,13 +45,13 @@ pub fn slice(
         let Ok(record) = BuildRecord::decode(build.record.clone()) else { continue };
         let Some(signature) = Signature::from_slice(record.signature()) else { continue };
         let made_last = build.made_again.iter().map(BuildRecord::time_ns).max().unwrap_or(0);
-        if !registry.is_library(number(&key)) && may_go(signature, build.registered_ns.max(made_last))? {
+        if !registry.is_library(number(&key)) && may_delete(signature, build.registered_ns.max(made_last))? {
             going.push((number(&key), signature, record));
         }
     }
     let (first, last) = (going.first().map(|gone| gone.0), going.last().map(|gone| gone.0));
     for (number, signature, record) in going {
-        retired.gone += u64::from(remove(registry, number, signature, &record)?);
+        retired.deleted += u64::from(remove(registry, number, signature, &record)?);
     }
     if let (Some(first), Some(last)) = (first, last) {
         // Nobody registers meanwhile.

@@ -75,20 +75,20 @@ impl DerefMut for Session {
     }
 }
 
-type Work = Box<dyn FnOnce(&mut Connection) + Send>;
+type Task = Box<dyn FnOnce(&mut DatabaseConnection) + Send>;
 
 /// See the module.
 pub struct Connections {
-    work: Sender<Work>,
-    state: Arc<State>,
+    work: Sender<Task>,
+    state: Arc<Availability>,
 }
 
 #[derive(Default)]
-struct State {
+struct Availability {
     away_since: Mutex<Option<Instant>>,
 }
 
-impl State {
+impl Availability {
     fn away(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
         self.away_since.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -103,11 +103,11 @@ impl Connections {
             SslMode::Require => Some(MakeRustlsConnect::new(client_config(&registry.ca_file)?)),
             _ => None,
         };
-        let (work, queue) = channel::<Work>();
+        let (work, queue) = channel::<Task>();
         let queue = Arc::new(Mutex::new(queue));
-        let state = Arc::new(State::default());
+        let state = Arc::new(Availability::default());
         for number in 0..count {
-            let mut connection = Connection::new(config.clone(), encrypted.clone(), state.clone())?;
+            let mut connection = DatabaseConnection::new(config.clone(), encrypted.clone(), state.clone())?;
             let queue = queue.clone();
             thread::Builder::new()
                 .name(format!("postgres {number}"))
@@ -130,7 +130,7 @@ impl Connections {
         self.refuse_while_away()?;
         let (answer, answered) = sync_channel(1);
         let deadline = Instant::now() + within;
-        let work: Work = Box::new(move |connection| {
+        let work: Task = Box::new(move |connection| {
             // Who asked may have gone.
             let _ = answer.send(connection.ask(deadline, &question));
         });
@@ -149,22 +149,26 @@ impl Connections {
     }
 }
 
-fn next(queue: &Mutex<Receiver<Work>>) -> Option<Work> {
+fn next(queue: &Mutex<Receiver<Task>>) -> Option<Task> {
     queue.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }
 
-struct Connection {
+struct DatabaseConnection {
     config: Config,
     encrypted: Option<MakeRustlsConnect>,
     runtime: tokio::runtime::Runtime,
     session: Option<Session>,
-    state: Arc<State>,
+    state: Arc<Availability>,
 }
 
-impl Connection {
-    fn new(config: Config, encrypted: Option<MakeRustlsConnect>, state: Arc<State>) -> anyhow::Result<Self> {
+impl DatabaseConnection {
+    fn new(
+        config: Config,
+        encrypted: Option<MakeRustlsConnect>,
+        state: Arc<Availability>,
+    ) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Connection { config, encrypted, runtime, session: None, state })
+        Ok(DatabaseConnection { config, encrypted, runtime, session: None, state })
     }
 
     fn ask<T>(
@@ -200,7 +204,7 @@ impl Connection {
         question: &impl for<'a> Fn(&'a mut Session) -> SessionWork<'a, T>,
     ) -> Result<T> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let Connection { config, encrypted, runtime, session, .. } = self;
+        let DatabaseConnection { config, encrypted, runtime, session, .. } = self;
         if session.as_ref().is_none_or(|session| session.is_closed()) {
             *session = None;
             let connecting = async {

@@ -17,8 +17,8 @@ mod waiting;
 mod write;
 
 use super::{
-    Build, BuildFilter, ContainingBuilds, ListedBuild, MayGo, Page, Part, Registration, Registry,
-    RegistryError, RetiredSlice, Summaries, error::Result,
+    Build, BuildFilter, ContainingBuilds, ListedBuild, Page, Part, Registration, Registry, RegistryError,
+    RetentionRule, RetiredSlice, Summaries, error::Result,
 };
 use crate::{clock::now_ns, config::RegistryConfig, database::Store, metrics::Metrics};
 use anyhow::Context;
@@ -226,17 +226,22 @@ impl Registry for Postgres {
         self.write(builds.to_vec())
     }
 
-    fn retire(&self, after: Option<u64>, limit: usize, may_go: MayGo<'_>) -> Result<RetiredSlice> {
+    fn retire(
+        &self,
+        after: Option<u64>,
+        limit: usize,
+        may_delete: RetentionRule<'_>,
+    ) -> Result<RetiredSlice> {
         let candidates = self
             .connections
             .ask(WALK, move |client| Box::pin(async move { read::candidates(client, after, limit).await }))?;
-        let mut retired = RetiredSlice { gone: 0, last: candidates.last().map(|last| last.number as u64) };
+        let mut retired = RetiredSlice { deleted: 0, last: candidates.last().map(|last| last.number as u64) };
         if candidates.len() < limit {
             retired.last = None;
         }
         let mut going = Vec::new();
         for candidate in candidates.into_iter().filter(|candidate| !candidate.is_library) {
-            if may_go(candidate.signature, candidate.made_ns)? {
+            if may_delete(candidate.signature, candidate.made_ns)? {
                 going.push(candidate.number);
             }
         }
@@ -245,7 +250,7 @@ impl Registry for Postgres {
                 let going = going.clone();
                 Box::pin(async move { read::remove(client, &going).await })
             })?;
-            retired.gone = gone.len() as u64;
+            retired.deleted = gone.len() as u64;
             gone.into_iter().for_each(|signature| self.summaries.removed(signature));
         }
         Ok(retired)

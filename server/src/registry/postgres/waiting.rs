@@ -33,11 +33,11 @@ pub struct WaitingRecords {
     store: Arc<Store>,
     metrics: Arc<Metrics>,
     bytes_max: u64,
-    state: Mutex<State>,
+    state: Mutex<WaitingState>,
     changed: Condvar,
 }
 
-struct State {
+struct WaitingState {
     next: Ticket,
     /// There is none before this one, but what the database does not take.
     from: Ticket,
@@ -51,7 +51,7 @@ struct State {
 impl WaitingRecords {
     /// Goes on with what waits on the disk.
     pub fn open(store: Arc<Store>, metrics: Arc<Metrics>, bytes_max: u64) -> Result<Self> {
-        let mut state = State {
+        let mut state = WaitingState {
             next: 0,
             from: 0,
             count: 0,
@@ -69,7 +69,7 @@ impl WaitingRecords {
         Ok(WaitingRecords { store, metrics, bytes_max, state: Mutex::new(state), changed: Condvar::new() })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WaitingState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -7,22 +7,22 @@ use tracing::{error, info};
 
 const FIRST: Duration = Duration::from_millis(100);
 
-/// The trouble that somebody has: none at first.
-pub struct Trouble {
+/// The backoff that somebody has: none at first.
+pub struct Backoff {
     name: String,
     metrics: Arc<OutputMetrics>,
     backoff_max: Duration,
     attempts: u32,
 }
 
-impl Trouble {
+impl Backoff {
     /// Of this output, or of one of its workers.
     pub fn new(name: &str, metrics: Arc<OutputMetrics>, backoff_max: Duration) -> Self {
-        Trouble { name: name.to_owned(), metrics, backoff_max, attempts: 0 }
+        Backoff { name: name.to_owned(), metrics, backoff_max, attempts: 0 }
     }
 
     /// An attempt failed: pauses, or returns at once when there is no more time.
-    pub async fn meet(&mut self, problem: &anyhow::Error, give_up: &Shutdown) {
+    pub async fn wait_after(&mut self, problem: &anyhow::Error, give_up: &Shutdown) {
         if self.attempts == 0 {
             error!("output {}: {problem:#}; it is tried again, and events wait in the queue", self.name);
         }
@@ -34,7 +34,7 @@ impl Trouble {
     }
 
     /// An attempt worked.
-    pub fn is_over(&mut self) {
+    pub fn reset(&mut self) {
         if self.attempts > 0 {
             info!("output {}: works again after {} attempts", self.name, self.attempts);
             self.attempts = 0;
