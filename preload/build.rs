@@ -1,4 +1,4 @@
-//! How the library is laid out. Most of what such a library costs is the loader's work, so the
+//! The layout of the library. Most of what such a library costs is the loader's work, so the
 //! loader gets little to do: two segments, no .bss, no GNU_RELRO page to protect, no library to
 //! look for (`tests/preload/tests/shape.rs`).
 

@@ -16,7 +16,7 @@ use crate::{
     sys::{self, Descriptor, Errno},
 };
 
-/// How an event left.
+/// The way that an event took.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     /// A connection to the server's stream socket took it.

@@ -1,4 +1,4 @@
-//! Where events are sent: OGRT_SERVER, as an address that the kernel takes.
+//! The server that events are sent to: OGRT_SERVER, as an address that the kernel takes.
 
 use crate::{literal, sys};
 

@@ -1,5 +1,5 @@
-//! Which variables of the environment are sent: those that OGRT_ENV names. The value of a variable
-//! that looks like a secret is withheld
+//! The variables of the environment that are sent: those that OGRT_ENV names. The value of a
+//! variable that looks like a secret is withheld
 //! (`the_environment_goes_as_far_as_asked_and_never_a_secret`).
 
 use crate::{glob, settings::split};
@@ -7,7 +7,7 @@ use crate::{glob, settings::split};
 /// Sent in place of a secret value.
 pub const WITHHELD: &[u8] = b"[withheld]";
 
-/// How much of one entry of the environment may be sent.
+/// The part of one entry of the environment that may be sent.
 pub enum Disclosure {
     /// Nothing.
     Hidden,

@@ -1,4 +1,4 @@
-//! Which file this process executes, without procfs where that is possible.
+//! The file that this process executes, without procfs where that is possible.
 //!
 //! The kernel's AT_EXECFN is the path that `execve` was given. Two cases are different: for a
 //! script it is the script (`a_script_is_its_interpreter`), and for `fexecve` it is a name below

@@ -26,7 +26,7 @@ pub fn imports(object: &LoadedObject, function: &[u8]) -> bool {
     (1..tables.undefined_end).any(|index| tables.name_is(index, function))
 }
 
-/// Where the dynamic symbols are, as addresses inside the object.
+/// The tables of dynamic symbols, as addresses inside the object.
 struct Tables<'a> {
     object: &'a LoadedObject,
     symbols: usize,

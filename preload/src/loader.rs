@@ -74,7 +74,7 @@ pub struct NoteSegment {
     pub alignment: u64,
 }
 
-/// Where the list of objects comes from.
+/// The source of the list of objects.
 #[derive(Clone, Copy)]
 pub enum Loader {
     /// libc's `dl_iterate_phdr`.

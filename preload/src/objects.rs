@@ -1,4 +1,4 @@
-//! How a loaded object stands in an event.
+//! A loaded object as it stands in an event.
 
 use crate::{
     canonical::PathBuffer,

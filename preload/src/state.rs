@@ -75,7 +75,7 @@ static TRACKED: Slot = Slot(UnsafeCell::new(None));
 /// Keeps the process.
 ///
 /// # Safety
-/// Only the constructor may call this.
+/// The constructor alone may call this.
 pub unsafe fn track(tracked: Tracked) {
     // SAFETY: by our caller's promise nobody else is there.
     unsafe { *TRACKED.0.get() = Some(tracked) };

@@ -103,10 +103,10 @@ pub struct MetadataJson {
     /// Toolchain, for example `foss-2024a`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub toolchain: Option<String>,
-    /// For example `easybuild` or `spack`.
+    /// The package manager, for example `easybuild` or `spack`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package_manager: Option<String>,
-    /// For example an easyconfig file or a Spack hash.
+    /// Its name for the package, for example an easyconfig file or a Spack hash.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub package_id: Option<String>,
     /// Name of the module that provides it.
@@ -118,7 +118,7 @@ pub struct MetadataJson {
     /// Time of the build, seconds of Unix time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<i64>,
-    /// For example `gcc 12.2.0`.
+    /// The compiler, for example `gcc 12.2.0`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compiler: Option<String>,
 }
