@@ -16,7 +16,7 @@ pub struct InstallationJson {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub module_file: Option<String>,
     /// Time of the registration, nanoseconds of Unix time.
-    pub time_ns: i64,
+    pub registered_ns: i64,
     /// Host on which it was registered.
     pub hostname: String,
     /// User who registered it.
@@ -47,7 +47,7 @@ impl From<&Installation> for InstallationJson {
             prefix: text(installation.prefix()),
             metadata: installation.metadata.as_ref().map(MetadataJson::from).unwrap_or_default(),
             module_file: installation.module_file.as_deref().map(text),
-            time_ns: installation.time_ns(),
+            registered_ns: installation.time_ns(),
             hostname: installation.hostname().into(),
             uid: installation.uid,
             username: installation.username.clone(),

@@ -119,8 +119,8 @@ fn summary(entry: &Entry, event: &Event<'_>, out: &mut Vec<u8>) {
     let mut summary = document.object("summary");
     summary.number("starts", Some(event.starts));
     summary.number("ends", Some(event.ends));
-    summary.number("from_ns", event.from_ns);
-    summary.number("to_ns", event.to_ns);
+    summary.number("first_ns", event.from_ns);
+    summary.number("last_ns", event.to_ns);
     summary.list("programs", &event.programs, |out, message| {
         let (path, starts) = program(message);
         let mut program = Object::begin(out);

@@ -24,7 +24,7 @@ fn installation(prefix: &str, module: &str, time_ns: i64, signatures: &[u8]) -> 
 fn prefixes(daemon: &Daemon, question: &str) -> Vec<String> {
     let (status, answer) = daemon.get(&format!("/v1/installations{question}"));
     assert_eq!(status, 200, "{answer}");
-    let prefix = |one: &Value| format!("{}@{}", one["prefix"].as_str().unwrap(), one["time_ns"]);
+    let prefix = |one: &Value| format!("{}@{}", one["prefix"].as_str().unwrap(), one["registered_ns"]);
     answer["installations"].as_array().unwrap().iter().map(prefix).collect()
 }
 
