@@ -1,8 +1,10 @@
-//! Launches of a job: the ranks of one MPI program, put together so that ten thousand processes read as one line.
+//! Launches of a job: the ranks of one MPI program as one element, so that ten thousand processes
+//! read as one line.
 //!
-//! Ranks of one program in one step, which agree on how many they are, belong together. No rank is twice in a
-//! launch: a rank that is there already begins the next one, so a script that runs `mpirun` twice shows two. A rank
-//! alone is no launch, because Slurm calls each process of a batch script rank 0.
+//! Ranks of one program in one step, which agree on how many they are, belong together. A launch has
+//! each rank once: a rank that comes again begins the next launch, so a script that runs `mpirun`
+//! twice shows two. A rank alone is not a launch, because Slurm calls each process of a batch script
+//! rank 0.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -21,27 +23,27 @@ pub struct Launch<'a> {
     build: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
     job_step: Option<Cow<'a, str>>,
-    /// How many the ranks say they are.
+    /// Number of ranks, as the ranks say.
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u32>,
-    /// How many were seen.
+    /// Number of ranks that were seen.
     ranks: usize,
-    /// How many of these have ended.
+    /// Number of these ranks that have ended.
     ended: usize,
     hosts: BTreeSet<Cow<'a, str>>,
-    /// Earliest start.
+    /// Start of the first rank.
     #[serde(skip_serializing_if = "Option::is_none")]
     start_time_ns: Option<i64>,
-    /// Latest end.
+    /// End of the last rank.
     #[serde(skip_serializing_if = "Option::is_none")]
     end_time_ns: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_rss_kib: Option<u64>,
-    /// Where its ranks stand in the job's `processes`, counted from 0.
+    /// Indices of the ranks in the job's `processes`, counted from 0.
     processes: Vec<usize>,
 }
 
-/// The little that is read of a process's document.
+/// The keys that are read of a process's document.
 #[derive(Deserialize)]
 struct Process<'a> {
     #[serde(borrow, default)]
@@ -71,7 +73,7 @@ struct End {
     max_rss_kib: Option<u64>,
 }
 
-/// What ranks of one launch have in common: program, its signature, step, number of ranks.
+/// What the ranks of one launch share: program, signature, step, number of ranks.
 type Kinship<'a> = (Cow<'a, str>, Option<Cow<'a, str>>, Option<Cow<'a, str>>, Option<u32>);
 
 /// The launches among the documents of a job's processes, in the order of their first ranks.

@@ -1,6 +1,8 @@
-//! The document: what an output writes of one event. Its keys are a promise; docs/outputs.md lists them.
+//! The document: what an output writes of one event. Outsiders rely on its keys; docs/outputs.md
+//! lists them.
 //!
-//! Keys are OGRT 0.5's where it had one. What is empty is left out. Bytes that are not UTF-8 become U+FFFD.
+//! Keys are those of OGRT 0.5 where it had one. Empty values are left out. Bytes that are not UTF-8
+//! become U+FFFD.
 
 use super::{
     Joiner, Missing,
@@ -13,7 +15,8 @@ use ogrt_proto::{BuildMetadata, BuildSummary};
 use prost::Message;
 use std::sync::Arc;
 
-/// Writes the document of an event, without a line's end; which signatures nobody registered is added to `missing`.
+/// Writes the document of an event, without a newline. Signatures that nobody registered are added to
+/// `missing`.
 pub fn write(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing, out: &mut Vec<u8>) {
     match entry.kind {
         Kind::Start => start(joiner, entry, event, missing, out),
@@ -22,19 +25,19 @@ pub fn write(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Mi
     }
 }
 
-/// The user's id, proved where the kernel told it.
+/// The uid: the kernel's where it told one, else the client's.
 pub fn uid(entry: &Entry, event: &Event<'_>) -> Option<u32> {
     entry.credentials.map(|kernel| kernel.uid).or(event.uid)
 }
 
-/// The user's name, as this machine knows it. One that the client claims stands, unless the kernel gave the uid that
-/// a name belongs to.
+/// The user's name as this machine knows it. It is not looked up where the client claims a name and
+/// the kernel told no uid: then the claim stands.
 pub fn user_name(joiner: &Joiner, entry: &Entry, event: &Event<'_>) -> Option<Arc<str>> {
     let is_asked = entry.credentials.is_some() || event.username.is_empty();
     uid(entry, event).filter(|_| is_asked).and_then(|uid| joiner.users.name(uid))
 }
 
-/// A process has started.
+/// Writes the start of a process.
 fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing, out: &mut Vec<u8>) {
     let kernel = entry.credentials;
     let pid = kernel.map(|kernel| i64::from(kernel.pid)).filter(|pid| *pid != 0);
@@ -88,7 +91,7 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
     document.end();
 }
 
-/// A process has ended.
+/// Writes the end of a process.
 fn end(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing, out: &mut Vec<u8>) {
     let mut document = Object::begin(out);
     document.text("type", b"end");
@@ -109,7 +112,7 @@ fn end(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing,
     document.end();
 }
 
-/// Processes that were counted.
+/// Writes a summary of processes that were counted.
 fn summary(entry: &Entry, event: &Event<'_>, out: &mut Vec<u8>) {
     let mut document = Object::begin(out);
     document.text("type", b"summary");
@@ -144,7 +147,7 @@ fn shared_objects(document: &mut Object<'_>, joiner: &Joiner, event: &Event<'_>,
     });
 }
 
-/// The signatures of an executable or shared object, and the build of the first that has one.
+/// Writes the signatures of an executable or shared object, and the build of the first that has one.
 fn marked<'a>(
     object: &mut Object<'_>,
     joiner: &Joiner,
@@ -186,7 +189,7 @@ fn marked<'a>(
     }
 }
 
-/// What a note alone tells of its build.
+/// The build as the note alone describes it.
 fn of_note((signature, metadata): (Signature, &[u8])) -> Option<BuildSummary> {
     let metadata =
         BuildMetadata::decode(metadata).ok().filter(|metadata| *metadata != BuildMetadata::default())?;

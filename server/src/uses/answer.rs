@@ -1,7 +1,8 @@
-//! Who ran something, directly or through what contains it.
+//! Who ran something, directly or through something that contains it.
 //!
-//! The registry says what contains it; the programs that have any of those say who ran them. A process is one program,
-//! so it counts once however many of its libraries contain what was asked for.
+//! The registry says what contains it; the programs that have any of these builds say who ran them. A
+//! process is one program, so it counts once however many of its libraries contain what was asked
+//! for.
 
 use super::{
     ProgramNumber, Uses, UsesError,
@@ -18,22 +19,22 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
 };
 
-/// Rows that one answer looks at, at most.
+/// Largest number of rows that one answer looks at.
 const ROWS_MAX: usize = 5_000_000;
 
 /// Signatures that are looked up one by one; more are found by a walk over all programs.
 const ONE_BY_ONE_MAX: usize = 4096;
 
-/// What to answer.
+/// Who ran what, and when?
 #[derive(Clone, Copy, Debug)]
 pub struct UsesQuestion {
-    /// Of this.
+    /// The build or file that is asked about.
     pub part: Part,
-    /// Lists are narrowed to what was seen in this time, nanoseconds.
+    /// Begin of the time that narrows the lists, in Unix nanoseconds.
     pub since_ns: Option<i64>,
-    /// Its end.
+    /// End of that time.
     pub until_ns: Option<i64>,
-    /// Most elements of each list.
+    /// Largest number of elements in each list.
     pub limit: usize,
 }
 
@@ -61,7 +62,7 @@ struct Totals {
     hosts: usize,
 }
 
-/// A count under its public names.
+/// A count with its JSON keys.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct CountJson {
     processes: u64,
@@ -111,12 +112,12 @@ impl From<Count> for CountJson {
     }
 }
 
-/// Bytes that are not UTF-8 become U+FFFD.
+/// Bytes as text; those that are not UTF-8 become U+FFFD.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Something that was run: how often, and through which programs.
+/// A build that ran: how often, and through which programs.
 struct BuildUse {
     signature: Signature,
     depth: u32,
@@ -134,7 +135,7 @@ struct Sum {
 }
 
 impl Uses {
-    /// The answer; `None` when nothing is known of the part.
+    /// Who ran the part; `None` when nothing is known of it.
     pub fn answer(&self, question: UsesQuestion) -> Result<Option<UsesAnswer>, UsesError> {
         let ContainingBuilds { itself, builds, mut is_cut, is_known } =
             self.registry.containing(question.part, DEPTH_MAX)?;
@@ -183,7 +184,7 @@ impl Uses {
         }))
     }
 
-    /// Those of the builds that some program has.
+    /// The builds that some program has.
     fn used(&self, mut builds: Vec<(Signature, u32)>) -> fjall::Result<Vec<BuildUse>> {
         let mut used: Vec<BuildUse> = Vec::new();
         let new =
@@ -216,7 +217,7 @@ impl Uses {
         Ok(used)
     }
 
-    /// Adds up the rows of programs, as far as `left` goes.
+    /// Adds up the rows of programs, at most `left` of them.
     fn sum(&self, programs: &BTreeSet<ProgramNumber>, left: &mut usize) -> fjall::Result<Sum> {
         let mut sum = Sum::default();
         for program in programs {
