@@ -3,7 +3,7 @@
 //! [`drive`] is the life of every output, [`Output`] what it asks of one. After a crash an output sees batches
 //! again that it delivered after its last commit; the event's id and kind tell it which those are, and each output
 //! uses them so that the effect is once. Those that send over a network share the rooms of [`remote`] and only say
-//! what a request is and what its answer means. To add an output: docs/outputs.md.
+//! what a request is and what its answer means. To add an output: docs/howto/add-an-output.md.
 
 mod backoff;
 mod dates;
