@@ -1,8 +1,9 @@
 //! `cargo xtask bench`: what we cost, each figure beside the peers' and the budget, in one run.
 //!
-//! The compared cases are interleaved, round by round, so that whatever else the machine does falls on all of them
-//! alike, and medians are printed: of a cost, the difference to the baseline of the same run. Peers were measured once on
-//! a 2-core x86_64 Debian 12 machine; their figures are quoted, not measured again.
+//! The compared cases are interleaved, round by round, so that whatever else the machine does falls
+//! on all of them alike. Medians are printed; a cost is the difference to the baseline of the same
+//! run. Peers were measured once on a 2-core x86_64 Debian 12 machine: their figures are quoted,
+//! not measured again.
 
 mod ingest;
 mod link;
@@ -23,32 +24,40 @@ use anyhow::Result;
 use clap::{Args, ValueEnum};
 use std::{fs, process::Command};
 
-/// Measure the cost for each process and each link, and events received without loss.
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask bench                  Measure everything
+  cargo xtask bench --quick          See that it works
+  cargo xtask bench --only link      Measure links alone";
+
+/// Measure what each process and each link costs, and how many events the server takes without
+/// loss.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Bench {
-    /// Fewer rounds: to see that it works, not to quote.
+    /// Run fewer rounds: enough to see that it works, too few to quote the figures.
     #[arg(long)]
     quick: bool,
-    /// The server for a minute at the budget's rate, as the budget is meant.
+    /// Send events to the server for a minute at the budget's rate, instead of 20 seconds.
     #[arg(long, conflicts_with = "quick")]
     full: bool,
-    /// One part alone.
+    /// Measure one part alone.
     #[arg(long, value_enum)]
     only: Option<Part>,
 }
 
-/// What is measured.
+/// One part of the measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// What a tracked process pays.
+    /// The time that a tracked process loses.
     Process,
-    /// What a link pays.
+    /// The time that a link loses.
     Link,
-    /// What the server takes without loss.
+    /// The events that the server takes without loss.
     Server,
 }
 
-/// One printed line.
+/// One line of a printed table.
 struct Figure {
     what: String,
     ours: String,
@@ -58,7 +67,7 @@ struct Figure {
 }
 
 impl Bench {
-    /// Builds what is shipped and measures that.
+    /// Builds the programs as they are shipped and measures them.
     pub fn run(self) -> Result<()> {
         let workspace = Workspace::find()?;
         let scratch = Scratch::new()?;

@@ -1,4 +1,5 @@
-//! Running other programs to their end: nothing on their standard input, all of their output kept in view.
+//! Running other programs to their end, with nothing on their standard input and their output in
+//! view.
 
 use crate::cleanup::Group;
 use anyhow::{Context, Result, bail};
@@ -9,20 +10,20 @@ use std::{
     thread,
 };
 
-/// Lines of a failed command's output that are shown.
+/// The last lines of a failed command's output: this many are shown.
 const TAIL_LINES: usize = 60;
 
-/// Takes each line of output as it comes.
+/// What is done with each line of output as it comes.
 pub type Sink<'a> = dyn FnMut(&str) + 'a;
 
-/// Runs `command`; standard output and error go to `sink`, line by line. An exit status other than 0 is an error that
-/// ends with what the command printed last.
+/// Runs `command`; standard output and error go to `sink`, line by line. An exit status other than
+/// 0 is an error that ends with what the command printed last.
 pub fn run(command: &mut Command, sink: &mut Sink<'_>) -> Result<()> {
-    let (reader, writer) = std::io::pipe().context("no pipe")?;
-    command.stdin(Stdio::null()).stdout(writer.try_clone().context("no pipe")?).stderr(writer);
+    let (reader, writer) = std::io::pipe().context("cannot make a pipe")?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone().context("cannot make a pipe")?).stderr(writer);
     let mut group = Group::spawn(command)?;
     let name = describe(command);
-    // The command keeps both ends for writing, and with them the pipe never ends.
+    // `command` holds both ends for writing; while it does, the pipe never ends.
     command.stdout(Stdio::null()).stderr(Stdio::null());
 
     let mut tail = VecDeque::new();
@@ -61,10 +62,10 @@ pub fn capture(command: &mut Command) -> Result<String> {
     let errors = errors.and_then(|thread| thread.join().ok()).unwrap_or_default();
     let status = group.leader().wait().with_context(|| name.clone())?;
     check(&name, status, &errors)?;
-    String::from_utf8(out).with_context(|| format!("{name}: output is not UTF-8"))
+    String::from_utf8(out).with_context(|| format!("{name}: its output is not UTF-8"))
 }
 
-/// True when the program is there and says that it is.
+/// True when the program runs and answers `--version`.
 pub fn exists(program: &str) -> bool {
     Command::new(program)
         .arg("--version")

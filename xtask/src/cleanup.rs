@@ -1,8 +1,9 @@
 //! What a chore must not leave behind: the processes it started and its scratch folders.
 //!
-//! Each is held by a guard that ends it when dropped, on success as on failure. An interrupt drops nothing, so guards
-//! also stand in one list, which the signal's thread works off before it exits. Every child leads a process group of
-//! its own: ending that group ends what the child started, and nothing else.
+//! Each is held by a guard that ends it when dropped, on success as on failure. An interrupt drops
+//! nothing, so guards also stand in one list, which the signal's thread works off before it exits
+//! (`xtask/tests/interrupted.rs`). Every child leads a process group of its own: ending that group
+//! ends what the child started, and nothing else.
 
 use anyhow::{Context, Result};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process_group, test_kill_process_group, waitpid};
@@ -31,13 +32,14 @@ enum Leftover {
 
 static LEFTOVERS: Mutex<Vec<Leftover>> = Mutex::new(Vec::new());
 
-/// Makes SIGINT, SIGTERM and SIGHUP clean up and then end this process with the status a shell expects.
+/// Makes SIGINT, SIGTERM and SIGHUP clean up and then end this process with the status a shell
+/// expects.
 pub fn on_interrupt() -> Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot watch for signals")?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context("cannot wait for signals")?;
     thread::spawn(move || {
         if let Some(signal) = signals.forever().next() {
-            // Youngest first: processes end before the folders that they work in. The list stays locked, so that
-            // the main thread, woken by its dying child, starts nothing more.
+            // The youngest first: processes end before the folders that they work in. The list
+            // stays locked, so that the main thread, woken by its dying child, starts nothing.
             let leftovers = leftovers();
             leftovers.iter().rev().for_each(end);
             std::process::exit(128 + signal);
@@ -46,7 +48,7 @@ pub fn on_interrupt() -> Result<()> {
     Ok(())
 }
 
-/// A child process with all that it starts; ended when dropped.
+/// A child process and all that it starts. They are ended when this is dropped.
 #[derive(Debug)]
 pub struct Group {
     child: Child,
@@ -56,7 +58,8 @@ pub struct Group {
 impl Group {
     /// Starts `command` as the leader of a process group of its own.
     pub fn spawn(command: &mut Command) -> Result<Group> {
-        // Locked around the start: an interrupt comes either before it or finds the group in the list.
+        // The list is locked around the start: an interrupt comes before it, or finds the group in
+        // the list.
         let mut leftovers = leftovers();
         let child = command
             .process_group(0)
@@ -84,28 +87,29 @@ impl Drop for Group {
     }
 }
 
-/// A folder for one chore's files; removed with all that is in it when dropped.
+/// A folder for one chore's files. It is deleted with all that is in it when this is dropped.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
 }
 
 impl Scratch {
-    /// A new empty folder in the system's place for temporary files.
+    /// Makes a new, empty folder in the system's directory for temporary files.
     pub fn new() -> Result<Scratch> {
         let mut leftovers = leftovers();
-        let folder = tempfile::Builder::new().prefix("ogrt-").tempdir().context("no temporary folder")?;
-        let path = folder.keep().canonicalize().context("no temporary folder")?;
+        let folder =
+            tempfile::Builder::new().prefix("ogrt-").tempdir().context("cannot make a temporary folder")?;
+        let path = folder.keep().canonicalize().context("cannot find the temporary folder")?;
         leftovers.push(Leftover::Folder(path.clone()));
         Ok(Scratch { path })
     }
 
-    /// Its absolute path.
+    /// The absolute path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// A folder in it, made if need be.
+    /// A folder in it, which is made if it does not exist.
     pub fn folder(&self, name: &str) -> Result<PathBuf> {
         let path = self.path.join(name);
         fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
@@ -137,7 +141,8 @@ fn end(leftover: &Leftover) {
     }
 }
 
-/// The leader is our child: reaped here when it is dead, or its group would seem alive for ever.
+/// The leader is our child. It is reaped here when it is dead, or its group would seem alive for
+/// ever.
 fn is_alive(group: Pid) -> bool {
     let _ = waitpid(Some(group), WaitOptions::NOHANG);
     test_kill_process_group(group).is_ok()

@@ -1,4 +1,4 @@
-//! A running ogrt-server of our own: free loopback ports, its data in a scratch folder, ended when dropped.
+//! A running ogrt-server of our own, on free loopback ports, with its data in a scratch folder.
 
 use crate::cleanup::Group;
 use anyhow::{Context, Result, bail};
@@ -12,32 +12,32 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How long the server may take until it listens.
+/// The longest time until the server listens.
 const START: Duration = Duration::from_secs(20);
 
-/// The server and where it listens.
+/// The server and its addresses. It ends when this is dropped.
 #[derive(Debug)]
 pub struct Daemon {
     group: Group,
-    /// `unix:/path`, for OGRT_SERVER.
+    /// Its Unix socket, as OGRT_SERVER takes it: `unix:/path`.
     pub unix: String,
-    /// `127.0.0.1:port`, for OGRT_SERVER of libogrt.so.
+    /// Its UDP port, for OGRT_SERVER of libogrt.so: `127.0.0.1:port`.
     pub udp: String,
-    /// `127.0.0.1:port`, for OGRT_SERVER of the wrappers.
+    /// Its TCP port, for OGRT_SERVER of the wrappers: `127.0.0.1:port`.
     pub tcp: String,
-    /// `http://127.0.0.1:port`, for OGRT_HTTP.
+    /// Its HTTP API, for OGRT_HTTP: `http://127.0.0.1:port`.
     pub http: String,
-    /// Where the `file` output writes.
+    /// The folder that the `file` output writes to.
     pub output: PathBuf,
     log: PathBuf,
 }
 
-/// The ports of a server that is to be started; 0 for any.
+/// The addresses that a server is to listen on; port 0 takes any free port.
 #[derive(Clone, Debug)]
 pub struct Ports {
-    /// UDP and TCP.
+    /// The address for UDP and TCP.
     pub listen: String,
-    /// The HTTP API.
+    /// The address of the HTTP API.
     pub http: String,
 }
 
@@ -48,11 +48,11 @@ impl Default for Ports {
 }
 
 impl Ports {
-    /// A port that is free for UDP and TCP alike, for clients that know only one address.
+    /// A port that is free for UDP and TCP alike, for clients that are given one address.
     pub fn one_for_both() -> Result<Ports> {
         loop {
-            let tcp = TcpListener::bind("127.0.0.1:0").context("no free port")?;
-            let address = tcp.local_addr().context("no free port")?;
+            let tcp = TcpListener::bind("127.0.0.1:0").context("no free port on 127.0.0.1")?;
+            let address = tcp.local_addr().context("no free port on 127.0.0.1")?;
             if UdpSocket::bind(address).is_ok() {
                 return Ok(Ports { listen: address.to_string(), ..Ports::default() });
             }
@@ -66,7 +66,7 @@ impl Daemon {
         Daemon::start_with(program, folder, ports, "")
     }
 
-    /// The same with further tables in its configuration.
+    /// Does the same with `more` at the end of its configuration.
     pub fn start_with(program: &Path, folder: &Path, ports: &Ports, more: &str) -> Result<Daemon> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         let (config, ready, log) =
@@ -85,7 +85,7 @@ impl Daemon {
             addresses[key]
                 .as_str()
                 .map(str::to_owned)
-                .with_context(|| format!("{}: no {key}", ready.display()))
+                .with_context(|| format!("{}: the address `{key}` is missing", ready.display()))
         };
         Ok(Daemon {
             unix: format!("unix:{}", address("unix")?.trim_start_matches("unix:")),
@@ -98,12 +98,12 @@ impl Daemon {
         })
     }
 
-    /// The ports in use, to start another server on them later.
+    /// The ports in use, so that another server can be started on them later.
     pub fn ports(&self) -> Ports {
         Ports { listen: self.tcp.clone(), http: self.http.trim_start_matches("http://").to_owned() }
     }
 
-    /// What it has logged.
+    /// Its log so far.
     pub fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
@@ -113,7 +113,7 @@ impl Daemon {
         self.group.leader().try_wait().is_ok_and(|status| status.is_none())
     }
 
-    /// Its process, for what /proc tells of it.
+    /// Its process id.
     pub fn pid(&mut self) -> u32 {
         self.group.leader().id()
     }
@@ -136,13 +136,15 @@ fn configuration(folder: &Path, output: &Path, ports: &Ports) -> String {
 fn wait_until_ready(group: &mut Group, ready: &Path, log: &Path) -> Result<Value> {
     let deadline = Instant::now() + START;
     loop {
-        // Half a file is not JSON yet; the next look finds the rest.
+        // Half a file is not JSON; the next look finds the rest.
         if let Some(addresses) = fs::read(ready).ok().and_then(|text| serde_json::from_slice(&text).ok()) {
             return Ok(addresses);
         }
-        let ended = group.leader().try_wait().context("ogrt-server")?;
+        let ended = group.leader().try_wait().context("cannot wait for ogrt-server")?;
         if ended.is_some() || Instant::now() > deadline {
-            let fate = ended.map_or("does not listen".to_owned(), |status| format!("ended: {status}"));
+            let fate = ended.map_or(format!("does not listen after {} s", START.as_secs()), |status| {
+                format!("ended: {status}")
+            });
             bail!("ogrt-server {fate}\n{}", fs::read_to_string(log).unwrap_or_default());
         }
         thread::sleep(Duration::from_millis(5));

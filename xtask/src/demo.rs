@@ -1,8 +1,10 @@
-//! `cargo xtask demo`: the whole path on real software, from nothing to the answer, each part checked.
+//! `cargo xtask demo`: the whole path on real software, from nothing to the answer, each part
+//! checked.
 //!
-//! zlib and zlib-ng are built by their own build systems (`configure && make`, CMake) with our wrappers as the compiler,
-//! their programs are run under libogrt.so as job `demo`, and then the questions are asked that a site asks. What is
-//! printed is what the commands print; what is missing in it ends the demo with an error.
+//! zlib and zlib-ng are built by their own build systems (`configure && make`, CMake) with our
+//! wrappers as the compiler. Their programs run under libogrt.so as job `demo`. Then the questions
+//! are asked that a site asks. The demo prints what the commands print, and fails when something is
+//! missing in it.
 
 mod answers;
 mod software;
@@ -22,7 +24,12 @@ use clap::Args;
 use software::Software;
 
 /// Build real software with our wrappers, run it tracked, and ask about it.
+///
+/// Builds zlib and zlib-ng with ogrt-cc, runs their programs under libogrt.so in front of a server
+/// of its own, and prints the answers of `ogrt show`, `ogrt query` and `ogrt job`. It fails when an
+/// answer is incomplete, and leaves nothing behind outside of cargo's target folder.
 #[derive(Args)]
+#[command(after_help = "Example:\n  cargo xtask demo")]
 pub struct Demo {}
 
 impl Demo {
@@ -36,7 +43,7 @@ impl Demo {
         let linkage =
             steps.step("Rust target for static programs", |step| Ok(static_linkage(step, &workspace)))?;
         let built = steps.step("build ogrt, ogrt-cc, ogrt-ld, ogrt-server and libogrt.so", |step| {
-            programs::build_to_show(step, &workspace, &linkage)
+            programs::build_for_demo(step, &workspace, &linkage)
         })?;
         let prefix = scratch.folder("prefix")?;
         let server = steps.step("install, start the server", |_| {
@@ -60,7 +67,7 @@ impl Demo {
 
         print!("{report}");
         println!(
-            "\nThe demo is complete: every watermark was read, every build joined ({:.0} s).",
+            "\nThe demo is complete: every note was read, every build was joined ({:.0} s).",
             steps.seconds()
         );
         server.stop();

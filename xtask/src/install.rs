@@ -1,4 +1,4 @@
-//! `cargo xtask install`: the programs and the library into a prefix.
+//! `cargo xtask install`: puts the programs and the library into a prefix.
 //!
 //! | folder | holds |
 //! |---|---|
@@ -25,26 +25,35 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Build the programs and libogrt.so, and install them. DESTDIR is honoured.
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask install --prefix /opt/ogrt
+  DESTDIR=/tmp/package cargo xtask install --prefix /usr";
+
+/// Build the programs and libogrt.so, and install them.
+///
+/// With DESTDIR set the files are put below that directory, for packagers; the prefix in them stays
+/// DIR.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Install {
-    /// Where to: DIR/bin, DIR/lib, DIR/libexec, DIR/share.
+    /// The directory to install into: files go to DIR/bin, DIR/lib, DIR/libexec and DIR/share.
     #[arg(long, value_name = "DIR")]
     prefix: PathBuf,
 }
 
-/// How systemd runs the server.
+/// The units by which systemd runs the server.
 const UNITS: [(&str, &str); 2] = [
     ("ogrt-server.service", include_str!("../../server/systemd/ogrt-server.service")),
     ("ogrt-server.socket", include_str!("../../server/systemd/ogrt-server.socket")),
 ];
 
 impl Install {
-    /// Does the chore.
+    /// Runs the chore.
     pub fn run(self) -> Result<()> {
         let workspace = Workspace::find()?;
         let prefix = std::path::absolute(&self.prefix).with_context(|| self.prefix.display().to_string())?;
-        let place = match env::var_os("DESTDIR").filter(|dir| !dir.is_empty()) {
+        let directory = match env::var_os("DESTDIR").filter(|dir| !dir.is_empty()) {
             Some(dir) => Path::new(&dir).join(prefix.strip_prefix("/").unwrap_or(&prefix)),
             None => prefix.clone(),
         };
@@ -54,18 +63,20 @@ impl Install {
             steps.step("Rust target for static programs", |step| Ok(static_linkage(step, &workspace)))?;
         let built =
             steps.step("build programs and library", |step| programs::build(step, &workspace, &linkage))?;
-        steps.step(&format!("install into {}", place.display()), |_| into_place(&place, &prefix, &built))
+        steps.step(&format!("install into {}", directory.display()), |_| {
+            install_into(&directory, &prefix, &built)
+        })
     }
 }
 
-/// Puts what was built into `prefix`.
+/// Installs the built files into `prefix`.
 pub fn into(prefix: &Path, built: &Built) -> Result<()> {
-    into_place(prefix, prefix, built)
+    install_into(prefix, prefix, built)
 }
 
-/// The same, to be moved from `place` to `prefix` by a packager.
-fn into_place(place: &Path, prefix: &Path, built: &Built) -> Result<()> {
-    let (bin, lib, libexec) = (place.join("bin"), place.join("lib"), place.join("libexec/ogrt"));
+/// Installs the built files into `directory`, from where a packager moves them to `prefix`.
+fn install_into(directory: &Path, prefix: &Path, built: &Built) -> Result<()> {
+    let (bin, lib, libexec) = (directory.join("bin"), directory.join("lib"), directory.join("libexec/ogrt"));
     let systemd = lib.join("systemd/system");
     for folder in [&bin, &lib, &libexec, &systemd] {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
@@ -78,8 +89,8 @@ fn into_place(place: &Path, prefix: &Path, built: &Built) -> Result<()> {
     for (name, unit) in UNITS {
         put_file::write(&systemd.join(name), &unit.replace("@PREFIX@", &prefix.display().to_string()))?;
     }
-    share::install(place)?;
-    manuals::install(place)
+    share::install(directory)?;
+    manuals::install(directory)
 }
 
 /// Puts the other names of the two wrappers into `bin` and `libexec`, as links.

@@ -1,8 +1,9 @@
-//! The project's chores, as a library: `main.rs` is their command line, and `tests/end_to_end` starts the programs with
-//! the same hands.
+//! The project's chores, as a library: `main.rs` is their command line, and `tests/end_to_end`
+//! starts the programs with the same code.
 //!
-//! Policy: a chore shows where it is, says in one line what failed and shows what the failing command printed, and
-//! leaves nothing behind - no process, no file outside of cargo's target folder - also when it is interrupted.
+//! Policy: a chore shows which step it is at. It says in one line what failed and shows what the
+//! failing command printed. It leaves no process behind, and no file outside of cargo's target
+//! folder, also when it is interrupted (`xtask/tests/interrupted.rs`).
 
 pub mod bench;
 pub mod child;

@@ -1,20 +1,21 @@
-//! What the machine must have, and getting it: Debian packages, rustup's target and components.
+//! What the machine must have: Debian packages, and rustup's target and components.
 //!
-//! On Debian as root missing packages are installed; anywhere else one line says what is missing. The programs are
-//! linked static for musl, which rustup brings; where it cannot, for glibc with `crt-static`.
+//! On Debian as root missing packages are installed; anywhere else one line says what is missing.
+//! The programs are linked statically for musl, whose target rustup adds. Where it cannot, they are
+//! linked for glibc with `crt-static`.
 
 use crate::{child, steps::Step, workspace::Workspace};
 use anyhow::{Context, Result, bail};
 use std::{path::Path, process::Command};
 
-/// A program that a chore calls, by its name on PATH or by its path, and the Debian package that brings it.
+/// A program that a chore calls, by its name on PATH or by its path, and its Debian package.
 #[derive(Clone, Copy, Debug)]
 pub struct Tool {
     program: &'static str,
     package: &'static str,
 }
 
-/// What builds the project and the demo's sources.
+/// The tools that build the project and the demo's sources.
 pub const BUILD_TOOLS: &[Tool] = &[
     Tool { program: "gcc", package: "gcc" },
     Tool { program: "ld", package: "binutils" },
@@ -22,7 +23,8 @@ pub const BUILD_TOOLS: &[Tool] = &[
     Tool { program: "cmake", package: "cmake" },
 ];
 
-/// What the tests use besides: other compilers and linkers, tracers, libcs, and programs that must not notice us.
+/// The tools that the tests use besides: other compilers and linkers, tracers, libcs, and programs
+/// that must not notice us.
 pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "g++", package: "g++" },
     Tool { program: "gfortran", package: "gfortran" },
@@ -86,16 +88,16 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "fish", package: "fish" },
 ];
 
-/// What libogrt.so is built for besides this machine, and tested there by qemu's user mode.
+/// The other targets that libogrt.so is built for. Its tests run there in qemu's user mode.
 const OTHER_TARGETS: [&str; 3] =
     ["aarch64-unknown-linux-gnu", "riscv64gc-unknown-linux-gnu", "powerpc64le-unknown-linux-gnu"];
 
 /// How the programs are linked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Linkage {
-    /// Static, for the musl target of this name.
+    /// Statically, for the musl target of this name.
     Musl(String),
-    /// Static, for glibc: the target of this name with `crt-static`.
+    /// Statically with glibc, for the target of this name with `crt-static`.
     StaticGlibc(String),
 }
 
@@ -111,7 +113,9 @@ pub fn install_tools(step: &Step, tools: &[Tool]) -> Result<()> {
     let wanted = packages.join(" ");
     let debian = Path::new("/etc/debian_version").exists() && is_on_path("apt-get");
     if !debian || !rustix::process::geteuid().is_root() {
-        bail!("missing on this machine: {wanted} (names of Debian packages; as root they are installed)");
+        bail!(
+            "this machine lacks the packages {wanted} (names as in Debian, where they are installed when you are root)"
+        );
     }
     step.say(&format!("installing {wanted}"));
     let apt = |arguments: &[&str]| {
@@ -121,17 +125,20 @@ pub fn install_tools(step: &Step, tools: &[Tool]) -> Result<()> {
     };
     step.run(&mut apt(&["update", "--quiet"]))?;
     let mut install = apt(&["install", "--quiet", "--yes", "--no-install-recommends"]);
-    step.run(install.args(&packages)).with_context(|| format!("missing: {wanted}"))
+    step.run(install.args(&packages)).with_context(|| format!("cannot install the packages {wanted}"))
 }
 
-/// Adds the Rust targets of the other machines, or says that they cannot be had; the tests say what follows.
+/// Adds the Rust targets of the other machines, or says why not. The tests that need them say that
+/// they are skipped.
 pub fn install_targets(step: &Step) {
     if let Err(error) = step.run(Command::new("rustup").args(["target", "add"]).args(OTHER_TARGETS)) {
-        step.say(&format!("Rust targets of other machines cannot be had: {error}"));
+        step.say(&format!(
+            "rustup cannot add the Rust targets of other machines, so their tests are skipped: {error}"
+        ));
     }
 }
 
-/// Adds the musl target, or says that it cannot be had.
+/// Adds the musl target, or says why not.
 pub fn static_linkage(step: &Step, workspace: &Workspace) -> Linkage {
     let architecture = workspace.host.split('-').next().unwrap_or("x86_64");
     let musl = format!("{architecture}-unknown-linux-musl");
@@ -141,21 +148,21 @@ pub fn static_linkage(step: &Step, workspace: &Workspace) -> Linkage {
             let reason = error.to_string();
             let reason = reason.lines().last().unwrap_or_default();
             step.say(&format!(
-                "the Rust target {musl} cannot be had ({reason}); the programs are linked static with glibc instead, \
-                 and start a third of a millisecond slower"
+                "rustup cannot add the Rust target {musl} ({reason}). The programs are linked statically with \
+                 glibc instead: they start a third of a millisecond slower"
             ));
             Linkage::StaticGlibc(workspace.host.clone())
         }
     }
 }
 
-/// Adds rustfmt and clippy where rustup knows them and they are missing.
+/// Adds rustfmt and clippy where they are missing.
 pub fn install_lints(step: &Step) -> Result<()> {
     if child::exists("rustfmt") && child::exists("cargo-clippy") {
         return Ok(());
     }
     step.run(Command::new("rustup").args(["component", "add", "rustfmt", "clippy"]))
-        .context("missing: rustfmt and clippy of this Rust")
+        .context("rustup cannot add rustfmt and clippy")
 }
 
 fn is_on_path(program: &str) -> bool {

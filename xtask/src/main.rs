@@ -4,9 +4,13 @@ use clap::{Parser, Subcommand};
 use std::process::ExitCode;
 use xtask::{bench::Bench, cleanup, demo::Demo, generate::Generate, install::Install, suite::Test};
 
-/// The project's chores.
+/// The project's chores
 #[derive(Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    after_help = "Examples:\n  cargo xtask demo\n  cargo xtask test\n  cargo xtask install --prefix /opt/ogrt"
+)]
 struct Cli {
     #[command(subcommand)]
     chore: Chore,

@@ -1,21 +1,22 @@
-//! Completions and manual pages of `ogrt`, as the installed program itself writes them, into PREFIX/share.
+//! Completions and manual pages of `ogrt` into PREFIX/share, as the installed program itself writes
+//! them.
 
 use crate::child;
 use anyhow::{Context, Result};
 use std::{fs, path::Path, process::Command};
 
-/// A shell, and where it looks for completions below PREFIX/share.
+/// Each shell, and the path below PREFIX/share where it looks for completions.
 const SHELLS: [(&str, &str); 3] = [
     ("bash", "bash-completion/completions/ogrt"),
     ("zsh", "zsh/site-functions/_ogrt"),
     ("fish", "fish/vendor_completions.d/ogrt.fish"),
 ];
 
-/// Installs them with the `ogrt` of the same prefix.
+/// Has the `ogrt` in `prefix` write them.
 pub fn install(prefix: &Path) -> Result<()> {
     let program = prefix.join("bin/ogrt");
-    for (shell, place) in SHELLS {
-        let path = prefix.join("share").join(place);
+    for (shell, path) in SHELLS {
+        let path = prefix.join("share").join(path);
         let name = path.display().to_string();
         fs::create_dir_all(path.parent().unwrap_or(prefix)).with_context(|| name.clone())?;
         let output =

@@ -1,39 +1,42 @@
-//! Building what is shipped: the four static programs and libogrt.so.
+//! Building the four static programs and libogrt.so.
 //!
-//! `preload` is built by a cargo call of its own (see ARCHITECTURE.md), into a folder beside cargo's target folder.
+//! `preload` is built by a cargo call of its own (see ARCHITECTURE.md), into a folder of its own in
+//! cargo's target folder.
 
 use crate::{child, machine::Linkage, steps::Step, workspace::Workspace};
 use anyhow::Result;
 use std::{ffi::OsString, path::PathBuf, process::Command};
 
-/// Package and program.
+/// Each package and its program.
 const PROGRAMS: [(&str, &str); 2] = [("ogrt-cli", "ogrt"), ("ogrt-server", "ogrt-server")];
 
-/// Programs that stand in front of others, and are their packages.
+/// The wrappers. Each is a package with one program of the same name.
 const WRAPPERS: [&str; 2] = ["ogrt-cc", "ogrt-ld"];
 
-/// A wrapper is started for each step of a build, and most of what it costs is pages that are touched for the first time:
-/// at a fixed address none has to be changed when it starts, and in one piece fewer have to be fetched
-/// (docs/decisions/0009-layout-of-the-wrappers.md).
+/// Options that link a wrapper at a fixed address and in one piece.
+///
+/// A wrapper is started for each step of a build, and its cost is mostly pages that are touched for
+/// the first time. At a fixed address no page has to be changed at the start, and in one piece
+/// fewer have to be fetched (docs/decisions/0009-layout-of-the-wrappers.md).
 const IN_ONE_PIECE: [&str; 4] = ["-C", "relocation-model=static", "-C", "link-arg=-Wl,-z,noseparate-code"];
 
-/// What was built, and where it lies.
+/// The paths of what was built.
 #[derive(Clone, Debug)]
 pub struct Built {
-    /// `ogrt`, `ogrt-cc`, `ogrt-ld`, `ogrt-server`.
+    /// The programs `ogrt`, `ogrt-cc`, `ogrt-ld` and `ogrt-server`.
     pub programs: Vec<PathBuf>,
-    /// `libogrt.so`.
+    /// The library `libogrt.so`.
     pub library: PathBuf,
 }
 
-/// Builds all of it, optimised: as it is shipped.
+/// Builds all of it as it is shipped, optimised.
 pub fn build(step: &Step, workspace: &Workspace, linkage: &Linkage) -> Result<Built> {
     build_as(step, workspace, linkage, "release")
 }
 
-/// The same to be looked at: what was built to be shipped where that is there, else the same programs without
+/// Builds all of it for the demo: as it is shipped where that was built before, else without
 /// optimisation, which takes a third of the time.
-pub fn build_to_show(step: &Step, workspace: &Workspace, linkage: &Linkage) -> Result<Built> {
+pub fn build_for_demo(step: &Step, workspace: &Workspace, linkage: &Linkage) -> Result<Built> {
     let shipped = workspace.target.join(triple(linkage)).join("release");
     let is_there = programs().all(|program| shipped.join(program).exists());
     build_as(step, workspace, linkage, if is_there { "release" } else { "demo" })
@@ -75,7 +78,7 @@ fn cargo_for(workspace: &Workspace, linkage: &Linkage, arguments: &[&str]) -> Co
         }
     }
     if triple != workspace.host && !child::exists("musl-gcc") {
-        // One crate (ring, for TLS) has a little C. It needs no libc, so any compiler will do for musl.
+        // One crate (ring, for TLS) has some C. It needs no libc, so any compiler will do for musl.
         cargo.env(format!("CC_{}", triple.replace('-', "_")), "gcc");
     }
     cargo.args(["--locked", "--target", triple]);

@@ -16,8 +16,8 @@ pub fn copy(file: &Path, folder: &Path) -> Result<()> {
         .with_context(|| format!("cannot copy {} to {}", file.display(), folder.display()))
 }
 
-/// One write lets the kernel hold the file in large pieces: a program that starts then finds more of itself at each
-/// page fault.
+/// One write lets the kernel hold the file in large pieces: a program that starts then finds more
+/// of itself at each page fault.
 fn copy_in_one_piece(from: &Path, to: &Path) -> io::Result<()> {
     fs::write(to, fs::read(from)?)?;
     fs::set_permissions(to, fs::metadata(from)?.permissions())

@@ -1,10 +1,10 @@
-//! What is installed as it stands in the project's folder: the parts that other tools read, under PREFIX/share/ogrt.
+//! The files that other tools read, installed unchanged into PREFIX/share/ogrt.
 
 use crate::put_file;
 use anyhow::{Context, Result};
 use std::{fs, path::Path};
 
-/// A folder of the project, and its place in PREFIX/share/ogrt.
+/// Each folder of the project, and its name in PREFIX/share/ogrt.
 const SHARED: [(&str, &str); 4] = [
     ("easybuild-hooks", "easybuild"),
     ("spack", "spack"),
@@ -12,16 +12,17 @@ const SHARED: [(&str, &str); 4] = [
     ("server/queries", "queries"),
 ];
 
-/// Puts it into `prefix`.
+/// Copies them into `prefix`.
 pub fn install(prefix: &Path) -> Result<()> {
-    let project = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in no folder")?;
+    let project =
+        Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the folder of xtask has no parent")?;
     for (from, to) in SHARED {
         copy_folder(&project.join(from), &prefix.join("share/ogrt").join(to))?;
     }
     Ok(())
 }
 
-/// Every file with its permissions; what a run of Python left behind is none of ours.
+/// Copies every file with its permissions, but no tests and no caches of Python.
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| to.display().to_string())?;
     for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {

@@ -1,4 +1,4 @@
-//! A site that has installed OGRT: the environment of all that is built, run and asked there.
+//! A site that has installed OGRT: the environment of every command there.
 
 use crate::daemon::Daemon;
 use anyhow::Result;
@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-/// Programs in a prefix, a server, a spool.
+/// The programs of a prefix, a server, and a spool.
 #[derive(Clone, Debug)]
 pub struct Site {
     variables: Vec<(&'static str, OsString)>,
@@ -17,7 +17,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// With the programs in `prefix`, this server, and `spool` for what it does not take.
+    /// A site with the programs in `prefix`, this server, and `spool` as its spool.
     pub fn new(prefix: &Path, server: &Daemon, spool: &Path) -> Result<Site> {
         let bin = prefix.join("bin");
         let path = env::var_os("PATH").unwrap_or_default();
@@ -31,7 +31,7 @@ impl Site {
         Ok(Site { variables, ogrt: bin.join("ogrt") })
     }
 
-    /// A command there, free of what else the environment says of us.
+    /// A command of that site: no other variable of OGRT is set.
     pub fn command(&self, program: &str, folder: &Path) -> Command {
         let mut command = Command::new(program);
         for (name, _) in env::vars_os() {
@@ -43,7 +43,7 @@ impl Site {
         command
     }
 
-    /// `ogrt` there.
+    /// The command `ogrt` of that site.
     pub fn ogrt(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(&self.ogrt.to_string_lossy(), Path::new("/"));
         command.args(arguments);

@@ -1,4 +1,5 @@
-//! Where a chore is: `[3/9] title ... 12.3 s` in a log, a spinner with the newest line of output on a terminal.
+//! Which step a chore is at: `[3/9] title ... 12.3 s` in a log, a spinner with the newest line of
+//! output on a terminal.
 
 use crate::child::{self, Sink};
 use anyhow::{Context, Result, anyhow};
@@ -21,17 +22,17 @@ pub struct Steps {
 pub struct Step {
     title: String,
     bar: Option<ProgressBar>,
-    /// Lines stand between the title and the time.
+    /// True when lines stand between the title and the time.
     said: Cell<bool>,
 }
 
 impl Steps {
-    /// So many are to come.
+    /// Begins a chore of `total` steps.
     pub fn new(total: usize) -> Steps {
         Steps { total, done: 0, started: Instant::now() }
     }
 
-    /// Does one step. What fails in it is told with the step's title.
+    /// Runs one step. An error in it gets the step's title.
     pub fn step<T>(&mut self, title: &str, work: impl FnOnce(&Step) -> Result<T>) -> Result<T> {
         self.done += 1;
         let title = format!("[{}/{}] {title}", self.done, self.total);
@@ -77,17 +78,18 @@ impl Step {
         }
     }
 
-    /// Runs a command to its end. What it prints is shown only when it fails.
+    /// Runs a command to its end. Its output is shown only when it fails.
     pub fn run(&self, command: &mut Command) -> Result<()> {
         child::run(command, &mut |line| self.show(line))
     }
 
-    /// The same for a command whose standard output is wanted.
+    /// Runs a command to its end and returns its standard output.
     pub fn capture(&self, command: &mut Command) -> Result<String> {
         child::capture(command)
     }
 
-    /// Runs a command and gives each line of its output to `sink` as it comes; a failure does not repeat them.
+    /// Runs a command and gives each line of its output to `sink` as it comes. A failure does not
+    /// repeat the lines.
     pub fn watch(&self, command: &mut Command, sink: &mut Sink<'_>) -> Result<()> {
         let mut show_and_pass_on = |line: &str| {
             self.show(line);
@@ -99,7 +101,7 @@ impl Step {
         })
     }
 
-    /// A line for people that stays, between the steps.
+    /// Prints a line that stays between the steps.
     pub fn say(&self, line: &str) {
         match &self.bar {
             Some(bar) => bar.suspend(|| println!("{line}")),

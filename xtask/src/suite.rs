@@ -1,7 +1,8 @@
 //! `cargo xtask test`: everything that must hold before a change is shared, in one list.
 //!
-//! The lines of each test runner are passed through; at the end stand the runners' closing lines and one sum,
-//! `N passed, N failed`. A step that fails does not keep the later ones from running, so that one run tells all.
+//! The lines of each test runner are passed through. At the end stand the runners' closing lines
+//! and one sum, `N passed, N failed`. A step that fails does not keep the later ones from running,
+//! so one run shows all that fails.
 
 use crate::{
     cleanup::Scratch,
@@ -15,31 +16,39 @@ use anyhow::{Result, bail};
 use clap::Args;
 use std::{path::Path, process::Command};
 
-/// Run everything: format, lints, all tests, the demo.
+const EXAMPLES: &str = "\
+Examples:
+  cargo xtask test --fast        Check a change while you work on it (minutes)
+  cargo xtask test               Check all that CI checks
+  cargo xtask test --full        Run long tests at the size that the documents claim (hours)";
+
+/// Check everything that CI checks: format, lints, all tests, the demo.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Test {
-    /// Only what needs no release build: no end-to-end tests and no demo.
+    /// Skip what needs a release build: the end-to-end tests and the demo.
     #[arg(long)]
     fast: bool,
-    /// Long tests at their full size: hours rather than minutes.
+    /// Run long tests at their full size: hours rather than minutes.
     #[arg(long, conflicts_with = "fast")]
     full: bool,
 }
 
-/// Set to 1, long tests (storms, crashes, real builds) run at the size that is claimed in the documents; otherwise the
-/// same tests run at a size that a change can wait for.
+/// The variable that sets the size of long tests (storms, crashes, real builds). With 1 they run at
+/// the size that the documents claim, otherwise at one that a change can wait for.
 pub const FULL_VARIABLE: &str = "OGRT_TEST_FULL";
 
-/// Where the end-to-end tests find the installed programs; they build them themselves when it is not set.
+/// The variable that names the prefix of the installed programs. The end-to-end tests install them
+/// themselves when it is not set.
 pub const PREFIX_VARIABLE: &str = "OGRT_TEST_PREFIX";
 
 /// The packages that need the installed programs.
 const WITH_INSTALLED: [&str; 3] = ["ogrt-end-to-end", "ogrt-integration", "ogrt-builds-tests"];
 
-/// A cargo workspace of its own: built apart, so checked apart.
+/// The options for preload, a cargo workspace of its own.
 const PRELOAD: [&str; 2] = ["--manifest-path", "preload/Cargo.toml"];
 
-/// What the runners said at their ends.
+/// The sums of all test runners.
 #[derive(Debug, Default)]
 struct Tally {
     closing_lines: Vec<String>,
@@ -50,7 +59,7 @@ struct Tally {
 }
 
 impl Test {
-    /// The list, top to bottom.
+    /// Runs the list, top to bottom.
     pub fn run(self) -> Result<()> {
         let workspace = Workspace::find()?;
         let scratch = Scratch::new()?;
@@ -107,13 +116,13 @@ impl Test {
         conclude(&tally, &failures)
     }
 
-    /// Tells the tests their size.
+    /// Sets the size of the tests.
     fn sized<'a>(&self, command: &'a mut Command) -> &'a mut Command {
         if self.full { command.env(FULL_VARIABLE, "1") } else { command }
     }
 }
 
-/// As everybody runs it, and not by this program's own path: cargo has built that anew with the tests.
+/// Runs the demo as everybody does, by cargo: the tests have built this program anew.
 fn demo(step: &Step, workspace: &Workspace) -> Result<()> {
     println!();
     step.watch(&mut workspace.cargo(&["xtask", "demo"]), &mut |line| println!("{line}"))
@@ -127,7 +136,8 @@ fn conclude(tally: &Tally, failures: &[String]) -> Result<()> {
     for failure in failures {
         println!("\n{failure}");
     }
-    // A step that failed without a failed test in it (formatting, a test that does not compile, the demo) is one more.
+    // A step can fail without a failed test (formatting, a test that does not compile, the demo):
+    // it counts as one.
     let failed = tally.failed + (failures.len() as u64).saturating_sub(tally.runs_with_failures);
     println!("\n{} passed, {failed} failed", tally.passed);
     if failed > 0 {

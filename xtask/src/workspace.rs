@@ -1,4 +1,4 @@
-//! Where things are: the project's folder, cargo's target folder, the machine's target triple.
+//! The project's folder, cargo's target folder, and the machine's target triple.
 
 use crate::child;
 use anyhow::{Context, Result};
@@ -10,14 +10,14 @@ use std::{env, ffi::OsString, path::PathBuf, process::Command};
 pub struct Workspace {
     /// The project's folder.
     pub root: PathBuf,
-    /// Cargo's target folder; CARGO_TARGET_DIR where that is set.
+    /// Cargo's target folder, which CARGO_TARGET_DIR sets.
     pub target: PathBuf,
     /// The triple that rustc runs on, such as `x86_64-unknown-linux-gnu`.
     pub host: String,
 }
 
 impl Workspace {
-    /// Asks cargo and rustc.
+    /// Asks cargo and rustc for them.
     pub fn find() -> Result<Workspace> {
         let metadata = child::capture(cargo_command().args([
             "metadata",
@@ -26,14 +26,20 @@ impl Workspace {
             "1",
             "--offline",
         ]))?;
-        let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata")?;
+        let metadata: Value =
+            serde_json::from_str(&metadata).context("the output of cargo metadata is not JSON")?;
         let path = |key: &str| {
-            metadata[key].as_str().map(PathBuf::from).with_context(|| format!("cargo metadata: no {key}"))
+            metadata[key]
+                .as_str()
+                .map(PathBuf::from)
+                .with_context(|| format!("the output of cargo metadata has no {key}"))
         };
         let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let version = child::capture(Command::new(rustc).arg("-vV"))?;
-        let host =
-            version.lines().find_map(|line| line.strip_prefix("host: ")).context("rustc -vV: no host")?;
+        let host = version
+            .lines()
+            .find_map(|line| line.strip_prefix("host: "))
+            .context("the output of rustc -vV has no host")?;
         Ok(Workspace {
             root: path("workspace_root")?,
             target: path("target_directory")?,
@@ -51,7 +57,7 @@ impl Workspace {
 
 fn cargo_command() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo")));
-    // Those of the package that runs the chore must not look like those of what it builds.
+    // The variables of the package that runs the chore must not reach what the chore builds.
     for (name, _) in env::vars_os() {
         if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" {
             command.env_remove(name);

@@ -1,6 +1,7 @@
 //! An interrupted chore ends what it started, and at once.
 //!
-//! The chore is `install` with a stand-in for cargo whose build never ends, so that the interrupt comes while it runs.
+//! The chore is `install` with a stand-in for cargo whose build never ends, so that the interrupt
+//! comes while it runs.
 
 use rustix::process::{Pid, Signal, kill_process};
 use std::{

@@ -1,5 +1,7 @@
-//! How many events the server takes without loss: offered at rising rates by a generator on the same machine, with the
-//! join and the file output on. A rate counts only when every event that was sent is in the output afterwards.
+//! How many events the server takes without loss, with the join and the file output on.
+//!
+//! A generator on the same machine offers them at rising rates. A rate counts only when every event
+//! that was sent is in the output afterwards.
 
 use super::Figure;
 use crate::{
@@ -22,36 +24,37 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Offered, in events a second. The first that loses one ends the climb.
+/// Rates that are offered, in events a second. The climb ends at the first that loses an event.
 const RATES: [u64; 6] = [50_000, 100_000, 125_000, 150_000, 175_000, 200_000];
 
 /// The budget's rate.
 const BUDGET_RATE: u64 = 100_000;
 
-/// Builds registered before; each event names one of them, by one of its three objects.
+/// Builds that are registered before. Each event names one of them, by one of its three objects.
 const BUILDS: u64 = 100_000;
 
 /// How long the server may take to write out what it has received.
 const DRAIN: Duration = Duration::from_secs(60);
 
-/// One flood, and what became of it.
+/// One flood and its result.
 struct Run {
     sent: u64,
     written: u64,
     seconds: f64,
-    /// From the last event sent to the last one written.
+    /// Seconds between the last event sent and the last one written.
     behind_s: f64,
     resident_kib: u64,
 }
 
 impl Run {
-    /// Events that were really sent, a second.
+    /// Events sent, a second.
     fn rate(&self) -> f64 {
         self.sent as f64 / self.seconds
     }
 }
 
-/// Builds the generator for the same target as the programs, so that their dependencies are compiled once.
+/// Builds the generator for the same target as the programs, so that dependencies are compiled
+/// once.
 pub fn build_generator(step: &Step, workspace: &Workspace, linkage: &Linkage) -> Result<PathBuf> {
     let (Linkage::Musl(triple) | Linkage::StaticGlibc(triple)) = linkage;
     let mut cargo = workspace.cargo(&["build", "--release", "--locked", "--package", "ogrt-server"]);
@@ -62,13 +65,14 @@ pub fn build_generator(step: &Step, workspace: &Workspace, linkage: &Linkage) ->
 /// How long the server is flooded.
 #[derive(Clone, Copy)]
 pub struct Lengths {
-    /// At each rate of the climb, and over TCP.
+    /// Seconds at each rate of the climb, and over TCP.
     pub climb_s: u64,
-    /// At the budget's rate.
+    /// Seconds at the budget's rate.
     pub budget_s: u64,
 }
 
-/// The share at the budget's rate, memory, the highest rate without loss, and TCP with acknowledgements.
+/// The share written at the budget's rate, memory, the highest rate without loss, and TCP with
+/// acknowledgements.
 pub fn figures(step: &Step, generator: &Path, prefix: &Path, lengths: Lengths) -> Result<Vec<Figure>> {
     let run =
         |transport: &str, rate: u64, seconds: u64| flood(step, generator, prefix, transport, rate, seconds);
@@ -79,7 +83,8 @@ pub fn figures(step: &Step, generator: &Path, prefix: &Path, lengths: Lengths) -
         if seen.written < seen.sent {
             break;
         }
-        // What was really sent: on few cores the generator may fall behind what it was asked for.
+        // The rate that was sent: on few cores the generator falls behind the rate it was asked
+        // for.
         highest = f64::max(highest, seen.rate());
     }
     let tcp = run("tcp", 0, lengths.climb_s)?;
@@ -139,23 +144,27 @@ fn flood(
     command.args(["--server", &server.tcp, "--transport", transport]);
     command.args(["--rate", &rate.to_string(), "--seconds", &seconds.to_string()]);
     command.args(["--builds", &BUILDS.to_string()]);
-    let printed: Value =
-        serde_json::from_str(&child::capture(&mut command)?).context("the generator's last line")?;
-    let sent = printed["sent"].as_u64().context("the generator: sent")?;
+    let printed: Value = serde_json::from_str(&child::capture(&mut command)?)
+        .context("the generator's last line is not JSON")?;
+    let sent = printed["sent"].as_u64().context("the generator did not print `sent`")?;
     let ended = Instant::now();
     let (written, at) = drained(&server, sent)?;
-    let status =
-        fs::read_to_string(format!("/proc/{}/status", server.pid())).context("the server's memory")?;
+    let status = fs::read_to_string(format!("/proc/{}/status", server.pid()))
+        .context("cannot read the server's memory")?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
     let run = Run {
         sent,
         written,
-        seconds: printed["seconds"].as_f64().context("the generator: seconds")?,
+        seconds: printed["seconds"].as_f64().context("the generator did not print `seconds`")?,
         behind_s: at.duration_since(ended).as_secs_f64(),
-        resident_kib: peak.trim().trim_end_matches(" kB").parse().context("VmHWM")?,
+        resident_kib: peak
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .context("/proc/PID/status has no VmHWM in kB")?,
     };
     step.say(&format!(
-        "{transport}, {rate}/s asked for: {} sent, {} written {:.1} s later, {} MB",
+        "{transport}, {rate}/s offered: {} sent, {} written {:.1} s later, {} MB of memory",
         run.sent,
         run.written,
         run.behind_s,
@@ -164,7 +173,8 @@ fn flood(
     Ok(run)
 }
 
-/// Events written, once that is all that were sent, or no more come; and when that was.
+/// How many events were written in the end, and when the last one was. The end is when all that
+/// were sent are written, or none has come for longer than the join waits.
 fn drained(server: &Daemon, sent: u64) -> Result<(u64, Instant)> {
     let begin = Instant::now();
     let (mut written, mut grew) = (0, Instant::now());
@@ -173,7 +183,7 @@ fn drained(server: &Daemon, sent: u64) -> Result<(u64, Instant)> {
         if now > written {
             (written, grew) = (now, Instant::now());
         }
-        // Joins wait for 5 s; what has not moved for longer is lost.
+        // The join waits for 5 s: events that have not moved for longer are lost.
         if written >= sent || grew.elapsed() > Duration::from_secs(8) || begin.elapsed() > DRAIN {
             return Ok((written, grew));
         }
@@ -186,11 +196,11 @@ fn metric(server: &Daemon, name: &str) -> Result<u64> {
     let address = server.http.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).with_context(|| address.to_owned())?;
     write!(stream, "GET /metrics HTTP/1.1\r\nHost: ogrt\r\nConnection: close\r\n\r\n")
-        .context("GET /metrics")?;
+        .context("cannot send GET /metrics")?;
     let mut text = String::new();
-    stream.read_to_string(&mut text).context("GET /metrics")?;
+    stream.read_to_string(&mut text).context("cannot read the answer to GET /metrics")?;
     let values = text.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
     let values: Vec<f64> = values.filter_map(|line| line.rsplit(' ').next()?.parse().ok()).collect();
-    anyhow::ensure!(!values.is_empty(), "GET /metrics: no {name}");
+    anyhow::ensure!(!values.is_empty(), "the answer to GET /metrics has no {name}");
     Ok(values.iter().sum::<f64>() as u64)
 }

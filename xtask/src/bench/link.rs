@@ -1,8 +1,9 @@
-//! What a build pays: one object linked, one file compiled, and 500 objects linked by each linker, with and without us.
+//! What a build pays: one object linked, one file compiled, and 500 objects linked by each linker,
+//! with and without us.
 //!
-//! The server is live; links are also measured with one that is absent, one that hangs, and one that refuses them. What
-//! a large link leaves to its companion is waited for after each link, outside its time, so that it does not burden the
-//! next.
+//! The server is live; links are also measured with one that is absent, one that hangs, and one
+//! that refuses them. A large link leaves work to its companion. The next link waits until that is
+//! done, outside of any measured time.
 
 mod large;
 mod servers;
@@ -22,13 +23,13 @@ use std::{
     time::Duration,
 };
 
-/// The tools and the folder of the measurement.
-struct Place<'a> {
+/// The installed programs, and the folder of the measurement.
+struct LinkBench<'a> {
     prefix: &'a Path,
     folder: &'a Path,
 }
 
-impl Place<'_> {
+impl LinkBench<'_> {
     fn bare(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("gcc");
         command.args(arguments).current_dir(self.folder);
@@ -47,37 +48,37 @@ impl Place<'_> {
         self.folder.join("spool")
     }
 
-    /// A cache of which something is forgotten after each link.
+    /// A cache that loses something after each link.
     fn forgetful_cache(&self) -> PathBuf {
         self.folder.join("forgetful")
     }
 
-    /// Files in the spool whose names end so.
+    /// Files in the spool whose names end with `suffix`.
     fn spooled(&self, suffix: &str) -> Vec<PathBuf> {
         let files = fs::read_dir(self.spool()).into_iter().flatten().flatten().map(|file| file.path());
         files.filter(|path| path.to_string_lossy().ends_with(suffix)).collect()
     }
 
-    /// Waits for companions.
+    /// Waits until no companion runs.
     fn settle(&self) {
         while self.spooled(".unfinished").len() + self.spooled(".sending").len() > 0 {
             thread::sleep(Duration::from_millis(10));
         }
     }
 
-    /// The same, and no link finds what earlier ones left.
+    /// Waits for companions and empties the spool.
     fn settle_and_empty(&self) {
         self.settle();
         self.spooled(".frames").iter().for_each(|path| drop(fs::remove_file(path)));
     }
 
-    /// The same, and every link is the first that meets its server.
+    /// Waits for companions, empties the spool, and forgets which servers were tried.
     fn forget_servers(&self) {
         self.settle_and_empty();
         let _ = fs::remove_dir_all(self.spool().join("resting"));
     }
 
-    /// Waits for companions, and every compiler is one that was not met before.
+    /// Waits for companions and forgets every compiler.
     fn forget_compilers(&self) {
         self.settle();
         let _ = fs::remove_dir_all(self.forgetful_cache());
@@ -86,40 +87,40 @@ impl Place<'_> {
 
 /// Small links, then large ones.
 pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> Result<Vec<Figure>> {
-    let place = Place { prefix, folder };
+    let bench = LinkBench { prefix, folder };
     let bad = BadServers::start(prefix, folder)?;
-    let mut figures = small(&place, server, &bad, rounds)?;
-    figures.extend(large::figures(&place, server, &bad, (rounds / 10).max(3))?);
+    let mut figures = small(&bench, server, &bad, rounds)?;
+    figures.extend(large::figures(&bench, server, &bad, (rounds / 10).max(3))?);
     Ok(figures)
 }
 
-fn small(place: &Place, server: &Daemon, bad: &BadServers, rounds: usize) -> Result<Vec<Figure>> {
-    let source = place.folder.join("h.c");
+fn small(bench: &LinkBench, server: &Daemon, bad: &BadServers, rounds: usize) -> Result<Vec<Figure>> {
+    let source = bench.folder.join("h.c");
     let program = "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n";
     fs::write(&source, program).with_context(|| source.display().to_string())?;
-    child::run(&mut place.bare(&["-c", "h.c", "-oh.o"]), &mut |_| {})?;
+    child::run(&mut bench.bare(&["-c", "h.c", "-oh.o"]), &mut |_| {})?;
     let mut commands = [
-        place.bare(&["-o", "bare", "h.o"]),
-        place.ours(&server.tcp, &["-o", "ours", "h.o"]),
-        place.bare(&["-c", "h.c", "-obare.o"]),
-        place.ours(&server.tcp, &["-c", "h.c", "-oours.o"]),
+        bench.bare(&["-o", "bare", "h.o"]),
+        bench.ours(&server.tcp, &["-o", "ours", "h.o"]),
+        bench.bare(&["-c", "h.c", "-obare.o"]),
+        bench.ours(&server.tcp, &["-c", "h.c", "-oours.o"]),
     ];
     // The budgets are a hundredth of what the compiler takes, and less.
     let measured = medians_settling(&mut commands, rounds * 3, &mut || {})?;
     let [link, ours, compile, our_compile] = measured.medians[..] else { unreachable!() };
     let in_pairs = |with, without| format!("{:+.2} ms", measured.in_pairs(with, without));
-    let at_once = measured.runs.saturating_sub(place.spooled(".frames").len());
+    let at_once = measured.runs.saturating_sub(bench.spooled(".frames").len());
 
-    let of = |server: &str| place.ours(server, &["-o", "ours", "h.o"]);
+    let of = |server: &str| bench.ours(server, &["-o", "ours", "h.o"]);
     let mut commands =
-        [place.bare(&["-o", "bare", "h.o"]), of(&bad.absent), of(&bad.hanging), of(&bad.refusing)];
-    let later = medians_settling(&mut commands, rounds, &mut || place.settle_and_empty())?.medians;
-    let first = medians_settling(&mut commands, rounds.min(20), &mut || place.forget_servers())?.medians;
+        [bench.bare(&["-o", "bare", "h.o"]), of(&bad.absent), of(&bad.hanging), of(&bad.refusing)];
+    let later = medians_settling(&mut commands, rounds, &mut || bench.settle_and_empty())?.medians;
+    let first = medians_settling(&mut commands, rounds.min(20), &mut || bench.forget_servers())?.medians;
 
-    let mut unmet = place.ours(&server.tcp, &["-o", "ours", "h.o"]);
-    unmet.env("XDG_CACHE_HOME", place.forgetful_cache());
-    let mut commands = [place.bare(&["-o", "bare", "h.o"]), unmet];
-    let unmet = medians_settling(&mut commands, rounds.min(20), &mut || place.forget_compilers())?.medians;
+    let mut unmet = bench.ours(&server.tcp, &["-o", "ours", "h.o"]);
+    unmet.env("XDG_CACHE_HOME", bench.forgetful_cache());
+    let mut commands = [bench.bare(&["-o", "bare", "h.o"]), unmet];
+    let unmet = medians_settling(&mut commands, rounds.min(20), &mut || bench.forget_compilers())?.medians;
 
     let over = |medians: &[Duration], at: usize| milliseconds_over(medians[at], medians[0]);
     Ok(vec![

@@ -7,31 +7,31 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Of commands that took turns.
-pub struct Measured {
-    /// Of each command, in the order given.
+/// Times of commands that took turns.
+pub struct Measurement {
+    /// The median of each command, in the order given.
     pub medians: Vec<Duration>,
-    /// Half the distance between the quartiles, of each.
+    /// Half the distance between the quartiles of each command.
     pub spreads: Vec<Duration>,
-    /// How often each ran, warm-up included.
+    /// How often each command ran, warm-up included.
     pub runs: usize,
-    /// Of each command, round by round.
+    /// All times of each command, round by round.
     times: Vec<Vec<Duration>>,
 }
 
-impl Measured {
-    /// How much longer one command took than another in the same round: the median of all rounds, in milliseconds. It holds
-    /// when the machine becomes slower or faster meanwhile.
+impl Measurement {
+    /// How much longer one command took than another in the same round: the median of all rounds,
+    /// in milliseconds. It holds when the machine becomes slower or faster meanwhile.
     pub fn in_pairs(&self, with: usize, without: usize) -> f64 {
         self.median_of_pairs(with, without, |with, without| (with - without) * 1e3)
     }
 
-    /// The same in per cent.
+    /// The same difference in per cent.
     pub fn in_pairs_per_cent(&self, with: usize, without: usize) -> f64 {
         self.median_of_pairs(with, without, |with, without| (with / without - 1.0) * 100.0)
     }
 
-    /// `over` of the seconds of both.
+    /// The median of `over`, which is given the seconds of both in each round.
     fn median_of_pairs(&self, with: usize, without: usize, over: impl Fn(f64, f64) -> f64) -> f64 {
         let pairs = self.times[with].iter().zip(&self.times[without]);
         let mut over: Vec<f64> =
@@ -41,22 +41,22 @@ impl Measured {
     }
 }
 
-/// The commands take turns for so many rounds, in another order each round: what runs before leaves caches and work
-/// behind, and that must not always be the same.
+/// Runs the commands in turns for `rounds` rounds, in another order each round: a command leaves
+/// caches and work behind, which must not always burden the same one.
 ///
-/// A warm-up of a tenth of the rounds is not counted. A command that fails ends the measurement: it would have been
-/// fast.
-pub fn medians(commands: &mut [Command], rounds: usize) -> Result<Measured> {
+/// A warm-up of a tenth of the rounds is not counted. A command that fails ends the measurement: it
+/// would have been fast.
+pub fn medians(commands: &mut [Command], rounds: usize) -> Result<Measurement> {
     medians_settling(commands, rounds, &mut || {})
 }
 
-/// The same, with `settle` after each command: what it left behind is to burden neither the next one nor its time. What a
-/// command left running, and did not close its output, is waited for in any case.
+/// Does the same, with `settle` after each command, outside of its time. Processes that a command
+/// left running with its output open are waited for in any case.
 pub fn medians_settling(
     commands: &mut [Command],
     rounds: usize,
     settle: &mut dyn FnMut(),
-) -> Result<Measured> {
+) -> Result<Measurement> {
     for command in &mut *commands {
         command.stdin(Stdio::null()).stderr(Stdio::null());
     }
@@ -69,12 +69,13 @@ pub fn medians_settling(
         for &at in &order {
             let (command, times) = (&mut commands[at], &mut times[at]);
             let name = command.get_program().to_string_lossy().into_owned();
-            let (mut rest, output) = io::pipe().context("a pipe")?;
+            let (mut rest, output) = io::pipe().context("cannot make a pipe")?;
             command.stdout(output);
             let started = Instant::now();
             let status = command.status().with_context(|| name.clone())?;
             let took = started.elapsed();
-            // What it leaves running has the other end still: mold leaves the end of a large process to a child.
+            // A process that the command leaves running has the other end still: mold leaves the
+            // end of a large link to a child.
             command.stdout(Stdio::null());
             io::copy(&mut rest, &mut io::sink()).with_context(|| name.clone())?;
             settle();
@@ -91,10 +92,10 @@ pub fn medians_settling(
         sorted.iter().map(move |times| of(times).unwrap_or_default())
     };
     let spreads = at(0.75).zip(at(0.25)).map(|(upper, lower)| (upper - lower) / 2).collect();
-    Ok(Measured { medians: at(0.5).collect(), spreads, runs: warm_up + rounds, times })
+    Ok(Measurement { medians: at(0.5).collect(), spreads, runs: warm_up + rounds, times })
 }
 
-/// Xorshift: the same orders in every run.
+/// Xorshift, which gives the same orders in every run.
 struct Chance(u64);
 
 impl Chance {

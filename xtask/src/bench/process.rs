@@ -1,8 +1,9 @@
 //! What a tracked process pays: from posix_spawn to its end, over an empty preloaded library.
 //!
-//! The empty library is the baseline because preloading anything costs: what is left is what we do. The program is
-//! `/bin/true`, which returns from main and so has an end event; one that leaves by `_exit` has none, and tells what
-//! the start event costs alone. All cases take turns in one run, in front of one live server.
+//! The empty library is the baseline because preloading anything costs: the rest is what we do. The
+//! program is `/bin/true`, which returns from main and so has an end event. One that leaves by
+//! `_exit` has none, and shows what the start event costs alone. All cases take turns in one run,
+//! in front of one live server.
 
 use super::{
     Figure,
@@ -31,7 +32,7 @@ pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> 
     let absent = format!("unix:{}", folder.join("absent.sock").display());
     let start = |program: &Path, variables: &[(&str, &str)]| {
         let mut command = Command::new(program);
-        // The loader looks at its environment; a small one, the same for all.
+        // The loader reads its environment, so that is small and the same for all.
         command
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
@@ -111,15 +112,15 @@ pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> 
     ])
 }
 
-/// What is measured besides `/bin/true`.
+/// The programs that are measured besides `/bin/true`.
 struct Programs {
     /// A library that does nothing; in LD_AUDIT it asks to be unloaded.
     empty: PathBuf,
-    /// Ends by `_exit`.
+    /// A program that ends by `_exit`.
     leaves: PathBuf,
-    /// Linked with [`MANY`] shared objects.
+    /// A program that is linked with [`MANY`] shared objects.
     many: PathBuf,
-    /// Of 100 MB.
+    /// A program of 100 MB.
     large: PathBuf,
 }
 
@@ -137,7 +138,7 @@ impl Programs {
         let answer = "unsigned la_version(unsigned version) { (void)version; return 0; }\n";
         let empty = compile("empty.so", answer, &shared)?;
         let leaves = "#include <unistd.h>\nint main(void) { _exit(0); }\n";
-        // One library under many names: without a soname each is another one to the loader.
+        // One library under many names: without a soname the loader takes each for another one.
         let one = compile("lib0.so", "int one;\n", &[&shared[..], &["-Wl,--build-id=sha1"]].concat())?;
         let mut names =
             vec!["-Wl,--no-as-needed".to_owned(), "-Wl,-rpath,$ORIGIN".to_owned(), "-L.".to_owned()];
@@ -158,8 +159,8 @@ impl Programs {
     }
 }
 
-/// Processes of the measured job that the server knows, once it knows all or has had time for it: a process that was
-/// fast because its event was lost must be seen.
+/// How many processes of the measured job the server knows, once it knows all or has had time for
+/// them. A process that was fast because its event was lost must be seen.
 fn arrived(site: &Site, expected: usize) -> usize {
     let deadline = Instant::now() + Duration::from_secs(15);
     loop {

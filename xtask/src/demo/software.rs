@@ -1,4 +1,5 @@
-//! The demo's software: where its sources come from, how it is built, which of its programs run.
+//! The demo's software: where its sources come from, how it is built, and which of its programs
+//! run.
 
 use crate::{site::Site, steps::Step, workspace::Workspace};
 use anyhow::{Context, Result};
@@ -12,17 +13,17 @@ use std::{
 /// The job that the demo's programs run in.
 pub const JOB_ID: &str = "demo";
 
-/// One package, built.
+/// One package that was built.
 pub struct Software {
-    /// As OGRT_META_NAME says.
+    /// Its name, which OGRT_META_NAME is set to.
     pub name: &'static str,
-    /// As OGRT_META_VERSION says.
+    /// Its version, which OGRT_META_VERSION is set to.
     pub version: &'static str,
     /// Its shared library.
     pub library: PathBuf,
     /// A program that loads it.
     pub program: PathBuf,
-    /// Part of a source file's name that must stand among the library's inputs.
+    /// The end of a path that must be among the library's inputs.
     pub input: &'static str,
     folder: PathBuf,
 }
@@ -33,17 +34,19 @@ pub fn fetch(step: &Step, workspace: &Workspace) -> Result<PathBuf> {
     let metadata = step.capture(
         workspace.cargo(&["metadata", "--locked", "--format-version", "1", "--manifest-path"]).arg(&manifest),
     )?;
-    let metadata: Value = serde_json::from_str(&metadata).context("cargo metadata")?;
+    let metadata: Value =
+        serde_json::from_str(&metadata).context("the output of cargo metadata is not JSON")?;
     let packages = metadata["packages"].as_array().map(Vec::as_slice).unwrap_or_default();
     let package = packages.iter().find(|package| package["name"] == "libz-sys");
     let manifest = package.and_then(|package| package["manifest_path"].as_str());
-    let sources =
-        manifest.and_then(|path| Path::new(path).parent()).context("cargo metadata: no libz-sys")?;
+    let sources = manifest
+        .and_then(|path| Path::new(path).parent())
+        .context("cargo metadata does not list libz-sys, whose sources the demo builds")?;
     Ok(sources.join("src"))
 }
 
 impl Software {
-    /// zlib, by its own configure script and make.
+    /// Builds zlib by its own configure script and make.
     pub fn zlib(step: &Step, site: &Site, sources: &Path, folder: &Path) -> Result<Software> {
         copy_tree(&sources.join("zlib"), folder)?;
         let zlib = Software {
@@ -59,7 +62,7 @@ impl Software {
         Ok(zlib)
     }
 
-    /// zlib-ng, by CMake.
+    /// Builds zlib-ng by CMake.
     pub fn zlib_ng(step: &Step, site: &Site, sources: &Path, folder: &Path) -> Result<Software> {
         copy_tree(&sources.join("zlib-ng"), folder)?;
         let build = folder.join("build");
@@ -93,7 +96,8 @@ impl Software {
         command
     }
 
-    /// Packs and unpacks a file with the package's own program, tracked. Returns how many processes that made.
+    /// Packs and unpacks a file with the package's own program, tracked. Returns how many processes
+    /// ran.
     pub fn run_programs(&self, step: &Step, site: &Site) -> Result<usize> {
         let text = self.folder.join("text");
         let content = "What did my job really run?\n".repeat(1000);
@@ -112,7 +116,7 @@ impl Software {
         step.run(&mut tracked(&[]))?;
         step.run(&mut tracked(&["-d"]))?;
         let unpacked = fs::read_to_string(&text).with_context(|| text.display().to_string())?;
-        anyhow::ensure!(unpacked == content, "{}: unpacked to something else", self.program.display());
+        anyhow::ensure!(unpacked == content, "{} did not unpack what it had packed", self.program.display());
         Ok(2)
     }
 }
@@ -121,7 +125,8 @@ fn jobs() -> String {
     format!("-j{}", std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// Copies regular files and folders, with their permissions made writable: cargo's copy is never touched.
+/// Copies regular files and folders, so that the build writes into the copy and not into cargo's
+/// sources.
 fn copy_tree(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to).with_context(|| to.display().to_string())?;
     for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {

@@ -1,12 +1,15 @@
-//! 500 objects of 200 MB, by each linker: when their digests are remembered from the link before, as they are of all
-//! but the few objects that were compiled anew; and when none is, as in the first link of a project. Each figure stands
-//! twice: by the medians, and pair by pair, because these links differ from each other by more than is to be seen.
+//! 500 objects of 200 MB, by each linker.
+//!
+//! Each linker runs with the digests remembered from the link before, as they are but for the few
+//! objects that were compiled anew, and without them, as in the first link of a project. Each
+//! figure stands twice, by the medians and pair by pair: single links differ from each other by
+//! more than we cost.
 
-use super::{Place, figure, servers::BadServers};
+use super::{LinkBench, figure, servers::BadServers};
 use crate::{
     bench::{
         Figure,
-        measure::{Measured, medians_settling, per_cent_over},
+        measure::{Measurement, medians_settling, per_cent_over},
     },
     child,
     daemon::Daemon,
@@ -18,56 +21,61 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Copies of one, its symbols under other names.
+/// Number of objects: copies of one, with their symbols renamed.
 const OBJECTS: usize = 500;
 
-/// Name, and what it is called in the table.
+/// Each linker: its name for `-fuse-ld`, and its name in the table.
 const LINKERS: [(&str, &str); 4] = [("bfd", "GNU ld"), ("gold", "gold"), ("mold", "mold"), ("lld", "lld")];
 
-/// What a round is to take, or there are more of them: a quick linker's links differ from each other by more than is to
-/// be seen.
+/// The least time of a round. A quick linker links several times in it: its single links differ by
+/// more than we cost.
 const ROUND: Duration = Duration::from_millis(1200);
 
-/// With a live server by each linker, then with bad servers by one that leaves nothing of the machine to us.
-pub fn figures(place: &Place, server: &Daemon, bad: &BadServers, rounds: usize) -> Result<Vec<Figure>> {
-    make_objects(place)?;
+/// Links by each linker with a live server, then with bad servers by lld, which leaves none of the
+/// machine's time to us.
+pub fn figures(bench: &LinkBench, server: &Daemon, bad: &BadServers, rounds: usize) -> Result<Vec<Figure>> {
+    make_objects(bench)?;
     let mut figures = Vec::new();
     for (linker, called) in LINKERS {
         if child::exists(&format!("ld.{linker}")) {
-            figures.extend(with_live_server(place, server, linker, called, rounds)?);
+            figures.extend(with_live_server(bench, server, linker, called, rounds)?);
         }
     }
     if child::exists("ld.lld") {
-        figures.extend(with_bad_servers(place, bad, rounds)?);
+        figures.extend(with_bad_servers(bench, bad, rounds)?);
     }
     Ok(figures)
 }
 
 fn with_live_server(
-    place: &Place,
+    bench: &LinkBench,
     server: &Daemon,
     linker: &str,
     called: &str,
     rounds: usize,
 ) -> Result<Vec<Figure>> {
     let choice = format!("-fuse-ld={linker}");
-    let mut new = place.ours(&server.tcp, &[&choice, "-o", "ours", "@objects"]);
-    new.env("XDG_CACHE_HOME", place.forgetful_cache());
+    let mut new = bench.ours(&server.tcp, &[&choice, "-o", "ours", "@objects"]);
+    new.env("XDG_CACHE_HOME", bench.forgetful_cache());
     let mut commands = [
-        place.bare(&[&choice, "-o", "bare", "@objects"]),
-        place.ours(&server.tcp, &[&choice, "-o", "ours", "@objects"]),
+        bench.bare(&[&choice, "-o", "bare", "@objects"]),
+        bench.ours(&server.tcp, &[&choice, "-o", "ours", "@objects"]),
         new,
     ];
     let mut forgotten = 0;
     let mut forget = || {
-        place.settle();
-        // The digests alone: of a compiler one asks once, and not again for each project.
-        let digests = place.forgetful_cache().join("ogrt/digests-2");
+        bench.settle();
+        // The digests alone: a compiler is asked once, and not again for each project.
+        let digests = bench.forgetful_cache().join("ogrt/digests-2");
         forgotten += usize::from(fs::remove_file(digests).is_ok());
     };
     let rounds = enough(rounds, &mut commands[0])?;
     let measured = medians_settling(&mut commands, rounds, &mut forget)?;
-    ensure!(forgotten == measured.runs, "{forgotten} of {} links left digests to forget", measured.runs);
+    ensure!(
+        forgotten == measured.runs,
+        "only {forgotten} of {} links left digests in the cache",
+        measured.runs
+    );
     let bare = measured.medians[0].as_secs_f64();
     let spread = 100.0 * measured.spreads[0].as_secs_f64() / bare;
     Ok(vec![
@@ -82,21 +90,21 @@ fn with_live_server(
 }
 
 /// How much longer a command took than the first.
-fn over(measured: &Measured, at: usize) -> String {
+fn over(measured: &Measurement, at: usize) -> String {
     let by_medians = per_cent_over(measured.medians[at], measured.medians[0]);
     format!("{by_medians}, pairs {:+.1} %", measured.in_pairs_per_cent(at, 0))
 }
 
-fn with_bad_servers(place: &Place, bad: &BadServers, rounds: usize) -> Result<Vec<Figure>> {
-    let of = |server: &str| place.ours(server, &["-fuse-ld=lld", "-o", "ours", "@objects"]);
+fn with_bad_servers(bench: &LinkBench, bad: &BadServers, rounds: usize) -> Result<Vec<Figure>> {
+    let of = |server: &str| bench.ours(server, &["-fuse-ld=lld", "-o", "ours", "@objects"]);
     let mut commands = [
-        place.bare(&["-fuse-ld=lld", "-o", "bare", "@objects"]),
+        bench.bare(&["-fuse-ld=lld", "-o", "bare", "@objects"]),
         of(&bad.absent),
         of(&bad.hanging),
         of(&bad.refusing),
     ];
     let rounds = enough(rounds, &mut commands[0])?;
-    let measured = medians_settling(&mut commands, rounds, &mut || place.settle_and_empty())?;
+    let measured = medians_settling(&mut commands, rounds, &mut || bench.settle_and_empty())?;
     Ok(vec![
         figure("the same by lld, the server absent", over(&measured, 1), "+3 %"),
         figure("the same by lld, the server hangs", over(&measured, 2), "+3 %"),
@@ -104,19 +112,20 @@ fn with_bad_servers(place: &Place, bad: &BadServers, rounds: usize) -> Result<Ve
     ])
 }
 
-/// At least so many rounds, and more of a command that is quick.
+/// `rounds`, or more for a quick command.
 fn enough(rounds: usize, command: &mut Command) -> Result<usize> {
-    // The first reads what no other has read yet. Not by a pipe: mold leaves a process that holds it after the link.
+    // The first link fills the page cache. Its output is no pipe: mold leaves a process that would
+    // hold it open after the link.
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().context("the linker")?;
+    command.status().context("cannot run the linker")?;
     let began = Instant::now();
-    command.status().context("the linker")?;
+    command.status().context("cannot run the linker")?;
     let links_a_round = ROUND.as_secs_f64() / began.elapsed().as_secs_f64();
     Ok(rounds.max((rounds as f64 * links_a_round) as usize))
 }
 
 /// Objects as a large program has them: functions, data, and most of all DWARF.
-fn make_objects(place: &Place) -> Result<()> {
+fn make_objects(bench: &LinkBench) -> Result<()> {
     const FUNCTIONS: usize = 320;
     let source: String = (0..FUNCTIONS)
         .map(|n| {
@@ -131,20 +140,20 @@ fn make_objects(place: &Place) -> Result<()> {
         })
         .collect();
     let write = |name: &str, text: &str| {
-        let path = place.folder.join(name);
+        let path = bench.folder.join(name);
         fs::write(&path, text).with_context(|| path.display().to_string())
     };
     write("large.c", &source)?;
     write("main.c", "int main(void) { return 0; }\n")?;
     child::run(
-        &mut place.bare(&["-g", "-O1", "-ffunction-sections", "-c", "large.c", "main.c"]),
+        &mut bench.bare(&["-g", "-O1", "-ffunction-sections", "-c", "large.c", "main.c"]),
         &mut |_| {},
     )?;
     let mut objects = String::from("main.o\n");
     for n in 0..OBJECTS {
         let (object, prefix) = (format!("object{n}.o"), format!("--prefix-symbols=p{n}_"));
         let mut objcopy = Command::new("objcopy");
-        objcopy.args([prefix.as_str(), "large.o", &object]).current_dir(place.folder);
+        objcopy.args([prefix.as_str(), "large.o", &object]).current_dir(bench.folder);
         child::run(&mut objcopy, &mut |_| {})?;
         objects += &(object + "\n");
     }

@@ -1,14 +1,14 @@
-//! Servers that a link does not get on with.
+//! Servers that do not register a link.
 
 use crate::daemon::{Daemon, Ports};
 use anyhow::{Context, Result};
 use std::{net::TcpListener, path::Path};
 
-/// Where they are, for OGRT_SERVER; they end when dropped.
+/// Their addresses, for OGRT_SERVER. The servers end when this is dropped.
 pub struct BadServers {
-    /// Nobody listens: the connection is refused at once.
+    /// An address where nobody listens: the connection is refused at once.
     pub absent: String,
-    /// It takes connections, and never says a word.
+    /// A listener that accepts connections and never answers.
     pub hanging: String,
     /// An ogrt-server that wants a token, which the links do not have.
     pub refusing: String,
@@ -19,8 +19,8 @@ pub struct BadServers {
 impl BadServers {
     /// Starts them, with their files in `folder`.
     pub fn start(prefix: &Path, folder: &Path) -> Result<BadServers> {
-        let hangs = TcpListener::bind("127.0.0.1:0").context("a port")?;
-        let hanging = hangs.local_addr().context("a port")?.to_string();
+        let hangs = TcpListener::bind("127.0.0.1:0").context("no free port on 127.0.0.1")?;
+        let hanging = hangs.local_addr().context("no free port on 127.0.0.1")?.to_string();
         let refuses = Daemon::start_with(
             &prefix.join("bin/ogrt-server"),
             &folder.join("refusing"),
