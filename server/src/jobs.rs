@@ -1,14 +1,15 @@
 //! What is kept to answer questions about jobs: the events of each job, joined when somebody asks.
 //!
-//! The stage pulls batches like an output and writes, for each job, its entries of a moment as one compressed
-//! value; its offset in the queue moves in the same write, so each event is kept once. Because the join is made
-//! at the question, an answer shows records that came long after the event. What is kept is bounded by age and by
-//! bytes; the oldest goes first.
+//! The stage pulls batches like an output and writes, for each job, its entries of a moment as one
+//! compressed value. Its offset in the queue moves in the same write, so each event is kept once: the test
+//! `a_write_that_fails_keeps_neither_events_nor_offset`. Because the join is made at the question, an answer
+//! shows records that came long after the event. What is kept is bounded by age and by bytes; the oldest is
+//! deleted first.
 
 use crate::{
     clock::now_ns,
     config::JobsConfig,
-    database::{Store, number},
+    database::{JobsStore, number},
     join::{BatchReader, DocumentBatch, DocumentBatches, EventHead, Joiner, Want},
     metrics::Metrics,
     queue::{Entry, Kind, Queue},
@@ -17,7 +18,7 @@ use crate::{
 use anyhow::{Context, Result};
 use bytes::{Buf, BufMut, Bytes};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -26,8 +27,6 @@ use tracing::error;
 
 /// The consumer's name in the queue, which no output can have.
 pub const CONSUMER: &str = ".jobs";
-
-const BYTES: &str = "jobs bytes";
 
 /// Events that come within this time share a value.
 const LINGER: Duration = Duration::from_millis(50);
@@ -42,7 +41,7 @@ const JOB_ID_MAX: usize = 1024;
 
 /// See the module.
 pub struct Jobs {
-    store: Arc<Store>,
+    store: JobsStore,
     queue: Arc<Queue>,
     documents: Arc<DocumentBatches>,
     joiner: Arc<Joiner>,
@@ -63,7 +62,7 @@ pub struct JobAnswer {
 impl Jobs {
     /// Opens what is kept.
     pub fn new(
-        store: Arc<Store>,
+        store: JobsStore,
         queue: Arc<Queue>,
         documents: Arc<DocumentBatches>,
         joiner: Arc<Joiner>,
@@ -128,7 +127,7 @@ impl Jobs {
                 by_job.entry(job_key(&event.job_id)).or_default().extend_from_slice(batch.entry(event));
             }
         }
-        let mut writes = self.store.batch();
+        let mut writes = self.store.database.writes();
         let mut log = Vec::new();
         log.put_i64(now_ns());
         log.put_u64(0);
@@ -136,19 +135,18 @@ impl Jobs {
         for (job, entries) in &by_job {
             let packed = lz4_flex::compress_prepend_size(entries);
             kept += (packed.len() + job.len() + 16) as u64;
-            writes.insert(&self.store.jobs, value_key(job, next), packed);
+            writes.insert(&self.store.values, value_key(job, next), packed);
             log.put_u16(job.len() as u16);
             log.put_slice(job);
         }
         if !by_job.is_empty() {
             log[8..16].copy_from_slice(&kept.to_be_bytes());
-            let total = self.store.total(BYTES)? + kept;
+            let total = self.store.bytes.get()? + kept;
             self.metrics.jobs_bytes.set(total);
-            writes.insert(&self.store.totals, BYTES, total.to_be_bytes());
-            writes.insert(&self.store.job_log, next.to_be_bytes(), log);
+            writes.set(&self.store.bytes, total);
+            writes.insert(&self.store.log, next.to_be_bytes(), log);
         }
-        writes.commit()?;
-        self.queue.move_on(CONSUMER, to, &[])?;
+        self.queue.move_on(CONSUMER, to, writes)?;
         Ok(to)
     }
 
@@ -156,23 +154,23 @@ impl Jobs {
     fn prune(&self) -> Result<()> {
         let oldest =
             now_ns().saturating_sub(i64::try_from(self.config.keep.0.as_nanos()).unwrap_or(i64::MAX));
-        let mut total = self.store.total(BYTES)?;
-        for entry in self.store.job_log.iter().take(10_000) {
+        let mut total = self.store.bytes.get()?;
+        for entry in self.store.log.iter().take(10_000) {
             let (sequence, value) = entry.into_inner()?;
             let mut log = &*value;
             let (Ok(time), Ok(bytes)) = (log.try_get_i64(), log.try_get_u64()) else { continue };
             if time >= oldest && total <= self.config.bytes_max.0 {
                 break;
             }
-            let mut writes = self.store.batch();
+            let mut writes = self.store.database.writes();
             while let Ok(len) = log.try_get_u16() {
                 let Some(job) = log.get(..usize::from(len)) else { break };
-                writes.remove(&self.store.jobs, value_key(job, number(&sequence)));
+                writes.remove(&self.store.values, value_key(job, number(&sequence)));
                 log.advance(usize::from(len));
             }
             total = total.saturating_sub(bytes);
-            writes.insert(&self.store.totals, BYTES, total.to_be_bytes());
-            writes.remove(&self.store.job_log, sequence);
+            writes.set(&self.store.bytes, total);
+            writes.remove(&self.store.log, sequence);
             writes.commit()?;
         }
         self.metrics.jobs_bytes.set(total);
@@ -191,11 +189,13 @@ impl Jobs {
     /// The processes of a job, with their ends, in the order in which they came.
     pub fn answer(&self, job_id: &[u8]) -> Result<JobAnswer> {
         let mut processes: Vec<Vec<u8>> = Vec::new();
+        // A client may have sent an event again: the first stands.
+        let mut known: HashSet<([u8; 16], Kind)> = HashSet::new();
         let mut at: HashMap<[u8; 16], usize> = HashMap::new();
         let mut ends: Vec<([u8; 16], Vec<u8>)> = Vec::new();
         let mut summaries = Vec::new();
         let mut is_cut = false;
-        for value in self.store.jobs.prefix(value_prefix(job_key(job_id))) {
+        for value in self.store.values.prefix(value_prefix(job_key(job_id))) {
             let packed = value.value()?;
             let entries =
                 lz4_flex::decompress_size_prepended(&packed).context("what is kept of a job is damaged")?;
@@ -205,16 +205,18 @@ impl Jobs {
                 let Some(EventHead { id, kind }) = self.joiner.document(&entry, &mut document) else {
                     continue;
                 };
+                if known.contains(&(id, kind)) {
+                    continue;
+                }
                 if processes.len() + ends.len() + summaries.len() >= self.config.answer_processes_max {
                     is_cut = true;
                     break;
                 }
+                known.insert((id, kind));
                 match kind {
                     Kind::Start => {
-                        // A client may have sent it again.
-                        if at.insert(id, processes.len()).is_none() {
-                            processes.push(document);
-                        }
+                        at.insert(id, processes.len());
+                        processes.push(document);
                     }
                     Kind::End => ends.push((id, document)),
                     Kind::Summary => summaries.push(document),
@@ -222,7 +224,7 @@ impl Jobs {
             }
         }
         for (id, end) in ends {
-            match at.remove(&id).and_then(|at| processes.get_mut(at)) {
+            match at.get(&id).and_then(|at| processes.get_mut(*at)) {
                 Some(process) => add_end(process, &end),
                 None => processes.push(end),
             }
@@ -257,4 +259,162 @@ fn value_prefix(job: &[u8]) -> Vec<u8> {
 
 fn value_key(job: &[u8], sequence: u64) -> Vec<u8> {
     [&(job.len() as u16).to_be_bytes(), job, &sequence.to_be_bytes()].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        config::{QueueConfig, RegistryConfig},
+        database::Store,
+        queue::{HeldEntries, Submission, Writer, WriterMessage},
+        registry::{self, Summaries},
+    };
+    use ogrt_proto::{ProcessEnd, ProcessInfo};
+    use prost::Message;
+    use std::path::Path;
+
+    /// The stage, with all that it stands on.
+    struct Line {
+        store: Store,
+        queue: Arc<Queue>,
+        jobs: Jobs,
+        writer: Option<Writer>,
+        to_writer: std::sync::mpsc::Sender<WriterMessage>,
+    }
+
+    impl Line {
+        fn open(directory: &Path) -> Line {
+            let store = Store::open(directory).unwrap();
+            let metrics = Arc::new(Metrics::default());
+            let queue = Arc::new(Queue::open(store.queue(), &[CONSUMER.to_owned()]).unwrap());
+            let held = Arc::new(HeldEntries::new(store.held()));
+            let (summaries, _) = Summaries::new(16, None);
+            let summaries = Arc::new(summaries);
+            let registry =
+                registry::open(&RegistryConfig::default(), &store, summaries.clone(), metrics.clone());
+            let registry = registry.unwrap();
+            let (writer, to_writer) = Writer::open(
+                store.queue(),
+                queue.clone(),
+                held.clone(),
+                registry.clone(),
+                metrics.clone(),
+                QueueConfig::default(),
+                directory.to_owned(),
+            )
+            .unwrap();
+            let joiner = Arc::new(Joiner::new(registry, summaries));
+            let documents = Arc::new(DocumentBatches::new(queue.clone(), held, joiner.clone()).unwrap());
+            let config = JobsConfig::default();
+            let jobs = Jobs::new(store.jobs(), queue.clone(), documents, joiner, metrics, config);
+            Line { store, queue, jobs, writer: Some(writer), to_writer }
+        }
+
+        /// Queues events as one batch.
+        fn queue(&mut self, entries: &[Entry]) {
+            let mut submission = Submission::default();
+            entries.iter().for_each(|entry| submission.entries.push(entry));
+            self.to_writer.send(WriterMessage::Submit(submission)).unwrap();
+            self.to_writer.send(WriterMessage::Stop).unwrap();
+            self.writer.take().unwrap().run().unwrap();
+        }
+
+        fn write(&self) -> Result<u64> {
+            let next = self.queue.offset(CONSUMER);
+            let reader = self.jobs.documents.reader(next, Want::Entries);
+            self.jobs.write(&reader, next, self.queue.tail().borrow().next)
+        }
+
+        /// How many events are kept, and the bytes that are said to be and that are.
+        fn kept(&self) -> (usize, u64, u64) {
+            let (mut events, mut bytes) = (0, 0);
+            for entry in self.jobs.store.values.iter() {
+                let (key, packed) = entry.into_inner().unwrap();
+                // The job's length and the sequence number are not counted, but its length in the log is.
+                bytes += (packed.len() + key.len() - 10 + 16) as u64;
+                let mut rest = Bytes::from(lz4_flex::decompress_size_prepended(&packed).unwrap());
+                events += std::iter::from_fn(|| Entry::read(&mut rest)).count();
+            }
+            (events, self.jobs.store.bytes.get().unwrap(), bytes)
+        }
+    }
+
+    fn id(number: u8) -> Option<Bytes> {
+        Some(vec![number; 16].into())
+    }
+
+    fn entry(kind: Kind, message: Vec<u8>) -> Entry {
+        Entry {
+            kind,
+            received_ns: 1,
+            assigned_id: None,
+            credentials: None,
+            is_final: false,
+            is_whole: false,
+            message: message.into(),
+        }
+    }
+
+    fn start(number: u8, job: &str) -> Entry {
+        let info = ProcessInfo {
+            event_id: id(number),
+            job_id: Some(job.to_owned().into()),
+            ..ProcessInfo::default()
+        };
+        entry(Kind::Start, info.encode_to_vec())
+    }
+
+    fn end(number: u8, job: &str, duration_ns: u64) -> Entry {
+        let end = ProcessEnd {
+            event_id: id(number),
+            job_id: Some(job.to_owned().into()),
+            duration_ns: Some(duration_ns),
+            ..ProcessEnd::default()
+        };
+        entry(Kind::End, end.encode_to_vec())
+    }
+
+    #[test]
+    fn a_write_that_fails_keeps_neither_events_nor_offset() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut line = Line::open(directory.path());
+        line.queue(&[start(1, "a"), start(2, "b"), start(3, "a")]);
+        // With the second commit failing, the first would stay if events and offset were written one by one.
+        for commits in [0, 1] {
+            line.store.faults().fail_after(commits);
+            let is_written = line.write().is_ok();
+            line.store.faults().fail_after(u64::MAX);
+            let (events, said, there) = line.kept();
+            assert_eq!(
+                line.queue.offset(CONSUMER),
+                if is_written { 1 } else { 0 },
+                "after {commits} commits"
+            );
+            assert_eq!(events, if is_written { 3 } else { 0 }, "after {commits} commits");
+            assert_eq!(said, there, "after {commits} commits");
+            // What a start after a crash would find.
+            drop(line);
+            line = Line::open(directory.path());
+            assert_eq!(line.queue.offset(CONSUMER), if is_written { 1 } else { 0 });
+        }
+        assert_eq!(line.kept().0, 3);
+    }
+
+    #[test]
+    fn what_was_kept_twice_is_answered_once_and_each_end_is_with_its_own_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut line = Line::open(directory.path());
+        let [first, other] = [start(1, "r"), start(2, "r")];
+        let unknown = end(3, "r", 9);
+        let ends = [end(1, "r", 7), end(1, "r", 8), unknown.clone(), unknown];
+        line.queue(&[&[first.clone(), first, other], &ends[..]].concat());
+        line.write().unwrap();
+        let answer = line.jobs.answer(b"r").unwrap();
+        let processes: Vec<serde_json::Value> =
+            answer.processes.iter().map(|process| serde_json::from_slice(process).unwrap()).collect();
+        let durations: Vec<_> =
+            processes.iter().map(|process| process["end"]["duration_ns"].as_u64()).collect();
+        assert_eq!(durations, [Some(7), None, Some(9)], "{processes:?}");
+    }
 }

@@ -25,7 +25,7 @@ pub fn import(config: &Config, from: impl BufRead) -> Result<String> {
 }
 
 fn open(config: &Config) -> Result<Arc<dyn Registry>> {
-    let store = Arc::new(Store::open(&config.data_dir)?);
+    let store = Store::open(&config.data_dir)?;
     let (summaries, _) = Summaries::new(1, None);
-    registry::open(&config.registry, store, Arc::new(summaries), Arc::new(Metrics::default()))
+    registry::open(&config.registry, &store, Arc::new(summaries), Arc::new(Metrics::default()))
 }

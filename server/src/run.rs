@@ -8,7 +8,7 @@ use crate::{
     join::{DocumentBatches, Join, Joiner, Rules},
     metrics::Metrics,
     outputs::{self, RelayBuilds, Surroundings},
-    queue::{EventIds, Queue, Room, Writer, WriterMessage},
+    queue::{EventIds, HeldEntries, Queue, Room, Writer, WriterMessage},
     receive::{Complaints, Drain, Intake, Streams},
     registry::{self, Installations, Summaries},
     reload::{Reload, ReloadTargets},
@@ -47,22 +47,24 @@ pub async fn run(
     let metrics = Arc::new(Metrics::default());
 
     // What is durable.
-    let store = Arc::new(Store::open(&config.data_dir)?);
+    let store = Store::open(&config.data_dir)?;
     let mut places: Vec<String> = config.outputs.keys().cloned().collect();
     places.extend([jobs::CONSUMER, uses::CONSUMER].map(str::to_owned));
-    let queue = Arc::new(Queue::open(store.clone(), &places)?);
+    let queue = Arc::new(Queue::open(store.queue(), &places)?);
+    let held = Arc::new(HeldEntries::new(store.held()));
     let replay_until = queue.tail().borrow().next;
 
     // The registry, with its memory in front.
     let (summaries, registered) =
         Summaries::new(config.registry.cached_builds_max, config.registry.backend.unknown_for());
     let summaries = Arc::new(summaries);
-    let registry = registry::open(&config.registry, store.clone(), summaries.clone(), metrics.clone())?;
+    let registry = registry::open(&config.registry, &store, summaries.clone(), metrics.clone())?;
 
     // receive ->
     let (writer, to_writer) = Writer::open(
-        store.clone(),
+        store.queue(),
         queue.clone(),
+        held.clone(),
         registry.clone(),
         metrics.clone(),
         config.queue.clone(),
@@ -106,10 +108,11 @@ pub async fn run(
 
     // -> queue -> join -> outputs
     let joiner = Arc::new(Joiner::new(registry.clone(), summaries));
-    let documents = Arc::new(DocumentBatches::new(queue.clone(), store.clone(), joiner.clone())?);
-    let installations = Arc::new(Installations::new(store.clone()));
+    let documents = Arc::new(DocumentBatches::new(queue.clone(), held.clone(), joiner.clone())?);
+    let installations = Arc::new(Installations::new(store.installations()));
     let to_rules = watch::Sender::new(Arc::new(Rules::new(&config)?));
     let join = Join::open(
+        store.join(),
         documents.clone(),
         config.join.clone(),
         to_rules.subscribe(),
@@ -118,7 +121,7 @@ pub async fn run(
         to_writer.clone(),
     )?;
     let uses = Arc::new(Uses::new(
-        store.clone(),
+        store.uses(),
         queue.clone(),
         documents.clone(),
         joiner.clone(),
@@ -127,7 +130,7 @@ pub async fn run(
         config.uses.clone(),
     )?);
     let jobs = Arc::new(Jobs::new(
-        store,
+        store.jobs(),
         queue.clone(),
         documents.clone(),
         joiner,

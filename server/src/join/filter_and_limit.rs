@@ -8,20 +8,17 @@ use super::{
     Joiner,
     decode_event::Event,
     filter::{DroppedStarts, Filter},
-    held_events::{HeldKey, Release},
+    held_events::Release,
     limit::Limiter,
 };
 use crate::{
     config::{Config, LimitConfig},
     metrics::Metrics,
-    queue::Entry,
+    queue::{Entry, HeldKey},
 };
 use anyhow::Result;
 use std::{sync::Arc, time::Instant};
 use tokio::sync::watch;
-
-/// In `totals`, under the name that it had first: batches before this one were filtered.
-pub const FILTERED_UNTIL: &str = "sifted";
 
 /// What the configuration says of it; it may change while the server runs.
 pub struct Rules {

@@ -7,16 +7,13 @@
 
 use crate::{
     config::JoinConfig,
-    queue::{Entry, Kind},
+    queue::{Entry, HeldKey, Kind},
 };
 use ogrt_note::Signature;
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     time::Instant,
 };
-
-/// Where a held entry is in the database: its batch and its index there.
-pub type HeldKey = (u64, u32);
 
 /// What names an event.
 pub type EventKey = ([u8; 16], Kind);

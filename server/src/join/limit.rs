@@ -5,13 +5,10 @@
 //! list that leaves those events out, so that a crash neither forgets nor counts twice, and enters the queue as an
 //! event of its own when it has gathered for `summary_every`.
 
-use super::{
-    decode_event::Event,
-    held_events::{HeldKey, Release},
-};
+use super::{decode_event::Event, held_events::Release};
 use crate::{
     config::LimitConfig,
-    queue::{Entry, Kind},
+    queue::{Entry, HeldKey, Kind},
 };
 use bytes::Bytes;
 use ogrt_proto::{JobSummary, ProgramCount};

@@ -1,10 +1,7 @@
 //! What outputs read: documents of recent batches from memory, older ones joined once more from the queue.
 
 use super::{DocumentBatch, Joiner};
-use crate::{
-    database::Store,
-    queue::{Batch, Queue, Tail},
-};
+use crate::queue::{Batch, HeldEntries, Queue, Tail};
 use anyhow::Result;
 use std::{
     collections::VecDeque,
@@ -29,7 +26,7 @@ const MOMENT: Duration = Duration::from_millis(100);
 /// What outputs read, each through a [`BatchReader`].
 pub struct DocumentBatches {
     pub(super) queue: Arc<Queue>,
-    pub(super) store: Arc<Store>,
+    pub(super) held: Arc<HeldEntries>,
     pub(super) joiner: Arc<Joiner>,
     pub(super) tail: watch::Sender<Tail>,
     recent: Mutex<RecentDocuments>,
@@ -88,12 +85,12 @@ struct RecentDocuments {
 
 impl DocumentBatches {
     /// Reads go on at the oldest offset of any consumer.
-    pub fn new(queue: Arc<Queue>, store: Arc<Store>, joiner: Arc<Joiner>) -> Result<Self> {
+    pub fn new(queue: Arc<Queue>, held: Arc<HeldEntries>, joiner: Arc<Joiner>) -> Result<Self> {
         let next =
             queue.offsets().values().copied().min().unwrap_or(queue.tail().borrow().next).max(queue.head()?);
         Ok(DocumentBatches {
             queue,
-            store,
+            held,
             joiner,
             tail: watch::Sender::new(Tail { next, closed: false }),
             recent: Mutex::default(),
@@ -110,7 +107,7 @@ impl DocumentBatches {
     /// `None` when it was dropped.
     pub fn entries(&self, sequence: u64) -> Result<Option<(Batch, Vec<u32>)>> {
         let Some(batch) = self.queue.read(sequence)? else { return Ok(None) };
-        Ok(Some((batch, self.skipped(sequence)?)))
+        Ok(Some((batch, self.held.skipped(sequence)?)))
     }
 
     /// A way through, beginning with batch `next`.
@@ -128,7 +125,7 @@ impl DocumentBatches {
 
     fn read_again(&self, sequence: u64, want: Want) -> Result<Option<Arc<DocumentBatch>>> {
         let Some(batch) = self.queue.read(sequence)? else { return Ok(None) };
-        let held = self.skipped(sequence)?;
+        let held = self.held.skipped(sequence)?;
         Ok(Some(Arc::new(match want {
             Want::Documents => self.joiner.join(&batch, &held, Vec::new(), &mut ()),
             Want::Entries => super::sort(&batch, &held),
@@ -162,16 +159,6 @@ impl DocumentBatches {
                 thread::sleep(Duration::from_millis(1));
             }
         }
-    }
-
-    /// Indexes of the batch's entries that were left out or held back, in order.
-    pub(super) fn skipped(&self, sequence: u64) -> Result<Vec<u32>> {
-        let indexes = self.store.skipped.get(sequence.to_be_bytes())?;
-        let index = |bytes: &[u8]| u32::from_le_bytes(bytes.try_into().unwrap_or_default());
-        let mut indexes: Vec<u32> =
-            indexes.map(|indexes| indexes.chunks_exact(4).map(index).collect()).unwrap_or_default();
-        indexes.sort_unstable();
-        Ok(indexes)
     }
 
     pub(super) fn publish(&self, batch: DocumentBatch) {

@@ -3,14 +3,14 @@
 use super::{
     DocumentBatch, DocumentBatches, Joiner, Missing, Pass,
     decode_event::Event,
-    filter_and_limit::{FILTERED_UNTIL, FilterAndLimit, Rules},
-    held_events::{EventKey, HeldEvents, HeldKey, Release},
+    filter_and_limit::{FilterAndLimit, Rules},
+    held_events::{EventKey, HeldEvents, Release},
 };
 use crate::{
     config::JoinConfig,
-    database::number,
+    database::JoinStore,
     metrics::Metrics,
-    queue::{Batch, Entry, Kind, Submission, Tail, WriterMessage, identify},
+    queue::{Batch, Entry, HeldKey, Kind, Submission, Tail, WriterMessage, identify},
 };
 use anyhow::Result;
 use bytes::Bytes;
@@ -27,6 +27,7 @@ use tracing::{error, warn};
 
 /// The stage, in a thread of its own.
 pub struct Join {
+    store: JoinStore,
     documents: Arc<DocumentBatches>,
     hold: HeldEvents,
     filter_and_limit: FilterAndLimit,
@@ -41,6 +42,7 @@ pub struct Join {
 impl Join {
     /// Takes up what was held when the server ended.
     pub fn open(
+        store: JoinStore,
         documents: Arc<DocumentBatches>,
         config: JoinConfig,
         rules: watch::Receiver<Arc<Rules>>,
@@ -49,10 +51,10 @@ impl Join {
         writer: Sender<WriterMessage>,
     ) -> Result<Self> {
         let decided_until = documents.queue.offsets().values().copied().max().unwrap_or(0);
-        let filter_and_limit =
-            FilterAndLimit::new(rules, documents.store.total(FILTERED_UNTIL)?, metrics.clone());
+        let filter_and_limit = FilterAndLimit::new(rules, store.filtered_until.get()?, metrics.clone());
         let mut join = Join {
-            documents,
+            store,
+            documents: documents.clone(),
             hold: HeldEvents::new(config),
             filter_and_limit,
             metrics,
@@ -61,13 +63,8 @@ impl Join {
             decided_until,
         };
         let mut releases = Vec::new();
-        for held in join.documents.store.held.iter() {
-            let (key, value) = held.into_inner()?;
-            let key = (
-                number(&key),
-                u32::from_be_bytes(key.get(8..12).unwrap_or_default().try_into().unwrap_or_default()),
-            );
-            let Some(entry) = Entry::read(&mut Bytes::copy_from_slice(&value)) else { continue };
+        for held in documents.held.held() {
+            let (key, entry) = held?;
             match part(&entry) {
                 _ if entry.kind == Kind::Summary => {
                     releases.extend(join.filter_and_limit.resume(key, &entry))
@@ -129,7 +126,7 @@ impl Join {
 
     /// Joins a batch for the first time: decides what is left out or held back, and makes that durable.
     fn first_pass(&mut self, batch: &Batch) -> Result<DocumentBatch> {
-        let skipped = self.documents.skipped(batch.sequence)?;
+        let skipped = self.documents.held.skipped(batch.sequence)?;
         let rules = self.filter_and_limit.rules_for(batch.sequence);
         let mut pass = FirstPass {
             sequence: batch.sequence,
@@ -163,26 +160,20 @@ impl Join {
         held: &BTreeMap<u32, (Entry, Missing)>,
         summaries: Option<Vec<(HeldKey, Entry)>>,
     ) -> Result<()> {
-        let store = &self.documents.store;
-        let mut writes = store.batch();
+        let set_aside = &self.documents.held;
+        let mut writes = set_aside.writes();
         if !left_out.is_empty() || !held.is_empty() {
             skipped.extend(left_out.iter().chain(held.keys()));
-            let indexes: Vec<u8> = skipped.iter().flat_map(|index| index.to_le_bytes()).collect();
-            writes.insert(&store.skipped, sequence.to_be_bytes(), indexes);
+            set_aside.skip(&mut writes, sequence, &skipped);
         }
-        let mut hold = |key: HeldKey, entry: &Entry| {
-            let mut bytes = Vec::new();
-            entry.write(&mut bytes);
-            writes.insert(&store.held, crate::queue::held_key(key.0, key.1), bytes);
-        };
         for (index, (entry, _)) in held {
-            hold((sequence, *index), entry);
+            set_aside.hold(&mut writes, (sequence, *index), entry);
         }
         for (key, entry) in summaries.iter().flatten() {
-            hold(*key, entry);
+            set_aside.hold(&mut writes, *key, entry);
         }
         if summaries.is_some() {
-            writes.insert(&store.totals, FILTERED_UNTIL, (sequence + 1).to_be_bytes());
+            writes.set(&self.store.filtered_until, sequence + 1);
         }
         if !writes.is_empty() {
             writes.commit()?;

@@ -95,7 +95,13 @@ pub async fn drive(
             && (next >= replay_until || output.commits_while_repeating())
             && (ending || committed_at.is_none_or(|at| at.elapsed() >= output.commit_every()))
         {
-            let moved = output.commit().and_then(|remember| queue.move_on(&name, next, &remember));
+            let moved = output.commit().and_then(|remember| {
+                let mut writes = queue.writes();
+                for (item, value) in &remember {
+                    queue.remember(&mut writes, &name, item, *value);
+                }
+                queue.move_on(&name, next, writes)
+            });
             match moved {
                 Ok(()) => (committed, committed_at) = (next, Some(Instant::now())),
                 Err(problem) => backoff.wait_after(&problem, &give_up).await,

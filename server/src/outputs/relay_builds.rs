@@ -1,6 +1,6 @@
 //! Builds that were registered with a relay go on to the server behind it.
 //!
-//! The relay's registry is their queue: builds have growing numbers in it, and a place among them moves on when the
+//! The relay's registry is their queue: builds have growing numbers in it, and the next of them is remembered when the
 //! other server says that it has them durably. It knows what comes again, and what another has registered there it
 //! refuses, as always. Builds go apart from events: one kind being refused, for want of a token say, holds up no other.
 //! Not passed on: that a reproducible build, after it had gone, was made once more.
@@ -26,8 +26,8 @@ use std::{
 };
 use tokio::time::{sleep, timeout};
 
-/// The place among builds is remembered under this name.
-const OFFSET: &str = "builds";
+/// The number of the next build is remembered under this name.
+const NEXT_BUILD: &str = "builds";
 
 /// Builds sent before an acknowledgement is waited for.
 const AT_ONCE: usize = 16;
@@ -90,7 +90,7 @@ impl RelayBuilds {
 
     /// Passes some on; false when there were none.
     async fn some(&self, connection: &mut Option<RelayConnection>) -> Result<bool> {
-        let next = self.queue.remembered(&self.name, OFFSET)?.unwrap_or(0);
+        let next = self.queue.remembered(&self.name, NEXT_BUILD)?.unwrap_or(0);
         let builds = self.registry.export(next.checked_sub(1), AT_ONCE)?;
         let Some((last, _)) = builds.last() else { return Ok(false) };
         let since = Instant::now();
@@ -112,7 +112,9 @@ impl RelayBuilds {
             .await
             .map_err(|_| anyhow!("no answer within {:?}", self.timeout))??;
         *connection = Some(open);
-        self.queue.remember(&self.name, OFFSET, last + 1)?;
+        let mut writes = self.queue.writes();
+        self.queue.remember(&mut writes, &self.name, NEXT_BUILD, last + 1);
+        writes.commit()?;
         self.metrics.requests.add(1);
         self.metrics.request_ms.add(since.elapsed().as_millis() as u64);
         self.all.builds_relayed.add(builds.len() as u64);

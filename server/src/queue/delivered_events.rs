@@ -5,32 +5,27 @@
 //! Two generations of a bounded number each: when the younger is full, the older is emptied and takes its place.
 
 use super::event_key::PartKey;
-use crate::database::Store;
-use fjall::OwnedWriteBatch;
-use std::{collections::HashSet, sync::Arc};
+use crate::database::{QueueStore, Writes};
+use std::collections::HashSet;
 
 /// Events in one generation.
 const GENERATION: u64 = 4_000_000;
 
-/// Names of numbers in `totals`, as they were first.
-const YOUNG: &str = "seen young";
-const COUNT: &str = "seen count";
-
 pub struct DeliveredEvents {
-    store: Arc<Store>,
+    store: QueueStore,
     young: usize,
     count: u64,
     pending: HashSet<PartKey>,
 }
 
 impl DeliveredEvents {
-    pub fn open(store: Arc<Store>) -> fjall::Result<Self> {
-        let (young, count) = (store.total(YOUNG)? as usize % 2, store.total(COUNT)?);
+    pub fn open(store: QueueStore) -> fjall::Result<Self> {
+        let (young, count) = (store.delivered_young.get()? as usize % 2, store.delivered_count.get()?);
         Ok(DeliveredEvents { store, young, count, pending: HashSet::new() })
     }
 
     /// Remembers `key` with the writes of `batch`; false when it was known.
-    pub fn insert(&mut self, batch: &mut OwnedWriteBatch, key: PartKey) -> fjall::Result<bool> {
+    pub fn insert(&mut self, batch: &mut Writes, key: PartKey) -> fjall::Result<bool> {
         if self.pending.contains(&key)
             || self.store.delivered[0].contains_key(key)?
             || self.store.delivered[1].contains_key(key)?
@@ -43,10 +38,10 @@ impl DeliveredEvents {
     }
 
     /// To be called before the batch is committed: brings the numbers up to date.
-    pub fn before_commit(&mut self, batch: &mut OwnedWriteBatch) {
+    pub fn before_commit(&mut self, batch: &mut Writes) {
         if !self.pending.is_empty() {
             self.count += self.pending.len() as u64;
-            batch.insert(&self.store.totals, COUNT, self.count.to_be_bytes());
+            batch.set(&self.store.delivered_count, self.count);
         }
     }
 
@@ -57,8 +52,10 @@ impl DeliveredEvents {
             self.young = 1 - self.young;
             self.count = 0;
             self.store.delivered[self.young].clear()?;
-            self.store.totals.insert(YOUNG, (self.young as u64).to_be_bytes())?;
-            self.store.totals.insert(COUNT, 0u64.to_be_bytes())?;
+            let mut writes = self.store.database.writes();
+            writes.set(&self.store.delivered_young, self.young as u64);
+            writes.set(&self.store.delivered_count, 0);
+            writes.commit()?;
         }
         Ok(())
     }

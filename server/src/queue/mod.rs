@@ -1,23 +1,25 @@
 //! The durable queue: batches of events under one increasing number, on disk before anything acts on them.
 //!
 //! One thread writes ([`writer`]); the join and every output read by number, from memory while they keep up and
-//! from the database when they do not. A batch goes when every output has it behind itself. The newest batch
+//! from the database when they do not. A batch is removed when every consumer has it behind itself. The newest batch
 //! always stays, because its number is where a restart goes on.
 
 mod delivered_events;
 mod entry;
 mod event_key;
+mod held_entries;
 mod writer;
 
 pub use entry::{Credentials, Entries, Entry, EventIds, Kind};
 pub use event_key::identify;
-pub use writer::{Refusal, Room, Submission, SubmissionAnswer, Writer, WriterMessage, held_key};
+pub use held_entries::{HeldEntries, HeldKey};
+pub use writer::{Refusal, Room, Submission, SubmissionAnswer, Writer, WriterMessage};
 
-use crate::database::{Store, number};
+use crate::database::{QueueStore, Writes, number};
 use bytes::Bytes;
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 use tokio::sync::watch;
 
@@ -45,9 +47,9 @@ pub struct Tail {
     pub closed: bool,
 }
 
-/// The reading side, and the offsets of all outputs.
+/// The reading side, and the offsets of all consumers.
 pub struct Queue {
-    store: Arc<Store>,
+    store: QueueStore,
     tail: watch::Sender<Tail>,
     recent: Mutex<RecentBatches>,
     offsets: Mutex<BTreeMap<String, u64>>,
@@ -60,30 +62,32 @@ struct RecentBatches {
 }
 
 impl Queue {
-    /// Opens the queue; outputs that are not among `outputs` any more lose their offset, new ones start at the end.
-    pub fn open(store: Arc<Store>, outputs: &[String]) -> anyhow::Result<Self> {
-        let next = match store.queue.last_key_value() {
+    /// Opens the queue; consumers that are not among `consumers` any more lose their offset, new ones start
+    /// at the end.
+    pub fn open(store: QueueStore, consumers: &[String]) -> anyhow::Result<Self> {
+        let next = match store.batches.last_key_value() {
             Some(last) => number(&last.key()?) + 1,
             None => 0,
         };
-        let mut offsets = BTreeMap::new();
+        let (mut offsets, mut writes) = (BTreeMap::new(), store.database.writes());
         for known in store.offsets.iter() {
             let (key, value) = known.into_inner()?;
             let name =
                 String::from_utf8_lossy(key.split(|b| *b == 0).next().unwrap_or_default()).into_owned();
-            if !outputs.contains(&name) {
-                store.offsets.remove(key)?;
+            if !consumers.contains(&name) {
+                writes.remove(&store.offsets, key);
             } else if !key.contains(&0) {
                 offsets.insert(name, number(&value));
             }
         }
-        for name in outputs {
+        for name in consumers {
             if !offsets.contains_key(name) {
                 // On disk at once: after a crash it must go on here, and not at the end that is then.
-                store.offsets.insert(name, next.to_be_bytes())?;
+                writes.insert(&store.offsets, name.as_str(), next.to_be_bytes());
                 offsets.insert(name.clone(), next);
             }
         }
+        writes.commit()?;
         Ok(Queue {
             store,
             tail: watch::Sender::new(Tail { next, closed: false }),
@@ -107,7 +111,7 @@ impl Queue {
                 return Ok(Some(batch.clone()));
             }
         }
-        let Some(stored) = self.store.queue.get(sequence.to_be_bytes())? else { return Ok(None) };
+        let Some(stored) = self.store.batches.get(sequence.to_be_bytes())? else { return Ok(None) };
         let packed = stored.get(HEADER..).unwrap_or_default();
         let bytes = lz4_flex::decompress_size_prepended(packed)
             .map_err(|cause| anyhow::anyhow!("batch {sequence} of the queue is damaged: {cause}"))?;
@@ -116,19 +120,19 @@ impl Queue {
 
     /// The oldest batch that is kept, or the next one where none is.
     pub fn head(&self) -> anyhow::Result<u64> {
-        match self.store.queue.first_key_value() {
+        match self.store.batches.first_key_value() {
             Some(first) => Ok(number(&first.key()?)),
             None => Ok(self.tail.borrow().next),
         }
     }
 
-    /// Where an output goes on.
-    pub fn offset(&self, output: &str) -> u64 {
+    /// Where a consumer goes on.
+    pub fn offset(&self, consumer: &str) -> u64 {
         let offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
-        offsets.get(output).copied().unwrap_or_else(|| self.tail.borrow().next)
+        offsets.get(consumer).copied().unwrap_or_else(|| self.tail.borrow().next)
     }
 
-    /// The offsets of all outputs.
+    /// The offsets of all consumers.
     pub fn offsets(&self) -> BTreeMap<String, u64> {
         self.offsets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -138,30 +142,22 @@ impl Queue {
         Ok(self.store.offsets.get(remembered_key(output, item))?.map(|value| number(&value)))
     }
 
-    /// Has it remember something else, apart from its offset.
-    pub fn remember(&self, output: &str, item: &str, value: u64) -> anyhow::Result<()> {
-        Ok(self.store.offsets.insert(remembered_key(output, item), value.to_be_bytes())?)
+    /// Has it remember something else, once the writes are committed.
+    pub fn remember(&self, writes: &mut Writes, output: &str, item: &str, value: u64) {
+        writes.insert(&self.store.offsets, remembered_key(output, item), value.to_be_bytes());
     }
 
-    /// Moves an output's offset on, together with what it remembers: after this everything before `next` is done.
-    pub fn move_on(&self, output: &str, next: u64, remember: &[(String, u64)]) -> anyhow::Result<()> {
-        self.move_on_with(self.store.batch(), output, next, remember)
+    /// Writes for [`Queue::remember`] and [`Queue::move_on`].
+    pub fn writes(&self) -> Writes {
+        self.store.database.writes()
     }
 
-    /// As [`Queue::move_on`], with other writes that take effect together with it.
-    pub fn move_on_with(
-        &self,
-        mut batch: fjall::OwnedWriteBatch,
-        output: &str,
-        next: u64,
-        remember: &[(String, u64)],
-    ) -> anyhow::Result<()> {
-        batch.insert(&self.store.offsets, output, next.to_be_bytes());
-        for (item, value) in remember {
-            batch.insert(&self.store.offsets, remembered_key(output, item), value.to_be_bytes());
-        }
-        batch.commit()?;
-        self.offsets.lock().unwrap_or_else(PoisonError::into_inner).insert(output.to_owned(), next);
+    /// Moves a consumer's offset on, in one commit with what it has made of the batches before `next`. There
+    /// is no other way to move it, so no crash can come between the two.
+    pub fn move_on(&self, consumer: &str, next: u64, mut writes: Writes) -> anyhow::Result<()> {
+        writes.insert(&self.store.offsets, consumer, next.to_be_bytes());
+        writes.commit()?;
+        self.offsets.lock().unwrap_or_else(PoisonError::into_inner).insert(consumer.to_owned(), next);
         Ok(())
     }
 
@@ -190,7 +186,7 @@ impl Queue {
         self.tail.send_modify(|tail| tail.closed = true);
     }
 
-    /// The first batch that some output has still to take.
+    /// The first batch that some consumer has still to take.
     fn needed_from(&self) -> u64 {
         let offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
         offsets.values().copied().min().unwrap_or(u64::MAX)

@@ -5,11 +5,14 @@
 //! little room, refuses new events or drops the oldest, as the configuration says; nothing is ever acknowledged
 //! that was not written.
 
-use super::{Batch, Entries, HEADER, Queue, delivered_events::DeliveredEvents, event_key::part_key};
+use super::{
+    Batch, Entries, HEADER, HeldEntries, HeldKey, Queue, delivered_events::DeliveredEvents,
+    event_key::part_key,
+};
 use crate::{
     clock::now_ns,
     config::{QueueConfig, WhenFull},
-    database::{Store, number},
+    database::{QueueStore, Writes, number},
     metrics::Metrics,
     registry::{Registration, Registry},
 };
@@ -52,8 +55,8 @@ pub struct Submission {
     pub builds: Vec<Bytes>,
     /// Drop copies of events that an acknowledging stream delivered before.
     pub once: bool,
-    /// Held entries (sequence number, index) that these replace.
-    pub replaces: Vec<(u64, u32)>,
+    /// Held entries that these replace.
+    pub replaces: Vec<HeldKey>,
     /// Who waits for it.
     pub receipt: Option<Receipt>,
     /// Its share of the bytes that may be pending.
@@ -116,8 +119,9 @@ impl Room {
 
 /// The writing side.
 pub struct Writer {
-    store: Arc<Store>,
+    store: QueueStore,
     queue: Arc<Queue>,
+    held: Arc<HeldEntries>,
     registry: Arc<dyn Registry>,
     metrics: Arc<Metrics>,
     config: QueueConfig,
@@ -138,8 +142,9 @@ pub struct Writer {
 impl Writer {
     /// Opens the writing side; submissions go to the sender.
     pub fn open(
-        store: Arc<Store>,
+        store: QueueStore,
         queue: Arc<Queue>,
+        held: Arc<HeldEntries>,
         registry: Arc<dyn Registry>,
         metrics: Arc<Metrics>,
         config: QueueConfig,
@@ -148,7 +153,7 @@ impl Writer {
         let (sender, messages) = channel();
         let next = queue.tail().borrow().next;
         let head = queue.head()?;
-        let (bytes_before_head, bytes_before_next) = match store.queue.last_key_value() {
+        let (bytes_before_head, bytes_before_next) = match store.batches.last_key_value() {
             Some(last) => {
                 let value = last.value()?;
                 (bytes_before(&store, head)?.unwrap_or(0), number(&value) + value.len() as u64)
@@ -159,6 +164,7 @@ impl Writer {
         let writer = Writer {
             store,
             queue,
+            held,
             registry,
             metrics,
             config,
@@ -205,7 +211,7 @@ impl Writer {
             unsynced |= receipts.wrote;
             let awaited = !receipts.answers.is_empty();
             if unsynced && (awaited || stop || synced.elapsed() >= self.config.sync_every.0) {
-                self.store.sync().context("cannot synchronise the database")?;
+                self.store.database.sync().context("cannot synchronise the database")?;
                 (synced, unsynced) = (Instant::now(), false);
                 self.metrics.queue_syncs.add(1);
                 let now_ns = now_ns();
@@ -251,7 +257,7 @@ impl Writer {
         }
         let full = self.is_full()?;
         let no_room = !self.registry.has_room();
-        let mut batch = self.store.batch();
+        let mut batch = self.store.database.writes();
         let mut bytes = Vec::new();
         let mut records = Vec::new();
         let mut waiting = Vec::new();
@@ -267,8 +273,8 @@ impl Writer {
             if submission.replaces.is_empty() {
                 self.time(&submission.entries);
             }
-            for (sequence, index) in &submission.replaces {
-                batch.remove(&self.store.held, held_key(*sequence, *index));
+            for key in &submission.replaces {
+                self.held.release(&mut batch, *key);
             }
             if submission.once {
                 for entry in submission.entries.into_each() {
@@ -320,13 +326,13 @@ impl Writer {
         }
     }
 
-    fn put(&mut self, batch: &mut fjall::OwnedWriteBatch, bytes: Vec<u8>) -> Batch {
+    fn put(&mut self, batch: &mut Writes, bytes: Vec<u8>) -> Batch {
         let mut value = Vec::with_capacity(bytes.len() / 2);
         value.extend_from_slice(&self.bytes_before_next.to_be_bytes());
         debug_assert_eq!(value.len(), HEADER);
         value.extend_from_slice(&lz4_flex::compress_prepend_size(&bytes));
         self.bytes_before_next += value.len() as u64;
-        batch.insert(&self.store.queue, self.next.to_be_bytes(), value);
+        batch.insert(&self.store.batches, self.next.to_be_bytes(), value);
         let published = Batch { sequence: self.next, bytes: bytes.into() };
         self.next += 1;
         self.metrics.queue_bytes.set(self.bytes_before_next - self.bytes_before_head);
@@ -378,13 +384,11 @@ impl Writer {
     fn remove_before(&mut self, to: u64) -> Result<()> {
         while self.head < to {
             let end = to.min(self.head + 4096);
-            let mut batch = self.store.batch();
+            let mut batch = self.store.database.writes();
             for sequence in self.head..end {
-                batch.remove(&self.store.queue, sequence.to_be_bytes());
+                batch.remove(&self.store.batches, sequence.to_be_bytes());
             }
-            for entry in self.store.skipped.range(self.head.to_be_bytes()..end.to_be_bytes()) {
-                batch.remove(&self.store.skipped, entry.key()?);
-            }
+            self.held.forget_skipped(&mut batch, self.head..end)?;
             batch.commit()?;
             self.head = end;
         }
@@ -415,14 +419,6 @@ struct Receipts {
     answers: Vec<(Receipt, Result<SubmissionAnswer, Refusal>)>,
 }
 
-/// Key of a held entry.
-pub fn held_key(sequence: u64, index: u32) -> [u8; 12] {
-    let mut key = [0; 12];
-    key[..8].copy_from_slice(&sequence.to_be_bytes());
-    key[8..].copy_from_slice(&index.to_be_bytes());
-    key
-}
-
-fn bytes_before(store: &Store, sequence: u64) -> Result<Option<u64>> {
-    Ok(store.queue.get(sequence.to_be_bytes())?.map(|value| number(&value)))
+fn bytes_before(store: &QueueStore, sequence: u64) -> Result<Option<u64>> {
+    Ok(store.batches.get(sequence.to_be_bytes())?.map(|value| number(&value)))
 }

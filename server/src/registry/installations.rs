@@ -8,12 +8,11 @@ use super::{
     RegistryError,
     error::{OrDamaged, Result},
 };
-use crate::database::Store;
+use crate::database::InstallationStore;
 use ogrt_note::Signature;
 use ogrt_proto::Installation;
 use prost::Message;
 use sha2::{Digest, Sha256};
-use std::sync::Arc;
 
 /// Most signatures of one installation. The largest that are known have some ten thousand files.
 const SIGNATURES_MAX: usize = 200_000;
@@ -34,7 +33,7 @@ const ID_LEN: usize = 16;
 
 /// See the module.
 pub struct Installations {
-    store: Arc<Store>,
+    store: InstallationStore,
 }
 
 /// Which ones. Of several conditions the narrowest is looked up, and the others are held against what it finds.
@@ -79,7 +78,7 @@ pub enum RefusedInstallation {
 
 impl Installations {
     /// Keeps them in `store`.
-    pub fn new(store: Arc<Store>) -> Self {
+    pub fn new(store: InstallationStore) -> Self {
         Installations { store }
     }
 
@@ -104,7 +103,7 @@ impl Installations {
     pub fn register(&self, installation: &Installation) -> Result<()> {
         let bytes = installation.encode_to_vec();
         let id = id_of(installation.time_ns(), &bytes);
-        let mut batch = self.store.batch();
+        let mut batch = self.store.database.writes();
         let space = &self.store.installations;
         batch.insert(space, key(BY_PREFIX, installation.prefix(), &id), []);
         if let Some(module) = module_of(installation) {
@@ -115,7 +114,7 @@ impl Installations {
         }
         batch.insert(space, key(BY_TIME, &[], &id), bytes);
         batch.commit()?;
-        Ok(self.store.sync()?)
+        Ok(self.store.database.sync()?)
     }
 
     /// Those that fit, the newest first.

@@ -50,18 +50,18 @@ pub const MADE_AGAIN_MAX: usize = 999;
 /// Opens the registry that is configured.
 pub fn open(
     config: &RegistryConfig,
-    store: Arc<Store>,
+    store: &Store,
     summaries: Arc<Summaries>,
     metrics: Arc<Metrics>,
 ) -> anyhow::Result<Arc<dyn Registry>> {
     match config.backend {
         RegistryBackend::Embedded => {
             info!("registry: embedded");
-            Ok(Arc::new(Embedded::open(store, summaries, metrics)?))
+            Ok(Arc::new(Embedded::open(store.registry(), summaries, metrics)?))
         }
         RegistryBackend::Postgres => {
             info!("registry: postgres");
-            Ok(Arc::new(Postgres::open(config, store, summaries, metrics)?))
+            Ok(Arc::new(Postgres::open(config, store.waiting(), summaries, metrics)?))
         }
     }
 }

@@ -22,7 +22,7 @@ pub use unregistered::{UnregisteredPage, UnregisteredQuestion};
 
 use crate::{
     config::UsesConfig,
-    database::{Store, number},
+    database::{UsesStore, number},
     join::{DocumentBatches, Joiner},
     metrics::Metrics,
     queue::{Entry, Queue},
@@ -51,11 +51,6 @@ use use_counts::UseCounts;
 /// The consumer's name in the queue, which no output can have.
 pub const CONSUMER: &str = ".uses";
 
-/// Names of numbers in `totals`; on disk a program is still called an image.
-const PROGRAMS: &str = "images";
-const NEXT_PROGRAM: &str = "next image";
-const ROWS: &str = "use rows";
-
 /// How often what was counted is added to the rows, unless somebody asks.
 const ADD_EVERY: Duration = Duration::from_secs(60);
 
@@ -67,7 +62,7 @@ pub type ProgramNumber = u64;
 
 /// See the module.
 pub struct Uses {
-    store: Arc<Store>,
+    store: UsesStore,
     queue: Arc<Queue>,
     documents: Arc<DocumentBatches>,
     joiner: Arc<Joiner>,
@@ -100,7 +95,7 @@ impl From<fjall::Error> for UsesError {
 impl Uses {
     /// Opens what is kept.
     pub fn new(
-        store: Arc<Store>,
+        store: UsesStore,
         queue: Arc<Queue>,
         documents: Arc<DocumentBatches>,
         joiner: Arc<Joiner>,
@@ -108,8 +103,8 @@ impl Uses {
         metrics: Arc<Metrics>,
         config: UsesConfig,
     ) -> Result<Self> {
-        metrics.programs.set(store.total(PROGRAMS)?);
-        metrics.use_rows.set(store.total(ROWS)?);
+        metrics.programs.set(store.program_count.get()?);
+        metrics.use_rows.set(store.row_count.get()?);
         let (wanted, complete, asked) = (AtomicU64::new(0), AtomicU64::new(0), Notify::new());
         Ok(Uses { store, queue, documents, joiner, registry, metrics, config, wanted, complete, asked })
     }
@@ -246,7 +241,7 @@ impl Uses {
         program: ProgramNumber,
         mut each: impl FnMut(&[u8], Count, &[u8]),
     ) -> fjall::Result<()> {
-        for row in self.store.uses.prefix(rows::prefix(about, program)) {
+        for row in self.store.rows.prefix(rows::prefix(about, program)) {
             let (key, value) = row.into_inner()?;
             let (count, rest) = rows::read(&value);
             each(rows::parts(&key).1, count, rest);

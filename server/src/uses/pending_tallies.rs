@@ -6,12 +6,12 @@
 //! crashes. So a program that runs all the time costs a row's change a minute, and no write is ever large.
 
 use super::{
-    PROGRAMS, ROWS, Uses,
+    Uses,
     rows::{self, About, Count},
     tally::Tally,
     use_counts::UseCounts,
 };
-use crate::database::Store;
+use crate::database::{UsesStore, Writes};
 use anyhow::Result;
 use std::sync::atomic::Ordering;
 use tracing::error;
@@ -41,8 +41,8 @@ impl Uses {
             return Ok(());
         }
         counts.programs.write(&self.store)?;
-        self.metrics.programs.set(self.store.total(PROGRAMS)?);
-        let (mut writes, mut index, mut group) = (self.store.batch(), 0, 0);
+        self.metrics.programs.set(self.store.program_count.get()?);
+        let (mut writes, mut index, mut group) = (self.store.database.writes(), 0, 0);
         let mut text = Vec::with_capacity(TALLY_BYTES + 4096);
         let mut put = |text: &mut Vec<u8>, group| {
             if !text.is_empty() {
@@ -60,7 +60,7 @@ impl Uses {
             tally.write(&mut text);
         }
         put(&mut text, group);
-        self.queue.move_on_with(writes, super::CONSUMER, counts.next, &[])?;
+        self.queue.move_on(super::CONSUMER, counts.next, writes)?;
         counts.written();
         Ok(())
     }
@@ -74,7 +74,7 @@ impl Uses {
         };
         let first = first.key()?;
         let group = first.get(..8).unwrap_or_default();
-        let mut writes = self.store.batch();
+        let mut writes = self.store.database.writes();
         let (mut texts, mut bytes) = (Vec::new(), 0);
         for entry in self.store.tallies.prefix(group) {
             let (key, packed) = entry.into_inner()?;
@@ -102,9 +102,9 @@ impl Uses {
     }
 
     /// Adds tallies to the rows; how many rows there are then.
-    fn add(&self, writes: &mut fjall::OwnedWriteBatch, tallies: &mut [Tally<'_>]) -> Result<u64> {
-        let store: &Store = &self.store;
-        let rows_before = store.total(ROWS)?;
+    fn add(&self, writes: &mut Writes, tallies: &mut [Tally<'_>]) -> Result<u64> {
+        let store: &UsesStore = &self.store;
+        let rows_before = store.row_count.get()?;
         let mut rows = rows_before;
         let mut key = Vec::new();
         for about in [About::User, About::Host, About::Job] {
@@ -126,7 +126,7 @@ impl Uses {
                     }
                 }
                 rows::write_key(&mut key, about, program, name);
-                let known = store.uses.get(&key)?;
+                let known = store.rows.get(&key)?;
                 match &known {
                     Some(value) => {
                         let (before, known_user) = rows::read(value);
@@ -141,11 +141,11 @@ impl Uses {
                     }
                     None => rows += 1,
                 }
-                writes.insert(&store.uses, &key[..], rows::value(&total, user));
+                writes.insert(&store.rows, &key[..], rows::value(&total, user));
             }
         }
         if rows != rows_before {
-            writes.insert(&store.totals, ROWS, rows.to_be_bytes());
+            writes.set(&store.row_count, rows);
         }
         Ok(rows)
     }

@@ -4,12 +4,12 @@
 //! not counted, because of a crash, is found again by its digest when its events come again.
 
 use super::{
-    NEXT_PROGRAM, PROGRAMS, ProgramNumber,
+    ProgramNumber,
     hash_key::{HashKey, HashKeys},
     program::UseEvent,
 };
 use crate::{
-    database::{Store, number},
+    database::{UsesStore, number},
     registry::LruMap,
 };
 use anyhow::Result;
@@ -56,7 +56,7 @@ impl ProgramNumbers {
     /// The number of the event's program; `None` when there are too many to take another.
     pub fn number(
         &mut self,
-        store: &Store,
+        store: &UsesStore,
         event: &UseEvent<'_>,
         programs_max: u64,
     ) -> Result<Option<ProgramNumber>> {
@@ -83,7 +83,7 @@ impl ProgramNumbers {
 
     fn add(
         &mut self,
-        store: &Store,
+        store: &UsesStore,
         digest: [u8; 16],
         event: &UseEvent<'_>,
         programs_max: u64,
@@ -93,7 +93,7 @@ impl ProgramNumbers {
         }
         let (programs, next) = match self.numbers {
             Some(numbers) => numbers,
-            None => (store.total(PROGRAMS)?, store.total(NEXT_PROGRAM)?),
+            None => (store.program_count.get()?, store.next_program.get()?),
         };
         if programs >= programs_max {
             return Ok(None);
@@ -109,9 +109,9 @@ impl ProgramNumbers {
     }
 
     /// Writes those that are new.
-    pub fn write(&mut self, store: &Store) -> Result<()> {
+    pub fn write(&mut self, store: &UsesStore) -> Result<()> {
         let Some((programs, next)) = self.numbers else { return Ok(()) };
-        let mut writes = store.batch();
+        let mut writes = store.database.writes();
         for (digest, fresh) in &self.fresh {
             let program = fresh.number;
             writes.insert(&store.program_numbers, *digest, program.to_be_bytes());
@@ -121,8 +121,8 @@ impl ProgramNumbers {
                 writes.insert(&store.programs_with, key, [u8::from(*is_program)]);
             }
         }
-        writes.insert(&store.totals, PROGRAMS, programs.to_be_bytes());
-        writes.insert(&store.totals, NEXT_PROGRAM, next.to_be_bytes());
+        writes.set(&store.program_count, programs);
+        writes.set(&store.next_program, next);
         writes.commit()?;
         self.fresh.clear();
         self.fresh_bytes = 0;

@@ -4,11 +4,11 @@
 //! as there may be: a sixteenth at once, so that this is rare.
 
 use super::{
-    PROGRAMS, ProgramNumber, ROWS, Uses,
+    ProgramNumber, Uses,
     rows::{self, About},
     use_counts::UseCounts,
 };
-use crate::clock::now_ns;
+use crate::{clock::now_ns, database::Writes};
 use anyhow::Result;
 use sha2::{Digest, Sha256};
 use std::time::{Duration, Instant};
@@ -34,7 +34,7 @@ impl Uses {
     /// Sweeps a slice.
     pub fn sweep(&self, sweep: &mut Sweep, counts: &mut UseCounts) -> Result<()> {
         self.sweep_jobs(sweep)?;
-        let is_full = self.store.total(PROGRAMS)? >= self.config.programs_max as u64;
+        let is_full = self.store.program_count.get()? >= self.config.programs_max as u64;
         if is_full && sweep.programs_went.is_none_or(|went| went.elapsed() > REMOVE_EVERY) {
             sweep.programs_went = Some(Instant::now());
             // What is gathered or on its way may count a program that goes.
@@ -52,13 +52,13 @@ impl Uses {
         let begin = rows::prefix_of_all(About::Job).to_vec();
         let from = std::mem::take(&mut sweep.after).max(begin.clone());
         let end = vec![begin[0] + 1];
-        let mut writes = self.store.batch();
+        let mut writes = self.store.database.writes();
         let (mut looked, mut gone) = (0, 0);
-        for row in self.store.uses.range(from..end).take(SLICE) {
+        for row in self.store.rows.range(from..end).take(SLICE) {
             let (key, value) = row.into_inner()?;
             looked += 1;
             if rows::read(&value).0.last_ns < oldest {
-                writes.remove(&self.store.uses, key.clone());
+                writes.remove(&self.store.rows, key.clone());
                 gone += 1;
             }
             sweep.after = key.to_vec();
@@ -71,7 +71,7 @@ impl Uses {
 
     fn remove_longest_unused(&self) -> Result<()> {
         let mut last_used: Vec<(i64, ProgramNumber)> = Vec::new();
-        for row in self.store.uses.prefix(rows::prefix_of_all(About::User)) {
+        for row in self.store.rows.prefix(rows::prefix_of_all(About::User)) {
             let (key, value) = row.into_inner()?;
             let (program, last_ns) = (rows::parts(&key).0, rows::read(&value).0.last_ns);
             match last_used.last_mut() {
@@ -80,7 +80,7 @@ impl Uses {
             }
         }
         last_used.sort_unstable();
-        let count = self.store.total(PROGRAMS)? as usize;
+        let count = self.store.program_count.get()? as usize;
         last_used.truncate(count.saturating_sub(self.config.programs_max - self.config.programs_max / 16));
         info!("uses.programs_max is reached: {} programs that were unused the longest go", last_used.len());
         for group in last_used.chunks(REMOVED_AT_ONCE) {
@@ -91,11 +91,11 @@ impl Uses {
 
     fn remove_programs(&self, group: &[(i64, ProgramNumber)]) -> Result<()> {
         let store = &self.store;
-        let (mut writes, mut gone) = (store.batch(), 0);
+        let (mut writes, mut gone) = (store.database.writes(), 0);
         for (_, program) in group {
             for about in [About::User, About::Host, About::Job] {
-                for row in store.uses.prefix(rows::prefix(about, *program)) {
-                    writes.remove(&store.uses, row.key()?);
+                for row in store.rows.prefix(rows::prefix(about, *program)) {
+                    writes.remove(&store.rows, row.key()?);
                     gone += 1;
                 }
             }
@@ -107,16 +107,16 @@ impl Uses {
             }
             writes.remove(&store.programs, program.to_be_bytes());
         }
-        let programs = store.total(PROGRAMS)?.saturating_sub(group.len() as u64);
-        writes.insert(&store.totals, PROGRAMS, programs.to_be_bytes());
+        let programs = store.program_count.get()?.saturating_sub(group.len() as u64);
+        writes.set(&store.program_count, programs);
         self.metrics.programs.set(programs);
         self.remove_rows(writes, gone)
     }
 
-    fn remove_rows(&self, mut writes: fjall::OwnedWriteBatch, gone: u64) -> Result<()> {
+    fn remove_rows(&self, mut writes: Writes, gone: u64) -> Result<()> {
         if gone > 0 {
-            let rows = self.store.total(ROWS)?.saturating_sub(gone);
-            writes.insert(&self.store.totals, ROWS, rows.to_be_bytes());
+            let rows = self.store.row_count.get()?.saturating_sub(gone);
+            writes.set(&self.store.row_count, rows);
             self.metrics.use_rows.set(rows);
         }
         Ok(writes.commit()?)

@@ -38,7 +38,9 @@ impl Memory {
 
     /// Remembers it apart from a commit, at once.
     fn remember(&self, file: &str, length: u64) -> Result<()> {
-        self.queue.move_on(&self.name, self.queue.offset(&self.name), &[(file.to_owned(), length)])
+        let mut writes = self.queue.writes();
+        self.queue.remember(&mut writes, &self.name, file, length);
+        Ok(writes.commit()?)
     }
 
     /// May this batch have been written before a restart?

@@ -6,10 +6,9 @@
 
 use super::Number;
 use crate::{
-    database::{Store, number},
+    database::{RegistryStore, Writes, number},
     registry::error::Result,
 };
-use fjall::OwnedWriteBatch;
 use ogrt_note::Signature;
 use std::collections::BTreeSet;
 
@@ -33,7 +32,7 @@ pub struct Catalog {
 
 impl Catalog {
     /// Goes on where the last block ends.
-    pub fn open(store: &Store) -> Result<Self> {
+    pub fn open(store: &RegistryStore) -> Result<Self> {
         let (block, signatures) = match store.catalog.last_key_value() {
             Some(last) => {
                 let (key, value) = last.into_inner()?;
@@ -67,7 +66,7 @@ impl Catalog {
     }
 
     /// Writes what was added.
-    pub fn write(&mut self, store: &Store, batch: &mut OwnedWriteBatch) {
+    pub fn write(&mut self, store: &RegistryStore, batch: &mut Writes) {
         for (block, signatures) in self.full.drain(..) {
             batch.insert(&store.catalog, block.to_be_bytes(), signatures);
         }
@@ -77,7 +76,7 @@ impl Catalog {
     }
 
     /// Blanks the place of a build that was removed.
-    pub fn remove(&mut self, store: &Store, batch: &mut OwnedWriteBatch, gone: Number) -> Result<()> {
+    pub fn remove(&mut self, store: &RegistryStore, batch: &mut Writes, gone: Number) -> Result<()> {
         let at = (gone % BLOCK) as usize * LEN;
         if gone / BLOCK == self.block {
             self.signatures[at..at + LEN].fill(0);
@@ -93,13 +92,13 @@ impl Catalog {
 
 /// The signatures of builds, asked for in any order that does not jump: a block is read once for neighbours.
 pub struct Signatures<'a> {
-    store: &'a Store,
+    store: &'a RegistryStore,
     block: Option<(Number, fjall::Slice)>,
 }
 
 impl<'a> Signatures<'a> {
     /// Of all builds.
-    pub fn of(store: &'a Store) -> Self {
+    pub fn of(store: &'a RegistryStore) -> Self {
         Signatures { store, block: None }
     }
 
@@ -124,7 +123,7 @@ pub struct Libraries {
 
 impl Libraries {
     /// As they were written.
-    pub fn open(store: &Store) -> Result<Self> {
+    pub fn open(store: &RegistryStore) -> Result<Self> {
         let mut libraries = Libraries::default();
         for block in store.libraries.iter() {
             let (key, value) = block.into_inner()?;
@@ -141,7 +140,7 @@ impl Libraries {
     }
 
     /// More of them.
-    pub fn add(&mut self, store: &Store, batch: &mut OwnedWriteBatch, numbers: &[Number]) {
+    pub fn add(&mut self, store: &RegistryStore, batch: &mut Writes, numbers: &[Number]) {
         let mut changed = BTreeSet::new();
         for number in numbers.iter().filter(|number| !self.contains(**number)).collect::<Vec<_>>() {
             let words = ((number / BITS + 1) * BITS / 64) as usize;
@@ -155,14 +154,14 @@ impl Libraries {
     }
 
     /// One less.
-    pub fn remove(&mut self, store: &Store, batch: &mut OwnedWriteBatch, gone: Number) {
+    pub fn remove(&mut self, store: &RegistryStore, batch: &mut Writes, gone: Number) {
         if self.contains(gone) {
             self.bits[(gone / 64) as usize] &= !(1 << (gone % 64));
             self.write(store, batch, BTreeSet::from([gone / BITS]));
         }
     }
 
-    fn write(&self, store: &Store, batch: &mut OwnedWriteBatch, blocks: BTreeSet<u64>) {
+    fn write(&self, store: &RegistryStore, batch: &mut Writes, blocks: BTreeSet<u64>) {
         for block in blocks {
             let from = (block * BITS / 64) as usize;
             let words = &self.bits[from..from + (BITS / 64) as usize];

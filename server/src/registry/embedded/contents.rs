@@ -92,7 +92,7 @@ pub fn containing(registry: &Embedded, part: Part, depth_max: u32) -> Result<Con
 mod tests {
     use super::*;
     use crate::{
-        database::Store,
+        database::{RegistryStore, Store},
         metrics::Metrics,
         registry::{Registry, Summaries},
     };
@@ -101,10 +101,9 @@ mod tests {
     use std::sync::Arc;
 
     /// Forty builds with one object in all of them, each linked into the next.
-    fn chain(store: &Arc<Store>) -> Embedded {
+    fn chain(store: RegistryStore) -> Embedded {
         let (summaries, _) = Summaries::new(16, None);
-        let registry =
-            Embedded::open(store.clone(), Arc::new(summaries), Arc::new(Metrics::default())).unwrap();
+        let registry = Embedded::open(store, Arc::new(summaries), Arc::new(Metrics::default())).unwrap();
         let record = |byte: u8| BuildRecord {
             signature: Some(vec![byte; 16].into()),
             inputs: vec![Input {
@@ -122,7 +121,7 @@ mod tests {
     #[test]
     fn a_walk_ends_at_its_bound_and_says_so() {
         let directory = tempfile::tempdir().unwrap();
-        let registry = chain(&Arc::new(Store::open(directory.path()).unwrap()));
+        let registry = chain(Store::open(directory.path()).unwrap().registry());
         let everywhere = Part::Digest([0xFE; 32]);
         let first = Part::Signature(Signature::from_bytes([1; 16]));
         for (part, all) in [(everywhere, 40), (first, 39)] {

@@ -13,17 +13,16 @@ use super::{
     runs::{self, BUILDS, Run},
 };
 use crate::{
-    database::{Store, number},
+    database::{RegistryStore, Snapshot, number},
     registry::{
         error::{OrDamaged, Result},
         found_by::{self, Term},
         packed_rows::{self, Row},
     },
 };
-use fjall::Snapshot;
 use ogrt_proto::BuildRecord;
 use prost::Message;
-use std::sync::{Arc, RwLock};
+use std::sync::RwLock;
 
 /// Runs that are looked into to see how common a term is, and rows that are counted there.
 const RUNS_COMPARED: usize = 8;
@@ -31,7 +30,7 @@ const ROWS_COMPARED: usize = 50_000;
 
 /// See the module.
 pub struct Index {
-    store: Arc<Store>,
+    store: RegistryStore,
     state: RwLock<IndexState>,
 }
 
@@ -57,7 +56,7 @@ struct View {
 
 impl Index {
     /// Goes on where the last run ends: rows of the builds after it are made again from their records.
-    pub fn open(store: Arc<Store>) -> Result<Self> {
+    pub fn open(store: RegistryStore) -> Result<Self> {
         let runs = runs::all(&store)?;
         let state = IndexState { first: runs.last().map_or(0, Run::end), runs, ..IndexState::default() };
         let index = Index { store, state: RwLock::new(state) };
@@ -124,7 +123,7 @@ impl Index {
             tail.iter().for_each(|row| each(*row));
             Ok(())
         };
-        run.write(&self.store, self.store.batch(), fill)?.commit()?;
+        run.write(&self.store, self.store.database.writes(), fill)?.commit()?;
         let mut state = self.change();
         state.runs.push(run);
         state.first = run.end();
@@ -147,7 +146,7 @@ impl Index {
         }
         let builds = small.iter().map(|run| run.builds).sum();
         let large = Run { first: end - BUILDS[1], level: 1, builds };
-        let snapshot = self.store.snapshot();
+        let snapshot = self.store.database.snapshot();
         let parts =
             small.iter().map(|run| ((run.first - large.first) as u32, run.rows(&self.store, &snapshot)));
         let mut batch =
@@ -178,8 +177,8 @@ impl Index {
             if builds > run.builds / 2 {
                 continue;
             }
-            let mut batch = self.store.batch();
-            let snapshot = self.store.snapshot();
+            let mut batch = self.store.database.writes();
+            let snapshot = self.store.database.snapshot();
             run.remove(&self.store, &mut batch, &snapshot)?;
             if builds > 0 {
                 batch = Run { builds, ..run }.write(&self.store, batch, |each| {
@@ -256,7 +255,7 @@ impl Index {
             }
             let after = state.runs.partition_point(|run| run.first <= wanted);
             let run = after.checked_sub(1).and_then(|at| state.runs.get(at)).copied();
-            (run.filter(|run| wanted < run.end()), self.store.snapshot())
+            (run.filter(|run| wanted < run.end()), self.store.database.snapshot())
         };
         let Some(run) = run else { return Ok(false) };
         let mut found = false;
@@ -282,7 +281,7 @@ impl Index {
 
     fn view(&self, term: &Term) -> View {
         let state = self.state();
-        View { snapshot: self.store.snapshot(), runs: state.runs.clone(), tail: state.tail(term) }
+        View { snapshot: self.store.database.snapshot(), runs: state.runs.clone(), tail: state.tail(term) }
     }
 }
 
@@ -316,6 +315,7 @@ impl IndexState {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::Store;
 
     fn term(kind: u8, number: u64) -> Term {
         let mut term = [kind; 17];
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn rows_are_found_in_the_tail_in_small_runs_and_in_large_ones() {
         let directory = tempfile::tempdir().unwrap();
-        let index = Index::open(Arc::new(Store::open(directory.path()).unwrap())).unwrap();
+        let index = Index::open(Store::open(directory.path()).unwrap().registry()).unwrap();
         let mut count = 0;
         // In memory; some small runs; a large one and some more.
         for until in [1000, 3 * 4096 + 77, 65_536 + 5000] {
@@ -381,7 +381,7 @@ mod tests {
     #[test]
     fn a_run_of_which_half_is_gone_is_written_anew() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Arc::new(Store::open(directory.path()).unwrap());
+        let store = Store::open(directory.path()).unwrap().registry();
         let index = Index::open(store.clone()).unwrap();
         fill(&index, 0..2 * 4096 + 10, 500);
         let blocks = || store.terms.iter().count();

@@ -10,7 +10,7 @@
 
 use super::Embedded;
 use crate::{
-    database::{FIRST_FORMAT, Store},
+    database::{FIRST_FORMAT, RegistryStore},
     registry::{Build, Registry, RegistryError, error::Result},
 };
 use bytes::Bytes;
@@ -21,14 +21,12 @@ use tracing::info;
 /// What this server writes.
 pub const FORMAT: u64 = 3;
 
-const NAME: &str = "format";
-
 /// Builds in one write.
 const AT_ONCE: usize = 500;
 
 /// Is the database one that we can use?
-pub fn check(store: &Store) -> Result<()> {
-    let format = store.total(NAME)?;
+pub fn check(store: &RegistryStore) -> Result<()> {
+    let format = store.format.get()?;
     if format > FORMAT {
         return Err(RegistryError::NewerFormat { format, known: FORMAT });
     }
@@ -43,7 +41,7 @@ pub fn check(store: &Store) -> Result<()> {
 /// Brings it up to date.
 pub fn migrate(registry: &Embedded) -> Result<()> {
     let store = &registry.store;
-    if store.total(NAME)? == FORMAT {
+    if store.format.get()? == FORMAT {
         return Ok(());
     }
     if let Some(first) = store.first_format()? {
@@ -65,8 +63,10 @@ pub fn migrate(registry: &Embedded) -> Result<()> {
     }
     // The index is whole by now: opening it made what it lacked.
     store.remove_second_format()?;
-    store.totals.insert(NAME, FORMAT.to_be_bytes())?;
-    store.sync()?;
+    let mut writes = store.database.writes();
+    writes.set(&store.format, FORMAT);
+    writes.commit()?;
+    store.database.sync()?;
     Ok(())
 }
 
@@ -74,13 +74,14 @@ pub fn migrate(registry: &Embedded) -> Result<()> {
 mod tests {
     use super::*;
     use crate::{
+        database::Store,
         metrics::Metrics,
         registry::{Summaries, found_by},
     };
     use ogrt_note::Signature;
     use std::sync::Arc;
 
-    fn open(store: &Arc<Store>) -> Result<Embedded> {
+    fn open(store: &RegistryStore) -> Result<Embedded> {
         let (summaries, _) = Summaries::new(16, None);
         Embedded::open(store.clone(), Arc::new(summaries), Arc::new(Metrics::default()))
     }
@@ -102,7 +103,7 @@ mod tests {
         }
         drop(database);
         for _ in 0..2 {
-            let store = Arc::new(Store::open(directory.path()).unwrap());
+            let store = Store::open(directory.path()).unwrap().registry();
             let registry = open(&store).unwrap();
             assert_eq!(registry.len().unwrap(), 250);
             let build = registry.build(Signature::from_bytes([7; 16])).unwrap().unwrap();
@@ -116,7 +117,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let builds = 5000u64;
         {
-            let store = Arc::new(Store::open(directory.path()).unwrap());
+            let store = Store::open(directory.path()).unwrap().registry();
             let registry = open(&store).unwrap();
             let record = |number: u64| BuildRecord {
                 signature: Some([&number.to_be_bytes()[..], &[7; 8]].concat().into()),
@@ -126,19 +127,21 @@ mod tests {
             let records: Vec<Bytes> = (0..builds).map(|n| record(n).encode_to_vec().into()).collect();
             registry.register(&records).unwrap();
             // As the second format left it: other lists, and no runs.
+            let mut writes = store.database.writes();
             for row in store.terms.iter() {
-                store.terms.remove(row.key().unwrap()).unwrap();
+                writes.remove(&store.terms, row.key().unwrap());
             }
-            store.totals.insert(NAME, 2u64.to_be_bytes()).unwrap();
+            writes.set(&store.format, 2);
+            writes.commit().unwrap();
         }
         let database = fjall::Database::builder(directory.path().join("store")).open().unwrap();
         database.keyspace("found_by", Default::default).unwrap().insert([1; 25], [1]).unwrap();
         drop(database);
-        let store = Arc::new(Store::open(directory.path()).unwrap());
+        let store = Store::open(directory.path()).unwrap().registry();
         let registry = open(&store).unwrap();
         let found = registry.found_by(&found_by::user("user3")).unwrap();
         assert!(found.into_iter().eq((3..builds).step_by(10)));
-        assert_eq!(store.total(NAME).unwrap(), FORMAT);
+        assert_eq!(store.format.get().unwrap(), FORMAT);
         drop((registry, store));
         let database = fjall::Database::builder(directory.path().join("store")).open().unwrap();
         assert!(!database.keyspace_exists("found_by"));
@@ -147,9 +150,11 @@ mod tests {
     #[test]
     fn a_database_of_a_newer_server_is_refused_with_one_line() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Arc::new(Store::open(directory.path()).unwrap());
+        let store = Store::open(directory.path()).unwrap().registry();
         drop(open(&store).unwrap());
-        store.totals.insert(NAME, 99u64.to_be_bytes()).unwrap();
+        let mut writes = store.database.writes();
+        writes.set(&store.format, 99);
+        writes.commit().unwrap();
         let error = open(&store).err().unwrap().to_string();
         assert!(error.contains("format 99") && !error.contains('\n'), "{error}");
     }

@@ -27,12 +27,11 @@ use super::{
 };
 use crate::{
     clock::now_ns,
-    database::{Store, number},
+    database::{RegistryStore, Writes, number},
     metrics::Metrics,
 };
 use bytes::Bytes;
 use catalog::{Catalog, Libraries, Signatures};
-use fjall::OwnedWriteBatch;
 use index::Index;
 use ogrt_note::Signature;
 use ogrt_proto::{BuildRecord, BuildSummary};
@@ -56,7 +55,7 @@ const RESOLVED_MAX: usize = 65_536;
 
 /// See the module.
 pub struct Embedded {
-    store: Arc<Store>,
+    store: RegistryStore,
     summaries: Arc<Summaries>,
     metrics: Arc<Metrics>,
     growing: Mutex<RegistrationState>,
@@ -109,7 +108,7 @@ struct FreshBuild {
 
 impl Embedded {
     /// Keeps builds in `store` and tells `summaries` of new ones.
-    pub fn open(store: Arc<Store>, summaries: Arc<Summaries>, metrics: Arc<Metrics>) -> Result<Self> {
+    pub fn open(store: RegistryStore, summaries: Arc<Summaries>, metrics: Arc<Metrics>) -> Result<Self> {
         migrate::check(&store)?;
         let catalog = Catalog::open(&store)?;
         let growing = RegistrationState {
@@ -192,7 +191,7 @@ impl Embedded {
     fn register_one(
         &self,
         growing: &mut RegistrationState,
-        batch: &mut OwnedWriteBatch,
+        batch: &mut Writes,
         group: &mut Group,
         bytes: &Bytes,
         registered_ns: i64,
@@ -236,7 +235,7 @@ impl Embedded {
     fn add(
         &self,
         growing: &mut RegistrationState,
-        batch: &mut OwnedWriteBatch,
+        batch: &mut Writes,
         group: &mut Group,
         signature: Signature,
         record: &BuildRecord,
@@ -340,7 +339,7 @@ impl Embedded {
     /// Keeps that a reproducible build was made again; the same twice is once.
     fn made_again(
         &self,
-        batch: &mut OwnedWriteBatch,
+        batch: &mut Writes,
         group: &mut Group,
         number: Number,
         known: &Bytes,
@@ -366,12 +365,7 @@ impl Embedded {
     }
 
     /// Puts a group's lists into its writes, and makes all of them.
-    fn commit(
-        &self,
-        growing: &mut RegistrationState,
-        mut batch: OwnedWriteBatch,
-        group: &mut Group,
-    ) -> Result<()> {
+    fn commit(&self, growing: &mut RegistrationState, mut batch: Writes, group: &mut Group) -> Result<()> {
         for name in group.unresolved.keys() {
             // Most of them, as the C library, are in every group.
             if growing.noted.get(name).is_none() {
@@ -403,7 +397,7 @@ impl Embedded {
 impl Registry for Embedded {
     fn register(&self, records: &[Bytes]) -> Result<Vec<Registration>> {
         let mut growing = self.growing();
-        let mut batch = self.store.batch();
+        let mut batch = self.store.database.writes();
         let mut group = Group::default();
         let mut outcomes = Vec::with_capacity(records.len());
         for bytes in records {
@@ -452,7 +446,7 @@ impl Registry for Embedded {
     fn import(&self, builds: &[Build]) -> Result<Vec<Registration>> {
         let mut outcomes = Vec::with_capacity(builds.len());
         let mut growing = self.growing();
-        let mut batch = self.store.batch();
+        let mut batch = self.store.database.writes();
         let mut group = Group::default();
         for build in builds {
             let outcome =
@@ -471,7 +465,7 @@ impl Registry for Embedded {
         }
         self.commit(&mut growing, batch, &mut group)?;
         drop(growing);
-        self.store.sync()?;
+        self.store.database.sync()?;
         self.tell(&group.fresh);
         Ok(outcomes)
     }
@@ -486,7 +480,7 @@ impl Registry for Embedded {
     }
 
     fn len(&self) -> Result<u64> {
-        Ok(self.store.total(retire::BUILDS)?)
+        Ok(self.store.count.get()?)
     }
 }
 

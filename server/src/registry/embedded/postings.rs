@@ -7,10 +7,9 @@
 
 use super::Number;
 use crate::{
-    database::number,
+    database::{Table, Writes, number},
     registry::{error::Result, lru_map::LruMap},
 };
-use fjall::{Keyspace, OwnedWriteBatch};
 use prost::encoding::{decode_varint, encode_varint};
 
 /// Numbers in one chunk.
@@ -21,7 +20,7 @@ const OPEN_MAX: usize = 32_768;
 
 /// See the module.
 pub struct Postings {
-    keyspace: Keyspace,
+    table: Table,
     open: LruMap<Box<[u8]>, OpenList>,
 }
 
@@ -33,13 +32,13 @@ struct OpenList {
 }
 
 impl Postings {
-    /// Keeps lists in the keyspace.
-    pub fn new(keyspace: Keyspace) -> Self {
-        Postings { keyspace, open: LruMap::new(OPEN_MAX) }
+    /// Keeps lists in the table.
+    pub fn new(table: Table) -> Self {
+        Postings { table, open: LruMap::new(OPEN_MAX) }
     }
 
     /// Appends numbers, ascending and above all in the list; what is not above them is there already.
-    pub fn append(&mut self, batch: &mut OwnedWriteBatch, list: &[u8], numbers: &[Number]) {
+    pub fn append(&mut self, batch: &mut Writes, list: &[u8], numbers: &[Number]) {
         let mut open = self.open.remove(list);
         for number in numbers {
             match &mut open {
@@ -51,42 +50,42 @@ impl Postings {
                 }
                 _ => {
                     if let Some(full) = open.take() {
-                        batch.insert(&self.keyspace, key(list, full.first), full.distances);
+                        batch.insert(&self.table, key(list, full.first), full.distances);
                     }
                     open = Some(OpenList { first: *number, last: *number, count: 1, distances: Vec::new() });
                 }
             }
         }
         let Some(open) = open else { return };
-        batch.insert(&self.keyspace, key(list, open.first), open.distances.as_slice());
+        batch.insert(&self.table, key(list, open.first), open.distances.as_slice());
         self.open.insert(list.into(), open);
     }
 
     /// Takes one number out; was it the last of the list? Nothing of the list stays in memory, for what is there
     /// may be older than this.
-    pub fn remove(&mut self, batch: &mut OwnedWriteBatch, list: &[u8], gone: Number) -> Result<bool> {
+    pub fn remove(&mut self, batch: &mut Writes, list: &[u8], gone: Number) -> Result<bool> {
         self.open.remove(list);
-        let Some((first, mut numbers)) = chunk_with(&self.keyspace, list, gone)? else { return Ok(false) };
+        let Some((first, mut numbers)) = chunk_with(&self.table, list, gone)? else { return Ok(false) };
         let before = numbers.len();
         numbers.retain(|number| *number != gone);
         if numbers.len() == before {
             return Ok(false);
         }
-        batch.remove(&self.keyspace, key(list, first));
+        batch.remove(&self.table, key(list, first));
         if let Some(new_first) = numbers.first().copied() {
             let mut distances = Vec::new();
             for pair in numbers.windows(2) {
                 encode_varint(pair[1] - pair[0], &mut distances);
             }
-            batch.insert(&self.keyspace, key(list, new_first), distances);
+            batch.insert(&self.table, key(list, new_first), distances);
         }
-        Ok(numbers.is_empty() && chunks(&self.keyspace, list, 2) < 2)
+        Ok(numbers.is_empty() && chunks(&self.table, list, 2) < 2)
     }
 }
 
 /// Numbers of a list, ascending, handed to `each` until it says stop.
-pub fn each(keyspace: &Keyspace, list: &[u8], mut each: impl FnMut(Number) -> bool) -> Result<()> {
-    for chunk in keyspace.prefix(list) {
+pub fn each(table: &Table, list: &[u8], mut each: impl FnMut(Number) -> bool) -> Result<()> {
+    for chunk in table.prefix(list) {
         let (key, value) = chunk.into_inner()?;
         for number in numbers(first_of(&key), &value) {
             if !each(number) {
@@ -98,13 +97,13 @@ pub fn each(keyspace: &Keyspace, list: &[u8], mut each: impl FnMut(Number) -> bo
 }
 
 /// About how long a list is, as far as `chunks_max`.
-pub fn chunks(keyspace: &Keyspace, list: &[u8], chunks_max: usize) -> usize {
-    keyspace.prefix(list).take(chunks_max).count()
+pub fn chunks(table: &Table, list: &[u8], chunks_max: usize) -> usize {
+    table.prefix(list).take(chunks_max).count()
 }
 
 /// The chunk in which the number is, if it is in the list.
-fn chunk_with(keyspace: &Keyspace, list: &[u8], wanted: Number) -> Result<Option<(Number, Vec<Number>)>> {
-    match keyspace.range(key(list, 0)..=key(list, wanted)).next_back() {
+fn chunk_with(table: &Table, list: &[u8], wanted: Number) -> Result<Option<(Number, Vec<Number>)>> {
+    match table.range(key(list, 0)..=key(list, wanted)).next_back() {
         Some(chunk) => {
             let (key, value) = chunk.into_inner()?;
             let first = first_of(&key);

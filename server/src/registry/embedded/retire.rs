@@ -5,23 +5,19 @@
 
 use super::{Embedded, Group, Number, catalog::Signatures, time_key};
 use crate::{
-    database::{Store, number},
+    database::{RegistryStore, Writes, number},
     registry::{RetentionRule, RetiredSlice, error::Result, same_build},
 };
-use fjall::OwnedWriteBatch;
 use ogrt_note::Signature;
 use ogrt_proto::BuildRecord;
 use prost::Message;
 use std::sync::PoisonError;
 
-/// How many builds there are, in `totals`.
-pub const BUILDS: &str = "builds";
-
 /// Counts more of them, or less.
-pub fn count(store: &Store, batch: &mut OwnedWriteBatch, more: i64) -> Result<()> {
+pub fn count(store: &RegistryStore, batch: &mut Writes, more: i64) -> Result<()> {
     if more != 0 {
-        let builds = store.total(BUILDS)?.saturating_add_signed(more);
-        batch.insert(&store.totals, BUILDS, builds.to_be_bytes());
+        let builds = store.count.get()?.saturating_add_signed(more);
+        batch.set(&store.count, builds);
     }
     Ok(())
 }
@@ -72,7 +68,7 @@ fn remove(registry: &Embedded, gone: Number, signature: Signature, record: &Buil
     if registry.is_library(gone) {
         return Ok(false);
     }
-    let mut batch = store.batch();
+    let mut batch = store.database.writes();
     batch.remove(&store.builds, *signature.as_bytes());
     batch.remove(&store.records, gone.to_be_bytes());
     batch.remove(&store.builds_by_time, time_key(record.time_ns(), gone));

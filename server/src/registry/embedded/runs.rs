@@ -3,7 +3,7 @@
 
 use super::Number;
 use crate::{
-    database::{Store, number},
+    database::{RegistryStore, Snapshot, Writes, number},
     registry::{
         RegistryError,
         error::Result,
@@ -11,7 +11,6 @@ use crate::{
         packed_rows::{self, Packer, Row, Rows},
     },
 };
-use fjall::{OwnedWriteBatch, Readable, Snapshot};
 
 /// Builds in a small run, and in a large one.
 pub const BUILDS: [u64; 2] = [4096, 65_536];
@@ -37,7 +36,7 @@ pub struct Run {
 }
 
 /// Those that are there, in the order of numbers.
-pub fn all(store: &Store) -> Result<Vec<Run>> {
+pub fn all(store: &RegistryStore) -> Result<Vec<Run>> {
     let mut runs = Vec::new();
     let mut from = 0u64;
     while let Some(entry) = store.terms.range(from.to_be_bytes()..).next() {
@@ -74,10 +73,10 @@ impl Run {
     /// Adds it to the batch.
     pub fn write(
         self,
-        store: &Store,
-        batch: OwnedWriteBatch,
+        store: &RegistryStore,
+        batch: Writes,
         fill: impl FnOnce(&mut dyn FnMut(Row)) -> Result<()>,
-    ) -> Result<OwnedWriteBatch> {
+    ) -> Result<Writes> {
         self.fill(BlockWrites { store, batch, bytes: 0, bytes_max: usize::MAX, problem: None }, fill)
     }
 
@@ -85,11 +84,11 @@ impl Run {
     /// those. It is never whole in memory, and what a crash leaves of it is written over.
     pub fn write_in_parts(
         self,
-        store: &Store,
+        store: &RegistryStore,
         fill: impl FnOnce(&mut dyn FnMut(Row)) -> Result<()>,
-    ) -> Result<OwnedWriteBatch> {
-        let mut batch = store.batch();
-        self.remove(store, &mut batch, &store.snapshot())?;
+    ) -> Result<Writes> {
+        let mut batch = store.database.writes();
+        self.remove(store, &mut batch, &store.database.snapshot())?;
         self.fill(BlockWrites { store, batch, bytes: 0, bytes_max: PART, problem: None }, fill)
     }
 
@@ -97,7 +96,7 @@ impl Run {
         self,
         mut parts: BlockWrites,
         fill: impl FnOnce(&mut dyn FnMut(Row)) -> Result<()>,
-    ) -> Result<OwnedWriteBatch> {
+    ) -> Result<Writes> {
         let mut packer = Packer::new(BLOCK, |first, block| parts.put(self.key(&first), block));
         fill(&mut |row| packer.push(row))?;
         packer.finish();
@@ -108,7 +107,7 @@ impl Run {
     }
 
     /// Removes it with the batch.
-    pub fn remove(&self, store: &Store, batch: &mut OwnedWriteBatch, snapshot: &Snapshot) -> Result<()> {
+    pub fn remove(&self, store: &RegistryStore, batch: &mut Writes, snapshot: &Snapshot) -> Result<()> {
         for entry in snapshot.prefix(&store.terms, self.prefix()) {
             batch.remove(&store.terms, entry.key()?);
         }
@@ -116,7 +115,11 @@ impl Run {
     }
 
     /// All its rows, in order.
-    pub fn rows(&self, store: &Store, snapshot: &Snapshot) -> impl Iterator<Item = Result<Row>> + use<> {
+    pub fn rows(
+        &self,
+        store: &RegistryStore,
+        snapshot: &Snapshot,
+    ) -> impl Iterator<Item = Result<Row>> + use<> {
         let mut blocks = snapshot.prefix(&store.terms, self.prefix()).skip(1);
         let mut rows: std::vec::IntoIter<Row> = Vec::new().into_iter();
         std::iter::from_fn(move || {
@@ -135,7 +138,7 @@ impl Run {
     /// Its numbers up to `last`, descending; false when `each` said stop.
     pub fn each_back(
         &self,
-        store: &Store,
+        store: &RegistryStore,
         snapshot: &Snapshot,
         term: &Term,
         last: u32,
@@ -163,8 +166,8 @@ impl Run {
 
 /// Blocks on their way to the disk.
 struct BlockWrites<'a> {
-    store: &'a Store,
-    batch: OwnedWriteBatch,
+    store: &'a RegistryStore,
+    batch: Writes,
     bytes: usize,
     /// In one batch.
     bytes_max: usize,
@@ -177,13 +180,13 @@ impl BlockWrites<'_> {
         self.batch.insert(&self.store.terms, key, block);
         if self.bytes >= self.bytes_max {
             self.bytes = 0;
-            let full = std::mem::replace(&mut self.batch, self.store.batch());
+            let full = std::mem::replace(&mut self.batch, self.store.database.writes());
             self.problem = self.problem.take().or(full.commit().err());
         }
     }
 
     /// What is not committed yet.
-    fn last(self) -> fjall::Result<OwnedWriteBatch> {
+    fn last(self) -> fjall::Result<Writes> {
         self.problem.map_or(Ok(self.batch), Err)
     }
 }
@@ -191,6 +194,7 @@ impl BlockWrites<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::database::Store;
 
     fn rows(builds: std::ops::Range<u32>) -> Vec<Row> {
         let row = |build: u32, own: u32| {
@@ -205,7 +209,7 @@ mod tests {
         rows
     }
 
-    fn write(store: &Store, run: Run, rows: &[Row]) -> OwnedWriteBatch {
+    fn write(store: &RegistryStore, run: Run, rows: &[Row]) -> Writes {
         let fill = |each: &mut dyn FnMut(Row)| {
             rows.iter().for_each(|row| each(*row));
             Ok(())
@@ -216,10 +220,10 @@ mod tests {
     #[test]
     fn what_a_crash_leaves_of_a_large_run_is_not_there_and_is_written_over() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path()).unwrap();
+        let store = Store::open(directory.path()).unwrap().registry();
         let run = Run { first: 0, level: 1, builds: 20_000 };
         let small = Run { first: 0, level: 0, builds: 4096 };
-        small.write(&store, store.batch(), |_| Ok(())).unwrap().commit().unwrap();
+        small.write(&store, store.database.writes(), |_| Ok(())).unwrap().commit().unwrap();
         // The last batch is lost.
         drop(write(&store, run, &rows(0..20_000)));
         assert!(store.terms.iter().count() > 1000, "some of it is on disk");
@@ -227,10 +231,10 @@ mod tests {
         // Some builds were removed in the meantime.
         let left = rows(0..6000);
         let mut batch = write(&store, run, &left);
-        small.remove(&store, &mut batch, &store.snapshot()).unwrap();
+        small.remove(&store, &mut batch, &store.database.snapshot()).unwrap();
         batch.commit().unwrap();
         assert_eq!(all(&store).unwrap(), [run]);
-        let found: Vec<Row> = run.rows(&store, &store.snapshot()).map(Result::unwrap).collect();
+        let found: Vec<Row> = run.rows(&store, &store.database.snapshot()).map(Result::unwrap).collect();
         assert!(found == left);
     }
 }

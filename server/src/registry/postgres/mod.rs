@@ -20,7 +20,7 @@ use super::{
     Build, BuildFilter, ContainingBuilds, ListedBuild, Page, Part, Registration, Registry, RegistryError,
     RetentionRule, RetiredSlice, Summaries, error::Result,
 };
-use crate::{clock::now_ns, config::RegistryConfig, database::Store, metrics::Metrics};
+use crate::{clock::now_ns, config::RegistryConfig, database::WaitingStore, metrics::Metrics};
 use anyhow::Context;
 use bytes::Bytes;
 use connections::Connections;
@@ -54,7 +54,7 @@ impl Postgres {
     /// Opens it. A database that is away now may come later; one that cannot be used is an error.
     pub fn open(
         config: &RegistryConfig,
-        store: Arc<Store>,
+        store: WaitingStore,
         summaries: Arc<Summaries>,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {

@@ -5,15 +5,14 @@
 //! is carried again, which changes nothing. Who waits for the outcome of one is told.
 
 use crate::{
-    database::{Store, number},
+    database::{WaitingStore, Writes, number},
     metrics::Metrics,
     registry::{Build, Registration, error::Result},
 };
 use bytes::Bytes;
-use fjall::OwnedWriteBatch;
 use ogrt_note::Signature;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -30,7 +29,7 @@ pub type Ticket = u64;
 
 /// See the module.
 pub struct WaitingRecords {
-    store: Arc<Store>,
+    store: WaitingStore,
     metrics: Arc<Metrics>,
     bytes_max: u64,
     state: Mutex<WaitingState>,
@@ -50,7 +49,7 @@ struct WaitingState {
 
 impl WaitingRecords {
     /// Goes on with what waits on the disk.
-    pub fn open(store: Arc<Store>, metrics: Arc<Metrics>, bytes_max: u64) -> Result<Self> {
+    pub fn open(store: WaitingStore, metrics: Arc<Metrics>, bytes_max: u64) -> Result<Self> {
         let mut state = WaitingState {
             next: 0,
             from: 0,
@@ -81,8 +80,10 @@ impl WaitingRecords {
     /// Puts registrations behind those that wait; written when this returns, durable with the next synchronisation.
     pub fn put(&self, builds: &[(Signature, Bytes)], registered_ns: i64) -> Result<Vec<Ticket>> {
         let mut state = self.state();
-        let mut batch = self.store.batch();
+        let mut batch = self.store.database.writes();
         let mut tickets = Vec::new();
+        // Those of this call are not on disk yet.
+        let mut fresh = HashSet::new();
         for (signature, bytes) in builds {
             let ticket = state.next;
             state.next += 1;
@@ -90,7 +91,7 @@ impl WaitingRecords {
             state.count += 1;
             state.bytes += value.len() as u64;
             batch.insert(&self.store.waiting, ticket.to_be_bytes(), value);
-            if !self.store.waiting_of.contains_key(signature.as_bytes())? {
+            if fresh.insert(*signature) && !self.store.waiting_of.contains_key(signature.as_bytes())? {
                 batch.insert(&self.store.waiting_of, *signature.as_bytes(), ticket.to_be_bytes());
             }
             tickets.push(ticket);
@@ -132,7 +133,7 @@ impl WaitingRecords {
 
     /// A group is in the database, or was refused by its rules.
     pub fn settle(&self, group: &[(Ticket, Build)], outcomes: &[Registration]) -> Result<()> {
-        let mut batch = self.store.batch();
+        let mut batch = self.store.database.writes();
         let mut state = self.state();
         for ((ticket, build), outcome) in group.iter().zip(outcomes) {
             batch.remove(&self.store.waiting, ticket.to_be_bytes());
@@ -158,7 +159,7 @@ impl WaitingRecords {
     }
 
     /// The signature is not waiting any more, unless a later registration of it is.
-    fn forget(&self, batch: &mut OwnedWriteBatch, signature: Signature, ticket: Ticket) -> Result<()> {
+    fn forget(&self, batch: &mut Writes, signature: Signature, ticket: Ticket) -> Result<()> {
         let known = self.store.waiting_of.get(signature.as_bytes())?;
         if known.is_some_and(|known| number(&known) <= ticket) {
             batch.remove(&self.store.waiting_of, *signature.as_bytes());
@@ -191,4 +192,28 @@ impl WaitingRecords {
 fn build(value: &[u8]) -> Build {
     let record = Bytes::copy_from_slice(value.get(8..).unwrap_or_default());
     Build { record, registered_ns: number(value) as i64, made_again: Vec::new() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Store;
+
+    #[test]
+    fn of_two_registrations_of_one_signature_the_first_stands_while_they_wait() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap();
+        let records = WaitingRecords::open(store.waiting(), Arc::new(Metrics::default()), 1 << 20).unwrap();
+        let signature = Signature::from_bytes([1; 16]);
+        let [first, second] = [b"first", b"later"].map(|record| (signature, Bytes::from_static(record)));
+        let tickets = records.put(&[first.clone(), second.clone()], 7).unwrap();
+        assert_eq!(records.get(signature).unwrap().unwrap().record, first.1);
+        records.put(&[second], 8).unwrap();
+        assert_eq!(records.get(signature).unwrap().unwrap().record, first.1);
+        // With the first gone, nothing says any more that it waits: the database has it.
+        let group = records.group().unwrap();
+        assert_eq!(group[0].0, tickets[0]);
+        records.settle(&group[..1], &[Registration::New(signature)]).unwrap();
+        assert!(records.get(signature).unwrap().is_none());
+    }
 }

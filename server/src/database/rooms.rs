@@ -1,0 +1,167 @@
+//! What each room has in the database: its own tables, and none of another's.
+//!
+//! Keys that are numbers are big-endian, so that they sort. Some tables have older names on disk, which
+//! stay, so that databases that exist can be opened: [`super::Store::open`] has them.
+
+use super::{Database, Table, Total};
+use fjall::KeyspaceCreateOptions;
+
+/// The durable queue.
+#[derive(Clone)]
+pub struct QueueStore {
+    /// Writes over all tables.
+    pub database: Database,
+    /// Sequence number (u64) -> batch of entries.
+    pub batches: Table,
+    /// Consumer's name -> next sequence number; `name NUL file` -> what an output remembers of a file.
+    pub offsets: Table,
+    /// Event, kind and part -> nothing: what acknowledging streams delivered, in two generations.
+    pub delivered: [Table; 2],
+    /// Which generation is the younger one.
+    pub delivered_young: Total,
+    /// Events in the younger one.
+    pub delivered_count: Total,
+}
+
+/// Entries that the join has set aside.
+#[derive(Clone)]
+pub struct HeldStore {
+    /// Writes over all tables.
+    pub database: Database,
+    /// Sequence number -> indexes (u32 each) of the batch's entries that were left out or held back.
+    pub skipped: Table,
+    /// Sequence number, index -> an entry that waits for its record or its other parts.
+    pub held: Table,
+}
+
+/// How far the join is.
+#[derive(Clone)]
+pub struct JoinStore {
+    /// Batches before this one were filtered.
+    pub filtered_until: Total,
+}
+
+/// The registry in this database.
+#[derive(Clone)]
+pub struct RegistryStore {
+    /// Writes over all tables.
+    pub database: Database,
+    /// Signature -> the build's number, and the little of its record that is joined.
+    pub builds: Table,
+    /// Number of a build -> when it was registered, and the whole record.
+    pub records: Table,
+    /// Time of the link in nanoseconds, number -> nothing.
+    pub builds_by_time: Table,
+    /// Number, time, digest -> a further build of a reproducible signature.
+    pub made_again: Table,
+    /// Runs of terms, each with the numbers of the builds that are found by it: server/src/registry/embedded/index.rs.
+    pub terms: Table,
+    /// Number -> numbers of the builds that it was linked into.
+    pub linked: Table,
+    /// Term of an input behind which there was no build when it was registered -> nothing.
+    pub unresolved: Table,
+    /// Blocks of 64 numbers -> their signatures.
+    pub catalog: Table,
+    /// Blocks of 4096 numbers -> a bit for each that was linked into another.
+    pub libraries: Table,
+    /// Number of the format.
+    pub format: Total,
+    /// How many builds there are.
+    pub count: Total,
+}
+
+/// Registrations on their way to a database of the registry's own.
+#[derive(Clone)]
+pub struct WaitingStore {
+    /// Writes over all tables.
+    pub database: Database,
+    /// Ticket -> when it was received, and the record.
+    pub waiting: Table,
+    /// Signature -> the ticket of its first record that waits.
+    pub waiting_of: Table,
+}
+
+/// What package managers installed.
+#[derive(Clone)]
+pub struct InstallationStore {
+    /// Writes over all tables.
+    pub database: Database,
+    /// Installations, and what they are found by: see `registry::installations`.
+    pub installations: Table,
+}
+
+/// Who ran what.
+#[derive(Clone)]
+pub struct UsesStore {
+    /// Writes over all tables.
+    pub database: Database,
+    /// Digest of a program -> its number.
+    pub program_numbers: Table,
+    /// Number of a program -> what it is.
+    pub programs: Table,
+    /// Signature, number of a program that has it -> one byte: is it its executable's?
+    pub programs_with: Table,
+    /// Counts that are not yet in the rows: server/src/uses/pending_tallies.rs.
+    pub tallies: Table,
+    /// Who ran a program, where, in which job: server/src/uses/rows.rs.
+    pub rows: Table,
+    /// How many programs there are.
+    pub program_count: Total,
+    /// Number of the next new program.
+    pub next_program: Total,
+    /// How many rows there are.
+    pub row_count: Total,
+}
+
+/// What is kept of jobs.
+#[derive(Clone)]
+pub struct JobsStore {
+    /// Writes over all tables.
+    pub database: Database,
+    /// Job, sequence number -> compressed entries of that job.
+    pub values: Table,
+    /// Sequence number -> which jobs it touched, when, and how many bytes they took.
+    pub log: Table,
+    /// Bytes of all values.
+    pub bytes: Total,
+}
+
+/// The registry's first format; server/src/registry/embedded/migrate.rs takes it over.
+pub struct FirstFormat {
+    /// Signature -> record.
+    pub records: Table,
+    others: [Table; 2],
+}
+
+impl RegistryStore {
+    /// What a server of the first format left of its registry.
+    pub fn first_format(&self) -> fjall::Result<Option<FirstFormat>> {
+        let database = &self.database.inner;
+        if !database.keyspace_exists("records") {
+            return Ok(None);
+        }
+        let open = |name| database.keyspace(name, KeyspaceCreateOptions::default).map(Table);
+        Ok(Some(FirstFormat {
+            records: open("records")?,
+            others: [open("builds")?, open("builds_by_time")?],
+        }))
+    }
+
+    /// Removes it.
+    pub fn remove_first_format(&self, first: FirstFormat) -> fjall::Result<()> {
+        let [builds, times] = first.others;
+        // The records last: they are what tells that it is there.
+        let database = &self.database.inner;
+        [builds, times, first.records].into_iter().try_for_each(|gone| database.delete_keyspace(gone.0))
+    }
+
+    /// Removes the lists of terms that servers of the second format kept.
+    pub fn remove_second_format(&self) -> fjall::Result<()> {
+        let database = &self.database.inner;
+        if database.keyspace_exists("found_by") {
+            let lists = database.keyspace("found_by", KeyspaceCreateOptions::default)?;
+            database.delete_keyspace(lists)?;
+        }
+        Ok(())
+    }
+}
