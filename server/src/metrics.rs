@@ -55,7 +55,7 @@ metrics! {
         counter events_queued = "ogrt_events_queued_total",
         /// Events that were refused because the queue was full.
         counter events_refused = "ogrt_events_refused_total",
-        /// Events that were delivered again and are not queued a second time.
+        /// Events that came twice: only the first one counts.
         counter events_duplicate = "ogrt_events_duplicate_total",
         /// Events that went through the join.
         counter events_joined = "ogrt_events_joined_total",

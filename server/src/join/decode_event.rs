@@ -13,6 +13,7 @@ use ogrt_proto::field_numbers::{
 #[derive(Default)]
 pub struct Event<'a> {
     pub event_id: Option<[u8; 16]>,
+    pub part_index: u32,
     pub part_count: u32,
     pub pid: Option<i32>,
     pub job_id: &'a [u8],
@@ -140,6 +141,7 @@ impl<'a> Event<'a> {
             process_info::GID => self.gid = Some(value as u32),
             process_info::MPI_RANK => self.mpi_rank = Some(value as u32),
             process_info::MPI_SIZE => self.mpi_size = Some(value as u32),
+            process_info::PART_INDEX => self.part_index = value as u32,
             process_info::PART_COUNT => self.part_count = value as u32,
             process_info::EVENTS_LOST => self.events_lost = Some(value),
             _ => {}
@@ -185,6 +187,7 @@ impl<'a> Event<'a> {
             process_end::USER_TIME_US => self.user_time_us = Some(value),
             process_end::SYSTEM_TIME_US => self.system_time_us = Some(value),
             process_end::MAX_RSS_KIB => self.max_rss_kib = Some(value),
+            process_end::PART_INDEX => self.part_index = value as u32,
             process_end::PART_COUNT => self.part_count = value as u32,
             process_end::EVENTS_LOST => self.events_lost = Some(value),
             _ => {}

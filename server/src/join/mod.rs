@@ -13,6 +13,7 @@ mod held_events;
 mod json;
 mod limit;
 mod reader;
+mod repeated_events;
 mod stage;
 mod users;
 

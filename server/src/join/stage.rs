@@ -5,6 +5,7 @@ use super::{
     decode_event::Event,
     filter_and_limit::{FilterAndLimit, Rules},
     held_events::{EventKey, HeldEvents, Release},
+    repeated_events::RepeatedEvents,
 };
 use crate::{
     config::JoinConfig,
@@ -30,6 +31,7 @@ pub struct Join {
     store: JoinStore,
     documents: Arc<DocumentBatches>,
     hold: HeldEvents,
+    repeated: RepeatedEvents,
     filter_and_limit: FilterAndLimit,
     metrics: Arc<Metrics>,
     registered: Receiver<Signature>,
@@ -56,6 +58,7 @@ impl Join {
             store,
             documents: documents.clone(),
             hold: HeldEvents::new(config),
+            repeated: RepeatedEvents::default(),
             filter_and_limit,
             metrics,
             registered,
@@ -132,6 +135,7 @@ impl Join {
             sequence: batch.sequence,
             joiner: &self.documents.joiner,
             hold: &self.hold,
+            repeated: &mut self.repeated,
             is_decided: batch.sequence < self.decided_until,
             filter_and_limit: rules.as_deref().map(|rules| (&mut self.filter_and_limit, rules)),
             metrics: &self.metrics,
@@ -235,6 +239,7 @@ struct FirstPass<'a> {
     sequence: u64,
     joiner: &'a Joiner,
     hold: &'a HeldEvents,
+    repeated: &'a mut RepeatedEvents,
     /// Before the start, or now?
     is_decided: bool,
     filter_and_limit: Option<(&'a mut FilterAndLimit, &'a Rules)>,
@@ -245,6 +250,11 @@ struct FirstPass<'a> {
 
 impl Pass for FirstPass<'_> {
     fn leaves_out(&mut self, index: u32, entry: &Entry, event: &Event<'_>) -> bool {
+        if self.repeated.has(entry, event) && !self.is_decided {
+            self.metrics.events_duplicate.add(1);
+            self.left_out.push(index);
+            return true;
+        }
         let Some((filter_and_limit, rules)) = &mut self.filter_and_limit else { return false };
         let is_left_out = filter_and_limit.takes(rules, self.joiner, entry, event, (self.sequence, index));
         if is_left_out {

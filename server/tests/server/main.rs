@@ -20,4 +20,5 @@ mod security;
 mod sending;
 mod siege;
 mod steering;
+mod twice;
 mod uses;
