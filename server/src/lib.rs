@@ -38,7 +38,6 @@ pub mod tokens;
 mod uses;
 
 pub use config::{Config, LogFormat};
-pub use join::Rules;
 pub use move_builds::{export, import};
 pub use reload::Reload;
 pub use run::run;

@@ -2,7 +2,7 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use ogrt_server::{Config, LogFormat, Reload, Rules, Shutdown, tokens};
+use ogrt_server::{Config, LogFormat, Reload, Shutdown, tokens};
 use std::{path::PathBuf, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -75,14 +75,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
     }
     let (file, data_dir) = (arguments.config.clone(), arguments.data_dir);
     let read = move || -> anyhow::Result<Config> {
-        let mut config = match file.as_deref() {
-            Some(path) => {
-                let config = Config::read(path)?;
-                Rules::new(&config).with_context(|| path.display().to_string())?;
-                config
-            }
-            None => Config::default(),
-        };
+        let mut config = file.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
         if let Some(directory) = &data_dir {
             config.data_dir.clone_from(directory);
         }

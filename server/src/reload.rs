@@ -53,11 +53,12 @@ impl Reload {
                 "log_level" => {
                     (self.set_log)(&fresh.log_level).map(|()| current.log_level.clone_from(&fresh.log_level))
                 }
-                "filter" | "limit" => Rules::new(&fresh).map(|rules| {
-                    changing.rules.send_replace(Arc::new(rules));
+                "filter" | "limit" => {
+                    changing.rules.send_replace(Arc::new(Rules::new(&fresh)));
                     current.filter.clone_from(&fresh.filter);
                     current.limit.clone_from(&fresh.limit);
-                }),
+                    Ok(())
+                }
                 _ => {
                     warn!("`{key}` has changed, which needs a restart: the old value stays");
                     continue;

@@ -110,7 +110,7 @@ pub async fn run(
     let joiner = Arc::new(Joiner::new(registry.clone(), summaries));
     let documents = Arc::new(DocumentBatches::new(queue.clone(), held.clone(), joiner.clone())?);
     let installations = Arc::new(Installations::new(store.installations()));
-    let to_rules = watch::Sender::new(Arc::new(Rules::new(&config)?));
+    let to_rules = watch::Sender::new(Arc::new(Rules::new(&config)));
     let join = Join::open(
         store.join(),
         documents.clone(),

@@ -227,6 +227,18 @@ impl Config {
                 (key, format!("\"{address}\" is not an IP address with a port, such as \"127.0.0.1:7971\""))
             })?;
         }
+        let needs_url = self.registry.backend == RegistryBackend::Postgres;
+        if needs_url && self.registry.url.is_empty() {
+            let problem = "needed for backend = \"postgres\", such as \"postgresql://user@host/database\"";
+            return Err(("registry.url", problem.into()));
+        }
+        let needs_certificate = !self.tls.listen.is_empty() || !self.tls.http.is_empty();
+        let has_certificate =
+            [&self.tls.certificate_file, &self.tls.key_file].iter().any(|file| !file.as_os_str().is_empty());
+        if needs_certificate && !has_certificate {
+            let problem = "needed for tls.listen and tls.http, together with tls.key_file";
+            return Err(("tls.certificate_file", problem.into()));
+        }
         check_log_level(&self.log_level).map_err(|problem| ("log_level", problem))?;
         Ok(())
     }
@@ -340,6 +352,12 @@ mod tests {
                 "log_level = \"info,ogrt_server::join=all\"\n",
                 "line 1: log_level: \"ogrt_server::join=all\" is not a level",
             ),
+            (
+                "[[filter]]\n[[filter]]\npath = \"(\"\n",
+                "line 3: filter.path: wrong value \"(\", expected a regular expression (unclosed group)",
+            ),
+            ("[registry]\nbackend = \"postgres\"\n", "registry.url: needed for backend = \"postgres\""),
+            ("[tls]\nlisten = \"127.0.0.1:1\"\n", "tls.certificate_file: needed for tls.listen"),
             ("[uses]\nimages_max = 1\n", "line 2: \"uses.images_max\" is called \"uses.programs_max\" now"),
             ("not toml", "line 1: "),
         ] {

@@ -12,46 +12,18 @@ use crate::{
     config::{FilterAction, FilterRule},
     queue::{Entry, Kind},
 };
-use anyhow::{Context, Result};
-use regex::bytes::Regex;
 use std::{collections::HashSet, mem::take};
 
 /// Ids of one generation.
 const GENERATION: usize = 100_000;
 
-/// The rules, ready for use.
-pub struct Filter(Vec<Rule>);
-
-struct Rule {
-    action: FilterAction,
-    path: Option<Regex>,
-    user: Option<Regex>,
-    host: Option<Regex>,
-}
+/// The rules.
+pub struct Filter(Vec<FilterRule>);
 
 impl Filter {
-    /// Compiles the expressions.
-    pub fn new(rules: &[FilterRule]) -> Result<Self> {
-        let rule = |(number, rule): (usize, &FilterRule)| {
-            let compile = |key: &str, text: &str| {
-                let given = Some(text).filter(|text| !text.is_empty());
-                let regex = given.map(Regex::new).transpose();
-                // The message shows the expression over several lines, the last of which says what is wrong.
-                regex.map_err(|problem| {
-                    let problem = problem.to_string();
-                    let last =
-                        problem.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
-                    anyhow::anyhow!("filter {}: {key} = {text:?}: {last}", number + 1)
-                })
-            };
-            Ok(Rule {
-                action: rule.action,
-                path: compile("path", &rule.path)?,
-                user: compile("user", &rule.user)?,
-                host: compile("host", &rule.host)?,
-            })
-        };
-        rules.iter().enumerate().map(rule).collect::<Result<_>>().map(Filter).context("the filter")
+    /// A filter by these rules.
+    pub fn new(rules: &[FilterRule]) -> Self {
+        Filter(rules.to_vec())
     }
 
     /// Has it no rules?
@@ -67,12 +39,10 @@ impl Filter {
             }
             None => event.username.to_vec(),
         };
-        let is_match =
-            |regex: &Option<Regex>, text: &[u8]| regex.as_ref().is_none_or(|regex| regex.is_match(text));
         let decides = self.0.iter().find(|rule| {
-            is_match(&rule.path, event.binpath)
-                && is_match(&rule.host, event.hostname)
-                && (rule.user.is_none() || is_match(&rule.user, &user()))
+            rule.path.fits(event.binpath)
+                && rule.host.fits(event.hostname)
+                && (rule.user.fits_all() || rule.user.fits(&user()))
         });
         decides.is_some_and(|rule| rule.action == FilterAction::Drop)
     }

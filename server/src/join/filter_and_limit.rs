@@ -16,7 +16,6 @@ use crate::{
     metrics::Metrics,
     queue::{Entry, HeldKey},
 };
-use anyhow::Result;
 use std::{sync::Arc, time::Instant};
 use tokio::sync::watch;
 
@@ -27,9 +26,9 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Compiles them.
-    pub fn new(config: &Config) -> Result<Self> {
-        Ok(Rules { filter: Filter::new(&config.filter)?, limit: config.limit.clone() })
+    /// The rules of a configuration.
+    pub fn new(config: &Config) -> Self {
+        Rules { filter: Filter::new(&config.filter), limit: config.limit.clone() }
     }
 
     fn is_empty(&self) -> bool {

@@ -22,6 +22,11 @@ fn wrong_configurations_are_refused_with_one_line() {
         ("[outputs.local]\nlayout = \"jobs\"\n", "type"),
         ("[outputs.\"a b\"]\ntype = \"null\"\n", "a b"),
         ("listen = \"somewhere\"\n", "somewhere"),
+        (
+            "# old\n[uses]\nimages_max = 5\n",
+            "line 3: \"uses.images_max\" is called \"uses.programs_max\" now",
+        ),
+        ("[[filter]]\nuser = \"[\"\n", "line 2: filter.user"),
         ("not toml", "line 1"),
     ] {
         fs::write(&path, text).unwrap();
