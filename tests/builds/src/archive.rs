@@ -1,8 +1,10 @@
-//! Where the sources come from: archives as Debian, PyPI and the crates' registry ship them, pinned by their digest.
+//! The sources: archives as Debian, PyPI and the crates' registry ship them, pinned by their
+//! digest.
 //!
-//! An archive is fetched once and kept in cargo's target folder; its digest is checked each time. Of a Debian source
-//! package only the upstream archive is taken, so that a new Debian revision changes nothing. Which mirror serves it is
-//! asked of apt: no address stands here, and neither /etc nor apt's own lists are touched.
+//! An archive is fetched once and kept in cargo's target folder; its digest is checked each time. A
+//! Debian source package gives its upstream archive alone, so that a new Debian revision changes
+//! nothing. apt knows the mirror: no address stands here, and neither /etc nor apt's own lists are
+//! touched.
 
 use anyhow::{Context, Result, ensure};
 use sha2::{Digest, Sha256};
@@ -21,16 +23,16 @@ pub enum Archive {
     Debian {
         /// The source package.
         package: &'static str,
-        /// Name of the archive.
+        /// The name of the archive.
         file: &'static str,
         /// Its SHA-256.
         sha256: &'static str,
     },
     /// A source distribution on PyPI.
     Sdist {
-        /// `name==version`.
+        /// The package and its version: `name==version`.
         requirement: &'static str,
-        /// Name of the archive.
+        /// The name of the archive.
         file: &'static str,
         /// Its SHA-256.
         sha256: &'static str,
@@ -43,7 +45,7 @@ pub enum Archive {
 }
 
 impl Archive {
-    /// Puts the sources into `folder`, which is made, without the folder that they are packed in.
+    /// Makes `folder` and puts the sources into it, without the folder that they are packed in.
     pub fn unpack(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
         match self {
@@ -64,7 +66,7 @@ impl Archive {
 
     /// The archive in cargo's target folder.
     fn fetched(&self, file: &str, sha256: &str) -> Result<PathBuf> {
-        // One at a time: the first that asks apt leaves nothing for the others to do.
+        // One thread at a time: the first that asks apt fetches it for all.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let _one = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = Workspace::find()?.target.join("source-archives");
@@ -82,7 +84,7 @@ impl Archive {
         let bytes = fs::read(&fetched).with_context(|| format!("{file} was not fetched"))?;
         let found = hexadecimal_sha256(&bytes);
         ensure!(found == sha256, "{file}: SHA-256 {found} instead of {sha256}");
-        // Under another name first: nobody is to find half of it.
+        // It is made under another name first, so that nobody finds half of it.
         let new = kept.join(format!("{file}.new-{}", std::process::id()));
         fs::create_dir_all(&kept).with_context(|| kept.display().to_string())?;
         fs::write(&new, bytes).and_then(|()| fs::rename(&new, &archive)).with_context(|| file.to_owned())?;
@@ -95,7 +97,7 @@ pub fn hexadecimal_sha256(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// By apt, which checks the archive against the signed list; the lists lie in `folder`.
+/// Fetches an archive by apt, which checks it against the signed list. The lists lie in `folder`.
 fn fetch_from_debian(package: &str, folder: &Path) -> Result<()> {
     let format = "deb-src $(REPO_URI) $(RELEASE) $(COMPONENT)|$(ORIGIN)";
     let mut targets = Command::new("apt-get");
@@ -128,7 +130,7 @@ fn fetch_from_debian(package: &str, folder: &Path) -> Result<()> {
     apt(&["source", "--quiet", "--download-only", "--tar-only", package]).map(drop)
 }
 
-/// By pip, which checks the digest before it looks into the archive.
+/// Fetches an archive by pip, which checks the digest before it opens the archive.
 fn fetch_from_pypi(requirement: &str, sha256: &str, folder: &Path) -> Result<()> {
     let list = folder.join("requirements.txt");
     fs::write(&list, format!("{requirement} --hash=sha256:{sha256}\n"))
@@ -138,7 +140,8 @@ fn fetch_from_pypi(requirement: &str, sha256: &str, folder: &Path) -> Result<()>
     child::capture(pip.arg("-r").arg(&list).arg("-d").arg(folder)).map(drop)
 }
 
-/// By cargo, which checks the digest in `crates/Cargo.lock`; a crate without a library is fetched by `vendor` alone.
+/// Fetches a crate by cargo, which checks the digest in `crates/Cargo.lock`. Only `cargo vendor`
+/// fetches a crate without a library.
 fn fetch_crate(name: &str, folder: &Path) -> Result<PathBuf> {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/Cargo.toml");
     let mut cargo = Workspace::find()?.cargo(&["vendor", "--quiet", "--locked", "--manifest-path"]);

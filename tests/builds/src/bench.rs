@@ -1,8 +1,8 @@
-//! Small programs in a folder, linked by one form of call after the other, and the question whether each was marked and
-//! registered as it should be.
+//! Small programs in a folder, linked by one form of call after the other, and a check that each
+//! was marked and registered as it should be.
 
 use crate::{
-    registered::{Registered, watermarks},
+    registered::{Registered, notes_of},
     trial,
 };
 use ogrt_end_to_end::Stage;
@@ -17,18 +17,18 @@ use std::{
     process::Stdio,
 };
 
-/// How a command ended.
+/// The end of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Exit status, or the signal's number and 128.
+    /// Its exit status, or 128 and the signal's number.
     pub code: i32,
-    /// Standard output.
+    /// Its standard output.
     pub stdout: String,
-    /// Standard error.
+    /// Its standard error.
     pub stderr: String,
 }
 
-/// A folder with sources, a server.
+/// A folder with sources, and a server.
 pub struct Bench {
     /// The site.
     pub stage: Stage,
@@ -42,7 +42,7 @@ impl Default for Bench {
 }
 
 impl Bench {
-    /// With `main.c`, `main.cpp` and `main.f90`, programs that print `answer 42`.
+    /// Makes one with `main.c`, `main.cpp` and `main.f90`, programs that print `answer 42`.
     pub fn new() -> Bench {
         let bench = Bench { stage: Stage::new(), registered: 0.into() };
         bench.write(
@@ -57,7 +57,7 @@ impl Bench {
         bench
     }
 
-    /// A file in the folder.
+    /// The path of a file in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.stage.folder().join(name)
     }
@@ -75,7 +75,7 @@ impl Bench {
         fs::set_permissions(self.path(name), fs::Permissions::from_mode(0o755)).expect("a mode");
     }
 
-    /// A folder for PATH with links to `ogrt-cc` under compilers' names.
+    /// Makes a folder for PATH with links to `ogrt-cc` under compilers' names.
     pub fn masquerade(&self, names: &[&str]) -> PathBuf {
         let folder = self.path("masquerade");
         fs::create_dir_all(&folder).expect("a folder");
@@ -86,14 +86,14 @@ impl Bench {
         folder
     }
 
-    /// Runs lines of shell with these folders in front on PATH, and nothing of ours but what is in them.
+    /// Runs lines of shell with these folders in front on PATH. Nothing of OGRT is on PATH besides.
     pub fn run(&self, lines: &str, front: &[&Path]) -> Outcome {
         let mut shell = self.stage.command("/bin/sh");
         trial::clean(&mut shell);
         let path = env::var_os("PATH").unwrap_or_default();
         let front = front.iter().map(|folder| folder.to_path_buf());
         let path = env::join_paths(front.chain(env::split_paths(&path))).expect("a PATH");
-        // To files, so that a process left behind cannot keep the test waiting.
+        // The output goes to files, so that a process left behind cannot keep the test waiting.
         let stream = |name: &str| fs::File::create(self.path(name)).expect("a file");
         let text = |name: &str| ogrt_end_to_end::text(&fs::read(self.path(name)).expect("a file"));
         let status = shell
@@ -109,31 +109,32 @@ impl Bench {
         Outcome { code, stdout: text("stdout"), stderr: text("stderr") }
     }
 
-    /// Runs lines that have to succeed without a word on standard error.
+    /// Runs lines that must succeed with nothing on standard error.
     pub fn succeeds(&self, lines: &str, front: &[&Path]) -> Outcome {
         let outcome = self.run(lines, front);
         assert!(outcome.code == 0 && outcome.stderr.is_empty(), "{lines}\n{outcome:#?}");
         outcome
     }
 
-    /// With our own names in front on PATH.
+    /// Runs lines with our own names in front on PATH. They must succeed with nothing on standard
+    /// error.
     pub fn bin(&self) -> PathBuf {
         self.stage.prefix().join("bin")
     }
 
-    /// `program` prints what it should, carries one note, and its record is the only one that came since the last
-    /// question. Returns the record, and removes the program.
+    /// Checks that `program` prints what it should, carries one note, and that its record is the
+    /// only one that came since the last call. Returns the record and deletes the program.
     pub fn one_record_of(&self, program: &str) -> Value {
         assert_eq!(self.run(&format!("./{program}"), &[]).stdout, "answer 42\n", "{program}");
         let file = self.path(program);
-        let marks = watermarks(&self.stage, std::slice::from_ref(&file)).expect("ogrt show");
-        assert_eq!(marks[0].len(), 1, "{program}: watermarks");
+        let notes = notes_of(&self.stage, std::slice::from_ref(&file)).expect("ogrt show");
+        assert_eq!(notes[0].len(), 1, "{program}: notes");
         let registered = self.expect_records(self.registered.get() + 1);
         fs::remove_file(file).expect("the program");
-        registered.record(&marks[0][0]).unwrap_or_else(|| panic!("{program} is not registered")).clone()
+        registered.record(&notes[0][0]).unwrap_or_else(|| panic!("{program} is not registered")).clone()
     }
 
-    /// So many records are registered by now, no more and no less.
+    /// Checks that exactly this many records are registered by now.
     pub fn expect_records(&self, expected: usize) -> Registered {
         let registered = Registered::at(&self.stage, expected).unwrap_or_else(|error| panic!("{error:#}"));
         assert_eq!(registered.count(), expected, "{:#?}", registered.outputs());

@@ -1,9 +1,9 @@
-//! What a build printed, made comparable: our names and folders as if they were the real compilers', times and counters
-//! left out, lines in order of the alphabet, because `make -j` prints them in any order.
+//! The output of a build, made comparable: with the real compilers' names and folders in place of
+//! ours, without times and counters, and sorted, because `make -j` prints lines in any order.
 
 use std::path::Path;
 
-/// What a person types with us, and what without. The longer names first.
+/// The words that a person types with us and without us, the longer ones first.
 const NAMES: [(&str, &str); 3] = [("ogrt-c++", "c++"), ("ogrt-cc", "cc"), ("ogrt-fc", "gfortran")];
 
 /// The same lines of shell without us.
@@ -14,7 +14,7 @@ pub fn without_us(text: &str) -> String {
 /// Lines of a log in a form that two runs share.
 pub fn comparable(log: &str, prefix: &Path) -> Vec<String> {
     let bin = prefix.join("bin").display().to_string();
-    // Also where it is the first entry of a PATH.
+    // It may be the first entry of a PATH, too.
     let log = log.replace(&format!("{bin}/"), "").replace(&format!("{bin}:"), "");
     let log = without_us(&log).replace("/usr/bin/", "");
     let mut lines: Vec<String> = log.lines().map(plain).filter(|line| !line.is_empty()).collect();
@@ -22,13 +22,13 @@ pub fn comparable(log: &str, prefix: &Path) -> Vec<String> {
     lines
 }
 
-/// The lines that hold one of `words`: the results of tests, say.
+/// The lines that contain one of `words`, such as the results of tests.
 pub fn holding(lines: &[String], words: &[&str]) -> Vec<String> {
     let wanted = lines.iter().filter(|line| words.iter().any(|word| line.contains(word)));
     wanted.cloned().collect()
 }
 
-/// What stands in one of the two alone, as `diff` shows it.
+/// The lines that only one of the two has, as `diff` shows them.
 pub fn difference(bare: &[String], ours: &[String]) -> String {
     let (mut bare, mut ours) = (bare.iter().peekable(), ours.iter().peekable());
     let mut found = String::new();
@@ -52,7 +52,7 @@ pub fn difference(bare: &[String], ours: &[String]) -> String {
     }
 }
 
-/// Without colours, times, percentages and counters.
+/// The line without colours, times, percentages and counters.
 fn plain(line: &str) -> String {
     let mut text = String::new();
     let mut rest = line;
@@ -65,7 +65,7 @@ fn plain(line: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// `0.13s`, `(0.2`, `[3/8]`, `1/9`, `[ 50%]`, `.....`
+/// True for words such as `0.13s`, `(0.2`, `[3/8]`, `1/9`, `[ 50%]` and `.....`.
 fn is_counter(word: &str) -> bool {
     let inner = word.trim_matches(['[', ']', '(', ')', ',', ';', ':', '#']);
     let number = inner.trim_end_matches(['s', '%']);

@@ -1,4 +1,4 @@
-//! What a build has installed: the same files with us as without us, but for the note.
+//! The files that a build has installed: they are the same with us as without us, but for the note.
 
 use crate::{
     build_log::without_us,
@@ -14,7 +14,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// What differs between two folders, in words. `varying` names files whose contents follow from other files' digests.
+/// The differences between two folders, in words. `varying` names files whose contents follow from
+/// other files' digests.
 pub fn differences(bare: &Path, ours: &Path, varying: &[&str]) -> Result<String> {
     let mut found = String::new();
     let (bare_files, ours_files) = (files_in(bare)?, files_in(ours)?);
@@ -52,7 +53,7 @@ pub fn differences(bare: &Path, ours: &Path, varying: &[&str]) -> Result<String>
     Ok(found)
 }
 
-/// The files below these folders that hold a text.
+/// The files below these folders that contain a text.
 pub fn holding(folders: &[&Path], text: &str) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for folder in folders {

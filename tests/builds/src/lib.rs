@@ -1,5 +1,5 @@
-//! Real software, built with its own build system once without us and once with us, from the same sources in the same
-//! place, by the installed programs, with a real server.
+//! Real software, built by its own build system once without us and once with us: from the same
+//! sources in the same folder, by the installed programs, with a real server.
 //!
 //! `trial` tells the flow; what it compares is a file each.
 

@@ -4,7 +4,8 @@ use anyhow::Error;
 use std::env;
 use xtask::suite::FULL_VARIABLE;
 
-/// All these programs are on PATH. When one is not: a word about it, and in CI a failure.
+/// True when all these programs are on PATH. Otherwise the test is skipped with a line; in CI it
+/// fails.
 pub fn has_tools(programs: &[&str]) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let missing: Vec<&str> = programs
@@ -15,7 +16,7 @@ pub fn has_tools(programs: &[&str]) -> bool {
     missing.is_empty() || lacks(&missing.join(", "), None)
 }
 
-/// Says that the test is skipped for want of something; in CI that is a failure. Always false.
+/// Says that the test is skipped because something is missing; in CI it fails. Always false.
 pub fn lacks(what: &str, why: Option<&Error>) -> bool {
     let why = why.map(|error| format!(": {error:#}")).unwrap_or_default();
     assert!(env::var_os("CI").is_none(), "needs {what}, and in CI a missing tool is a failure{why}");
@@ -23,7 +24,7 @@ pub fn lacks(what: &str, why: Option<&Error>) -> bool {
     false
 }
 
-/// Long tests are wanted as well.
+/// True when long tests are to run, too.
 pub fn is_full_run() -> bool {
     env::var_os(FULL_VARIABLE).is_some_and(|value| value == "1")
 }

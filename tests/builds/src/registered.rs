@@ -1,8 +1,9 @@
-//! What the server knows after a build, beside what lies in the build's folders.
+//! The records that the server has after a build, compared with the files in the build's folders.
 //!
-//! The rule needs no name of a probe: configure scripts, CMake and meson remove what their probes link, or keep it in
-//! places of their own. So whatever is registered must be in a file that is still there and that is no probe's, and each
-//! program and library that is there must be registered, completely, under the signature that it carries.
+//! The rule needs no name of a probe: configure scripts, CMake and meson delete what their probes
+//! link, or keep it in folders of their own. So each registered build must be in a file that still
+//! exists and is not a probe's. Each program and library that exists must be registered,
+//! completely, under its signature.
 
 use crate::archive::hexadecimal_sha256;
 use anyhow::{Context, Result, ensure};
@@ -19,7 +20,7 @@ use std::{
 };
 use xtask::child;
 
-/// A loaded machine is slow.
+/// The longest wait for records: a loaded machine is slow.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Everything that one site has registered.
@@ -29,7 +30,7 @@ pub struct Registered {
 }
 
 impl Registered {
-    /// Asks for all records, once what waited in the spool is sent and `at_least` are there.
+    /// Sends what waits in the spool, waits for `at_least` records, and asks for all of them.
     pub fn at(stage: &Stage, at_least: usize) -> Result<Registered> {
         child::capture(&mut stage.site.ogrt(&["flush"]))?;
         ensure!(stage.spooled() == 0, "records wait in the spool after ogrt flush");
@@ -58,23 +59,24 @@ impl Registered {
         self.records.get(signature)
     }
 
-    /// How many there are.
+    /// The number of records.
     pub fn count(&self) -> usize {
         self.records.len()
     }
 
-    /// What was linked, and by which line.
+    /// The linked files, each with its linker's command line.
     pub fn outputs(&self) -> Vec<String> {
         let records = self.records.values();
         records.map(|record| format!("{}: {}", record["output"]["path"], record["driver_command"])).collect()
     }
 
-    /// Each file marked, each mark registered and complete, and nothing else registered.
+    /// Checks that each file is marked, that each signature is registered and complete, and that
+    /// nothing else is registered.
     pub fn account_for(&self, stage: &Stage, files: &[PathBuf], name: &str) -> Result<String> {
         let mut complaints = String::new();
         let mut unaccounted: BTreeSet<&str> = self.records.keys().map(String::as_str).collect();
-        let marks = watermarks(stage, files)?;
-        for (file, signatures) in files.iter().zip(&marks) {
+        let notes = notes_of(stage, files)?;
+        for (file, signatures) in files.iter().zip(&notes) {
             let mut complain = |what: String| complaints += &format!("{}: {what}\n", file.display());
             if is_kept_by_a_probe(file) {
                 if signatures.iter().any(|signature| self.records.contains_key(signature)) {
@@ -83,7 +85,7 @@ impl Registered {
                 continue;
             }
             let [signature] = &signatures[..] else {
-                complain(format!("{} watermarks instead of one", signatures.len()));
+                complain(format!("{} notes instead of one", signatures.len()));
                 continue;
             };
             unaccounted.remove(signature.as_str());
@@ -103,7 +105,7 @@ impl Registered {
     }
 }
 
-/// What is wrong with the record of `file`.
+/// The faults of the record of `file`, in words.
 fn incomplete(record: &Value, file: &Path, name: &str) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let mut expect = |holds: bool, what: &str| {
@@ -139,7 +141,7 @@ fn incomplete(record: &Value, file: &Path, name: &str) -> Result<Vec<String>> {
         let digest = input["sha256"].as_str().unwrap_or_default();
         expect(digest.len() == 64, &format!("no digest of {}", input["path"]));
     }
-    // Installing may edit a RUNPATH; what was linked is then no longer there to be compared.
+    // Installing may edit a RUNPATH: then the file that was linked no longer exists.
     let output = record["output"]["path"].as_str().unwrap_or_default();
     let output = Path::new(record["working_directory"].as_str().unwrap_or_default()).join(output);
     if output == file {
@@ -155,7 +157,8 @@ fn is_libc(input: &Value) -> bool {
     input["path"].as_str().is_some_and(|path| path.contains("/libc.so") || path.ends_with("/libc.a"))
 }
 
-/// CMake keeps the programs by which it knew the compiler, meson those of its sanity check.
+/// True for probes that stay: CMake keeps the programs that identified the compiler, meson those of
+/// its sanity check.
 fn is_kept_by_a_probe(file: &Path) -> bool {
     let text = file.to_string_lossy();
     (text.contains("/CMakeFiles/")
@@ -163,20 +166,20 @@ fn is_kept_by_a_probe(file: &Path) -> bool {
         || text.contains("/meson-private/")
 }
 
-/// The signatures in each file, by our own reader.
-pub fn watermarks(stage: &Stage, files: &[PathBuf]) -> Result<Vec<Vec<String>>> {
+/// The signatures in each file, read by `ogrt show`.
+pub fn notes_of(stage: &Stage, files: &[PathBuf]) -> Result<Vec<Vec<String>>> {
     let output = ogrt_end_to_end::see(stage.site.ogrt(&["show", "--json"]).args(files));
     let shown: Vec<Value> = serde_json::from_slice(&output.stdout)
         .with_context(|| format!("ogrt show: {}", ogrt_end_to_end::text(&output.stderr)))?;
     ensure!(shown.len() == files.len(), "ogrt show: {}", ogrt_end_to_end::text(&output.stderr));
     let signatures = |file: &Value| {
-        let watermarks = file["watermarks"].as_array().map(Vec::as_slice).unwrap_or_default();
-        watermarks.iter().filter_map(|mark| Some(mark["signature"].as_str()?.to_owned())).collect()
+        let notes = file["watermarks"].as_array().map(Vec::as_slice).unwrap_or_default();
+        notes.iter().filter_map(|note| Some(note["signature"].as_str()?.to_owned())).collect()
     };
     Ok(shown.iter().map(signatures).collect())
 }
 
-/// An ELF program or shared library, not an object and not a link to one.
+/// True for an ELF program or shared library, false for an object or a symbolic link.
 pub fn is_linked_elf(file: &Path) -> bool {
     let mut head = [0; 18];
     let is_file = file.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
@@ -198,7 +201,7 @@ pub fn files_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// A question to the server. HTTP/1.0, so that the answer ends with the connection.
+/// Asks the server, by HTTP/1.0, so that the answer ends with the connection.
 fn get(http: &str, path: &str) -> Result<Value> {
     let mut stream = TcpStream::connect(http.trim_start_matches("http://")).context("the server")?;
     stream.set_read_timeout(Some(PATIENCE))?;

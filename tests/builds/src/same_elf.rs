@@ -1,10 +1,14 @@
-//! Are two programs or libraries the same but for our note?
+//! Compares two programs or libraries: they must be the same but for our note.
 //!
-//! They are when, our note left out, the sections are the same in name, order, type, flags, size and alignment, the
-//! segments in type and flags, the symbols in name, type and place, and the contents of sections byte for byte. The note
-//! moves what lies behind it: an address of eight bytes may differ by as much as some section has moved, and a distance
-//! of four bytes by as much as some section has moved against the one that it stands in; by nothing else.
-//! What cannot be equal is left out: the build-id, and the names of sections, of which one is ours.
+//! | part | must be equal in |
+//! |---|---|
+//! | sections | name, order, type, flags, size, alignment and contents |
+//! | segments | type and flags |
+//! | symbols | name, type, section and offset in it |
+//!
+//! The note moves what lies behind it. So an address of eight bytes may differ by as much as some
+//! section has moved. A distance of four bytes may differ by as much as some section has moved
+//! against its own. The build-id and the table of section names cannot be equal, and are left out.
 
 use anyhow::{Context, Result};
 use object::{
@@ -16,15 +20,15 @@ use std::{collections::BTreeSet, fmt::Write};
 
 const NOTE: &str = ".note.ogrt";
 
-/// Sizes that differ by what they are: one holds our section's name, the other fills up a page.
+/// Sections whose sizes must differ: one contains our section's name, the other fills up a page.
 const NOT_MEASURED: [&str; 2] = [".shstrtab", ".relro_padding"];
 
-/// Contents that differ by what they are.
+/// Sections whose contents must differ.
 const NOT_COMPARED: [&str; 2] = [".note.gnu.build-id", ".shstrtab"];
 
 type File<'a> = ElfFile64<'a, Endianness>;
 
-/// A section as it is compared.
+/// The parts of a section that are compared.
 #[derive(Debug, PartialEq)]
 struct Section<'a> {
     name: &'a str,
@@ -34,7 +38,7 @@ struct Section<'a> {
     alignment: u64,
 }
 
-/// What differs, in words; empty when nothing does.
+/// The differences, in words; empty when there are none.
 pub fn differences(bare: &[u8], ours: &[u8]) -> Result<String> {
     let (bare, ours) = (File::parse(bare).context("bare")?, File::parse(ours).context("ours")?);
     let mut found = String::new();
@@ -95,7 +99,8 @@ fn sections<'a>(file: &File<'a>) -> Result<Vec<Section<'a>>> {
     all.filter_map(Result::transpose).collect()
 }
 
-/// Type and flags of each. A linker that groups notes by their alignment may need one segment more for ours.
+/// Type and flags of each segment. A linker that groups notes by their alignment may need one
+/// segment more for ours.
 fn segments(file: &File<'_>) -> Vec<(ProgramType, ProgramFlags)> {
     let headers = file.elf_program_headers().iter();
     let mut segments: Vec<_> =
@@ -112,19 +117,19 @@ fn dynamic_symbols(file: &File<'_>) -> Vec<String> {
     file.dynamic_symbols().filter_map(|symbol| describe(file, &symbol)).collect()
 }
 
-/// Name, type, size, and the place: section and offset in it.
+/// Name, type, size, section and offset in it of each symbol.
 fn describe<'a>(file: &File<'a>, symbol: &impl ObjectSymbol<'a>) -> Option<String> {
     let section = symbol.section_index().and_then(|index| file.section_by_index(index).ok());
     let (section, start) =
         section.map_or(("", 0), |section| (section.name().unwrap_or(""), section.address()));
-    // Of a thread's variable the value is an offset already.
+    // The value of a thread's variable is an offset already.
     let start = if symbol.kind() == SymbolKind::Tls { 0 } else { start };
     let offset = symbol.address().wrapping_sub(start);
     let name = symbol.name().unwrap_or("");
     (section != NOTE).then(|| format!("{name} {:?} {} {section}+{offset:#x}", symbol.kind(), symbol.size()))
 }
 
-/// By how many bytes sections have moved; each distance once.
+/// The distances by which sections have moved, each once.
 fn moves(bare: &File<'_>, ours: &File<'_>) -> BTreeSet<u64> {
     let in_memory = bare.sections().filter(|section| section.address() != 0);
     in_memory
@@ -135,7 +140,8 @@ fn moves(bare: &File<'_>, ours: &File<'_>) -> BTreeSet<u64> {
         .collect()
 }
 
-/// Where the contents begin to differ by more than addresses and distances that have moved.
+/// The offset at which contents begin to differ by more than addresses and distances that have
+/// moved.
 fn first_difference(bare: &[u8], ours: &[u8], moves: &BTreeSet<u64>, own: Option<u64>) -> Option<usize> {
     let is_address = |start: usize| {
         let word = |bytes: &[u8]| Some(u64::from_le_bytes(bytes.get(start..start + 8)?.try_into().ok()?));
@@ -152,7 +158,8 @@ fn first_difference(bare: &[u8], ours: &[u8], moves: &BTreeSet<u64>, own: Option
             at += 1;
             continue;
         }
-        // The first byte that differs is the word's lowest but where the low bytes happen to be equal.
+        // The first byte that differs is the word's lowest, unless the low bytes happen to be
+        // equal.
         let address = (at.saturating_sub(7)..=at).rev().find(|&start| is_address(start) == Some(true));
         let distance = (at.saturating_sub(3)..=at).rev().find(|&start| is_distance(start) == Some(true));
         match (address, distance) {

@@ -1,11 +1,11 @@
-//! One package, built without us and with us, and all that must be the same, and all that must be there.
+//! One package, built without us and with us: what must be the same, and what must be registered.
 
 use crate::{
     archive::Archive,
     build_log::{comparable, difference, holding, without_us},
     installed,
     machine::{has_tools, lacks},
-    registered::{Registered, files_in, is_linked_elf, watermarks},
+    registered::{Registered, files_in, is_linked_elf, notes_of},
 };
 use anyhow::{Context, Result, ensure};
 use ogrt_end_to_end::Stage;
@@ -15,40 +15,41 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Whose compilers come first on PATH.
+/// The compilers that come first on PATH.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Place {
-    /// Nothing of ours.
+    /// The real compilers.
     WithoutUs,
-    /// Our programs in front.
+    /// Our wrappers.
     WithUs,
 }
 
 /// A package and how it is built, tested and installed.
 #[derive(Clone, Debug)]
 pub struct Software {
-    /// As OGRT_META_NAME says.
+    /// Its name, which OGRT_META_NAME is set to.
     pub name: &'static str,
     /// Its sources.
     pub archive: Archive,
     /// Programs that the build needs.
     pub tools: &'static [&'static str],
-    /// What is typed with us, in the sources' folder. It installs below /opt, which stands for a folder of the test.
+    /// The lines that are typed with us, in the sources' folder. They install below /opt, which
+    /// stands for a folder of the test.
     pub lines: String,
-    /// Words that stand in the lines which tell a test's result.
+    /// Words of the lines that give a test's result.
     pub results: &'static [&'static str],
-    /// So many such lines at least.
+    /// The least number of such lines.
     pub results_min: usize,
-    /// Programs and libraries that are installed.
+    /// The paths of the programs and libraries that it installs.
     pub installs: &'static [&'static str],
-    /// Ends of names of files that hold digests of others.
+    /// Ends of the names of files that contain digests of others.
     pub varying: &'static [&'static str],
-    /// Words in lines of output that no two builds share.
+    /// Words of lines of output that differ between any two builds.
     pub noise: &'static [&'static str],
 }
 
 impl Software {
-    /// Builds it twice and holds one against the other.
+    /// Builds it twice and compares the two.
     pub fn try_out(&self) {
         if !has_tools(self.tools) {
             return;
@@ -96,8 +97,8 @@ impl Software {
             Ok(files_in(folder)?.into_iter().filter(|file| is_linked_elf(file)).collect())
         };
         let bare_files = linked(&bare_opt)?;
-        for (file, marks) in bare_files.iter().zip(watermarks(stage, &bare_files)?) {
-            ensure!(marks.is_empty(), "{} is marked, and was built without us", file.display());
+        for (file, notes) in bare_files.iter().zip(notes_of(stage, &bare_files)?) {
+            ensure!(notes.is_empty(), "{} is marked, and was built without us", file.display());
         }
         let installed = linked(&opt)?;
         ensure!(!installed.is_empty(), "no program and no library is installed");
@@ -119,7 +120,7 @@ impl Software {
         Ok(())
     }
 
-    /// Runs the lines, and returns what they printed.
+    /// Runs the lines and returns their output.
     fn build(&self, stage: &Stage, folder: &Path, place: Place) -> Result<String> {
         let lines = match place {
             Place::WithUs => self.lines.clone(),
@@ -143,7 +144,8 @@ impl Software {
     }
 }
 
-/// Nothing of the environment that cargo, or whoever runs the tests, has for builds of their own.
+/// Removes what cargo, or the caller of the tests, has put into the environment for builds of their
+/// own.
 pub fn clean(command: &mut Command) {
     let kept = ["PATH", "HOME", "USER", "TMPDIR", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN"];
     let is_kept = |name: &str| {
@@ -163,14 +165,14 @@ pub fn clean(command: &mut Command) {
         .env("CMAKE_BUILD_PARALLEL_LEVEL", &jobs)
         .env("CTEST_PARALLEL_LEVEL", &jobs)
         .env("CARGO_TERM_COLOR", "never")
-        // What was built without us is not to come out of a cache.
+        // A cache must not give us what was built without us.
         .env("PIP_NO_CACHE_DIR", "1")
         .env("PIP_USE_PEP517", "1")
         .env("PIP_ROOT_USER_ACTION", "ignore")
         .env("PYTHONDONTWRITEBYTECODE", "1");
 }
 
-/// With times, or make would see a need to make configure anew.
+/// Copies a folder with its times: otherwise make would make configure anew.
 fn copy(from: &Path, to: &Path) -> Result<()> {
     xtask::child::capture(Command::new("cp").arg("-aT").arg(from).arg(to)).map(drop)
 }

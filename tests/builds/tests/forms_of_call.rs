@@ -1,10 +1,11 @@
-//! Every form in which a build calls a compiler: each ends in one note and one record, and names the real tool.
+//! Every form in which a build calls a compiler: each ends in one note and one record that names
+//! the real tool.
 
 use ogrt_builds_tests::{Bench, block, has_tools};
 use serde_json::Value;
 use std::path::Path;
 
-/// Compilers by language: what the source is called, and who compiles it.
+/// Each language: the name of the source, and its compilers.
 const LANGUAGES: [(&str, &[&str]); 3] = [
     ("main.c", &["gcc", "cc", "clang", "mpicc"]),
     ("main.cpp", &["g++", "c++", "clang++"]),
@@ -36,7 +37,7 @@ fn our_names_and_a_compiler_behind_them() {
             let record = bench.one_record_of("program");
             let path = Path::new(driver(&record));
             assert!(path.is_file() && !path.starts_with(&bin), "{ours} {compiler}: {path:?}");
-            // Words of one command, as $CC -c and $CC are.
+            // The words are those of one command, as in `$CC -c` and `$CC`.
             bench.succeeds(&format!("{ours} {compiler} -c {source} -o main.o"), &[&bin]);
             bench.succeeds(&format!("{ours} {compiler} main.o -o program"), &[&bin]);
             bench.one_record_of("program");
@@ -59,7 +60,7 @@ fn masquerade_under_each_compilers_name() {
                 !driver(&record).is_empty() && !Path::new(driver(&record)).starts_with(&folder),
                 "{name}"
             );
-            // As CMake calls what it has found.
+            // CMake calls by its path what it has found.
             bench.succeeds(&format!("{}/{name} {source} -o program", folder.display()), &[&folder]);
             bench.one_record_of("program");
         }
@@ -133,8 +134,9 @@ fn the_makes_jobserver_reaches_the_compilers_parallel_parts() {
     if !has_tools(&["gcc", "make"]) {
         return;
     }
-    // Link-time optimisation takes its tokens from make's jobserver, through us and ogrt-ld. Without its descriptors
-    // gcc says so, and succeeds() wants silence; that it would say so is shown by a rule without `+`.
+    // Link-time optimisation takes its tokens from make's jobserver, through us and ogrt-ld.
+    // Without its descriptors gcc prints a warning, and succeeds() fails. A rule without `+` shows
+    // that it would.
     let bench = Bench::new();
     bench.write(
         "main.c",

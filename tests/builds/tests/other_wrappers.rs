@@ -1,10 +1,10 @@
-//! Other people's wrappers under the same names, in front of us and behind us: ccache, EasyBuild's RPATH wrapper. Each
-//! is called once, does what it is there for, and the link has one note and one record.
+//! Other wrappers under the same names, in front of us and behind us: ccache and EasyBuild's RPATH
+//! wrapper. Each is called once and does its work, and the link has one note and one record.
 
 use ogrt_builds_tests::{Archive, Bench, has_tools, lacks};
 use std::{fs, os::unix::fs::symlink, path::PathBuf};
 
-/// A folder with ccache under the compilers' names, as distributions ship one.
+/// Makes a folder with ccache under the compilers' names, as distributions ship one.
 fn ccache_folder(bench: &Bench) -> PathBuf {
     let folder = bench.path("ccache");
     fs::create_dir_all(&folder).expect("a folder");
@@ -15,7 +15,8 @@ fn ccache_folder(bench: &Bench) -> PathBuf {
     folder
 }
 
-/// Compiles and links `main.c` twice by `compiler`, and returns how often ccache had the object already.
+/// Compiles and links `main.c` twice by `compiler`. Returns how often ccache had the object
+/// already.
 fn hits(bench: &Bench, compiler: &str, front: &[&std::path::Path]) -> usize {
     let cache = bench.path("cache");
     let settings = format!("export CCACHE_DIR={} {}\n", cache.display(), "CCACHE_NOHASHDIR=1");
@@ -57,7 +58,8 @@ fn ccache_over_us_and_under_us() {
     }
 }
 
-/// EasyBuild's own wrapper script under these names, as `eb --rpath` makes them; each is a folder of its own.
+/// Puts EasyBuild's own wrapper script under these names, as `eb --rpath` does, each into a folder
+/// of its own.
 fn rpath_wrappers(bench: &Bench, commands: &[(&str, String)]) -> Option<Vec<PathBuf>> {
     let easybuild = Archive::Sdist {
         requirement: "easybuild-framework==4.9.4",
@@ -93,13 +95,15 @@ fn rpath_wrappers(bench: &Bench, commands: &[(&str, String)]) -> Option<Vec<Path
     Some(commands.iter().map(wrapper).collect())
 }
 
-/// Builds a program, and returns its dynamic section and how often each wrapper of EasyBuild was called.
+/// Builds a program. Returns its dynamic section and how often each wrapper of EasyBuild was
+/// called.
 fn rpath_build(bench: &Bench, front: &[&std::path::Path]) -> (String, usize, usize) {
     let _ = fs::remove_file(bench.path("rpath.log"));
     bench.succeeds("gcc -L/opt main.c -o program", front);
     let dynamic = bench.run("readelf -d program", &[]).stdout;
     let log = fs::read_to_string(bench.path("rpath.log")).unwrap_or_default();
-    // Besides, each tool is asked once for its version, and a driver tried once whether it can be led to us.
+    // Besides, each tool is asked once for its version, and each driver is tried once: can it be
+    // led to us?
     let calls = |name: &str| {
         let calls = log.lines().filter(|line| line.contains(&format!("found CMD: {name} ")));
         calls.filter(|line| line.contains("-o program")).count()
@@ -116,7 +120,7 @@ fn easybuilds_rpath_wrapper_in_front_of_us_and_behind_us() {
     let ours = bench.masquerade(&["gcc"]);
     let which = |name: &str| bench.run(&format!("command -v {name}"), &[]).stdout.trim().to_owned();
 
-    // Theirs alone: what has to be seen with us as well.
+    // Theirs alone: the result that is expected with us, too.
     let Some(theirs) = rpath_wrappers(&bench, &[("gcc", which("gcc")), ("ld", which("ld"))]) else { return };
     let theirs: Vec<_> = theirs.iter().map(PathBuf::as_path).collect();
     let (bare, gcc, ld) = rpath_build(&bench, &theirs);
@@ -129,13 +133,13 @@ fn easybuilds_rpath_wrapper_in_front_of_us_and_behind_us() {
             .collect()
     };
 
-    // Behind us, as when `eb` finds our names first and theirs are what we find next.
+    // Behind us: `eb` finds our names first, and we find theirs next.
     let (behind, gcc, ld) = rpath_build(&bench, &[&[&*ours], &theirs[..]].concat());
     assert_eq!((tags(&behind), gcc, ld), (tags(&bare), 1, 1), "{behind}");
     assert!(behind.contains("/site/lib"));
     bench.one_record_of("program");
 
-    // In front of us: the command that theirs was made for is ours.
+    // In front of us: theirs was made for our command.
     let original = ours.join("gcc").display().to_string();
     let Some(theirs) = rpath_wrappers(&bench, &[("gcc", original), ("ld", which("ld"))]) else { return };
     let theirs: Vec<_> = theirs.iter().map(PathBuf::as_path).collect();

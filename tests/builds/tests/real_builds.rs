@@ -1,8 +1,10 @@
-//! Each build system with a real package: its own tests pass as they do without us, what is installed is the same but for
-//! the note, and the server knows each program and library completely, and no probe.
+//! Each build system with a real package. Its own tests pass as they do without us, and what it
+//! installs is the same but for the note. The server knows each program and library completely, and
+//! no probe.
 //!
-//! The lines are the manual's where the manual has some. A test fails when a configure script gives another answer, when
-//! the build prints another line, when a byte of an installed file differs that does not follow from the note.
+//! The lines are the manual's where the manual has some. A test fails when a configure script gives
+//! another answer, when the build prints another line, or when an installed file differs by more
+//! than the note causes.
 
 use ogrt_builds_tests::{Archive, Software, block, is_full_run};
 
@@ -24,7 +26,7 @@ fn manual(heading: &str) -> String {
 
 #[test]
 fn autotools_with_libtool() {
-    // Its version names the time of the build.
+    // Its version contains the time of the build.
     let same_time =
         r#"export CPPFLAGS='-Wno-builtin-macro-redefined -D__DATE__=\"day\" -D__TIME__=\"time\"'"#;
     Software {
@@ -153,7 +155,7 @@ fn cpp_with_link_time_optimisation() {
 
 #[test]
 fn python_extension() {
-    // Compiled Python holds the time of its source.
+    // Compiled Python contains the time of its source.
     let tests = "cd /opt/simplejson\nrm -r $(find . -name __pycache__)\n\
                  python3 -m unittest discover -v -t . -s simplejson/tests\n";
     Software {
@@ -167,7 +169,7 @@ fn python_extension() {
         lines: manual("Python extensions") + tests,
         results: &["ok", "skipped", "FAIL", "ERROR", "Ran "],
         results_min: 140,
-        // They hold the digests of the extension and of the wheel.
+        // They contain the digests of the extension and of the wheel.
         varying: &["dist-info/RECORD", "dist-info/direct_url.json"],
         noise: &["Created wheel", "Stored in directory"],
         ..PLAIN
@@ -185,7 +187,7 @@ fn cargo() {
         results: &["moduletests/original/", "moduletests/expected/"],
         results_min: 40,
         installs: &["bin/shellharden"],
-        // Names of test programs hold a digest of the flags, and -C linker is one.
+        // The names of test programs contain a digest of the flags, and -C linker is one.
         noise: &["Running ", " generated ", "Blocking waiting"],
         ..PLAIN
     }

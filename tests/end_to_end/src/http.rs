@@ -1,4 +1,4 @@
-//! A question to the server's HTTP API that no command of `ogrt` asks.
+//! Requests to the server's HTTP API that no command of `ogrt` makes.
 
 use serde_json::Value;
 use std::{

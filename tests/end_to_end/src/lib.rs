@@ -1,7 +1,7 @@
-//! The installed programs together: a prefix, a server, a job, and the questions asked of them.
+//! All installed programs together: a prefix, a server, jobs, and questions about them.
 //!
-//! Each test has a site of its own - scratch folder, server on free loopback ports, spool - in front of one
-//! installation that all share.
+//! Each test has a site of its own: a scratch folder, a server on free loopback ports, and a spool.
+//! All share one installation.
 
 pub mod http;
 pub mod validators;
@@ -25,10 +25,11 @@ use xtask::{
     workspace::Workspace,
 };
 
-/// The server joins within 5 s, and a loaded machine is slow.
+/// The longest wait for an answer: the join waits up to 5 s, and a loaded machine is slow.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Where the programs are installed: given by `cargo xtask test`, or made here by `cargo xtask install`.
+/// The prefix of the installed programs: given by `cargo xtask test`, or made here by
+/// `cargo xtask install`.
 static PREFIX: LazyLock<PathBuf> = LazyLock::new(|| match env::var_os(PREFIX_VARIABLE) {
     Some(prefix) => prefix.into(),
     None => install().unwrap_or_else(|error| panic!("cargo xtask install: {error:#}")),
@@ -41,7 +42,7 @@ pub fn prefix() -> &'static Path {
 
 fn install() -> Result<PathBuf> {
     let workspace = Workspace::find()?;
-    // Kept between runs, in cargo's folder: only what changed is built again.
+    // It is kept between runs, in cargo's folder: only what has changed is built again.
     let prefix = workspace.target.join("end-to-end");
     child::run(workspace.cargo(&["xtask", "install", "--prefix"]).arg(&prefix), &mut |_| {})?;
     Ok(prefix)
@@ -64,7 +65,7 @@ impl Stage {
         Stage::with_tables("")
     }
 
-    /// A site whose server's configuration has further tables.
+    /// A site with `more` at the end of its server's configuration.
     pub fn with_tables(tables: &'static str) -> Stage {
         static SIGNALS: LazyLock<()> = LazyLock::new(|| cleanup::on_interrupt().expect("signals"));
         LazyLock::force(&SIGNALS);
@@ -79,7 +80,7 @@ impl Stage {
         self.server.take().expect("a running server").stop();
     }
 
-    /// Starts it again: the same ports, socket and data.
+    /// Starts the server again with the same ports, socket and data.
     pub fn start_server(&mut self) {
         self.server = Some(start(&self.scratch, &self.ports, self.tables));
     }
@@ -89,7 +90,7 @@ impl Stage {
         self.scratch.path()
     }
 
-    /// Where the programs are installed.
+    /// The prefix of the installed programs.
     pub fn prefix(&self) -> &Path {
         &PREFIX
     }
@@ -122,7 +123,7 @@ impl Stage {
 
     /// A command in the test's folder.
     pub fn command(&self, program: &str) -> Command {
-        // Looked up here: Command would look along this process's PATH.
+        // The path is found here: Command would search this process's PATH.
         let installed = PREFIX.join("bin").join(program);
         let program =
             if installed.exists() { installed.to_string_lossy().into_owned() } else { program.to_owned() };
@@ -146,7 +147,7 @@ impl Stage {
             .to_owned()
     }
 
-    /// The job's document, once `complete` is content with it.
+    /// The job's document, as soon as `complete` accepts it.
     pub fn job(&self, job_id: &str, complete: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
@@ -177,7 +178,7 @@ pub fn see(command: &mut Command) -> Output {
     command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
 }
 
-/// What a command printed.
+/// The output of a command.
 pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

@@ -1,4 +1,4 @@
-//! The formats' own validators: Python packages, pinned, installed once into cargo's folder.
+//! The formats' own validators: pinned Python packages, installed once into cargo's folder.
 
 use crate::{see, text};
 use std::{
@@ -11,7 +11,7 @@ use xtask::workspace::Workspace;
 
 const REQUIREMENTS: &str = include_str!("../validators/requirements.txt");
 
-/// Where the packages are; `None` where they cannot be had, which in CI is a failure.
+/// The folder of the packages; `None` when they cannot be installed, which fails in CI.
 static PACKAGES: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
     let packages = Workspace::find().expect("a workspace").target.join("validators");
     let complete = packages.join("requirements.txt");
@@ -33,7 +33,7 @@ static PACKAGES: LazyLock<Option<PathBuf>> = LazyLock::new(|| {
     None
 });
 
-/// The validator's answer about a document; `None` where there is no validator.
+/// The validator's answer about a document; `None` when the validators are not installed.
 pub fn check(arguments: &[&str]) -> Option<Output> {
     let packages = PACKAGES.as_ref()?;
     let mut python = Command::new("python3");

@@ -1,4 +1,5 @@
-//! Bad input: one clear line that names the file, key or peer, a status other than 0, and a server that goes on.
+//! Bad input: one clear line names the file, key or peer, the status is not 0, and the server goes
+//! on.
 
 use ogrt_end_to_end::{Stage, see, text};
 use std::{
@@ -88,7 +89,7 @@ fn garbage_on_every_port_leaves_the_server_as_it_was() {
     assert!(server.is_running(), "{}", server.log());
     assert!(!server.log().contains("panicked"), "{}", server.log());
 
-    // It still answers, registers and joins.
+    // The server still answers, registers and joins.
     let known = see(stage.site.ogrt(&["query"]).arg(&program));
     assert_eq!(known.status.code(), Some(0), "{}", text(&known.stderr));
     let program = stage.link("after");

@@ -1,4 +1,5 @@
-//! `ogrt doctor` on this machine: of each compiler and linker it says what really happens, and it leaves nothing behind.
+//! `ogrt doctor` on this machine: it says what really happens with each compiler and linker, and
+//! leaves nothing behind.
 
 use ogrt_end_to_end::{Stage, see, text};
 use serde_json::Value;
@@ -31,7 +32,7 @@ fn findings(stage: &Stage, path: &str) -> (Option<i32>, Value) {
     (output.status.code(), found.unwrap_or_else(|error| panic!("{error}: {}", text(&output.stderr))))
 }
 
-/// The routes of the tools whose name ends so, with what they were tried with.
+/// The linker and the route of each tool whose name ends with `tool`.
 fn routes<'f>(found: &'f Value, kind: &str, tool: &str) -> Vec<(&'f str, &'f str)> {
     let trials = found[kind].as_array().unwrap().iter();
     let named = trials.filter(|trial| trial["tool"].as_str().unwrap().ends_with(tool));
@@ -77,7 +78,7 @@ fn what_is_marked_by_hand_or_not_at_all_is_said() {
     let specs = stage.folder().join("fixed.specs");
     fs::write(&specs, "*linker:\n/usr/bin/ld\n").unwrap();
     script(&tools.join("gcc"), &format!("#!/bin/sh\nexec /usr/bin/gcc -specs={} \"$@\"\n", specs.display()));
-    // It takes nothing that it does not know, and no object besides.
+    // It refuses options that it does not know, and further objects.
     script(
         &tools.join("clang"),
         "#!/bin/sh\ncase $1 in -fPIC|try.o) exec /usr/bin/gcc \"$@\";; esac\nexit 1\n",

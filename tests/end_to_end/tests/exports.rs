@@ -1,4 +1,5 @@
-//! `ogrt export`: each document against its format's own validator, and against what was linked.
+//! `ogrt export`: each document is checked by its format's own validator and compared with what was
+//! linked.
 
 use ogrt_end_to_end::{Stage, see, text, validators};
 use serde_json::Value;
@@ -8,7 +9,7 @@ use std::{
     process::Command,
 };
 
-/// A library with a name and a version, and a program that is linked with it, from the stage's folder.
+/// Links a library with a name and a version, and a program with it, in the stage's folder.
 fn build(stage: &Stage) -> (PathBuf, PathBuf) {
     fs::write(stage.folder().join("foo.c"), "int foo(void) { return 7; }\n").unwrap();
     fs::write(stage.folder().join("app.c"), "int foo(void);\nint main(void) { return foo() - 7; }\n")
@@ -30,7 +31,7 @@ fn export(stage: &Stage, format: &str, file: &Path, more: &[&str]) -> String {
     text(&output.stdout)
 }
 
-/// Holds a document against its validator.
+/// Checks a document by its validator.
 fn validate(stage: &Stage, format: &str, document: &str) {
     let path = stage.folder().join(format!("{format}.spdx.json"));
     fs::write(&path, document).unwrap();
@@ -120,7 +121,8 @@ fn an_omnibor_manifest_has_gits_ids_of_all_inputs() {
     assert!(ids.is_sorted() && ids.iter().all(|id| id.len() == 64), "{manifest}");
     assert!(manifest.ends_with('\n'));
 
-    // The compiler's temporary object is gone, and its id is there: as many as there are distinct inputs.
+    // The compiler's temporary object is deleted, but its id is recorded: there are as many as
+    // distinct inputs.
     let record = see(stage.site.ogrt(&["query", "--json"]).arg(&app));
     let record: Value = serde_json::from_slice(&record.stdout).unwrap();
     let mut recorded: Vec<&str> =
@@ -129,7 +131,7 @@ fn an_omnibor_manifest_has_gits_ids_of_all_inputs() {
     recorded.dedup();
     assert_eq!(ids, recorded);
 
-    // Git makes the same ids.
+    // Git computes the same ids.
     let repository = stage.folder().join("repository");
     let git = |arguments: &[&str]| {
         let output = see(Command::new("git").arg("-C").arg(&repository).args(arguments));
@@ -149,7 +151,7 @@ fn an_omnibor_manifest_without_recorded_ids_says_what_is_missing() {
     let output = see(stage.site.ogrt(&["export", "--format", "omnibor"]).arg(&program));
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), String::new()));
     let complaints = text(&output.stderr);
-    // The compiler's temporary object is gone; the C library's files are still there.
+    // The compiler's temporary object is deleted; the C library's files still exist.
     assert!(
         complaints.lines().next().unwrap().ends_with("the file was changed or deleted since"),
         "{complaints}"

@@ -1,4 +1,5 @@
-//! Manual pages and completions as they are installed: there, whole, and of the commands that the program has.
+//! Manual pages and completions as they are installed: complete, and for the commands that the
+//! program has.
 
 use ogrt_end_to_end::{Stage, see, text};
 use std::{fs, path::PathBuf, process::Command};
@@ -31,7 +32,7 @@ fn each_command_has_a_manual_page() {
         assert!(page.contains(".SH SYNOPSIS"), "{command}: {page}");
     }
     let page = fs::read_to_string(folder.join("ogrt-verify.1")).unwrap();
-    // What the help says, the page says: exit status and options.
+    // The page has what the help has: exit status and options.
     assert!(page.contains("Exit status: 0 identical") && page.contains("\\-\\-exact"), "{page}");
     let pages = fs::read_dir(&folder).unwrap().flatten().filter(|entry| {
         let name = entry.file_name();
@@ -55,7 +56,7 @@ fn completions_are_scripts_of_their_shells() {
             assert!(script.contains(&command), "{shell}: {command}");
         }
         let Ok(output) = Command::new(shell).args(arguments).arg(&path).output() else {
-            // bash and fish are among what the tests install; zsh is checked where it is.
+            // The tests install bash and fish; zsh is checked where it exists.
             let must_be = shell != "zsh" && std::env::var_os("CI").is_some();
             assert!(!must_be, "in CI a missing {shell} is a failure");
             println!("skipped: needs {shell}");
@@ -64,7 +65,7 @@ fn completions_are_scripts_of_their_shells() {
         assert!(output.status.success(), "{shell}: {}", text(&output.stderr));
     }
 
-    // As a person has them: the word before the cursor is completed.
+    // A person has them so: the word before the cursor is completed.
     let path = share.join("bash-completion/completions/ogrt");
     let script = format!(
         "source {}; COMP_WORDS=(ogrt ver); COMP_CWORD=1; _ogrt ogrt ver ogrt; echo \"${{COMPREPLY[@]}}\"",

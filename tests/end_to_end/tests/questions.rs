@@ -1,9 +1,16 @@
-//! The twelve questions of docs/questions.md, asked of a stack that is built and run here: each command as the document
-//! has it, and the right answer.
+//! The twelve questions of docs/questions.md about a stack that is built and run here: each command
+//! as in the document, with its right answer.
 //!
-//! The stack: a compiler's runtime `libcrun.so`; the libraries `libsum.a` (static), `vec.h` (header only) and `libmid.so`,
-//! which has `libsum.a` in it; the programs `solver`, in two builds, linked with `libmid.so`, and `plot`, linked with the
-//! runtime alone. Three users run them in jobs of theirs, which takes root.
+//! | part of the stack | what it is |
+//! |---|---|
+//! | `libcrun.so` | a compiler's runtime |
+//! | `libsum.a` | a static library |
+//! | `vec.h` | a library that is a header alone |
+//! | `libmid.so` | a library that contains `libsum.a` |
+//! | `solver` | a program in two builds, linked with `libmid.so` |
+//! | `plot` | a program that is linked with the runtime alone |
+//!
+//! Three users run them in jobs of their own, for which the test must be root.
 
 use ogrt_end_to_end::{Stage, see, text};
 use ogrt_proto::{MessageType, Note, ProcessInfo, SharedObject, encode_frame};
@@ -20,17 +27,17 @@ use std::{
 
 const DOCUMENT: &str = include_str!("../../../docs/questions.md");
 
-/// Users that every Debian has, and their ids.
+/// Users that every Debian has, with their uids.
 const DAEMON: (&str, u32) = ("daemon", 1);
 const GAMES: (&str, u32) = ("games", 5);
 const NOBODY: (&str, u32) = ("nobody", 65534);
 
 const DAY: u64 = 86_400;
 
-/// Holds an answer against what is right.
+/// Checks an answer.
 type Check = fn(&Stack, &Output);
 
-/// What is asked, in the document's order, and what the answer must be.
+/// The questions in the document's order, each with its check.
 const QUESTIONS: [(&str, Check); 12] = [
     ("ogrt uses libsum.a", who_ran_the_static_library),
     ("ogrt builds --flag=-Ofast", which_builds_used_ofast),
@@ -75,7 +82,7 @@ fn each_question_has_the_right_answer() {
     let stack = Stack::build();
     stack.run_jobs();
     stack.yesterday();
-    // Set to a folder, it takes the answers for the document.
+    // The answers for the document are written into this folder, if the variable is set.
     let keep = std::env::var_os("OGRT_QUESTIONS_TO");
     for (index, (command, check)) in QUESTIONS.iter().enumerate() {
         let answer = stack.ask(command);
@@ -141,7 +148,7 @@ impl Stack {
         solver("1.1", "-Ofast", "solver");
         let plot = ["clang", "-O2", "plot.c", "libcrun.so", here, "-o", "games/plot"];
         stack.link("plot", "2.0", Some(GAMES), &plot);
-        // On a busy machine a record may have gone to the spool.
+        // On a busy machine a record may wait in the spool.
         for (spool, user) in [("spool", None), ("games/spool", Some(GAMES))] {
             let mut flush = stack.stage.command(&format!("{}/bin/ogrt", stack.prefix));
             flush.arg("flush").env("OGRT_SPOOL_DIR", stack.stage.folder().join(spool));
@@ -157,7 +164,7 @@ impl Stack {
         stack
     }
 
-    /// A link by the wrapper, as one user.
+    /// Links by the wrapper, as one user.
     fn link(&self, name: &str, version: &str, user: Option<(&str, u32)>, arguments: &[&str]) {
         let mut command = self.stage.command(&format!("{}/bin/ogrt-cc", self.prefix));
         command.args(arguments).env("OGRT_META_NAME", name).env("OGRT_META_VERSION", version);
@@ -174,7 +181,7 @@ impl Stack {
         assert!(output.status.success(), "{command:?}: {}", text(&output.stderr));
     }
 
-    /// Three jobs of three users.
+    /// Runs three jobs of three users.
     fn run_jobs(&self) {
         for (job, (_, uid), script) in [
             ("4711", DAEMON, "./solver; ./tool; true"),
@@ -190,7 +197,8 @@ impl Stack {
         }
     }
 
-    /// What came in yesterday: a job with a program from a home, and one with a registered program alone.
+    /// Sends what came in yesterday: a job with a program from a home directory, and one with a
+    /// registered program alone.
     fn yesterday(&self) {
         let signature = self.stage.signature(&self.stage.folder().join("solver"));
         let mark = Note {
@@ -268,7 +276,7 @@ fn answered(output: &Output, status: i32, words: &[&str]) {
 }
 
 fn who_ran_the_static_library(stack: &Stack, output: &Output) {
-    // Games ran plot alone, which does not contain it.
+    // The user games ran plot alone, which does not contain it.
     answered(output, 0, &["daemon", "nobody", "ann", "mid 3.1", "solver 1.1", "4711", "4713", "4701"]);
     let uses = stack.json(1);
     assert_eq!(each(&uses["users"], "user"), ["ann", "daemon", "nobody"], "{uses}");
@@ -289,7 +297,7 @@ fn what_changed_between_two_builds(stack: &Stack, output: &Output) {
     assert_eq!(difference["flags"]["before"], serde_json::json!(["-O2"]), "{difference}");
     assert_eq!(difference["flags"]["after"], serde_json::json!(["-Ofast"]));
     assert_eq!(difference["facts"]["version"], serde_json::json!(["1.0", "1.1"]));
-    // With -Ofast gcc links the file that switches denormals off: not what was asked for, and worth knowing.
+    // With -Ofast gcc links a file that switches denormals off, which is worth knowing.
     assert_eq!(difference["inputs"]["before"], serde_json::json!([]), "{difference}");
     let added = difference["inputs"]["after"].as_array().unwrap();
     assert!(added.len() == 1 && added[0].as_str().unwrap().ends_with("/crtfastmath.o"), "{difference}");

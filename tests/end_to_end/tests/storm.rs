@@ -1,10 +1,10 @@
-//! Storms of short processes: what the server has written is counted against what ran.
+//! Storms of short processes: what the server has written is compared with what ran.
 //!
-//! Sixty-four shells side by side start processes as fast as the machine can. A shell and each process that it starts
-//! are one start event each; a fork is none. The server drains its sockets every few milliseconds, so both queues
-//! of the kernel are filled and emptied all the time. Passes when the events of exactly the processes that ran are written,
-//! each once; fails when an event is dropped, sent twice, cut, or lost between a server that stops and its
-//! successor.
+//! Sixty-four shells side by side start processes as fast as the machine can. A shell, and each
+//! process that it starts, is one start event; a fork is none. The server drains its sockets every
+//! few milliseconds, so both queues of the kernel are filled and emptied all the time. A test
+//! passes when the events of exactly the processes that ran are written, each once. It fails when
+//! an event is dropped, sent twice or cut, or lost between a server that stops and its successor.
 
 use ogrt_end_to_end::{Stage, see, text};
 use serde_json::Value;
@@ -21,7 +21,7 @@ use xtask::suite::FULL_VARIABLE;
 
 const SHELLS: usize = 64;
 
-/// How long the server may write nothing while something is missing.
+/// The longest time without a written event while events are missing.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// Processes of one shell, itself included: 200,000 in all at full size.
@@ -29,7 +29,7 @@ fn processes_each() -> usize {
     if std::env::var_os(FULL_VARIABLE).is_some() { 3_125 } else { 100 }
 }
 
-/// The storm's shells, started; each ends with 0 when all of its processes did.
+/// Starts the storm's shells. Each ends with 0 when all of its processes did.
 fn shells(stage: &Stage) -> Vec<Child> {
     let more = processes_each() - 1;
     let script = format!("i=0; while [ $i -lt {more} ]; do /bin/true || exit 1; i=$((i+1)); done");
@@ -47,20 +47,20 @@ fn all_succeed(shells: Vec<Child>) {
     }
 }
 
-/// What the server has written, read as it grows.
+/// The events that the server has written, read while the files grow.
 #[derive(Default)]
 struct Written {
-    /// How far each file has been read.
+    /// The bytes of each file that have been read.
     read: HashMap<PathBuf, u64>,
     starts: HashSet<String>,
     ends: HashSet<String>,
-    /// Starts whose process the kernel has named.
+    /// Start events whose process the kernel has named.
     proved: usize,
     lines: usize,
 }
 
 impl Written {
-    /// Takes in what came since; true when there was something.
+    /// Reads what was written since the last call; true when there was something.
     fn read_on(&mut self, output: &Path) -> bool {
         let before = self.lines;
         for file in files_below(output) {
@@ -99,7 +99,8 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Every process that ran is in the output, once; says how many the kernel has named.
+/// Checks that every process that ran is in the output once, and says how many the kernel has
+/// named.
 fn all_written(stage: &Stage, processes: usize, ends_min: usize) -> usize {
     let server = stage.server.as_ref().unwrap();
     let (mut written, mut grew) = (Written::default(), Instant::now());
@@ -109,7 +110,7 @@ fn all_written(stage: &Stage, processes: usize, ends_min: usize) -> usize {
         }
         thread::sleep(Duration::from_millis(100));
     }
-    // What would come twice has time to come.
+    // An event that is written twice has time to be.
     thread::sleep(Duration::from_millis(500));
     written.read_on(&server.output);
     assert_eq!(written.starts.len(), processes, "starts; {} ends. {}", written.ends.len(), server.log());
@@ -131,7 +132,7 @@ fn signal(stage: &mut Stage, name: &str) {
 fn what_comes_while_the_server_stands_still_waits_for_it() {
     let mut stage = Stage::new();
     signal(&mut stage, "-STOP");
-    // Far more than a datagram queue, or a backlog of 128, would hold.
+    // Far more than a datagram queue, or a backlog of 128, can hold.
     let script = "i=0; while [ $i -lt 500 ]; do /bin/true || exit 1; i=$((i+1)); done";
     let shell = see(stage.site.ogrt(&["run", "--", "/bin/sh", "-c", script]).env("JOBID", "storm"));
     assert!(shell.status.success() && shell.stderr.is_empty(), "{}", text(&shell.stderr));
@@ -158,7 +159,7 @@ fn a_server_that_is_restarted_in_a_storm_loses_none() {
     let mut stage = Stage::new();
     let mut storm = shells(&stage);
     let mut restarts = 0;
-    // Away for as long as it takes to start again, and now and then for longer.
+    // The server is away for as long as it takes to start again, and now and then for longer.
     while storm.iter_mut().any(|shell| shell.try_wait().is_ok_and(|ended| ended.is_none())) {
         thread::sleep(Duration::from_millis(if restarts < 3 { 400 } else { 3_000 }));
         stage.stop_server();

@@ -1,4 +1,5 @@
-//! A server where nobody registers without a token: the wrappers, `ogrt register` and `ogrt flush` with it and without.
+//! A server that registers nothing without a token: the wrappers, `ogrt register` and `ogrt flush`
+//! with a token and without one.
 
 use ogrt_end_to_end::{Stage, http, see, text};
 use serde_json::Value;
@@ -10,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Makes a token by the server's own command, and puts it where OGRT_TOKEN_FILE can name it.
+/// Makes a token by the server's own command, and writes it into a file for OGRT_TOKEN_FILE.
 fn token_file(stage: &Stage) -> PathBuf {
     let mut command = stage.command("ogrt-server");
     let made = see(command.arg("--data-dir").arg(stage.folder().join("server/data")).args([
@@ -42,7 +43,7 @@ fn who_shows_the_token_registers_and_nobody_else() {
     let installed = stage.folder().join("installed");
     fs::create_dir(&installed).unwrap();
 
-    // A link without a token is a link like any other; its record waits.
+    // A link without a token succeeds like any other; its record waits.
     let program = stage.link("program");
     fs::rename(&program, installed.join("program")).unwrap();
     let program = installed.join("program");
@@ -51,7 +52,8 @@ fn who_shows_the_token_registers_and_nobody_else() {
     assert_eq!((flushed.status.code(), text(&flushed.stderr).lines().count()), (Some(2), 1), "{flushed:?}");
     assert_eq!(stage.spooled(), 1);
 
-    // Without, with a file that is not there, and with somebody else's: one line, status 2, nothing registered.
+    // Without a token, with a file that does not exist, and with another token: one line, status 2,
+    // and nothing is registered.
     let (away, wrong) = (stage.folder().join("away"), stage.folder().join("wrong"));
     fs::write(&wrong, "ogrt_of_another_server\n").unwrap();
     let not_known = "Unauthorized: registering needs a token that this server knows";
@@ -74,7 +76,7 @@ fn who_shows_the_token_registers_and_nobody_else() {
     }
     assert!(!is_known(&stage));
 
-    // With it everything goes its way.
+    // With the token everything is registered.
     let token = token_file(&stage);
     let deadline = Instant::now() + Duration::from_secs(30);
     // The server looks at its tokens once a second.
@@ -94,7 +96,7 @@ fn who_shows_the_token_registers_and_nobody_else() {
     let flushed = see(stage.site.ogrt(&["flush"]).env("OGRT_TOKEN_FILE", &token));
     assert_eq!((flushed.status.code(), stage.spooled()), (Some(0), 0), "{}", text(&flushed.stderr));
     assert!(see(stage.site.ogrt(&["query"]).arg(&program)).status.success());
-    // From a spool of its own: in the first one it is kept that the server took nothing a moment ago.
+    // The spool is another one: the first remembers that the server took nothing a moment ago.
     let source = stage.source("second", "second");
     let mut link = stage.command("ogrt-cc");
     link.args(["gcc", &source, "-o", "second"]).env("OGRT_TOKEN_FILE", &token);

@@ -1,4 +1,4 @@
-//! `ogrt verify`: what was done to a file since its link, told apart.
+//! `ogrt verify`: it tells apart what was done to a file since its link.
 
 use ogrt_end_to_end::{Stage, see, text};
 use serde_json::Value;
@@ -36,7 +36,7 @@ fn flipped(program: &Path, name: &str, at: usize) -> PathBuf {
     copy
 }
 
-/// Where a byte sequence stands.
+/// The offset of a byte sequence.
 fn place(program: &Path, sequence: &[u8]) -> usize {
     let bytes = fs::read(program).unwrap();
     let at = bytes.windows(sequence.len()).position(|window| window == sequence);
@@ -103,7 +103,6 @@ fn stripped_patched_relocated_and_untouched_are_told_apart() {
 fn each_byte_of_the_code_counts() {
     let stage = Stage::new();
     let program = stage.link("counted");
-    // `main` is what the disassembler of the test says it is: found by its call's argument in the data being found.
     let bytes = fs::read(&program).unwrap();
     let text_at = section(&bytes, ".text");
     for at in [text_at.0, text_at.0 + text_at.1 / 2, text_at.0 + text_at.1 - 1] {
@@ -133,7 +132,7 @@ fn a_file_that_nobody_registered_is_unknown() {
     let stage = Stage::new();
     let (code, answer) = verify(&stage, Path::new("/bin/true"), &[]);
     assert_eq!((code, &answer["verdict"]), (Some(1), &"unknown".into()), "{answer}");
-    // Linked where no server is.
+    // It is linked with no server listening.
     let source = stage.source("alone", "alone");
     let mut link = stage.command("ogrt-cc");
     let linked =
@@ -144,7 +143,7 @@ fn a_file_that_nobody_registered_is_unknown() {
 }
 
 #[test]
-fn a_watermark_that_was_cut_out_is_not_overlooked() {
+fn a_note_that_was_cut_out_is_not_overlooked() {
     let stage = Stage::new();
     let program = stage.link("marked");
     let signature = stage.signature(&program);

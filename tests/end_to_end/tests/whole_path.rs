@@ -1,4 +1,4 @@
-//! From a link to an answer, also when things come late or the server is away.
+//! The whole path from a link to an answer, also when things come late or the server is away.
 
 use ogrt_end_to_end::{Stage, see, text};
 use serde_json::Value;
@@ -30,7 +30,7 @@ fn a_program_is_joined_with_its_build() {
         (&"record".into(), &signature.clone().into())
     );
 
-    // Asked by the file and by the signature, the record is the same.
+    // The file and the signature lead to the same record.
     let by_file = see(stage.site.ogrt(&["query", "--json"]).arg(&program));
     let by_signature = see(&mut stage.site.ogrt(&["query", "--json", &signature]));
     assert_eq!(text(&by_file.stdout), text(&by_signature.stdout));
@@ -43,7 +43,7 @@ fn a_program_is_joined_with_its_build() {
 #[test]
 fn a_record_that_comes_after_the_run_is_still_joined() {
     let stage = Stage::new();
-    // Linked where no server is, so that the record waits in the spool.
+    // It is linked with no server listening, so that the record waits in the spool.
     let source = stage.source("early", "early");
     let mut link = stage.command("ogrt-cc");
     let output =
@@ -53,7 +53,8 @@ fn a_record_that_comes_after_the_run_is_still_joined() {
     let program = stage.folder().join("early");
 
     stage.run_in_job("late", &program);
-    // Well inside the wait of 5 s, and long after the event is through every stage before it.
+    // This is well inside the wait of 5 s, and long after the event has passed every stage before
+    // the join.
     thread::sleep(Duration::from_secs(1));
     let flushed = see(&mut stage.site.ogrt(&["flush"]));
     assert_eq!((flushed.status.code(), text(&flushed.stderr)), (Some(0), String::new()));
@@ -68,7 +69,7 @@ fn a_stopped_server_is_not_noticed_by_the_link_and_nothing_is_lost() {
     let mut stage = Stage::new();
     stage.stop_server();
     let source = stage.source("alone", "alone");
-    // A warning, so that there is output to compare.
+    // The compiler prints a warning, so that there is output to compare.
     let arguments = ["gcc", "-Wunused-macros", "-DUNUSED", &source, "-o", "alone"];
     let bare = see(stage.command("gcc").args(&arguments[1..]));
     let ours = see(stage.command("ogrt-cc").args(arguments));
@@ -84,7 +85,7 @@ fn a_stopped_server_is_not_noticed_by_the_link_and_nothing_is_lost() {
         "alone\n"
     );
 
-    // A link that fails fails alike.
+    // A link fails with us as it does without us.
     let bare = see(stage.command("gcc").args(["nowhere.o", "-o", "none"]));
     let ours = see(stage.command("ogrt-cc").args(["gcc", "nowhere.o", "-o", "none"]));
     assert_eq!((ours.status, text(&ours.stderr)), (bare.status, text(&bare.stderr)));
@@ -135,6 +136,6 @@ fn the_datagram_of_ogrt_0_5_becomes_a_document_over_udp_and_tcp() {
         assert_eq!(process["shared_objects"].as_array().unwrap().len(), 3);
         assert_eq!(process["loaded_modules"][0]["name"], "gcc/4.6.2");
     }
-    // Without an id of their own they are two events, not one and its copy.
+    // They have no id of their own, so they are two events and not one and its copy.
     assert_ne!(job["processes"][0]["event_id"], job["processes"][1]["event_id"]);
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
-# A double of Spack's compiler wrapper: what that is documented to do to a command line and to the environment, in the
-# same order, and nothing else of Spack. Called as cc, c++, fc or ld; the mode follows from the name and the arguments.
+# A double of Spack's compiler wrapper: what that is documented to do to a command line and to the
+# environment, in the same order, and nothing else of Spack. Called as cc, c++, fc or ld; the mode
+# follows from the name and the arguments.
 set -f
 tab='	'
 
@@ -21,7 +22,8 @@ for word in "$@"; do
 done
 mode=${mode:-ccld}
 
-# Its own folders, the working directory and empty entries go from PATH, so that it does not find itself.
+# Its own folders, the working directory and empty entries are removed from PATH: it must not find
+# itself.
 path=
 IFS=:
 for dir in $PATH; do

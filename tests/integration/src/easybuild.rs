@@ -1,7 +1,9 @@
-//! The real EasyBuild: from PyPI, in a virtual environment under cargo's target folder, in one version.
+//! The real EasyBuild in one version, from PyPI, in a virtual environment under cargo's target
+//! folder.
 //!
-//! Each test gives it a folder with configuration, sources, builds, installations and modules of its own. The toolchain
-//! `GCC/system` is the machine's compiler behind a module, so that RPATH wrappers are in use and nothing large is built.
+//! Each test gives it a folder with configuration, sources, builds, installations and modules of
+//! its own. The toolchain `GCC/system` is the machine's compiler behind a module: so RPATH wrappers
+//! are in use, and nothing large is built.
 
 use crate::{module_tools, needs};
 use anyhow::Result;
@@ -25,7 +27,7 @@ pub const HOOKS: &str = "share/ogrt/easybuild/ogrt_hooks.py";
 static ENVIRONMENT: LazyLock<PathBuf> =
     LazyLock::new(|| install().unwrap_or_else(|error| panic!("EasyBuild {VERSION}: {error:#}")));
 
-/// Kept between runs; a test that comes while another installs it waits.
+/// The installed EasyBuild. It is kept between runs, and a test waits while another installs it.
 fn install() -> Result<PathBuf> {
     let folder = Workspace::find()?.target.join(format!("easybuild-{VERSION}"));
     fs::create_dir_all(&folder)?;
@@ -42,7 +44,7 @@ fn install() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// What EasyBuild needs of the machine.
+/// The programs that EasyBuild needs.
 pub fn has_all() -> bool {
     needs::has(&["python3", "gcc", "g++", "gfortran", "cmake", "make", "readelf", module_tools::LMOD], false)
 }
@@ -54,7 +56,7 @@ pub struct EasyBuild<'a> {
 }
 
 impl<'a> EasyBuild<'a> {
-    /// With the sources of the easyconfigs in this package, and nothing installed.
+    /// Makes one with the sources of the easyconfigs in this package, and nothing installed.
     pub fn new(stage: &'a Stage) -> Self {
         let folder = stage.folder().join("easybuild");
         for name in ["sources", "home", "tmp"] {
@@ -71,17 +73,17 @@ impl<'a> EasyBuild<'a> {
         this
     }
 
-    /// Where everything of it is.
+    /// The folder of the site.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Where a package is installed.
+    /// The directory that a package is installed into.
     pub fn software(&self, name: &str) -> PathBuf {
         self.folder.join("software").join(name)
     }
 
-    /// `eb` with arguments, here, as root who knows what that means.
+    /// The command `eb` of this site, with EasyBuild's check for root switched off.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = self.stage.command("eb");
         for (name, _) in std::env::vars_os() {
@@ -110,14 +112,14 @@ impl<'a> EasyBuild<'a> {
         command
     }
 
-    /// The same with the installed hooks.
+    /// The command `eb` with the installed hooks.
     pub fn with_hooks(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(arguments);
         command.env("EASYBUILD_HOOKS", ogrt_end_to_end::prefix().join(HOOKS));
         command
     }
 
-    /// All lines of OGRT in the logs of what is installed.
+    /// All lines of OGRT in the logs of the installed packages.
     pub fn log_lines(&self, package: &str) -> Vec<String> {
         let folder = self.software(package).join("easybuild");
         let logs = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
@@ -138,7 +140,7 @@ impl<'a> EasyBuild<'a> {
     }
 }
 
-/// Runs a command that has to succeed.
+/// Runs a command that must succeed.
 pub fn success(command: &mut Command) -> Output {
     let output = see(command);
     assert!(
@@ -151,7 +153,7 @@ pub fn success(command: &mut Command) -> Output {
     output
 }
 
-/// In the crate that the demo builds too.
+/// The sources of zlib, in the crate that the demo builds, too.
 fn zlib_sources() -> PathBuf {
     let workspace = Workspace::find().unwrap();
     let manifest = workspace.root.join("demo/Cargo.toml");

@@ -1,4 +1,5 @@
-//! Roots of other systems, to be entered by chroot. They are kept under cargo's target folder.
+//! Images: roots of other systems, which tests enter by chroot. They are kept under cargo's target
+//! folder.
 
 use anyhow::{Context, Result};
 use std::{
@@ -8,13 +9,13 @@ use std::{
 };
 use xtask::{child, workspace::Workspace};
 
-/// Makes Debian roots.
+/// The program that makes Debian roots.
 pub const DEBOOTSTRAP: &str = "/usr/sbin/debootstrap";
 
 /// A release whose libc is newer than the one that this project is developed on.
 const RELEASE: &str = "trixie";
 
-/// The essential packages of that release, unpacked; enough to run its programs.
+/// The essential packages of that release, unpacked: enough to run its programs.
 pub fn debian() -> PathBuf {
     make().unwrap_or_else(|error| panic!("Debian {RELEASE}: {error:#}"))
 }
@@ -27,7 +28,7 @@ fn make() -> Result<PathBuf> {
     let (root, complete) = (folder.join("root"), folder.join("complete"));
     if !complete.exists() {
         let _ = fs::remove_dir_all(&root);
-        // Without the second stage, which only configures what is there.
+        // The second stage is left out: it only configures what was unpacked.
         let mut debootstrap = Command::new(DEBOOTSTRAP);
         debootstrap.args(["--foreign", "--variant=minbase", RELEASE]).arg(&root).arg(mirror()?);
         child::run(&mut debootstrap, &mut |_| {})?;
@@ -39,7 +40,7 @@ fn make() -> Result<PathBuf> {
     Ok(root)
 }
 
-/// Where this machine's own packages come from.
+/// The mirror that this machine's own packages come from.
 fn mirror() -> Result<String> {
     let policy = child::capture(Command::new("apt-cache").arg("policy"))?;
     let origin = policy.lines().find_map(|line| {

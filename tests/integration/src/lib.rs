@@ -1,8 +1,9 @@
-//! OGRT among the tools that a site has: the real EasyBuild, module tools, schedulers and MPI libraries, each in its
-//! own way of being used.
+//! OGRT among the tools of a site: the real EasyBuild, module tools, schedulers and MPI libraries,
+//! each used as its users do.
 //!
-//! What a machine cannot have (two module tools that exclude each other, a cluster) is set up in the test's own folder
-//! or in cargo's. A test says what it needs: skipped visibly on a desk, a failure in CI.
+//! A machine cannot have a cluster, or two module tools that exclude each other. They are set up in
+//! the test's own folder or in cargo's. A test says what it needs: without it the test is skipped
+//! with a line on a desk, and fails in CI.
 
 pub mod easybuild;
 pub mod images;

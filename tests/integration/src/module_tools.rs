@@ -1,5 +1,5 @@
-//! The two module tools. Debian lets only one of them be installed; Lmod is, and environment-modules is unpacked under
-//! cargo's target folder.
+//! The two module tools. Debian lets only one of them be installed: Lmod is, and
+//! environment-modules is unpacked under cargo's target folder.
 
 use crate::needs;
 use anyhow::Result;
@@ -10,10 +10,10 @@ use std::{
 };
 use xtask::{child, workspace::Workspace};
 
-/// Debian's Lmod.
+/// The program of Debian's Lmod.
 pub const LMOD: &str = "/usr/share/lmod/lmod/libexec/lmod";
 
-/// A shell function `module`, by each tool: its name and the lines that define it.
+/// Each tool: its name, and the lines that define its shell function `module`.
 pub fn all() -> Vec<(&'static str, String)> {
     let mut found = Vec::new();
     if needs::has(&["bash", LMOD], false) {
@@ -30,7 +30,7 @@ pub fn all() -> Vec<(&'static str, String)> {
     found
 }
 
-/// `modulecmd.tcl` of Debian's package.
+/// The file `modulecmd.tcl` of Debian's package.
 fn environment_modules() -> Result<PathBuf> {
     let folder = Workspace::find()?.target.join("environment-modules");
     fs::create_dir_all(&folder)?;

@@ -1,12 +1,14 @@
-//! What a test needs of the machine: skipped visibly on a desk, a failure in CI.
+//! What a test needs of the machine. Without it the test is skipped with a line on a desk, and
+//! fails in CI.
 
 use std::{env, path::Path};
 
-/// Whether each program is there, by its name on PATH or by its path, and whether this is root where that is needed.
+/// True when each program exists, by its name on PATH or by its path, and this is root where that
+/// is needed.
 pub fn has(programs: &[&str], root: bool) -> bool {
     let path = env::var_os("PATH").unwrap_or_default();
     let missing = programs.iter().find(|program| {
-        // An absolute program stays itself.
+        // An absolute path stays as it is.
         !env::split_paths(&path).any(|folder| folder.join(program).is_file())
     });
     let what = match missing {
@@ -17,14 +19,14 @@ pub fn has(programs: &[&str], root: bool) -> bool {
     skip(&format!("needs {what}"))
 }
 
-/// Says so; in CI it is a failure.
+/// Says that the test is skipped; in CI it fails.
 pub fn skip(why: &str) -> bool {
     assert!(env::var_os("CI").is_none(), "{why}, and in CI that is a failure");
     println!("skipped: {why}");
     false
 }
 
-/// A file of this package.
+/// The path of a file of this package.
 pub fn file(name: &str) -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }

@@ -1,7 +1,9 @@
-//! Two builds of the same file, section by section: what may differ is the note, and what has to when there is one.
+//! Compares two builds of the same file, section by section: they may differ by the note and what
+//! follows from it.
 //!
-//! A section more moves those that follow it up to the next page, so addresses are compared as places in their
-//! sections, and not as numbers. The build-id is a digest of everything, the note with it.
+//! One more section moves those that follow it up to the next page. So an address is compared as a
+//! section and an offset in it, not as a number. The build-id is a digest of everything, including
+//! the note.
 
 use object::{
     Endianness, Object, ObjectSection, ObjectSymbol, elf,
@@ -13,7 +15,8 @@ const NOTE: &str = ".note.ogrt";
 
 type File<'a> = ElfFile64<'a, Endianness>;
 
-/// What differs between the file that was built without us and the one that was built with us; nothing, if all is well.
+/// The differences between the file that was built without us and the one with us; empty if all is
+/// well.
 pub fn differences(without: &Path, with: &Path) -> Vec<String> {
     let (without, with) = (fs::read(without).unwrap(), fs::read(with).unwrap());
     let (a, b) = (File::parse(&*without).unwrap(), File::parse(&*with).unwrap());
@@ -37,7 +40,7 @@ pub fn differences(without: &Path, with: &Path) -> Vec<String> {
         }
         let same = match name.as_str() {
             ".note.gnu.build-id" => of_a.size() == of_b.size(),
-            // Its name stands here.
+            // The section of names contains its name.
             ".shstrtab" => of_a.size() + NOTE.len() as u64 + 1 == of_b.size(),
             ".dynamic" => dynamic(&a) == dynamic(&b),
             ".dynsym" => symbols(&a, a.dynamic_symbols()) == symbols(&b, b.dynamic_symbols()),
@@ -51,7 +54,7 @@ pub fn differences(without: &Path, with: &Path) -> Vec<String> {
     found
 }
 
-/// Name -> where and what; the names of several may be the same.
+/// The symbols by their names. Several may have the same name.
 fn symbols<'data, 'file, S: ObjectSymbol<'data>>(
     file: &'file File<'data>,
     symbols: impl Iterator<Item = S>,
@@ -67,7 +70,7 @@ fn symbols<'data, 'file, S: ObjectSymbol<'data>>(
     found
 }
 
-/// Each entry: an address as its section, everything else as it is.
+/// Each entry, with its address as a section, and everything else unchanged.
 fn dynamic(file: &File<'_>) -> Vec<(i64, String)> {
     const ADDRESSES: [elf::DynamicTag; 16] = [
         elf::DT_HASH,
@@ -99,14 +102,14 @@ fn dynamic(file: &File<'_>) -> Vec<(i64, String)> {
         .iter()
         .map(|entry| {
             let (tag, value): (elf::DynamicTag, u64) = (entry.d_tag(endian), entry.d_val(endian));
-            // The string table is compared by itself, so its offsets compare its strings.
+            // The string table is compared by itself, so equal offsets mean equal strings.
             let place = ADDRESSES.contains(&tag).then(|| section_at(value)).flatten();
             (tag.0, place.unwrap_or_else(|| value.to_string()))
         })
         .collect()
 }
 
-/// Linked files.
+/// True for linked files: programs and shared libraries.
 pub fn is_elf(path: &Path) -> bool {
     fs::read(path).is_ok_and(|bytes| bytes.starts_with(&elf::ELFMAG) && matches!(bytes.get(16), Some(2 | 3)))
 }

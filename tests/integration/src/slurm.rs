@@ -1,4 +1,5 @@
-//! A real Slurm of one node, in a folder of its own: munged, slurmctld, slurmd as root, without systemd or cgroups.
+//! A real Slurm of one node, in a folder of its own: munged, slurmctld and slurmd as root, without
+//! systemd or cgroups.
 
 use crate::needs;
 use ogrt_end_to_end::{Stage, see, text};
@@ -18,35 +19,35 @@ const MUNGED: &str = "/usr/sbin/munged";
 const SLURMCTLD: &str = "/usr/sbin/slurmctld";
 const SLURMD: &str = "/usr/sbin/slurmd";
 
-/// Until the node is idle, and until a job has ended.
+/// The longest wait until the node is idle, or until a job has ended.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// What it needs of the machine.
+/// The programs that Slurm needs.
 pub fn has_all() -> bool {
     needs::has(&["bash", "sbatch", MUNGED, SLURMCTLD, SLURMD], true)
 }
 
-/// The cluster; its daemons end with it.
+/// The cluster. Its daemons end when this is dropped.
 pub struct Slurm<'a> {
     stage: &'a Stage,
     folder: PathBuf,
     configuration: PathBuf,
-    /// In the order in which they end.
+    /// The daemons, in the order in which they end.
     _daemons: [Group; 3],
 }
 
 /// A job that has ended.
 #[derive(Debug)]
 pub struct Job {
-    /// As Slurm names it.
+    /// Its id, as Slurm prints it.
     pub id: String,
     /// Its output and errors.
     pub output: String,
 }
 
 impl<'a> Slurm<'a> {
-    /// One node with so many processors, whether the machine has them or not, and the TaskProlog that is installed with
-    /// OGRT.
+    /// Starts one node with this many processors, whether the machine has them or not, and with the
+    /// TaskProlog that OGRT installs.
     pub fn start(stage: &'a Stage, processors: usize) -> Self {
         let folder = stage.folder().join("slurm");
         for name in ["", "state", "spool"] {
@@ -96,14 +97,14 @@ impl<'a> Slurm<'a> {
         slurm
     }
 
-    /// One of Slurm's commands, or anything else that is to find this cluster.
+    /// One of Slurm's commands, or any other command that must find this cluster.
     pub fn command(&self, program: &str) -> Command {
         let mut command = self.stage.command(program);
         command.env("SLURM_CONF", &self.configuration);
         command
     }
 
-    /// Runs a batch script for so many tasks to its end.
+    /// Runs a batch script for this many tasks to its end.
     pub fn batch(&self, tasks: usize, script: &str) -> Job {
         let file = self.folder.join("job.sh");
         fs::write(&file, format!("#!/bin/bash\n{script}\n")).unwrap();

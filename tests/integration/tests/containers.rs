@@ -1,8 +1,9 @@
 //! libogrt.so inside images of another libc: a newer Debian's glibc, and musl as Alpine has it.
 //!
-//! An image is a root that a chroot enters; the library and the server's socket are bound into it in a mount namespace of the
-//! test's own, which is what Apptainer's `--bind` does and what docs/containers.md tells. This passes because the library needs
-//! no libc; it would fail if it asked the loader for a symbol or a version, or looked for anything at a path of the host.
+//! An image is a root that a chroot enters. The library and the server's socket are bound into it
+//! in a mount namespace of the test's own, as Apptainer's `--bind` does and docs/containers.md
+//! says. The tests pass because the library needs no libc. They would fail if it asked the loader
+//! for a symbol or a version, or looked for a path of the host.
 
 use ogrt_end_to_end::{Stage, prefix, see};
 use ogrt_integration::{easybuild::success, images, needs};
@@ -14,11 +15,12 @@ use std::{
     process::{Command, Output},
 };
 
-/// Runs a program in the image, with what OGRT needs bound into it, or without anything of OGRT.
+/// Runs a program in the image, with what OGRT needs bound into it, or without OGRT.
 fn run(stage: &Stage, root: &Path, job: Option<&str>, program: &[&str]) -> Output {
     let server = stage.server.as_ref().unwrap().unix.trim_start_matches("unix:").to_owned();
     let bind = "mount --bind \"$1\" \"$3/opt/ogrt\" && mount --bind \"$2\" \"$3/run/ogrt\" && shift 2 && exec env -i \"${@:2}\"";
-    // The environment goes through `env -i`, so that the host's programs in between are none of the image's.
+    // The environment goes through `env -i`, so that the host's programs in between are none of the
+    // image's.
     let mut inner = vec!["PATH=/usr/bin:/bin".to_owned()];
     if let Some(job) = job {
         inner.push(format!("JOBID={job}"));
@@ -34,7 +36,7 @@ fn run(stage: &Stage, root: &Path, job: Option<&str>, program: &[&str]) -> Outpu
     if job.is_some() {
         inner.extend(["/opt/ogrt/bin/ogrt", "run", "--"].map(str::to_owned));
         inner.insert(0, "OGRT_SERVER=unix:/run/ogrt/ogrt.sock".into());
-        // A bare chroot has no /proc, by which `ogrt` would find the library itself.
+        // A bare chroot has no /proc, which `ogrt` needs to find the library.
         inner.insert(0, "OGRT_LIBRARY=/opt/ogrt/lib/libogrt.so".into());
     }
     inner.extend(program.iter().map(|word| (*word).to_owned()));
@@ -82,7 +84,7 @@ fn in_an_image_of_musl() {
         return;
     }
     let stage = Stage::new();
-    // As Alpine lays it out: one file that is libc and loader, under both names.
+    // Alpine has one file that is libc and loader, under both names.
     let root = stage.folder().join("alpine");
     for folder in ["lib", "usr/bin", "opt/ogrt", "run/ogrt"] {
         fs::create_dir_all(root.join(folder)).unwrap();

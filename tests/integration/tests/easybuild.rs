@@ -1,5 +1,5 @@
-//! The real EasyBuild with our hooks: what it builds is marked, registered and found in a job; and when anything of
-//! ours is missing, it builds all the same.
+//! The real EasyBuild with our hooks: what it builds is marked, registered and found in a job. When
+//! anything of ours is missing, it builds all the same.
 
 use ogrt_end_to_end::{Stage, http, prefix, see, text};
 use ogrt_integration::{
@@ -15,14 +15,14 @@ use std::{
 const SQUEEZE: &str = "squeeze-0.2-GCC-system-shared.eb";
 const WAVES: &str = "waves-1.0-GCC-system.eb";
 
-/// Package, module, easyconfig, and its linked files.
+/// Each package: its module, name, easyconfig and linked files.
 const BUILT: [(&str, &str, &str, &[&str]); 3] = [
     ("zlib/1.3.1-GCC-system", "zlib", "zlib-1.3.1-GCC-system.eb", &["lib/libz.so.1.3.1"]),
     ("squeeze/0.2-GCC-system-shared", "squeeze", SQUEEZE, &["bin/squeeze", "lib/libpress.so"]),
     ("waves/1.0-GCC-system", "waves", WAVES, &["bin/waves", "lib/libwaves.so"]),
 ];
 
-/// What `/v1/installations` answers.
+/// The installations in the answer of `/v1/installations`.
 fn installations(stage: &Stage, question: &str) -> Vec<Value> {
     let answer = http::get(&stage.server.as_ref().unwrap().http, &format!("/v1/installations?{question}"));
     answer["installations"].as_array().unwrap_or_else(|| panic!("{answer}")).clone()
@@ -55,7 +55,7 @@ fn what_is_built_is_marked_registered_and_found_in_a_job() {
             );
             success(stage.site.ogrt(&["query"]).arg(eb.software(package).join(file)));
         }
-        // And so is the installation, with exactly these files: by its prefix and by its module.
+        // The installation is registered with exactly these files, by its prefix and by its module.
         for question in [format!("prefix={}", eb.software(package).display()), format!("module={package}")] {
             let found = installations(&stage, &question);
             assert_eq!(found.len(), 1, "{question}: {found:?}");
@@ -70,7 +70,8 @@ fn what_is_built_is_marked_registered_and_found_in_a_job() {
         assert!(!log.iter().any(|line| line.contains("WARNING")), "{log:?}");
     }
 
-    // Loaded and run in a job, the module, what EasyBuild says, and each library's build stand in one document.
+    // After a run in a job one document has the module, what EasyBuild says, and each library's
+    // build.
     let slurm = slurm::Slurm::start(&stage, 2);
     let modules = eb.folder().join("modules/all");
     let (_, lmod) = &module_tools::all()[0];
@@ -137,7 +138,7 @@ fn with_and_without_us_only_the_note_differs() {
             success(stage.command("find").arg(folder).args(["(", "-type", "f", "-o", "-type", "l", ")"]));
         let text = text(&listed.stdout);
         let below = text.lines().map(|line| Path::new(line).strip_prefix(folder).unwrap().to_owned());
-        // EasyBuild's own logs and records tell of times and of the hooks.
+        // EasyBuild's own logs and records contain times and the hooks.
         let mut files: Vec<_> = below.filter(|path| !path.iter().any(|part| part == "easybuild")).collect();
         files.sort();
         files
@@ -169,7 +170,7 @@ fn extensions_rebuilds_module_only_and_the_system_toolchain() {
     let eb = EasyBuild::new(&stage);
     let easyblocks = format!("--include-easyblocks={}/easyblocks/generic/*.py", env!("CARGO_MANIFEST_DIR"));
     success(&mut eb.with_hooks(&["--robot", &easyblocks, "plugins-0.1-GCC-system.eb", "tool-1.0.eb"]));
-    // EasyBuild makes the environment of extensions anew: we are in that too.
+    // EasyBuild makes the environment of extensions anew, and we are in that, too.
     let metadata = |file: &Path| {
         let shown: Value =
             serde_json::from_slice(&success(stage.site.ogrt(&["show", "--json"]).arg(file)).stdout).unwrap();
@@ -186,7 +187,7 @@ fn extensions_rebuilds_module_only_and_the_system_toolchain() {
     assert_eq!((&tool["toolchain"], &tool["name"]), (&"system".into(), &"tool".into()));
     assert_eq!(installations(&stage, "module=tool/1.0").len(), 1);
 
-    // A rebuild is an installation of its own; a module alone is the same files again.
+    // A rebuild is an installation of its own; `--module-only` registers the same files again.
     let signature = stage.signature(&eb.software("tool/1.0").join("bin/waves"));
     success(&mut eb.with_hooks(&["--module-only", "--rebuild", "tool-1.0.eb"]));
     assert_eq!(stage.signature(&eb.software("tool/1.0").join("bin/waves")), signature);
@@ -226,7 +227,8 @@ fn a_sites_own_hooks_run_beside_ours() {
     assert!(log.contains("SITE: prepared tool") && log.contains("SITE: configures tool"));
 }
 
-/// Each of these takes something away; the build succeeds, and exactly one line says what is not recorded.
+/// Each case takes something away: the build succeeds, and exactly one line says what is not
+/// recorded.
 #[test]
 fn whatever_of_ours_is_missing_easybuild_succeeds() {
     if !easybuild::has_all() {
@@ -238,7 +240,7 @@ fn whatever_of_ours_is_missing_easybuild_succeeds() {
     fs::create_dir_all(no_wrappers.join("bin")).unwrap();
     let hooks = prefix().join(easybuild::HOOKS);
     let broken = stage.folder().join("broken_hooks.py");
-    // As the installed one, but what it stands beside is gone.
+    // A copy of the installed hooks, without the files beside it.
     fs::copy(&hooks, &broken).unwrap();
 
     let eb = EasyBuild::new(&stage);
@@ -287,11 +289,12 @@ fn whatever_of_ours_is_missing_easybuild_succeeds() {
     assert_eq!(lines.len(), 1, "{said}");
     assert!(lines[0].contains("OGRT: nothing will be recorded: No module named"), "{said}");
 
-    // What waited goes out when the server is back; the installation by the command that the log names.
+    // What waited is sent when the server is back; the installation by the command that the log
+    // names.
     stage.start_server();
     success(&mut stage.site.ogrt(&["flush"]));
     assert_eq!(stage.spooled(), 0);
-    // By now it was built anew without us, which is the answer "no".
+    // The package was built again without us, so the answer is "no".
     let ended = see(stage.command("sh").args(["-c", &later]));
     assert_eq!(ended.status.code(), Some(1), "{later}: {}", text(&ended.stderr));
     let found = installations(&stage, "module=tool/1.0");

@@ -1,15 +1,16 @@
-//! The module file that `ogrt env` prints, in both module tools: loaded, used, unloaded, and nothing left of it.
+//! The module file that `ogrt env` prints, in both module tools: it is loaded and used, and leaves
+//! nothing behind when it is unloaded.
 
 use ogrt_end_to_end::Stage;
 use ogrt_integration::{easybuild::success, module_tools};
 use serde_json::Value;
 use std::{collections::BTreeMap, fs, path::Path};
 
-/// The variables of `env -0`.
+/// The variables in the output of `env -0`.
 fn environment(file: &Path) -> BTreeMap<String, String> {
     let text = fs::read_to_string(file).unwrap();
     let variables = text.split('\0').filter_map(|entry| entry.split_once('='));
-    // The last command, and Lmod's tables of what it knows, are others each time.
+    // The last command, and Lmod's own tables, differ each time.
     let kept = variables.filter(|(name, _)| *name != "_" && !name.starts_with("_ModuleTable"));
     kept.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
@@ -30,7 +31,7 @@ fn load_run_unload_in_both_tools() {
 
             let job = format!("{tool}-{kind}");
             let at = folder.display();
-            // `avail` once before, so that the tool's own bookkeeping is there on both sides.
+            // `avail` runs once before, so that the tool's own variables are set both times.
             let script = format!(
                 "{define}\nexport MODULEPATH={at} JOBID={job}\nmodule avail >/dev/null 2>&1\nenv -0 > {at}/before\n\
                  module load ogrt/1.0\nenv -0 > {at}/loaded\n{0}\nmodule unload ogrt/1.0\nenv -0 > {at}/after\n{0}\n",
@@ -48,7 +49,7 @@ fn load_run_unload_in_both_tools() {
             assert_eq!(loaded["OGRT_SERVER"], stage.server.as_ref().unwrap().unix);
             assert!(loaded["LD_PRELOAD"].ends_with("lib/libogrt.so"), "{loaded:?}");
 
-            // Of the two runs the first was tracked, with the module's name.
+            // The first of the two runs was tracked, with the module's name.
             let runs = |document: &Value| -> Vec<Value> {
                 let processes = document["processes"].as_array().cloned().unwrap_or_default();
                 processes.into_iter().filter(|p| p["binpath"] == program.to_str().unwrap()).collect()
@@ -60,7 +61,8 @@ fn load_run_unload_in_both_tools() {
     }
 }
 
-/// Between a first and a last look at the environment: a way into the module and out again. `LOOK` while it is loaded.
+/// Ways into the module and out again, between a first and a last look at the environment. `LOOK`
+/// is run while it is loaded.
 const WAYS: [&str; 5] = [
     "module load ogrt/1.0; LOOK; module unload ogrt",
     "module load ogrt/1.0; module load ogrt/1.0; LOOK; module unload ogrt",
@@ -69,7 +71,8 @@ const WAYS: [&str; 5] = [
     "module load ogrt/1.0; module show ogrt/1.0; module whatis ogrt/1.0; module reload; LOOK; module unload ogrt/1.0",
 ];
 
-/// What a user may have set: nothing, something else, the very same, values that a shell would take apart.
+/// Values that a user may have set: none, other ones, the same ones, and ones that a shell would
+/// split.
 fn users(server: &str) -> [String; 4] {
     [
         String::new(),

@@ -1,4 +1,4 @@
-//! Slurm's TaskProlog that is installed with OGRT, and MPI programs of many ranks under it.
+//! The TaskProlog for Slurm that OGRT installs, and MPI programs of many ranks under it.
 
 use ogrt_end_to_end::Stage;
 use ogrt_integration::{
@@ -11,7 +11,8 @@ use std::{collections::BTreeSet, env, path::PathBuf};
 
 const RANKS: usize = 64;
 
-/// Launchers under Slurm: the compiler wrapper, which compiler it is told to call, and the line that starts the ranks.
+/// Each launcher under Slurm: its compiler wrapper, how that is told which compiler to call, and
+/// the line that starts the ranks.
 const LAUNCHERS: [(&str, &str, &str); 2] = [
     ("mpicc.openmpi", "OMPI_CC", "mpirun.openmpi -n 64 --oversubscribe"),
     ("mpicc.mpich", "MPICH_CC", "mpirun.mpich -n 64"),
@@ -25,7 +26,7 @@ fn compile(stage: &Stage, compiler: &str, variable: &str) -> PathBuf {
     program
 }
 
-/// Of the processes of one program: how many, how many with an end, and which ranks.
+/// The number of processes of one program, the number of them with an end, and their ranks.
 fn count(document: &Value, program: &str) -> (usize, usize, BTreeSet<u64>) {
     let empty = Vec::new();
     let processes = document["processes"].as_array().unwrap_or(&empty);
@@ -48,7 +49,7 @@ fn ranks_of_a_launch_are_one_entry() {
     for (compiler, variable, launcher) in LAUNCHERS {
         let program = compile(&stage, compiler, variable);
         let path = program.to_str().unwrap();
-        // OpenMPI asks root twice whether it is meant.
+        // OpenMPI wants two variables from root.
         let root = "export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1";
         let job = slurm.batch(RANKS, &format!("{root}\n{launcher} {path}"));
         assert_eq!(job.output.trim(), "64 ranks, sum 2016", "{compiler}: {job:?}");
@@ -80,14 +81,15 @@ fn ranks_of_a_launch_are_one_entry() {
     }
 }
 
-/// How long a launch takes tracked and untracked, in turns; said and not judged. An oversubscribed machine gives two runs
-/// of the very same launch some tenths apart, so the untracked one is there twice: what the two differ by is what
-/// a difference to the tracked one must exceed.
+/// Prints how long a launch takes tracked and untracked, in turns, without a limit. On an
+/// oversubscribed machine two runs of the same launch differ by some tenths. So the untracked
+/// launch runs twice: a difference to the tracked one counts only when it is larger than the
+/// difference between those two.
 fn times(slurm: &Slurm, root: &str, launch: &str) -> String {
     const KINDS: [&str; 3] = ["tracked", "untracked", "again"];
     let rounds = if env::var_os("OGRT_TEST_FULL").is_some() { 10 } else { 2 };
-    // Seconds on the clock, of all processors in user mode, in the kernel; those of MPICH's ranks are not among them, since
-    // its launcher does not collect them.
+    // Seconds on the clock, and of all processors in user mode and in the kernel. MPICH's ranks are
+    // not among them: its launcher does not wait for them.
     let timed = "{ time $L >/dev/null; } 2>&1";
     let untracked = format!("$(export OGRT_ACTIVE=0; unset LD_PRELOAD; {timed})");
     let script = format!(

@@ -1,10 +1,13 @@
-//! Spack as a caller. Spack itself cannot be had from the package registries, so a double of its compiler wrapper stands in,
-//! which does to command line and environment what Spack's documents say (`sources/spack_cc.sh`); and what of `spack/` runs
-//! without Spack is tested as it is.
+//! Spack as a caller.
 //!
-//! This passes when what Spack's `cc` runs does what the compiler would have done. It would fail if a mode of Spack's wrapper
-//! (version check, preprocess, assemble, compile, link, `ld`) met a line that ogrt-cc takes for something else, if the
-//! filtered PATH hid the compiler, or if the metadata of Spack's environment did not reach note and record.
+//! The package registries do not have Spack, so a double of its compiler wrapper stands in
+//! (`sources/spack_cc.sh`). It does to command line and environment what Spack's documents say. The
+//! parts of `spack/` that run without Spack are tested as they are.
+//!
+//! The tests pass when what Spack's `cc` runs does what the compiler would have done. They would
+//! fail if ogrt-cc misread a line in a mode of Spack's wrapper (version check, preprocess,
+//! assemble, compile, link, `ld`), if the filtered PATH hid the compiler, or if the metadata of
+//! Spack's environment did not reach note and record.
 
 use ogrt_end_to_end::{Stage, prefix, see, text};
 use ogrt_integration::{easybuild::success, needs};
@@ -52,9 +55,9 @@ impl<'a> Build<'a> {
         self.store.join(format!("linux-x86_64_v3/squeeze-0.2-{HASH}"))
     }
 
-    /// A call of Spack's wrapper, with our compilers or with the real ones behind it.
+    /// Calls Spack's wrapper, with our compilers or with the real ones behind it.
     fn call(&self, name: &str, arguments: &[&str], ours: bool) -> Command {
-        // By its name along PATH, as builds do.
+        // It is called by its name along PATH, as builds do.
         let mut command = self.stage.command("sh");
         command.args(["-c", &format!("exec {name} \"$@\""), "sh"]).args(arguments);
         let bin = prefix().join("bin");
@@ -72,7 +75,7 @@ impl<'a> Build<'a> {
                 command.env(format!("OGRT_REAL_{variable}"), real(compiler));
             }
         }
-        // A PATH as Spack makes it: its folders first, then the rest; for `ld` ours among the rest.
+        // Spack's PATH has its own folders first, then the rest; for `ld` ours are among the rest.
         let linkers =
             if ours { format!("{}:", prefix().join("libexec/ogrt").display()) } else { String::new() };
         let path = std::env::var("PATH").unwrap();
@@ -88,7 +91,7 @@ impl<'a> Build<'a> {
         command
     }
 
-    /// Both ways: everything that a build can see is the same.
+    /// Calls it both ways and checks that everything a build can see is the same.
     fn alike(&self, name: &str, arguments: &[&str]) -> Output {
         let [with, without] = [true, false].map(|ours| see(&mut self.call(name, arguments, ours)));
         assert_eq!(with, without, "{name} {arguments:?}");
@@ -99,7 +102,7 @@ impl<'a> Build<'a> {
         self.stage.folder().join(name)
     }
 
-    /// What note and record say of a linked file.
+    /// The metadata of a linked file: in the note, and in the record.
     fn metadata(&self, name: &str) -> [Value; 2] {
         let file = self.file(name);
         let json = |command: &mut Command| serde_json::from_slice::<Value>(&success(command).stdout).unwrap();
@@ -121,7 +124,7 @@ fn in_every_mode_the_compiler_does_what_it_would_and_links_are_known() {
     let stage = Stage::new();
     let build = Build::new(&stage);
 
-    // Version check, preprocess, assemble, compile: nothing of us is seen, and the files are the same.
+    // Version check, preprocess, assemble, compile: we change nothing, and the files are the same.
     for (name, flag) in [("cc", "--version"), ("c++", "-dumpversion"), ("fc", "--version"), ("cc", "-v")] {
         assert!(build.alike(name, &[flag]).status.success());
     }
@@ -173,7 +176,7 @@ fn in_every_mode_the_compiler_does_what_it_would_and_links_are_known() {
         assert!(!seen.contains("libexec/ogrt"), "{seen}");
     }
 
-    // `ld` itself, found along the filtered PATH; and a launcher in front, as ccache is.
+    // `ld` itself is found along the filtered PATH; a launcher, such as ccache, stands in front.
     success(&mut build.call("ld", &["-shared", "main.o", "-o", "by-ld.so"], true));
     assert_eq!(build.metadata("by-ld.so")[1]["package_id"], HASH);
     success(
@@ -181,7 +184,7 @@ fn in_every_mode_the_compiler_does_what_it_would_and_links_are_known() {
     );
     assert_eq!(build.metadata("by-launcher")[1]["name"], "squeeze");
 
-    // The opt-in wrapper sets OGRT_META_*: then that counts.
+    // The opt-in wrapper sets OGRT_META_*, which then counts.
     let mut told = build.call("cc", &["main.c", "-o", "told"], true);
     success(
         told.env("OGRT_META_NAME", "told")
@@ -204,7 +207,7 @@ fn a_store_is_scanned_into_the_registry() {
     let run = success(Command::new("python3").args(["-B", "-m", "unittest", "discover", "-s"]).arg(tests));
     assert!(text(&run.stderr).contains("OK"), "{}", text(&run.stderr));
 
-    // What Spack leaves: a prefix with a program and its spec.json.
+    // Spack leaves a prefix with a program and its spec.json.
     let stage = Stage::new();
     let build = Build::new(&stage);
     success(&mut build.call("cc", &["main.c", "-o", "program"], true));
