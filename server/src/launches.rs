@@ -1,10 +1,10 @@
 //! Launches of a job: the ranks of one MPI program as one element, so that ten thousand processes
 //! read as one line.
 //!
-//! Ranks of one program in one step, which agree on how many they are, belong together. A launch has
-//! each rank once: a rank that comes again begins the next launch, so a script that runs `mpirun`
-//! twice shows two. A rank alone is not a launch, because Slurm calls each process of a batch script
-//! rank 0.
+//! Ranks of one program in one step, which agree on how many they are, belong together. A launch
+//! has each rank once: a rank that comes again begins the next launch, so a script that runs
+//! `mpirun` twice shows two. A rank alone is not a launch, because Slurm calls each process of a
+//! batch script rank 0.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;

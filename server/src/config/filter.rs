@@ -59,7 +59,7 @@ impl<'de> Deserialize<'de> for Expression {
             return Ok(Expression(None));
         }
         Regex::new(&text).map(|regex| Expression(Some(regex))).map_err(|problem| {
-            // The message shows the expression over several lines, the last of which says what is wrong.
+            // The message shows the expression over several lines. The last says what is wrong.
             let problem = problem.to_string();
             let last = problem.lines().last().unwrap_or_default().trim_start_matches("error: ");
             let expected = format!("a regular expression ({last})");

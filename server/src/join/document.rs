@@ -15,8 +15,8 @@ use ogrt_proto::{BuildMetadata, BuildSummary};
 use prost::Message;
 use std::sync::Arc;
 
-/// Writes the document of an event, without a newline. Signatures that nobody registered are added to
-/// `missing`.
+/// Writes the document of an event, without a newline. Signatures that nobody registered are added
+/// to `missing`.
 pub fn write(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing, out: &mut Vec<u8>) {
     match entry.kind {
         Kind::Start => start(joiner, entry, event, missing, out),
@@ -147,7 +147,8 @@ fn shared_objects(document: &mut Object<'_>, joiner: &Joiner, event: &Event<'_>,
     });
 }
 
-/// Writes the signatures of an executable or shared object, and the build of the first that has one.
+/// Writes the signatures of an executable or shared object, and the build of the first that has
+/// one.
 fn marked<'a>(
     object: &mut Object<'_>,
     joiner: &Joiner,

@@ -1,7 +1,7 @@
 //! Who ran something, directly or through something that contains it.
 //!
-//! The registry says what contains it; the programs that have any of these builds say who ran them. A
-//! process is one program, so it counts once however many of its libraries contain what was asked
+//! The registry says what contains it; the programs that have any of these builds say who ran them.
+//! A process is one program, so it counts once however many of its libraries contain what was asked
 //! for.
 
 use super::{
@@ -198,7 +198,7 @@ impl Uses {
             }
             return Ok(used);
         }
-        // Those of one depth are in the order of their registration, which is nearly that of signatures.
+        // Builds of one depth come in the order of registration, nearly that of signatures.
         builds.sort();
         let mut builds = builds.into_iter().peekable();
         for entry in self.store.programs_with.iter() {
