@@ -1,8 +1,9 @@
-//! `ogrt-cc`, `ogrt-c++`, `ogrt-fc`: the real compiler, and on a final link a way for the driver to find
-//! `ogrt-ld`.
+//! `ogrt-cc`, `ogrt-c++`, `ogrt-fc`: the real compiler, and on a final link a way for the driver to
+//! find `ogrt-ld`.
 //!
-//! This program does one `exec` and is gone; it waits only to try a driver that it has not seen before, prints nothing
-//! of its own as long as there is a real compiler, and leaves a line that does not link exactly as it was.
+//! This program ends in one `exec`. It waits only when it tries a driver that it has not seen
+//! before, prints nothing of its own if there is a real compiler, and leaves a line that does not
+//! link exactly as it was.
 
 mod which_compiler;
 
@@ -20,7 +21,8 @@ use which_compiler::{Compiler, which_compiler};
 
 const CALLED_VARIABLE: &str = "OGRT_CC_CALLED";
 
-/// musl's own asks the system for every few pages, and gives them back at once (docs/decisions/0008-memory-of-the-wrappers.md).
+/// musl's own allocator asks the system for every few pages, and gives them back at once
+/// (docs/decisions/0008-memory-of-the-wrappers.md).
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
@@ -35,14 +37,14 @@ fn main() -> ExitCode {
     }
 }
 
-/// Why no compiler could be run. Nothing else of ours stops a build.
+/// Why no compiler could be run. No other failure of ours stops a build.
 #[derive(Debug, thiserror::Error)]
 enum CompileError {
-    #[error("no real compiler: {0}")]
+    #[error("cannot find the real compiler: {0}")]
     Find(#[from] FindToolError),
     #[error("cannot run {path}: {source}", path = path.display())]
     Run { path: PathBuf, source: std::io::Error },
-    #[error("the linker wrapper is not at {path}, and OGRT_STRICT is set", path = path.display())]
+    #[error("there is no linker wrapper at {path}: install OGRT again (the link fails because OGRT_STRICT is set)", path = path.display())]
     NoLinkerWrapper { path: PathBuf },
 }
 
@@ -80,11 +82,12 @@ fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> 
         set.push((driver_command::VARIABLE, driver_command::encode(&driver, words)));
         set.extend(route.linker.map(|linker| (driver_command::LINKER_VARIABLE, linker.into_os_string())));
         let routed = [before, &route.front, arguments, &route.back].concat();
-        // Only a line at the system's limit of length fails here; it is short enough again without ours.
+        // This fails only for a line at the system's limit of length, which is short enough without
+        // our options.
         let _ = Call { arguments: &routed, set, ..untouched() }.exec();
     } else if route::answers(&linkers.join("ld")) {
-        // `ogrt-ld` runs the driver, with the note on its line, and registers the link itself. A launcher has nothing to
-        // add to a link.
+        // `ogrt-ld` runs the driver with the note on its line, and registers the link. A launcher
+        // is left out: it adds nothing to a link.
         let words: Vec<OsString> = words.map(OsStr::to_owned).collect();
         let program = linkers.join("ld");
         let argv0 = OsStr::new(driver_command::LINK_BY_DRIVER);
@@ -93,12 +96,13 @@ fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> 
     Err(run_error(&path, untouched().exec()))
 }
 
-/// A configure script's question; the driver is then as it would be without us, also in what it says of itself.
+/// The line is a configure script's question. The driver then runs as it would without us, also in
+/// what it prints about itself.
 fn is_probe(arguments: &[OsString]) -> bool {
     probes::is_probe_command(arguments, &std::env::current_dir().unwrap_or_default())
 }
 
-/// `../libexec/ogrt` as seen from where this program really is.
+/// `../libexec/ogrt`, seen from the real directory of this program.
 fn linker_dir() -> Option<PathBuf> {
     let program = std::fs::read_link("/proc/self/exe").ok()?;
     Some(program.parent()?.parent()?.join("libexec/ogrt"))

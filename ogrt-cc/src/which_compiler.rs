@@ -5,7 +5,7 @@
 //! | `ogrt-cc` | `OGRT_REAL_CC`, else the first `cc` or `gcc` on PATH that is not ours |
 //! | `ogrt-c++` | `OGRT_REAL_CXX`, else `c++` or `g++` |
 //! | `ogrt-fc` | `OGRT_REAL_FC`, else `gfortran` |
-//! | `ogrt-cc gcc-13 ...` | `gcc-13`: a first argument that is no option and names a program |
+//! | `ogrt-cc gcc-13 ...` | `gcc-13`: a first argument that is not an option and names a program |
 //! | `ogrt-cc ccache gcc ...` | `ccache gcc`: a launcher and the compiler that it runs |
 //! | `gcc`, by a symlink to us | the next `gcc` on PATH that is not ours |
 
@@ -16,13 +16,13 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// What is run.
+/// The compiler that is run.
 pub struct Compiler<'a> {
-    /// The program: the compiler, or a launcher in front of it.
+    /// The program that is started: the compiler, or its launcher.
     pub path: PathBuf,
     /// The compiler itself.
     pub driver: PathBuf,
-    /// What the program is given before the compiler's arguments: behind a launcher, the compiler's name.
+    /// The words before the compiler's arguments: the compiler's name after a launcher.
     pub before: &'a [OsString],
     /// The compiler's arguments.
     pub arguments: &'a [OsString],
@@ -34,7 +34,7 @@ impl<'a> Compiler<'a> {
     }
 }
 
-/// Decides.
+/// Finds the real compiler.
 pub fn which_compiler<'a>(
     argv0: &OsStr,
     arguments: &'a [OsString],
@@ -68,7 +68,7 @@ fn kind_of(name: &OsStr) -> Option<ToolKind> {
     Some(known_tools::tool(name.to_str()?)?.kind)
 }
 
-/// The program that the first word names, if it names one, and the words behind it.
+/// The program that the first word names, and the words after it.
 fn named_program<'a>(
     words: &'a [OsString],
     finder: &Finder,
@@ -82,7 +82,8 @@ fn named_program<'a>(
     Some((path?, rest))
 }
 
-/// `ogrt-cc main.c` is a compilation, also where a file of that name happens to be executable.
+/// The word may name a program. `ogrt-cc main.c` is a compilation, also where a file of that name
+/// is executable.
 fn may_be_program(word: &OsStr) -> bool {
     const SOURCES: &[&str] = &[
         "c", "h", "i", "ii", "cc", "cp", "cpp", "cxx", "C", "s", "S", "sx", "o", "a", "so", "f", "F", "f90",

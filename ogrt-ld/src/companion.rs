@@ -1,28 +1,30 @@
-//! The companion: a process of its own that makes the digests of a large link at low priority, and sends the record.
+//! The companion: a process of its own that makes the digests of a large link at low priority, and
+//! sends the record.
 //!
-//! SHA-256 of hundreds of megabytes costs a tenth of a second or more, and a linker that uses all processors has
-//! nothing to give away. So for a large link `ogrt-ld` starts itself a second time, beside the linker; the build
-//! waits for the linker alone. The companion has no descriptor of the build (one that holds the jobserver's blocks
-//! make), is not in its process group, and stands in none of its directories. It opens every input at once, so that
-//! files removed after the link are still read, reads them when the linker has ended, and leaves out the digest of what
-//! changes under its hands.
+//! SHA-256 of hundreds of megabytes takes a tenth of a second or more, and a linker may use all
+//! processors. So for a large link `ogrt-ld` starts itself a second time, beside the linker; the
+//! build waits for the linker alone. The companion has no descriptor of the build (one that holds
+//! the jobserver's blocks make), is not in its process group, and stands in none of its
+//! directories. It opens every input at once, so that files removed after the link are still read,
+//! reads them when the linker has ended, and leaves out the digest of what changes under its hands.
 //!
-//! The two talk by a memory file and a pipe. The memory file holds the record as far as it is known when the companion
-//! starts; through the pipe comes, when the link has succeeded, what is known only then. A pipe that closes without
-//! a word means that there is nothing to register. Should the companion be killed, the record waits in the
-//! spool as `.unfinished`, without those digests, and is sent by a later link.
+//! The two talk by a memory file and a pipe. The memory file holds the record as far as it is known
+//! when the companion starts; through the pipe comes, when the link has succeeded, what is known
+//! only then. A pipe that closes without a word means that there is nothing to register. Should the
+//! companion be killed, the record waits in the spool as `.unfinished`, without those digests, and
+//! is sent by a later link.
 
 use ogrt_proto::{BuildRecord, MessageType, Output, encode_frame};
 use ogrt_wrap::deliver::connection::PATIENCE;
 use ogrt_wrap::deliver::deliver_or_spool::deliver_or_spool;
 use ogrt_wrap::deliver::server_rest;
-use ogrt_wrap::deliver::spool::{SpoolDir, TakenUnfinished};
+use ogrt_wrap::deliver::spool::{SpoolDir, UnfinishedClaim};
 use ogrt_wrap::environment;
 use ogrt_wrap::line::link_line::LinkLine;
 use ogrt_wrap::line::resolve_inputs::{ResolvedInput, resolve_and_keep};
 use ogrt_wrap::record::describe_file;
 use ogrt_wrap::record::digest_cache::DigestCache;
-use ogrt_wrap::record::{self, DescribedInputs};
+use ogrt_wrap::record::{self, InputDescriptions};
 use ogrt_wrap::settings::Settings;
 use ogrt_wrap::tool::run_tool::start_apart;
 use prost::Message;
@@ -39,26 +41,28 @@ use thread_priority::{
     thread_native_id,
 };
 
-/// The name by which `ogrt-ld` knows that it is the companion.
+/// The `argv[0]` by which `ogrt-ld` knows that it is the companion.
 pub const NAME: &str = "ogrt-ld-companion";
 
-/// Nobody waits for the companion, so it may wait for the server longer than a link.
+/// The longest wait for the server. No build waits for the companion, so it is longer than that of
+/// a link.
 const COMPANION_PATIENCE: Duration = Duration::from_secs(5);
 
-/// As the companion's priority: only what nobody else wants.
+/// The companion's priority: it gets only the time that no other process wants.
 const NICENESS: i32 = 19;
 
-/// Inputs that are opened at once; more are opened when their turn comes.
+/// The most inputs that are opened at the start. Others are opened when they are read.
 const OPEN_MAX: usize = 4096;
 
-/// A companion that has been started, seen from the link.
+/// A companion that was started, as its link sees it.
 #[derive(Debug)]
 pub struct Companion {
     pipe: File,
 }
 
 impl Companion {
-    /// Starts one for a record; if it has no inputs yet, the companion finds them by the record's link line.
+    /// Starts a companion for a record. It finds the inputs by the linker's command in the record,
+    /// if the record has none.
     pub fn start(record: &BuildRecord) -> io::Result<Companion> {
         let mut memory = File::from(rustix::fs::memfd_create("ogrt-record", MemfdFlags::CLOEXEC)?);
         memory.write_all(&record.encode_to_vec())?;
@@ -68,7 +72,8 @@ impl Companion {
         Ok(Companion { pipe: writing.into() })
     }
 
-    /// The link has succeeded: hands over what is known now. `unfinished` is the record's file in the spool.
+    /// Hands over what is known when the link has succeeded. `unfinished` is the record's file in
+    /// the spool.
     pub fn finish(
         mut self,
         record: &BuildRecord,
@@ -89,10 +94,11 @@ impl Companion {
     }
 }
 
-/// What the companion does.
+/// The work of the companion.
 pub fn run() -> io::Result<()> {
-    // Signals from the build's terminal are not for us. Not a session of our own: that would be scheduled as a group
-    // of its own (sched(7), "The autogroup feature"), and our low priority would count within it alone.
+    // Signals from the build's terminal are not for us. Not a session of our own: that would be
+    // scheduled as a group of its own (sched(7), "The autogroup feature"), and our low priority
+    // would count within it alone.
     let _ = rustix::process::setpgid(None, None);
     let mut bytes = Vec::new();
     io::stdin().lock().read_to_end(&mut bytes)?;
@@ -100,7 +106,7 @@ pub fn run() -> io::Result<()> {
     let place = PathBuf::from(OsStr::from_bytes(record.working_directory()));
     std::env::set_current_dir(&place)?;
     let inputs = if record.inputs.is_empty() { opened_inputs(&record) } else { Vec::new() };
-    // No directory is kept busy.
+    // The directory can be unmounted from here on.
     std::env::set_current_dir("/")?;
     take_only_idle_time();
 
@@ -108,31 +114,33 @@ pub fn run() -> io::Result<()> {
     // The pipe stands where standard output stands for others: see `start_apart`.
     File::open("/proc/self/fd/1")?.read_to_end(&mut message)?;
     if message.is_empty() {
-        // The link failed; the digests are for nobody.
+        // The link failed, so nobody needs the digests.
         return Ok(());
     }
-    let DescribedInputs { inputs, compilers } = describe_inputs(&inputs, &place);
+    let InputDescriptions { inputs, compilers } = describe_inputs(&inputs, &place);
     register(record, inputs, compilers, &message, &place)
 }
 
-/// From here on this process runs when nobody else wants to, its threads to come as well.
+/// Lets this process and its later threads run only when no other process wants to.
 ///
-/// A low priority is less: a processor that runs such a process counts as busy when a place is sought for a thread.
+/// A low priority alone is not enough: the kernel counts the processor of such a process as busy
+/// when it looks for one.
 fn take_only_idle_time() {
     let idle = ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Idle);
-    // It gives up the priority of a build that runs at a low one, which is refused after the policy is set.
+    // This would also raise the priority of a build that runs at a low one, which is refused after
+    // the policy is set.
     let _ = set_thread_priority_and_policy(thread_native_id(), ThreadPriority::Min, idle);
-    // For systems that know no idle policy, and for who looks at a list of processes.
+    // For systems without an idle policy, and for lists of processes.
     let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 
-/// An input, held open.
-struct Held {
+/// An input and, unless too many are open, its open file.
+struct OpenInput {
     input: ResolvedInput,
     opened: Option<(File, Metadata)>,
 }
 
-fn opened_inputs(record: &BuildRecord) -> Vec<Held> {
+fn opened_inputs(record: &BuildRecord) -> Vec<OpenInput> {
     let words: Vec<OsString> =
         record.linker_command.iter().skip(1).map(|word| OsString::from_vec(word.to_vec())).collect();
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
@@ -149,12 +157,12 @@ fn opened_inputs(record: &BuildRecord) -> Vec<Held> {
             let metadata = file.metadata().ok()?;
             Some((file, metadata))
         });
-        Held { input, opened }
+        OpenInput { input, opened }
     };
     inputs.into_iter().enumerate().map(&mut held).collect()
 }
 
-fn describe_inputs(inputs: &[Held], place: &Path) -> DescribedInputs {
+fn describe_inputs(inputs: &[OpenInput], place: &Path) -> InputDescriptions {
     let (cache, gitoids) = (DigestCache::open(), environment::is_on("OGRT_OMNIBOR"));
     record::describe_each(inputs, |held| {
         let opened = match &held.opened {
@@ -196,7 +204,7 @@ fn register(
     let unfinished = Path::new(OsStr::from_bytes(path));
     let taken = spool.take_unfinished(unfinished);
     if !path.is_empty() && taken.is_none() {
-        // It was sent as it was; the first registration stands.
+        // The record was sent as it was; the first registration stands.
         return Ok(());
     }
     let settings = Settings::from_environment();
@@ -206,11 +214,11 @@ fn register(
     let has_more = spool.has_any();
     deliver_or_spool(&frame, 1, connecting, has_more, COMPANION_PATIENCE, &settings.server, &spool)
         .map_err(io::Error::other)?;
-    taken.into_iter().for_each(TakenUnfinished::done);
+    taken.into_iter().for_each(UnfinishedClaim::done);
     Ok(())
 }
 
-/// The output with its digest, if it is still what the linker left.
+/// The output with its digest, if it was not changed after the link.
 fn hashed(output: Output, linked_ns: i64, place: &Path) -> Output {
     let path = place.join(OsStr::from_bytes(output.path()));
     let as_linked = || {

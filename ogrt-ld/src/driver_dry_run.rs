@@ -1,8 +1,9 @@
-//! What a driver would run, as it shows with `-###`: how a link is learnt that never comes by us.
+//! What a driver would run, which it shows with `-###`. So we learn of a link that does not reach
+//! us.
 
 use ogrt_wrap::line::link_line::LinkLine;
 use ogrt_wrap::line::response_file;
-use ogrt_wrap::save_link::{Called, SavedLink};
+use ogrt_wrap::save_link::{LinkCall, SavedLink};
 use ogrt_wrap::tool::ask_tool::{Answer, Question};
 use ogrt_wrap::tool::known_tools;
 use std::ffi::OsString;
@@ -10,10 +11,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long a driver may take for an answer.
+/// The longest time for an answer of a driver.
 const QUESTION_TIME: Duration = Duration::from_secs(10);
 
-/// How long a source may take that is compiled once more for a report.
+/// The longest time for one compilation that is done again for a report.
 const COMPILE_TIME: Duration = Duration::from_secs(600);
 
 /// The commands that end in a link.
@@ -26,7 +27,7 @@ pub struct DriverCommands {
 }
 
 impl DriverCommands {
-    /// Asks the driver. None where it shows no linker.
+    /// Asks the driver. `None` if it shows no linker.
     pub fn of(driver: &Path, arguments: &[OsString]) -> Option<DriverCommands> {
         let question = std::iter::once(OsString::from("-###")).chain(arguments.iter().cloned()).collect();
         let shown = ask(driver, question)?.stderr;
@@ -40,14 +41,15 @@ impl DriverCommands {
         Some(DriverCommands { before, linker })
     }
 
-    /// Keeps the link for a report. Nobody can name the driver's temporary objects afterwards, so they are made once
-    /// more, by the commands that the driver shows, and deleted again.
+    /// Keeps the link for a report. Nobody can name the driver's temporary objects afterwards, so
+    /// they are made once more, by the commands that the driver shows, and deleted again.
     pub fn save(&self, base: &Path, working_directory: &Path) -> Option<SavedLink> {
         let mut made: Vec<PathBuf> = Vec::new();
         for command in &self.before {
             let output = command.iter().position(|word| word == "-o").and_then(|at| command.get(at + 1));
             let Some(output) = output.map(PathBuf::from) else { continue };
-            // What was there before is not the driver's temporary file; the driver uses some of its own twice.
+            // What was there before is not the driver's temporary file; the driver uses some of its
+            // own twice.
             if output.exists() && !made.contains(&output) {
                 continue;
             }
@@ -59,7 +61,7 @@ impl DriverCommands {
             }
         }
         let line = LinkLine::read(&self.linker[1..]);
-        let called = Called {
+        let called = LinkCall {
             linker: Path::new(&self.linker[0]),
             arguments: &self.linker[1..],
             line: &line,
@@ -76,7 +78,7 @@ impl DriverCommands {
     }
 }
 
-/// Asks a driver, as if we were not there.
+/// Asks a driver, which runs as if we were not there.
 pub fn ask(driver: &Path, arguments: Vec<OsString>) -> Option<Answer> {
     Question { arguments, set: vec![("OGRT_DISABLE", "1".into())], patience: QUESTION_TIME }.ask(driver)
 }

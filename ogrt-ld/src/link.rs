@@ -1,6 +1,8 @@
-//! One link, from the request to the record at the server: the same flow for both ways in which a link comes to us.
+//! One link, from the request to the record at the server: the same flow for both ways in which a
+//! link comes to us.
 //!
-//! The one rule stands beside the calls: whatever of ours goes wrong, the tool runs with its line as it was.
+//! The one rule stands beside the calls: whatever of ours goes wrong, the tool runs with its line
+//! as it was.
 
 use crate::link_request::{LinkError, LinkRequest, Way};
 use crate::make_note::{Note, make_note};
@@ -16,8 +18,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
 use std::time::Instant;
 
-/// Final link? -> note on the line -> run the tool, and describe the inputs beside it -> look at the output -> record ->
-/// deliver or spool. Each decision is written down where the link is saved.
+/// The flow: final link? -> note on the line -> run the tool -> describe the inputs beside it ->
+/// read the output -> deliver or spool the record. If the link is saved, so is each decision.
 pub fn link(way: &dyn Way, settings: &Settings) -> Result<ExitStatus, LinkError> {
     let request = way.request();
     let decisions = Decisions::of(way, settings);
@@ -84,19 +86,20 @@ struct MarkedLine {
     file: NoteFile,
 }
 
-/// All that is done before the tool starts.
+/// Puts the note on the line. The tool starts afterwards.
 fn mark(way: &dyn Way, settings: &Settings, decisions: &Decisions) -> Result<MarkedLine, MarkError> {
     let request = way.request();
     let plan = way.plan_note()?;
     let note = make_note(&plan, &request.line, &request.arguments, settings.reproducible)?;
-    let (file, arguments) = plan.position.put(&note.object, &request.tool, &request.arguments)?;
+    let (file, arguments) =
+        plan.position.put(&note.object, &request.tool, &request.arguments).map_err(MarkError::NoteFile)?;
     decisions.keep_note(&note.object);
     decisions.add(format_args!("the note's object is like {:?}: {:?}", plan.like, plan.identity));
     decisions.add(format_args!("note {} {}: {}", note.signature, plan.position, file.path().display()));
     Ok(MarkedLine { arguments, note, file })
 }
 
-/// What we decided, written down where `OGRT_SAVE_LINK` is set.
+/// The decisions about a link, which are written down if `OGRT_SAVE_LINK` is set.
 struct Decisions(Option<SavedLink>);
 
 impl Decisions {
@@ -118,7 +121,7 @@ impl Decisions {
     }
 }
 
-/// Work of ours, of which a panic is an error like any other.
+/// Does work of ours. A panic in it is an error like any other.
 fn guarded<T>(work: impl FnOnce() -> Result<T, MarkError>) -> Result<T, MarkError> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or(Err(MarkError::Panic))
 }

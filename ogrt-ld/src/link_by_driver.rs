@@ -1,10 +1,11 @@
-//! A link by a driver that cannot be led to us: the note's object goes on the driver's own line, and what the real linker
-//! is given is learnt from the driver's `-###`.
+//! A link by a driver that cannot be led to us: the note's object goes on the driver's own line,
+//! and what the real linker is given is learnt from the driver's `-###`.
 //!
-//! Should one of our linkers be reached after all, it sees the note on its line and stands aside, so that there are
-//! never two notes nor two records (`both_layers_and_our_linkers_on_path_make_one_note` in `tests/wrappers`). Only
-//! drivers are treated like this that understand `-print-file-name`, as gcc and clang do, or are known by name: any
-//! other program gets its line as it was.
+//! Should one of our linkers be reached after all, it sees the note on its line and stands aside,
+//! so that there are never two notes nor two records
+//! (`both_layers_and_our_linkers_on_path_make_one_note` in `tests/wrappers`). Only drivers are
+//! treated like this that understand `-print-file-name`, as gcc and clang do, or are known by name:
+//! any other program gets its line as it was.
 
 use crate::driver_dry_run::{DriverCommands, ask};
 use crate::link_request::{LinkError, LinkRequest, LinkerCommand, Way};
@@ -13,20 +14,20 @@ use crate::note_position::{NotePlan, NotePosition};
 use crate::reference_input::{ReferenceInput, reference_input};
 use ogrt_wrap::elf_head::{ElfIdentity, Head, head};
 use ogrt_wrap::line::driver_line;
-use ogrt_wrap::line::link_line::{LinkLine, Named};
+use ogrt_wrap::line::link_line::{InputName, LinkLine};
 use ogrt_wrap::record::compilers;
-use ogrt_wrap::save_link::{Called, SavedLink};
+use ogrt_wrap::save_link::{LinkCall, SavedLink};
 use ogrt_wrap::tool::known_tools::{self, DriverKind, ToolKind};
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// How a driver can be handed the note.
+/// The way in which a driver takes the note.
 enum NoteRoute {
-    /// By an option of gcc; with the file that programs of this driver start with.
+    /// The driver takes an option of gcc. Its programs start with `start_file`.
     Option { start_file: PathBuf },
-    /// As one more object.
+    /// The driver takes one more object.
     Object,
 }
 
@@ -35,7 +36,7 @@ enum NoteRoute {
 pub struct LinkByDriver<'a>(LinkRequest<'a>);
 
 impl LinkByDriver<'_> {
-    /// `argv[1]` is the driver, the rest its arguments.
+    /// Reads our own argv: `argv[1]` is the driver, the rest its arguments.
     pub fn read(argv: &[OsString]) -> Result<LinkByDriver<'_>, LinkError> {
         let command = argv.get(1..).unwrap_or_default();
         let (driver, arguments) = command.split_first().ok_or(LinkError::NoDriver)?;
@@ -63,7 +64,7 @@ impl Way for LinkByDriver<'_> {
         match DriverCommands::of(&self.0.tool, &self.0.arguments) {
             Some(commands) => commands.save(base, &self.0.working_directory),
             None => {
-                let called = Called {
+                let called = LinkCall {
                     linker: &self.0.tool,
                     arguments: &self.0.arguments,
                     line: &self.0.line,
@@ -82,15 +83,15 @@ impl Way for LinkByDriver<'_> {
         };
         if let Ok(ReferenceInput { identity, named, compiled }) = reference_input(&self.0.line) {
             let compiler = compiled.and_then(compilers::short_name);
-            return Ok(NotePlan { identity, like: named.named.clone(), compiler, position });
+            return Ok(NotePlan { identity, like: named.name.clone(), compiler, position });
         }
         let like = match route {
             NoteRoute::Option { start_file } => start_file,
-            // A compiler that knows no other machine than this.
+            // Such a compiler makes programs for this machine only.
             NoteRoute::Object => PathBuf::from("/proc/self/exe"),
         };
         let identity = identity_of(&like).ok_or(MarkError::NoElfInput)?;
-        Ok(NotePlan { identity, like: Named::File(like), compiler: None, position })
+        Ok(NotePlan { identity, like: InputName::File(like), compiler: None, position })
     }
 
     fn linker_command(&self) -> LinkerCommand<'_> {

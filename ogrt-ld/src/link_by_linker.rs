@@ -9,7 +9,7 @@ use ogrt_wrap::environment;
 use ogrt_wrap::line::link_line::LinkLine;
 use ogrt_wrap::line::response_file;
 use ogrt_wrap::record::compilers;
-use ogrt_wrap::save_link::{Called, SavedLink};
+use ogrt_wrap::save_link::{LinkCall, SavedLink};
 use ogrt_wrap::settings::Settings;
 use ogrt_wrap::tool::driver_command;
 use ogrt_wrap::tool::find_tool::Finder;
@@ -25,7 +25,7 @@ const CALLED_VARIABLE: &str = "OGRT_LD_CALLED";
 pub struct LinkByLinker(LinkRequest<'static>);
 
 impl LinkByLinker {
-    /// `argv` is that of the linker that we stand for.
+    /// Reads our own argv, which is that of the linker.
     pub fn read(argv: &[OsString], settings: &Settings) -> Result<LinkByLinker, LinkError> {
         let argv0 = argv.first().map_or(OsStr::new("ld"), OsString::as_os_str);
         let driver = driver_command::from_environment();
@@ -35,7 +35,7 @@ impl LinkByLinker {
         let guard = finder.guard(&linker);
         Ok(LinkByLinker(LinkRequest {
             line: LinkLine::read(&arguments),
-            // A driver calls a linker by its path, and that is what messages then begin with.
+            // A driver calls a linker by its path, and the linker's messages begin with it.
             argv0: if argv0.as_bytes().contains(&b'/') { linker.clone().into() } else { argv0.to_owned() },
             tool: linker,
             arguments: Cow::Owned(arguments),
@@ -54,7 +54,7 @@ impl Way for LinkByLinker {
     }
 
     fn save(&self, base: &Path) -> Option<SavedLink> {
-        let called = Called {
+        let called = LinkCall {
             linker: &self.0.tool,
             arguments: &self.0.arguments,
             line: &self.0.line,
@@ -68,7 +68,7 @@ impl Way for LinkByLinker {
         let argument = self.0.line.place_after(reference.named).ok_or(MarkError::NoPosition)?;
         Ok(NotePlan {
             identity: reference.identity,
-            like: reference.named.named.clone(),
+            like: reference.named.name.clone(),
             compiler: reference.compiled.and_then(compilers::short_name),
             position: NotePosition::Argument(argument),
         })
@@ -85,7 +85,8 @@ impl Way for LinkByLinker {
     }
 }
 
-/// The arguments as the driver would have made them without us: gcc turns the `-B` that leads to us into a `-L` as well.
+/// The arguments as the driver would have made them without us: gcc turns the `-B` that leads to us
+/// into a `-L` as well.
 fn without_our_directory(argv0: &OsStr, arguments: &[OsString]) -> Vec<OsString> {
     let dir = directory_of(argv0);
     let is_ours = |word: &OsString| {
@@ -95,8 +96,8 @@ fn without_our_directory(argv0: &OsStr, arguments: &[OsString]) -> Vec<OsString>
     arguments.iter().filter(|word| !is_ours(word)).cloned().collect()
 }
 
-/// LIBRARY_PATH as it was before gcc put our directory into it. No linker reads it, but EasyBuild's linker wrapper does:
-/// it makes an RPATH of each part.
+/// LIBRARY_PATH as it was before gcc put our directory into it. No linker reads it, but EasyBuild's
+/// linker wrapper does: it makes an RPATH of each part.
 fn library_path_without_us(argv0: &OsStr) -> Option<(&'static str, OsString)> {
     const NAME: &str = "LIBRARY_PATH";
     let (dir, value) = (directory_of(argv0)?, environment::var(NAME)?);

@@ -1,8 +1,9 @@
 //! A link as it comes to us: what would be run without us, and what is known of the link before it.
 //!
-//! It comes in one of two ways. Nearly always a driver runs us as its linker (`link_by_linker.rs`). A driver that
-//! cannot be led to us is run by us, with the note on its own line (`link_by_driver.rs`). What the two do differently
-//! is [`Way`]; all else is told once, in `link.rs`.
+//! It comes in one of two ways. Nearly always a driver runs us as its linker (`link_by_linker.rs`).
+//! A driver that cannot be led to us is run by us, with the note on its own line
+//! (`link_by_driver.rs`). What the two do differently is [`Way`]; all else is told once, in
+//! `link.rs`.
 
 use crate::not_marked::MarkError;
 use crate::note_position::NotePlan;
@@ -24,7 +25,7 @@ pub struct LinkRequest<'a> {
     pub tool: PathBuf,
     /// The tool's `argv[0]`.
     pub argv0: OsString,
-    /// What follows `argv[0]` without us.
+    /// The arguments after `argv[0]`, as they would be without us.
     pub arguments: Cow<'a, [OsString]>,
     /// Variables that are set for the tool.
     pub set: Vec<(&'static str, OsString)>,
@@ -42,7 +43,7 @@ pub struct LinkRequest<'a> {
 
 /// What the two ways do differently.
 pub trait Way {
-    /// The link as it came.
+    /// The request that came.
     fn request(&self) -> &LinkRequest<'_>;
 
     /// Copies what the link reads below `base`, for a report.
@@ -55,25 +56,26 @@ pub trait Way {
     fn linker_command(&self) -> LinkerCommand<'_>;
 }
 
-/// What the linker is really given.
+/// The command of the linker itself.
 #[derive(Debug)]
 pub struct LinkerCommand<'a> {
     /// The linker; the driver where the linker is not known.
     pub linker: PathBuf,
     /// The linker's argv without the note, response files opened; empty where it is not known.
     pub words: Vec<OsString>,
-    /// The same, read.
+    /// What the words mean.
     pub line: Cow<'a, LinkLine>,
 }
 
-/// What is said, and ends the link: there is no linker, or `OGRT_STRICT=1` and something of ours failed.
+/// Why a link ends with a message of ours: there is no tool to run, or `OGRT_STRICT=1` is set and
+/// something of ours failed.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// There is nothing to run.
-    #[error("no real linker: {0}")]
+    /// The real linker was not found.
+    #[error("cannot find the real linker: {0}")]
     Find(#[from] FindToolError),
     /// We were called to run a driver, and none was named.
-    #[error("no compiler to run")]
+    #[error("no compiler was named: the first argument must be the compiler")]
     NoDriver,
     /// The tool did not start.
     #[error("cannot run {path}: {source}", path = path.display())]
@@ -84,7 +86,7 @@ pub enum LinkError {
         source: std::io::Error,
     },
     /// A failure of ours, which is passed over without `OGRT_STRICT=1`.
-    #[error("{0} (OGRT_STRICT is set)")]
+    #[error("{0} (the link fails because OGRT_STRICT is set)")]
     Strict(#[from] MarkError),
 }
 
@@ -100,12 +102,12 @@ impl LinkRequest<'_> {
         }
     }
 
-    /// Becomes the tool, with its line as it was. Returns only when that failed.
+    /// Becomes the tool, with its line as it was. Returns only if that failed.
     pub fn hand_over(&self) -> LinkError {
         self.run_error(self.call(&self.arguments).exec())
     }
 
-    /// The tool could not be run.
+    /// The error of a tool that could not be run.
     pub fn run_error(&self, source: std::io::Error) -> LinkError {
         LinkError::Run { path: self.tool.clone(), source }
     }

@@ -1,7 +1,8 @@
 //! `ogrt-ld`: stands where the linker is looked for, marks final links, registers them.
 //!
-//! The one rule: the link comes out as it would without us. Everything of ours can fail, and then the real linker
-//! runs with the line as it was. Only a missing linker, and `OGRT_STRICT=1`, make us say something.
+//! The one rule: the output of a link is what it would be without us. Everything of ours may fail,
+//! and then the real linker runs with the line as it was. We print something only if there is no
+//! linker, or with `OGRT_STRICT=1`.
 
 mod companion;
 mod driver_dry_run;
@@ -24,12 +25,13 @@ use ogrt_wrap::tool::{driver_command, route};
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-/// musl's own asks the system for every few pages, and gives them back at once (docs/decisions/0008-memory-of-the-wrappers.md).
+/// musl's own allocator asks the system for every few pages, and gives them back at once
+/// (docs/decisions/0008-memory-of-the-wrappers.md).
 #[global_allocator]
 static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
 
 fn main() -> ExitCode {
-    // A panic of ours is handled like any failure of ours, in silence.
+    // A panic is handled like any failure of ours, in silence.
     std::panic::set_hook(Box::new(|_| {}));
     let argv: Vec<OsString> = std::env::args_os().collect();
     let name = argv.first().map(OsString::as_os_str).unwrap_or_default();

@@ -8,7 +8,7 @@ use ogrt_wrap::line::link_line::LinkLine;
 use ogrt_wrap::line::resolve_inputs::resolve_inputs;
 use ogrt_wrap::note::{metadata, note_object, signature};
 use ogrt_wrap::record::digest_cache::DigestCache;
-use ogrt_wrap::record::{DescribedInputs, describe_inputs};
+use ogrt_wrap::record::{InputDescriptions, describe_inputs};
 use prost::Message;
 use std::ffi::OsString;
 use std::time::SystemTime;
@@ -23,12 +23,13 @@ pub struct Note {
     pub metadata: BuildMetadata,
     /// When the link began.
     pub started: SystemTime,
-    /// Descriptions of the inputs; `Some` only for a reproducible signature, which is computed from them.
-    pub described: Option<DescribedInputs>,
+    /// Descriptions of the inputs; `Some` only for a reproducible signature, which is computed from
+    /// them.
+    pub described: Option<InputDescriptions>,
 }
 
-/// Makes the note of a link. The linker waits for it, so only heads of files are read, unless the signature has to be
-/// computed from their contents.
+/// Makes the note of a link. The linker waits for it, so only heads of files are read, unless the
+/// signature has to be computed from their contents.
 pub fn make_note(
     plan: &NotePlan,
     line: &LinkLine,

@@ -1,7 +1,7 @@
 //! Where the note's object stands on a line, and in what kind of file.
 
 use ogrt_wrap::elf_head::ElfIdentity;
-use ogrt_wrap::line::link_line::Named;
+use ogrt_wrap::line::link_line::InputName;
 use ogrt_wrap::note::note_file::NoteFile;
 use std::ffi::OsString;
 use std::fmt;
@@ -14,7 +14,7 @@ pub struct NotePlan {
     /// The format of the object.
     pub identity: ElfIdentity,
     /// The file whose format it copies.
-    pub like: Named,
+    pub like: InputName,
     /// The compiler of the project's own objects in a few words.
     pub compiler: Option<String>,
     /// The position on the line.
@@ -33,7 +33,8 @@ pub enum NotePosition {
 }
 
 impl NotePosition {
-    /// Writes the object to a file that the tool can read, and puts that file's name among the arguments.
+    /// Writes the object to a file that the tool can read, and puts that file's name among the
+    /// arguments.
     pub fn put(
         self,
         object: &[u8],

@@ -1,12 +1,12 @@
 //! The input whose format the note's object copies, and behind which it stands on the line.
 //!
-//! The first relocatable object that is linked in whole is best, and a driver names it first (`crt1.o`), so that
-//! of a usual link two files are looked at before the linker starts. Only a line without one has all its inputs
-//! resolved: then the first archive tells, or a shared object.
+//! The first relocatable object that is linked in whole is best, and a driver names it first
+//! (`crt1.o`), so that of a usual link two files are looked at before the linker starts. Only a
+//! line without one has all its inputs resolved: then the first archive tells, or a shared object.
 
 use crate::not_marked::MarkError;
 use ogrt_wrap::elf_head::{ElfIdentity, Head, head_and_file};
-use ogrt_wrap::line::link_line::{LinkLine, Named, NamedInput};
+use ogrt_wrap::line::link_line::{InputName, LinkLine, NamedInput};
 use ogrt_wrap::line::resolve_inputs::resolve_inputs;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
@@ -18,8 +18,8 @@ pub struct ReferenceInput<'a> {
     pub identity: ElfIdentity,
     /// The input on the line.
     pub named: &'a NamedInput,
-    /// The first object of the project itself, open at its start. It tells the compiler: the C library's start files were
-    /// made by another.
+    /// The first object of the project itself, open at its start. It tells the compiler: the C
+    /// library's start files were made by another.
     pub compiled: Option<File>,
 }
 
@@ -27,7 +27,7 @@ pub struct ReferenceInput<'a> {
 pub fn reference_input(line: &LinkLine) -> Result<ReferenceInput<'_>, MarkError> {
     let mut first = None;
     for named in &line.inputs {
-        let Named::File(path) = &named.named else { continue };
+        let InputName::File(path) = &named.name else { continue };
         let is_start_file = is_start_file(path);
         if is_start_file && first.is_some() {
             continue;

@@ -1,34 +1,36 @@
-//! The registration of a marked link: what goes in is described while the linker runs, what came out is looked at, and
-//! the record goes to the server or to the spool.
+//! The registration of a marked link: what goes in is described while the linker runs, what came
+//! out is looked at, and the record goes to the server or to the spool.
 //!
-//! A small link is described by this process while the linker runs, and its record is at the server when the build
-//! goes on. Of a large one the digests are left to a companion (see `companion.rs`).
+//! A small link is described by this process while the linker runs, and its record is at the server
+//! when the build goes on. A large one leaves the digests to a companion (see `companion.rs`).
 
 use crate::companion::Companion;
 use crate::link_request::{LinkerCommand, Way};
 use crate::make_note::Note;
 use crate::not_marked::MarkError;
 use ogrt_proto::{BuildRecord, MessageType, encode_frame};
-use ogrt_wrap::deliver::connection::{Connecting, PATIENCE};
+use ogrt_wrap::deliver::connection::{PATIENCE, PendingConnection};
 use ogrt_wrap::deliver::deliver_or_spool::deliver_or_spool;
 use ogrt_wrap::deliver::server_rest;
-use ogrt_wrap::deliver::spool::{SpoolDir, TakenUnfinished};
+use ogrt_wrap::deliver::spool::{SpoolDir, UnfinishedClaim};
 use ogrt_wrap::line::dependency_file;
 use ogrt_wrap::line::link_line::LinkLine;
 use ogrt_wrap::line::resolve_inputs::resolve_inputs;
 use ogrt_wrap::note::note_file::NoteFile;
-use ogrt_wrap::record::describe_file::{self, OUTPUT_WHOLE_BYTES_MAX, SeenOutput};
+use ogrt_wrap::record::describe_file::{self, OUTPUT_WHOLE_BYTES_MAX, OutputFacts};
 use ogrt_wrap::record::digest_cache::DigestCache;
-use ogrt_wrap::record::{self, DescribedInputs, Facts};
+use ogrt_wrap::record::{self, InputDescriptions, LinkFacts};
 use ogrt_wrap::settings::Settings;
 use std::borrow::Cow;
+use std::io;
 use std::time::Duration;
 
-/// More inputs are described by a companion.
+/// The most inputs of a link that has no companion.
 const INPUTS_MAX: usize = 64;
 
-/// More bytes are hashed by a companion. Up to here they are hashed while the linker runs, in some ten milliseconds of
-/// one processor, and most of them once: the libraries of the system are remembered.
+/// The most bytes that a link hashes without a companion, while the linker runs. They take some ten
+/// milliseconds of one processor, and most of them only the first time: the digests of the system's
+/// libraries are remembered.
 const BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// A registration under way.
@@ -39,17 +41,18 @@ pub struct Registration<'a> {
     /// The record as far as it is known.
     record: BuildRecord,
     companion: Option<Companion>,
-    connecting: Option<Connecting>,
-    /// Something waits in the spool, and can go the same way.
+    connecting: Option<PendingConnection>,
+    /// Files wait in the spool, and can be sent by the same connection.
     has_more: bool,
 }
 
 impl<'a> Registration<'a> {
-    /// Describes what is known while the linker runs. It takes its time: the wrapper waits for the linker afterwards anyway.
+    /// Describes what is known while the linker runs. It may take as long as the linker: the
+    /// wrapper waits for it afterwards.
     pub fn begin(way: &'a dyn Way, note: Note, settings: &'a Settings) -> Registration<'a> {
         let request = way.request();
         let LinkerCommand { linker, words, line } = way.linker_command();
-        let record = record::begin(Facts {
+        let record = record::begin(LinkFacts {
             signature: note.signature,
             metadata: note.metadata,
             reproducible: settings.reproducible,
@@ -74,7 +77,7 @@ impl<'a> Registration<'a> {
         registration
     }
 
-    fn prepare(&mut self, described: Option<DescribedInputs>) {
+    fn prepare(&mut self, described: Option<InputDescriptions>) {
         if described.is_none() && self.line.inputs.len() > INPUTS_MAX {
             self.start_companion();
         }
@@ -85,11 +88,12 @@ impl<'a> Registration<'a> {
             (self.record.inputs, self.record.compilers) = (described.inputs, described.compilers);
         }
         self.has_more = connecting.is_some() && self.spool.has_any();
-        self.connecting = connecting.map(Connecting::advanced);
+        self.connecting = connecting.map(PendingConnection::advanced);
     }
 
-    /// Leaves the digests to a companion. It finds the inputs by the linker's command, so one that is not known is not
-    /// enough. Under OGRT_STRICT nothing is left for later: the build is to know how its registration ended.
+    /// Starts a companion, which makes the digests. It finds the inputs by the linker's command, so
+    /// there is none where that is not known. There is none under OGRT_STRICT either: the build has
+    /// to know whether the registration failed.
     fn start_companion(&mut self) {
         let finds_inputs = !self.record.linker_command.is_empty() || !self.record.inputs.is_empty();
         if !self.settings.strict && finds_inputs {
@@ -97,8 +101,8 @@ impl<'a> Registration<'a> {
         }
     }
 
-    /// The inputs, unless a companion describes them.
-    fn describe_inputs(&mut self) -> Option<DescribedInputs> {
+    /// Describes the inputs, unless a companion does it.
+    fn describe_inputs(&mut self) -> Option<InputDescriptions> {
         if self.companion.is_some() {
             return None;
         }
@@ -112,9 +116,10 @@ impl<'a> Registration<'a> {
     /// Registers the output of a linker that has succeeded.
     pub fn finish(mut self, note: &NoteFile, duration: Duration) -> Result<(), MarkError> {
         if let Some(list) = &self.line.dependency_file {
-            dependency_file::remove_from(list, note.path())?;
+            dependency_file::remove_from(list, note.path())
+                .map_err(|source| MarkError::DependencyFile { path: list.clone(), source })?;
         }
-        let seen = describe_file::output(&self.line.output)?;
+        let seen = describe_file::output(&self.line.output).map_err(|source| self.output_error(source))?;
         if !seen.notes.signatures.iter().any(|signature| self.record.signature() == signature) {
             return Err(MarkError::Lost(self.line.output.clone()));
         }
@@ -128,14 +133,18 @@ impl<'a> Registration<'a> {
         }
     }
 
-    fn leave_to(mut self, companion: Companion, seen: SeenOutput) -> Result<(), MarkError> {
+    fn output_error(&self, source: io::Error) -> MarkError {
+        MarkError::Output { path: self.line.output.clone(), source }
+    }
+
+    fn leave_to(mut self, companion: Companion, seen: OutputFacts) -> Result<(), MarkError> {
         self.record.output = Some(seen.output.clone());
         let frame = encode_frame(MessageType::BuildRecord, &self.record);
         let unfinished = self.spool.put_unfinished(&frame).ok();
         if companion.finish(&self.record, &seen.metadata, unfinished.as_deref()).is_ok() {
             return Ok(());
         }
-        // It died: then all of it is done here.
+        // The companion died, so its work is done here.
         let taken = unfinished.as_deref().and_then(|path| self.spool.take_unfinished(path));
         if unfinished.is_some() && taken.is_none() {
             return Ok(());
@@ -145,12 +154,12 @@ impl<'a> Registration<'a> {
             (self.record.inputs, self.record.compilers) = (described.inputs, described.compilers);
         }
         self.deliver(seen)?;
-        taken.into_iter().for_each(TakenUnfinished::done);
+        taken.into_iter().for_each(UnfinishedClaim::done);
         Ok(())
     }
 
-    fn deliver(mut self, seen: SeenOutput) -> Result<(), MarkError> {
-        self.record.output = Some(seen.hashed()?);
+    fn deliver(mut self, seen: OutputFacts) -> Result<(), MarkError> {
+        self.record.output = Some(seen.hashed().map_err(|source| self.output_error(source))?);
         let frame = encode_frame(MessageType::BuildRecord, &self.record);
         let server = &self.settings.server;
         deliver_or_spool(&frame, 1, self.connecting, self.has_more, PATIENCE, server, &self.spool)?;

@@ -1,8 +1,9 @@
 //! Which real linker is meant: the one that the driver would have run, had it not found us.
 //!
-//! We are called under the name that the driver asked for (`ld`, `ld.lld`, ...). gcc hands the directories it
-//! searches down in COMPILER_PATH; of clang we know from `ogrt-cc` where it is and which `-B` it was given. Then
-//! PATH, and `TARGET-ld` before `ld` where the driver is a cross compiler or a clang that was told its target.
+//! We are called under the name that the driver asked for (`ld`, `ld.lld`, ...). gcc hands the
+//! directories it searches down in COMPILER_PATH; of clang we know from `ogrt-cc` where it is and
+//! which `-B` it was given. Then PATH, and `TARGET-ld` before `ld` where the driver is a cross
+//! compiler or a clang that was told its target.
 
 use crate::link_request::Driver;
 use ogrt_wrap::environment::{self, non_empty};
@@ -14,7 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Decides; `overriding` is `OGRT_REAL_LD`.
+/// Finds the real linker; `overriding` is `OGRT_REAL_LD`.
 pub fn which_linker(
     argv0: &OsStr,
     driver: &Option<Driver>,
@@ -52,13 +53,13 @@ pub fn which_linker(
     let in_path = in_path.flat_map(|name| path_dirs.iter().map(move |dir| dir.join(name)));
     match finder.first(dirs.iter().map(|dir| dir.join(name)).chain(in_path))? {
         Some(found) => Ok(found),
-        // Told as what it is.
+        // The error names the linker without a target.
         None => finder.find(&[name], &path_dirs),
     }
 }
 
-/// The target in whose name the linker is looked for: clang's `--target=T`, or the T of a cross compiler `T-gcc`. A gcc
-/// for this machine looks for plain `ld`, however it is called.
+/// The T of the linker's name `T-ld`: clang's `--target=T`, or that of a cross compiler `T-gcc`. A
+/// gcc for this machine runs `ld`, also where its own name has a target.
 fn target_of(driver: &Option<Driver>) -> Option<OsString> {
     if let Some(triple) = driver.as_ref().and_then(|(_, argv)| target_triple(argv)) {
         return Some(triple);
@@ -68,7 +69,8 @@ fn target_of(driver: &Option<Driver>) -> Option<OsString> {
     (!is_this_machine(target, std::env::consts::ARCH)).then(|| target.into())
 }
 
-/// `arch` as Rust calls it: the machine in a triple may say more (`powerpc64le`, `armv7l`), or be one of `i386` to `i686`.
+/// The machine of a target is `arch` as Rust calls it. It may say more (`powerpc64le`, `armv7l`),
+/// or be one of `i386` to `i686`.
 fn is_this_machine(triple: &str, arch: &str) -> bool {
     let machine = triple.split('-').next().unwrap_or(triple);
     match arch {

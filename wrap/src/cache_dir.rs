@@ -6,7 +6,8 @@ use crate::environment;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-/// `$XDG_CACHE_HOME/ogrt` or `$HOME/.cache/ogrt`, made if it is missing; only if it is ours alone to write.
+/// `$XDG_CACHE_HOME/ogrt` or `$HOME/.cache/ogrt`, created if it is missing. `None` where others may
+/// write into it.
 pub fn cache_dir() -> Option<PathBuf> {
     let base = environment::var("XDG_CACHE_HOME")
         .map(PathBuf::from)

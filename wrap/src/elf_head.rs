@@ -1,7 +1,7 @@
 //! What makes two ELF objects fit for one link: class, byte order, machine, flags, OS ABI.
 //!
-//! Taken from the head of a file alone. An archive speaks through its first ELF member. Slim LTO objects of gcc
-//! are ELF; LLVM bitcode is not, and says nothing here.
+//! All is taken from the head of a file. An archive is represented by its first ELF member. Slim
+//! LTO objects of gcc are ELF; LLVM bitcode is not, so nothing is known of it.
 
 use crate::small_file;
 use ogrt_note::ByteOrder;
@@ -12,19 +12,19 @@ use std::path::Path;
 /// The identity of an ELF file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ElfIdentity {
-    /// ELFCLASS64.
+    /// True for ELFCLASS64, false for ELFCLASS32.
     pub is_64: bool,
-    /// EI_DATA.
+    /// The byte order (EI_DATA).
     pub order: ByteOrder,
-    /// EI_OSABI.
+    /// The operating system (EI_OSABI).
     pub os_abi: u8,
-    /// EI_ABIVERSION.
+    /// The version of its interface (EI_ABIVERSION).
     pub abi_version: u8,
-    /// e_type.
+    /// The kind of file (e_type).
     pub file_type: u16,
-    /// e_machine.
+    /// The machine (e_machine).
     pub machine: u16,
-    /// e_flags.
+    /// The machine's flags (e_flags).
     pub flags: u32,
 }
 
@@ -39,30 +39,31 @@ pub enum Head {
     ThinArchive,
     /// LLVM bitcode.
     Bitcode,
-    /// Anything else: for a linker, a script.
+    /// Anything else, which a linker reads as a script.
     Other,
 }
 
 /// The first ELF member of an archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FirstMember {
-    /// Its identity.
+    /// The identity of the member.
     pub identity: ElfIdentity,
-    /// Where its bytes start in the archive.
+    /// The offset of its bytes in the archive.
     pub offset: u64,
-    /// Bytes.
+    /// The number of its bytes.
     pub size: u64,
 }
 
-/// Members of an archive that are looked at before giving up.
+/// After this many members, an archive counts as one without ELF members.
 const MEMBERS_MAX: usize = 8;
 
-/// Reads the head of a regular file. From a pipe we would take away what the linker is to read.
+/// Reads the head of a regular file. A pipe is refused: what we read from it, the linker would
+/// miss.
 pub fn head(path: &Path) -> std::io::Result<Head> {
     head_and_file(path).map(|(head, _)| head)
 }
 
-/// The same, and the file.
+/// The head of a regular file, and the file.
 pub fn head_and_file(path: &Path) -> std::io::Result<(Head, File)> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::ErrorKind::Unsupported.into());
@@ -90,7 +91,7 @@ fn head_of(file: &File) -> Head {
 }
 
 impl ElfIdentity {
-    /// From the first 52 or 64 bytes of a file (gABI, "ELF Header").
+    /// Reads the first 52 or 64 bytes of a file (gABI, "ELF Header").
     pub fn parse(start: &[u8]) -> Option<ElfIdentity> {
         let &[0x7f, b'E', b'L', b'F', class, data, _, os_abi, abi_version, ..] = start else { return None };
         let is_64 = match class {
@@ -126,7 +127,7 @@ impl ElfIdentity {
         })
     }
 
-    /// ET_REL: an object to be linked, not a shared object or a program.
+    /// The file is an object to link (ET_REL), not a shared object or a program.
     pub fn is_relocatable(&self) -> bool {
         self.file_type == 1
     }

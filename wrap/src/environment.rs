@@ -1,8 +1,9 @@
 //! Our environment, read once.
 //!
-//! A wrapper asks for some thirty variables, and hands all of them on. Each question to the C library walks through all that
-//! are set, and std copies all for each list of them: with 35 variables, both together were half of the instructions before
-//! a linker starts. Nothing of ours changes the environment of its own process.
+//! A wrapper asks for some thirty variables, and hands all of them on. Each question to the C
+//! library walks through all that are set, and std copies all for each list of them. With 35
+//! variables, both together were half of the instructions before a linker starts. No code of ours
+//! changes the environment of its own process.
 
 use std::ffi::{OsStr, OsString};
 use std::sync::OnceLock;
@@ -14,7 +15,7 @@ pub fn all() -> &'static [(OsString, OsString)] {
     ALL.get_or_init(|| std::env::vars_os().collect())
 }
 
-/// The value of a variable; of one that is set twice the first, as getenv(3) has it.
+/// The value of a variable. If it is set twice, the first value counts, as for getenv(3).
 pub fn var(name: &str) -> Option<&'static OsStr> {
     all().iter().find(|(set, _)| set == name).map(|(_, value)| value.as_os_str())
 }

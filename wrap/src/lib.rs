@@ -1,9 +1,11 @@
-//! What the two wrappers share: reading a foreign command line, finding and running the real tool, the note
-//! object, the description of what was linked, and the way of the record to the server.
+//! What the two wrappers share: reading a foreign command line, finding and running the real tool,
+//! the note object, the description of what was linked, and the delivery of the record to the
+//! server.
 //!
-//! The one rule: a build must not notice us. Nothing here prints, and nothing here ends the program: a function
-//! that cannot do its work returns an error, and the wrapper then runs the real tool as if it were not there.
-//! Foreign command lines are read by tables, only as far as we need them, and an unknown flag is skipped.
+//! The one rule: a build must not notice us. Nothing here prints, and nothing here ends the
+//! program: a function that cannot do its work returns an error, and the wrapper then runs the real
+//! tool as if it were not there. Foreign command lines are read by tables, only as far as we need
+//! them, and an unknown flag is skipped.
 //!
 //! The folders stand in the order of a link (see `link` in `ogrt-ld`), and none uses one below it:
 //!

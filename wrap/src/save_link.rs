@@ -1,14 +1,16 @@
-//! `OGRT_SAVE_LINK=DIR`: one link kept whole, so that a report from the field can be replayed elsewhere.
+//! `OGRT_SAVE_LINK=DIR`: one link kept whole, so that a report from the field can be replayed
+//! elsewhere.
 //!
-//! Each link gets a directory of its own in DIR. In it: `replay`, a script that links again from the copies; `files/`,
-//! every input under its absolute path; `note.o`, the object with the note; `decisions`, what we decided and why;
-//! `environment`, the variables that steer compilers, linkers and us. Linker scripts name files by absolute paths, so
-//! they are kept as templates, and `replay` puts in where they lie now.
+//! Each link gets a directory of its own in DIR. In it: `replay`, a script that links again from
+//! the copies; `files/`, every input under its absolute path; `note.o`, the object with the note;
+//! `decisions`, what we decided and why; `environment`, the variables that steer compilers, linkers
+//! and us. Linker scripts name files by absolute paths, so they are kept as templates, and `replay`
+//! puts in where they lie now.
 //!
-//! Saving may take its time and may fail, in silence as always: nothing of the build depends on it.
+//! Saving may take long and may fail without a word: the build does not depend on it.
 
 use crate::environment;
-use crate::line::link_line::{LinkLine, Named};
+use crate::line::link_line::{InputName, LinkLine};
 use crate::line::resolve_inputs::{resolve_inputs, searched_dirs};
 use crate::line::response_file;
 use std::borrow::Cow;
@@ -20,10 +22,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path, PathBuf};
 
-/// In a template: where the saved link lies.
+/// Stands in a template for the directory of the saved link.
 const HERE: &str = "@OGRT_SAVED@";
 
-/// Variables that are kept, by how they begin.
+/// The beginnings of the names of variables that are kept.
 const VARIABLES: &[&str] = &[
     "OGRT_",
     "COMPILER_PATH",
@@ -44,22 +46,22 @@ pub struct SavedLink {
     dir: PathBuf,
 }
 
-/// What is linked, as we were called.
+/// The call of a linker that is saved.
 #[derive(Debug)]
-pub struct Called<'a> {
+pub struct LinkCall<'a> {
     /// The real linker.
     pub linker: &'a Path,
-    /// What follows `argv[0]`.
+    /// The arguments after `argv[0]`.
     pub arguments: &'a [OsString],
-    /// The same, read.
+    /// What the arguments mean.
     pub line: &'a LinkLine,
-    /// Where.
+    /// The directory in which relative paths start.
     pub working_directory: &'a Path,
 }
 
 impl SavedLink {
     /// Saves all that the link reads.
-    pub fn create(base: &Path, called: &Called) -> io::Result<SavedLink> {
+    pub fn create(base: &Path, called: &LinkCall) -> io::Result<SavedLink> {
         let name =
             called.line.output.file_name().unwrap_or(OsStr::new("output")).to_string_lossy().into_owned();
         let dir = base.join(format!("{name}-{}", std::process::id()));
@@ -80,7 +82,7 @@ impl SavedLink {
         let _ = file.and_then(|mut file| writeln!(file, "{what}"));
     }
 
-    /// Keeps the object with the note, which was put at this place among the arguments.
+    /// Keeps the object with the note.
     pub fn keep_note(&self, object: &[u8]) {
         let _ = fs::write(self.dir.join("note.o"), object);
     }
@@ -90,7 +92,7 @@ impl SavedLink {
         self.dir.join("files").join(place.strip_prefix("/").unwrap_or(&place))
     }
 
-    fn copy_inputs(&self, called: &Called) -> io::Result<()> {
+    fn copy_inputs(&self, called: &LinkCall) -> io::Result<()> {
         let inputs = resolve_inputs(called.line);
         let absolute: Vec<String> = inputs
             .iter()
@@ -104,7 +106,7 @@ impl SavedLink {
                 .line
                 .inputs
                 .get(input.named_by)
-                .is_some_and(|named| matches!(named.named, Named::Script(_)));
+                .is_some_and(|named| matches!(named.name, InputName::Script(_)));
             match fs::read_to_string(&input.path) {
                 Ok(text) if input.is_script && !named_as_script => {
                     fs::write(with_suffix(&place, ".in"), template(&text, &absolute))?;
@@ -116,7 +118,7 @@ impl SavedLink {
         fs::create_dir_all(self.place_of(Path::new("."), called.working_directory))
     }
 
-    fn write_replay(&self, called: &Called) -> io::Result<()> {
+    fn write_replay(&self, called: &LinkCall) -> io::Result<()> {
         let mut script = format!(
             "#!/bin/sh\n\
              # Links again what OGRT saw linked. LINKER=... takes another linker; NOTE=1 links the note as well.\n\
@@ -149,15 +151,16 @@ impl SavedLink {
     }
 }
 
-/// The words of the line, response files opened, as the replay has them: without the output, inputs as their copies.
-fn kept_words(called: &Called) -> Vec<String> {
+/// The words of the line for the replay: response files opened, the output left out, inputs named
+/// by their copies.
+fn kept_words(called: &LinkCall) -> Vec<String> {
     let words: Vec<OsString> = response_file::expand_all(called.arguments).map(Cow::into_owned).collect();
     let is_input = |word: &OsString| {
         called
             .line
             .inputs
             .iter()
-            .any(|input| matches!(&input.named, Named::File(path) if path == Path::new(word)))
+            .any(|input| matches!(&input.name, InputName::File(path) if path == Path::new(word)))
     };
     let mut kept = Vec::new();
     let mut words = words.into_iter();
@@ -185,7 +188,7 @@ fn below_root(path: &Path) -> PathBuf {
     for component in path.components() {
         match component {
             Component::Normal(name) => kept.push(name),
-            // Above the root is the root.
+            // The parent of the root is the root.
             Component::ParentDir => drop(kept.pop()),
             Component::RootDir | Component::CurDir | Component::Prefix(_) => {}
         }
@@ -193,13 +196,13 @@ fn below_root(path: &Path) -> PathBuf {
     kept
 }
 
-/// The script with each of these files named by where its copy lies.
+/// The text of a linker script in which each of these files is named by its copy.
 fn template(text: &str, files: &[String]) -> String {
     let mut out = String::new();
     for part in text.split_inclusive([' ', '\t', '\n', '(', ')', ',']) {
         let word = part.trim_end_matches([' ', '\t', '\n', '(', ')', ',']);
         if files.iter().any(|file| file == word) {
-            // In quotes, since the place may have a space in its name.
+            // In quotes, since the directory's name may hold a space.
             let place = below_root(Path::new(word));
             let _ = write!(out, "\"{HERE}/files{}\"{}", place.display(), &part[word.len()..]);
         } else {
@@ -219,7 +222,7 @@ fn environment() -> Vec<u8> {
         .collect()
 }
 
-/// For the shell.
+/// The word in quotes for the shell.
 fn quoted(word: &OsStr) -> String {
     format!("'{}'", word.to_string_lossy().replace('\'', "'\\''"))
 }

@@ -7,19 +7,19 @@ use std::path::PathBuf;
 /// What the user and the site have set.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `OGRT_DISABLE=1`: hand straight over.
+    /// `OGRT_DISABLE=1`: links are neither marked nor registered.
     pub disabled: bool,
-    /// `OGRT_STRICT=1`: what would be passed over in silence fails the build.
+    /// `OGRT_STRICT=1`: a link that cannot be marked or registered fails.
     pub strict: bool,
     /// `OGRT_REPRODUCIBLE=1`, or SOURCE_DATE_EPOCH is set: equal links give equal bytes.
     pub reproducible: bool,
-    /// `OGRT_SAVE_LINK`: where links are kept for a report.
+    /// `OGRT_SAVE_LINK`: the directory in which links are saved for a report.
     pub save_link: Option<PathBuf>,
-    /// `OGRT_REAL_LD`.
+    /// `OGRT_REAL_LD`: the real linker, by its name or path.
     pub real_linker: Option<PathBuf>,
-    /// `OGRT_SERVER`.
+    /// `OGRT_SERVER`: the server that gets the records.
     pub server: Server,
-    /// `OGRT_TOKEN_FILE`.
+    /// `OGRT_TOKEN_FILE`: the file with the token for the server.
     pub token_file: Option<PathBuf>,
 }
 

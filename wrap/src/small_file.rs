@@ -1,8 +1,8 @@
 //! Small files, read with few system calls.
 //!
-//! Some are read before a linker starts, and a build waits for each call. std asks for a file's size and its place before
-//! it reads, and looks for more behind the end; musl's `open` sets close-on-exec a second time, for kernels that do not
-//! know it.
+//! Some are read before a linker starts, and a build waits for each call. std asks for a file's
+//! size and its position before it reads, and tries to read after the end; musl's `open` sets
+//! close-on-exec a second time, for kernels that do not know it.
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{Mode, OFlags};
@@ -17,10 +17,10 @@ pub fn open(path: &Path) -> io::Result<File> {
     Ok(rustix::io::retry_on_intr(open)?.into())
 }
 
-/// The rest of a file of which `expected` bytes are to come, as many as there are. With as many as expected it has ended: what
-/// is appended meanwhile is not looked for.
+/// The rest of a file that should have `expected` more bytes; it may have fewer or more. After
+/// exactly that many bytes the file counts as ended, and what is appended meanwhile is not read.
 pub fn rest(file: &File, expected: usize) -> io::Result<Vec<u8>> {
-    // One byte of room is left where all is as expected.
+    // With the expected number of bytes, one byte of room is left.
     let mut bytes = Vec::with_capacity(expected + 1);
     loop {
         match rustix::io::read(file, spare_capacity(&mut bytes)) {

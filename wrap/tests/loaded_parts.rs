@@ -1,7 +1,8 @@
 //! What strip, patchelf and chrpath do to a linked file, and what its parts then say.
 //!
-//! Each linker lays files out in its own way, so each is tried with each kind of output. A part that changed without
-//! need would make `ogrt verify` call an honest file modified; one that stayed would hide a change.
+//! Each linker lays files out in its own way, so each is tried with each kind of output. A part
+//! that changed without need would make `ogrt verify` call an honest file modified; one that stayed
+//! would hide a change.
 
 use ogrt_wrap::record::loaded_parts::{LoadedParts, of_bytes, of_file};
 use std::fs;
@@ -182,7 +183,8 @@ fn each_loaded_byte_counts() {
                 let mut damaged = whole.clone();
                 damaged[at] ^= 0x01;
                 let Ok(after) = of_bytes(&damaged) else {
-                    // A symbol may name what is not there any more; of code and data every byte makes sense.
+                    // A symbol may name what is gone; of code and data every byte
+                    // makes sense.
                     assert_eq!(part, "linkage", "{name}: a byte of {section}");
                     continue;
                 };

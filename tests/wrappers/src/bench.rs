@@ -1,4 +1,5 @@
-//! A place to build in, where a command can be run with us and without us under the same conditions.
+//! A place to build in, where a command can be run with us and without us under the same
+//! conditions.
 
 use crate::prefix::prefix;
 use ogrt_proto::{BuildRecord, MessageType, decode_frame};
@@ -15,19 +16,19 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
-/// A companion on a loaded machine, at its low priority, has this long.
+/// The longest wait for a companion, which runs at a low priority on a loaded machine.
 const COMPANION_TIME: Duration = Duration::from_secs(60);
 
-/// How a command ended.
+/// The end of a command, and its output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Outcome {
-    /// Exit status.
+    /// The exit status.
     pub code: Option<i32>,
-    /// Or signal.
+    /// The signal that ended it.
     pub signal: Option<i32>,
-    /// All of it.
+    /// All of standard output.
     pub stdout: String,
-    /// All of it.
+    /// All of standard error.
     pub stderr: String,
 }
 
@@ -46,7 +47,7 @@ impl Default for Bench {
 }
 
 impl Bench {
-    /// An empty one. Its server is a port where nobody listens, so every record is spooled.
+    /// An empty bench. Its server is a port where nobody listens, so every record is spooled.
     pub fn new() -> Bench {
         let root = tempfile::tempdir().expect("a temporary directory");
         fs::create_dir_all(root.path().join("work")).expect("a directory");
@@ -64,17 +65,17 @@ impl Bench {
         self
     }
 
-    /// Where commands run.
+    /// The directory in which commands run.
     pub fn dir(&self) -> PathBuf {
         self.root.path().join("work")
     }
 
-    /// A file in it.
+    /// The path of a file in the directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir().join(name)
     }
 
-    /// Writes a file in it.
+    /// Writes a file in the directory.
     pub fn write(&self, name: &str, text: &str) -> &Bench {
         let path = self.path(name);
         fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
@@ -93,7 +94,7 @@ impl Bench {
         self
     }
 
-    /// Where records are spooled.
+    /// The spool of the records.
     pub fn spool(&self) -> SpoolDir {
         SpoolDir::at(self.root.path().join("spool"))
     }
@@ -121,12 +122,12 @@ impl Bench {
         self.run(line, &format!("{}:{}", prefix().join("bin").display(), system_path()))
     }
 
-    /// Runs it with our linkers in front on PATH, and nothing else of ours.
+    /// Runs a shell line with our linkers in front on PATH, and nothing else of ours.
     pub fn ours_as_linkers(&self, line: &str) -> Outcome {
         self.run(line, &format!("{}:{}", prefix().join("libexec/ogrt").display(), system_path()))
     }
 
-    /// Runs it with this PATH.
+    /// Runs a shell line with this PATH.
     pub fn run(&self, line: &str, path: &str) -> Outcome {
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         // Output goes to files, so that a process left behind cannot keep the test waiting.
@@ -166,7 +167,7 @@ pub fn executable(bench: &Bench, name: &str, text: &str) {
     fs::set_permissions(bench.path(name), fs::Permissions::from_mode(0o755)).expect("a mode");
 }
 
-/// The tool is on PATH. When it is not: a word about it, and in CI a failure.
+/// The tool is on PATH. If not, this prints a line, and is a failure in CI.
 pub fn has_tool(name: &str) -> bool {
     let found = std::env::split_paths(&system_path()).any(|dir| dir.join(name).is_file());
     if !found {

@@ -1,12 +1,12 @@
-//! What a linked file shows: its watermarks, and how it is protected.
+//! What a linked file shows: its signatures, and how it is protected.
 
 use object::read::elf::{Dyn, ElfFile64, FileHeader, ProgramHeader};
 use object::{Endianness, Object, ObjectSection, elf};
 use ogrt_note::ByteOrder;
 use std::path::Path;
 
-/// The signatures in a file's PT_NOTE segments, each as often as it stands there.
-pub fn watermarks_of(path: &Path) -> Vec<[u8; 16]> {
+/// The signatures in a file's PT_NOTE segments, each as often as it occurs.
+pub fn signatures_of(path: &Path) -> Vec<[u8; 16]> {
     let mut file = std::fs::File::open(path).expect("a linked file");
     ogrt_wrap::record::describe_file::notes(&mut file).expect("an ELF file").signatures
 }
@@ -14,17 +14,17 @@ pub fn watermarks_of(path: &Path) -> Vec<[u8; 16]> {
 /// What hardening asks for in program headers and in `.dynamic`.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Protections {
-    /// Flags of PT_GNU_STACK.
+    /// The flags of PT_GNU_STACK.
     pub stack: Option<u32>,
-    /// There is a PT_GNU_RELRO.
+    /// The file has a PT_GNU_RELRO.
     pub relro: bool,
-    /// DT_FLAGS and DT_FLAGS_1: BIND_NOW, PIE.
+    /// The entries DT_FLAGS and DT_FLAGS_1: BIND_NOW, PIE.
     pub dynamic_flags: Vec<(u64, u64)>,
     /// The bytes of `.note.gnu.property`: IBT, SHSTK.
     pub property: Option<Vec<u8>>,
-    /// There is a build-id.
+    /// The file has a build-id.
     pub build_id: bool,
-    /// e_type: PIE or not.
+    /// The kind of file (e_type), which tells a PIE.
     pub file_type: u16,
 }
 

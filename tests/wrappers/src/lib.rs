@@ -1,6 +1,8 @@
-//! What the tests of the wrappers need: an installed prefix, a place to build in, a server that answers.
+//! What the tests of the wrappers need: an installed prefix, a place to build in, a server that
+//! answers.
 //!
-//! The tests run the real compilers and linkers, once with us in front and once without, and compare.
+//! The tests run the real compilers and linkers, once with us in front and once without, and
+//! compare.
 
 mod bench;
 mod elf;
@@ -9,7 +11,7 @@ mod reader;
 mod server;
 
 pub use bench::{Bench, Outcome, executable, has_tool};
-pub use elf::{Protections, protections, watermarks_of};
+pub use elf::{Protections, protections, signatures_of};
 pub use prefix::prefix;
 pub use reader::{LOADER, READER};
 pub use server::{Manner, TestServer};

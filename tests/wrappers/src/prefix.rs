@@ -1,4 +1,5 @@
-//! An installed prefix: the programs as cargo built them, in the layout that `cargo xtask install` makes.
+//! An installed prefix: the programs as cargo built them, in the layout that `cargo xtask install`
+//! makes.
 
 use ogrt_wrap::tool::known_tools;
 use std::fs;

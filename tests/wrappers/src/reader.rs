@@ -1,6 +1,8 @@
-//! A program that finds its own watermark in its memory, as libogrt.so would: C source for the tests to link in.
+//! A program that finds its own notes in its memory, as libogrt.so would: C source for the tests to
+//! link in.
 
-/// `print_watermarks()` prints a line of hexadecimal digits for each watermark of the program and its libraries.
+/// `print_signatures()` prints a line of hexadecimal digits for each signature in the program and
+/// its libraries.
 pub const READER: &str = r#"
 #define _GNU_SOURCE
 #include <link.h>
@@ -27,13 +29,13 @@ static int each(struct dl_phdr_info *info, size_t size, void *data) {
     return 0;
 }
 
-void print_watermarks(void) { dl_iterate_phdr(each, 0); fflush(stdout); }
+void print_signatures(void) { dl_iterate_phdr(each, 0); fflush(stdout); }
 "#;
 
 /// A program that loads the library named first and prints what it finds.
-pub const LOADER: &str = "#include <dlfcn.h>\n#include <stdio.h>\nvoid print_watermarks(void);\n\
+pub const LOADER: &str = "#include <dlfcn.h>\n#include <stdio.h>\nvoid print_signatures(void);\n\
     int main(int argc, char **argv) {\n\
     \x20 void *library = dlopen(argv[1], RTLD_NOW);\n\
     \x20 int (*answer)(void) = library ? (int (*)(void)) dlsym(library, \"answer\") : 0;\n\
     \x20 if (!answer) { puts(dlerror()); return 1; }\n\
-    \x20 printf(\"answer %d\\n\", answer()); fflush(stdout); print_watermarks(); return 3; }\n";
+    \x20 printf(\"answer %d\\n\", answer()); fflush(stdout); print_signatures(); return 3; }\n";

@@ -10,16 +10,16 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// How it treats a connection.
+/// The way in which the server treats a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
-    /// Acknowledges each frame.
+    /// It acknowledges each frame.
     Answers,
-    /// Reads and never answers.
+    /// It reads and never answers.
     Hangs,
-    /// Closes at once.
+    /// It closes the connection at once.
     Closes,
-    /// Answers what is not our protocol.
+    /// It answers in another protocol.
     Babbles,
 }
 
@@ -60,17 +60,17 @@ impl TestServer {
         TestServer { address, shared, accepting: Some(accepting) }
     }
 
-    /// For OGRT_SERVER.
+    /// The value for OGRT_SERVER.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// What came, so far.
+    /// The records that came so far.
     pub fn records(&self) -> Vec<BuildRecord> {
         self.shared.records.lock().expect("no panic before").clone()
     }
 
-    /// How often somebody connected.
+    /// The number of connections so far.
     pub fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }

@@ -1,10 +1,12 @@
-//! Cross links: the note takes after the objects of the target, and the program finds it in its memory under qemu.
+//! Cross links: the note's object is like those of the target, and the program finds the note in
+//! its memory under qemu.
 
 use object::Endianness;
 use object::read::elf::{FileHeader, ProgramHeader};
-use ogrt_wrapper_tests::{Bench, READER, has_tool, watermarks_of};
+use ogrt_wrapper_tests::{Bench, READER, has_tool, signatures_of};
 
-/// Debian's triple, qemu's name, `uname -m` as the record has it, and whether the byte order is little.
+/// Debian's triple, qemu's name, `uname -m` as the record has it, and whether the byte order is
+/// little.
 const TARGETS: [(&str, &str, &str, bool); 5] = [
     ("aarch64-linux-gnu", "qemu-aarch64", "aarch64", true),
     ("riscv64-linux-gnu", "qemu-riscv64", "riscv64", true),
@@ -20,13 +22,13 @@ fn every_target_is_marked_and_runs() {
             continue;
         }
         let bench = Bench::new().with_program();
-        bench.write("watermark.c", READER);
+        bench.write("reader.c", READER);
         bench.write(
             "main.c",
-            "#include <stdio.h>\nint answer(void); void print_watermarks(void);\n\
-             int main(void) { printf(\"answer %d\\n\", answer()); fflush(stdout); print_watermarks(); return 3; }\n",
+            "#include <stdio.h>\nint answer(void); void print_signatures(void);\n\
+             int main(void) { printf(\"answer %d\\n\", answer()); fflush(stdout); print_signatures(); return 3; }\n",
         );
-        bench.ours_succeeds(&format!("ogrt-cc {triple}-gcc -fPIC -c main.c answer.c watermark.c"));
+        bench.ours_succeeds(&format!("ogrt-cc {triple}-gcc -fPIC -c main.c answer.c reader.c"));
         let modes = [
             ("PIE", "-pie"),
             ("no-PIE", "-no-pie"),
@@ -36,14 +38,14 @@ fn every_target_is_marked_and_runs() {
         ];
         for (mode, options) in modes {
             let case = format!("{triple} {mode}");
-            let objects = "main.o answer.o watermark.o";
+            let objects = "main.o answer.o reader.o";
             if bench.bare(&format!("{triple}-gcc {options} {objects} -o bare")).code != Some(0) {
                 println!("{case:<34} fails without us too");
                 continue;
             }
             let before = bench.spooled().len();
             bench.ours_succeeds(&format!("ogrt-cc {triple}-gcc {options} {objects} -o program"));
-            let marks = watermarks_of(&bench.path("program"));
+            let marks = signatures_of(&bench.path("program"));
             assert_eq!(marks.len(), 1, "{case}");
             let hex: String = marks[0].iter().map(|byte| format!("{byte:02x}")).collect();
             let run = bench.bare(&format!("{qemu} -L /usr/{triple} ./program"));
@@ -72,7 +74,7 @@ struct Headers {
     flags: u32,
     os_abi: u8,
     file_type: u16,
-    /// Type and flags of PT_GNU_STACK, PT_GNU_RELRO, PT_INTERP.
+    /// The types and flags of PT_GNU_STACK, PT_GNU_RELRO, PT_INTERP.
     segments: Vec<(u32, u32)>,
 }
 
@@ -109,7 +111,7 @@ fn branch_protection_of_aarch64_is_kept() {
     if !has_tool(&format!("{triple}-gcc")) {
         return;
     }
-    // Nothing but objects with BTI and PAC: here an object without the property would take it away.
+    // All objects have BTI and PAC, so an object without the property would take it away.
     let bench = Bench::new();
     bench.write("start.c", "void _start(void) { for (;;) ; }\n");
     for linker in ["bfd", "lld"] {
@@ -124,6 +126,6 @@ fn branch_protection_of_aarch64_is_kept() {
         let property = |name: &str| ogrt_wrapper_tests::protections(&bench.path(name)).property;
         assert!(property("bare").is_some(), "{linker}: the bare program has the property");
         assert_eq!(property("ours"), property("bare"), "{linker}");
-        assert_eq!(watermarks_of(&bench.path("ours")).len(), 1, "{linker}");
+        assert_eq!(signatures_of(&bench.path("ours")).len(), 1, "{linker}");
     }
 }

@@ -1,5 +1,6 @@
-//! The spool under a crowd: hundreds of links at once, flushes that race, processes that are killed, and no end of
-//! records. Nothing is lost that was put in, nothing is registered twice, and there is a bound.
+//! The spool under a crowd: hundreds of links at once, flushes that race, processes that are
+//! killed, and no end of records. Nothing is lost that was put in, nothing is registered twice, and
+//! there is a bound.
 
 use ogrt_proto::{BuildRecord, MessageType, encode_frame};
 use ogrt_wrap::deliver::connection::Server;
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 const PATIENT: Duration = Duration::from_secs(60);
 
-/// At the full size hundreds of links run at once; by default a smaller crowd does the same.
+/// The number of links at once: hundreds in the full size, fewer by default.
 fn crowd() -> usize {
     if std::env::var_os("OGRT_TEST_FULL").is_some_and(|value| value == "1") { 600 } else { 120 }
 }
@@ -29,11 +30,11 @@ fn links_and_flushes_at_once_register_each_link_once() {
     let mut bench = Bench::new().with_program();
     let links = crowd();
     bench.ours_succeeds("ogrt-cc -c main.c answer.c");
-    // Nobody is there: all are spooled.
+    // No server is there: all records are spooled.
     bench.ours_succeeds(&format!("seq {links} | xargs -P 32 -I N ogrt-cc main.o answer.o -o programN"));
     let spooled = signatures(&bench.spooled());
     assert_eq!(spooled.iter().collect::<HashSet<_>>().len(), links);
-    // Somebody is there: flushes and further links empty the spool against each other.
+    // A server is there: flushes and further links empty the spool against each other.
     let server = TestServer::start(Manner::Answers);
     bench.set("OGRT_SERVER", server.address());
     let (spool, address) = (bench.spool(), Server::parse(server.address()));
@@ -50,7 +51,8 @@ fn links_and_flushes_at_once_register_each_link_once() {
     let registered = signatures(&server.records());
     assert_eq!(registered.iter().collect::<HashSet<_>>().len(), links + 20, "all are registered");
     assert!(spooled.iter().all(|signature| registered.contains(signature)));
-    // A link whose server answers later than it waits cannot know: it keeps its record, and a signature tells.
+    // A link whose server answers too late cannot know that it has the record, and keeps it. The
+    // server recognises it by the signature.
     let twice = registered.len() - (links + 20);
     assert!(twice <= 20, "{twice} of 20 links, none of {links} from the spool");
     let from_spool = registered.iter().filter(|signature| spooled.contains(signature)).count();
@@ -103,7 +105,7 @@ fn a_full_spool_refuses_what_is_new_and_a_link_goes_on() {
 fn bytes_are_bounded_too() {
     let root = tempfile::tempdir().expect("a directory");
     let spool = SpoolDir::at(root.path());
-    // Sparse: as large as the bound in figures, and nothing on the disk.
+    // A sparse file: as large as the bound, but without blocks on the disk.
     let large = fs::File::create(root.path().join("1.frames")).expect("a file");
     large.set_len(ogrt_wrap::deliver::spool::BYTES_MAX).expect("a size");
     let frame = encode_frame(MessageType::BuildRecord, &BuildRecord::default());

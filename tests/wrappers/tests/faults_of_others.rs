@@ -1,9 +1,9 @@
-//! Sixteen ways in which wrappers of others broke builds, and the tests that keep us from them; some are here, most where
-//! they belong. A name that leads to no test is a failure.
+//! Sixteen ways in which wrappers of others broke builds, and the tests that keep us from them;
+//! some are here, most where they belong. A name that leads to no test is a failure.
 
-use ogrt_wrapper_tests::{Bench, has_tool, watermarks_of};
+use ogrt_wrapper_tests::{Bench, has_tool, signatures_of};
 
-/// The fault, and `file::test` of what would show it.
+/// Each fault, with the tests (`file::test`) that would show it.
 const FAULTS: [(&str, &[&str]); 16] = [
     ("the linker's output is swallowed", &["transparency::every_line_does_what_it_does_without_us"]),
     (
@@ -112,7 +112,7 @@ fn names_with_every_character() {
     if !has_tool("gcc") {
         return;
     }
-    // All but NUL and the slash; so many that the line is long as well.
+    // All characters but NUL and the slash, so that the line is long as well.
     let bench = Bench::new().with_program();
     let all: String = (1..=0x7e_u8).filter(|byte| *byte != b'/').map(char::from).collect();
     let names: Vec<String> = (0..4).map(|n| format!("{n}{all}ä$(touch oops)`touch oops`")).collect();
@@ -128,7 +128,7 @@ fn names_with_every_character() {
         let mut bench_line = format!("NAME='{}'\n", name.replace('\'', "'\\''"));
         bench_line.push_str(line);
         bench.ours_succeeds(&bench_line);
-        let marks = watermarks_of(&bench.path(name));
+        let marks = signatures_of(&bench.path(name));
         assert_eq!(marks.len(), 1, "{line}");
         let records = bench.spooled();
         let record = records.iter().find(|record| record.signature() == marks[0]).expect("a record");
@@ -148,13 +148,13 @@ fn a_gcc_with_b_in_its_specs() {
     if !has_tool("gcc") {
         return;
     }
-    // As a gcc of Spack's that was built with binutils: it looks there before it looks on PATH.
+    // Like Spack's gcc that was built with binutils: it looks there before it looks on PATH.
     let bench = Bench::new().with_program();
     bench.write("b.specs", "*self_spec:\n+ -B/usr/bin\n");
     let bare = bench.bare("gcc -specs=b.specs main.c answer.c -o program");
     assert_eq!(bare.code, Some(0), "{bare:?}");
     bench.ours_succeeds("ogrt-cc gcc -specs=b.specs main.c answer.c -o program");
-    let marks = watermarks_of(&bench.path("program"));
+    let marks = signatures_of(&bench.path("program"));
     assert_eq!((marks.len(), bench.spooled().len()), (1, 1));
     assert_eq!(bench.spooled()[0].signature(), marks[0]);
 }

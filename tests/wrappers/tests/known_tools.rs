@@ -1,7 +1,8 @@
-//! Each row of the table of known tools, tried: a stand-in of that name links by the way that the table says.
+//! Each row of the table of known tools, tried: a program of that name links in the way that the
+//! table says.
 
 use ogrt_wrap::tool::known_tools::{self, DriverKind, TOOLS, ToolKind};
-use ogrt_wrapper_tests::{Bench, executable, has_tool, prefix, watermarks_of};
+use ogrt_wrapper_tests::{Bench, executable, has_tool, prefix, signatures_of};
 use std::path::Path;
 
 /// A driver that refuses what only gcc knows.
@@ -14,7 +15,7 @@ fn client_of(bench: &Bench, name: &str, line: &str) -> String {
     let path = format!("{}:{}", bench.dir().display(), std::env::var("PATH").expect("a PATH"));
     let outcome = bench.run(&format!("rm -f program; {line}"), &path);
     assert!(outcome.code == Some(0) && outcome.stderr.is_empty(), "{name}: {outcome:#?}");
-    assert_eq!(watermarks_of(&bench.path("program")).len(), 1, "{name}");
+    assert_eq!(signatures_of(&bench.path("program")).len(), 1, "{name}");
     let records = bench.spooled();
     assert_eq!(records.len(), before + 1, "{name}");
     records.last().expect("a record").client().to_owned()
@@ -68,7 +69,7 @@ fn each_known_tool_comes_to_its_note() {
         }
         let registered_by = client_of(&bench, name, &line);
         assert!(registered_by.starts_with(client), "{name}: {registered_by}");
-        // `ld` and `gcc` are for the next rows what they are for everybody.
+        // The next rows run the real program of this name.
         if Path::new("/usr/bin").join(name).exists() && !matches!(tool.kind, ToolKind::Driver(..)) {
             std::fs::remove_file(bench.path(name)).expect("a stand-in");
         }

@@ -1,10 +1,10 @@
-//! Large links: a companion makes the digests at low priority, the build waits for the linker alone, and the record is as
-//! whole as that of a small link.
+//! Large links: a companion makes the digests at low priority, the build waits for the linker
+//! alone, and the record is as whole as that of a small link.
 
 use ogrt_proto::BuildRecord;
 use ogrt_wrap::deliver::connection::Server;
 use ogrt_wrap::deliver::deliver_or_spool::flush;
-use ogrt_wrapper_tests::{Bench, Manner, TestServer, has_tool, watermarks_of};
+use ogrt_wrapper_tests::{Bench, Manner, TestServer, has_tool, signatures_of};
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -35,7 +35,8 @@ fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// `/proc/PID` of the companions that were started from this bench, by its spool in their environment.
+/// `/proc/PID` of the companions that were started from this bench, by its spool in their
+/// environment.
 fn companions(bench: &Bench) -> Vec<PathBuf> {
     let spool = format!("OGRT_SPOOL_DIR={}", bench.spool().path().display());
     let processes = fs::read_dir("/proc").expect("/proc").flatten().map(|entry| entry.path());
@@ -62,7 +63,7 @@ fn the_record_is_whole() {
     let bench = bench();
     bench.ours_succeeds("ogrt-cc main.o answer.o data.o more.o -o program");
     let record = only_record(&bench);
-    assert_eq!(record.signature(), watermarks_of(&bench.path("program"))[0]);
+    assert_eq!(record.signature(), signatures_of(&bench.path("program"))[0]);
     assert!(record.inputs.iter().all(|input| input.sha256().len() == 32), "{:#?}", record.inputs);
     assert!(!record.compilers.is_empty() && record.duration_ns() > 0);
     let sums = bench.bare("sha256sum main.o more.o program").stdout;
@@ -118,7 +119,8 @@ fn the_companion_holds_nothing_of_the_build() {
     if !has_tool("gcc") {
         return;
     }
-    // This server takes the record and never says so: the companion waits for it, and can be looked at.
+    // This server takes the record and never acknowledges it, so the companion waits, and can be
+    // looked at.
     let server = TestServer::start(Manner::Hangs);
     let mut bench = bench();
     bench.set("OGRT_SERVER", server.address());
@@ -169,7 +171,7 @@ fn a_companion_that_is_killed_leaves_a_record_that_is_sent_later() {
         files.filter(|path| path.extension().is_some_and(|suffix| suffix == "unfinished")).collect()
     };
     if unfinished().is_empty() {
-        // It was faster than the signal: then the record is whole.
+        // If it was faster than the signal, the record is whole.
         assert_eq!(bench.spooled().len(), 1);
         return;
     }
@@ -180,7 +182,7 @@ fn a_companion_that_is_killed_leaves_a_record_that_is_sent_later() {
         assert!(bench.bare(&format!("touch -d '1 hour ago' {}", path.display())).code == Some(0));
     }
     assert_eq!(flush(&bench.spool(), &address, None, PATIENT).sent, 1);
-    assert_eq!(server.records()[0].signature(), watermarks_of(&bench.path("program"))[0]);
+    assert_eq!(server.records()[0].signature(), signatures_of(&bench.path("program"))[0]);
 }
 
 #[test]

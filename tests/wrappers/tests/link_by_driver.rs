@@ -1,13 +1,13 @@
-//! Drivers that cannot be led to our linkers: the compiler wrapper puts the note on their line itself, and no link ends
-//! with two notes or two records.
+//! Drivers that cannot be led to our linkers: the compiler wrapper puts the note on their line
+//! itself, and no link ends with two notes or two records.
 
-use ogrt_wrapper_tests::{Bench, Outcome, executable, has_tool, prefix, watermarks_of};
+use ogrt_wrapper_tests::{Bench, Outcome, executable, has_tool, prefix, signatures_of};
 
 /// A gcc that runs this linker and looks nowhere, as one built `--with-ld` does.
 const SPECS: &str = "*linker:\n/usr/bin/ld\n";
 
-/// nvcc cannot be had here. This stands for it: it refuses what it does not know, shows no linker, and leaves the link
-/// to gcc.
+/// nvcc cannot be had here. This stands for it: it refuses what it does not know, shows no linker,
+/// and leaves the link to gcc.
 const NVCC: &str = "#!/bin/sh\nfor word; do case $word in\n\
     -B*|-print*|-Xlinker|-nostdlib|-###) echo \"nvcc fatal   : Unknown option '$word'\" >&2; exit 1;;\n\
     esac; done\nexec /usr/bin/gcc \"$@\"\n";
@@ -22,7 +22,7 @@ fn bench() -> Bench {
 fn is_marked_once(bench: &Bench, line: &str) {
     let before = bench.spooled().len();
     bench.ours_succeeds(line);
-    let marks = watermarks_of(&bench.path("program"));
+    let marks = signatures_of(&bench.path("program"));
     assert_eq!(marks.len(), 1, "{line}");
     let records = bench.spooled();
     assert_eq!(records.len(), before + 1, "{line}");
@@ -83,7 +83,8 @@ fn a_driver_that_knows_no_options_of_gcc() {
     let bench = bench();
     executable(&bench, "nvcc", NVCC);
     is_marked_once(&bench, "ogrt-cc ./nvcc main.o answer.o -o program");
-    // The same where the inner compiler is ours too: it finds the note on the line and stands aside.
+    // The same where the inner compiler is ours too: it finds the note on the line and stands
+    // aside.
     executable(&bench, "nvcc", "#!/bin/sh\ncase $1 in -*) exit 1;; esac\nexec ogrt-cc gcc \"$@\"\n");
     is_marked_once(&bench, "ogrt-cc ./nvcc main.o answer.o -o program");
 }
@@ -133,7 +134,7 @@ fn both_layers_and_our_linkers_on_path_make_one_note() {
         let outcome =
             bench.run(&format!("ogrt-cc gcc -specs={specs}.specs main.o answer.o -o program"), &path);
         assert!(outcome.code == Some(0) && outcome.stderr.is_empty(), "{outcome:?}");
-        assert_eq!(watermarks_of(&bench.path("program")).len(), 1, "{specs}");
+        assert_eq!(signatures_of(&bench.path("program")).len(), 1, "{specs}");
         assert_eq!(bench.spooled().len(), before + 1, "{specs}");
     }
 }
@@ -157,7 +158,8 @@ fn another_installation_is_tried_anew() {
     if !has_tool("gcc") {
         return;
     }
-    // An `ogrt-ld` that does not answer, as one would that cannot be run: what was learnt then is not kept for the next.
+    // An `ogrt-ld` that does not answer, as one would that cannot be run: what was learnt then is
+    // not kept for the next.
     let bench = bench();
     let old = bench.path("../old");
     std::fs::create_dir_all(old.join("bin")).expect("a prefix");
@@ -166,7 +168,7 @@ fn another_installation_is_tried_anew() {
     executable(&bench, "../old/libexec/ogrt/ld", "#!/bin/sh\nexec /usr/bin/ld \"$@\"\n");
     let line = format!("{} gcc main.o answer.o -o program", old.join("bin/ogrt-cc").display());
     assert_eq!(bench.bare(&line).code, Some(0), "the link is what it is without us");
-    assert_eq!(watermarks_of(&bench.path("program")).len(), 0);
+    assert_eq!(signatures_of(&bench.path("program")).len(), 0);
     std::fs::remove_file(old.join("libexec/ogrt/ld")).expect("the old one");
     std::fs::copy(prefix().join("bin/ogrt-ld"), old.join("libexec/ogrt/ld")).expect("a wrapper");
     is_marked_once(&bench, &line);

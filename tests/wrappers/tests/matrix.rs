@@ -1,16 +1,17 @@
-//! Every compiler with every linker in every way to link: the note is there once, the running program finds it in its
-//! memory, its output is right, and the record is whole.
+//! Every compiler with every linker in every way to link: the note is there once, the running
+//! program finds it in its memory, its output is right, and the record is whole.
 //!
-//! A line is printed for each compiler and linker. A combination that fails without us (gold knows no static-pie) has
-//! to fail in the same way with us; it is printed as `-`. The objects are compiled once, so that nearly all of the time
-//! goes to links.
+//! A line is printed for each compiler and linker. A combination that fails without us (gold knows
+//! no static-pie) has to fail in the same way with us; it is printed as `-`. The objects are
+//! compiled once, so that nearly all of the time goes to links.
 
 use ogrt_proto::{BuildRecord, FileKind};
-use ogrt_wrapper_tests::{Bench, LOADER, READER, has_tool, protections, watermarks_of};
+use ogrt_wrapper_tests::{Bench, LOADER, READER, has_tool, protections, signatures_of};
 
 const LINKERS: [&str; 4] = ["bfd", "gold", "lld", "mold"];
 
-/// A way to link: its name, the options, and what is linked. `PROGRAM` stands for the objects of the program.
+/// A way to link: its name, the options, and what is linked. `PROGRAM` stands for the objects of
+/// the program.
 const MODES: [(&str, &str, &str); 13] = [
     ("PIE", "-pie", "PROGRAM"),
     ("no-PIE", "-no-pie", "PROGRAM"),
@@ -18,7 +19,7 @@ const MODES: [(&str, &str, &str); 13] = [
     ("static-pie", "-static-pie", "PROGRAM"),
     ("shared", "-shared", "answer.o"),
     ("-r first", "-no-pie", "together.o"),
-    ("LTO", "-O2 -flto -no-pie", "lto_main.o lto_answer.o watermark.o"),
+    ("LTO", "-O2 -flto -no-pie", "lto_main.o lto_answer.o reader.o"),
     ("gc-sections", "-Wl,--gc-sections", "PROGRAM"),
     ("strip", "-s", "PROGRAM"),
     ("response", "", "@response"),
@@ -27,7 +28,7 @@ const MODES: [(&str, &str, &str); 13] = [
     ("no build-id", "-Wl,--build-id=none", "PROGRAM"),
 ];
 
-/// Name, wrapper, the program's source.
+/// A compiler: its name, our wrapper, the program's source.
 struct Language {
     compiler: &'static str,
     wrapper: &'static str,
@@ -35,14 +36,14 @@ struct Language {
     text: &'static str,
 }
 
-const C: &str = "#include <stdio.h>\nint answer(void); void print_watermarks(void);\n\
-    int main(void) { printf(\"answer %d\\n\", answer()); fflush(stdout); print_watermarks(); return 3; }\n";
-const CXX: &str = "#include <iostream>\nextern \"C\" { int answer(void); void print_watermarks(void); }\n\
-    int main() { std::cout << \"answer \" << answer() << std::endl; print_watermarks(); return 3; }\n";
+const C: &str = "#include <stdio.h>\nint answer(void); void print_signatures(void);\n\
+    int main(void) { printf(\"answer %d\\n\", answer()); fflush(stdout); print_signatures(); return 3; }\n";
+const CXX: &str = "#include <iostream>\nextern \"C\" { int answer(void); void print_signatures(void); }\n\
+    int main() { std::cout << \"answer \" << answer() << std::endl; print_signatures(); return 3; }\n";
 const FORTRAN: &str = "program p\nuse iso_c_binding\ninterface\n\
     integer(c_int) function answer() bind(C)\nimport\nend function\n\
-    subroutine print_watermarks() bind(C)\nend subroutine\nend interface\n\
-    write (*, '(a,i0)') 'answer ', answer()\nflush (6)\ncall print_watermarks()\ncall exit(3)\nend program\n";
+    subroutine print_signatures() bind(C)\nend subroutine\nend interface\n\
+    write (*, '(a,i0)') 'answer ', answer()\nflush (6)\ncall print_signatures()\ncall exit(3)\nend program\n";
 
 fn try_all(language: &Language) {
     let Language { compiler, wrapper, source, text } = *language;
@@ -51,25 +52,25 @@ fn try_all(language: &Language) {
     }
     let bench = Bench::new();
     bench.write(source, text).write("answer.c", "int answer(void) { return 42; }\n");
-    bench.write("watermark.c", READER).write("loader.c", LOADER);
-    // No cf-protection here: whether a link keeps it is the last test's question.
+    bench.write("reader.c", READER).write("loader.c", LOADER);
+    // No cf-protection here: the last test asks whether a link keeps it.
     let prepare = format!(
         "{compiler} -g -fPIC -ffunction-sections -c {source} -o main.o && \
-         gcc -g -fPIC -ffunction-sections -c answer.c watermark.c && \
-         gcc loader.c watermark.o -o loader -ldl && \
-         ld -r main.o answer.o watermark.o -o together.o && \
+         gcc -g -fPIC -ffunction-sections -c answer.c reader.c && \
+         gcc loader.c reader.o -o loader -ldl && \
+         ld -r main.o answer.o reader.o -o together.o && \
          {compiler} -O2 -flto -c {source} -o lto_main.o && {c} -O2 -flto -c answer.c -o lto_answer.o",
         c = if compiler.starts_with("clang") { "clang" } else { "gcc" }
     );
     let prepared = bench.bare(&prepare);
     assert_eq!(prepared.code, Some(0), "{prepared:#?}");
-    bench.write("response", "'main.o' \"answer.o\"\nwatermark.o -Wl,--as-needed\n");
+    bench.write("response", "'main.o' \"answer.o\"\nreader.o -Wl,--as-needed\n");
 
     for linker in LINKERS.into_iter().filter(|linker| has_tool(&format!("ld.{linker}"))) {
         let mut row = Vec::new();
         for (mode, options, inputs) in MODES {
             let case = format!("{compiler} {linker} {mode}");
-            let inputs = inputs.replace("PROGRAM", "main.o answer.o watermark.o");
+            let inputs = inputs.replace("PROGRAM", "main.o answer.o reader.o");
             let line = format!("-fuse-ld={linker} {options} {inputs}");
             let bare = bench.bare(&format!("{compiler} {line} -o bare"));
             let before = bench.spooled().len();
@@ -81,9 +82,9 @@ fn try_all(language: &Language) {
                 row.push(format!("{mode} -"));
                 continue;
             }
-            let marks = watermarks_of(&bench.path("ours"));
+            let marks = signatures_of(&bench.path("ours"));
             assert_eq!(marks.len(), 1, "{case}: one note");
-            assert_eq!(watermarks_of(&bench.path("bare")).len(), 0, "{case}");
+            assert_eq!(signatures_of(&bench.path("bare")).len(), 0, "{case}");
             assert_eq!(protections(&bench.path("ours")), protections(&bench.path("bare")), "{case}");
             let run = bench.bare(if mode == "shared" { "./loader ./ours" } else { "./ours" });
             let expected = format!("answer 42\n{}\n", hex(&marks[0]));
@@ -98,7 +99,7 @@ fn try_all(language: &Language) {
     }
 }
 
-/// Nothing that a record of these links can hold is missing.
+/// The record holds all that a record of these links can hold.
 fn is_whole(record: &BuildRecord, case: &str) {
     let output = record.output.as_ref().unwrap_or_else(|| panic!("{case}: no output"));
     assert!(
@@ -165,7 +166,7 @@ fn a_relocatable_link_by_us_is_not_marked_and_the_final_one_is_once() {
         bench.ours_succeeds("ogrt-cc -r -o all.o both.o");
         let before = bench.spooled().len();
         bench.ours_succeeds(&format!("ogrt-cc gcc -fuse-ld={linker} all.o -o program"));
-        assert_eq!(watermarks_of(&bench.path("program")).len(), 1, "{linker}");
+        assert_eq!(signatures_of(&bench.path("program")).len(), 1, "{linker}");
         assert_eq!(bench.spooled().len(), before + 1, "{linker}");
     }
 }
@@ -178,7 +179,7 @@ fn a_library_that_is_linked_in_stays_named_in_the_record() {
     let bench = Bench::new().with_program();
     bench.ours_succeeds("ogrt-cc -shared -fPIC answer.c -o libanswer.so");
     bench.ours_succeeds("ogrt-cc main.c -L. -lanswer -Wl,-rpath,'$ORIGIN' -o program");
-    let library = watermarks_of(&bench.path("libanswer.so"))[0];
+    let library = signatures_of(&bench.path("libanswer.so"))[0];
     let record = bench.spooled().into_iter().last().expect("a record");
     let input = record
         .inputs
@@ -194,7 +195,7 @@ fn a_fully_protected_program_stays_so() {
     if !has_tool("gcc") {
         return;
     }
-    // Nothing but objects with IBT and SHSTK: here an object without the property would take it away.
+    // All objects have IBT and SHSTK, so an object without the property would take it away.
     let bench = Bench::new();
     bench.write("start.c", "void _start(void) { for (;;) ; }\n");
     for linker in LINKERS.into_iter().filter(|linker| has_tool(&format!("ld.{linker}"))) {
@@ -204,6 +205,6 @@ fn a_fully_protected_program_stays_so() {
         let (ours, bare) = (protections(&bench.path("ours")), protections(&bench.path("bare")));
         assert!(bare.property.is_some(), "{linker}: the bare program has the property");
         assert_eq!(ours, bare, "{linker}");
-        assert_eq!(watermarks_of(&bench.path("ours")).len(), 1, "{linker}");
+        assert_eq!(signatures_of(&bench.path("ours")).len(), 1, "{linker}");
     }
 }

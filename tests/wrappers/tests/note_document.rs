@@ -1,7 +1,7 @@
 //! The reader at the start of `docs/note.md`: its lines, taken from the page, find what ours finds.
 
 use ogrt_note::Signature;
-use ogrt_wrapper_tests::{Bench, has_tool, watermarks_of};
+use ogrt_wrapper_tests::{Bench, has_tool, signatures_of};
 
 const PAGE: &str = include_str!("../../../docs/note.md");
 
@@ -36,7 +36,7 @@ fn the_reader_of_the_page_prints_the_signature_that_ours_finds() {
                 continue;
             }
             bench.ours_succeeds(&format!("ogrt-cc {compiler} {options} {sources} -o {name}"));
-            let [signature] = watermarks_of(&bench.path(name))[..] else {
+            let [signature] = signatures_of(&bench.path(name))[..] else {
                 panic!("{compiler} {name}: one note")
             };
             let read = bench.bare(&format!("python3 reader.py {name}"));

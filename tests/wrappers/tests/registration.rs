@@ -3,7 +3,7 @@
 use ogrt_proto::{BuildRecord, FileKind};
 use ogrt_wrap::deliver::connection::Server;
 use ogrt_wrap::deliver::{deliver_or_spool::flush, spool::SpoolDir};
-use ogrt_wrapper_tests::{Bench, Manner, TestServer, has_tool, watermarks_of};
+use ogrt_wrapper_tests::{Bench, Manner, TestServer, has_tool, signatures_of};
 use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
@@ -37,7 +37,7 @@ fn a_record_tells_the_whole_link() {
     assert_eq!(records.len(), 1);
     assert_eq!(bench.spooled().len(), 0);
     let record = &records[0];
-    assert_eq!(record.signature(), watermarks_of(&bench.path("program"))[0]);
+    assert_eq!(record.signature(), signatures_of(&bench.path("program"))[0]);
     let metadata = record.metadata.as_ref().expect("metadata");
     assert_eq!((metadata.name(), metadata.version()), ("GROMACS", "2024.3"));
     assert_eq!(metadata.package_manager(), "easybuild");
@@ -94,7 +94,7 @@ fn compilers_are_named_once_each_and_lto_objects_are_known() {
          ogrt-cc clang -g -O1 -c fourth.c",
     );
     bench.ours_succeeds("ogrt-cc gcc -O2 -flto main.o answer.o third.o fourth.o -o program");
-    // The second time from the cache, which remembers digests and no kinds.
+    // The second time the digests come from the cache, which does not hold kinds.
     bench.ours_succeeds("ogrt-cc gcc -O2 -flto main.o answer.o third.o fourth.o -o program2");
     for record in bench.spooled() {
         assert_eq!(input(&record, "main.o").kind(), FileKind::LtoObject);
@@ -172,7 +172,7 @@ fn an_absent_server_is_no_reason_to_fail_and_a_flush_brings_the_record_later() {
     let server = TestServer::start(Manner::Answers);
     let report = flush(&bench.spool(), &Server::parse(server.address()), None, PATIENT);
     assert_eq!((report.sent, report.left, report.error.is_none()), (1, 0, true), "{report:?}");
-    assert_eq!(server.records()[0].signature(), watermarks_of(&bench.path("program"))[0]);
+    assert_eq!(server.records()[0].signature(), signatures_of(&bench.path("program"))[0]);
     let again = flush(&bench.spool(), &Server::parse(server.address()), None, PATIENT);
     assert_eq!((again.sent, again.left), (0, 0));
     assert_eq!(server.records().len(), 1);
@@ -196,8 +196,9 @@ fn a_later_link_takes_along_what_waits() {
     assert_eq!(signatures.len(), 4);
 }
 
-/// A bare link takes some 30 ms here; with a server that hangs it may take 50 more, once. The bound is wide,
-/// because the machine may be busy; without the rule, the link would take the server's 20 seconds.
+/// A bare link takes some 30 ms here; with a server that hangs it may take 50 more, once. The bound
+/// is wide, because the machine may be busy; without the rule, the link would take the server's 20
+/// seconds.
 #[test]
 fn a_bad_server_costs_a_moment_once_and_then_nothing() {
     if tool_missing() {
@@ -223,7 +224,7 @@ fn a_server_whose_backlog_is_full_costs_no_more() {
     if tool_missing() {
         return;
     }
-    // Listens and never accepts: connecting succeeds by the backlog, answers never come.
+    // It listens and never accepts: connecting succeeds by the backlog, and no answer comes.
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let mut bench = Bench::new().with_program();
     bench.set("OGRT_SERVER", listener.local_addr().expect("an address").to_string());

@@ -1,6 +1,6 @@
 //! Where builds have to be reproducible, two equal links give equal bytes, wherever they are made.
 
-use ogrt_wrapper_tests::{Bench, has_tool, watermarks_of};
+use ogrt_wrapper_tests::{Bench, has_tool, signatures_of};
 
 fn build(set: impl Fn(&mut Bench), options: &str) -> (Vec<u8>, [u8; 16]) {
     let mut bench = Bench::new().with_program();
@@ -8,7 +8,7 @@ fn build(set: impl Fn(&mut Bench), options: &str) -> (Vec<u8>, [u8; 16]) {
     bench.ours_succeeds("ogrt-cc -c main.c answer.c");
     bench.ours_succeeds(&format!("ogrt-cc main.o answer.o {options} -o program"));
     let record = &bench.spooled()[0];
-    let signature = watermarks_of(&bench.path("program"))[0];
+    let signature = signatures_of(&bench.path("program"))[0];
     assert_eq!(record.signature(), signature);
     (std::fs::read(bench.path("program")).expect("the program"), signature)
 }

@@ -1,12 +1,12 @@
-//! Every way in: our names, a prefixed command, masquerade, linkers alone in front, other people's wrappers; and
-//! every way for us to step aside.
+//! Every way in: our names, a prefixed command, masquerade, linkers alone in front, other people's
+//! wrappers; and every way for us to step aside.
 
-use ogrt_wrapper_tests::{Bench, Outcome, executable, has_tool, prefix, watermarks_of};
+use ogrt_wrapper_tests::{Bench, Outcome, executable, has_tool, prefix, signatures_of};
 use std::fs;
 use std::os::unix::fs::symlink;
 
 fn marks(bench: &Bench) -> usize {
-    watermarks_of(&bench.path("program")).len()
+    signatures_of(&bench.path("program")).len()
 }
 
 fn succeeds(outcome: Outcome) {
@@ -45,7 +45,8 @@ fn a_wrapper_script_behind_us_is_called_and_finds_the_compiler() {
     }
     let bench = Bench::new().with_program();
     let dir = masquerade(&bench, &["gcc"]);
-    // As EasyBuild's RPATH wrapper and ccache stand: further down on PATH, under the same name.
+    // EasyBuild's RPATH wrapper and ccache stand like this: further down on PATH, under the same
+    // name.
     let seen = bench.path("seen");
     let text = format!("#!/bin/sh\n: > {}\nexec /usr/bin/gcc \"$@\"\n", seen.display());
     executable(&bench, "wrapper/gcc", &text);

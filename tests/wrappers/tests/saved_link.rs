@@ -1,7 +1,8 @@
-//! `OGRT_SAVE_LINK`: what is kept of a link is enough to link again elsewhere, and to see what we decided.
+//! `OGRT_SAVE_LINK`: what is kept of a link is enough to link again elsewhere, and to see what we
+//! decided.
 
 use ogrt_wrap::tool::driver_command::LINK_BY_DRIVER;
-use ogrt_wrapper_tests::{Bench, executable, has_tool, prefix, watermarks_of};
+use ogrt_wrapper_tests::{Bench, executable, has_tool, prefix, signatures_of};
 use std::fs;
 use std::path::PathBuf;
 
@@ -33,16 +34,16 @@ fn a_link_is_replayed_from_its_copies() {
     bench.write("replay.sh", "'../else where/replay' && '../else where/replayed'; echo $?\n");
     let plain = bench.bare("sh replay.sh");
     assert_eq!((plain.stdout.as_str(), plain.stderr.as_str()), ("answer 42\n3\n", ""));
-    assert_eq!(watermarks_of(&elsewhere.join("replayed")).len(), 0);
+    assert_eq!(signatures_of(&elsewhere.join("replayed")).len(), 0);
     let with_note = bench.bare("NOTE=1 sh replay.sh");
     assert_eq!(with_note.stdout, "answer 42\n3\n", "{with_note:?}");
-    assert_eq!(watermarks_of(&elsewhere.join("replayed")), watermarks_of(&bench.path("program")));
+    assert_eq!(signatures_of(&elsewhere.join("replayed")), signatures_of(&bench.path("program")));
     let read = |name: &str| fs::read_to_string(elsewhere.join(name)).expect(name);
     assert!(read("decisions").contains("ended: exit status: 0"), "{}", read("decisions"));
     assert!(read("environment").contains("OGRT_SPOOL_DIR="));
 }
 
-/// The driver runs a linker that we cannot stand in for, and its objects are temporary: they are not there any more
+/// The driver runs a linker that we cannot replace, and its objects are temporary: they are gone
 /// when the link is replayed.
 #[test]
 fn a_link_from_sources_by_a_driver_with_a_fixed_linker_is_replayed_as_well() {
@@ -64,7 +65,7 @@ fn a_link_from_sources_by_a_driver_with_a_fixed_linker_is_replayed_as_well() {
     bench.write("replay.sh", &format!("{0}/replay && {0}/replayed; echo $?\n", dirs[0].display()));
     let replayed = bench.bare("NOTE=1 sh replay.sh");
     assert_eq!((replayed.stdout.as_str(), replayed.stderr.as_str()), ("answer 42\n3\n", ""));
-    assert_eq!(watermarks_of(&dirs[0].join("replayed")), watermarks_of(&bench.path("program")));
+    assert_eq!(signatures_of(&dirs[0].join("replayed")), signatures_of(&bench.path("program")));
     let decisions = fs::read_to_string(dirs[0].join("decisions")).expect("decisions");
     assert!(decisions.contains("ended: exit status: 0"), "{decisions}");
 }
@@ -89,7 +90,7 @@ fn a_link_that_is_not_marked_says_why() {
     }
 }
 
-/// What was decided of the only link that was saved: the lines that tell how it ended.
+/// The lines that tell how the only saved link ended. The directory is deleted.
 fn outcome_of(bench: &Bench) -> Vec<String> {
     let dirs = saved(bench);
     assert_eq!(dirs.len(), 1, "{dirs:?}");
@@ -194,5 +195,5 @@ fn a_place_that_cannot_be_written_is_no_reason_to_fail() {
     bench.write("file", "");
     bench.set("OGRT_SAVE_LINK", bench.path("file/below"));
     bench.ours_succeeds("ogrt-cc main.c answer.c -o program");
-    assert_eq!(watermarks_of(&bench.path("program")).len(), 1);
+    assert_eq!(signatures_of(&bench.path("program")).len(), 1);
 }

@@ -1,9 +1,10 @@
-//! Outputs that are no regular files: a device stays the device that it was, and nobody waits for a pipe.
+//! Outputs that are not regular files: a device stays the device that it was, and nobody waits for
+//! a pipe.
 //!
-//! Configure scripts link to /dev/null, and where they run as root whoever removes an output, or renames another file over
-//! it, takes /dev/null away from the whole machine. So a device of our own, which swallows as much, stands in its
-//! place here. Each line runs without us and with us; afterwards the device must be what it was, or in the state in
-//! which the tools alone leave it.
+//! Configure scripts link to /dev/null, and where they run as root whoever removes an output, or
+//! renames another file over it, takes /dev/null away from the whole machine. So a device of our
+//! own, which swallows as much, stands in its place here. Each line runs without us and with us;
+//! afterwards the device must be what it was, or in the state in which the tools alone leave it.
 
 use ogrt_wrapper_tests::{Bench, Outcome, has_tool};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
@@ -23,21 +24,21 @@ const LINES: &[&str] = &[
     "CC -r answer.o -nostdlib -o null",
     "CC main.o answer.o -Wl,-Map=null -o program",
     "CC main.o answer.o -Wl,--dependency-file=null -o program",
-    // As configure and make call it.
+    // Calls of configure and make.
     "CC conftest.c -o null",
     "CC -c main.c -o null",
     "CC -S main.c -o null",
     "CC -c main.c -MD -MF null -o main.o",
-    // Failing: what a tool has begun it takes away.
+    // Failing links: a tool deletes the output that it has begun.
     "CC main.o -o null",
     "CC broken.c -o null",
     "CC main.o missing.o -o null",
     "CC main.o answer.o -lmissing -o null",
-    // And what is done to a program afterwards.
+    // Tools that change a program afterwards.
     "CC main.o answer.o -o program && strip program -o null",
     "CC main.o answer.o -o program && objcopy program null",
     "CC main.o answer.o -o null && strip null",
-    // Through a link, which is what /dev/stdout is.
+    // A symbolic link, such as /dev/stdout.
     "ln -s null link && CC main.o answer.o -o link",
 ];
 
@@ -50,7 +51,7 @@ fn bench() -> Bench {
     bench
 }
 
-/// The null device under another name. It cannot be had by everybody, nor on every file system.
+/// The null device under another name; not every user or file system may have it.
 fn make_device(path: &Path) -> bool {
     let mode = Mode::from_raw_mode(0o666);
     let made = mknodat(CWD, path, FileType::CharacterDevice, mode, makedev(1, 3)).is_ok()
@@ -62,7 +63,7 @@ fn make_device(path: &Path) -> bool {
     made
 }
 
-/// What stands at the path: kind, device, inode, mode, owner.
+/// The file at the path: kind, device, inode, mode, owner.
 fn state(path: &Path) -> Option<(bool, u64, u64, u32, u32)> {
     let file = fs::symlink_metadata(path).ok()?;
     Some((file.file_type().is_char_device(), file.rdev(), file.ino(), file.mode(), file.uid()))

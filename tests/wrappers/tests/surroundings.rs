@@ -1,10 +1,10 @@
-//! A link in hostile surroundings is what it would have been without us: no room, no home, no descriptors, signals
-//! ignored by the caller.
+//! A link in hostile surroundings is what it would have been without us: no room, no home, no
+//! descriptors, signals ignored by the caller.
 
-use ogrt_wrapper_tests::{Bench, Outcome, executable, has_tool, prefix, watermarks_of};
+use ogrt_wrapper_tests::{Bench, Outcome, executable, has_tool, prefix, signatures_of};
 
 fn marks(bench: &Bench) -> usize {
-    watermarks_of(&bench.path("program")).len()
+    signatures_of(&bench.path("program")).len()
 }
 
 fn bench() -> Bench {
@@ -13,7 +13,7 @@ fn bench() -> Bench {
     bench
 }
 
-/// The line runs in a mount namespace of its own, after `mounts`. None where that is not allowed.
+/// Runs the line in a mount namespace of its own, after `mounts`. `None` where that is not allowed.
 fn in_namespace(bench: &Bench, mounts: &str, line: &str) -> Option<Outcome> {
     let allowed = bench.bare("unshare -rm sh -c 'mount -t tmpfs -o size=4k none /mnt'").code == Some(0);
     if !allowed {
@@ -60,7 +60,8 @@ fn a_full_temporary_directory_matters_as_much_as_without_us() {
     if !has_tool("gcc") {
         return;
     }
-    // gcc itself needs room there; given that, a linker that is a script needs a file of ours beside it.
+    // gcc itself needs room there; given that, a linker that is a script needs a file of ours
+    // beside it.
     let bench = bench();
     let full = "mkdir -p full; mount -t tmpfs -o size=4k none full; head -c 4096 /dev/zero > full/file";
     let bare = "TMPDIR=$PWD/full gcc main.o answer.o -o program; echo $?";
@@ -74,7 +75,7 @@ fn a_full_temporary_directory_matters_as_much_as_without_us() {
         format!("TMPDIR=$PWD/full {}/libexec/ogrt/ld -shared answer.o -o library", prefix().display());
     let ours = in_namespace(&bench, full, &linker).expect("allowed before");
     assert!(ours.code == Some(0) && ours.stderr.is_empty(), "{ours:?}");
-    assert_eq!(watermarks_of(&bench.path("library")).len(), 1);
+    assert_eq!(signatures_of(&bench.path("library")).len(), 1);
 }
 
 /// Names of temporary files differ from run to run.
@@ -96,7 +97,7 @@ fn a_read_only_source_tree_and_a_read_only_home() {
     let line = line.replace("/proc/$$/cwd/../out/program", &format!("{}/out/program", bench.dir().display()));
     let Some(outcome) = in_namespace(&bench, mounts, &line) else { return };
     assert!(outcome.code == Some(0) && outcome.stderr.is_empty(), "{outcome:?}");
-    assert_eq!(watermarks_of(&bench.path("out/program")).len(), 1);
+    assert_eq!(signatures_of(&bench.path("out/program")).len(), 1);
 }
 
 #[test]
@@ -131,7 +132,7 @@ fn signals_that_the_caller_ignores_stay_ignored() {
         return;
     }
     let mut bench = bench();
-    // What the tool sees is what decides: a compiler and a linker that say which signals they ignore.
+    // A compiler and a linker that print which signals they ignore.
     let says = "#!/bin/sh\ngrep SigIgn /proc/self/status >> seen\n";
     executable(&bench, "cc/gcc", &format!("{says}exec /usr/bin/gcc \"$@\"\n"));
     executable(&bench, "cc/ld", &format!("{says}exec /usr/bin/ld \"$@\"\n"));

@@ -1,15 +1,16 @@
-//! A command line does the same with us and without us: standard output, standard error, exit status or signal,
-//! the files it leaves and what is in them.
+//! A command line does the same with us and without us: standard output, standard error, exit
+//! status or signal, the files it leaves and what is in them.
 //!
-//! Each line runs twice in one directory, made anew, so that nothing differs but PATH. An output that is
-//! marked differs by its note: for those the file's presence is compared here, and the rest in `matrix.rs`.
+//! Each line runs twice in one directory, made anew, so that nothing differs but PATH. An output
+//! that is marked differs by its note: for those the file's presence is compared here, and the rest
+//! in `matrix.rs`.
 
 use ogrt_wrapper_tests::{Bench, Outcome, has_tool};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-/// What is run; CC stands for the compiler, LD for the linker.
+/// The lines that are run; CC stands for the compiler, LD for the linker.
 const LINES: &[&str] = &[
     // Compile only, in every form.
     "CC -c main.c",
@@ -141,7 +142,7 @@ fn sources() -> Bench {
     bench
 }
 
-/// How it ended, and the files there were, by name; of those that a link made only that they are there.
+/// The outcome of a line, and the files by name. Files that a link made have no contents here.
 fn run(bench: &Bench, template: &Files, line: &str, how: fn(&Bench, &str) -> Outcome) -> (Outcome, Files) {
     fs::remove_dir_all(bench.dir()).expect("the last run's files");
     fs::create_dir(bench.dir()).expect("a directory");
@@ -150,7 +151,7 @@ fn run(bench: &Bench, template: &Files, line: &str, how: fn(&Bench, &str) -> Out
     }
     let mut outcome = how(bench, line);
     outcome.stdout = without_temporary_names(&outcome.stdout);
-    // We call the compiler by its path, and its -v says so: the one thing that may differ.
+    // We call the compiler by its path, and its -v prints it: nothing else may differ.
     outcome.stderr =
         without_temporary_names(&outcome.stderr).replace("COLLECT_GCC=/usr/bin/", "COLLECT_GCC=");
     let shown = |bytes: Vec<u8>| {

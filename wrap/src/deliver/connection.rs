@@ -1,8 +1,8 @@
-//! The way of frames to the server: connect, Hello, frames, wait until they are durable.
+//! A connection to the server: connect, Hello, frames, wait until they are durable.
 //!
-//! Everything has a deadline, and connecting happens beside the link: a build waits for the server at most
-//! [`PATIENCE`] after its link is done. A server that hangs, refuses or is absent costs that once; then it is
-//! left alone for [`REST`], and records go to the spool.
+//! Everything has a deadline, and connecting happens beside the link: a build waits for the server
+//! at most [`PATIENCE`] after its link is done. A server that hangs, refuses or is absent costs
+//! that once; then it is left alone for [`REST`], and records go to the spool.
 
 use crate::environment;
 use bytes::BytesMut;
@@ -20,22 +20,22 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
-/// Where the server listens when nothing is set.
+/// The server's address if OGRT_SERVER is not set.
 pub const DEFAULT_SERVER: &str = "127.0.0.1:7971";
 
 /// The longest wait for the server on a build's critical path.
 pub const PATIENCE: Duration = Duration::from_millis(50);
 
-/// How long a server that failed is left alone.
+/// The time for which a server that failed is left alone.
 pub const REST: Duration = Duration::from_secs(30);
 
-/// Acknowledgements are small; a peer that announces more is not our server.
+/// A peer that announces a longer acknowledgement is not our server.
 const ACK_BYTES_MAX: usize = 4096;
 
-/// Longer token files are not read: a token is one line.
+/// The most bytes that are read of a token file: a token is one line.
 const TOKEN_BYTES_MAX: u64 = 4096;
 
-/// Where records go.
+/// The address of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Server {
     /// `host:port`.
@@ -47,42 +47,42 @@ pub enum Server {
 /// Why frames were not acknowledged.
 #[derive(Debug, thiserror::Error)]
 pub enum DeliverError {
-    /// No connection.
+    /// The connection could not be made.
     #[error("cannot connect to {server}: {source}")]
     Connect {
-        /// Where to.
+        /// The server's address.
         server: String,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
     /// The connection broke, or the deadline passed.
-    #[error("{server} did not take it: {source}")]
+    #[error("{server} did not acknowledge the data: {source}")]
     Exchange {
-        /// Where to.
+        /// The server's address.
         server: String,
-        /// What happened.
+        /// The reason.
         source: io::Error,
     },
-    /// The answer is not our protocol.
-    #[error("{server} does not speak our protocol: {source}")]
+    /// The answer does not follow our protocol.
+    #[error("{server} is not an OGRT server (check OGRT_SERVER): {source}")]
     Protocol {
-        /// Where to.
+        /// The server's address.
         server: String,
-        /// What is wrong.
+        /// The fault in the answer.
         source: FrameError,
     },
     /// The token file could not be read.
     #[error("cannot read the token file {path}: {source}", path = path.display())]
     Token {
-        /// OGRT_TOKEN_FILE.
+        /// The value of OGRT_TOKEN_FILE.
         path: PathBuf,
-        /// Why not.
+        /// The reason.
         source: io::Error,
     },
 }
 
 impl Server {
-    /// `unix:/path` or `host:port`.
+    /// Reads `unix:/path` or `host:port`.
     pub fn parse(text: &str) -> Server {
         match text.strip_prefix("unix:") {
             Some(path) => Server::Unix(path.into()),
@@ -90,7 +90,7 @@ impl Server {
         }
     }
 
-    /// From `OGRT_SERVER`, or the default.
+    /// The server that OGRT_SERVER names, or the default.
     pub fn from_environment() -> Server {
         match environment::var("OGRT_SERVER").and_then(OsStr::to_str) {
             Some(text) if !text.is_empty() => Server::parse(text),
@@ -103,22 +103,23 @@ impl Server {
         self.greet(self.open(deadline), token_file)
     }
 
-    /// Begins to connect, so that a link goes on meanwhile: to a literal address without a thread, to a name in
-    /// one, since it has to be looked up.
-    pub fn connect_beside(&self, token_file: Option<PathBuf>, patience: Duration) -> Connecting {
+    /// Begins to connect while the link goes on. A name has to be looked up, so a thread connects
+    /// to it; an address needs no thread.
+    pub fn connect_beside(&self, token_file: Option<PathBuf>, patience: Duration) -> PendingConnection {
         let way = match self.begin() {
             Some(begun) => Way::Begun(begun),
             None => {
                 let (sender, receiver) = sync_channel(1);
                 let server = self.clone();
-                // Nobody waits any more for a connection that came too late.
+                // Nobody waits for a connection that came too late.
                 let connect = move || drop(sender.send(server.open(Instant::now() + patience)));
-                // Without a thread the channel is closed, and waiting says so.
+                // If no thread can be started, the channel is closed, and whoever waits gets an
+                // error.
                 let _ = std::thread::Builder::new().spawn(connect);
                 Way::InThread(receiver)
             }
         };
-        Connecting { server: self.clone(), token_file, way }
+        PendingConnection { server: self.clone(), token_file, way }
     }
 
     fn open(&self, deadline: Instant) -> io::Result<OwnedFd> {
@@ -137,7 +138,7 @@ impl Server {
         }
     }
 
-    /// A socket that connects by itself; None when the address is a name.
+    /// A socket that connects without a thread; `None` if the address is a name.
     fn begin(&self) -> Option<io::Result<OwnedFd>> {
         let begin = |family, address: &dyn Fn(&OwnedFd) -> rustix::io::Result<()>| -> io::Result<OwnedFd> {
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
@@ -159,7 +160,7 @@ impl Server {
         }
     }
 
-    /// The Hello goes out together with the first frames.
+    /// Connects, and puts the Hello before the first frames.
     fn greet(
         &self,
         socket: io::Result<OwnedFd>,
@@ -193,7 +194,7 @@ impl std::fmt::Display for Server {
 
 /// A connection that is being made.
 #[derive(Debug)]
-pub struct Connecting {
+pub struct PendingConnection {
     server: Server,
     token_file: Option<PathBuf>,
     way: Way,
@@ -206,8 +207,8 @@ enum Way {
     Made(Result<Connection, DeliverError>),
 }
 
-impl Connecting {
-    /// Takes the steps that are possible without waiting: they are not left for when a build waits.
+impl PendingConnection {
+    /// Takes the steps that are possible without waiting, before the build waits.
     pub fn advanced(mut self) -> Self {
         let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
         self.way = match self.way {
@@ -222,7 +223,7 @@ impl Connecting {
         self
     }
 
-    /// The connection, if it is there by `deadline`.
+    /// Waits for the connection until `deadline`.
     pub fn ready_by(self, deadline: Instant) -> Result<Connection, DeliverError> {
         let socket = match self.way {
             Way::Made(made) => return made,
@@ -244,7 +245,7 @@ impl Connecting {
     }
 }
 
-/// What has become of a socket that connected by itself, and can now be written to, or is broken.
+/// The stream of a socket that was connecting and is ready for writing, or the error.
 fn connected(socket: OwnedFd) -> io::Result<OwnedFd> {
     rustix::net::sockopt::socket_error(&socket)??;
     Ok(socket)
@@ -255,7 +256,7 @@ fn connected(socket: OwnedFd) -> io::Result<OwnedFd> {
 pub struct Connection {
     server: String,
     socket: OwnedFd,
-    /// Not yet sent.
+    /// The bytes that are not sent yet.
     hello: Option<Hello>,
     received: BytesMut,
     sent: u64,
@@ -276,7 +277,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The same, where it is all that will be sent on this connection: the server closes it then.
+    /// Sends whole frames, the last ones on this connection: the server then closes it.
     pub fn send_all(&mut self, frames: &[u8], count: u64, deadline: Instant) -> Result<(), DeliverError> {
         if let Some(hello) = &mut self.hello {
             hello.frames = Some(count);
@@ -321,7 +322,8 @@ impl Connection {
 
     fn read(&mut self, deadline: Instant) -> Result<(), DeliverError> {
         let mut buffer = [0; 512];
-        // Not by the socket's own timeout, which the kernel rounds up to its ticks: 4 to 8 ms in 50.
+        // The socket's own timeout is not used: the kernel rounds it up to its ticks, 4 to 8 ms in
+        // 50.
         ready(&self.socket, PollFlags::IN, deadline).map_err(|source| self.broken(source))?;
         match rustix::net::recv(&self.socket, &mut buffer, RecvFlags::DONTWAIT) {
             Ok((0, _)) => Err(self.broken(io::ErrorKind::UnexpectedEof.into())),
@@ -339,7 +341,7 @@ impl Connection {
     }
 }
 
-/// Waits until the socket can be read from or written to, or is broken.
+/// Waits until the socket is ready, or broken.
 fn ready(socket: &impl AsFd, what: PollFlags, deadline: Instant) -> io::Result<()> {
     let timeout = Timespec::try_from(left(deadline)?).map_err(io::Error::other)?;
     match poll(&mut [PollFd::new(socket, what)], Some(&timeout))? {
@@ -348,13 +350,13 @@ fn ready(socket: &impl AsFd, what: PollFlags, deadline: Instant) -> io::Result<(
     }
 }
 
-/// The time until `deadline`, an error when there is none.
+/// The time until `deadline`; an error if it has passed.
 fn left(deadline: Instant) -> io::Result<Duration> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(left) }
 }
 
-/// The token in a file: its one line.
+/// The token in a file, which is its only line.
 pub fn read_token(path: &Path) -> Result<String, DeliverError> {
     let mut token = String::new();
     std::fs::File::open(path)

@@ -1,12 +1,14 @@
-//! What becomes of a record: it is delivered at once, or it waits in the spool until a later link or `ogrt flush` sends it.
+//! The delivery of a record: at once, or by the spool, where it waits until a later link or `ogrt
+//! flush` sends it.
 
-use crate::deliver::connection::{Connecting, Server};
+use crate::deliver::connection::{PendingConnection, Server};
 use crate::deliver::server_rest;
 use crate::deliver::spool::{FlushReport, SpoolDir, SpoolError};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Sends all that waits. Connecting and every group of files have `patience` each.
+/// Sends all files that wait in the spool. Connecting may take `patience`, and so may each group of
+/// files.
 pub fn flush(
     spool: &SpoolDir,
     server: &Server,
@@ -37,20 +39,20 @@ pub fn flush(
     total
 }
 
-/// Delivers frames now, or spools them: what a link does with its record.
+/// Delivers frames now, or else puts them into the spool.
 ///
-/// Waits for the server `patience` at the most, and takes along some of what waits in the spool if `has_more` of it is known
-/// to. Returns whether the server has the frames. An error means that they are lost.
+/// It waits for the server at most `patience`. If the spool `has_more`, some of its files are sent
+/// as well. Returns true if the server has the frames. An error means that the frames are lost.
 pub fn deliver_or_spool(
     frames: &[u8],
     count: u64,
-    connecting: Option<Connecting>,
+    connecting: Option<PendingConnection>,
     has_more: bool,
     patience: Duration,
     server: &Server,
     spool: &SpoolDir,
 ) -> Result<bool, SpoolError> {
-    /// Of what waits, a link takes along this many files.
+    /// The most files of the spool that a link sends along.
     const TAKEN_ALONG: usize = 8;
 
     let Some(connecting) = connecting else { return spool.put(frames).map(|()| false) };

@@ -1,4 +1,5 @@
-//! The way of a record to the server, and the spool where it waits when there is no way.
+//! The delivery of a record to the server, and the spool where it waits if the server cannot be
+//! reached.
 
 pub mod connection;
 pub mod deliver_or_spool;

@@ -1,8 +1,8 @@
 //! A server that failed is left alone for [`REST`], by every link that shares the spool.
 //!
-//! Each such server has a stamp of its own in the spool's directory `resting`: builds that talk to two servers in turn do
-//! not make each other forget. The stamp's name is a digest of the server's, its time is the failure's. A stamp that
-//! tells nothing any more goes when the next one comes.
+//! Each such server has a stamp of its own in the spool's directory `resting`: builds that talk to
+//! two servers in turn do not make each other forget. The stamp's name is a digest of the server's
+//! address, its time is the failure's. Expired stamps are deleted when the next one is written.
 
 use crate::deliver::connection::{REST, Server};
 use crate::deliver::spool::SpoolDir;
@@ -20,7 +20,8 @@ pub fn rests(spool: &SpoolDir, server: &Server) -> bool {
         && std::fs::read_to_string(&stamp).is_ok_and(|text| text == server.to_string())
 }
 
-/// The server has just failed. Without a stamp the next link tries again: slower, not wrong.
+/// Writes the stamp of a server that has just failed. If that fails, the next link tries the server
+/// again.
 pub fn let_rest(spool: &SpoolDir, server: &Server) {
     let stamp = stamp(spool.path(), server);
     let Some(directory) = stamp.parent().filter(|_| spool.make().is_ok()) else { return };
@@ -33,9 +34,9 @@ pub fn let_rest(spool: &SpoolDir, server: &Server) {
     }
 }
 
-/// The server has just taken what waited for it: the next link need not spare it any more.
+/// Deletes the stamp of a server that has just acknowledged what waited for it.
 pub fn end(spool: &SpoolDir, server: &Server) {
-    // Mostly there is none.
+    // Usually there is no stamp.
     let _ = std::fs::remove_file(stamp(spool.path(), server));
 }
 
@@ -67,19 +68,19 @@ mod tests {
         assert!(rests(&spool, &one) && !rests(&spool, &other));
         let_rest(&spool, &other);
 
-        // A rest ends, and what is left of it goes with the next failure.
+        // A rest ends, and its stamp is deleted with the next failure.
         let long_ago = SystemTime::now() - REST - Duration::from_secs(1);
         let old = stamp(spool.path(), &one);
         File::options().write(true).open(&old).unwrap().set_modified(long_ago).unwrap();
         assert!(!rests(&spool, &one) && rests(&spool, &other));
         let_rest(&spool, &third);
         assert!(!old.exists() && rests(&spool, &other) && rests(&spool, &third));
-        // A clock that was set back leaves no server alone for ever.
+        // After a clock was set back, a server is not left alone for ever.
         let to_come = SystemTime::now() + Duration::from_secs(3600);
         let new = stamp(spool.path(), &third);
         File::options().write(true).open(&new).unwrap().set_modified(to_come).unwrap();
         assert!(!rests(&spool, &third));
-        // Stamps are no records.
+        // Stamps are not records.
         assert!(spool.waiting().is_empty());
         assert_eq!(fs::read_dir(dir.path().join("spool")).unwrap().count(), 1);
     }

@@ -1,13 +1,14 @@
 //! The spool: a directory where frames wait that no server has acknowledged yet.
 //!
-//! A file holds whole frames exactly as on the wire. It appears under its final name by one rename, so a reader
-//! never sees half of it, and hundreds of links may write at once. Who sends a file first claims it by renaming
-//! it; a claim whose owner died is taken back after [`CLAIM_MAX`]. A file is removed when its frames are durable
-//! at the server, so a crash in between sends it twice, which the server tells by the signature. The directory is
-//! bounded in files and bytes; when it is full, what is new is refused, and what waits is kept.
+//! A file holds whole frames exactly as on the wire. It appears under its final name by one rename,
+//! so a reader never sees half of it, and hundreds of links may write at once. A sender first
+//! claims a file by renaming it; a claim whose owner died is taken back after [`CLAIM_MAX`]. A file
+//! is deleted when its frames are durable at the server. After a crash in between it is sent twice,
+//! which the server recognises by the signature. The directory is bounded in files and bytes; when
+//! it is full, new files are refused, and old ones are kept.
 //!
-//! A record whose digests are still being made lies here as `.unfinished`. Should its maker never come to an end, it is
-//! sent as it is after [`UNFINISHED_MAX`].
+//! A record whose digests are still being made lies here as `.unfinished`. If they are never
+//! finished, it is sent as it is after [`UNFINISHED_MAX`].
 
 use crate::deliver::connection::{Connection, DeliverError};
 use crate::environment;
@@ -20,10 +21,10 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// Most files that wait.
+/// The most files that wait.
 pub const FILES_MAX: usize = 20_000;
 
-/// Most bytes that wait.
+/// The most bytes that wait.
 pub const BYTES_MAX: u64 = 512 * 1024 * 1024;
 
 /// A claimed file is taken back after this long.
@@ -32,16 +33,17 @@ pub const CLAIM_MAX: Duration = Duration::from_secs(120);
 /// An unfinished record is sent as it is after this long.
 pub const UNFINISHED_MAX: Duration = Duration::from_secs(600);
 
-/// Of more files than this the size of some is taken for the size of all.
+/// The most files whose sizes are asked for. Their mean is taken for the rest.
 const WEIGHED_MAX: usize = 16;
 
-/// With more files than this, what was counted is noted down for those that come in the next moment.
+/// The number of files above which their count is written down for the next links.
 const MANY: usize = 1000;
 
-/// How long that holds. More than [`FILES_MAX`] could only come to wait if a quarter of them came within it.
+/// The time for which the count is used. Within it, a quarter of [`FILES_MAX`] would have to come
+/// to exceed the bound.
 const COUNTED_MAX: Duration = Duration::from_secs(1);
 
-/// Where it is noted.
+/// The file with the count.
 const COUNTED: &str = "counted";
 
 const UNFINISHED: &str = ".unfinished";
@@ -55,51 +57,51 @@ pub struct SpoolDir {
     path: PathBuf,
 }
 
-/// Why something could not be spooled or sent.
+/// Why frames could not be put into the spool.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
     /// The directory cannot be used.
-    #[error("the spool {path}: {source}", path = path.display())]
+    #[error("cannot use the spool {path}: {source}; set OGRT_SPOOL_DIR to a directory that you can write to", path = path.display())]
     Io {
-        /// Directory or file.
+        /// The directory.
         path: PathBuf,
-        /// What happened.
+        /// The reason.
         source: io::Error,
     },
     /// The default directory belongs to somebody else.
-    #[error("the spool {path} is not ours alone", path = path.display())]
+    #[error("the spool {path} belongs to another user, or others may write into it: set OGRT_SPOOL_DIR to a directory of your own", path = path.display())]
     NotOurs {
         /// The directory.
         path: PathBuf,
     },
-    /// No room.
-    #[error("the spool {path} is full: {files} files, {bytes} bytes", path = path.display())]
+    /// The directory is full.
+    #[error("the spool {path} is full with {files} files of {bytes} bytes: send them with `ogrt flush`", path = path.display())]
     Full {
         /// The directory.
         path: PathBuf,
-        /// That wait.
+        /// The number of files that wait.
         files: usize,
-        /// That wait.
+        /// The number of bytes that wait.
         bytes: u64,
     },
 }
 
-/// What a flush has done.
+/// The result of a flush.
 #[derive(Debug, Default)]
 pub struct FlushReport {
-    /// Files sent, and durable at the server.
+    /// The number of files that are durable at the server.
     pub sent: usize,
-    /// Files that still wait.
+    /// The number of files that still wait.
     pub left: usize,
-    /// Files that hold no whole frames, set aside under `.damaged`.
+    /// The number of files that do not hold whole frames, and were renamed to `.damaged`.
     pub damaged: usize,
-    /// What stopped it, if it did not come to its end.
+    /// The error that stopped the flush.
     pub error: Option<DeliverError>,
 }
 
 impl SpoolDir {
-    /// `OGRT_SPOOL_DIR`, or `$XDG_STATE_HOME/ogrt/spool`, `$HOME/.local/state/ogrt/spool`,
-    /// `/var/tmp/ogrt-spool-UID`: the first that is set.
+    /// The spool of this user: `OGRT_SPOOL_DIR`, else `$XDG_STATE_HOME/ogrt/spool`, else
+    /// `$HOME/.local/state/ogrt/spool`, else `/var/tmp/ogrt-spool-UID`.
     pub fn from_environment() -> SpoolDir {
         let set = |name: &str| environment::var(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let uid = rustix::process::geteuid().as_raw();
@@ -110,32 +112,32 @@ impl SpoolDir {
         SpoolDir { path }
     }
 
-    /// This directory; made when something is put in.
+    /// The spool in this directory, which is created when a file is put in.
     pub fn at(path: impl Into<PathBuf>) -> SpoolDir {
         SpoolDir { path: path.into() }
     }
 
-    /// Where it is.
+    /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Puts frames in.
+    /// Puts frames into the spool.
     pub fn put(&self, frames: &[u8]) -> Result<(), SpoolError> {
         self.put_as(frames, WAITING).map(drop)
     }
 
-    /// Puts a record in that is not to be sent yet, and names its file.
+    /// Puts a record into the spool that must not be sent yet, and returns its file.
     pub fn put_unfinished(&self, frames: &[u8]) -> Result<PathBuf, SpoolError> {
         self.put_as(frames, UNFINISHED)
     }
 
-    /// Takes an unfinished record out again, because its finished form is on its way. None when somebody has sent it
-    /// as it was. Should who takes it die, it is sent as it was.
-    pub fn take_unfinished(&self, path: &Path) -> Option<TakenUnfinished> {
+    /// Claims an unfinished record whose finished form will be sent. `None` if it was sent already,
+    /// as it was. If the process that claims it dies, the record is sent as it was.
+    pub fn take_unfinished(&self, path: &Path) -> Option<UnfinishedClaim> {
         let claim = path.with_extension(&CLAIMED[1..]);
         std::fs::rename(path, &claim).ok()?;
-        Some(TakenUnfinished(Claim { path: claim }))
+        Some(UnfinishedClaim(Claim { path: claim }))
     }
 
     fn put_as(&self, frames: &[u8], suffix: &str) -> Result<PathBuf, SpoolError> {
@@ -165,7 +167,8 @@ impl SpoolDir {
         }
     }
 
-    /// Does anything wait, or may it come to wait again? Mostly nothing does, and then one look is enough.
+    /// Files wait, or may wait again later. Usually there are none, and then one read of the
+    /// directory is enough.
     pub fn has_any(&self) -> bool {
         let Ok(mut entries) = std::fs::read_dir(&self.path) else { return false };
         let ours = [WAITING, CLAIMED, UNFINISHED, TEMPORARY];
@@ -173,7 +176,7 @@ impl SpoolDir {
         entries.any(|entry| entry.is_ok_and(|entry| is_ours(&entry.file_name())))
     }
 
-    /// Files that wait, the oldest first.
+    /// The files that wait, the oldest first.
     pub fn waiting(&self) -> Vec<PathBuf> {
         let Ok(entries) = std::fs::read_dir(&self.path) else { return Vec::new() };
         let paths = entries.flatten().map(|entry| entry.path());
@@ -183,7 +186,8 @@ impl SpoolDir {
         files
     }
 
-    /// Sends some of what waits over a connection, until `deadline`. Stops at the first failure.
+    /// Sends at most `files_max` files over a connection, until `deadline`. Stops at the first
+    /// failure.
     pub fn send_some(&self, connection: &mut Connection, files_max: usize, deadline: Instant) -> FlushReport {
         let mut report = FlushReport::default();
         let mut claimed = Vec::new();
@@ -224,7 +228,7 @@ impl SpoolDir {
         report
     }
 
-    /// Makes the directory, if it is missing.
+    /// Creates the directory if it is missing.
     pub(super) fn make(&self) -> Result<(), SpoolError> {
         let metadata = match std::fs::metadata(&self.path) {
             Ok(metadata) => metadata,
@@ -235,7 +239,7 @@ impl SpoolDir {
                 .and_then(|()| std::fs::metadata(&self.path))
                 .map_err(|source| self.error(source))?,
         };
-        // /var/tmp is everybody's: a directory that another user put there is not taken.
+        // Everybody may write in /var/tmp: a directory that another user put there is refused.
         let uid = rustix::process::geteuid().as_raw();
         if self.path.starts_with("/var/tmp") && (metadata.uid() != uid || metadata.mode() & 0o022 != 0) {
             return Err(SpoolError::NotOurs { path: self.path.clone() });
@@ -243,8 +247,8 @@ impl SpoolDir {
         Ok(())
     }
 
-    /// Files, and bytes: of many files estimated from some, and counted once a second, since a link is not to look at
-    /// thousands.
+    /// The number of files and of bytes. The bytes of many files are estimated from some, and the
+    /// files are counted once a second: a link must not look at thousands.
     fn load(&self) -> (usize, u64) {
         if let Some(load) = self.counted_lately() {
             return load;
@@ -260,13 +264,13 @@ impl SpoolDir {
         }
         let bytes = bytes * files as u64 / weighed.max(1) as u64;
         if files > MANY {
-            // Who reads a half of it counts.
+            // A half-written count is ignored, and the files are counted again.
             let _ = std::fs::write(self.path.join(COUNTED), format!("{files} {bytes} "));
         }
         (files, bytes)
     }
 
-    /// Near the bound every file counts.
+    /// The last count, if it is new enough. Near the bound it is not used.
     fn counted_lately(&self) -> Option<(usize, u64)> {
         let path = self.path.join(COUNTED);
         let age = std::fs::metadata(&path).ok()?.modified().ok()?.elapsed().ok()?;
@@ -276,19 +280,19 @@ impl SpoolDir {
         (files < FILES_MAX / 4 * 3).then_some((files, bytes))
     }
 
-    /// What others began and did not end goes back to what waits.
+    /// Lets those files wait again that a process claimed or began, and did not finish.
     pub(super) fn take_back_dead_claims(&self) {
         let Ok(entries) = std::fs::read_dir(&self.path) else { return };
         for path in entries.flatten().map(|entry| entry.path()) {
             let is = |suffix: &str| path.as_os_str().as_bytes().ends_with(suffix.as_bytes());
-            // A claim is a rename, which changes no mtime.
+            // A claim is a rename, which changes the ctime only.
             let older = |max: Duration, time: fn(&std::fs::Metadata) -> i64| {
                 std::fs::metadata(&path).is_ok_and(|metadata| seconds_since(time(&metadata)) > max.as_secs())
             };
             if is(CLAIMED) && older(CLAIM_MAX, MetadataExt::ctime) {
                 Claim { path }.give_back();
             } else if is(UNFINISHED) && older(UNFINISHED_MAX, MetadataExt::mtime) {
-                // Its maker may take it out at this moment.
+                // The companion may claim it at this moment.
                 let _ = std::fs::rename(&path, path.with_extension(&WAITING[1..]));
             } else if is(TEMPORARY) && older(CLAIM_MAX, MetadataExt::mtime) {
                 let _ = std::fs::remove_file(path);
@@ -301,18 +305,18 @@ impl SpoolDir {
     }
 }
 
-/// An unfinished record that is being replaced by its finished form.
+/// The claim on an unfinished record, which is being replaced by its finished form.
 #[derive(Debug)]
-pub struct TakenUnfinished(Claim);
+pub struct UnfinishedClaim(Claim);
 
-impl TakenUnfinished {
-    /// The finished form is with the server, or in the spool.
+impl UnfinishedClaim {
+    /// Deletes the unfinished form: the finished one is with the server, or in the spool.
     pub fn done(self) {
         self.0.done();
     }
 }
 
-/// A file that this process, and no other, is sending.
+/// A file that only this process is sending.
 #[derive(Debug)]
 struct Claim {
     path: PathBuf,
@@ -321,12 +325,12 @@ struct Claim {
 impl Claim {
     fn take(waiting: &Path) -> Option<Claim> {
         let path = PathBuf::from(format!("{}.sending", waiting.to_str()?));
-        // Who loses the race finds the file gone.
+        // If another process was first, the file has another name now.
         std::fs::rename(waiting, &path).ok()?;
         Some(Claim { path })
     }
 
-    /// The bytes, and how many whole frames they are.
+    /// The bytes, and the number of frames; `None` if the last frame is cut.
     fn frames(&self) -> Option<(Vec<u8>, u64)> {
         let bytes = std::fs::read(&self.path).ok()?;
         let (mut at, mut count) = (0usize, 0);
@@ -384,7 +388,7 @@ mod tests {
         let full = format!("{} {BYTES_MAX} ", MANY + 2);
         note(&full, Duration::ZERO);
         assert!(matches!(spool.put(b"frames"), Err(SpoolError::Full { .. })));
-        // Old, half written, or near the bound: counted again.
+        // A count that is old, half written or near the bound is made again.
         for (text, age) in [
             (full.as_str(), COUNTED_MAX),
             (full.trim_end(), Duration::ZERO),

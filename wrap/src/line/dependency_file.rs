@@ -1,11 +1,11 @@
-//! `--dependency-file`: the linker lists what it read for make or ninja, and our object, which is gone when they
-//! look, has to come off the list again. With it every later build would link anew.
+//! `--dependency-file`: the linker lists what it read for make or ninja, and our object, which is
+//! gone when they look, has to come off the list again. With it every later build would link again.
 
 use std::io;
 use std::path::Path;
 
-/// Takes `note` off the list in the file at `path`, if it is there. A pipe or a device is left alone: what went into it is
-/// gone, and to read from it would be to wait.
+/// Takes `note` off the list in the file at `path`. A pipe or a device is left alone: what the
+/// linker wrote there is gone, and a read would wait.
 pub fn remove_from(path: &Path, note: &Path) -> io::Result<()> {
     if !std::fs::metadata(path)?.is_file() {
         return Ok(());
@@ -14,13 +14,14 @@ pub fn remove_from(path: &Path, note: &Path) -> io::Result<()> {
         return Ok(());
     };
     if text.contains(note) {
-        // Written in place: it has to stay the file that the linker made.
+        // Written in place, since it has to stay the file that the linker created.
         std::fs::write(path, without(&text, note))?;
     }
     Ok(())
 }
 
-/// GNU ld and lld write one file a line, mold all in one; then each again as a target of its own.
+/// The list without the note. GNU ld and lld write one file on each line, mold all on one; then
+/// each file follows again as a target of its own.
 fn without(text: &str, note: &str) -> String {
     let mut kept: Vec<String> = Vec::new();
     for line in text.split_inclusive('\n') {
@@ -29,7 +30,7 @@ fn without(text: &str, note: &str) -> String {
         } else if line.trim() == format!("{note}:") {
             kept.pop_if(|before| before.trim().is_empty());
         } else if line.trim() == note {
-            // The last of the list: the line before it is now.
+            // The note was the last of the list, so the line before it is now.
             if let Some(before) = kept.pop() {
                 kept.push(before.replace(" \\\n", "\n"));
             }

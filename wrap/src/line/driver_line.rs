@@ -1,7 +1,8 @@
 //! A compiler driver's command line: does it end in a link?
 //!
-//! Asked only to decide whether `-B` is added. A "no" hands the line over untouched; a wrong "yes" adds a `-B`
-//! that nobody uses, which gcc and clang take without a word. So an option that we do not know does not stop.
+//! The answer decides only whether `-B` is added. After a "no" the line is handed over untouched. A
+//! wrong "yes" adds a `-B` that nobody uses, which gcc and clang accept without a word. So an
+//! unknown option does not mean "no".
 
 use crate::line::response_file;
 use std::borrow::Cow;
@@ -38,7 +39,7 @@ const STOPS: &[&str] = &[
     "-emit-pch",
 ];
 
-/// The same with something behind.
+/// Beginnings of options after which nothing is linked.
 const STOPS_BY_PREFIX: &[&str] = &["-print-", "--print-", "--help", "-help"];
 
 /// Options whose value is the next word, so that it is not taken for an input.
@@ -89,7 +90,7 @@ const TAKES_NEXT: &[&str] = &[
     "-A",
 ];
 
-/// What a driver was asked to do, as far as we need to know.
+/// What a driver was asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DriverJob {
     /// It ends in a final link.
@@ -118,8 +119,8 @@ pub fn driver_job(arguments: &[OsString]) -> DriverJob {
     if has_input { DriverJob::Link } else { DriverJob::Other }
 }
 
-/// What of a driver's line reaches the linker, as far as it is named there: inputs, libraries, where they are looked
-/// for, the output, and what is passed on with `-Wl,` and `-Xlinker`.
+/// The words of a driver's line that reach the linker: inputs, libraries and their directories, the
+/// output, and what is passed on with `-Wl,` and `-Xlinker`.
 pub fn linker_words(arguments: &[OsString]) -> Vec<OsString> {
     const FOR_LINKER: [&str; 5] = ["-o", "-L", "-l", "-T", "-e"];
     let mut linker = Vec::new();
@@ -145,7 +146,7 @@ fn starts_any(word: &[u8], starts: &[&[u8]]) -> bool {
     starts.iter().any(|start| word.starts_with(start))
 }
 
-/// The word that follows or is joined to `-target`, `--target=`: clang's cross links.
+/// The target of a cross link by clang: the value of `-target` or `--target=`.
 pub fn target_triple(arguments: &[OsString]) -> Option<OsString> {
     let mut words = arguments.iter();
     while let Some(word) = words.next() {

@@ -1,8 +1,9 @@
 //! A linker's command line, read by a table: is it a final link, and what goes in?
 //!
-//! One table serves GNU ld, gold, lld, mold and wild, whose options agree where it matters to us. Only options
-//! that change our decisions, or take a value that could be mistaken for an input, have a row. Long options are
-//! accepted with one dash and with two, with `=` and with the value as the next word, as getopt_long_only does.
+//! One table serves GNU ld, gold, lld, mold and wild, whose options agree where it matters to us.
+//! Only options that change our decisions, or take a value that could be mistaken for an input,
+//! have a row. Long options are accepted with one dash and with two, with `=` and with the value as
+//! the next word, as getopt_long_only does.
 
 use crate::line::{our_note, response_file};
 use std::ffi::{OsStr, OsString};
@@ -12,47 +13,48 @@ use std::path::PathBuf;
 /// What an option means to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
-    /// Nothing: the row is there because the option takes a value.
+    /// Nothing. The row exists because the option takes a value.
     Skip,
     Output,
     Library,
     LibraryDir,
     Sysroot,
     Emulation,
-    /// `-b`, `--format`: how the inputs behind it are read.
+    /// The format of the inputs after it (`-b`, `--format`).
     InputFormat,
     OutputFormat,
     OrphanHandling,
-    /// A file that shapes the output without being linked: a linker script, a version script, a list of symbols.
+    /// A file that shapes the output without being linked: a linker script, a version script, a
+    /// list of symbols.
     Script,
     DependencyFile,
     StaticLibraries,
     SharedLibraries,
     PushState,
     PopState,
-    /// Inputs behind it are archive members in spirit: taken only when needed.
+    /// The inputs after it are taken only when needed, like members of an archive.
     StartLib,
     EndLib,
-    /// No final link takes place.
+    /// The link is not a final one.
     NotFinal,
 }
 
-/// How an option takes its value.
+/// The forms in which an option takes its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Value {
     Nothing,
-    /// One letter: `-lm`, `-l m`.
+    /// One letter with `-lm` or `-l m`.
     Letter,
-    /// `--name=value`, `--name value`.
+    /// `--name=value` or `--name value`.
     Word,
-    /// `--name=value` only.
+    /// `--name=value` and no other form.
     Equals,
 }
 
 use Effect::*;
 use Value::{Equals, Letter, Nothing, Word};
 
-/// Names without dashes.
+/// The table, by names without dashes.
 #[rustfmt::skip]
 fn flag(name: &[u8]) -> Option<(Value, Effect)> {
     Some(match name {
@@ -102,51 +104,52 @@ fn flag(name: &[u8]) -> Option<(Value, Effect)> {
     })
 }
 
-/// One thing that the linker reads.
+/// The name of an input.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Named {
+pub enum InputName {
     /// A file by its name.
     File(PathBuf),
-    /// `-l`; only archives are looked for when `static_only`.
+    /// A library by its `-l`.
     Library {
         /// The name without `lib`, or `:file`.
         name: OsString,
-        /// In force: `-Bstatic`.
+        /// True after `-Bstatic`: only archives are looked for.
         static_only: bool,
     },
     /// A script or a list of symbols.
     Script(PathBuf),
 }
 
-/// An input in its place on the line.
+/// An input on the line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedInput {
-    /// What is named.
-    pub named: Named,
-    /// Index in argv of the argument (perhaps a response file) that names it.
+    /// The file or library.
+    pub name: InputName,
+    /// The index of the argument (perhaps a response file) that names it.
     pub argument: usize,
-    /// A relocatable object standing here is linked in whole.
+    /// A relocatable object at this position is linked in whole.
     pub taken_whole: bool,
 }
 
 /// A command line as far as we understand it.
 #[derive(Clone, Debug, Default)]
 pub struct LinkLine {
-    /// What goes in, in order.
+    /// The inputs in the order of the line.
     pub inputs: Vec<NamedInput>,
-    /// `-o`, by default `a.out`.
+    /// The output (`-o`), by default `a.out`.
     pub output: PathBuf,
-    /// `-L`, in order, `=` not yet replaced.
+    /// The directories of `-L` in the order of the line; a leading `=` is kept.
     pub library_dirs: Vec<PathBuf>,
-    /// `--sysroot`.
+    /// The value of `--sysroot`.
     pub sysroot: Option<PathBuf>,
-    /// `-m`.
+    /// The emulation (`-m`).
     pub emulation: Option<OsString>,
-    /// `--dependency-file`.
+    /// The value of `--dependency-file`.
     pub dependency_file: Option<PathBuf>,
-    /// Why this is not a link to mark, if it is not.
+    /// The reason why this link is not to be marked.
     pub not_final: Option<String>,
-    /// For each argument: an object put behind it would be read as one and linked in whole.
+    /// One value for each argument: true if an object right after it would be read as an object,
+    /// and linked in whole.
     safe_after: Vec<bool>,
 }
 
@@ -172,7 +175,7 @@ impl LinkLine {
                 }
                 match classify(&word) {
                     Meaning::Input if our_note::is_ours(&word) => line.refuse("it carries our note already"),
-                    Meaning::Input => line.input(Named::File(PathBuf::from(&word)), index, &state),
+                    Meaning::Input => line.input(InputName::File(PathBuf::from(&word)), index, &state),
                     Meaning::Flag(effect, Some(value)) => {
                         line.apply(effect, value, index, &mut state, &mut saved)
                     }
@@ -185,21 +188,21 @@ impl LinkLine {
             }
             line.safe_after.push(awaiting.is_none() && !state.foreign_format && !state.in_lib);
         }
-        if line.inputs.iter().all(|input| matches!(input.named, Named::Script(_))) {
+        if line.inputs.iter().all(|input| matches!(input.name, InputName::Script(_))) {
             line.refuse("no inputs");
         }
         line
     }
 
-    /// Where our object may be put: an index in the arguments, right behind that which names `input`, or else
-    /// the first safe place after it.
+    /// The index at which our object may be put into the arguments: right after the one that names
+    /// `input`, or at the first safe position after it.
     pub fn place_after(&self, input: &NamedInput) -> Option<usize> {
         (input.argument..self.safe_after.len()).find(|&index| self.safe_after[index]).map(|index| index + 1)
     }
 
-    fn input(&mut self, named: Named, argument: usize, state: &State) {
+    fn input(&mut self, name: InputName, argument: usize, state: &State) {
         let taken_whole = !state.foreign_format && !state.in_lib;
-        self.inputs.push(NamedInput { named, argument, taken_whole });
+        self.inputs.push(NamedInput { name, argument, taken_whole });
     }
 
     fn refuse(&mut self, why: &str) {
@@ -218,7 +221,7 @@ impl LinkLine {
             Skip => {}
             Output => self.output = value.into(),
             Library => {
-                let named = Named::Library { name: value.into(), static_only: state.static_only };
+                let named = InputName::Library { name: value.into(), static_only: state.static_only };
                 self.input(named, argument, state);
             }
             LibraryDir => self.library_dirs.push(value.into()),
@@ -233,7 +236,7 @@ impl LinkLine {
                 self.refuse("a section of ours would be reported as an orphan");
             }
             OutputFormat | OrphanHandling => {}
-            Script => self.input(Named::Script(value.into()), argument, state),
+            Script => self.input(InputName::Script(value.into()), argument, state),
             DependencyFile => self.dependency_file = Some(value.into()),
             StaticLibraries => state.static_only = true,
             SharedLibraries => state.static_only = false,
@@ -292,9 +295,9 @@ mod tests {
     }
 
     fn files(line: &LinkLine) -> Vec<String> {
-        let name = |input: &NamedInput| match &input.named {
-            Named::File(path) | Named::Script(path) => path.display().to_string(),
-            Named::Library { name, static_only } => {
+        let name = |input: &NamedInput| match &input.name {
+            InputName::File(path) | InputName::Script(path) => path.display().to_string(),
+            InputName::Library { name, static_only } => {
                 format!("-l{}{}", name.display(), if *static_only { " static" } else { "" })
             }
         };

@@ -1,4 +1,5 @@
-//! What the command lines of linkers and drivers say: inputs, output, and whether it is a final link.
+//! What the command lines of linkers and drivers say: inputs, output, and whether it is a final
+//! link.
 
 pub mod dependency_file;
 pub mod driver_line;

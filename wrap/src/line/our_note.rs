@@ -1,16 +1,18 @@
-//! How a note object of ours is named on a line: by the descriptor of a memory file, or by a temporary file.
+//! How a note object of ours is named on a line: by the descriptor of a memory file, or as a
+//! temporary file.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// The descriptor's number, if it is free: high, out of the way of redirections and jobservers.
+/// The descriptor's number, if it is free. It is high, so that redirections and jobservers do not
+/// use it.
 pub const DESCRIPTOR: i32 = 199;
 
-/// How the name of a note object in a temporary directory begins; it ends in `.o`.
+/// The beginning of the name of a temporary file; the name ends in `.o`.
 pub const DISK_PREFIX: &str = "ogrt-note-";
 
-/// The word names a note object of ours: another of our wrappers has been here before.
+/// The word names a note object of ours, so another of our wrappers has marked the link already.
 pub fn is_ours(word: &OsStr) -> bool {
     let memory = format!("/proc/self/fd/{DESCRIPTOR}");
     let name = Path::new(word).file_name().unwrap_or_default().as_bytes();

@@ -1,9 +1,11 @@
-//! Links that are a configure script's questions, not builds: never marked, never registered.
+//! Links that are a configure script's questions, not builds. They are neither marked nor
+//! registered (`questions_of_configure_scripts_are_not_registered` in `tests/wrappers`).
 //!
-//! A driver that answers such a question is left alone altogether: autoconf and CMake read from its `-v` output which
-//! directories it searches, and what they find there ends up on later command lines and in installed files.
+//! A driver that answers such a question is left alone altogether: autoconf and CMake read from its
+//! `-v` output which directories it searches, and what they find there ends up on later command
+//! lines and in installed files.
 
-use crate::line::link_line::{LinkLine, Named};
+use crate::line::link_line::{InputName, LinkLine};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
@@ -11,8 +13,8 @@ use std::path::{Component, Path};
 /// The link answers a question of autoconf, CMake, meson or Go.
 pub fn is_probe(line: &LinkLine, driver_command: &[OsString], working_directory: &Path) -> bool {
     let absolute = working_directory.join(&line.output);
-    let inputs = line.inputs.iter().filter_map(|input| match &input.named {
-        Named::File(path) => Some(path.as_path()),
+    let inputs = line.inputs.iter().filter_map(|input| match &input.name {
+        InputName::File(path) => Some(path.as_path()),
         _ => None,
     });
     in_probe_directory(&absolute)
@@ -61,7 +63,7 @@ fn in_probe_directory(path: &Path) -> bool {
             names[at + 1..].iter().any(|name| starts.iter().any(|start| name.starts_with(start)))
         })
     };
-    // Go's linker asks in a temporary directory of its own what the external linker can do.
+    // Go's linker tries in a temporary directory of its own what the external linker can do.
     let parent = names.iter().rev().nth(1);
     under(b"CMakeFiles", &[b"CMakeTmp", b"CMakeScratch", b"CompilerId"])
         || under(b"meson-private", &[b"tmp"])

@@ -1,12 +1,13 @@
-//! From what the line names to the files that the linker opens: `-l` to a path, and linker scripts such as
-//! `libc.so` to the files in them.
+//! From what the line names to the files that the linker opens: `-l` to a path, and linker scripts
+//! such as `libc.so` to the files in them.
 //!
-//! The search is GNU ld's: the directories of `-L` in order, in each `libNAME.so` before `libNAME.a`, a leading
-//! `=` or `$SYSROOT` being the sysroot; then the usual system directories, for links without a compiler driver.
-//! A name that leads to no file is left out: the linker will say so itself.
+//! The search is GNU ld's: the directories of `-L` in order, in each `libNAME.so` before
+//! `libNAME.a`, a leading `=` or `$SYSROOT` being the sysroot; then the usual system directories,
+//! for links without a compiler driver. A name that leads to no file is left out: the linker
+//! reports it itself.
 
 use crate::elf_head::{Head, head_and_file};
-use crate::line::link_line::{LinkLine, Named, NamedInput};
+use crate::line::link_line::{InputName, LinkLine, NamedInput};
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -16,28 +17,29 @@ use std::path::{Path, PathBuf};
 /// Scripts naming scripts deeper than this are not followed.
 const SCRIPT_DEPTH_MAX: usize = 8;
 
-/// Longer linker scripts do not name libraries.
+/// The longest script that is read. Longer ones do not name libraries.
 const SCRIPT_BYTES_MAX: u64 = 256 * 1024;
 
 /// An input as the linker opens it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResolvedInput {
-    /// As the linker names it.
+    /// The path as the linker names it.
     pub path: PathBuf,
-    /// What it is at first sight.
+    /// What its first bytes show it to be.
     pub head: Head,
-    /// Index in `LinkLine::inputs` of what named it.
+    /// The index in `LinkLine::inputs` of what named it.
     pub named_by: usize,
-    /// It is a linker script or a list of symbols, not linked itself.
+    /// The file is a linker script or a list of symbols, and is not linked itself.
     pub is_script: bool,
 }
 
-/// The files behind a line's inputs, each once, in order.
+/// The files of a line's inputs in order, each once.
 pub fn resolve_inputs(line: &LinkLine) -> Vec<ResolvedInput> {
     resolve_and_keep(line, &mut |_, _| ())
 }
 
-/// The same; `keep` gets each file that had to be opened for it, with its index in the result.
+/// The files of a line's inputs. `keep` gets each file that had to be opened, with its index in the
+/// result.
 pub fn resolve_and_keep(line: &LinkLine, keep: &mut dyn FnMut(usize, File)) -> Vec<ResolvedInput> {
     let mut search = Search { line, seen: HashSet::new(), found: Vec::new(), keep };
     for (index, input) in line.inputs.iter().enumerate() {
@@ -46,7 +48,7 @@ pub fn resolve_and_keep(line: &LinkLine, keep: &mut dyn FnMut(usize, File)) -> V
     search.found
 }
 
-/// Where `-l` is looked for, in order.
+/// The directories in which libraries are looked for, in order.
 pub fn searched_dirs(line: &LinkLine) -> Vec<PathBuf> {
     Search { line, seen: HashSet::new(), found: Vec::new(), keep: &mut |_, _| () }.dirs()
 }
@@ -60,11 +62,12 @@ struct Search<'a> {
 
 impl Search<'_> {
     fn input(&mut self, input: &NamedInput, index: usize) {
-        match &input.named {
-            Named::File(path) => self.file(path.clone(), index, 0),
-            Named::Library { name, static_only } => self.library(name, *static_only, index, 0),
-            Named::Script(path) => {
-                // `-T` looks in the directories of -L as well; `-Tdefault.ld` of a linker is no file here.
+        match &input.name {
+            InputName::File(path) => self.file(path.clone(), index, 0),
+            InputName::Library { name, static_only } => self.library(name, *static_only, index, 0),
+            InputName::Script(path) => {
+                // `-T` looks in the directories of -L as well; a linker's own `-Tdefault.ld` is not
+                // a file here.
                 let dirs = std::iter::once(PathBuf::new()).chain(self.dirs());
                 let found = dirs.map(|dir| dir.join(path)).find(|path| path.is_file());
                 if let Some(path) = found.filter(|path| self.seen.insert(path.clone())) {
@@ -156,7 +159,7 @@ impl Search<'_> {
     }
 }
 
-/// The names in a script's INPUT and GROUP commands, AS_NEEDED opened.
+/// The names in a script's INPUT and GROUP commands, and in AS_NEEDED inside them.
 fn files_in_script(text: &str) -> Vec<String> {
     let mut plain = String::new();
     let mut rest = text;

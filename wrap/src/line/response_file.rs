@@ -1,22 +1,23 @@
 //! Response files: what `@file` on a command line stands for.
 //!
-//! The rules are libiberty's `buildargv` and `expandargv`, which gcc, GNU ld and gold share and clang and lld
-//! follow: words end at white space, single and double quotes group, a backslash takes the next character as it
-//! is, also inside quotes. A file that cannot be read is an ordinary argument. Files are read only to
-//! understand the line; the real tool gets the `@file` itself.
+//! The rules are libiberty's `buildargv` and `expandargv`, which gcc, GNU ld and gold share and
+//! clang and lld follow: words end at white space, single and double quotes group, a backslash
+//! takes the next character as it is, also inside quotes. A file that cannot be read is an ordinary
+//! argument. Files are read only to understand the line; the real tool gets the `@file` itself.
 
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-/// Files nested deeper than this are taken as ordinary arguments.
+/// Files nested deeper than this count as ordinary arguments.
 const DEPTH_MAX: usize = 16;
 
-/// Larger response files are not read: no linker's command line is that long.
+/// The largest file that is read. No linker's command line is longer.
 const BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// The words that one argument stands for: itself, or what is in its response file, and in those named there.
+/// The words that one argument stands for: itself, or the words in its response file and in those
+/// named there.
 pub fn expand(argument: &OsStr) -> impl Iterator<Item = Cow<'_, OsStr>> {
     let within = words_within(argument, 0);
     let itself = within.is_none().then_some(Cow::Borrowed(argument));
@@ -28,7 +29,7 @@ pub fn expand_all(arguments: &[OsString]) -> impl Iterator<Item = Cow<'_, OsStr>
     arguments.iter().flat_map(|argument| expand(argument))
 }
 
-/// What is in the response file, and in those named there; `None` for an ordinary argument.
+/// The words in the response file and in those named there; `None` for an ordinary argument.
 fn words_within(argument: &OsStr, depth: usize) -> Option<Vec<OsString>> {
     let [b'@', path @ ..] = argument.as_bytes() else { return None };
     if depth >= DEPTH_MAX {

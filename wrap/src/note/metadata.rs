@@ -1,7 +1,7 @@
-//! The little that stands in the note itself: `BuildMetadata` from OGRT_META_*, else from what Spack sets.
+//! The metadata in the note itself: `BuildMetadata` from OGRT_META_*, else from what Spack sets.
 //!
-//! In a reproducible build nothing is put in that varies with time, host or user. Values are cut to a bound, and
-//! what is still too long for a note is left to the record.
+//! In a reproducible build nothing is put in that varies with time, host or user. Values are cut to
+//! a bound, and what is still too long for a note is left to the record.
 
 use crate::environment;
 use crate::note::spack_environment;
@@ -11,12 +11,12 @@ use std::path::Path;
 
 const PREFIX: &str = "OGRT_META_";
 
-/// Most bytes of one value in the note.
+/// The most bytes of one value in the note.
 const VALUE_BYTES_MAX: usize = 512;
 
-/// What the build system told about the software, for the note.
+/// The metadata for the note, as the build system sets them.
 pub fn for_note(reproducible: bool, unix_time_s: i64, compiler: Option<String>) -> BuildMetadata {
-    // Who sets a name knows what is built, and Spack around it is then only the way to the compiler.
+    // If a name is set, it says what is built, and Spack is only the way to the compiler.
     let name = meta("NAME");
     let spack = if name.is_none() { spack_environment::from_environment() } else { None };
     let spack = spack.unwrap_or_default();
@@ -35,7 +35,7 @@ pub fn for_note(reproducible: bool, unix_time_s: i64, compiler: Option<String>) 
     }
 }
 
-/// OGRT_META_* beyond those that the note names, sorted.
+/// The variables OGRT_META_* that have no field in the note, sorted.
 pub fn extra() -> Vec<KeyValue> {
     const IN_NOTE: [&str; 7] =
         ["NAME", "VERSION", "VERSIONSUFFIX", "TOOLCHAIN", "PACKAGER", "PACKAGE_ID", "MODULE"];

@@ -1,4 +1,5 @@
-//! The note: its metadata and signature, the object that carries it, and the file that the linker reads.
+//! The note: its metadata and signature, the object that carries it, and the file that the linker
+//! reads.
 
 pub mod metadata;
 pub mod note_file;

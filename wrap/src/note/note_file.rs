@@ -1,10 +1,10 @@
-//! Where the note object lives while the linker reads it.
+//! The file of the note object, which exists while the linker reads it.
 //!
-//! A memory file, named through `/proc/self/fd`: nothing is written to a disk, nothing is left behind however
-//! the link ends, and an unwritable or full temporary directory does not matter. The linker inherits the
-//! descriptor under a fixed number, so that maps and traces name the same file every time. Where that cannot
-//! work (no `/proc`; a linker that is a script, whose interpreter may close descriptors) it is a temporary file,
-//! removed afterwards.
+//! A memory file, named through `/proc/self/fd`: nothing is written to a disk, nothing is left
+//! behind however the link ends, and an unwritable or full temporary directory does not matter. The
+//! linker inherits the descriptor under a fixed number, so that maps and traces name the same file
+//! every time. Where that cannot work (no `/proc`; a linker that is a script, whose interpreter may
+//! close descriptors) it is a temporary file, removed afterwards.
 
 use crate::environment;
 use crate::line::our_note::{DESCRIPTOR, DISK_PREFIX};
@@ -17,11 +17,12 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-/// Linkers that may open fewer files get none of ours. From here on one file more does no harm: GNU ld keeps an eighth of
-/// the limit open (at least ten files), gold closes files when it runs out, lld and mold close each that they have mapped.
+/// A linker that may open fewer files than this gets no file of ours. Above it, one file more does
+/// no harm: GNU ld keeps at most an eighth of the limit open (at least ten files). gold closes
+/// files when it runs out, and lld and mold close each file that they have mapped.
 const DESCRIPTORS_MIN: u64 = 32;
 
-/// A file that exists as long as this value.
+/// A file with the note object; it is deleted with this value.
 #[derive(Debug)]
 pub struct NoteFile {
     path: PathBuf,
@@ -29,9 +30,9 @@ pub struct NoteFile {
 }
 
 impl NoteFile {
-    /// Puts the object where `linker` can read it.
+    /// Writes the object to a file that `linker` can read.
     ///
-    /// A linker that is short of descriptors is refused: one file more could be what it fails for.
+    /// Fails for a linker that may open few files: it could fail because of one file more.
     pub fn create(object: &[u8], linker: &Path) -> io::Result<NoteFile> {
         check_limit()?;
         match find_tool::is_script(linker) {
@@ -40,13 +41,14 @@ impl NoteFile {
         }
     }
 
-    /// The same under a name that ends in `.o`, for a tool that tells files by their names.
+    /// Writes the object to a file whose name ends in `.o`, for a tool that tells files by their
+    /// names.
     pub fn create_named(object: &[u8]) -> io::Result<NoteFile> {
         check_limit()?;
         on_disk(object)
     }
 
-    /// Its name for the linker.
+    /// The name of the file for the linker.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -55,7 +57,7 @@ impl NoteFile {
 impl Drop for NoteFile {
     fn drop(&mut self) {
         if self.descriptor.is_none() {
-            // A file that somebody removed before us is as removed as we want it.
+            // It may have been deleted by somebody else.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -70,7 +72,8 @@ fn check_limit() -> io::Result<()> {
 }
 
 fn in_memory(object: &[u8]) -> io::Result<NoteFile> {
-    // A process is always let to its own descriptors there: only where there is no /proc is there no name.
+    // A process may always open its own descriptors there, so only a missing /proc leaves the file
+    // without a name.
     if !caller_signals::are_known() {
         return Err(io::ErrorKind::NotFound.into());
     }

@@ -2,22 +2,23 @@
 //!
 //! - `.note.ogrt`, allocated, so that it ends up in a PT_NOTE segment.
 //! - `.note.GNU-stack`, empty: without it a linker makes the program's stack executable.
-//! - `.note.gnu.property`, claiming every AND feature of the machine. Linkers keep such a feature only when each
-//!   object has it; an object without code has them all, truly, and so takes none away from the output.
+//! - `.note.gnu.property`, claiming every AND feature of the machine. Linkers keep such a feature
+//!   only when each object has it; an object without code has them all, truly, and so takes none
+//!   away from the output.
 
 use crate::elf_head::ElfIdentity;
 use object::elf;
 use object::write::elf::{FileHeader, SectionHeader, Writer};
 use ogrt_note::{ByteOrder, EncodeError, Signature};
 
-/// The object could not be written.
+/// Why the object could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum NoteObjectError {
-    /// The metadata do not fit.
-    #[error("the note: {0}")]
+    /// The metadata are too long for a note.
+    #[error("cannot make the note: {0}")]
     Encode(#[from] EncodeError),
-    /// The writer refused.
-    #[error("the note object: {0}")]
+    /// The object file could not be written.
+    #[error("cannot make the object file of the note: {0}")]
     Write(#[from] object::write::Error),
 }
 
@@ -108,7 +109,7 @@ pub fn note_object(
     Ok(bytes)
 }
 
-/// The bytes of `.note.gnu.property`, empty for a machine that has no AND features.
+/// The bytes of `.note.gnu.property`; empty for a machine without AND features.
 fn feature_property(identity: &ElfIdentity) -> Vec<u8> {
     const X86_FEATURE_1_AND: u32 = 0xc000_0002;
     const X86_IBT_SHSTK: u32 = 0b11;

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 /// A new random signature (UUIDv7: it sorts by time).
 pub fn random() -> Signature {
-    // With one call for random bytes; uuid's own way is prepared to make many, and takes four.
+    // One call for random bytes; uuid's own function makes four.
     let mut random = [0; 10];
     let uuid = match rustix::rand::getrandom(&mut random[..], GetRandomFlags::empty()) {
         Ok(10) => {
@@ -22,11 +22,12 @@ pub fn random() -> Signature {
     Signature::from_bytes(*uuid.as_bytes())
 }
 
-/// The signature that two equal links share (UUIDv8): SHA-256 of the inputs' digests in their order, the link
-/// line without what depends on the place, and the metadata.
+/// The signature that two equal links share (UUIDv8): SHA-256 of the inputs' digests in their
+/// order, the link line without what depends on the directory, and the metadata.
 ///
-/// Left out of the line is every argument with a slash in it (paths of inputs, of directories, of plugins and
-/// temporary files) and every argument that does not start with a dash (names of inputs, of the output).
+/// Two kinds of arguments are left out of the line: those with a slash (paths of inputs,
+/// directories, plugins and temporary files), and those that do not start with a dash (names of
+/// inputs and of the output).
 pub fn reproducible<'a>(
     input_digests: impl Iterator<Item = &'a [u8; 32]>,
     arguments: &[OsString],

@@ -1,21 +1,22 @@
 //! What Spack's compiler wrapper has in its environment, where nobody set OGRT_META_*.
 //!
-//! Spack tells its own `cc` the spec in short and where to install; it then runs us with the same environment. Name,
-//! version and compiler are in SPACK_SHORT_SPEC, with seven characters of the hash; the whole hash ends the name of the
-//! prefix, whose `lib` is the first of SPACK_STORE_RPATH_DIRS (before Spack 0.23: of SPACK_RPATH_DIRS). A prefix that is
-//! named otherwise is a site's own choice, and then the seven characters are all there is.
+//! Spack tells its own `cc` the spec in short and where to install; it then runs us with the same
+//! environment. Name, version and compiler are in SPACK_SHORT_SPEC, with seven characters of the
+//! hash; the whole hash ends the name of the prefix, whose `lib` is the first of
+//! SPACK_STORE_RPATH_DIRS (before Spack 0.23: of SPACK_RPATH_DIRS). A site may name its prefixes
+//! otherwise; then only the seven characters are known.
 
 use crate::environment;
 use ogrt_proto::BuildMetadata;
 use std::path::{Component, Path};
 
-/// Base 32, as Spack writes it.
+/// The letters of a hash in base 32, as Spack writes it.
 const HASH_LEN: usize = 32;
 
-/// What stands in a spec behind a name or a version.
+/// The characters that end a name or a version in a spec.
 const SIGILS: &[char] = &['@', '%', '+', '~', ' ', '/', '='];
 
-/// Of this process; `None` where Spack did not call us.
+/// The metadata of this process; `None` where Spack did not call us.
 pub fn from_environment() -> Option<BuildMetadata> {
     let text = |name: &str| environment::var(name)?.to_str().map(str::to_owned);
     let rpath_dirs = text("SPACK_STORE_RPATH_DIRS").or_else(|| text("SPACK_RPATH_DIRS"));
@@ -29,7 +30,7 @@ fn metadata(short_spec: &str, rpath_dirs: &str) -> Option<BuildMetadata> {
     if name.is_empty() {
         return None;
     }
-    // `@=1.2` names this version and no other.
+    // `@=1.2` names exactly this version.
     let version = short_spec[name.len()..].strip_prefix('@').map(|rest| until(rest.trim_start_matches('=')));
     let short_hash = part('/').unwrap_or_default();
     let toolchain = short_spec.split_once('%').map(|(_, rest)| {
@@ -80,7 +81,7 @@ mod tests {
             ),
             ("zlib-ng@=2.1.6~opt build_system=autotools /abcdefg", Some("2.1.6"), None, HASH),
             ("zlib-ng/abcdefg", None, None, HASH),
-            // Of another installation: the prefix's name is not believed.
+            // A prefix of another installation is not believed.
             ("zlib-ng@develop %clang/2345672", Some("develop"), Some("clang"), "2345672"),
         ] {
             let told = metadata(spec, &lib).unwrap();

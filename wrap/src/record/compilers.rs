@@ -1,8 +1,9 @@
-//! Which compilers made the inputs: DW_AT_producer (with the flags, where the compiler records them), or the
-//! `.comment` section where there is no DWARF.
+//! Which compilers made the inputs: DW_AT_producer (with the flags, where the compiler records
+//! them), or the `.comment` section where there is no DWARF.
 //!
-//! Of an object the first compilation unit is asked, of an archive its first ELF member: a file compiled by
-//! another compiler than its neighbours in one archive is rarer than the time is dear.
+//! An object is represented by its first compilation unit, and an archive by its first ELF member.
+//! Archives with members from several compilers are rare; checking every member would cost too
+//! much.
 
 use crate::small_file;
 use gimli::{Reader, RelocateReader, RunTimeEndian};
@@ -12,22 +13,23 @@ use ogrt_proto::Compiler;
 use std::collections::BTreeMap;
 use std::fs::File;
 
-/// Longer sections are not read.
+/// The longest section that is read.
 const SECTION_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
-/// The producer stands in the first entry; relocations beyond this many bytes do not concern it.
+/// Relocations after this many bytes are skipped: the producer stands in the first entry.
 const RELOCATED_BYTES_MAX: u64 = 512;
 
-/// Longer producers are cut.
+/// The bytes of a producer after which it is cut.
 const PRODUCER_BYTES_MAX: usize = 4096;
 
-/// A file up to this size is read at once to find its `.comment`: many small reads take longer.
+/// A file up to this size is read in one piece to find its `.comment`: many small reads take
+/// longer.
 const SHORT_NAME_BYTES_MAX: u64 = 256 * 1024;
 
-/// Units of an object that are asked before giving up.
+/// The most units of an object that are searched for a producer.
 const UNITS_MAX: usize = 4;
 
-/// Counts producers: one entry for each distinct one, not for each object.
+/// The producers of the inputs, each with the number of inputs.
 #[derive(Debug, Default)]
 pub struct Compilers {
     inputs: BTreeMap<String, u32>,
@@ -39,7 +41,7 @@ impl Compilers {
         *self.inputs.entry(producer).or_default() += 1;
     }
 
-    /// As the record has them: the most frequent first.
+    /// The producers for the record, the most frequent first.
     pub fn into_record(self) -> Vec<Compiler> {
         let mut counted: Vec<(String, u32)> = self.inputs.into_iter().collect();
         counted.sort_by_key(|(_, inputs)| std::cmp::Reverse(*inputs));
@@ -50,16 +52,16 @@ impl Compilers {
     }
 }
 
-/// What an object or archive says of its making.
+/// What an object or archive says about how it was made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Making {
-    /// See [`is_slim_lto`].
+pub struct ObjectOrigin {
+    /// The result of [`is_slim_lto`].
     pub is_slim_lto: bool,
-    /// See [`producer`].
+    /// The result of [`producer`].
     pub producer: Option<String>,
 }
 
-/// The compiler of an object whose bytes these are.
+/// The compiler of an object with these bytes.
 pub fn producer<'a, R: ReadRef<'a>>(object: R) -> Option<String> {
     let text = dwarf_producer(object).or_else(|| comment(object))?;
     Some(text[..text.floor_char_boundary(PRODUCER_BYTES_MAX)].to_owned())
@@ -84,7 +86,8 @@ pub fn short_name(file: File) -> Option<String> {
     Some(shorten(&comment(&*bytes)?))
 }
 
-/// "GCC: (Debian 12.2.0-14) 12.2.0" is gcc 12.2.0; other compilers call themselves what they like.
+/// The short form of a `.comment`: "GCC: (Debian 12.2.0-14) 12.2.0" is gcc 12.2.0. Other compilers
+/// use other forms.
 fn shorten(comment: &str) -> String {
     let version = || comment.split_whitespace().last().unwrap_or_default();
     if comment.starts_with("GCC: (") {
@@ -114,7 +117,7 @@ where
     let header = Elf::parse(data).ok()?;
     let endian = header.endian().ok()?;
     let sections = header.sections(endian, data).ok()?;
-    // By hand, because this stands before every link: section_by_name finds the end of each name with instructions for
+    // The linker waits for this. section_by_name finds the end of each name with instructions for
     // which it first asks the processor, and that takes 40 µs in a virtual machine.
     let names = sections
         .section(header.shstrndx(endian, data).ok().map(|index| SectionIndex(index as usize))?)
@@ -164,7 +167,8 @@ fn dwarf_producer<'a, R: ReadRef<'a>>(data: R) -> Option<String> {
     None
 }
 
-/// In an object, offsets into other debug sections are still relocations.
+/// The offsets into other debug sections, which are still relocations in an object: where, value,
+/// is it added?
 #[derive(Clone, Debug, Default)]
 struct Relocations(std::rc::Rc<Vec<(u64, u64, bool)>>);
 

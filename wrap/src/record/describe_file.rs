@@ -1,13 +1,14 @@
 //! One file described: digest, size, kind, and what an ELF file says of itself.
 //!
-//! Files are never mapped, and large ones never held whole: an input may be gigabytes, and may be replaced while
-//! we look. What cannot be read is left out of the description, which is then shorter, and never wrong.
+//! Files are not mapped, and large ones are read in pieces: an input may have gigabytes, and may be
+//! replaced while we read it. What cannot be read is left out of the description, so that it is
+//! shorter, not wrong.
 
 use crate::elf_head::{Head, head_and_file};
 use crate::line::resolve_inputs::ResolvedInput;
-use crate::record::compilers::{self, Making};
+use crate::record::compilers::{self, ObjectOrigin};
 use crate::record::digest::{gitoid_of, sha256, sha256_and_gitoid, sha256_of};
-use crate::record::digest_cache::{DigestCache, Remembered};
+use crate::record::digest_cache::{CacheEntry, DigestCache};
 use crate::record::loaded_parts;
 use crate::small_file;
 use object::elf;
@@ -21,34 +22,35 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// Larger files are not held in memory.
+/// The largest input that is held in memory.
 const WHOLE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// Larger outputs are not held in memory, and take so long to be hashed that nobody should wait for it.
+/// The largest output that is held in memory, and for whose digest a build may wait.
 pub const OUTPUT_WHOLE_BYTES_MAX: u64 = 2 * 1024 * 1024;
 
-/// Larger PT_NOTE segments are not read.
+/// The largest PT_NOTE segment that is read.
 const NOTES_BYTES_MAX: u64 = 1024 * 1024;
 
-/// What a linked file says of itself.
+/// What a linked file says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Notes {
-    /// Our watermarks.
+    /// The signatures in its notes.
     pub signatures: Vec<[u8; 16]>,
-    /// GNU build-id.
+    /// The GNU build-id.
     pub build_id: Option<Vec<u8>>,
-    /// The linker was told to make a position-independent executable (DF_1_PIE), whose header says shared object.
+    /// The file is a position-independent executable (DF_1_PIE), although its header says shared
+    /// object.
     pub is_pie: bool,
 }
 
-/// An input as the record has it, with OmniBOR's id if wanted, and the compiler that made it.
+/// An input for the record, with OmniBOR's id if `gitoids` is set, and the compiler that made it.
 pub fn input(file: &ResolvedInput, cache: &DigestCache, gitoids: bool) -> (Input, Option<String>) {
     let described = std::fs::metadata(&file.path)
         .and_then(|metadata| look_into(file, &metadata, || File::open(&file.path), cache, gitoids));
     as_recorded(file, described)
 }
 
-/// The same of a file that is open already, or could not be opened.
+/// An input that is open already, or could not be opened.
 pub fn opened_input(
     file: &ResolvedInput,
     opened: std::io::Result<File>,
@@ -62,7 +64,7 @@ pub fn opened_input(
     as_recorded(file, described)
 }
 
-/// Bytes of these inputs whose digests are not remembered.
+/// The number of bytes in those inputs whose digests are not in the cache.
 pub fn bytes_to_hash(inputs: &[ResolvedInput], cache: &DigestCache) -> u64 {
     let to_hash = |input: &ResolvedInput| {
         let metadata = std::fs::metadata(&input.path).ok()?;
@@ -89,17 +91,17 @@ fn look_into(
     gitoids: bool,
 ) -> std::io::Result<(Input, Option<String>)> {
     let remembered = cache.get(metadata);
-    if let (Some(Remembered { digest, making: Some(making) }), false) = (&remembered, gitoids) {
-        // Nothing is left to be read.
+    if let (Some(CacheEntry { digest, making: Some(making) }), false) = (&remembered, gitoids) {
+        // Nothing has to be read.
         return Ok(made_like(making.clone(), Input { size: Some(metadata.len()), ..hashed(digest) }));
     }
     let mut opened = open()?;
-    // It may be another file by now.
+    // It may be another file meanwhile.
     let metadata = opened.metadata()?;
     let remembered = cache.get(&metadata).map(|remembered| remembered.digest);
     let is_object = matches!(file.head, Head::Elf(identity) if identity.is_relocatable());
     if is_object && metadata.len() <= WHOLE_BYTES_MAX {
-        // The many: read once, and both hashed and looked into from memory.
+        // Most inputs are small: they are read once, and hashed and parsed in memory.
         let mut bytes = Vec::with_capacity(metadata.len() as usize);
         opened.read_to_end(&mut bytes)?;
         let digest = remembered.unwrap_or_else(|| sha256_of(&bytes));
@@ -129,9 +131,9 @@ fn look_into(
         Head::Archive(Some(member)) if member.size <= WHOLE_BYTES_MAX => {
             let mut bytes = vec![0; member.size as usize];
             opened.read_exact_at(&mut bytes, member.offset)?;
-            Making { is_slim_lto: false, producer: compilers::producer(&*bytes) }
+            ObjectOrigin { is_slim_lto: false, producer: compilers::producer(&*bytes) }
         }
-        _ => Making::default(),
+        _ => ObjectOrigin::default(),
     };
     cache.put(&metadata, &digest, Some(&making));
     Ok(made_like(making, input))
@@ -141,38 +143,38 @@ fn hashed(digest: &[u8; 32]) -> Input {
     Input { sha256: Some(digest.to_vec().into()), ..Input::default() }
 }
 
-fn made_like(making: Making, mut input: Input) -> (Input, Option<String>) {
+fn made_like(making: ObjectOrigin, mut input: Input) -> (Input, Option<String>) {
     if making.is_slim_lto {
         input.kind = Some(FileKind::LtoObject as i32);
     }
     (input, making.producer)
 }
 
-fn making_of<'a, R: ReadRef<'a>>(object: R) -> Making {
-    Making { is_slim_lto: compilers::is_slim_lto(object), producer: compilers::producer(object) }
+fn making_of<'a, R: ReadRef<'a>>(object: R) -> ObjectOrigin {
+    ObjectOrigin { is_slim_lto: compilers::is_slim_lto(object), producer: compilers::producer(object) }
 }
 
-/// An output that was looked at, but not yet hashed.
+/// An output whose digest is not made yet.
 #[derive(Debug)]
-pub struct SeenOutput {
-    /// Without a digest.
+pub struct OutputFacts {
+    /// The output for the record, without its digest.
     pub output: Output,
-    /// What its notes say.
+    /// The notes in the output.
     pub notes: Notes,
-    /// As it was then.
+    /// The metadata of the file when it was read.
     pub metadata: Metadata,
     contents: Contents,
 }
 
 #[derive(Debug)]
 enum Contents {
-    /// The many: read once.
+    /// A small output, held in memory.
     Whole(Vec<u8>),
-    /// More than [`OUTPUT_WHOLE_BYTES_MAX`].
+    /// An output of more than [`OUTPUT_WHOLE_BYTES_MAX`].
     Large(File),
 }
 
-impl SeenOutput {
+impl OutputFacts {
     /// The output with its digests.
     pub fn hashed(self) -> std::io::Result<Output> {
         let (digest, size, loaded) = match self.contents {
@@ -195,8 +197,8 @@ impl SeenOutput {
     }
 }
 
-/// The output as the record has it, but for its digest.
-pub fn output(path: &Path) -> std::io::Result<SeenOutput> {
+/// Reads an output, but does not hash it yet.
+pub fn output(path: &Path) -> std::io::Result<OutputFacts> {
     let (head, mut file) = head_and_file(path)?;
     let metadata = file.metadata()?;
     let (notes, contents);
@@ -221,10 +223,10 @@ pub fn output(path: &Path) -> std::io::Result<SeenOutput> {
         machine,
         loaded: None,
     };
-    Ok(SeenOutput { output, notes, metadata, contents })
+    Ok(OutputFacts { output, notes, metadata, contents })
 }
 
-/// The notes in a file's PT_NOTE segments: what a process that loads it will see.
+/// The notes in a file's PT_NOTE segments, which a process that loads the file will see.
 pub fn notes(file: &mut File) -> object::Result<Notes> {
     notes_in(&ReadCache::new(file))
 }
@@ -286,7 +288,7 @@ fn kind(head: Head, is_script: bool) -> FileKind {
     }
 }
 
-/// The machine as `uname -m` calls it, or `e_machine` in figures.
+/// The machine as `uname -m` calls it, or the number in `e_machine`.
 fn machine_name(machine: u16, is_64: bool) -> String {
     let name = match (elf::Machine(machine), is_64) {
         (elf::EM_X86_64, _) => "x86_64",

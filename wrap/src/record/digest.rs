@@ -8,14 +8,14 @@ use std::io;
 
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// SHA-256 of a file from where it stands, and the number of bytes.
+/// SHA-256 of a file from its current position, and the number of bytes.
 pub fn sha256(file: &mut File) -> io::Result<([u8; 32], u64)> {
     let mut hash = Sha256::new();
     let size = in_pieces(file, &mut |piece| hash.update(piece))?;
     Ok((hash.finalize().into(), size))
 }
 
-/// SHA-256 and OmniBOR's artifact id of the same bytes, of a file that stands at its start and has `size` bytes.
+/// SHA-256 and OmniBOR's artifact id of a file that is at its start and has `size` bytes.
 pub fn sha256_and_gitoid(file: &mut File, size: u64) -> io::Result<([u8; 32], [u8; 32])> {
     let mut gitoid = Sha256::new_with_prefix(format!("blob {size}\0"));
     let mut sha256 = Sha256::new();
@@ -23,7 +23,7 @@ pub fn sha256_and_gitoid(file: &mut File, size: u64) -> io::Result<([u8; 32], [u
         sha256.update(piece);
         gitoid.update(piece);
     })?;
-    // A file that grew meanwhile would get an id that is nobody's.
+    // If the file grew meanwhile, the id would be that of no file.
     if read == size {
         Ok((sha256.finalize().into(), gitoid.finalize().into()))
     } else {
@@ -41,9 +41,10 @@ pub fn sha256_of(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// Hands the rest of a file on, and says how much it was.
+/// Hands on the rest of a file, and returns the number of bytes.
 fn in_pieces(file: &mut File, take: &mut dyn FnMut(&[u8])) -> io::Result<u64> {
-    // Not filled with zeros first: of most files a page or two is all there is, and each page that is touched costs.
+    // Not filled with zeros first: most files have a page or two, and each page that is touched
+    // costs time.
     let mut buffer = Vec::with_capacity(BUFFER_BYTES);
     let mut size = 0;
     loop {

@@ -1,18 +1,19 @@
-//! Digests remembered by (device, inode, size, mtime, ctime), so that the C library is hashed once and not for
-//! every link, and with them the compilers that made the files, so that of a large program only what was compiled anew
-//! is read.
+//! Digests remembered by (device, inode, size, mtime, ctime), so that the C library is hashed once
+//! and not for every link, and with them the compilers that made the files, so that of a large
+//! program only what was compiled again is read.
 //!
-//! One file of fixed size, a table of slots; a file's slot follows from its device and inode, and a later file
-//! in the same slot replaces the earlier. A slot carries a checksum over itself: one that was torn by two writers
-//! or a crash is as good as empty, so there is no lock. A file changed within the last seconds is not remembered,
-//! since it could change again without its times showing it. Small files are hashed faster than looked up. A slot names
-//! the compiler by a digest of its text, which lies in a file of its own: there are few.
+//! One file of fixed size, a table of slots; a file's slot follows from its device and inode, and a
+//! later file in the same slot replaces the earlier. A slot carries a checksum over itself: one
+//! that was torn by two writers or a crash is as good as empty, so there is no lock. A file changed
+//! within the last seconds is not remembered, since it could change again without its times showing
+//! it. Small files are hashed faster than looked up. A slot names the compiler by a digest of its
+//! text, which lies in a file of its own: there are few.
 //!
-//! The table lies in `$XDG_CACHE_HOME/ogrt` or `$HOME/.cache/ogrt`, and must be ours. Where there is no such
-//! place everything is hashed.
+//! The table lies in `$XDG_CACHE_HOME/ogrt` or `$HOME/.cache/ogrt`, and must be ours. Where there
+//! is no such directory every file is hashed.
 
 use crate::cache_dir::cache_dir;
-use crate::record::compilers::Making;
+use crate::record::compilers::ObjectOrigin;
 use ogrt_proto::hex;
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest, Sha256};
@@ -23,31 +24,32 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-/// Smaller files are not worth a slot.
+/// Smaller files have no slot: they are hashed faster than looked up.
 const REMEMBERED_BYTES_MIN: u64 = 32 * 1024;
 
-/// A file must be this old to be remembered: coarser than any file system's clock.
+/// A file must be older than this to be remembered. It is more than one step of any file system's
+/// clock.
 const SETTLED: Duration = Duration::from_secs(3);
 
 const SLOTS: u64 = 8192;
 const KEY_LEN: usize = 48;
 const DIGEST_LEN: usize = 32;
 const NAME_LEN: usize = 16;
-/// Two bytes, and the name of the compiler's text.
+/// Two bytes, and the name of the file with the compiler's text.
 const MAKING_LEN: usize = 2 + NAME_LEN;
 const CONTENT_LEN: usize = KEY_LEN + DIGEST_LEN + MAKING_LEN;
 const SLOT_LEN: usize = CONTENT_LEN + 16;
 
-/// What is remembered of a file.
+/// What the cache holds about a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Remembered {
-    /// Its SHA-256.
+pub struct CacheEntry {
+    /// The SHA-256 of the file.
     pub digest: [u8; 32],
-    /// If it was looked into.
-    pub making: Option<Making>,
+    /// The origin of the file; `None` if it was not looked for.
+    pub making: Option<ObjectOrigin>,
 }
 
-/// The table, open.
+/// The open table.
 #[derive(Debug)]
 pub struct DigestCache {
     dir: Option<PathBuf>,
@@ -56,7 +58,7 @@ pub struct DigestCache {
 }
 
 impl DigestCache {
-    /// Opens the user's table, or remembers nothing.
+    /// Opens the user's table. Where that fails, nothing is remembered.
     pub fn open() -> DigestCache {
         let dir = cache_dir();
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
@@ -66,8 +68,8 @@ impl DigestCache {
         DigestCache { table: dir.as_ref().and_then(open), dir, texts: Mutex::default() }
     }
 
-    /// What is remembered of the file with this metadata.
-    pub fn get(&self, metadata: &Metadata) -> Option<Remembered> {
+    /// The entry of the file with this metadata.
+    pub fn get(&self, metadata: &Metadata) -> Option<CacheEntry> {
         let table = self.table.as_ref()?;
         if metadata.len() < REMEMBERED_BYTES_MIN {
             return None;
@@ -80,11 +82,11 @@ impl DigestCache {
         if stored != key(metadata) || check != checksum(content) {
             return None;
         }
-        Some(Remembered { digest: digest.try_into().ok()?, making: self.making(making) })
+        Some(CacheEntry { digest: digest.try_into().ok()?, making: self.making(making) })
     }
 
-    /// Remembers a file. That it could not is no loss.
-    pub fn put(&self, metadata: &Metadata, digest: &[u8; 32], making: Option<&Making>) {
+    /// Remembers a file. If that fails, the file is hashed again next time.
+    pub fn put(&self, metadata: &Metadata, digest: &[u8; 32], making: Option<&ObjectOrigin>) {
         let Some(table) = self.table.as_ref() else { return };
         if metadata.len() < REMEMBERED_BYTES_MIN || !is_settled(metadata) {
             return;
@@ -98,10 +100,11 @@ impl DigestCache {
         let _ = table.write_all_at(&slot, offset(metadata));
     }
 
-    /// First byte: 0 if nobody looked, 1 without a compiler, 2 with one. Second: slim LTO.
-    fn encoded(&self, making: Option<&Making>) -> [u8; MAKING_LEN] {
+    /// The bytes in a slot. The first is 0 if the file was not parsed, 1 without a compiler, 2 with
+    /// one; the second is 1 for slim LTO.
+    fn encoded(&self, making: Option<&ObjectOrigin>) -> [u8; MAKING_LEN] {
         let mut bytes = [0; MAKING_LEN];
-        let Some(Making { is_slim_lto, producer }) = making else { return bytes };
+        let Some(ObjectOrigin { is_slim_lto, producer }) = making else { return bytes };
         (bytes[0], bytes[1]) = (1, u8::from(*is_slim_lto));
         if let Some(text) = producer {
             let name = name_of(text);
@@ -112,13 +115,13 @@ impl DigestCache {
         bytes
     }
 
-    fn making(&self, bytes: &[u8]) -> Option<Making> {
+    fn making(&self, bytes: &[u8]) -> Option<ObjectOrigin> {
         let producer = match bytes[0] {
             1 => None,
             2 => Some(self.text(bytes[2..].try_into().ok()?)?),
             _ => return None,
         };
-        Some(Making { is_slim_lto: bytes[1] == 1, producer })
+        Some(ObjectOrigin { is_slim_lto: bytes[1] == 1, producer })
     }
 
     fn text(&self, name: [u8; NAME_LEN]) -> Option<String> {
@@ -133,7 +136,7 @@ impl DigestCache {
             return;
         }
         let dir = path.parent().map(std::fs::create_dir_all);
-        // Whole or not at all: a text that does not fit its name is none.
+        // A text that was written only in part does not fit its name, and is not used.
         if dir.is_some_and(|made| made.is_ok()) && std::fs::write(&path, text).is_ok() {
             texts.insert(name, Some(text.to_owned()));
         }
@@ -198,17 +201,17 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("file");
         std::fs::write(&path, vec![7; REMEMBERED_BYTES_MIN as usize]).unwrap();
-        // Its time of change is now and cannot be set: the file is as old as the test waits.
+        // The time of change cannot be set, so the test waits until the file is old enough.
         std::thread::sleep(SETTLED + Duration::from_millis(1100));
         let metadata = std::fs::metadata(&path).unwrap();
-        let gcc = Making { is_slim_lto: false, producer: Some("GNU C17 12.2.0 -O2".into()) };
-        let unknown = Making { is_slim_lto: true, producer: None };
+        let gcc = ObjectOrigin { is_slim_lto: false, producer: Some("GNU C17 12.2.0 -O2".into()) };
+        let unknown = ObjectOrigin { is_slim_lto: true, producer: None };
         for making in [None, Some(gcc.clone()), Some(unknown)] {
             cache(dir.path()).put(&metadata, &[9; 32], making.as_ref());
-            let expected = Remembered { digest: [9; 32], making };
+            let expected = CacheEntry { digest: [9; 32], making };
             assert_eq!(cache(dir.path()).get(&metadata), Some(expected));
         }
-        // A text that was lost or damaged is looked for in the file again; the digest stands.
+        // A text that was lost or damaged is looked for in the file again; the digest stays.
         cache(dir.path()).put(&metadata, &[9; 32], Some(&gcc));
         let text =
             std::fs::read_dir(dir.path().join("producers-1")).unwrap().flatten().next().unwrap().path();
@@ -217,7 +220,7 @@ mod tests {
                 Some(text_now) => std::fs::write(&text, text_now).unwrap(),
                 None => std::fs::remove_file(&text).unwrap(),
             }
-            let expected = Remembered { digest: [9; 32], making: None };
+            let expected = CacheEntry { digest: [9; 32], making: None };
             assert_eq!(cache(dir.path()).get(&metadata), Some(expected), "{damage:?}");
         }
         // Another time, another file.

@@ -4,10 +4,10 @@ use ogrt_proto::Source;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Directories upwards that are looked into.
+/// The most parent directories that are searched.
 const PARENTS_MAX: usize = 12;
 
-/// The commit checked out at or above `dir`.
+/// The commit that is checked out in `dir` or in a directory above it.
 pub fn source_of(dir: &Path) -> Option<Source> {
     let (root, git) = dir.ancestors().take(PARENTS_MAX).find_map(|dir| Some((dir, git_dir(dir)?)))?;
     Some(Source {
@@ -16,7 +16,7 @@ pub fn source_of(dir: &Path) -> Option<Source> {
     })
 }
 
-/// `.git` itself, or where the file `.git` of a worktree or submodule points.
+/// The directory `.git`, or the one that the file `.git` of a worktree or submodule names.
 fn git_dir(dir: &Path) -> Option<PathBuf> {
     let git = dir.join(".git");
     let metadata = std::fs::metadata(&git).ok()?;

@@ -1,12 +1,15 @@
-//! Digests of what the loader brings into memory, in three parts, so that what happened to a file can be told later.
+//! Digests of what the loader brings into memory, in three parts, so that what happened to a file
+//! can be told later.
 //!
-//! `strip` rewrites a file but for its loaded sections. `patchelf` and `chrpath` change where libraries are searched,
-//! and move the loader's tables about. So besides the digest of the whole output a record has one of the code, one of
-//! the data, and one of the linkage: what the loader reads, with names in place of offsets, without the search path
-//! and without the places of the tables. `docs/verify.md` holds the definition for others.
+//! `strip` rewrites a file but for its loaded sections. `patchelf` and `chrpath` change where
+//! libraries are searched, and move the loader's tables about. So besides the digest of the whole
+//! output a record has one of the code, one of the data, and one of the linkage: what the loader
+//! reads, with names in place of offsets, without the search path and without the places of the
+//! tables. `docs/verify.md` holds the definition for others.
 //!
-//! Sections are read where the PT_LOAD segments map them, so that a section table that tells of other bytes than those
-//! that are loaded is an error. A file may be crafted: no byte is read twice, and lists and names are bounded.
+//! Sections are read where the PT_LOAD segments map them, so that a section table that tells of
+//! other bytes than those that are loaded is an error. A file may be crafted: no byte is read
+//! twice, and lists and names are bounded.
 
 use object::elf;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, Sym};
@@ -18,40 +21,40 @@ use std::os::unix::fs::FileExt;
 
 const BUFFER_BYTES: usize = 128 * 1024;
 
-/// Most bytes of symbol names, counted for each symbol anew.
+/// The most bytes of names that are read. A name counts as often as it is used.
 const NAME_BYTES_MAX: usize = 512 * 1024 * 1024;
 
-/// The digests.
+/// The digests of the parts, and the search path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LoadedParts {
     /// SHA-256 of the executable sections and their addresses.
     pub code: [u8; 32],
     /// SHA-256 of the other sections and their addresses.
     pub data: [u8; 32],
-    /// SHA-256 of what the loader reads.
+    /// SHA-256 of the tables that the loader reads.
     pub linkage: [u8; 32],
     /// DT_RUNPATH, or DT_RPATH where there is none.
     pub run_path: Vec<u8>,
 }
 
-/// Why there are none.
+/// Why a file has no such digests.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadedPartsError {
-    /// It could not be read.
+    /// The file could not be read.
     #[error("{0}")]
     Unreadable(#[from] io::Error),
-    /// A table in it is cut off or makes no sense.
+    /// A table in the file is cut off or makes no sense.
     #[error("damaged ELF file: {0}")]
     Damaged(#[from] object::Error),
-    /// Sections and segments do not fit each other, or one of them nothing at all.
+    /// Sections and segments contradict each other.
     #[error("damaged ELF file: {0}")]
     Contradiction(&'static str),
-    /// Not ELF, or without a section table.
-    #[error("no ELF file with a section table")]
+    /// The file is not ELF, or has no section table.
+    #[error("not an ELF file with a section table")]
     NoSections,
 }
 
-/// Of a file that is held in memory.
+/// The digests of a file that is held in memory.
 pub fn of_bytes(bytes: &[u8]) -> Result<LoadedParts, LoadedPartsError> {
     of(bytes, bytes.len() as u64, &|offset, len, hash| {
         let end = offset.checked_add(len).filter(|end| *end <= bytes.len() as u64);
@@ -61,7 +64,7 @@ pub fn of_bytes(bytes: &[u8]) -> Result<LoadedParts, LoadedPartsError> {
     })
 }
 
-/// Of a file that may be large: its sections go by in pieces.
+/// The digests of a file that may be large; it is read in pieces.
 pub fn of_file(file: &File) -> Result<LoadedParts, LoadedPartsError> {
     let cache = ReadCache::new(file);
     of(&cache, file.metadata()?.len(), &|mut offset, mut len, hash| {
@@ -97,7 +100,7 @@ struct Loaded<'a, Elf: FileHeader> {
     address: u64,
     size: u64,
     offset: u64,
-    /// Of the segment that maps it.
+    /// The flags of the segment that maps it.
     permissions: u32,
 }
 
@@ -116,7 +119,7 @@ where
         .map(|s| s.p_vaddr(endian).into());
 
     let (mut code, mut plain) = (Hash::default(), Hash::default());
-    // The tables are moved about, so they have no order but that of their digests.
+    // `patchelf` moves tables, so they are ordered by their digests.
     let mut tables: Vec<(u64, [u8; 32])> = Vec::new();
     for section in &sections {
         if is_loaders(section.kind) || Some(section.address) == interpreter {
@@ -133,7 +136,8 @@ where
         part.number(section.size).number(u64::from(section.permissions));
         feed(section.offset, section.size, &mut part.0)?;
     }
-    // What is zero at the start is no section's business: it is where a segment goes on behind its bytes in the file.
+    // Memory after a segment's file bytes is zero (.bss). No section has contents for it, so the end
+    // of the segment and its flags stand for it.
     let mut zeros: Vec<(u64, u64)> = segments
         .iter()
         .filter(|segment| segment.p_type(endian) == elf::PT_LOAD)
@@ -151,7 +155,7 @@ where
     let mut linkage = Hash::default();
     linkage.number(u64::from(header.e_type(endian).0)).number(u64::from(header.e_machine(endian).0));
     linkage.number(u64::from(header.e_flags(endian).0)).number(header.e_entry(endian).into());
-    // One kind after the other: patchelf changes the order of the segments.
+    // Grouped by kind, because `patchelf` changes the order of the segments.
     for kind in [elf::PT_GNU_STACK, elf::PT_GNU_RELRO, elf::PT_TLS] {
         for segment in segments.iter().filter(|segment| segment.p_type(endian) == kind) {
             linkage.number(u64::from(kind.0)).number(u64::from(segment.p_flags(endian).0));
@@ -169,7 +173,8 @@ where
     Ok(LoadedParts { code: code.end(), data: plain.end(), linkage: linkage.end(), run_path })
 }
 
-/// In the order of their addresses, and each where a segment maps it.
+/// The loaded sections in the order of their addresses. Each lies where a segment maps it, or the
+/// file is damaged.
 fn loaded_sections<'a, Elf, R>(
     header: &Elf,
     endian: Endianness,
@@ -217,7 +222,7 @@ where
         bytes = bytes.saturating_add(loaded.size);
         sections.push(loaded);
     }
-    // Sections do not overlap, so a file that says so is not read a hundred times.
+    // Sections do not overlap. A crafted file in which they do must not be read a hundred times.
     if bytes > file_len {
         return Err(LoadedPartsError::Contradiction("sections that overlap, or lie beyond the end"));
     }
@@ -235,7 +240,7 @@ fn maps<Elf: FileHeader<Endian = Endianness>>(
     segment.p_type(endian) == elf::PT_LOAD && end.is_some_and(|end| end <= segment.p_filesz(endian).into())
 }
 
-/// Tables that the loader reads, and that `patchelf` moves.
+/// The tables that the loader reads, and that `patchelf` moves.
 fn is_loaders(kind: elf::SectionType) -> bool {
     matches!(
         kind,
@@ -254,7 +259,7 @@ fn is_loaders(kind: elf::SectionType) -> bool {
     )
 }
 
-/// Tables that refer to names by their offsets; they are read for what they mean.
+/// The tables that refer to names by their offsets. Names are hashed in place of the offsets.
 fn is_read_by_name(kind: elf::SectionType) -> bool {
     matches!(
         kind,
@@ -262,7 +267,8 @@ fn is_read_by_name(kind: elf::SectionType) -> bool {
     )
 }
 
-/// The dynamic section, the symbols and the versions, by their names. Returns the search path.
+/// Hashes the dynamic section, the symbols and the versions, with names in place of offsets.
+/// Returns the search path.
 fn dynamic<'a, Elf, R>(
     endian: Endianness,
     data: R,
@@ -299,7 +305,7 @@ where
     for &(tag, value) in &entries {
         match tag {
             elf::DT_RPATH | elf::DT_RUNPATH | elf::DT_STRTAB | elf::DT_STRSZ | elf::DT_DEBUG => {}
-            // Read below.
+            // Its contents are hashed below.
             elf::DT_SYMTAB | elf::DT_VERNEED | elf::DT_VERDEF => {}
             elf::DT_HASH
             | elf::DT_GNU_HASH
@@ -309,7 +315,7 @@ where
             | elf::DT_JMPREL
             | elf::DT_VERSYM => {
                 linkage.number(tag.0 as u64);
-                // Moved or not, it is still that table.
+                // The table is the same at another address.
                 for (_, digest) in tables.iter().filter(|(address, _)| *address == value) {
                     linkage.0.update(digest);
                 }
@@ -354,7 +360,8 @@ where
     let symbols: &[Elf::Sym] = table.header.data_as_array(endian, data)?;
     for symbol in symbols {
         linkage.text(names.get(u64::from(symbol.st_name(endian)))?);
-        // Sections are numbered anew when one moves; that a symbol is defined, absolute or neither remains.
+        // Section numbers change when a section moves. Whether a symbol is defined, absolute or
+        // neither does not.
         let place = match symbol.st_shndx(endian) {
             elf::SHN_UNDEF => 0,
             elf::SHN_ABS => 1,
@@ -378,7 +385,7 @@ where
     Elf: FileHeader<Endian = Endianness>,
     R: ReadRef<'a>,
 {
-    // Entries do not overlap, and the smallest has 8 bytes.
+    // Entries do not overlap, and the smallest has 8 bytes: a bound on their number.
     let mut left = table.size / 8;
     let mut spend = || {
         left = left.checked_sub(1).ok_or(LoadedPartsError::Contradiction("versions that overlap"))?;
@@ -412,7 +419,7 @@ where
     Ok(())
 }
 
-/// Names by their offsets, as many bytes of them as are bearable.
+/// Looks up names by offset; fails once `NAME_BYTES_MAX` bytes were read.
 struct Names<'a> {
     table: StringTable<'a, &'a [u8]>,
     bytes_left: usize,
@@ -429,7 +436,8 @@ impl<'a> Names<'a> {
     }
 }
 
-/// SHA-256 of values whose ends are clear: numbers of 8 bytes, texts with their lengths in front.
+/// SHA-256 of a sequence of values. Numbers have 8 bytes, and a text follows its length, so no two
+/// sequences are alike.
 #[derive(Default)]
 struct Hash(Sha256);
 

@@ -1,4 +1,5 @@
-//! The build record: what was linked, by whom, from what. What can be known is put together while the linker runs.
+//! The build record: what was linked, by whom, from what. Most of it is put together while the
+//! linker runs.
 
 pub mod compilers;
 pub mod describe_file;
@@ -22,55 +23,55 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
-/// Threads that describe inputs; the linker needs the machine too.
+/// The most threads that describe inputs: the linker needs processors, too.
 const THREADS_MAX: usize = 4;
 
-/// Fewer inputs are described by one thread.
+/// The number of inputs from which several threads are used.
 const INPUTS_FOR_THREADS: usize = 24;
 
-/// What is known before the linker starts.
+/// What is known about a link before its linker starts.
 #[derive(Debug)]
-pub struct Facts {
-    /// In the note.
+pub struct LinkFacts {
+    /// The signature in the note.
     pub signature: Signature,
-    /// In the note.
+    /// The metadata in the note.
     pub metadata: BuildMetadata,
-    /// Computed from the inputs.
+    /// The signature is computed from the inputs.
     pub reproducible: bool,
     /// When the link began.
     pub started: SystemTime,
-    /// Where.
+    /// The directory in which relative paths start.
     pub working_directory: PathBuf,
     /// The compiler driver that `ogrt-cc` ran, and its argv.
     pub driver: Option<(PathBuf, Vec<OsString>)>,
     /// The real linker.
     pub linker: PathBuf,
-    /// Its argv.
+    /// The linker's argv.
     pub linker_command: Vec<OsString>,
     /// The wrapper that put the note in, with its version.
     pub client: &'static str,
 }
 
-/// What the inputs showed.
+/// The descriptions of the inputs.
 #[derive(Debug, Default)]
-pub struct DescribedInputs {
-    /// In the order of the line.
+pub struct InputDescriptions {
+    /// The inputs in the order of the line.
     pub inputs: Vec<Input>,
-    /// Distinct.
+    /// The distinct compilers that made them.
     pub compilers: Vec<Compiler>,
 }
 
-/// Describes the inputs; many of them by several threads.
-pub fn describe_inputs(resolved: &[ResolvedInput], cache: &DigestCache) -> DescribedInputs {
+/// Describes the inputs, by several threads if they are many.
+pub fn describe_inputs(resolved: &[ResolvedInput], cache: &DigestCache) -> InputDescriptions {
     let gitoids = environment::is_on("OGRT_OMNIBOR");
     describe_each(resolved, |input| describe_file::input(input, cache, gitoids))
 }
 
-/// The same by another way to describe one of them.
+/// Describes inputs by the function `describe`.
 pub fn describe_each<T: Sync>(
     inputs: &[T],
     describe: impl Fn(&T) -> (Input, Option<String>) + Sync,
-) -> DescribedInputs {
+) -> InputDescriptions {
     let next = AtomicUsize::new(0);
     let described = Mutex::new(Vec::with_capacity(inputs.len()));
     let work = || {
@@ -85,7 +86,7 @@ pub fn describe_each<T: Sync>(
         if inputs.len() >= INPUTS_FOR_THREADS {
             let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
             for _ in 1..processors.min(THREADS_MAX) {
-                // Without another thread this one does it all.
+                // If no thread can be started, this one does all the work.
                 let _ = std::thread::Builder::new().spawn_scoped(scope, work);
             }
         }
@@ -99,7 +100,7 @@ pub fn describe_each<T: Sync>(
         producer.into_iter().for_each(|producer| compilers.add(producer));
         inputs.push(input);
     }
-    DescribedInputs { inputs, compilers: compilers.into_record() }
+    InputDescriptions { inputs, compilers: compilers.into_record() }
 }
 
 fn take<'a, T>(next: &AtomicUsize, inputs: &'a [T]) -> Option<(usize, &'a T)> {
@@ -107,9 +108,9 @@ fn take<'a, T>(next: &AtomicUsize, inputs: &'a [T]) -> Option<(usize, &'a T)> {
     Some((index, inputs.get(index)?))
 }
 
-/// The record as far as it is known before the linker has ended: all but inputs, output and duration. Asks the tools for
-/// their versions where they are not remembered.
-pub fn begin(facts: Facts) -> BuildRecord {
+/// The record as far as it is known before the linker has ended: without inputs, output and
+/// duration. Tools are asked for their versions if these are not remembered.
+pub fn begin(facts: LinkFacts) -> BuildRecord {
     let since_epoch = facts.started.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let words = |words: Vec<OsString>| words.into_iter().map(|word| word.into_vec().into()).collect();
     let tool = |path: &Path| Tool { path: Some(bytes(path.as_os_str())), version: ask_tool::version(path) };
@@ -138,7 +139,7 @@ pub fn begin(facts: Facts) -> BuildRecord {
     }
 }
 
-/// Environment modules and Lmod both list them, separated by colons.
+/// The loaded modules. Environment Modules and Lmod both list them, separated by colons.
 fn loaded_modules() -> Vec<String> {
     let list = environment::var("LOADEDMODULES").unwrap_or_default();
     list.to_string_lossy().split(':').filter(|name| !name.is_empty()).map(str::to_owned).collect()

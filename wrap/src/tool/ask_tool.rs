@@ -1,7 +1,7 @@
 //! Questions to a tool, asked once: its version, and whether it can be led to us.
 //!
-//! Asking means running the tool, so the answer is kept in the cache directory under the tool's device, inode, size
-//! and mtime.
+//! Asking means running the tool, so the answer is kept in the cache directory under the tool's
+//! device, inode, size and mtime.
 
 use crate::cache_dir::cache_dir;
 use crate::small_file;
@@ -14,19 +14,19 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a tool may take to say its version.
+/// The longest time that a tool may take to print its version.
 const VERSION_TIME: Duration = Duration::from_millis(300);
 
-/// Longer lines are cut.
+/// The bytes of a line after which it is cut.
 const LINE_BYTES_MAX: usize = 512;
 
-/// The first line of the tool's `--version`. Without a place to keep it nobody is asked: a record without a version
-/// is better than a build that runs every tool twice.
+/// The first line of the tool's `--version`. The tool is not asked where the answer cannot be kept:
+/// a record without a version is better than a build that runs every tool twice.
 pub fn version(tool: &Path) -> Option<String> {
-    let kept = Kept::about("versions-1", tool, &[])?;
+    let kept = KeptAnswer::about("versions-1", tool, &[])?;
     let line = match kept.answer() {
         Some(line) => line,
-        None if !kept.has_place() => return None,
+        None if !kept.has_directory() => return None,
         None => {
             let question = Question {
                 arguments: vec!["--version".into()],
@@ -41,28 +41,28 @@ pub fn version(tool: &Path) -> Option<String> {
     (!line.is_empty()).then_some(line)
 }
 
-/// How a tool is asked.
+/// A question to a tool: a call of which only the output counts.
 #[derive(Debug)]
 pub struct Question {
-    /// What follows `argv[0]`.
+    /// The arguments after `argv[0]`.
     pub arguments: Vec<OsString>,
-    /// Variables set for it.
+    /// Variables that are set for the tool.
     pub set: Vec<(&'static str, OsString)>,
-    /// How long it may take.
+    /// The longest time that the tool may take.
     pub patience: Duration,
 }
 
-/// What it said, whatever its exit status.
+/// What the tool printed, whatever its exit status.
 #[derive(Debug)]
 pub struct Answer {
-    /// Standard output, its start.
+    /// The start of standard output.
     pub stdout: String,
-    /// Standard error, its start.
+    /// The start of standard error.
     pub stderr: String,
 }
 
 impl Question {
-    /// None if the tool cannot be run, or takes too long.
+    /// Runs the tool. `None` if it cannot be run, or takes too long.
     pub fn ask(&self, tool: &Path) -> Option<Answer> {
         const BYTES_MAX: u64 = 4 * 1024 * 1024;
         // Memory files, since pipes would have to be read while waiting.
@@ -91,42 +91,44 @@ impl Question {
     }
 }
 
-/// Where the answer to one question to one tool is kept.
+/// The file that keeps the answer to one question to one tool.
 #[derive(Debug)]
-pub struct Kept {
+pub struct KeptAnswer {
     path: PathBuf,
 }
 
-impl Kept {
-    /// A question of this kind, with these details, to this tool. None where nothing can be kept.
-    pub fn about(kind: &str, tool: &Path, details: &[&OsStr]) -> Option<Kept> {
+impl KeptAnswer {
+    /// The file for a question of this kind, with these details, to this tool. `None` where nothing
+    /// can be kept.
+    pub fn about(kind: &str, tool: &Path, details: &[&OsStr]) -> Option<KeptAnswer> {
         let metadata = std::fs::metadata(tool).ok()?;
         let dir = cache_dir()?.join(kind);
         let (device, inode) = (metadata.dev(), metadata.ino());
         let mut name = format!("{device:x}-{inode:x}-{:x}-{:x}", metadata.size(), metadata.mtime());
         if !details.is_empty() {
-            // Not SHA-256: its crate first asks the processor what it can, and every compilation would wait for that.
+            // Not SHA-256: its crate first asks the processor for its features, and every
+            // compilation would wait for that.
             let mut hasher = DefaultHasher::new();
             details.hash(&mut hasher);
             name += &format!("{:016x}", hasher.finish());
         }
-        Some(Kept { path: dir.join(name) })
+        Some(KeptAnswer { path: dir.join(name) })
     }
 
-    /// What was kept.
+    /// The answer, if one was kept.
     pub fn answer(&self) -> Option<String> {
         let kept = small_file::rest(&small_file::open(&self.path).ok()?, LINE_BYTES_MAX).ok()?;
         String::from_utf8(kept).ok()
     }
 
-    /// There is a directory to keep it in.
-    fn has_place(&self) -> bool {
+    /// There is a directory for the file.
+    fn has_directory(&self) -> bool {
         self.path.parent().is_some_and(|dir| dir.is_dir() || std::fs::create_dir_all(dir).is_ok())
     }
 
-    /// Keeps it. Where that fails the next one asks again.
+    /// Keeps the answer. If that fails, the next wrapper asks again.
     pub fn keep(&self, answer: &str) {
-        if !self.has_place() {
+        if !self.has_directory() {
             return;
         }
         let temporary = self.path.with_extension(uuid::Uuid::new_v4().simple().to_string());
@@ -142,7 +144,7 @@ fn first_line(answer: &Answer) -> String {
     line[..line.floor_char_boundary(LINE_BYTES_MAX)].to_owned()
 }
 
-/// Waits for the tool; ends it when its time is over.
+/// Waits for the tool, and kills it when its time is over.
 fn ended_in_time(mut tool: Child, patience: Duration) -> bool {
     const STEP: Duration = Duration::from_millis(1);
     let deadline = Instant::now() + patience;
@@ -151,7 +153,7 @@ fn ended_in_time(mut tool: Child, patience: Duration) -> bool {
             Ok(Some(_)) => return true,
             Ok(None) if Instant::now() < deadline => std::thread::sleep(STEP),
             Ok(None) | Err(_) => {
-                // It may end at this moment; either way it is collected.
+                // It may end at this moment; it is waited for either way.
                 let _ = tool.kill();
                 let _ = tool.wait();
                 return false;

@@ -1,25 +1,28 @@
 //! How `ogrt-cc` tells `ogrt-ld` which driver it ran and with which argv: one environment variable.
 //!
-//! Words are joined by the ASCII unit separator; one that holds it is escaped. The kernel bounds one variable to 128 KiB, so a long line is
-//! cut, and says so in its last word: the record is then shorter, and the build is not in danger.
+//! Words are joined by the ASCII unit separator, which is escaped inside a word. The kernel bounds
+//! one variable to 128 KiB, so a long line is cut, and its last word says so: the record is then
+//! shorter, and the build is not in danger.
 
 use crate::environment;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// The variable.
+/// The variable with the driver and its argv.
 pub const VARIABLE: &str = "OGRT_DRIVER_COMMAND";
 
-/// The linker that the driver was given by its path, where `ogrt-cc` led it to us instead.
+/// The variable with the linker that the driver was given by its path, and for which `ogrt-cc` put
+/// us in.
 pub const LINKER_VARIABLE: &str = "OGRT_DRIVER_LINKER";
 
-/// `argv[0]` of `ogrt-ld` when it is to run a driver that cannot be led to it; the driver's path and arguments follow.
+/// The `argv[0]` by which `ogrt-ld` is asked to run a driver that cannot be led to it. The driver
+/// and its arguments follow.
 pub const LINK_BY_DRIVER: &str = "ogrt-ld-link-by-driver";
 
 const SEPARATOR: u8 = 0x1f;
 
-/// In front of `s` it stands for the separator, in front of `e` for itself.
+/// The escape: before `s` it stands for the separator, before `e` for itself.
 const ESCAPE: u8 = 0x1e;
 
 const BYTES_MAX: usize = 96 * 1024;

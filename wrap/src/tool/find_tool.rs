@@ -1,9 +1,10 @@
 //! The real tool: the next program of that name that is not one of ours.
 //!
-//! "Ours" is decided by device and inode, so that symlinks, hard links and masquerade under other names are all
-//! recognised. What stands in front of the tool under the same name (ccache, EasyBuild's RPATH wrapper) is somebody's
-//! intention and is called like any tool. It may find us again by PATH: what we have called already is then stepped
-//! over, and where nothing else is left, we give up in the end instead of going round for ever.
+//! "Ours" is decided by device and inode, so that symlinks, hard links and masquerade under other
+//! names are all recognised. A program that stands before the tool under the same name (ccache,
+//! EasyBuild's RPATH wrapper) is meant to be there, and is called like any tool. It may find us
+//! again by PATH: programs that we have called already are then skipped. Where no other is left, we
+//! give up in the end instead of calling each other for ever.
 
 use crate::environment;
 use crate::small_file;
@@ -13,29 +14,32 @@ use std::io::Read;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Called this deep, nothing is run any more.
+/// The most tools that may call each other and us.
 const DEPTH_MAX: usize = 12;
 
-/// Why the real tool could not be named.
+/// Why the real tool was not found.
 #[derive(Debug, thiserror::Error)]
 pub enum FindToolError {
-    /// No candidate in any directory.
-    #[error("no {name} but ours in {searched}")]
+    /// No directory holds a candidate.
+    #[error(
+        "{searched} holds no program named {name} except OGRT's own: install it, or put its directory on PATH"
+    )]
     NotFound {
-        /// The name looked for.
+        /// The name, or the names.
         name: String,
-        /// Where.
+        /// The directories.
         searched: String,
     },
-    /// We were called by what we call.
-    #[error("{depth} of us run in each other: the tools on PATH call each other")]
+    /// We are called by what we call.
+    #[error("{depth} compiler or linker wrappers on PATH call each other: take one of them off PATH")]
     TooDeep {
-        /// How many.
+        /// The number of calls.
         depth: usize,
     },
 }
 
-/// Recognises our own programs, and knows which tools they have called in each other so far.
+/// The search for the real tool: it knows our own programs, and the tools that they have called in
+/// each other so far.
 #[derive(Debug)]
 pub struct Finder {
     ours: Vec<(u64, u64)>,
@@ -44,13 +48,14 @@ pub struct Finder {
 }
 
 impl Finder {
-    /// For this running program; `variable` names the environment variable that lists what was called.
+    /// The search of this running program. The environment variable `variable` lists what was
+    /// called.
     pub fn new(variable: &'static str) -> Finder {
         let ours = std::fs::metadata("/proc/self/exe").ok().as_ref().map(identity).into_iter().collect();
         Finder { ours, variable, called: dirs_of(variable) }
     }
 
-    /// The same, where `/proc` tells nothing: what `argv[0]` leads to is ours as well.
+    /// The same search where there is no `/proc`: the file that `argv[0]` names is ours as well.
     pub fn also_ours(mut self, argv0: &OsStr) -> Finder {
         if self.ours.is_empty() && Path::new(argv0).components().count() > 1 {
             self.ours.extend(std::fs::metadata(argv0).ok().as_ref().map(identity));
@@ -61,7 +66,7 @@ impl Finder {
     /// The variable and its value for the tool at `path`.
     pub fn guard(&self, path: &Path) -> (&'static str, OsString) {
         let called = self.called.iter().map(PathBuf::as_path).chain([path]);
-        // A path with a colon in it counts as two, which is as good.
+        // A path with a colon in it counts as two, which does no harm.
         (self.variable, called.map(Path::as_os_str).collect::<Vec<_>>().join(OsStr::new(":")))
     }
 
@@ -74,8 +79,8 @@ impl Finder {
         })
     }
 
-    /// The program of this name that comes behind us on PATH; where there is none, any that is not ours. `argv0` is how
-    /// we were called.
+    /// The program of this name that comes after us on PATH, or else any that is not ours. `argv0`
+    /// is how we were called.
     pub fn find_behind_us(&self, name: &OsStr, argv0: &OsStr) -> Result<PathBuf, FindToolError> {
         let dirs = dirs_of("PATH");
         let named = Path::new(argv0).parent().filter(|dir| !dir.as_os_str().is_empty());
@@ -86,7 +91,8 @@ impl Finder {
         self.find(&[name], &candidates)
     }
 
-    /// The first candidate that can be run, is not ours and was not called already; else one that was.
+    /// The first candidate that can be run, is not ours and was not called already; else the first
+    /// that was called.
     pub fn first(&self, candidates: impl Iterator<Item = PathBuf>) -> Result<Option<PathBuf>, FindToolError> {
         if self.called.len() > DEPTH_MAX {
             return Err(FindToolError::TooDeep { depth: self.called.len() });
@@ -101,7 +107,7 @@ impl Finder {
         Ok(again)
     }
 
-    /// This file can be run and is not one of ours.
+    /// The file can be run and is not one of ours.
     pub fn accepts(&self, path: &Path) -> bool {
         let Ok(metadata) = std::fs::metadata(path) else { return false };
         metadata.is_file() && metadata.permissions().mode() & 0o111 != 0 && !self.is_ours(&metadata)
@@ -112,7 +118,8 @@ impl Finder {
     }
 }
 
-/// The directories of a PATH-like variable; an empty entry is the working directory, as execvp has it.
+/// The directories of a PATH-like variable; an empty entry is the working directory, as execvp has
+/// it.
 pub fn dirs_of(variable: &str) -> Vec<PathBuf> {
     let Some(value) = environment::var(variable) else { return Vec::new() };
     std::env::split_paths(value)
@@ -120,7 +127,7 @@ pub fn dirs_of(variable: &str) -> Vec<PathBuf> {
         .collect()
 }
 
-/// The file starts with `#!`; what cannot be read does not.
+/// The file starts with `#!`. A file that cannot be read does not.
 pub fn is_script(path: &Path) -> bool {
     let mut start = [0; 2];
     small_file::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && &start == b"#!"

@@ -1,8 +1,9 @@
 //! The compilers, linkers and launchers that we know by name: one table.
 //!
-//! Most tools need no row: a driver is tried, and an unknown linker is run under the name that it was asked for by. A
-//! row says what cannot be found out by trying: `ogrt doctor` looks for the names, `cargo xtask install` makes the
-//! links, and the wrappers choose the way to the note by them. `tests/wrappers/tests/known_tools.rs` runs each row.
+//! Most tools need no row: a driver is tried, and an unknown linker is run under the name that it
+//! was asked for by. A row says what cannot be found out by trying: `ogrt doctor` looks for the
+//! names, `cargo xtask install` makes the links, and the wrappers choose the way to the note by
+//! them. `tests/wrappers/tests/known_tools.rs` runs each row.
 //!
 //! xtask includes this file by its path, so it uses nothing but std.
 
@@ -20,7 +21,8 @@ pub struct KnownTool {
 pub enum ToolKind {
     /// A compiler driver: it compiles, and runs a linker.
     Driver(Language, DriverKind),
-    /// A linker. A driver runs it as `ld.NAME` for `-fuse-ld=NAME`, or as `ld` if it was not told which.
+    /// A linker. A driver runs it as `ld.NAME` for `-fuse-ld=NAME`, or as `ld` if it was not told
+    /// which.
     Linker {
         /// The NAME of `-fuse-ld=NAME`.
         choice: Option<&'static str>,
@@ -158,8 +160,8 @@ pub fn wrappers() -> impl Iterator<Item = &'static str> {
     TOOLS.iter().filter(is_wrapper).map(|tool| tool.name)
 }
 
-/// The language of a driver, which may have a version behind its name or a target in front: `gcc`, `gcc-12`,
-/// `aarch64-linux-gnu-gcc`.
+/// The language of a driver, which may have a version behind its name or a target in front: `gcc`,
+/// `gcc-12`, `aarch64-linux-gnu-gcc`.
 pub fn driver_language(name: &str) -> Option<Language> {
     let bare = match name.rsplit_once('-') {
         Some((bare, version)) if version.bytes().all(|b| b.is_ascii_digit() || b == b'.') => bare,

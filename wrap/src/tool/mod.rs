@@ -1,4 +1,5 @@
-//! The real tool: found, asked, led to us, run, and its signals and processor kept as the caller had them.
+//! The real tool: found, asked, led to us, run, and its signals and processor kept as the caller
+//! had them.
 
 pub mod ask_tool;
 pub mod caller_signals;

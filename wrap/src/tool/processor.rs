@@ -1,22 +1,24 @@
-//! The processor on which the tool has started is left to it.
+//! The processor on which the tool has started is left to the tool.
 //!
-//! A child begins on its parent's processor or on another one, as the kernel likes. Where both share one, the kernel
-//! lets the parent go on first, and the tool stands still until the parent sleeps: half of all links took 0.4 ms
-//! longer, with an idle processor beside them.
+//! A child begins on its parent's processor or on another one, as the kernel likes. Where both
+//! share one, the kernel lets the parent go on first, and the tool stands still until the parent
+//! sleeps: half of all links took 0.4 ms longer, with an idle processor beside them.
 
 use rustix::process::Pid;
 use rustix::thread::{sched_getaffinity, sched_getcpu, sched_setaffinity};
 use std::fs::File;
 use std::io::Read;
 
-/// `processor` is the 39th field of /proc/PID/stat, and the third is the first after the name (proc_pid_stat(5)).
+/// `processor` is the 39th field of /proc/PID/stat, and the third is the first after the name
+/// (proc_pid_stat(5)).
 const PROCESSOR_AFTER_NAME: usize = 36;
 
 /// /proc/PID/stat has some 300 bytes.
 const STAT_BYTES_MAX: usize = 1024;
 
-/// Moves the calling thread to another of the processors that it may use, if `child` has been started on its own.
-/// Once there, it may be anywhere again. What cannot be found out or done changes nothing.
+/// Moves the calling thread to another processor if `child` was started on the same one. Then the
+/// thread may use all of its processors again. Nothing changes where the processors are not known,
+/// or where the move fails.
 pub fn leave_to(child: Pid) {
     let ours = sched_getcpu();
     if processor_of(child) == Some(ours) {
@@ -41,7 +43,8 @@ fn processor_of(process: Pid) -> Option<usize> {
     processor_in(&stat[..len])
 }
 
-/// The name of a program may hold blanks and parentheses; nothing after it does.
+/// The processor of a process by its `stat`. The name in it may hold blanks and parentheses;
+/// nothing after it does.
 fn processor_in(stat: &[u8]) -> Option<usize> {
     let name_end = stat.iter().rposition(|&byte| byte == b')')?;
     let after = std::str::from_utf8(&stat[name_end + 1..]).ok()?;
@@ -68,14 +71,14 @@ mod tests {
 
     #[test]
     fn a_thread_that_leaves_its_processor_may_come_back() {
-        // In a thread of its own: the test runner's others stay where they are.
+        // In a thread of its own: the test runner's other threads stay where they are.
         let gone = std::thread::spawn(|| {
             let allowed = sched_getaffinity(None).unwrap();
             let processor = sched_getcpu();
             let mut only = CpuSet::new();
             only.set(processor);
             sched_setaffinity(None, &only).unwrap();
-            // With one processor there is nowhere to go.
+            // There is only one processor.
             leave(processor).unwrap();
             assert_eq!(sched_getaffinity(None).unwrap(), only);
 

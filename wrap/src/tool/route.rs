@@ -1,11 +1,12 @@
 //! The way from a compiler driver to `ogrt-ld`: `-B`, and for clang a linker given by its path.
 //!
-//! Not every driver can be led. A gcc built `--with-ld=/...`, or with specs that name a linker, looks nowhere; nvcc and its
-//! like know no `-B`. Nobody can tell by its name, so a driver is tried once, and the answer kept: it links
-//! nothing with our options, and `ogrt-ld`, where it is called for this, only says that it is there.
+//! Not every driver can be led. A gcc built `--with-ld=/...`, or with specs that name a linker,
+//! searches nowhere; nvcc and similar drivers do not know `-B`. The name does not tell, so a driver
+//! is tried once, and the answer is kept: it links nothing with our options, and `ogrt-ld`, when it
+//! is called for this, only says that it is there.
 
 use crate::line::driver_line::{linker_by_path, target_triple};
-use crate::tool::ask_tool::{Kept, Question};
+use crate::tool::ask_tool::{KeptAnswer, Question};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -18,24 +19,24 @@ pub const TRIAL_VARIABLE: &str = "OGRT_LD_TRIAL";
 /// What `ogrt-ld` says when it is tried.
 pub const HERE: &str = "ogrt-ld is here";
 
-/// A driver behind slow scripts has this long.
+/// The longest time for a trial: a driver may be started by slow scripts.
 const TRIAL_TIME: Duration = Duration::from_secs(10);
 
-/// What is put on a driver's line.
+/// The options that lead a driver to us.
 #[derive(Debug)]
 pub struct Route {
-    /// In front, because the first -B wins.
+    /// Options for the front of the line, because the first -B wins.
     pub front: Vec<OsString>,
-    /// Behind, because the last path of a linker counts.
+    /// Options for the end of the line, because the last path of a linker counts.
     pub back: Vec<OsString>,
-    /// The linker that was given by its path, and is now to be run through us.
+    /// The linker that was given by its path. We run it instead.
     pub linker: Option<PathBuf>,
-    /// `ogrt-ld`, as it was installed.
+    /// Device, inode, size and mtime of `ogrt-ld`, which differ for another installation.
     wrapper: String,
 }
 
 impl Route {
-    /// The way to `PREFIX/libexec/ogrt`; None if the linker wrapper is not there.
+    /// The route to `PREFIX/libexec/ogrt`; `None` if the linker wrapper is not there.
     pub fn to(linkers: &Path, arguments: &[OsString]) -> Option<Route> {
         let wrapper = std::fs::metadata(linkers.join("ld")).ok()?;
         let wrapper = format!("{}-{}-{}-{}", wrapper.dev(), wrapper.ino(), wrapper.size(), wrapper.mtime());
@@ -55,7 +56,7 @@ impl Route {
         })
     }
 
-    /// The driver goes this way with these arguments. `set` are variables that it needs besides.
+    /// The driver runs `ogrt-ld` with these arguments. `set` are variables that are set for it.
     pub fn leads_to_us(
         &self,
         driver: &Path,
@@ -65,14 +66,14 @@ impl Route {
         let relevant = relevant(arguments);
         let words = self.front.iter().chain(&relevant).chain(&self.back);
         let details: Vec<&OsStr> = words.map(OsString::as_os_str).collect();
-        // Another installation is tried anew.
+        // Another installation is tried again.
         let subject = [&details[..], &[OsStr::new(&self.wrapper)]].concat();
-        let kept = Kept::about("routes-1", driver, &subject);
-        if let Some(answer) = kept.as_ref().and_then(Kept::answer) {
+        let kept = KeptAnswer::about("routes-1", driver, &subject);
+        if let Some(answer) = kept.as_ref().and_then(KeptAnswer::answer) {
             return answer == HERE;
         }
         let mut trial: Vec<OsString> = details.iter().map(OsString::from).collect();
-        // Should the real linker be called after all, it says its version, and links nothing.
+        // If the real linker is called after all, it prints its version, and links nothing.
         let nothing = ["-nostdlib", "-Wl,--version", "-o", "/proc/self/no-output", "/dev/null"];
         trial.extend(nothing.map(OsString::from));
         let mut set = set.to_vec();
@@ -88,7 +89,7 @@ impl Route {
     }
 }
 
-/// What lies at `PREFIX/libexec/ogrt/ld` is an `ogrt-ld` that can be run, and of our time: it answers.
+/// The file at `PREFIX/libexec/ogrt/ld` is an `ogrt-ld` that can be run and knows this question.
 pub fn answers(wrapper: &Path) -> bool {
     let question =
         Question { arguments: Vec::new(), set: vec![(TRIAL_VARIABLE, "1".into())], patience: TRIAL_TIME };

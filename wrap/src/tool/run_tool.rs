@@ -1,9 +1,9 @@
-//! Running the real tool: in our place, or as a child whose end becomes ours.
+//! Running the real tool: in our place, or as a child whose exit status becomes ours.
 //!
-//! The tool starts as our caller would have started it: with its standard streams, directory, umask and
-//! descriptors, and with the signals ignored that the caller had ignored. std would give it the default for SIGPIPE, and
-//! an `exec` gives it the default for whatever we catch; so where that matters the call goes by nix, and a signal
-//! that is ignored is not caught.
+//! The tool starts as our caller would have started it: with its standard streams, directory, umask
+//! and descriptors, and with the signals ignored that the caller had ignored. std would reset
+//! SIGPIPE, and `exec` resets each signal that we catch. So where that matters the call is made by
+//! nix, and a signal that is ignored is not caught.
 
 use crate::environment;
 use crate::tool::{caller_signals, processor};
@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-/// Passed on to the tool.
+/// The signals that are passed on to the tool.
 const FORWARDED: [(i32, rustix::process::Signal); 4] = [
     (SIGHUP, rustix::process::Signal::HUP),
     (SIGINT, rustix::process::Signal::INT),
@@ -31,10 +31,10 @@ const FORWARDED: [(i32, rustix::process::Signal); 4] = [
     (SIGTERM, rustix::process::Signal::TERM),
 ];
 
-/// How long a signal may wait that comes between our looking and our falling asleep.
+/// The longest delay of a signal that arrives between our check and our sleep.
 const NAP: Duration = Duration::from_millis(50);
 
-/// The same where the end of a process does not wake us, on kernels before 5.3.
+/// The longest sleep on kernels before 5.3, where the end of a process does not wake us.
 const NAP_WITHOUT_PIDFD: Duration = Duration::from_millis(1);
 
 /// A call of a tool.
@@ -42,18 +42,18 @@ const NAP_WITHOUT_PIDFD: Duration = Duration::from_millis(1);
 pub struct Call<'a> {
     /// The program.
     pub program: &'a Path,
-    /// What it sees as `argv[0]`.
+    /// The `argv[0]` of the program.
     pub argv0: &'a OsStr,
-    /// What follows.
+    /// The arguments after `argv[0]`.
     pub arguments: &'a [OsString],
-    /// Variables set for it.
+    /// Variables that are set for the program.
     pub set: Vec<(&'static str, OsString)>,
-    /// Variables it does not see.
+    /// Variables that the program does not see.
     pub removed: &'a [&'static str],
 }
 
 impl Call<'_> {
-    /// Becomes the tool. Returns only when that failed.
+    /// Becomes the tool. Returns only if that failed.
     pub fn exec(&self) -> io::Error {
         if !caller_signals::ignored(SIGPIPE) {
             let mut command = Command::new(self.program);
@@ -74,8 +74,8 @@ impl Call<'_> {
     }
 
     /// Starts the tool as a child.
-    pub fn spawn(&self) -> io::Result<Running> {
-        // The signals are caught before there is a child, so that none falls between the two.
+    pub fn spawn(&self) -> io::Result<RunningTool> {
+        // The signals are caught before there is a child, so that none is lost.
         let caught = FORWARDED.into_iter().filter(|(number, _)| !caller_signals::ignored(*number));
         let signals = caught.filter_map(|(number, signal)| Some((signal, catch(number).ok()?))).collect();
         let mut attributes = PosixSpawnAttr::init()?;
@@ -94,7 +94,7 @@ impl Call<'_> {
             &self.environment()?,
         )?;
         let pid = Pid::from_raw(pid.as_raw()).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Running { pid, signals })
+        Ok(RunningTool { pid, signals })
     }
 
     fn argv(&self) -> io::Result<Vec<CString>> {
@@ -114,7 +114,8 @@ impl Call<'_> {
     }
 }
 
-/// Starts a program of ours that outlives us: of our descriptors it has none but these two, as 0 and 1.
+/// Starts a program of ours that outlives us. It inherits only these two of our descriptors, as 0
+/// and 1.
 pub fn start_apart(program: &Path, argv0: &str, streams: [&OwnedFd; 2]) -> io::Result<()> {
     let mut actions = PosixSpawnFileActions::init()?;
     let nowhere = OwnedFd::from(std::fs::File::options().write(true).open("/dev/null")?);
@@ -122,7 +123,8 @@ pub fn start_apart(program: &Path, argv0: &str, streams: [&OwnedFd; 2]) -> io::R
         actions.add_dup2(stream.as_raw_fd(), descriptor)?;
     }
     for entry in std::fs::read_dir("/proc/self/fd")?.flatten() {
-        // Among them the one that reads this directory; closing it twice does no harm in a process of one thread.
+        // One of them reads this directory; closing it twice does no harm in a process of one
+        // thread.
         if let Some(descriptor) = entry.file_name().to_str().and_then(|name| name.parse().ok())
             && descriptor > 2
         {
@@ -135,7 +137,7 @@ pub fn start_apart(program: &Path, argv0: &str, streams: [&OwnedFd; 2]) -> io::R
     Ok(())
 }
 
-/// `NAME=value`; made at its final length, because a site's modules may set hundreds.
+/// `NAME=value`, allocated at its final length, because a site's modules may set hundreds.
 fn variable(name: &OsStr, value: &OsStr) -> io::Result<CString> {
     let mut text = Vec::with_capacity(name.len() + value.len() + 2);
     text.extend_from_slice(name.as_bytes());
@@ -150,28 +152,29 @@ fn catch(number: i32) -> io::Result<Arc<AtomicBool>> {
     Ok(arrived)
 }
 
-/// A tool that runs.
+/// A tool that was started.
 #[derive(Debug)]
-pub struct Running {
+pub struct RunningTool {
     pid: Pid,
     signals: Vec<(rustix::process::Signal, Arc<AtomicBool>)>,
 }
 
-impl Running {
-    /// Has our processor for itself from here on, as far as there are others.
+impl RunningTool {
+    /// Leaves our processor to the tool, if there are others.
     pub fn undisturbed(self) -> Self {
         processor::leave_to(self.pid);
         self
     }
 
-    /// Waits for its end. A signal meant for the tool reaches us, who stand in its place: it is passed on. (From a
-    /// terminal the whole process group has it already, and a second one changes nothing.)
+    /// Waits for the end of the tool. Signals that are meant for the tool reach us, and are passed
+    /// on. (From a terminal, the whole process group has got the signal already; a second one
+    /// changes nothing.)
     pub fn wait(self) -> io::Result<ExitStatus> {
         let mut pidfd = None;
         loop {
             for (signal, arrived) in &self.signals {
                 if arrived.swap(false, Ordering::Relaxed) {
-                    // It may have ended in the meantime.
+                    // The tool may have ended meanwhile.
                     let _ = rustix::process::kill_process(self.pid, *signal);
                 }
             }
@@ -185,19 +188,19 @@ impl Running {
     }
 }
 
-/// Until the process ends, a signal comes, or a short time has passed.
+/// Sleeps until the process ends, a signal comes, or a short time has passed.
 fn doze(pidfd: Option<&OwnedFd>) {
     let nap = if pidfd.is_some() { NAP } else { NAP_WITHOUT_PIDFD };
     let timeout = Timespec { tv_sec: 0, tv_nsec: nap.subsec_nanos().into() };
     let mut ends: Vec<PollFd> = pidfd.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
-    // An interruption is what is waited for.
+    // A signal interrupts the call, which is not an error.
     let _ = poll(&mut ends, Some(&timeout));
 }
 
 /// Ends as the tool ended: with its exit status, or by the same signal.
 pub fn end_like(status: ExitStatus) -> ! {
     if let Some(signal) = status.signal() {
-        // The tool's core, if it left one, is not to be overwritten by ours.
+        // Our core file must not overwrite that of the tool.
         let none = rustix::process::Rlimit { current: Some(0), maximum: None };
         let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
         // Neither call returns when it works.
@@ -207,7 +210,6 @@ pub fn end_like(status: ExitStatus) -> ! {
         let _ = signal_hook::low_level::emulate_default_handler(signal);
         std::process::exit(128 + signal);
     }
-    // At once: there is nothing of ours that an ordinary end would have to write out, and it takes down what the end of
-    // the process takes down anyway.
+    // Without destructors: nothing of ours is left to write, and the kernel frees the rest.
     signal_hook::low_level::exit(status.code().unwrap_or(1));
 }
