@@ -1,4 +1,4 @@
-//! The command: reads the configuration, starts the daemon, tells it when to stop.
+//! The command: reads the configuration, starts the daemon, and tells it when to stop.
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
@@ -7,17 +7,38 @@ use std::{path::PathBuf, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
-/// Receives OGRT's events and build records, joins them, and hands them on.
+const EXAMPLES: &str = "Examples:\n\
+\x20 ogrt-server print-default-config > ogrt.conf  every key, to be edited\n\
+\x20 ogrt-server -c ogrt.conf check-config         is the configuration valid?\n\
+\x20 ogrt-server -c ogrt.conf                      run the server\n\
+\x20 ogrt-server -c ogrt.conf export > builds      save all builds\n\
+\x20 ogrt-server -c ogrt.conf token add easybuild  a token to register builds";
+
+const TOKEN_EXAMPLES: &str = "Examples:\n\
+\x20 ogrt-server -c ogrt.conf token add easybuild > token  a file for OGRT_TOKEN_FILE\n\
+\x20 ogrt-server -c ogrt.conf token list                   who has a token?\n\
+\x20 ogrt-server -c ogrt.conf token remove easybuild       end what it permits";
+
+const EXPORT_EXAMPLES: &str = "Examples:\n\
+\x20 ogrt-server -c ogrt.conf export > builds            while the server does not run\n\
+\x20 curl http://127.0.0.1:7972/v1/export > builds       while it runs";
+
+const IMPORT_EXAMPLES: &str = "Examples:\n\
+\x20 ogrt-server -c ogrt.conf import < builds            while the server does not run\n\
+\x20 split -l 1000 builds part. && for part in part.*; do\n\
+\x20     curl --data-binary @$part http://127.0.0.1:7972/v1/import; done   while it runs";
+
+/// Receives events and build records from clients, joins them, and writes documents to outputs.
 #[derive(Parser)]
-#[command(name = "ogrt-server", version)]
+#[command(name = "ogrt-server", version, after_help = EXAMPLES)]
 struct Arguments {
-    /// Configuration (TOML); without one the embedded defaults hold.
+    /// Read the configuration from FILE (TOML) instead of using the built-in defaults.
     #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Where everything durable is kept, instead of `data_dir` of the configuration.
+    /// Keep all durable data in DIR, instead of in `data_dir` of the configuration.
     #[arg(long, global = true, value_name = "DIR", env = "OGRT_DATA_DIR")]
     data_dir: Option<PathBuf>,
-    /// Written when the server is ready: a JSON object with the addresses in use.
+    /// When the server is ready, write a JSON object with its addresses to FILE.
     #[arg(long, value_name = "FILE")]
     ready_file: Option<PathBuf>,
     #[command(subcommand)]
@@ -26,15 +47,19 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Reads the configuration, says what is wrong with it, and ends.
+    /// Check the configuration, and report what is wrong with it.
     CheckConfig,
-    /// Prints every key with its default and its meaning.
+    /// Print every key of the configuration with its default and its meaning.
     PrintDefaultConfig,
-    /// Prints all builds as JSON lines. While the server runs, ask it instead: GET /v1/export.
+    /// Print all builds as JSON lines. While the server runs, use GET /v1/export instead.
+    #[command(after_help = EXPORT_EXAMPLES)]
     Export,
-    /// Takes builds in from such lines on the standard input. While the server runs: POST /v1/import.
+    /// Register builds from such lines on standard input. While the server runs, use
+    /// POST /v1/import instead.
+    #[command(after_help = IMPORT_EXAMPLES)]
     Import,
-    /// Makes, removes or lists tokens that permit the registration of builds.
+    /// Add, remove or list tokens that permit to register builds.
+    #[command(after_help = TOKEN_EXAMPLES)]
     Token {
         #[command(subcommand)]
         action: TokenAction,
@@ -43,17 +68,17 @@ enum Command {
 
 #[derive(Subcommand)]
 enum TokenAction {
-    /// Makes a token and prints it, this once; its digest is kept.
+    /// Make a token and print it. It is shown only now: the server keeps its digest.
     Add {
-        /// Whose it is, one word.
+        /// Who gets the token, one word.
         name: String,
     },
-    /// Removes a token: it permits nothing any more.
+    /// Remove a token. It permits nothing from then on.
     Remove {
-        /// As it was given to `add`.
+        /// The name that was given to `add`.
         name: String,
     },
-    /// Prints the names of all tokens.
+    /// Print the names of all tokens.
     List,
 }
 
@@ -85,7 +110,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
     let config = read()?;
     if let Some(Command::CheckConfig) = arguments.command {
         let source = arguments.config.map_or("embedded defaults".into(), |path| path.display().to_string());
-        println!("{source}: good, {} output(s)", config.outputs.len());
+        println!("{source}: the configuration is valid, {} output(s)", config.outputs.len());
         return Ok(());
     }
     if let Some(Command::Token { action }) = arguments.command {
@@ -127,22 +152,28 @@ fn manage_tokens(action: TokenAction, path: &std::path::Path) -> anyhow::Result<
     Ok(())
 }
 
-/// A connection is a descriptor, and shells give few: as many as the system lets us have.
+/// Each connection needs a descriptor, and shells permit few: raises the limit as far as the system
+/// allows.
 fn raise_descriptors() {
     use nix::sys::resource::{Resource::RLIMIT_NOFILE, getrlimit, setrlimit};
     if let Ok((soft, hard)) = getrlimit(RLIMIT_NOFILE)
         && soft < hard
         && let Err(problem) = setrlimit(RLIMIT_NOFILE, hard, hard)
     {
-        warn!("only {soft} descriptors can be open at once: {problem}");
+        warn!(
+            "cannot raise the limit of open descriptors: {problem}. At most {soft} connections and files are open at once"
+        );
     }
 }
 
-/// Starts the log; what sets its levels afterwards.
+/// Starts the log. Returns a function that changes its levels later.
 fn start_log(config: &Config) -> anyhow::Result<impl Fn(&str) -> anyhow::Result<()> + use<>> {
     use tracing_subscriber::{Registry, filter::Targets, prelude::*, reload};
-    let levels =
-        |text: &str| text.parse::<Targets>().with_context(|| format!("log_level = \"{text}\": no levels"));
+    let levels = |text: &str| {
+        text.parse::<Targets>().with_context(|| {
+            format!("log_level = \"{text}\": expected a level, such as info, or ogrt_server=debug,warn")
+        })
+    };
     let (filter, handle) = reload::Layer::<Targets, Registry>::new(levels(&config.log_level)?);
     let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let lines: Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync> = match config.log_format {
@@ -150,10 +181,10 @@ fn start_log(config: &Config) -> anyhow::Result<impl Fn(&str) -> anyhow::Result<
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
-    Ok(move |text: &str| handle.reload(levels(text)?).context("the log cannot be changed"))
+    Ok(move |text: &str| handle.reload(levels(text)?).context("cannot change the log's levels"))
 }
 
-/// SIGTERM and SIGINT ask for an orderly stop; a second one ends the process at once.
+/// Asks for an orderly stop at SIGTERM or SIGINT. A second signal ends the process at once.
 fn stop_on_signals() -> anyhow::Result<Shutdown> {
     let shutdown = Shutdown::new();
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
@@ -166,10 +197,12 @@ fn stop_on_signals() -> anyhow::Result<Shutdown> {
                 _ = interrupt.recv() => {}
             }
             if time > 0 {
-                error!("asked a second time to stop: ending without draining");
+                error!(
+                    "a second signal to stop: ending at once. What is queued is sent after the next start"
+                );
                 std::process::exit(1);
             }
-            info!("stopping: receivers close, what was received goes out");
+            info!("stopping: no more events are received, and outputs send what is queued");
             asked.ask();
         }
     });

@@ -12,14 +12,14 @@ use std::{
     sync::Arc,
 };
 
-/// Writes all builds, one a line.
+/// Writes all builds as JSON lines.
 pub fn export(config: &Config, to: impl Write) -> Result<()> {
     let mut to = BufWriter::new(to);
     transfer::export(&*open(config)?, &mut to)?;
     Ok(to.flush()?)
 }
 
-/// Takes lines in; what became of them, as JSON.
+/// Registers the builds of an export. Returns the counts as JSON.
 pub fn import(config: &Config, from: impl BufRead) -> Result<String> {
     Ok(serde_json::to_string(&transfer::import(&*open(config)?, from)?)?)
 }

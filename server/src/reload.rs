@@ -1,7 +1,7 @@
-//! SIGHUP: the configuration is read again, and what can change while the server runs changes.
+//! SIGHUP: reads the configuration again, and applies what can change while the server runs.
 //!
-//! What cannot is refused with a line that names it; the old value stays until a restart. A configuration that is
-//! wrong changes nothing at all.
+//! For any other key, the log says that the old value stays until a restart. A wrong configuration
+//! changes nothing.
 
 use crate::{config::Config, join::Rules, sd_notify, tls_server::Tls};
 use anyhow::{Context, Result};
@@ -12,41 +12,43 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-/// Sets the levels of the log.
+/// A function that sets the log's levels.
 pub type SetLog = dyn Fn(&str) -> Result<()> + Send + Sync;
 
-/// How the configuration is read again, and how the log follows it.
+/// How to read the configuration again, and how to set the log's levels.
 pub struct Reload {
-    /// Reads the configuration as it was read at the start.
+    /// Reads the configuration in the same way as at the start.
     pub read: Box<dyn Fn() -> Result<Config> + Send + Sync>,
     /// Sets the levels of the log.
     pub set_log: Box<SetLog>,
 }
 
-/// What changes while the server runs.
+/// What can change while the server runs.
 pub struct ReloadTargets {
-    /// Filter and limit.
+    /// The rules that filter and limit events.
     pub rules: watch::Sender<Arc<Rules>>,
-    /// The certificate.
+    /// The certificate and key.
     pub tls: Option<Arc<Tls>>,
 }
 
 impl Reload {
-    /// Reads again at each SIGHUP, as long as the server runs.
+    /// Reads the configuration again at each SIGHUP.
     pub async fn at_each_hangup(self, mut current: Config, changing: ReloadTargets) -> Result<()> {
         let mut hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
         while hangups.recv().await.is_some() {
             sd_notify::reloading();
             match (self.read)() {
                 Ok(fresh) => current = self.apply(current, fresh, &changing),
-                Err(problem) => error!("the configuration stays as it was: {problem:#}"),
+                Err(problem) => {
+                    error!("the configuration stays as it was, because the new one is wrong: {problem:#}")
+                }
             }
             sd_notify::ready();
         }
         Ok(())
     }
 
-    /// Applies what can be applied; the configuration that holds from now on.
+    /// Applies what can change. Returns the configuration that is valid from now on.
     fn apply(&self, mut current: Config, fresh: Config, changing: &ReloadTargets) -> Config {
         for key in current.changed(&fresh) {
             let applied = match key {
@@ -60,20 +62,24 @@ impl Reload {
                     Ok(())
                 }
                 _ => {
-                    warn!("`{key}` has changed, which needs a restart: the old value stays");
+                    warn!("`{key}` has changed, which needs a restart: until then, the old value stays");
                     continue;
                 }
             };
             match applied {
-                Ok(()) => info!("`{key}` has changed"),
-                Err(problem) => error!("`{key}` stays as it was: {problem:#}"),
+                Ok(()) => info!("`{key}` has changed: the new value is in use"),
+                Err(problem) => {
+                    error!("`{key}` stays as it was, because the new value is wrong: {problem:#}")
+                }
             }
         }
-        // The same file may hold another certificate.
+        // The same file may have another certificate in it.
         if let Some(tls) = &changing.tls {
             match tls.reload() {
-                Ok(()) => info!("certificate and key were read again"),
-                Err(problem) => error!("the certificate in use stays: {problem:#}"),
+                Ok(()) => info!("the TLS certificate and its key were read again"),
+                Err(problem) => error!(
+                    "the TLS certificate in use stays, because the new one cannot be used: {problem:#}"
+                ),
             }
         }
         current

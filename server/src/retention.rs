@@ -1,7 +1,8 @@
-//! Builds that are old, or too many, go; never those that somebody ran lately, nor what those contain.
+//! Deletes builds that are old or too many, except those that somebody ran lately and what these
+//! contain.
 //!
-//! Off unless configured: a registry is there to remember. A pass looks at all builds, the oldest first, a slice at a
-//! time, so that nothing else waits for it.
+//! Off by default, because a registry is there to remember. A pass looks at all builds, the oldest
+//! first, a slice at a time, so that nothing else waits for it.
 
 use crate::{
     clock::now_ns,
@@ -14,13 +15,13 @@ use std::{cell::Cell, sync::Arc, time::Duration};
 use tokio::time::timeout;
 use tracing::{error, info};
 
-/// Builds in a slice.
+/// How many builds a slice has.
 const SLICE: usize = 1000;
 
-/// Between slices, so that a pass takes a small part of the machine.
+/// The pause between slices, so that a pass takes a small part of the machine.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Passes until the shutdown. Runs in a thread of its own.
+/// Makes passes until the shutdown. This runs in a thread of its own.
 pub async fn keep_bounded(
     registry: Arc<dyn Registry>,
     uses: Arc<Uses>,
@@ -38,14 +39,14 @@ pub async fn keep_bounded(
                 after = retired.last;
             }
             Err(problem) => {
-                error!("old builds cannot be removed: {problem}; it is tried again");
+                error!("cannot delete old builds: {problem}. Trying again later");
                 after = None;
             }
         }
         let mut pause = PAUSE;
         if after.is_none() {
             if gone > 0 {
-                info!("{gone} builds were removed, as registry.keep and registry.builds_max say");
+                info!("{gone} builds were deleted, as registry.keep and registry.builds_max demand");
             }
             (gone, pause) = (0, config.look_every.0);
         }

@@ -1,5 +1,5 @@
-//! What the service manager wants to hear (sd_notify(3)): that we are ready, that we read the configuration again,
-//! that we stop. Without one, nobody is told.
+//! Tells the service manager (sd_notify(3)) that we are ready, that we read the configuration
+//! again, and that we stop. Without a service manager, these functions do nothing.
 
 use nix::time::{ClockId, clock_gettime};
 use std::{
@@ -11,19 +11,19 @@ use std::{
 };
 use tracing::debug;
 
-/// Everything listens.
+/// All sockets listen.
 pub fn ready() {
     tell("READY=1");
 }
 
-/// The configuration is being read again; [`ready`] says when that is done.
+/// The configuration is being read again; [`ready`] says that this is done.
 pub fn reloading() {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC)
         .map_or(0, |time| i128::from(time.tv_sec()) * 1_000_000 + i128::from(time.tv_nsec()) / 1_000);
     tell(&format!("RELOADING=1\nMONOTONIC_USEC={now}"));
 }
 
-/// Receivers close, and what was received goes out.
+/// The server stops: no more events are received, and the received ones are sent.
 pub fn stopping() {
     tell("STOPPING=1");
 }
@@ -38,6 +38,6 @@ fn tell(state: &str) {
     let sent = address
         .and_then(|address| UnixDatagram::unbound()?.send_to_addr(state.as_bytes(), &address).map(drop));
     if let Err(problem) = sent {
-        debug!("the service manager cannot be told {state}: {problem}");
+        debug!("cannot tell the service manager {state}: {problem}");
     }
 }

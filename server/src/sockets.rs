@@ -1,8 +1,9 @@
-//! Sockets: those that the service manager opened for us, else our own.
+//! The listening sockets: those that the service manager opened for us, or our own.
 //!
-//! systemd opens them by a socket unit before the server starts, keeps them over a restart, and so loses no datagram
-//! in between; a server that has no right to a port gets it that way, too. What each is for is told by its kind and,
-//! for TCP, by the port that the configuration names. Its manual is sd_listen_fds(3).
+//! With a socket unit, systemd opens them before the server starts and keeps them over a restart,
+//! so no datagram is lost in between. It can also open a port that the server may not open itself.
+//! A socket's kind tells what it is for, and for TCP its port, which the configuration names. See
+//! sd_listen_fds(3).
 
 use anyhow::{Context, Result};
 use listenfd::ListenFd;
@@ -12,20 +13,20 @@ use std::{
 };
 use tracing::{info, warn};
 
-/// What was passed and is not in use yet.
+/// Passed sockets that are not in use yet.
 #[derive(Default)]
 pub struct Sockets {
     tcp: Vec<TcpListener>,
-    /// UDP.
+    /// The UDP socket.
     pub udp: Option<UdpSocket>,
-    /// Unix streams.
+    /// The socket for Unix streams.
     pub unix: Option<UnixListener>,
-    /// Unix datagrams.
+    /// The socket for Unix datagrams.
     pub datagrams: Option<UnixDatagram>,
 }
 
 impl Sockets {
-    /// Takes what the service manager passed.
+    /// Takes the sockets that the service manager passed.
     pub fn passed() -> Self {
         let mut all = ListenFd::from_env();
         let mut sockets = Sockets::default();
@@ -40,17 +41,17 @@ impl Sockets {
                 sockets.datagrams = Some(datagrams);
             } else {
                 warn!(
-                    "a descriptor that the service manager passed is no socket that we know; it is not used"
+                    "the service manager passed a descriptor that is not TCP, UDP or a Unix socket: it is not used"
                 );
             }
         }
         if all.len() > 0 {
-            info!("{} sockets were passed by the service manager", all.len());
+            info!("the service manager passed {} sockets", all.len());
         }
         sockets
     }
 
-    /// The TCP socket for this address: the one that was passed for its port, else a new one.
+    /// The TCP socket for this address: the passed one with its port, or a new one.
     pub async fn listen(&mut self, address: SocketAddr, what: &str) -> Result<tokio::net::TcpListener> {
         let is_ours =
             |socket: &TcpListener| socket.local_addr().is_ok_and(|local| local.port() == address.port());
@@ -63,12 +64,12 @@ impl Sockets {
         tokio::net::TcpListener::bind(address).await.with_context(cannot)
     }
 
-    /// Says what was passed and has no use.
+    /// Warns about passed sockets that are not used.
     pub fn complain(self) {
         for socket in self.tcp {
             if let Ok(address) = socket.local_addr() {
                 warn!(
-                    "the service manager passed a socket for {address}, a port that the configuration does not name"
+                    "the service manager passed a socket for {address}, which is not used: the configuration does not name its port"
                 );
             }
         }

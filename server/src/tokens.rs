@@ -1,8 +1,8 @@
-//! Tokens that permit the registration of builds: who has one, and how one is made.
+//! Tokens that permit to register builds.
 //!
-//! The file holds a line for each, `NAME SHA-256`, so that who reads it has no token. A token is 244 random bits,
-//! which nobody guesses, so a plain digest is enough. The file is read again when it changed: a token that is
-//! removed permits nothing any more, without a restart.
+//! The file has a line `NAME SHA-256` for each, so whoever reads it has no token. A token is 244
+//! random bits, which nobody guesses, so a plain digest is enough. The file is read again when it
+//! changed: a token that is removed stops to permit anything without a restart.
 
 use crate::config::{AccessConfig, MayRegister};
 use anyhow::{Context, Result, bail};
@@ -18,13 +18,13 @@ use std::{
 };
 use tracing::error;
 
-/// How often we look whether the file has changed.
+/// How often we check whether the file has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// No token is longer; what is need not be digested.
+/// Longest token; what is longer is refused without computing its digest.
 const TOKEN_MAX: usize = 256;
 
-/// Who may register.
+/// Decides who may register builds.
 pub struct Tokens {
     path: PathBuf,
     needed: bool,
@@ -39,7 +39,7 @@ struct TokenDigests {
 }
 
 impl Tokens {
-    /// As configured.
+    /// Reads the configuration; the file is read when a token is first shown.
     pub fn new(config: &AccessConfig, data_dir: &Path) -> Self {
         Tokens {
             path: config.tokens_file(data_dir),
@@ -48,7 +48,7 @@ impl Tokens {
         }
     }
 
-    /// May who shows this token, or none, register builds?
+    /// May a client with this token, or with none, register builds?
     pub fn permit(&self, token: Option<&str>) -> bool {
         if !self.needed {
             return true;
@@ -62,7 +62,7 @@ impl Tokens {
                 known.modified = modified;
                 known.digests = read(&self.path).map_or_else(
                     |problem| {
-                        error!("{problem:#}: nobody can register builds");
+                        error!("{problem:#}. Until that is mended, nobody can register builds");
                         Vec::new()
                     },
                     |tokens| tokens.into_iter().map(|(_, digest)| digest).collect(),
@@ -73,14 +73,14 @@ impl Tokens {
     }
 }
 
-/// Makes a token of this name and returns it; it is never shown again.
+/// Makes a token with this name and returns it. Only its digest is kept.
 pub fn add(path: &Path, name: &str) -> Result<String> {
     if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
-        bail!("{name:?}: the name of a token is one word");
+        bail!("{name:?} cannot name a token: a name is one word without control characters");
     }
     let mut tokens = read(path)?;
     if tokens.iter().any(|(known, _)| known == name) {
-        bail!("there is a token {name} in {} already", path.display());
+        bail!("{} has a token {name} already: choose another name, or remove it first", path.display());
     }
     let random = || uuid::Uuid::new_v4().simple().to_string();
     let token = format!("ogrt_{}{}", random(), random());
@@ -89,13 +89,13 @@ pub fn add(path: &Path, name: &str) -> Result<String> {
     Ok(token)
 }
 
-/// Removes the token of this name.
+/// Removes the token with this name.
 pub fn remove(path: &Path, name: &str) -> Result<()> {
     let mut tokens = read(path)?;
     let before = tokens.len();
     tokens.retain(|(known, _)| known != name);
     if tokens.len() == before {
-        bail!("there is no token {name} in {}", path.display());
+        bail!("{} has no token {name}: `ogrt-server token list` shows their names", path.display());
     }
     write(path, &tokens)
 }
@@ -117,14 +117,18 @@ fn read(path: &Path) -> Result<Vec<(String, String)>> {
     };
     let line = |(number, line): (usize, &str)| {
         let (name, digest) = line.split_once(' ').with_context(|| {
-            format!("{}: line {}: expected a name and a digest", path.display(), number + 1)
+            format!(
+                "{}, line {}: expected NAME SHA-256, as `ogrt-server token add` writes it",
+                path.display(),
+                number + 1
+            )
         })?;
         Ok((name.to_owned(), digest.trim().to_owned()))
     };
     text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(line).collect()
 }
 
-/// The file is exchanged whole, and only its owner reads it.
+/// Replaces the file as a whole; only its owner may read it.
 fn write(path: &Path, tokens: &[(String, String)]) -> Result<()> {
     let cannot = || format!("cannot write {}", path.display());
     if let Some(directory) = path.parent() {

@@ -1,4 +1,4 @@
-//! `/v1/builds`: one build, a list of builds, and the registration of one.
+//! `/v1/builds`: one build, a list of builds, and the registration of a build.
 
 use super::{
     Problem, Sources,
@@ -24,7 +24,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// How long a registration may take in the registry's own database until it is only said that it is accepted.
+/// How long to wait for the outcome of a registration in the registry's own database. After that,
+/// the answer is that it is accepted.
 const SETTLED_WITHIN: Duration = Duration::from_secs(3);
 
 /// `GET /v1/builds/{signature}`
@@ -40,7 +41,7 @@ pub async fn one(State(sources): State<Sources>, Path(signature): Path<String>) 
     }
 }
 
-/// What a list may be narrowed by. All are text, so that an empty one is as if it were not there.
+/// The parameters that narrow a list. All are text, so that an empty one counts as missing.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct BuildsQuestion {
@@ -60,7 +61,7 @@ pub struct BuildsQuestion {
     cursor: String,
 }
 
-/// `GET /v1/builds`, the newest first.
+/// `GET /v1/builds`: a list of builds, the newest first.
 pub async fn list(
     State(sources): State<Sources>,
     question: Result<Query<BuildsQuestion>, QueryRejection>,
@@ -94,7 +95,7 @@ fn filter(question: &BuildsQuestion) -> Result<BuildFilter, Problem> {
     terms.extend(question.compiler.split_whitespace().map(found_by::compiler_word));
     if given(&question.flag) {
         if !found_by::is_flag(&question.flag) {
-            let why = "flags begin with - and hold no path; others are not searched";
+            let why = "only flags that begin with - and hold no / can be searched";
             return Err(question::bad_request(format!("flag={}: {why}", question.flag)));
         }
         terms.push(found_by::flag(&question.flag));
@@ -105,7 +106,7 @@ fn filter(question: &BuildsQuestion) -> Result<BuildFilter, Problem> {
     if given(&question.build_id) {
         let id = found_by::hexadecimal(&question.build_id);
         let id = id.ok_or_else(|| {
-            question::bad_request(format!("build_id={}: not hexadecimal", question.build_id))
+            question::bad_request(format!("build_id={}: expected hexadecimal digits", question.build_id))
         })?;
         terms.push(found_by::output_build_id(&id));
     }
@@ -124,7 +125,7 @@ fn filter(question: &BuildsQuestion) -> Result<BuildFilter, Problem> {
             [part] => filter.containing = Some(part),
             _ => {
                 return Err(question::bad_request(
-                    "transitive=true: with input_sha256 or input_signature, one of them",
+                    "transitive=true needs either input_sha256 or input_signature, and not both",
                 ));
             }
         }
@@ -134,7 +135,7 @@ fn filter(question: &BuildsQuestion) -> Result<BuildFilter, Problem> {
     Ok(filter)
 }
 
-/// `POST /v1/builds`: a protobuf BuildRecord; answered when it is durable.
+/// `POST /v1/builds`: registers a protobuf BuildRecord; answered when it is durable.
 pub async fn register(
     State(sources): State<Sources>,
     body: Result<Bytes, BytesRejection>,
@@ -162,11 +163,13 @@ pub async fn register(
         }
         Registration::Conflict(signature) => Err(Problem::new(
             StatusCode::CONFLICT,
-            format!("another build is registered with signature {signature}"),
+            format!(
+                "another build has the signature {signature}: the first registration stands, and this record is not kept"
+            ),
         )),
         Registration::Malformed => Err(Problem::new(
             StatusCode::BAD_REQUEST,
-            "the body is no BuildRecord, or has no signature of 16 bytes",
+            "the body is not a protobuf BuildRecord, or has no signature of 16 bytes",
         )),
     }
 }

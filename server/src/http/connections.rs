@@ -1,7 +1,7 @@
-//! Connections of the HTTP interface: accepted with or without TLS, bounded in number and in time.
+//! The connections of the HTTP interface: with or without TLS, bounded in number and in time.
 //!
-//! Who is slow to ask is cut off: a head has ten seconds, a connection with everything in it half an hour (somebody may
-//! bring millions of builds). No peer keeps a place for longer, whatever it does.
+//! Slow peers are cut off: the head of a request may take ten seconds, a whole connection half an
+//! hour, because somebody may import millions of builds. No peer holds a connection for longer.
 
 use crate::{shutdown::Shutdown, tls_server::Tls};
 use axum::Router;
@@ -19,14 +19,14 @@ use tokio::{
 };
 use tracing::{debug, warn};
 
-/// Connections at once; a further one waits in the kernel.
+/// Most connections at once; further ones wait in the kernel.
 const CONNECTIONS_MAX: usize = 1024;
 
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(1800);
 
-/// Answers until the shutdown.
+/// Serves connections until the shutdown.
 pub async fn serve(listener: TcpListener, tls: Option<Arc<Tls>>, routes: Router, shutdown: Shutdown) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
@@ -38,7 +38,7 @@ pub async fn serve(listener: TcpListener, tls: Option<Arc<Tls>>, routes: Router,
         let (stream, peer) = match accepted {
             Ok(accepted) => accepted,
             Err(problem) => {
-                warn!("cannot accept an HTTP connection: {problem}");
+                warn!("cannot accept an HTTP connection: {problem}. Trying again");
                 sleep(Duration::from_millis(100)).await;
                 continue;
             }
@@ -46,7 +46,7 @@ pub async fn serve(listener: TcpListener, tls: Option<Arc<Tls>>, routes: Router,
         let (tls, routes, shutdown) = (tls.clone(), routes.clone(), shutdown.clone());
         tokio::spawn(async move {
             if let Err(problem) = timeout(CONNECTION_TIMEOUT, one(stream, tls, routes, shutdown)).await {
-                debug!("{peer}: an HTTP connection is closed after {CONNECTION_TIMEOUT:?} ({problem})");
+                debug!("the HTTP connection of {peer} is closed after {CONNECTION_TIMEOUT:?} ({problem})");
             }
             drop(place);
         });
@@ -59,7 +59,7 @@ async fn one(stream: TcpStream, tls: Option<Arc<Tls>>, routes: Router, shutdown:
         None => answer(stream, routes, shutdown).await,
         Some(tls) => match tls.accept(stream).await {
             Ok(stream) => answer(stream, routes, shutdown).await,
-            Err(problem) => debug!("an HTTP connection is closed: {problem:#}"),
+            Err(problem) => debug!("an HTTP connection is closed before its first request: {problem:#}"),
         },
     }
 }
@@ -81,6 +81,6 @@ async fn answer(stream: impl AsyncRead + AsyncWrite + Unpin, routes: Router, shu
         }
     };
     if let Err(problem) = ended {
-        debug!("an HTTP connection ends: {problem}");
+        debug!("an HTTP connection ended early: {problem}");
     }
 }

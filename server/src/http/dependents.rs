@@ -1,4 +1,4 @@
-//! `/v1/dependents/{what}`: every build that has it in it, however deep.
+//! `/v1/dependents/{what}`: every build that contains it, however deep.
 
 use super::{
     Problem, Sources,
@@ -15,7 +15,7 @@ use ogrt_note::Signature;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// How much of it.
+/// The parameters: the depth, and the page.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DependentsQuestion {
@@ -24,7 +24,7 @@ pub struct DependentsQuestion {
     cursor: String,
 }
 
-/// A build and how many links lie between.
+/// A build, with the number of links between it and what was asked for.
 #[derive(Debug, Serialize)]
 pub struct Dependent {
     depth: u32,
@@ -32,7 +32,7 @@ pub struct Dependent {
     listed: ListedBuild,
 }
 
-/// `GET /v1/dependents/{what}`, nearest first.
+/// `GET /v1/dependents/{what}`: the builds that contain it, the nearest first.
 pub async fn of(
     State(sources): State<Sources>,
     Path(what): Path<String>,
@@ -49,7 +49,7 @@ pub async fn of(
         let page = &page[..page.len().min(limit)];
         let (signatures, depths): (Vec<Signature>, Vec<u32>) = page.iter().copied().unzip();
         let listed = sources.registry.listed(&signatures)?;
-        // One that was removed in this moment is left out.
+        // A build that was deleted in this moment is left out.
         let builds = depths.into_iter().zip(listed);
         let builds: Vec<_> =
             builds.filter_map(|(depth, listed)| Some(Dependent { depth, listed: listed? })).collect();
@@ -58,7 +58,10 @@ pub async fn of(
     .await?;
     let ContainingBuilds { builds: all, is_cut, is_known, .. } = found;
     if !is_known {
-        return Err(Problem::new(StatusCode::NOT_FOUND, format!("nothing is known of {what}")));
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            format!("no build, input or output {what} is registered"),
+        ));
     }
     let next = (from.saturating_add(limit) < all.len()).then(|| (from + limit).to_string());
     let mut answer = json!({ "of": what, "count": all.len(), "builds": builds });

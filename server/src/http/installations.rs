@@ -1,4 +1,4 @@
-//! `/v1/installations`: what package managers installed, and the registration of it.
+//! `/v1/installations`: what package managers installed, and the registration of an installation.
 
 use super::{Problem, Sources, run_blocking};
 use crate::{
@@ -19,11 +19,12 @@ use ogrt_proto::InstallationJson;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// Installations in a list, unless the question says otherwise, and at most: each holds the list of its files.
+/// How many installations a list has by default, and at most. They are few, because each holds the
+/// list of its files.
 const LIMIT: usize = 20;
 const LIMIT_MAX: usize = 1_000;
 
-/// What a list may be narrowed by.
+/// The parameters that narrow a list.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct InstallationsQuestion {
@@ -31,11 +32,11 @@ pub struct InstallationsQuestion {
     module: Option<String>,
     signature: Option<String>,
     limit: Option<usize>,
-    /// `next` of the answer before.
+    /// The value of `next` in the page before.
     cursor: Option<String>,
 }
 
-/// `GET /v1/installations?prefix=&module=&signature=&limit=&cursor=`, the newest first.
+/// `GET /v1/installations?prefix=&module=&signature=&limit=&cursor=`: a list, the newest first.
 pub async fn list(
     State(sources): State<Sources>,
     question: Result<Query<InstallationsQuestion>, QueryRejection>,
@@ -45,7 +46,7 @@ pub async fn list(
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
     let signature = given(question.signature).map(|text| {
         Signature::parse(text.as_bytes())
-            .map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, format!("{text:?}: {cause}")))
+            .map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, format!("signature={text}: {cause}")))
     });
     let filter = InstallationFilter {
         prefix: given(question.prefix).map(String::into_bytes),
@@ -65,12 +66,15 @@ pub async fn list(
 
 fn cursor(text: &str) -> Result<InstallationId, Problem> {
     let number = u128::from_str_radix(text, 16);
-    number
-        .map(u128::to_be_bytes)
-        .map_err(|_| Problem::new(StatusCode::BAD_REQUEST, format!("{text:?} is no cursor of ours")))
+    number.map(u128::to_be_bytes).map_err(|_| {
+        Problem::new(
+            StatusCode::BAD_REQUEST,
+            format!("cursor={text}: expected the value of `next` in the page before"),
+        )
+    })
 }
 
-/// `POST /v1/installations`: a protobuf Installation; answered when it is durable.
+/// `POST /v1/installations`: registers a protobuf Installation; answered when it is durable.
 pub async fn register(
     State(sources): State<Sources>,
     body: Result<Bytes, BytesRejection>,

@@ -1,4 +1,5 @@
-//! `GET /v1/jobs/{job_id}`: what a job ran, each process with its end, and which of them are ranks of one launch.
+//! `GET /v1/jobs/{job_id}`: what a job ran, each process with its end, and the ranks of each launch
+//! together.
 
 use super::{Problem, Sources, run_blocking};
 use crate::{jobs::JobAnswer, launches::launches};
@@ -8,11 +9,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-/// Processes without a job answer to this name.
+/// The job id that stands for processes without a job.
 const NO_JOB: &str = "no-job";
 
-/// The job's document, in the shape of the `jobs` files, with `launches` where it had any; `"truncated": true` where
-/// it has too many processes.
+/// The job's document, in the form of the `jobs` files, with `launches` if it had any, and with
+/// `"truncated": true` if it has too many processes.
 pub async fn one(State(sources): State<Sources>, Path(job_id): Path<String>) -> Result<Response, Problem> {
     sources.intake.settle().await;
     sources.jobs.catch_up().await;
@@ -29,7 +30,10 @@ pub async fn one(State(sources): State<Sources>, Path(job_id): Path<String>) -> 
     .await?;
     match document {
         Some(document) => Ok(([(header::CONTENT_TYPE, "application/json")], document).into_response()),
-        None => Err(Problem::new(StatusCode::NOT_FOUND, format!("nothing is known of job {job_id}"))),
+        None => Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            format!("no event of job {job_id} is kept: it had none, or they are older than jobs.keep"),
+        )),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The HTTP interface: questions about builds and jobs, registration of builds, health and metrics.
 //!
-//! Every error is a problem document (RFC 9457). Work on the database runs where it may block.
+//! Every error is a problem document (RFC 9457). Work on the database runs in threads that may
+//! block.
 
 mod builds;
 mod connections;
@@ -34,34 +35,29 @@ use tokio::sync::Semaphore;
 
 pub use connections::serve;
 
-/// The interface as machines read it; a test holds it against the routes.
+/// The OpenAPI document; a test compares it with the routes.
 const OPENAPI: &str = include_str!("../../openapi.json");
 
-/// Questions that walk over millions of builds, at once; others wait.
+/// How many questions that walk over millions of builds run at once; further ones wait.
 pub const HEAVY_MAX: usize = 2;
 
-/// What the answers are made from.
+/// What the handlers answer from.
 #[derive(Clone)]
 pub struct Sources {
-    /// Builds.
     pub registry: Arc<dyn Registry>,
-    /// What package managers installed.
     pub installations: Arc<Installations>,
-    /// Jobs.
     pub jobs: Arc<Jobs>,
-    /// Who ran what.
     pub uses: Arc<Uses>,
-    /// Figures.
     pub metrics: Arc<Metrics>,
-    /// Where registrations go.
+    /// The intake that registers builds.
     pub intake: Intake,
-    /// Largest build record.
+    /// Largest body of a request, in bytes.
     pub body_max: usize,
-    /// Bounds the questions that take much memory.
+    /// Bounds the questions that take much memory to [`HEAVY_MAX`].
     pub heavy: Arc<Semaphore>,
 }
 
-/// Every path with what answers there.
+/// Every path with its handlers.
 fn routes() -> Vec<(&'static str, MethodRouter<Sources>)> {
     vec![
         ("/v1/builds/{signature}", get(builds::one)),
@@ -79,20 +75,25 @@ fn routes() -> Vec<(&'static str, MethodRouter<Sources>)> {
     ]
 }
 
-/// All of it, ready to be served.
+/// The whole interface, ready to be served.
 pub fn router(sources: Sources) -> Router {
     let routes = routes().into_iter().fold(Router::new(), |all, (path, answers)| all.route(path, answers));
     routes
-        .fallback(|| async { Problem::new(StatusCode::NOT_FOUND, "there is nothing at this path") })
+        .fallback(|| async {
+            Problem::new(StatusCode::NOT_FOUND, "this path does not exist: /v1/openapi.json lists all paths")
+        })
         .method_not_allowed_fallback(|| async {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes other methods")
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this path does not take this method: /v1/openapi.json lists those that it takes",
+            )
         })
         .layer(DefaultBodyLimit::max(sources.body_max))
         .layer(from_fn_with_state(sources.clone(), require_token))
         .with_state(sources)
 }
 
-/// What changes anything needs the token, where the configuration asks for one.
+/// Requests that change something need a token, if the configuration asks for one.
 async fn require_token(State(sources): State<Sources>, request: Request, next: Next) -> Response {
     let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = shown.and_then(|value| value.strip_prefix("Bearer "));
@@ -100,13 +101,13 @@ async fn require_token(State(sources): State<Sources>, request: Request, next: N
         return next.run(request).await;
     }
     sources.metrics.builds_unauthorized.add(1);
-    let detail = "registering needs a token that this server knows: Authorization: Bearer; \
-                  ogrt shows the one in OGRT_TOKEN_FILE";
+    let detail = "this request needs a token that the server knows, in the header Authorization: Bearer TOKEN. \
+                  ogrt sends the token in the file that OGRT_TOKEN_FILE names";
     let problem = Problem::new(StatusCode::UNAUTHORIZED, detail);
     ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response()
 }
 
-/// Healthy while every output works.
+/// `GET /healthz`: healthy while every output works.
 async fn health(State(sources): State<Sources>) -> Response {
     let outputs: BTreeMap<String, serde_json::Value> = sources
         .metrics
@@ -136,14 +137,14 @@ async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
-/// As [`run_blocking`], and few at once.
+/// As [`run_blocking`], but for at most [`HEAVY_MAX`] questions at once.
 async fn run_heavy<T: Send + 'static, E: Into<Problem> + Send + 'static>(
     sources: &Sources,
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, Problem> {
     let stops = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server stops");
     let permit = sources.heavy.clone().acquire_owned().await.map_err(stops)?;
-    // The permit goes with the work: who hangs up does not make room while it still runs.
+    // The work holds the permit: a client that hangs up does not free it while the work goes on.
     run_blocking(move || {
         let _permit = permit;
         work()
@@ -151,7 +152,7 @@ async fn run_heavy<T: Send + 'static, E: Into<Problem> + Send + 'static>(
     .await
 }
 
-/// Runs work that may block, away from the tasks that serve others.
+/// Runs work that may block in a thread where it holds up no other request.
 async fn run_blocking<T: Send + 'static, E: Into<Problem> + Send + 'static>(
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
 ) -> Result<T, Problem> {

@@ -9,7 +9,7 @@ use serde_json::json;
 use std::fmt::Display;
 use tracing::error;
 
-/// What went wrong.
+/// An error, as it is answered.
 #[derive(Debug)]
 pub struct Problem {
     status: StatusCode,
@@ -17,19 +17,19 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// A status and one sentence.
+    /// An error with a status and one sentence for the client.
     pub fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         Problem { status, detail: detail.into() }
     }
 
-    /// The server failed; the client learns that, and the log learns why.
+    /// A failure of the server. The client is told that, and the log says why.
     pub fn unanswered(cause: impl Display) -> Self {
-        error!("a question could not be answered: {cause:#}");
-        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server's log says why")
+        error!("cannot answer an HTTP request: {cause:#}");
+        Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "the server failed to answer; its log says why")
     }
 }
 
-/// What passes is worth another try.
+/// A client may try again later if the failure passes.
 impl From<RegistryError> for Problem {
     fn from(cause: RegistryError) -> Self {
         match cause {

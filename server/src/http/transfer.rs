@@ -14,7 +14,7 @@ use axum::{
 };
 use std::io;
 
-/// `GET /v1/export`: read from the registry as fast as the client takes it.
+/// `GET /v1/export`: all builds, read from the registry as fast as the client takes them.
 pub async fn export(State(sources): State<Sources>) -> Response {
     let lines = futures_util::stream::try_unfold((sources, None), |(sources, after)| async move {
         let registry = sources.registry.clone();
@@ -26,14 +26,14 @@ pub async fn export(State(sources): State<Sources>) -> Response {
             }
             Ok::<_, RegistryError>(builds.last().map(|(last, _)| (Bytes::from(lines), *last)))
         });
-        // An answer that breaks off tells the client that it is not whole.
+        // An answer that breaks off tells the client that it is not complete.
         let read = read.await.map_err(|_| io::Error::other("the registry cannot be read"))?;
         Ok::<_, io::Error>(read.map(|(lines, last)| (lines, (sources, Some(last)))))
     });
     ([(header::CONTENT_TYPE, "application/jsonl")], Body::from_stream(lines)).into_response()
 }
 
-/// `POST /v1/import`
+/// `POST /v1/import`: registers the builds of an export.
 pub async fn import(
     State(sources): State<Sources>,
     body: Result<Bytes, BytesRejection>,
@@ -43,7 +43,7 @@ pub async fn import(
     run_blocking(move || transfer::import(&*registry, &*body)).await.map(Json)
 }
 
-/// The client can mend its lines; it cannot mend the registry.
+/// The client can mend a wrong line, but not the registry.
 impl From<ImportError> for Problem {
     fn from(cause: ImportError) -> Self {
         match cause {

@@ -1,4 +1,5 @@
-//! `/v1/uses/{what}` and `/v1/unregistered`: who ran something, and what ran that nobody registered.
+//! `/v1/uses/{what}` and `/v1/unregistered`: who ran something, and which programs ran that nobody
+//! registered.
 
 use super::{
     Problem, Sources,
@@ -14,7 +15,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// How lists are narrowed.
+/// The parameters that narrow the lists.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UsesParameters {
@@ -23,7 +24,7 @@ pub struct UsesParameters {
     limit: String,
 }
 
-/// `GET /v1/uses/{what}`
+/// `GET /v1/uses/{what}`: who ran it, directly or through what contains it.
 pub async fn of(
     State(sources): State<Sources>,
     Path(what): Path<String>,
@@ -39,7 +40,10 @@ pub async fn of(
     sources.uses.catch_up().await;
     let answer = run_heavy(&sources.clone(), move || sources.uses.answer(question)).await?;
     let Some(answer) = answer else {
-        return Err(Problem::new(StatusCode::NOT_FOUND, format!("nothing is known of {what}")));
+        return Err(Problem::new(
+            StatusCode::NOT_FOUND,
+            format!("{what} is not registered, and no process had it"),
+        ));
     };
     let mut json = serde_json::to_value(&answer).unwrap_or_default();
     json["of"] = what.into();
@@ -47,7 +51,7 @@ pub async fn of(
     Ok(Json(json))
 }
 
-/// What the list of unregistered software may be narrowed by.
+/// The parameters that narrow the list of unregistered software.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UnregisteredParameters {
@@ -60,7 +64,7 @@ pub struct UnregisteredParameters {
     cursor: String,
 }
 
-/// `GET /v1/unregistered`, the latest first.
+/// `GET /v1/unregistered`: programs or jobs, the latest first.
 pub async fn unregistered(
     State(sources): State<Sources>,
     question: Result<Query<UnregisteredParameters>, QueryRejection>,

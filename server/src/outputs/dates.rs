@@ -1,8 +1,9 @@
-//! Unix time as receivers and names of files have it, in UTC and in the Gregorian calendar.
+//! Unix time as receivers and file names show it: in UTC and in the Gregorian calendar.
 
 const DAY_NS: i64 = 86_400_000_000_000;
 
-/// Year, month and day of a number of days since 1970 (H. Hinnant, "chrono-compatible low-level date algorithms").
+/// Year, month and day of a number of days since 1970 (H. Hinnant, "chrono-compatible low-level
+/// date algorithms").
 fn civil(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
@@ -21,7 +22,7 @@ pub fn day(unix_ns: i64) -> String {
     format!("{year:04}.{month:02}.{day:02}")
 }
 
-/// `2026-11-25T01:02:03.004Z`. Times before 1970 are nobody's.
+/// `2026-11-25T01:02:03.004Z`. A time before 1970 is shown as 1970.
 pub fn time(unix_ns: i64) -> String {
     let ns = unix_ns.max(0);
     let (year, month, day) = civil(ns / DAY_NS);

@@ -1,4 +1,4 @@
-//! The life of every output: take what is there, deliver it, again until it works, and now and then commit.
+//! The life of every output: take batches, deliver them until that works, and commit now and then.
 
 use super::{Output, Work, backoff::Backoff};
 use crate::{
@@ -16,20 +16,20 @@ use std::{
 use tokio::time::{sleep, timeout};
 use tracing::warn;
 
-/// Batches delivered at once, at most.
+/// Most batches in one delivery.
 const BATCHES_AT_ONCE: usize = 256;
 
-/// Bytes of documents delivered at once, at most.
+/// Most bytes of documents in one delivery.
 const BYTES_AT_ONCE: usize = 4 << 20;
 
-/// The longest pause between attempts of an output that has no key for it.
+/// The longest pause between attempts of an output without a key `backoff_max`.
 const PAUSE_MAX: Duration = Duration::from_secs(30);
 
-/// How often an output with nothing to do looks whether its receiver is there.
+/// How often an idle output checks that its receiver is there.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// Runs an output until the join is closed and everything is delivered, or `give_up` says that time is over.
-/// Runs in a thread of its own, so that an output may block.
+/// Runs an output until the join is closed and everything is delivered, or until `give_up`. This
+/// runs in a thread of its own, so an output may block.
 pub async fn drive(
     name: String,
     mut output: Box<dyn Output>,
@@ -43,10 +43,10 @@ pub async fn drive(
     let reader = documents.reader(next, Want::Documents);
     let mut tail = reader.tail();
     let mut committed = next;
-    // The first commit is made as soon as it may be: a server that dies again and again gets on all the same.
+    // The first commit is made at once, so that a server that dies again and again makes progress.
     let mut committed_at: Option<Instant> = None;
     let mut backoff = Backoff::new(&name, metrics.clone(), PAUSE_MAX);
-    // Good until it fails.
+    // An output counts as good until it fails.
     metrics.works();
     match output.look().await {
         Ok(()) => backoff.reset(),
@@ -65,7 +65,8 @@ pub async fn drive(
             };
             if lost > 0 {
                 warn!(
-                    "output {name}: {lost} batches were dropped from the full queue before it came to them"
+                    "output {name}: the queue was full, and dropped {lost} batches that this output had not delivered: \
+                     their events never come to it. A larger queue.bytes_max lasts longer"
                 );
                 metrics.batches_lost.add(lost);
             }
@@ -89,8 +90,8 @@ pub async fn drive(
         }
         let caught_up = next >= seen.next;
         let ending = (seen.closed && caught_up) || give_up.asked();
-        // Until what may have been written before a restart has all come again, the old offset and what was
-        // remembered with it stay, where they tell what to look for.
+        // While batches come again that may have been written before a restart, some outputs need
+        // the old offset, and what was remembered with it, to know which those are.
         if next > committed
             && (next >= replay_until || output.commits_while_repeating())
             && (ending || committed_at.is_none_or(|at| at.elapsed() >= output.commit_every()))
@@ -125,7 +126,7 @@ pub async fn drive(
     }
 }
 
-/// Does the work, and tells once a second how things are meanwhile.
+/// Does the work, and calls `tell` once a second meanwhile.
 async fn watched<T>(mut work: Work<'_, T>, tell: impl Fn()) -> T {
     loop {
         match timeout(Duration::from_secs(1), &mut work).await {
@@ -135,7 +136,8 @@ async fn watched<T>(mut work: Work<'_, T>, tell: impl Fn()) -> T {
     }
 }
 
-/// The batches from `next` on, up to the bounds of one delivery; where they end; and how many were dropped.
+/// The batches of one delivery from `next` on, the offset after them, and how many batches the full
+/// queue dropped.
 fn gather(reader: &BatchReader, next: u64, end: u64) -> Result<(Vec<Arc<DocumentBatch>>, u64, u64)> {
     let (mut batches, mut bytes, mut at, mut lost) = (Vec::new(), 0, next, 0);
     while at < end && batches.len() < BATCHES_AT_ONCE && bytes < BYTES_AT_ONCE {

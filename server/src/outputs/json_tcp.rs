@@ -1,9 +1,11 @@
-//! JSON lines over TCP: to Splunk's TCP input, rsyslog, Vector, Logstash, or whatever reads lines.
+//! JSON lines over TCP: to Splunk's TCP input, rsyslog, Vector, Logstash, or any other reader of
+//! lines.
 //!
-//! TCP alone does not tell whether the receiver has read what its kernel took. So each request has a connection of
-//! its own (`confirm`, the default): we close our half, and the receiver, when it has read to the end, closes the
-//! other; only then the documents count as done. A receiver that never closes must be told so: then the
-//! connection stays, and what the receiver had not read when it died is lost.
+//! TCP alone does not tell whether the receiver has read what its kernel took. So with `confirm`,
+//! the default, each request has a connection of its own. We close our half, and the receiver
+//! closes the other when it has read to the end; only then the documents count as done. A receiver
+//! that never closes needs `confirm = false`: then the connection stays open, and what the receiver
+//! had not read when it died is lost.
 
 use super::remote::{ByteStream, Connector, Document, Fate, SendOutcome, Sink};
 use crate::config::JsonTcpConfig;
@@ -19,7 +21,7 @@ pub struct JsonTcp {
 }
 
 impl JsonTcp {
-    /// Nothing is connected yet.
+    /// Reads the configuration, without connecting.
     pub fn new(config: &JsonTcpConfig) -> Result<Self> {
         Ok(JsonTcp {
             connector: Connector::new(&config.address, config.tls, &config.ca_file)?,
@@ -29,12 +31,13 @@ impl JsonTcp {
     }
 
     async fn lines(&self, stream: &mut dyn ByteStream, lines: &[u8]) -> Result<()> {
-        let broke = || format!("{} closed the connection before it had everything", self.address);
+        let broke = || format!("{} broke the connection before it had read everything", self.address);
         stream.write_all(lines).await.with_context(broke)?;
         stream.flush().await.with_context(broke)?;
         if self.confirm {
             stream.shutdown().await.with_context(broke)?;
-            // Whatever a receiver may say; its end is what we wait for. Some end TLS without saying goodbye.
+            // We only wait for the end of what the receiver sends. Some receivers end TLS without a
+            // close_notify.
             let mut said = [0; 1024];
             loop {
                 match stream.read(&mut said).await {
@@ -50,7 +53,7 @@ impl JsonTcp {
 }
 
 impl Sink for JsonTcp {
-    /// The connection, where it stays.
+    /// The open connection, without `confirm`.
     type Worker = Option<Box<dyn ByteStream>>;
 
     fn worker(&self, _: usize) -> Self::Worker {

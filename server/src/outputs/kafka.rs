@@ -1,9 +1,11 @@
-//! Kafka: a record for each document, its key the document's id, acknowledged by all replicas that are in sync.
+//! Kafka: a record for each document, with the document's id as its key, acknowledged by all
+//! in-sync replicas.
 //!
-//! Both documents of a process go to one partition, the one that Kafka's own producers choose for the event's id,
-//! in their order. Delivery is at least once: after a failure records may come again, under the same key. A
-//! compacted topic keeps one of them, and a consumer knows them by the key. (The client has no idempotent producer;
-//! ours would not help beyond a restart anyway, and the key does.)
+//! Both documents of a process go to one partition in their order, the one that Kafka's own
+//! producers choose for the event's id. Delivery is at least once: after a failure records may be
+//! sent again, under the same key. A compacted topic keeps one of them, and a consumer recognises
+//! them by the key. (An idempotent producer, which the client lacks, would not help over a restart;
+//! the key does.)
 
 use super::remote::{Document, Fate, Protocol, SendError, SendOutcome, read_secret};
 use crate::{config::KafkaConfig, tls_client::client_config};
@@ -21,7 +23,7 @@ use rskafka::{
 };
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-/// How long the client itself tries again, before we hear of it and do so.
+/// How long the client itself retries before it reports a failure to us.
 const CLIENT_TRIES: Duration = Duration::from_secs(5);
 
 /// See the module.
@@ -30,20 +32,20 @@ pub struct Kafka {
     tls: Option<Arc<rustls::ClientConfig>>,
 }
 
-/// A client, and its partitions in order.
+/// The clients of the topic's partitions, in the order of partitions.
 pub struct KafkaConnection {
     partitions: Vec<PartitionClient>,
 }
 
 impl Kafka {
-    /// Reads what the configuration names; nothing is connected yet.
+    /// Reads the configuration and the files that it names, without connecting.
     pub fn new(config: &KafkaConfig) -> Result<Self> {
-        ensure!(!config.brokers.is_empty(), "brokers is empty");
+        ensure!(!config.brokers.is_empty(), "brokers is empty: name at least one HOST:PORT");
         let tls = config.tls.then(|| client_config(&config.ca_file).map(Arc::new)).transpose()?;
         Ok(Kafka { config: config.clone(), tls })
     }
 
-    /// The numbers of the topic's partitions.
+    /// The numbers of the topic's partitions; `None` if there is no such topic.
     async fn numbers(&self, client: &Client) -> Result<Option<Vec<i32>>> {
         let topics = client.list_topics().await?;
         let topic = topics.into_iter().find(|topic| topic.name == self.config.topic);
@@ -74,12 +76,18 @@ impl Protocol for Kafka {
         let numbers = match self.numbers(&client).await.with_context(brokers)? {
             Some(numbers) => numbers,
             None => {
-                ensure!(self.config.create_partitions > 0, "{}: there is no topic {topic}", brokers());
+                ensure!(
+                    self.config.create_partitions > 0,
+                    "{}: the topic {topic} does not exist; create it, or set create_partitions",
+                    brokers()
+                );
                 let partitions = i32::try_from(self.config.create_partitions).context("create_partitions")?;
-                // The broker's own number of replicas.
+                // -1 is the number of replicas that the broker is configured with.
                 let made = client.controller_client()?.create_topic(topic, partitions, -1, 5_000).await;
-                made.with_context(|| format!("{}: cannot make the topic {topic}", brokers()))?;
-                self.numbers(&client).await?.with_context(|| format!("the topic {topic} is not there yet"))?
+                made.with_context(|| format!("{}: cannot create the topic {topic}", brokers()))?;
+                self.numbers(&client).await?.with_context(|| {
+                    format!("the topic {topic} was created, but the brokers do not list it yet")
+                })?
             }
         };
         let partition = |number| client.partition_client(topic.as_str(), number, UnknownTopicHandling::Error);
@@ -105,7 +113,10 @@ impl Protocol for Kafka {
         match try_join_all(produce).await {
             Ok(_) => {}
             Err(Error::ServerError { protocol_error: ProtocolError::MessageTooLarge, .. }) => {
-                return Err(SendError::Split(format!("topic {}: message too large", self.config.topic)));
+                return Err(SendError::Split(format!(
+                    "topic {}: the brokers refuse a message of this size (message.max.bytes)",
+                    self.config.topic
+                )));
             }
             Err(problem) => Err(problem).with_context(|| format!("topic {}", self.config.topic))?,
         }
@@ -117,7 +128,8 @@ fn time(unix_ns: i64) -> DateTime<Utc> {
     DateTime::from_timestamp_nanos(unix_ns.max(0))
 }
 
-/// The partition that Kafka's producers choose for a key: murmur2, positive, modulo their number.
+/// The partition that Kafka's producers choose for a key: murmur2, made positive, modulo the number
+/// of partitions.
 fn partition(key: &[u8], partitions: usize) -> usize {
     (murmur2(key) & 0x7FFF_FFFF) as usize % partitions
 }

@@ -1,9 +1,10 @@
-//! Outputs: each pulls joined batches from its own offset in the queue, at its own pace.
+//! Outputs: each reads joined batches from its own offset in the queue, at its own pace.
 //!
-//! [`drive`] is the life of every output, [`Output`] what it asks of one. After a crash an output sees batches
-//! again that it delivered after its last commit; the event's id and kind tell it which those are, and each output
-//! uses them so that the effect is once. Those that send over a network share the rooms of [`remote`] and only say
-//! what a request is and what its answer means. To add an output: docs/howto/add-an-output.md.
+//! [`drive`] is the life of every output, [`Output`] is what it asks of one. After a crash an
+//! output gets batches again that it delivered after its last commit. Each output uses the events'
+//! ids and kinds so that the effect is the same as of one delivery. Outputs that send over a
+//! network share [`remote`]: they only say what a request is, and what its answer means.
+//! docs/howto/add-an-output.md tells how to add an output.
 
 mod backoff;
 mod dates;
@@ -32,7 +33,7 @@ use anyhow::{Context, Result};
 use remote::{ConnectionSink, Remote, Sink};
 use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
 
-/// What names a document: an event has one for its start and one for its end.
+/// The key of a document: an event's id, and whether the document is that of its end.
 pub type DocumentKey = ([u8; 16], bool);
 
 /// The key of an event's document.
@@ -40,12 +41,13 @@ pub fn document_key(id: [u8; 16], kind: Kind) -> DocumentKey {
     (id, kind == Kind::End)
 }
 
-/// Work that runs in the output's own thread.
+/// A future that runs in the output's own thread.
 pub type Work<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
-/// What every output can do.
+/// What documents are written to.
 pub trait Output: Send {
-    /// How long to gather before delivering, so that what belongs together is written together.
+    /// How long to wait before a delivery, so that documents that belong together are written
+    /// together.
     fn linger(&self) -> Duration {
         Duration::ZERO
     }
@@ -55,25 +57,28 @@ pub trait Output: Send {
         Duration::from_secs(1)
     }
 
-    /// Is the receiver there? Asked at the start, and now and then while there is nothing to deliver.
+    /// Checks that the receiver is there. Called at the start, and now and then while the output is
+    /// idle.
     fn look(&mut self) -> Work<'_, Result<()>> {
         Box::pin(async { Ok(()) })
     }
 
-    /// Delivers the batches and counts the events, or says why that did not work; then the same ones come again.
+    /// Delivers the batches and counts their events. After an error, the same batches are delivered
+    /// again.
     fn deliver<'a>(
         &'a mut self,
         batches: &'a [Arc<DocumentBatch>],
         give_up: &'a Shutdown,
     ) -> Work<'a, Result<()>>;
 
-    /// May it commit while batches come again that may have been delivered before a restart? Not where what it
-    /// remembers tells how to know them.
+    /// May the output commit while batches come again that may have been delivered before a
+    /// restart? It must not if it needs what it last remembered to recognise them.
     fn commits_while_repeating(&self) -> bool {
         false
     }
 
-    /// Makes everything delivered durable; what to remember of it goes with the offset.
+    /// Makes everything delivered durable. Returns what to remember in the write that moves the
+    /// offset.
     fn commit(&mut self) -> Result<Vec<(String, u64)>> {
         Ok(Vec::new())
     }
@@ -81,15 +86,15 @@ pub trait Output: Send {
 
 /// What an output needs besides its configuration.
 pub struct Surroundings<'a> {
-    /// Its name.
+    /// The output's name.
     pub name: &'a str,
-    /// Where it may keep what it has to keep.
+    /// The server's data directory.
     pub data_dir: &'a Path,
     /// The queue, which has the output's offset.
     pub queue: &'a Arc<Queue>,
-    /// Batches below may have been delivered before a restart.
+    /// Batches before this one may have been delivered before a restart.
     pub replay_until: u64,
-    /// Its counts.
+    /// The output's metrics.
     pub metrics: Arc<OutputMetrics>,
 }
 

@@ -1,4 +1,4 @@
-//! The output that forgets everything: for measuring, and for servers that only answer questions.
+//! The output that drops everything: for measuring, and for servers that only answer questions.
 
 use super::{Output, Work};
 use crate::{join::DocumentBatch, metrics::OutputMetrics, shutdown::Shutdown};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub struct Null(pub Arc<OutputMetrics>);
 
 impl Output for Null {
-    /// Counts the events.
+    /// Only counts the events.
     fn deliver<'a>(&'a mut self, batches: &'a [Arc<DocumentBatch>], _: &'a Shutdown) -> Work<'a, Result<()>> {
         self.0.events_written.add(batches.iter().map(|batch| batch.events.len() as u64).sum());
         Box::pin(async { Ok(()) })

@@ -1,9 +1,11 @@
-//! `ogrt`: forwards to another ogrt-server, over the wire that clients use, with its acknowledgements.
+//! `ogrt`: forwards to another ogrt-server, by the protocol that clients use, with its
+//! acknowledgements.
 //!
-//! A request is done when the other server says that it is durable there. What comes again, it knows by the event's
-//! id and queues once. The message goes on as it came, with what we know better at its end (later fields win): the
-//! id that we gave it, the pid, uid and gid that our kernel proved, and that it is whole. The other server takes
-//! them as claims of ours. Builds go their own way: [`super::relay_builds`].
+//! A request is done when the other server acknowledges that it is durable there. The other server
+//! recognises a repeated event by its id, and queues it once. The message goes on as it came. What
+//! we know better is appended, because later fields win: the id that we gave it, the pid, uid and
+//! gid that our kernel proved, and that it is whole. The other server takes them as claims of ours.
+//! Builds are sent by [`super::relay_builds`].
 
 use super::remote::{ByteStream, Connector, Document, Fate, Protocol, SendOutcome, read_secret};
 use crate::{
@@ -17,7 +19,7 @@ use prost::Message;
 use std::path::PathBuf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Acknowledgements are small; a peer that announces more is not our server.
+/// Largest acknowledgement. A peer that announces a larger frame is not an ogrt-server.
 const ACK_BYTES_MAX: usize = 4096;
 
 /// See the module.
@@ -27,7 +29,7 @@ pub struct Relay {
     token_file: PathBuf,
 }
 
-/// A stream that opened with a Hello.
+/// A stream that began with a Hello.
 pub struct RelayConnection {
     stream: Box<dyn ByteStream>,
     received: BytesMut,
@@ -36,7 +38,7 @@ pub struct RelayConnection {
 }
 
 impl Relay {
-    /// Nothing is connected yet.
+    /// Reads the configuration, without connecting.
     pub fn new(config: &OgrtConfig) -> Result<Self> {
         Ok(Relay {
             connector: Connector::new(&config.address, config.tls, &config.ca_file)?,
@@ -71,9 +73,9 @@ impl Protocol for Relay {
 }
 
 impl RelayConnection {
-    /// Sends so many frames; they are durable there when it returns.
+    /// Sends `count` frames; they are durable at the other server when this returns.
     pub async fn send(&mut self, frames: &[u8], count: u64) -> Result<()> {
-        self.stream.write_all(frames).await.context("the connection broke")?;
+        self.stream.write_all(frames).await.context("the connection broke while sending")?;
         self.stream.flush().await?;
         self.sent += count;
         self.wait_durable().await
@@ -82,11 +84,14 @@ impl RelayConnection {
     async fn wait_durable(&mut self) -> Result<()> {
         while self.durable < self.sent {
             let read = self.stream.read_buf(&mut self.received).await?;
-            ensure!(read > 0, "the server closed the connection before it acknowledged everything");
+            ensure!(
+                read > 0,
+                "the other server closed the connection before it acknowledged everything; its log says why"
+            );
             while let Some(frame) = decode_frame(&mut self.received, ACK_BYTES_MAX)? {
                 match frame.message_type() {
                     Some(MessageType::Ack) => self.durable = Ack::decode(frame.message)?.durable_frames(),
-                    _ => bail!("what listens there is no ogrt-server"),
+                    _ => bail!("the peer is not an ogrt-server: it did not answer with an acknowledgement"),
                 }
             }
         }
@@ -94,10 +99,10 @@ impl RelayConnection {
     }
 }
 
-/// Appends the document's event as a client would send it.
+/// Appends the document's event in the form that a client sends.
 fn frame(document: &Document<'_>, frames: &mut Vec<u8>) -> Result<()> {
     let entry = Entry::read(&mut bytes::Bytes::copy_from_slice(document.entry()))
-        .context("an entry of the queue that cannot be read")?;
+        .context("an entry of the queue is damaged")?;
     let event_id = Some(bytes::Bytes::copy_from_slice(&document.key().0));
     let known = entry.credentials;
     let pid = known.map(|known| known.pid as i32).filter(|pid| *pid != 0);
@@ -128,7 +133,7 @@ fn frame(document: &Document<'_>, frames: &mut Vec<u8>) -> Result<()> {
             (MessageType::JobSummary, JobSummary { event_id, ..Default::default() }.encode_to_vec())
         }
     };
-    let length = u32::try_from(entry.message.len() + ours.len()).context("an event of 4 GiB")?;
+    let length = u32::try_from(entry.message.len() + ours.len()).context("an event is larger than 4 GiB")?;
     frames.extend_from_slice(&(kind as u32).to_be_bytes());
     frames.extend_from_slice(&length.to_be_bytes());
     frames.extend_from_slice(&entry.message);

@@ -1,9 +1,10 @@
-//! Builds that were registered with a relay go on to the server behind it.
+//! Sends builds that were registered with a relay on to the server behind it.
 //!
-//! The relay's registry is their queue: builds have growing numbers in it, and the next of them is remembered when the
-//! other server says that it has them durably. It knows what comes again, and what another has registered there it
-//! refuses, as always. Builds go apart from events: one kind being refused, for want of a token say, holds up no other.
-//! Not passed on: that a reproducible build, after it had gone, was made once more.
+//! The relay's registry is their queue: builds have growing numbers, and the next one is remembered
+//! when the other server acknowledges that it has those before it durably. The other server
+//! recognises a repeated build, and refuses one whose signature another build has there. Builds are
+//! sent apart from events, so that events go on when builds are refused, for example because the
+//! token is missing. A rebuild that is registered after its build was sent is not passed on.
 
 use super::{
     backoff::Backoff,
@@ -29,16 +30,16 @@ use tokio::time::{sleep, timeout};
 /// The number of the next build is remembered under this name.
 const NEXT_BUILD: &str = "builds";
 
-/// Builds sent before an acknowledgement is waited for.
+/// How many builds are sent before it waits for the acknowledgement.
 const AT_ONCE: usize = 16;
 
-/// Builds that come within this time go together.
+/// Builds that are registered within this time are sent together.
 const LINGER: Duration = Duration::from_millis(50);
 
 /// See the module.
 pub struct RelayBuilds {
     relay: Relay,
-    /// Of the output.
+    /// The output's name.
     name: String,
     timeout: Duration,
     backoff_max: Duration,
@@ -49,7 +50,7 @@ pub struct RelayBuilds {
 }
 
 impl RelayBuilds {
-    /// Nothing is connected yet.
+    /// Reads the configuration, without connecting.
     pub fn new(
         name: &str,
         config: &OgrtConfig,
@@ -64,7 +65,7 @@ impl RelayBuilds {
         Ok(RelayBuilds { relay, name, timeout, backoff_max, queue, registry, all: metrics, metrics: own })
     }
 
-    /// Passes builds on until the queue is closed. Runs in a thread of its own.
+    /// Passes builds on until the queue is closed. This runs in a thread of its own.
     pub async fn pass_on(self, give_up: Shutdown) {
         let mut backoff =
             Backoff::new(&format!("{}.builds", self.name), self.metrics.clone(), self.backoff_max);
@@ -76,7 +77,7 @@ impl RelayBuilds {
                 Ok(true) => backoff.reset(),
                 Ok(false) if closed => return,
                 Ok(false) => {
-                    // A registration tells itself there.
+                    // A registration also changes the tail.
                     let _ = tail.changed().await;
                     sleep(LINGER).await;
                 }
@@ -88,7 +89,7 @@ impl RelayBuilds {
         }
     }
 
-    /// Passes some on; false when there were none.
+    /// Passes some builds on; false if there were none.
     async fn some(&self, connection: &mut Option<RelayConnection>) -> Result<bool> {
         let next = self.queue.remembered(&self.name, NEXT_BUILD)?.unwrap_or(0);
         let builds = self.registry.export(next.checked_sub(1), AT_ONCE)?;

@@ -1,8 +1,10 @@
-//! Splunk's HTTP Event Collector: documents as events, with a token, and acknowledgement by the indexers.
+//! Splunk's HTTP Event Collector: documents are events, sent with a token and acknowledged by the
+//! indexers.
 //!
-//! Splunk has no identifiers that keep a document from being there twice: with an acknowledgement (`acknowledge`,
-//! the default) nothing is lost, and after a failure some may come again, with the same `event_id` and `type`.
-//! The shapes of requests and answers are those of Splunk's manual "Set up and use HTTP Event Collector".
+//! Splunk has no ids that would keep it from storing a document twice. With acknowledgements
+//! (`acknowledge`, the default) nothing is lost, but after a failure a document may be there twice,
+//! with the same `event_id` and `type`. Requests and answers have the form that Splunk's manual
+//! describes in "Set up and use HTTP Event Collector".
 
 use super::remote::{Document, Fate, Http, SendError, SendOutcome, Sink, read_secret, shown};
 use crate::config::SplunkHecConfig;
@@ -13,10 +15,11 @@ use serde_json::json;
 use std::{collections::HashMap, io::Write, time::Duration};
 use tokio::time::sleep;
 
-/// How often indexers are asked whether they have it.
+/// How often we ask whether the indexers have a request.
 const ASK_EVERY: Duration = Duration::from_millis(250);
 
-/// Codes of answers that tell of a fault in an event: invalid format, no event, blank event, error in fields.
+/// Codes of answers that mean a fault in an event: invalid format, no event, blank event, error in
+/// fields.
 const CODES_OF_EVENTS: [u32; 4] = [6, 12, 13, 15];
 
 /// See the module.
@@ -40,7 +43,7 @@ struct HecAcknowledgements {
 }
 
 impl SplunkHec {
-    /// Reads what the configuration names; nothing is connected yet.
+    /// Reads the configuration, without connecting.
     pub fn new(config: &SplunkHecConfig) -> Result<Self> {
         let url: Url = config.url.parse().with_context(|| format!("url = \"{}\"", config.url))?;
         ensure!(matches!(url.scheme(), "http" | "https"), "url = \"{}\": expected http or https", config.url);
@@ -55,7 +58,7 @@ impl SplunkHec {
         Ok(request.header("x-splunk-request-channel", channel))
     }
 
-    /// One object for each document, one behind the other.
+    /// The body of a request: one object after the other, one for each document.
     fn body(&self, documents: &[Document<'_>]) -> Result<Vec<u8>> {
         let mut about = json!({ "source": self.config.source, "sourcetype": self.config.sourcetype });
         if !self.config.index.is_empty() {
@@ -74,7 +77,7 @@ impl SplunkHec {
         Ok(body)
     }
 
-    /// Waits until the indexers have it; the caller bounds how long.
+    /// Waits until the indexers have the request; the caller bounds how long.
     async fn wait_for(&self, ack_id: u64, channel: &str) -> Result<()> {
         loop {
             let request =
@@ -83,12 +86,12 @@ impl SplunkHec {
             let (status, answer) = self.http.send(request).await?;
             ensure!(
                 status.is_success(),
-                "{}: asked for an acknowledgement: {status}: {}",
+                "{}: cannot ask for an acknowledgement: {status}: {}",
                 self.url,
                 shown(&answer)
             );
-            let answer: HecAcknowledgements =
-                serde_json::from_slice(&answer).context("the answer about an acknowledgement")?;
+            let answer: HecAcknowledgements = serde_json::from_slice(&answer)
+                .context("the answer about an acknowledgement is not that of Splunk")?;
             if answer.acks.get(&ack_id.to_string()) == Some(&true) {
                 return Ok(());
             }
@@ -98,7 +101,7 @@ impl SplunkHec {
 }
 
 impl Sink for SplunkHec {
-    /// The channel: acknowledgements are counted in it.
+    /// The channel, in which acknowledgements are counted.
     type Worker = String;
 
     fn worker(&self, _: usize) -> String {
@@ -127,7 +130,7 @@ impl Sink for SplunkHec {
                 self.wait_for(ack_id, channel).await?;
             }
             (StatusCode::OK, Ok(_)) if self.config.acknowledge => {
-                let why = "the token gives no acknowledgements; switch them on, or set acknowledge = false";
+                let why = "the token has no indexer acknowledgement: switch it on in Splunk, or set acknowledge = false";
                 return Err(anyhow!("{said}: {why}").into());
             }
             (StatusCode::OK, Ok(_)) => {}

@@ -1,8 +1,9 @@
-//! Why the registry could not do what it was asked, by what follows from it.
+//! Why the registry could not do what it was asked to. The variants say what follows from it.
 //!
-//! [`RegistryError::Away`] passes: the same question may be answered a moment later. So an event waits for its build,
-//! and HTTP answers 503. Every other error stays until somebody mends something: the event goes out without its build,
-//! and HTTP answers 500 (`steering.rs` of the server's tests).
+//! [`RegistryError::Away`] passes: the same question may have an answer a moment later. So an event
+//! waits for its build, and HTTP answers 503. Every other error stays until somebody mends its
+//! cause: the event goes out without its build, and HTTP answers 500.
+//! `server/tests/server/steering.rs` holds both.
 
 use std::fmt::Display;
 
@@ -15,7 +16,7 @@ pub enum RegistryError {
     /// The registry's own database cannot be asked now.
     #[error("the registry's database is away: {0}")]
     Away(String),
-    /// The registry's own database was asked, and does not do it.
+    /// The registry's own database answered with an error.
     #[error("the registry's database refuses: {message} ({code})")]
     Refused {
         /// The database's own words.
@@ -23,32 +24,27 @@ pub enum RegistryError {
         /// Its SQLSTATE.
         code: String,
     },
-    /// A newer server has written the registry.
+    /// A newer server wrote the registry.
     #[error(
         "the registry has format {format}, made by a newer ogrt-server; this one knows up to {known}. Use the newer \
          one, or move builds by `ogrt-server export` and `ogrt-server import`"
     )]
     NewerFormat {
-        /// The format that is there.
+        /// The format of the registry.
         format: u64,
         /// The newest format that this server can read.
         known: u64,
     },
-    /// Something that is kept cannot be read.
+    /// Something that the registry keeps cannot be read.
     #[error("{what} is damaged: {why}")]
-    Damaged {
-        /// What it is.
-        what: String,
-        /// What is wrong with it.
-        why: String,
-    },
+    Damaged { what: String, why: String },
     /// The server's own database failed.
     #[error("the server's own database failed: {0}")]
     Store(fjall::Error),
 }
 
 impl RegistryError {
-    /// What was kept, and what is wrong with it.
+    /// `what` is damaged, and `why` says what is wrong with it.
     pub fn damaged(what: impl Display, why: impl Display) -> Self {
         RegistryError::Damaged { what: what.to_string(), why: why.to_string() }
     }

@@ -1,14 +1,16 @@
-//! What a build is found by, as short keys that both backends use.
+//! The short keys that a build is found by, the same in both backends.
 //!
-//! A [`Term`] is a kind and 16 bytes: a signature whole, a digest's first half, a hash of any text. Asking for two
-//! things is asking for two terms. Two different things share a term only where SHA-256 collides in 128 bits.
+//! A [`Term`] is a kind and 16 bytes: a whole signature, a digest's first half, or a hash of any
+//! text. A question about two things names two terms. Two different things share a term only where
+//! SHA-256 collides in 128 bits.
 
 use ogrt_note::Signature;
 use ogrt_proto::{BuildRecord, FileKind, Input};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
-/// Most terms of one build; what a record names beyond them is in the record, and not searched.
+/// Most terms of one build. What a record names beyond them stays in the record, but is not
+/// searched.
 const TERMS_MAX: usize = 100_000;
 
 /// Most flags and most words of compilers that are searched in one build.
@@ -21,17 +23,17 @@ const WORD_LEN_MAX: usize = 128;
 /// A kind and 16 bytes.
 pub type Term = [u8; 17];
 
-/// What a question about contents names.
+/// What a question about contents asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// A build.
     Signature(Signature),
-    /// A file that came out of a build or went into one: its SHA-256.
+    /// The SHA-256 of a file that came out of a build or went into one.
     Digest([u8; 32]),
 }
 
 impl Part {
-    /// A UUID, or 64 hexadecimal digits.
+    /// Reads a UUID, or 64 hexadecimal digits.
     pub fn parse(text: &str) -> Option<Part> {
         match hexadecimal(text) {
             Some(bytes) if bytes.len() == 32 => Some(Part::Digest(bytes.try_into().ok()?)),
@@ -39,7 +41,7 @@ impl Part {
         }
     }
 
-    /// Builds with this among their inputs.
+    /// The term of builds with this among their inputs.
     pub fn as_input(&self) -> Term {
         match self {
             Part::Signature(signature) => bytes(b's', signature.as_bytes()),
@@ -56,47 +58,48 @@ pub fn hexadecimal(text: &str) -> Option<Vec<u8>> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
 }
 
-/// Software of this name.
+/// The term of software with this name.
 pub fn name(name: &str) -> Term {
     text(b'n', name)
 }
 
-/// Software of this version.
+/// The term of software with this version.
 pub fn version(version: &str) -> Term {
     text(b'v', version)
 }
 
-/// Linked by this user, name or uid.
+/// The term of builds that this user linked, given by name or uid.
 pub fn user(user: &str) -> Term {
     text(b'u', user)
 }
 
-/// A compiler's name or version, one word, in any case.
+/// The term of one word of a compiler's name or version, in upper or lower case.
 pub fn compiler_word(word: &str) -> Term {
     text(b'c', &word.to_lowercase())
 }
 
-/// A flag of a compiler.
+/// The term of a compiler's flag.
 pub fn flag(flag: &str) -> Term {
     text(b'f', flag)
 }
 
-/// This came out.
+/// The term of the build that this file came out of.
 pub fn output_digest(digest: &[u8]) -> Term {
     bytes(b'o', digest)
 }
 
-/// This build-id came out.
+/// The term of the build whose output has this build-id.
 pub fn output_build_id(build_id: &[u8]) -> Term {
     hashed(b'b', build_id)
 }
 
-/// Is it a flag that is searched? Those with a path differ from build to build and say little.
+/// Is the word a flag that can be searched? Flags with a path differ from build to build and say
+/// little.
 pub fn is_flag(word: &str) -> bool {
     word.len() > 1 && word.len() <= WORD_LEN_MAX && word.starts_with('-') && !word.contains('/')
 }
 
-/// All that a record is found by, in order, each once.
+/// All terms of a record, sorted, each once.
 pub fn of(record: &BuildRecord) -> Vec<Term> {
     let mut terms = Vec::with_capacity(32 + 2 * record.inputs.len().min(TERMS_MAX));
     if let Some(metadata) = &record.metadata {
@@ -128,7 +131,8 @@ pub fn signatures(input: &Input) -> impl Iterator<Item = Signature> {
     input.signatures.iter().filter_map(|bytes| Signature::from_slice(bytes))
 }
 
-/// An input without a signature that a registered link may have made: objects and archives come from elsewhere.
+/// The digest of an input without a signature that a registered link may have made. Objects and
+/// archives do not come from links.
 pub fn may_be_an_output(input: &Input) -> Option<[u8; 32]> {
     match input.kind() {
         FileKind::SharedLibrary | FileKind::Executable | FileKind::Unknown => {
@@ -138,12 +142,12 @@ pub fn may_be_an_output(input: &Input) -> Option<[u8; 32]> {
     }
 }
 
-/// 32 bytes, or none.
+/// The bytes as a digest; `None` unless they are 32.
 pub fn as_digest(bytes: &[u8]) -> Option<[u8; 32]> {
     bytes.try_into().ok()
 }
 
-/// Of the driver's command, and as the compilers noted them in the objects.
+/// The flags in the driver's command and in what the compilers wrote into the objects.
 fn flags(record: &BuildRecord) -> BTreeSet<&str> {
     let driver = record.driver_command.iter().filter_map(|word| std::str::from_utf8(word).ok());
     let noted = record.compilers.iter().flat_map(|compiler| compiler.producer().split_whitespace());

@@ -1,8 +1,9 @@
-//! Installations: what package managers put where, to be found by prefix, by module and by the builds in it.
+//! Installations: what package managers installed where, found by prefix, by module and by
+//! signature.
 //!
-//! Each registration is kept, because a prefix may be built anew while jobs that ran the old one are still asked
-//! about; the newest of a prefix is the one that is there. One keyspace holds them under their time, and below three
-//! other tags the same times under what they are found by.
+//! Each registration is kept: a prefix may be built again while people still ask about jobs that
+//! ran the old one. The newest registration of a prefix is the one that is installed. One keyspace
+//! holds them by time, and three indexes by what they are found by.
 
 use super::{
     RegistryError,
@@ -14,13 +15,13 @@ use ogrt_proto::Installation;
 use prost::Message;
 use sha2::{Digest, Sha256};
 
-/// Most signatures of one installation. The largest that are known have some ten thousand files.
+/// Most signatures of one installation. The largest known ones have some ten thousand files.
 const SIGNATURES_MAX: usize = 200_000;
 
-/// Longest prefix or module name, so that a key stays one that the database takes.
+/// Longest prefix or module name: the database bounds the length of a key.
 const NAME_BYTES_MAX: usize = 4096;
 
-/// Most that one listing looks at.
+/// Most installations that one listing looks at.
 const LOOKED_AT_MAX: usize = 100_000;
 
 const BY_TIME: u8 = b't';
@@ -28,7 +29,7 @@ const BY_PREFIX: u8 = b'p';
 const BY_MODULE: u8 = b'm';
 const BY_SIGNATURE: u8 = b's';
 
-/// Time and digest: what names a registration.
+/// Length of an [`InstallationId`]: time and digest.
 const ID_LEN: usize = 16;
 
 /// See the module.
@@ -36,43 +37,44 @@ pub struct Installations {
     store: InstallationStore,
 }
 
-/// Which ones. Of several conditions the narrowest is looked up, and the others are held against what it finds.
+/// Which installations to list. The narrowest condition is looked up, and the others are checked on
+/// what it finds.
 #[derive(Clone, Debug, Default)]
 pub struct InstallationFilter {
-    /// In exactly this directory.
+    /// Installations in exactly this directory.
     pub prefix: Option<Vec<u8>>,
-    /// That load under this name.
+    /// Installations of the module with this name.
     pub module: Option<String>,
-    /// In which some file has this signature.
+    /// Installations with this signature in one of their files.
     pub signature: Option<Signature>,
-    /// Older than that with this name: where the page before ended.
+    /// Installations older than this one, which is where the page before ended.
     pub before: Option<InstallationId>,
-    /// Most of them in the answer.
+    /// Most installations in the answer.
     pub limit: usize,
 }
 
-/// What names a registration; of two the later has the greater.
+/// The id of a registration; a later one has a greater id.
 pub type InstallationId = [u8; ID_LEN];
 
-/// Some of those that fit, and where the next page goes on.
+/// A page of installations.
 #[derive(Debug, Default)]
 pub struct InstallationPage {
     /// The newest first.
     pub installations: Vec<Installation>,
-    /// There may be more behind this one.
+    /// The last one of this page, if there may be more after it.
     pub next: Option<InstallationId>,
 }
 
-/// Why an installation is not taken.
+/// Why an installation is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum RefusedInstallation {
-    #[error("the body is no Installation")]
+    #[error("the body is not a protobuf Installation")]
     Malformed,
-    #[error("an installation has a prefix that is an absolute path of at most {NAME_BYTES_MAX} bytes")]
+    #[error("the prefix must be an absolute path of at most {NAME_BYTES_MAX} bytes without NUL")]
     Prefix,
-    #[error("the module's name is longer than {NAME_BYTES_MAX} bytes")]
+    #[error("the module's name must have at most {NAME_BYTES_MAX} bytes and no NUL")]
     Module,
-    #[error("more than {SIGNATURES_MAX} signatures in one installation")]
+    #[error("the installation has more than {SIGNATURES_MAX} signatures: register its parts one by one")]
     TooMany,
 }
 
@@ -82,7 +84,7 @@ impl Installations {
         Installations { store }
     }
 
-    /// What a client sent, if it can be kept.
+    /// Decodes what a client sent, and checks that it can be kept.
     pub fn read(body: &[u8]) -> Result<Installation, RefusedInstallation> {
         let installation = Installation::decode(body).map_err(|_| RefusedInstallation::Malformed)?;
         let prefix = installation.prefix();
@@ -99,7 +101,7 @@ impl Installations {
         Ok(installation)
     }
 
-    /// Keeps one; it is durable when this returns. The same one again changes nothing.
+    /// Keeps an installation, durable when this returns. The same one again changes nothing.
     pub fn register(&self, installation: &Installation) -> Result<()> {
         let bytes = installation.encode_to_vec();
         let id = id_of(installation.time_ns(), &bytes);
@@ -117,7 +119,7 @@ impl Installations {
         Ok(self.store.database.sync()?)
     }
 
-    /// Those that fit, the newest first.
+    /// A page of the installations that fit, the newest first.
     pub fn list(&self, filter: &InstallationFilter) -> Result<InstallationPage> {
         let start = match (&filter.signature, &filter.prefix, &filter.module) {
             (Some(signature), _, _) => key(BY_SIGNATURE, signature.as_bytes(), &[]),
@@ -167,7 +169,8 @@ fn signatures_of(installation: &Installation) -> impl Iterator<Item = Signature>
         .filter_map(|bytes| Signature::from_slice(bytes))
 }
 
-/// Tag, what it is found by, NUL, id. A NUL ends paths and names; signatures all have one length.
+/// A key: the tag, what it is found by, NUL, id. Paths and names hold no NUL, and all signatures
+/// have one length.
 fn key(tag: u8, found_by: &[u8], id: &[u8]) -> Vec<u8> {
     let end: &[u8] = if tag == BY_TIME { &[] } else { &[0] };
     [&[tag], found_by, end, id].concat()

@@ -1,7 +1,7 @@
-//! A map of what was used lately: two generations of a bounded number.
+//! A map that keeps what was used lately, in two generations of bounded size.
 //!
-//! A hit in the older one moves to the younger, and when the younger is full the older is forgotten. That keeps
-//! what is used, for one lookup and no bookkeeping.
+//! A hit in the older generation moves to the younger. When the younger is full, the older is
+//! forgotten. That keeps what is used, for the cost of one lookup.
 
 use std::{borrow::Borrow, collections::HashMap, hash::Hash};
 
@@ -13,12 +13,12 @@ pub struct LruMap<K, V> {
 }
 
 impl<K: Hash + Eq, V> LruMap<K, V> {
-    /// Keeps at least the last `generation_max`, and at most twice as many.
+    /// Keeps at least the last `generation_max` entries, and at most twice that many.
     pub fn new(generation_max: usize) -> Self {
         LruMap { young: HashMap::new(), old: HashMap::new(), generation_max: generation_max.max(1) }
     }
 
-    /// What is remembered under the key.
+    /// The value of the key.
     pub fn get<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -30,7 +30,7 @@ impl<K: Hash + Eq, V> LruMap<K, V> {
         self.young.get(key)
     }
 
-    /// The same, to be changed.
+    /// The value of the key, to be changed.
     pub fn get_mut<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<&mut V>
     where
         K: Borrow<Q>,
@@ -39,7 +39,7 @@ impl<K: Hash + Eq, V> LruMap<K, V> {
         self.young.get_mut(key)
     }
 
-    /// Remembers a value.
+    /// Keeps a value.
     pub fn insert(&mut self, key: K, value: V) {
         if self.young.len() >= self.generation_max {
             self.old = std::mem::take(&mut self.young);
@@ -48,7 +48,7 @@ impl<K: Hash + Eq, V> LruMap<K, V> {
         self.young.insert(key, value);
     }
 
-    /// Forgets one, and gives it back.
+    /// Takes a value out.
     pub fn remove<Q: Hash + Eq + ?Sized>(&mut self, key: &Q) -> Option<V>
     where
         K: Borrow<Q>,

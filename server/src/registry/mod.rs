@@ -1,8 +1,9 @@
 //! The registry: who built what, and what is in what. The first registration of a signature stands.
 //!
-//! [`Registry`] is what the server asks of it, [`embedded`] keeps it in the server's own database, [`postgres`] in one that
-//! several servers may share. What both backends agree on is beside them: what a build is found by ([`found_by`]) and when two records are one build
-//! ([`same_build`]). [`summaries`] is the memory in front of it that the join uses.
+//! [`Registry`] is what the server asks of it. [`embedded`] keeps it in the server's own database,
+//! [`postgres`] in one that several servers may share. What both backends agree on stands beside
+//! them: what a build is found by ([`found_by`]), and when two records describe one build
+//! ([`same_build`]). [`summaries`] is the cache that the join uses.
 
 mod embedded;
 mod error;
@@ -41,10 +42,10 @@ use tracing::info;
 /// Most builds in an answer about what contains something.
 pub const CONTAINING_MAX: usize = 2_000_000;
 
-/// Longest chain of links that is followed.
+/// Longest chain of links that a walk follows.
 pub const DEPTH_MAX: u32 = 64;
 
-/// Most further builds of one reproducible signature that are kept.
+/// Most rebuilds of one reproducible signature that are kept.
 pub const MADE_AGAIN_MAX: usize = 999;
 
 /// Opens the registry that is configured.
@@ -66,30 +67,31 @@ pub fn open(
     }
 }
 
-/// What became of a registration.
+/// The outcome of a registration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Registration {
-    /// It is the first of its signature.
+    /// The build is the first with its signature.
     New(Signature),
     /// The same build was registered before.
     Known(Signature),
-    /// Another build has the signature; this one was not kept.
+    /// Another build has the signature; this record was not kept.
     Conflict(Signature),
-    /// It is durable, and on its way to the registry's own database; the number names it.
+    /// The record is durable, and on its way to the registry's own database. The number is its
+    /// ticket.
     Accepted(Signature, u64),
-    /// It cannot be decoded, or has no signature.
+    /// The record cannot be decoded, or has no signature.
     #[default]
     Malformed,
 }
 
-/// A build whole.
+/// A whole build.
 #[derive(Clone, Debug)]
 pub struct Build {
-    /// As it was registered.
+    /// The build record, as it was registered.
     pub record: Bytes,
-    /// When, by the server's clock.
+    /// Time of registration, by the server's clock.
     pub registered_ns: i64,
-    /// It is reproducible, and was made again: who, when, where, in the order of time.
+    /// Rebuilds of a reproducible build, in the order of time: who, when, where.
     pub made_again: Vec<BuildRecord>,
 }
 
@@ -104,85 +106,88 @@ pub struct ListedBuild {
 }
 
 impl ListedBuild {
-    /// From what is kept for lists.
+    /// The line of a list that belongs to this short record.
     pub fn of(brief: &BuildRecord) -> Self {
         ListedBuild { time_ns: brief.time_ns(), build: BuildSummary::from(brief) }
     }
 }
 
-/// Which builds to list; all of it must fit.
+/// Which builds to list; a build must fit all conditions.
 #[derive(Clone, Debug, Default)]
 pub struct BuildFilter {
-    /// What they are found by.
+    /// Terms that the build is found by.
     pub terms: Vec<Term>,
-    /// Of what contains this, however deep.
+    /// Builds that contain this part, however deep.
     pub containing: Option<Part>,
-    /// Linked at or after this time, nanoseconds of Unix time.
+    /// Builds linked at or after this time, in nanoseconds of Unix time.
     pub since_ns: Option<i64>,
-    /// Linked before this time.
+    /// Builds linked before this time.
     pub until_ns: Option<i64>,
     /// Most builds in the answer.
     pub limit: usize,
-    /// Where the page before ended.
+    /// The end of the page before.
     pub after: Option<ListCursor>,
 }
 
-/// A place in a list: lists are in descending order of it.
+/// The place in a list where the next page begins. Lists are in descending order of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListCursor {
-    /// Time of the link; lists that name nothing but times are ordered by it.
+    /// Time of the link. Lists that are narrowed by times alone are ordered by it.
     pub time_ns: i64,
-    /// Grows with every registration; other lists are ordered by it alone.
+    /// The build's number, which grows with every registration. Other lists are ordered by it
+    /// alone.
     pub number: u64,
 }
 
-/// A part of a list.
+/// A page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Page {
     /// The newest first.
     pub builds: Vec<ListedBuild>,
-    /// Where to go on, if there may be more.
+    /// The beginning of the next page, if there may be one.
     pub next: Option<ListCursor>,
-    /// What contains the part in question is more than was looked at.
+    /// More builds contain the part than were looked at.
     pub is_cut: bool,
 }
 
-/// What contains a part.
+/// The builds that contain a part.
 #[derive(Clone, Debug, Default)]
 pub struct ContainingBuilds {
     /// The builds that the part is, or came out of.
     pub itself: Vec<Signature>,
-    /// Builds that have it in them, with the number of links in between; nearest first, then the newest.
+    /// Builds that contain it, with the number of links between; the nearest first, then the
+    /// newest.
     pub builds: Vec<(Signature, u32)>,
-    /// A bound was reached: there are more.
+    /// A bound was reached: there are more builds.
     pub is_cut: bool,
-    /// It is a registered build, came out of one, or went into one.
+    /// The part is a registered build, came out of one, or went into one.
     pub is_known: bool,
 }
 
-/// May a build go? Its signature, and when it was registered or made last.
+/// Decides whether a build may be deleted, from its signature and the time when it was registered
+/// or made last.
 pub type RetentionRule<'a> = &'a dyn Fn(Signature, i64) -> Result<bool>;
 
-/// What became of a slice of builds.
+/// The outcome of [`Registry::retire`] for one slice of builds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RetiredSlice {
-    /// Removed.
+    /// How many builds were deleted.
     pub deleted: u64,
-    /// The last that was looked at; `None` when there is none after it.
+    /// The last build that was looked at; `None` if none comes after it.
     pub last: Option<u64>,
 }
 
-/// Where builds are kept.
+/// A registry of builds.
 pub trait Registry: Send + Sync {
-    /// Registers records in order. They are durable when the queue is synchronised next.
+    /// Registers records in order. They are durable when the queue is flushed next.
     fn register(&self, records: &[Bytes]) -> Result<Vec<Registration>>;
 
-    /// What became of a registration that was accepted, if that is known within the time.
+    /// The outcome of an accepted registration, if it is known within the time.
     fn outcome(&self, _ticket: u64, _within: Duration) -> Option<Registration> {
         None
     }
 
-    /// May more be registered?
+    /// Is there room for more registrations?
     fn has_room(&self) -> bool {
         true
     }
@@ -190,26 +195,27 @@ pub trait Registry: Send + Sync {
     /// The whole build.
     fn build(&self, signature: Signature) -> Result<Option<Build>>;
 
-    /// What is joined.
+    /// The part of a build record that documents show.
     fn summary(&self, signature: Signature) -> Result<Option<BuildSummary>>;
 
-    /// Of each of the signatures, no two of which are the same, in their order; none of one that is not registered.
+    /// The lines of a list for these signatures, in their order; `None` for one that is not
+    /// registered. The signatures are distinct.
     fn listed(&self, signatures: &[Signature]) -> Result<Vec<Option<ListedBuild>>>;
 
-    /// Builds that fit.
+    /// A page of the builds that fit.
     fn list(&self, filter: &BuildFilter) -> Result<Page>;
 
-    /// Every build with the part in it, at most `depth_max` links deep.
+    /// Every build that contains the part, at most `depth_max` links deep.
     fn containing(&self, part: Part, depth_max: u32) -> Result<ContainingBuilds>;
 
-    /// Builds in the order of registration, after the one with this number, each with its own.
+    /// Builds with their numbers, in the order of registration, from the one after `after`.
     fn export(&self, after: Option<u64>, limit: usize) -> Result<Vec<(u64, Build)>>;
 
-    /// Registers builds with all that an export tells of them; durable when it returns.
+    /// Registers builds as an export holds them, durable when this returns.
     fn import(&self, builds: &[Build]) -> Result<Vec<Registration>>;
 
-    /// Removes builds that `may_delete` lets go, the oldest first: looks at those after `after`, at most `limit`. Never
-    /// removes what was linked into a build that stays.
+    /// Deletes old builds, the oldest first: looks at `limit` builds after `after`, and deletes
+    /// those that `may_delete` allows. A build that another one contains stays.
     fn retire(&self, after: Option<u64>, limit: usize, may_delete: RetentionRule<'_>)
     -> Result<RetiredSlice>;
 

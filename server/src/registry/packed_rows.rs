@@ -1,23 +1,24 @@
-//! Rows of a term and the number of a build that is found by it, sorted, packed into blocks.
+//! Rows of a term and the number of a build that it finds, sorted, and packed into blocks.
 //!
-//! Most terms of a build are digests that no other build has: their rows come in no order at all, and an index that
-//! puts each in its place writes a page of disk for every few bytes. So rows are gathered, sorted, and written as
-//! *runs* that never change: block after block, each found by its first row. A run is asked for a term by one search
-//! among its blocks. Several runs become one by [`merge`].
+//! Most terms of a build are digests that no other build has, so their rows come in no order. An
+//! index that puts each in its place writes a page of disk for every few bytes. So rows are
+//! gathered, sorted, and written as *runs* that never change: block after block, each found by its
+//! first row. One search among the blocks of a run finds a term. [`merge`] makes one run of
+//! several.
 //!
-//! A block is a sequence of terms, each with its numbers: how many bytes it shares with the term before, the others,
-//! the first number, the distances of those after it, and a zero. Numbers count from the beginning of the run, and are
-//! written as protobuf writes them.
+//! A block is a sequence of terms, each with its numbers: how many bytes it shares with the term
+//! before, its other bytes, the first number, the distances of the further numbers, and a zero.
+//! Numbers count from the beginning of the run, and are written as varints of protobuf.
 
 use super::found_by::Term;
 use prost::encoding::{decode_varint, encode_varint};
 
-/// A term, and a build that is found by it.
+/// A term, and the number of a build that it finds.
 pub type Row = (Term, u32);
 
 const TERM: usize = std::mem::size_of::<Term>();
 
-/// Rows in order, to blocks; `each` gets every block with its first row.
+/// Packs sorted rows into blocks; `each` gets every block with its first row.
 pub struct Packer<F: FnMut(Row, Vec<u8>)> {
     each: F,
     /// Bytes after which a block ends.
@@ -28,12 +29,12 @@ pub struct Packer<F: FnMut(Row, Vec<u8>)> {
 }
 
 impl<F: FnMut(Row, Vec<u8>)> Packer<F> {
-    /// With blocks that are a little larger than `block_bytes`.
+    /// Makes blocks that are a little larger than `block_bytes`.
     pub fn new(block_bytes: usize, each: F) -> Self {
         Packer { each, block_bytes, block: Vec::new(), first: ([0; TERM], 0), last: None }
     }
 
-    /// Packs the next row; one that was packed already is left out.
+    /// Packs the next row; a repeated one is left out.
     pub fn push(&mut self, row: Row) {
         let (term, number) = row;
         match self.last {
@@ -65,7 +66,7 @@ impl<F: FnMut(Row, Vec<u8>)> Packer<F> {
         }
     }
 
-    /// Hands over what is left.
+    /// Hands over the last block.
     pub fn finish(mut self) {
         self.end_block();
     }
@@ -78,7 +79,7 @@ impl<F: FnMut(Row, Vec<u8>)> Packer<F> {
     }
 }
 
-/// The rows of a block, in order. A damaged one ends early.
+/// The rows of a block, in order. A damaged block ends early.
 pub struct Rows<'a> {
     rest: &'a [u8],
     row: Row,
@@ -86,7 +87,6 @@ pub struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    /// Of this block.
     pub fn of(block: &'a [u8]) -> Self {
         Rows { rest: block, row: ([0; TERM], 0), in_list: false }
     }
@@ -116,7 +116,8 @@ impl Iterator for Rows<'_> {
     }
 }
 
-/// The numbers of a term in a block, in order, and whether the blocks before this one may have more of them.
+/// The numbers of a term in a block, in order, and whether the blocks before this one may have more
+/// of them.
 pub fn numbers_of(block: &[u8], term: &Term) -> (Vec<u32>, bool) {
     let (mut numbers, mut is_first) = (Vec::new(), true);
     let mut before = false;
@@ -133,7 +134,8 @@ pub fn numbers_of(block: &[u8], term: &Term) -> (Vec<u32>, bool) {
     (numbers, before)
 }
 
-/// The rows of several runs as those of one, whose numbers follow each other: each run with what is added to its own.
+/// Merges the rows of several runs into those of one. What stands beside each run is added to its
+/// numbers.
 pub fn merge<E>(
     runs: Vec<(u32, impl Iterator<Item = Result<Row, E>>)>,
     mut each: impl FnMut(Row),

@@ -1,4 +1,4 @@
-//! When two records tell of one build, and what is kept of a build that was made again.
+//! When two records describe one build, and what is kept of a rebuild.
 
 use super::found_by::{Part, as_digest};
 use bytes::Bytes;
@@ -7,8 +7,8 @@ use ogrt_proto::BuildRecord;
 use prost::Message;
 use tracing::warn;
 
-/// Does the record tell of the build that is known? The same bytes do. So do those of a reproducible build that
-/// was made again, elsewhere or later, as long as the same came out.
+/// Does the record describe the known build? The same bytes do. So does the record of a
+/// reproducible build that was made again, elsewhere or later, if its output is the same.
 pub fn is_same(known: &[u8], bytes: &Bytes, record: &BuildRecord) -> bool {
     if known == bytes {
         return true;
@@ -24,7 +24,7 @@ pub fn is_same(known: &[u8], bytes: &Bytes, record: &BuildRecord) -> bool {
         && digest(&known) == digest(record)
 }
 
-/// That it was made: who, when, where.
+/// What is kept of a rebuild: who, when, where.
 pub fn made(record: &BuildRecord) -> BuildRecord {
     BuildRecord {
         time_ns: record.time_ns,
@@ -39,7 +39,7 @@ pub fn made(record: &BuildRecord) -> BuildRecord {
     }
 }
 
-/// What is joined and listed: a small part of the record.
+/// The small part of the record that documents and lists show.
 pub fn brief(record: &BuildRecord) -> BuildRecord {
     BuildRecord {
         signature: record.signature.clone(),
@@ -56,7 +56,7 @@ pub fn brief(record: &BuildRecord) -> BuildRecord {
     }
 }
 
-/// Says that a record is refused, and whose it was.
+/// Logs that a record is refused, and who sent it.
 pub fn complain(signature: Signature, record: &BuildRecord) {
     let user = record.username.clone().or_else(|| record.uid.map(|uid| uid.to_string()));
     warn!(
@@ -66,7 +66,7 @@ pub fn complain(signature: Signature, record: &BuildRecord) {
     );
 }
 
-/// What the build may be an input by: its signature, and the digest of what came out.
+/// The names by which the build may be an input: its signature, and the digest of its output.
 pub fn names(signature: Signature, record: &BuildRecord) -> Vec<Part> {
     let digest = record.output.as_ref().and_then(|output| output.sha256.as_deref()).and_then(as_digest);
     let mut names = vec![Part::Signature(signature)];

@@ -1,9 +1,10 @@
-//! Summaries in memory, as the JSON that documents carry, in front of the registry.
+//! A cache of summaries in front of the registry, as the JSON that documents hold.
 //!
-//! A bounded number is kept, all of it: sites use the same builds again and again, and a cache that holds almost
-//! as many must not forget them in turns. When it is full, a hand goes round and replaces the first summary that
-//! was not asked for since its last visit. That a signature is *not* registered is remembered as well; a
-//! registration overwrites it; where several servers share a registry, it is asked anew after some seconds.
+//! Sites use the same builds again and again, and a cache that is slightly too small must not
+//! forget them in turns. So when it is full, a clock's hand goes round and replaces the first
+//! summary that nobody asked for since its last visit. The cache also knows which signatures are
+//! *not* registered; a registration overwrites that. Where several servers share a registry, it
+//! asks again after some seconds.
 
 use super::{Registry, error::Result};
 use ogrt_note::Signature;
@@ -32,7 +33,7 @@ struct SummaryCache {
     slot_numbers: HashMap<Signature, u32>,
     slots: Vec<Slot>,
     slots_max: usize,
-    /// The slot that is looked at next when one must go.
+    /// The slot to look at next when one must be replaced.
     hand: usize,
 }
 
@@ -40,13 +41,13 @@ struct Slot {
     signature: Signature,
     summary: Option<Summary>,
     since: Instant,
-    /// Asked for since the hand was here.
+    /// Somebody asked for it since the hand was here.
     is_used: bool,
 }
 
 impl Summaries {
-    /// Keeps at most `summaries_max`, and what is not registered for so long (`None`: for ever); the receiver hears of
-    /// each registration.
+    /// Keeps at most `summaries_max` summaries. That a signature is not registered is believed for
+    /// `unknown_for` (`None`: until it is registered). The receiver is told of each registration.
     pub fn new(summaries_max: usize, unknown_for: Option<Duration>) -> (Self, Receiver<Signature>) {
         let (registered, hears) = channel();
         let slots_max = summaries_max.clamp(1, u32::MAX as usize);
@@ -60,7 +61,7 @@ impl Summaries {
             return Ok(known);
         }
         let summary = registry.summary(signature)?.as_ref().and_then(json);
-        // Registered in between: what that left here is newer than what we read.
+        // A registration in between left a newer summary than the one we read.
         let mut kept = self.lock();
         if let Some(newer) = kept.get(&signature, self.unknown_for) {
             return Ok(newer);
@@ -69,14 +70,14 @@ impl Summaries {
         Ok(summary)
     }
 
-    /// A build was registered, and is in the registry by now.
+    /// Keeps the summary of a build that the registry has by now.
     pub fn registered(&self, signature: Signature, summary: &BuildSummary) {
         self.lock().insert(signature, json(summary));
         // Nobody listens while the server stops.
         let _ = self.registered.send(signature);
     }
 
-    /// A build was removed.
+    /// Notes that a build was deleted.
     pub fn removed(&self, signature: Signature) {
         self.lock().insert(signature, None);
     }

@@ -1,7 +1,7 @@
-//! Builds as JSON lines, to be moved, kept, or read by something else.
+//! Builds as JSON lines: to be moved, kept, or read by other programs.
 //!
-//! `record` and `builds` are the protobuf messages, byte for byte; `build` is the same for people and is not read
-//! back, because paths and arguments are bytes and JSON has only text.
+//! `record` and `builds` are the protobuf messages, byte for byte. `build` is the same for people.
+//! An import ignores it, because paths and arguments are bytes, and JSON has only text.
 
 use super::{
     Build, Registration, Registry, RegistryError,
@@ -31,30 +31,30 @@ struct Line {
     build: Option<BuildJson>,
 }
 
-/// What became of the lines of an import.
+/// The outcome of an import, in numbers of builds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ImportCounts {
-    /// First of their signatures.
+    /// Builds that are the first with their signature.
     pub new: u64,
-    /// Were there already.
+    /// Builds that were registered before.
     pub known: u64,
-    /// Another build has the signature.
+    /// Builds whose signature another build has.
     pub conflicting: u64,
-    /// Are no build records.
+    /// Lines whose record cannot be decoded.
     pub malformed: u64,
 }
 
-/// Why an import ended early; what stands before the line in question is in the registry.
+/// Why an import ended early. The builds before the line in question are registered.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// The line makes no sense.
-    #[error("line {line}: {why} ({new} builds before it are in)")]
+    /// A line is not one of an export.
+    #[error("line {line}: {why}. {new} new builds before it are registered; mend the line and import again")]
     WrongLine {
-        /// Its number, the first is 1.
+        /// The line's number, counted from 1.
         line: u64,
         /// What is wrong with it.
         why: String,
-        /// Builds before it that are new.
+        /// How many new builds stand before it.
         new: u64,
     },
     /// The lines cannot be read.
@@ -65,7 +65,7 @@ pub enum ImportError {
     Registry(#[from] RegistryError),
 }
 
-/// A build for people: with each time that it was made.
+/// A build as people read it, with its rebuilds.
 pub fn readable(build: &Build) -> Result<BuildJson> {
     let record = BuildRecord::decode(build.record.clone()).or_damaged(|| "a build record")?;
     let mut json = BuildJson::from(&record);
@@ -76,7 +76,7 @@ pub fn readable(build: &Build) -> Result<BuildJson> {
     Ok(json)
 }
 
-/// A build as a line, with its end.
+/// Appends a build as a line.
 pub fn write_line(build: &Build, out: &mut Vec<u8>) -> Result<()> {
     let line = Line {
         record: STANDARD.encode(&build.record),
@@ -89,7 +89,7 @@ pub fn write_line(build: &Build, out: &mut Vec<u8>) -> Result<()> {
     Ok(())
 }
 
-/// All builds, one a line; how many.
+/// Writes all builds, one a line, and returns how many.
 pub fn export(registry: &dyn Registry, mut to: impl Write) -> anyhow::Result<u64> {
     let (mut after, mut count) = (None, 0);
     loop {
@@ -100,12 +100,12 @@ pub fn export(registry: &dyn Registry, mut to: impl Write) -> anyhow::Result<u64
         for (_, build) in &builds {
             write_line(build, &mut lines)?;
         }
-        to.write_all(&lines).context("cannot write the export")?;
+        to.write_all(&lines).context("cannot write the export to its output")?;
         count += builds.len() as u64;
     }
 }
 
-/// Takes lines in; those before a line that makes no sense stay in.
+/// Registers the builds of an export. Those before a wrong line stay registered.
 pub fn import(registry: &dyn Registry, mut from: impl BufRead) -> Result<ImportCounts, ImportError> {
     let mut imported = ImportCounts::default();
     let mut builds = Vec::new();
@@ -115,7 +115,7 @@ pub fn import(registry: &dyn Registry, mut from: impl BufRead) -> Result<ImportC
         let read =
             (&mut from).take(LINE_MAX).read_until(b'\n', &mut line).map_err(ImportError::Unreadable)?;
         let trouble = match read_line(&line) {
-            _ if read as u64 == LINE_MAX => Some(anyhow::anyhow!("longer than {LINE_MAX} bytes")),
+            _ if read as u64 == LINE_MAX => Some(anyhow::anyhow!("the line is longer than {LINE_MAX} bytes")),
             Ok(build) => {
                 builds.extend(build);
                 None
@@ -150,12 +150,13 @@ fn read_line(line: &[u8]) -> anyhow::Result<Option<Build>> {
     if line.trim_ascii().is_empty() {
         return Ok(None);
     }
-    let line: Line = serde_json::from_slice(line).context("not a line of an export")?;
-    let record = STANDARD.decode(&line.record).context("its record is not base64")?;
+    let line: Line = serde_json::from_slice(line).context("this is not a line of an export")?;
+    let record = STANDARD.decode(&line.record).context("`record` is not base64")?;
     let mut made_again = Vec::new();
     for made in &line.builds {
-        let made = STANDARD.decode(made).context("one of its builds is not base64")?;
-        made_again.push(BuildRecord::decode(&*made).context("one of its builds cannot be read")?);
+        let made = STANDARD.decode(made).context("one of `builds` is not base64")?;
+        made_again
+            .push(BuildRecord::decode(&*made).context("one of `builds` is not a protobuf BuildRecord")?);
     }
     Ok(Some(Build { record: record.into(), registered_ns: line.registered_ns, made_again }))
 }

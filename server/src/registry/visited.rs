@@ -1,11 +1,11 @@
-//! A set of builds' numbers, a bit each: what a walk has seen.
+//! The builds that a walk has visited, a bit for each number.
 
 /// See the module.
 #[derive(Default)]
 pub struct VisitedSet(Vec<u64>);
 
 impl VisitedSet {
-    /// False when it was there.
+    /// Adds a number; false if it was there already.
     pub fn insert(&mut self, number: u64) -> bool {
         let at = (number / 64) as usize;
         if self.0.len() <= at {

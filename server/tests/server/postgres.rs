@@ -13,7 +13,7 @@ fn configuration(database: &Database) -> String {
     format!("[registry]\nbackend = \"postgres\"\nurl = \"{}\"\n", database.url())
 }
 
-/// The so-maniest build: it contains what all contain, and the build before it.
+/// Build number `number`: it contains what all contain, and the build before it.
 fn numbered(number: u32) -> BuildRecord {
     let signature = |number: u32| uuid::Uuid::from_u64_pair(5, u64::from(number)).as_bytes().to_vec();
     let before = Input {
@@ -233,7 +233,8 @@ fn a_database_of_the_first_format_is_brought_up_to_date() {
     register(&daemon, 39..40);
     daemon.registrations_are_settled();
     assert_eq!(chain(39), 1, "what was unresolved before is known");
-    assert!(daemon.log().contains("30 builds in the registry's database were brought"), "{}", daemon.log());
+    let is_told = |line: &str| line.contains("was migrated from format 1") && line.contains(": 30 builds");
+    assert!(daemon.log().lines().any(is_told), "{}", daemon.log());
 }
 
 #[test]

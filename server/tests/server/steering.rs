@@ -74,6 +74,6 @@ fn a_wrong_line_of_an_import_is_the_clients_to_mend(backend) {
     let (status, problem) = daemon.http("POST", "/v1/import", &lines);
     let problem = String::from_utf8(problem).unwrap();
     assert_eq!(status, 400, "{problem}");
-    assert!(problem.contains("line 2") && problem.contains("0 builds before it"), "{problem}");
+    assert!(problem.contains("line 2") && problem.contains("0 new builds before it"), "{problem}");
 }
 }

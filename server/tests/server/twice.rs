@@ -43,9 +43,7 @@ fn send(daemon: &Daemon, datagrams: &[Bytes]) {
 
 /// Waits until the join has left this many out.
 fn wait_for_repeated(daemon: &Daemon, count: u64) {
-    wait_for("the repeated events", || {
-        (daemon.metric("ogrt_events_duplicate_total") == count).then_some(())
-    });
+    wait_for("the repeated events", || (daemon.metric("ogrt_events_duplicate_total") == count).then_some(()));
 }
 
 #[test]

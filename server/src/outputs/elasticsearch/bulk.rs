@@ -1,6 +1,6 @@
-//! The bulk interface: what a request looks like, and what its answer says of each document.
+//! The bulk interface: the form of a request, and what its answer says of each document.
 //!
-//! The answer's status is 200 even where every document failed; each item has a status of its own.
+//! The answer's status is 200 even if every document failed: each item has a status of its own.
 
 use crate::outputs::{
     dates,
@@ -10,12 +10,13 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use std::io::Write;
 
-/// Two lines for each document: what to do, and the document with its time in front.
+/// The body of a request, two lines for each document: the action, and the document with its time
+/// in front.
 pub fn body(documents: &[Document<'_>], index: impl Fn(&Document<'_>) -> String) -> Result<Vec<u8>> {
     let size: usize = documents.iter().map(|document| document.json().len() + 160).sum();
     let mut body = Vec::with_capacity(size);
     for document in documents {
-        let inside = document.json().strip_prefix(b"{").context("a document that is no object")?;
+        let inside = document.json().strip_prefix(b"{").context("a document is not a JSON object")?;
         // The index comes from the configuration and a date, the id is a UUID: nothing to escape.
         writeln!(body, r#"{{"create":{{"_index":"{}","_id":"{}"}}}}"#, index(document), document.id())?;
         write!(body, r#"{{"@timestamp":"{}","#, dates::time(document.time_ns()))?;
@@ -51,16 +52,16 @@ struct Cause {
     caused_by: Option<Box<Cause>>,
 }
 
-/// What became of each document, in the order of the request.
+/// The fate of each document, in the order of the request.
 pub fn fates(answer: &[u8]) -> Result<Vec<Fate>> {
     let answer: BulkAnswer =
-        serde_json::from_slice(answer).context("the answer is none of the bulk interface")?;
-    ensure!(!answer.items.is_empty(), "the answer tells of no document");
+        serde_json::from_slice(answer).context("the response is not a valid bulk response")?;
+    ensure!(!answer.items.is_empty(), "the bulk response has no items");
     Ok(answer.items.into_iter().map(|item| fate(item.create)).collect())
 }
 
-/// Only 400 means that the document itself is at fault. What else there is may pass: too much to do (429), a disk
-/// that is full (403, 429), an index that somebody closed or that may not be made, a shard that is not there (503).
+/// Only 400 means that the document itself is at fault. Other errors may pass: too much load (429),
+/// a full disk (403, 429), an index that is closed or may not be created, a missing shard (503).
 fn fate(created: ItemResult) -> Fate {
     let reason = || created.error.as_ref().map_or_else(|| format!("status {}", created.status), describe);
     match created.status {
@@ -71,7 +72,7 @@ fn fate(created: ItemResult) -> Fate {
     }
 }
 
-/// Some answers are 400 though any other document would fare the same.
+/// Some answers are 400 although every other document would get the same.
 fn is_about_the_index(cause: Option<&Cause>) -> bool {
     const OF_THE_INDEX: [&str; 3] =
         ["index_closed_exception", "invalid_index_name_exception", "validation_exception"];

@@ -1,9 +1,10 @@
-//! Elasticsearch and OpenSearch, by the bulk interface that both have.
+//! Elasticsearch and OpenSearch, over the bulk interface that both have.
 //!
-//! A document's `_id` is its event's id (with `-end` for an end) and every document is *created*: one that is there
-//! already is a conflict, 409, and counts as done. So however often we send, it is there once. With dated indices
-//! the date is that of receipt by our clock: it stays the same when we send again, and no sender can make indices
-//! of years that never were. (A data stream looks for the id in its newest backing index only.)
+//! A document's `_id` is its event's id (with `-end` for an end), and every document is *created*:
+//! if it is there already, the answer is a conflict, 409, and counts as done. So it is there once,
+//! however often we send it. The date of a dated index is that of receipt by our clock: it is the
+//! same when we send again, and a sender cannot choose it. (A data stream looks for the id only in
+//! its newest backing index.)
 
 mod bulk;
 mod template;
@@ -22,9 +23,9 @@ pub struct Elasticsearch {
 }
 
 impl Elasticsearch {
-    /// Reads what the configuration names; nothing is connected yet.
+    /// Reads the configuration, without connecting.
     pub fn new(config: &ElasticsearchConfig) -> Result<Self> {
-        ensure!(!config.urls.is_empty(), "urls is empty");
+        ensure!(!config.urls.is_empty(), "urls is empty: name at least one node");
         let nodes = config.urls.iter().map(|text| {
             let mut url: Url = text.parse().with_context(|| format!("urls: {text}"))?;
             ensure!(matches!(url.scheme(), "http" | "https"), "urls: {text}: expected http or https");
@@ -38,9 +39,10 @@ impl Elasticsearch {
         Ok(Elasticsearch { config: config.clone(), nodes, http })
     }
 
-    /// A request to a node, with what proves who we are. Secrets are read for each, so they can be exchanged.
+    /// A request to a node, with our credentials. They are read for each request, so that they can
+    /// be exchanged.
     fn request(&self, node: usize, method: Method, path: &str) -> Result<RequestBuilder> {
-        let url = self.nodes[node].join(path).with_context(|| format!("no path: {path}"))?;
+        let url = self.nodes[node].join(path).with_context(|| format!("cannot make a URL of {path}"))?;
         let request = self.http.client.request(method, url);
         if !self.config.api_key_file.as_os_str().is_empty() {
             let key = read_secret(&self.config.api_key_file)?;
@@ -55,7 +57,7 @@ impl Elasticsearch {
 }
 
 impl Sink for Elasticsearch {
-    /// The node in use.
+    /// The index of the node in use.
     type Worker = usize;
 
     fn worker(&self, number: usize) -> usize {
@@ -66,7 +68,7 @@ impl Sink for Elasticsearch {
         *node = (*node + 1) % self.nodes.len();
     }
 
-    /// A node answers, and the template is there.
+    /// Checks that the node answers, and puts the template there.
     async fn check(&self, node: &mut usize) -> Result<()> {
         let node = *node;
         let request = if self.config.template {
@@ -96,7 +98,8 @@ impl Sink for Elasticsearch {
         match status {
             status if status.is_success() => Ok(bulk::fates(&answer).with_context(|| format!("{url}"))?),
             StatusCode::PAYLOAD_TOO_LARGE => Err(SendError::Split(format!("{url}: {}", shown(&answer)))),
-            // Of the request as a whole nothing was taken: the node has too much to do, or does not let us in.
+            // The node took nothing of the request: it has too much to do, or refuses our
+            // credentials.
             status => Err(anyhow!("{url}: {status}: {}", shown(&answer)).into()),
         }
     }

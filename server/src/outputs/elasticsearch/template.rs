@@ -1,16 +1,16 @@
-//! The index template: which documents it is for, and how each key is indexed (`mapping.json`).
+//! The index template: which indices it is for, and how each key is indexed (`mapping.json`).
 
 use crate::config::{ElasticsearchConfig, IndexLayout};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-/// Above what Elasticsearch brings for names of the same beginning.
+/// Higher than the priorities of Elasticsearch's own templates, whose patterns may match, too.
 const PRIORITY: u32 = 300;
 
-/// The body of a request that puts the template there.
+/// The body of the request that creates the template.
 pub fn of(config: &ElasticsearchConfig) -> Result<Vec<u8>> {
     let mappings: Value =
-        serde_json::from_str(include_str!("mapping.json")).context("the mapping that is built in")?;
+        serde_json::from_str(include_str!("mapping.json")).context("the built-in mapping is not JSON")?;
     let pattern = match config.layout {
         IndexLayout::Dated => format!("{}-*", config.index),
         IndexLayout::DataStream | IndexLayout::Single => config.index.clone(),
@@ -19,7 +19,8 @@ pub fn of(config: &ElasticsearchConfig) -> Result<Vec<u8>> {
         "index_patterns": [pattern],
         "priority": PRIORITY,
         "template": {
-            // A number that a hostile client sent and that does not fit is left unindexed, not the document.
+            // If a hostile client sends a number that does not fit, that field alone is not
+            // indexed.
             "settings": { "index.mapping.ignore_malformed": true },
             "mappings": mappings,
         },
@@ -28,5 +29,5 @@ pub fn of(config: &ElasticsearchConfig) -> Result<Vec<u8>> {
     if config.layout == IndexLayout::DataStream {
         template["data_stream"] = json!({});
     }
-    serde_json::to_vec(&template).context("the template")
+    serde_json::to_vec(&template).context("cannot write the index template as JSON")
 }

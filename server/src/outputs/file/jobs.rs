@@ -1,4 +1,5 @@
-//! Layout `jobs`: one JSON document for a job, whole and valid after every write, at constant cost.
+//! Layout `jobs`: one JSON document for each job, whole and valid after every write, at constant
+//! cost.
 //!
 //! ```text
 //! {"job_id":"4711","processes":[
@@ -6,8 +7,10 @@
 //! {...}
 //! ]}
 //! ```
-//! The closing bytes are at the end, so one write at their place adds processes and closes the document again. Where a
-//! full disk takes only a part of it, they are put back at once: in their place there was room for them before.
+//! The document ends with the closing bytes, so one write over them adds processes and closes the
+//! document again. If a full disk takes only a part of the write, the closing bytes are written
+//! back at once, where there was room for them before
+//! (`a_job_file_is_whole_while_its_disk_is_full`).
 
 use super::{Memory, names::file_stem, readback::read_back};
 use crate::{
@@ -29,7 +32,7 @@ use tracing::warn;
 
 const CLOSING: &[u8] = b"\n]}\n";
 
-/// From so many files on, all of the file system is synchronised at once.
+/// If more files than this were written, the whole file system is flushed at once.
 const SYNC_ONE_BY_ONE: usize = 16;
 
 /// See the module.
@@ -38,9 +41,9 @@ pub struct JobFiles {
     open_max: usize,
     fsync: FileSync,
     open: HashMap<Bytes, JobFile>,
-    /// Lengths of files written since the last commit, and not open any more.
+    /// Lengths of files that were written since the last commit and then closed.
     closed: BTreeMap<String, u64>,
-    /// Jobs of a delivery that failed at another one: it comes again.
+    /// Jobs that are written already, if a delivery failed at another job and is repeated.
     done: HashSet<Bytes>,
     clock: u64,
     memory: Memory,
@@ -51,18 +54,18 @@ struct JobFile {
     file: File,
     name: String,
     path: PathBuf,
-    /// Of the whole document.
+    /// Length of the whole document.
     length: u64,
-    /// Has it a process yet?
+    /// The document has no process yet.
     is_empty: bool,
-    /// Written since the last commit.
+    /// The file was written since the last commit.
     is_dirty: bool,
     last_used: u64,
     written: HashSet<DocumentKey>,
 }
 
 impl JobFiles {
-    /// Files are opened as jobs come.
+    /// Opens no file yet.
     pub fn new(config: &FileConfig, memory: Memory, metrics: Arc<OutputMetrics>) -> Self {
         JobFiles {
             directory: config.path.clone(),
@@ -95,7 +98,7 @@ impl JobFiles {
             if !self.open.contains_key(job_id) {
                 self.make_room()?;
                 let job = self.open_job(job_id)?;
-                // The id shares its memory with a batch; a key that stays must not keep that.
+                // The id shares memory with its batch, which a key in the map must not keep alive.
                 self.open.insert(Bytes::copy_from_slice(job_id), job);
             }
             let Some(job) = self.open.get_mut(job_id) else { continue };
@@ -135,11 +138,11 @@ impl JobFiles {
         Ok(())
     }
 
-    /// Synchronises what was written since the last time.
+    /// Flushes what was written since the last commit. Returns the lengths of those files.
     pub fn commit(&mut self) -> Result<Vec<(String, u64)>> {
         let dirty = self.open.values().filter(|job| job.is_dirty).count() + self.closed.len();
         if self.fsync == FileSync::Never {
-            // The lengths are what a crash of the server needs.
+            // After a crash of the server alone, the lengths are enough.
         } else if dirty > SYNC_ONE_BY_ONE || !self.closed.is_empty() {
             let directory = File::open(&self.directory)
                 .with_context(|| format!("cannot open {}", self.directory.display()))?;
@@ -158,7 +161,7 @@ impl JobFiles {
         Ok(lengths)
     }
 
-    /// Closes files that were not used for the longest time, an eighth at once.
+    /// Closes the least recently used files, an eighth of them.
     fn make_room(&mut self) -> Result<()> {
         if self.open.len() < self.open_max {
             return Ok(());
@@ -194,7 +197,7 @@ impl JobFiles {
         let mut empty = opening.clone();
         empty.extend_from_slice(CLOSING);
         let Some(file) = existing else {
-            // Under its final name only when it is valid.
+            // A file gets its final name when it is valid.
             let fresh = self.directory.join(format!(".{name}.new"));
             fs::write(&fresh, &empty).with_context(cannot)?;
             fs::rename(&fresh, &path).with_context(cannot)?;
@@ -207,22 +210,24 @@ impl JobFiles {
         let mut head = vec![0; opening.len()];
         let is_ours = file.read_exact_at(&mut head, 0).is_ok() && head == opening;
         if !is_ours {
-            // Not one byte of somebody else's file is touched.
+            // We do not change a file that we did not write.
             let aside = self.directory.join(format!("{name}.{}.foreign", crate::clock::now_ns()));
-            warn!("{} is no document of this job; it is kept as {}", path.display(), aside.display());
+            warn!("{} is not a document of this job: it is renamed to {}", path.display(), aside.display());
             fs::rename(&path, &aside).with_context(cannot)?;
             return self.open_job(job_id);
         }
         let mut closing = [0; CLOSING.len()];
         let is_closed = closing_at(there)
             .is_some_and(|at| file.read_exact_at(&mut closing, at).is_ok() && closing == CLOSING);
-        // What was written behind the length that we remember comes again from the queue, and so may be there.
+        // The queue repeats what was written after the length that we remember, so it may be in the
+        // file already.
         let remembered = self.memory.length(&name)?.filter(|length| *length <= there).and_then(closing_at);
         let replaying = self.memory.may_repeat(self.memory.queue.offset(&self.memory.name));
         if is_closed && !replaying {
             return Ok(self.job(file, name, path, there, there <= empty.len() as u64, HashSet::new()));
         }
-        // There stands what separates processes, or the closing; else the file is not the one we remember.
+        // If neither a separator nor the closing bytes stand there, the file is not the one that we
+        // remember.
         let byte_at = |at: u64| {
             let mut byte = [0];
             file.read_exact_at(&mut byte, at).ok().map(|()| byte[0])
@@ -234,12 +239,12 @@ impl JobFiles {
             return Ok(self.job(file, name, path, there, there <= empty.len() as u64, back.keys));
         }
         let good = if back.keys.is_empty() { begin } else { self.without_separator(&file, back.good_until) };
-        warn!("{} was cut off by a crash; what is lost in it comes again from the queue", path.display());
+        warn!("{} was cut off by a crash: the missing documents come again from the queue", path.display());
         close_at(&file, good).with_context(cannot)?;
         Ok(self.job(file, name, path, good + CLOSING.len() as u64, good == start, back.keys))
     }
 
-    /// The end of the last document when `until` is behind its line's end.
+    /// The end of the last document, if `until` stands after the end of its line.
     fn without_separator(&self, file: &File, until: u64) -> u64 {
         let mut two = [0; 2];
         match file.read_exact_at(&mut two, until - 2) {
@@ -261,7 +266,8 @@ impl JobFiles {
     }
 }
 
-/// Ends the document here. The closing goes first: what a shorter file gives back another program may take.
+/// Ends the document at this offset. The closing bytes are written before the file is cut, because
+/// another program may take the room that the cut frees.
 fn close_at(file: &File, at: u64) -> std::io::Result<()> {
     file.write_all_at(CLOSING, at)?;
     file.set_len(at + CLOSING.len() as u64)

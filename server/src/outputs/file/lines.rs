@@ -1,4 +1,5 @@
-//! Layout `lines`: `events.jsonl`, one document a line, whole batches appended by one write. [`Rotation`] closes it.
+//! Layout `lines`: `events.jsonl`, one document a line; each batch is appended by one write.
+//! [`Rotation`] closes the file.
 
 use super::{Memory, flusher::Flusher, readback::read_back, rotation::Rotation};
 use crate::{
@@ -18,7 +19,7 @@ use std::{
 
 const NAME: &str = "events.jsonl";
 
-/// When the file was begun, in seconds of Unix time, is remembered under this name.
+/// The time when the file was begun, in seconds of Unix time, is remembered under this name.
 const BEGUN: &str = "events.jsonl begun";
 
 /// See the module.
@@ -30,24 +31,25 @@ pub struct Lines {
     begun_s: i64,
     rotation: Rotation,
     fsync: FileSync,
-    /// The batch that comes next.
+    /// The next batch to write.
     next: u64,
     memory: Memory,
-    /// Written before a restart, behind the remembered length.
+    /// Documents that were written before a restart, after the remembered length.
     written: HashSet<DocumentKey>,
     metrics: Arc<OutputMetrics>,
 }
 
 impl Lines {
-    /// Opens the file and makes its end whole.
+    /// Opens the file, and cuts off a line that a crash left half-written.
     pub fn open(config: &FileConfig, memory: Memory, metrics: Arc<OutputMetrics>) -> Result<Self> {
         let path = config.path.join(NAME);
         let cannot = || format!("cannot write {}", path.display());
         let rotation = Rotation::new(config)?;
         let file = open(&path).with_context(cannot)?;
         let there = file.metadata().with_context(cannot)?.len();
-        // A file that somebody shortened or exchanged starts anew for us: at its end. So does one that was begun when
-        // the server ended before it could remember that; nothing was written to it.
+        // If somebody shortened or replaced the file, we go on at its end. The same holds if the
+        // server ended just after it had begun the file, before it could remember that; nothing was
+        // written to it.
         let remembered = memory.length(NAME)?.unwrap_or(0);
         let from = line_start(&file, remembered.min(there)).with_context(cannot)?;
         if from < remembered {
@@ -56,7 +58,7 @@ impl Lines {
         let begun_s = begun(&memory)?;
         let back = read_back(&file, &path, from)?;
         if back.good_until < there {
-            // A write that a crash cut off; its events come again.
+            // A crash cut off a write; its events come again.
             file.set_len(back.good_until).with_context(cannot)?;
         }
         let flusher = Flusher::new(&file).with_context(cannot)?;
@@ -75,10 +77,10 @@ impl Lines {
         })
     }
 
-    /// Appends.
+    /// Appends the batches.
     pub fn deliver(&mut self, batches: &[Arc<DocumentBatch>]) -> Result<()> {
         self.rotate_if_due()?;
-        // A delivery that failed half-way comes again.
+        // A delivery that failed half-way is repeated.
         let next = self.next;
         for batch in batches.iter().filter(|batch| batch.sequence >= next) {
             let (mut some, mut events) = (Vec::new(), 0);
@@ -112,7 +114,7 @@ impl Lines {
         Ok(())
     }
 
-    /// Synchronises.
+    /// Flushes the file. Returns its length.
     pub fn commit(&mut self) -> Result<Vec<(String, u64)>> {
         if self.fsync == FileSync::Commit {
             self.file.sync_data().with_context(|| format!("cannot synchronise {}", self.path.display()))?;
@@ -120,13 +122,13 @@ impl Lines {
         Ok(vec![(NAME.to_owned(), self.length)])
     }
 
-    /// Closes the file when it is time and everything in it is committed.
+    /// Closes the file if it is due and everything in it is committed.
     fn rotate_if_due(&mut self) -> Result<()> {
         let is_due = self.rotation.is_due(self.length, self.begun_s);
         if !is_due || self.memory.length(NAME)? != Some(self.length) {
             return Ok(());
         }
-        let cannot = || format!("cannot begin {} anew", self.path.display());
+        let cannot = || format!("cannot begin a new {}", self.path.display());
         self.rotation.close(&self.path)?;
         self.file = open(&self.path).with_context(cannot)?;
         self.flusher = Flusher::new(&self.file)?;
@@ -146,7 +148,7 @@ fn now_s() -> i64 {
     crate::clock::now_ns() / 1_000_000_000
 }
 
-/// When the file was begun: now, where nobody remembers.
+/// The time when the file was begun; now, if that was not remembered.
 fn begun(memory: &Memory) -> Result<i64> {
     if let Some(begun_s) = memory.length(BEGUN)? {
         return Ok(begun_s as i64);
@@ -156,7 +158,7 @@ fn begun(memory: &Memory) -> Result<i64> {
     Ok(begun_s)
 }
 
-/// The beginning of the line that `at` is in; `at` itself when it is one.
+/// The beginning of the line that `at` is in; `at` itself if a line begins there.
 fn line_start(file: &File, at: u64) -> std::io::Result<u64> {
     let mut end = at;
     let mut block = vec![0; 64 * 1024];

@@ -1,8 +1,10 @@
 //! The output that writes files, in two layouts: [`lines`] and [`jobs`].
 //!
-//! Both only ever append, by a single write, and remember with their offset in the queue how long each file was.
-//! After a crash what stands behind that length was written by batches that come again: its events are read back
-//! and left out. So every event is in its file once, and nothing that a reader has seen is taken back.
+//! Both append by a single write, and remember each file's length with their offset in the queue.
+//! What stands after that length at a restart was written by batches that come again: these events
+//! are read back and left out. So every event is in its file once
+//! (`acknowledged_events_survive_kill_9_and_appear_once`), and no whole document that a reader has
+//! seen is removed.
 
 mod flusher;
 mod jobs;
@@ -31,12 +33,12 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// How long the file was when the output's offset was last moved on.
+    /// The file's length when the output's offset last moved on.
     fn length(&self, file: &str) -> Result<Option<u64>> {
         self.queue.remembered(&self.name, file)
     }
 
-    /// Remembers it apart from a commit, at once.
+    /// Remembers a length at once, without a commit.
     fn remember(&self, file: &str, length: u64) -> Result<()> {
         let mut writes = self.queue.writes();
         self.queue.remember(&mut writes, &self.name, file, length);
@@ -61,11 +63,11 @@ enum Layout {
 }
 
 impl FileOutput {
-    /// Opens the directory, made if need be.
+    /// Opens the directory, which is created if it does not exist.
     pub fn open(config: &FileConfig, around: Surroundings<'_>) -> Result<Self> {
         let Surroundings { name, queue, replay_until, metrics, .. } = around;
         fs::create_dir_all(&config.path)
-            .with_context(|| format!("output {name}: cannot make {}", config.path.display()))?;
+            .with_context(|| format!("cannot create the directory {} (key path)", config.path.display()))?;
         let memory = Memory { name: name.to_owned(), queue: queue.clone(), replay_until };
         let layout = match config.layout {
             FileLayout::Jobs => Layout::Jobs(Box::new(jobs::JobFiles::new(config, memory, metrics))),
@@ -76,7 +78,7 @@ impl FileOutput {
 }
 
 impl Output for FileOutput {
-    /// Documents of a job that come within this time share a write.
+    /// Documents of a job that come within this time are written together.
     fn linger(&self) -> Duration {
         match self.layout {
             Layout::Jobs(_) => Duration::from_millis(5),
@@ -88,7 +90,7 @@ impl Output for FileOutput {
         self.commit_every
     }
 
-    /// Appends.
+    /// Appends to the files.
     fn deliver<'a>(&'a mut self, batches: &'a [Arc<DocumentBatch>], _: &'a Shutdown) -> Work<'a, Result<()>> {
         let written = match &mut self.layout {
             Layout::Jobs(jobs) => jobs.deliver(batches),
@@ -97,7 +99,7 @@ impl Output for FileOutput {
         Box::pin(async { written })
     }
 
-    /// Synchronises; the files written since the last time, with their lengths.
+    /// Flushes the files that were written since the last commit. Returns their lengths.
     fn commit(&mut self) -> Result<Vec<(String, u64)>> {
         match &mut self.layout {
             Layout::Jobs(jobs) => jobs.commit(),

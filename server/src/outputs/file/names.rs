@@ -1,23 +1,24 @@
-//! File names for jobs. A job id is whatever a user put into an environment variable.
+//! File names for jobs. Users choose job ids, because these come from an environment variable.
 //!
-//! Letters, digits and `_ . + - @ [ ]` stay (not a dot in front); every other byte becomes `%` and two digits. That can be read
-//! back, so two jobs never share a file. A name too long for a file system is cut, and a digest of the whole id
-//! follows behind `%%`, which nothing else makes. The name kept for processes without a job cannot be taken.
+//! Letters, digits and `_ . + - @ [ ]` stay, except a dot in front; every other byte becomes `%`
+//! and two digits. That can be decoded, so two jobs do not share a file. A name that is too long
+//! for a file system is cut, and ends with `%%` and a digest of the whole id. No job can take the
+//! name that processes without a job have (`hostile_ids_stay_in_the_directory_and_apart`).
 
 use ogrt_proto::hex;
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
 
-/// Where processes without a job go.
+/// The file of processes without a job.
 pub const NO_JOB: &str = "no-job";
 
 /// Longest name before the extension.
 const NAME_MAX: usize = 180;
 
-/// Of the id, what stands in a name that was cut.
+/// How much of the id stands in a name that was cut.
 const CUT: usize = 100;
 
-/// The file's name for a job, without extension.
+/// The name of the job's file, without extension.
 pub fn file_stem(job_id: &[u8]) -> String {
     if job_id.is_empty() {
         return NO_JOB.to_owned();

@@ -1,4 +1,4 @@
-//! Reading back what was written behind the remembered length, after a crash.
+//! Reads back what was written after the remembered length, after a crash.
 
 use crate::outputs::DocumentKey;
 use anyhow::{Context, Result};
@@ -19,15 +19,14 @@ struct Head<'a> {
     r#type: std::borrow::Cow<'a, str>,
 }
 
-/// Whole documents behind an offset.
+/// The whole documents after an offset in a file.
 pub struct Readback {
-    /// What they are.
     pub keys: HashSet<DocumentKey>,
-    /// End of the last whole one, its line's end included where it has one.
+    /// The end of the last whole document, and of its line.
     pub good_until: u64,
 }
 
-/// Reads lines from `offset` as long as each is a whole document, with or without a comma at its end.
+/// Reads lines from `offset` while each is a whole document, with or without a comma at its end.
 pub fn read_back(file: &File, path: &Path, offset: u64) -> Result<Readback> {
     let cannot = || format!("cannot read back {}", path.display());
     let mut reader = BufReader::with_capacity(256 * 1024, file);

@@ -1,8 +1,10 @@
-//! Closing `events.jsonl`: when it is large or old enough it gets a name with the time, is packed, and a new one begins.
+//! Closes `events.jsonl`: when it is large or old enough it is renamed to a name with the time and
+//! compressed, and a new file begins.
 //!
-//! Only a file of which everything is committed is closed, and that the new one begins is remembered before anything
-//! is written to it. So after a crash what comes again is looked for in the file where it can be, and a closed file
-//! never changes. Packing happens aside; what a crash left unpacked is packed at the next start.
+//! A file is closed when everything in it is committed, and the new one is remembered before
+//! anything is written to it. So after a crash we look for repeated events in the right file, and a
+//! closed file does not change (`server/tests/server/rotation.rs`). Another thread compresses; the
+//! next start compresses what a crash left.
 
 use crate::{
     clock::now_ns,
@@ -29,7 +31,7 @@ pub struct Rotation {
     closed: Arc<ClosedFiles>,
 }
 
-/// Closed files of a directory; one thread at a time works on them.
+/// The closed files of a directory; one thread at a time works on them.
 struct ClosedFiles {
     directory: PathBuf,
     gzip: bool,
@@ -38,7 +40,7 @@ struct ClosedFiles {
 }
 
 impl Rotation {
-    /// Takes up what an earlier run left to do.
+    /// Reads the configuration, and compresses what an earlier run left.
     pub fn new(config: &FileConfig) -> Result<Self> {
         let rotation = Rotation {
             bytes_max: config.rotate_bytes.0,
@@ -54,7 +56,8 @@ impl Rotation {
         Ok(rotation)
     }
 
-    /// Is a file of this length, begun at this time, to be closed? Periods are those of UTC: a day ends at midnight.
+    /// Is it time to close a file of this length that was begun at this time? Periods are those of
+    /// UTC: a day ends at midnight.
     pub fn is_due(&self, length: u64, begun_s: i64) -> bool {
         let now_s = now_ns() / SECOND_NS;
         let is_large = self.bytes_max > 0 && length >= self.bytes_max;
@@ -62,7 +65,7 @@ impl Rotation {
         length > 0 && (is_large || is_old)
     }
 
-    /// Gives the file its last name.
+    /// Gives the file its final name.
     pub fn close(&self, path: &Path) -> Result<()> {
         let stamp = dates::stamp(now_ns());
         let free = |name: &PathBuf| !name.exists() && !packed(name).exists();
@@ -73,24 +76,30 @@ impl Rotation {
             })
             .map(|name| path.with_file_name(name))
             .find(free)
-            .context("no free name")?;
+            .context("no name is free for the closed file")?;
         let renamed = fs::rename(path, &name).and_then(|()| File::open(&self.closed.directory)?.sync_all());
         match renamed {
-            // An attempt before this one came so far.
+            // An earlier attempt has renamed it already.
             Err(problem) if problem.kind() == io::ErrorKind::NotFound => Ok(()),
             renamed => renamed.with_context(|| format!("cannot rename {}", path.display())),
         }
     }
 
-    /// Packs closed files, and removes the oldest beyond those that are kept, in a thread.
+    /// Compresses closed files, and deletes the oldest beyond `keep_closed`, in a thread.
     pub fn tend(&self) -> Result<()> {
         let closed = self.closed.clone();
         let work = move || {
             if let Err(problem) = closed.tend() {
-                warn!("closed files in {}: {problem:#}; it is tried again later", closed.directory.display());
+                warn!(
+                    "cannot tend the closed files in {}: {problem:#}. Trying again later",
+                    closed.directory.display()
+                );
             }
         };
-        thread::Builder::new().name("closed files".into()).spawn(work).context("cannot start a thread")?;
+        thread::Builder::new()
+            .name("closed files".into())
+            .spawn(work)
+            .context("cannot start the thread that compresses closed files")?;
         Ok(())
     }
 }
@@ -100,20 +109,20 @@ impl ClosedFiles {
         let _alone = self.work.lock().unwrap_or_else(PoisonError::into_inner);
         if self.gzip {
             for path in self.names(".jsonl")? {
-                pack(&path).with_context(|| format!("cannot pack {}", path.display()))?;
+                pack(&path).with_context(|| format!("cannot compress {}", path.display()))?;
             }
         }
         if self.keep > 0 {
             let mut all = [self.names(".jsonl")?, self.names(".jsonl.gz")?].concat();
             all.sort();
             for path in all.iter().take(all.len().saturating_sub(self.keep)) {
-                fs::remove_file(path).with_context(|| format!("cannot remove {}", path.display()))?;
+                fs::remove_file(path).with_context(|| format!("cannot delete {}", path.display()))?;
             }
         }
         Ok(())
     }
 
-    /// Closed files with this ending, the oldest first.
+    /// The closed files with this ending, the oldest first.
     fn names(&self, ending: &str) -> Result<Vec<PathBuf>> {
         let cannot = || format!("cannot read {}", self.directory.display());
         let mut found = Vec::new();
@@ -133,7 +142,8 @@ fn packed(path: &Path) -> PathBuf {
     path.with_extension("jsonl.gz")
 }
 
-/// Under its final name only when it is whole and on the disk; then the other goes.
+/// Compresses a file. The result gets its final name when it is whole and on the disk; then the
+/// original is deleted.
 fn pack(path: &Path) -> io::Result<()> {
     let fresh = path.with_extension("jsonl.gz.new");
     let mut from = File::open(path)?;

@@ -1,4 +1,4 @@
-//! From batches of the queue to requests: which worker sends a document, and how many go together.
+//! From batches to requests: which worker sends a document, and which documents share a request.
 
 use crate::{
     join::{DocumentBatch, EventDocument},
@@ -8,7 +8,7 @@ use crate::{
 use ogrt_note::Signature;
 use std::sync::Arc;
 
-/// One document, where it stands.
+/// A document in its batch.
 #[derive(Clone, Copy)]
 pub struct Document<'a> {
     batch: &'a DocumentBatch,
@@ -16,22 +16,22 @@ pub struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// Its JSON, an object on one line.
+    /// The document's JSON, an object on one line.
     pub fn json(&self) -> &'a [u8] {
         self.batch.document(self.event)
     }
 
-    /// The entry that it was made from, as the queue writes it.
+    /// The queue's entry that the document was made from.
     pub fn entry(&self) -> &'a [u8] {
         self.batch.entry(self.event)
     }
 
-    /// What names it.
+    /// The document's key.
     pub fn key(&self) -> DocumentKey {
         document_key(self.event.id, self.event.kind)
     }
 
-    /// The same as text: the event's id, with `-end` behind it for an end.
+    /// The document's id as text: the event's id, followed by `-end` for an end.
     pub fn id(&self) -> String {
         let mut id = self.event_id();
         if self.event.kind == Kind::End {
@@ -45,23 +45,23 @@ impl<'a> Document<'a> {
         String::from_utf8_lossy(&Signature::from_bytes(self.event.id).text()).into_owned()
     }
 
-    /// When it happened, as the sender says, in Unix nanoseconds.
+    /// When the event happened, as the sender says, in nanoseconds of Unix time.
     pub fn time_ns(&self) -> i64 {
         self.event.time_ns
     }
 
-    /// When it was received, by our clock.
+    /// When the event was received, by our clock, in nanoseconds of Unix time.
     pub fn received_ns(&self) -> i64 {
         self.event.received_ns
     }
 }
 
-/// Each worker's documents, in order. Both documents of a process go to the same one.
+/// Each worker's documents, in order. One worker gets both documents of a process.
 pub fn shares(batches: &[Arc<DocumentBatch>], workers: usize) -> Vec<Vec<Document<'_>>> {
     let mut shares = vec![Vec::new(); workers];
     for batch in batches {
         for event in &batch.events {
-            // The last bytes are random in every kind of UUID that we meet.
+            // The last bytes are random in all kinds of UUID that we meet.
             let random = u64::from_le_bytes(event.id[8..].try_into().unwrap_or_default());
             let mixed = random.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
             shares[mixed as usize % workers].push(Document { batch, event });
@@ -70,7 +70,8 @@ pub fn shares(batches: &[Arc<DocumentBatch>], workers: usize) -> Vec<Vec<Documen
     shares
 }
 
-/// Cuts a share into requests of at most so many documents and bytes.
+/// Cuts a share into requests of at most `events_max` documents and `bytes_max` bytes. A document
+/// that is larger than that is a request of its own.
 pub fn requests<'a, 'd>(
     share: &'a [Document<'d>],
     events_max: usize,

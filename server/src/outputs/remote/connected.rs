@@ -1,20 +1,21 @@
-//! Receivers with whom a connection stays open from one request to the next.
+//! Receivers to which a connection stays open from one request to the next.
 //!
-//! Each worker has one, made when it is first needed. It stays as long as requests over it are answered; an error, or an
-//! answer that does not come in time, ends it, and the next request makes another.
+//! Each worker has a connection, made when it is first needed. An error, or an answer that does not
+//! come in time, ends it, and the next request makes another.
 
 use super::{Document, SendError, SendOutcome, Sink};
 use anyhow::Result;
 
-/// What differs from receiver to receiver.
+/// How to connect to a kind of receiver, and how to send over the connection.
 pub trait Protocol: Send {
-    /// A connection.
+    /// An open connection.
     type Connection: Send;
 
-    /// Makes one, and puts there what the receiver needs.
+    /// Connects, and creates what the receiver needs.
     async fn connect(&self) -> Result<Self::Connection>;
 
-    /// Takes the one that is open, or makes one. Who has used it without a failure puts it back.
+    /// Takes the open connection, or makes one. The caller puts it back after using it without a
+    /// failure.
     async fn open(&self, connection: &mut Option<Self::Connection>) -> Result<Self::Connection> {
         match connection.take() {
             Some(open) => Ok(open),
@@ -22,7 +23,7 @@ pub trait Protocol: Send {
         }
     }
 
-    /// As [`Sink::send`].
+    /// Sends documents over the connection, as [`Sink::send`] does.
     async fn send_over(&self, connection: &mut Self::Connection, documents: &[Document<'_>]) -> SendOutcome;
 }
 
@@ -46,7 +47,7 @@ impl<C: Protocol> Sink for ConnectionSink<C> {
     }
 
     async fn send(&self, connection: &mut Self::Worker, documents: &[Document<'_>]) -> SendOutcome {
-        // An idle one may have ended meanwhile; that shows by a failure.
+        // A connection that ended while it was idle shows that by a failure.
         let mut open = self.0.open(connection).await?;
         let sent = self.0.send_over(&mut open, documents).await;
         if !matches!(sent, Err(SendError::Failed(_))) {

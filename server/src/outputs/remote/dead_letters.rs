@@ -1,8 +1,10 @@
-//! The file of dead letters: documents that a receiver refuses for good, with its reason, one a line.
+//! The file of dead letters: documents that a receiver refused for good, with its reason, one a
+//! line.
 //!
-//! `dead-letters/NAME.jsonl` in the data directory, only ever appended to; an operator may take it away at any
-//! time. Its length is remembered with the output's offset, as that of every file is, so a crash puts no document
-//! there twice. A full file holds the output up: nothing is thrown away.
+//! The file is `dead-letters/NAME.jsonl` in the data directory. We only append to it, and an
+//! operator may move it away at any time. Its length is remembered with the output's offset, so
+//! after a crash no document is in it twice. A full file stops the output, because nothing is
+//! thrown away. (`what_the_receiver_refuses_for_good_is_put_aside_once_and_exactly`)
 
 use super::Document;
 use crate::outputs::{DocumentKey, Surroundings, file::read_back};
@@ -23,14 +25,14 @@ pub struct DeadLetters {
     bytes_max: u64,
     file: Option<File>,
     is_dirty: bool,
-    /// Put there before a restart, by batches that come again.
+    /// Documents that were put there before a restart, by batches that come again.
     known: HashSet<DocumentKey>,
-    /// Batches from here on were not there before.
+    /// Batches from this one on were not delivered before the restart.
     replay_until: u64,
 }
 
 impl DeadLetters {
-    /// The file is made when something is refused.
+    /// Reads back what a crash may have left. The file itself is made when something is refused.
     pub fn open(bytes_max: u64, around: &Surroundings<'_>) -> Result<Self> {
         let path = around.data_dir.join("dead-letters").join(format!("{}.jsonl", around.name));
         let mut known = HashSet::new();
@@ -38,7 +40,7 @@ impl DeadLetters {
             let there = file.metadata().with_context(|| cannot(&path))?.len();
             let from = around.queue.remembered(around.name, REMEMBERED_AS)?.unwrap_or(0).min(there);
             let back = read_back(&file, &path, from)?;
-            // A line that a crash cut off is of a batch that comes again.
+            // The batch of a line that a crash cut off comes again.
             file.set_len(back.good_until).with_context(|| cannot(&path))?;
             known = back.keys;
         }
@@ -54,7 +56,7 @@ impl DeadLetters {
                 continue;
             }
             let json: &RawValue =
-                serde_json::from_slice(document.json()).context("a document that is no JSON")?;
+                serde_json::from_slice(document.json()).context("a document is not JSON")?;
             let mut line = json!({
                 "event_id": document.event_id(),
                 "refused_at_ns": crate::clock::now_ns(),
@@ -64,7 +66,7 @@ impl DeadLetters {
                 line["type"] = "end".into();
             }
             let line = line.to_string();
-            // The document itself goes in as it is, at the end.
+            // The document itself is appended unchanged.
             text.extend_from_slice(line.trim_end_matches('}').as_bytes());
             text.extend_from_slice(b",\"document\":");
             text.extend_from_slice(json.get().as_bytes());
@@ -77,12 +79,12 @@ impl DeadLetters {
         let there = self.length()?;
         ensure!(
             there + text.len() as u64 <= self.bytes_max,
-            "{} is full ({there} bytes): the output goes on when it has been moved away",
+            "{} is full ({there} bytes): move it away, and the output goes on; or make dead_letters_bytes_max larger",
             self.path.display()
         );
         let file = self.file.as_mut().with_context(|| cannot(&self.path))?;
         if let Err(problem) = file.write_all(&text) {
-            // No half line stays.
+            // A line that was written in part is cut off.
             file.set_len(there).with_context(|| cannot(&self.path))?;
             return Err(problem).with_context(|| cannot(&self.path));
         }
@@ -90,8 +92,9 @@ impl DeadLetters {
         Ok(())
     }
 
-    /// Synchronises; the file's length, to be remembered with the offset, once everything has come again that may be
-    /// in there. Until then the length stays from which on documents are read back.
+    /// Flushes the file. Returns its length, to be remembered with the offset, once all batches
+    /// from before the restart have come again: until then, documents are read back from the length
+    /// that was remembered.
     pub fn commit(&mut self, delivered_to: u64) -> Result<Vec<(String, u64)>> {
         if self.is_dirty
             && let Some(file) = &self.file
@@ -116,7 +119,7 @@ impl DeadLetters {
         if self.file.is_some() && self.path.exists() {
             return Ok(());
         }
-        let directory = self.path.parent().context("no directory for dead letters")?;
+        let directory = self.path.parent().context("the path of the dead letters has no directory")?;
         fs::create_dir_all(directory).with_context(|| cannot(&self.path))?;
         let file = OpenOptions::new().create(true).append(true).open(&self.path);
         self.file = Some(file.with_context(|| cannot(&self.path))?);

@@ -1,4 +1,4 @@
-//! HTTP towards receivers: one client for all workers, bodies compressed, answers bounded.
+//! The HTTP client for receivers: one for all workers, with compressed bodies and bounded answers.
 
 use crate::tls_client::client_config;
 use anyhow::{Context, Result, bail};
@@ -6,21 +6,22 @@ use flate2::{Compression, write::GzEncoder};
 use reqwest::{Client, RequestBuilder, StatusCode};
 use std::{fs, io::Write, path::Path, time::Duration};
 
-/// No answer that we ask for is larger.
+/// Largest answer that is read; none that we ask for is larger.
 const ANSWER_MAX: usize = 64 << 20;
 
-/// How much of an answer that tells of an error is shown.
+/// How many bytes of an error's answer are shown.
 const SHOWN_MAX: usize = 300;
 
-/// A client, and whether it compresses.
+/// An HTTP client.
 pub struct Http {
-    /// Makes requests.
+    /// The client that makes requests.
     pub client: Client,
     gzip: bool,
 }
 
 impl Http {
-    /// With these certificates for https; proxies of the environment are not for a daemon.
+    /// A client that trusts the certificates in `ca_file`, or the system's. Proxies of the
+    /// environment are not used.
     pub fn new(ca_file: &Path, gzip: bool) -> Result<Self> {
         let client = Client::builder()
             .tls_backend_preconfigured(client_config(ca_file)?)
@@ -29,11 +30,11 @@ impl Http {
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
-            .context("cannot make an HTTP client")?;
+            .context("cannot set up the HTTP client")?;
         Ok(Http { client, gzip })
     }
 
-    /// Puts a body into a request.
+    /// Puts a body into a request, compressed if configured.
     pub fn body(&self, request: RequestBuilder, body: Vec<u8>) -> Result<RequestBuilder> {
         if !self.gzip {
             return Ok(request.body(body));
@@ -44,7 +45,7 @@ impl Http {
         Ok(request.header("content-encoding", "gzip").body(packed))
     }
 
-    /// Sends it; the answer's status and body.
+    /// Sends a request. Returns the answer's status and body.
     pub async fn send(&self, request: RequestBuilder) -> Result<(StatusCode, Vec<u8>)> {
         let mut answer = request.send().await.map_err(with_causes)?;
         let mut body = Vec::new();
@@ -58,7 +59,7 @@ impl Http {
     }
 }
 
-/// What an answer says, cut to what fits into a line of the log.
+/// The text of an answer, cut so that it fits into a line of the log.
 pub fn shown(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(&body[..body.len().min(SHOWN_MAX)]);
     text.split_whitespace().collect::<Vec<_>>().join(" ")
@@ -70,12 +71,12 @@ fn with_causes(error: reqwest::Error) -> anyhow::Error {
     anyhow::Error::new(error.without_url()).context(address)
 }
 
-/// A secret that stands alone in a file.
+/// Reads a secret that stands alone in a file.
 pub fn read_secret(path: &Path) -> Result<String> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let secret = text.trim();
     if secret.is_empty() || secret.chars().any(char::is_control) {
-        bail!("{} must hold one line", path.display());
+        bail!("{} must hold the secret on one line, without control characters", path.display());
     }
     Ok(secret.to_owned())
 }

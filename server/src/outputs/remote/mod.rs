@@ -1,11 +1,14 @@
-//! What all outputs share that send over a network: [`Remote`] delivers, a [`Sink`] knows the receiver.
+//! What all outputs that send over a network share: [`Remote`] delivers, a [`Sink`] knows the
+//! receiver.
 //!
-//! Documents are spread over workers by their event's id, so that what one process sent stays in order; each worker
-//! cuts its share into requests ([`batch`]) and sends each until every document of it is done. A sink says of each
-//! document what became of it ([`Fate`]): done, had already, to be sent again, or refused for good, which puts it
-//! into the file of dead letters ([`dead_letters`]) and holds up nothing. An error, or an answer that does not come
-//! in time, means that nothing is known: everything is sent again, and the id keeps the receiver from having it
-//! twice. The output's offset in the queue moves on when all of that is over, so nothing is lost with us.
+//! The event's id decides which worker sends a document, so that both documents of a process stay
+//! in order. Each worker cuts its share into requests ([`batch`]), and sends each until every
+//! document of it is done. A sink gives the fate of each document ([`Fate`]): done, known, to be
+//! sent again, or refused for good. A refused one is put into the file of dead letters
+//! ([`dead_letters`]), and the others go on. After an error, or without an answer in time, the
+//! fates are unknown: everything is sent again, and the id keeps the receiver from storing it
+//! twice. The output's offset in the queue moves on when all documents are done, so no event is
+//! lost (`no_fault_of_the_receiver_loses_an_event_or_slows_another_output`).
 
 mod batch;
 mod connected;
@@ -30,25 +33,25 @@ use std::{
 };
 use tokio::time::timeout;
 
-/// What became of a document.
+/// The fate of a document that was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
     /// The receiver has it now.
     Done,
     /// The receiver had it before.
     Known,
-    /// The receiver could not take it, for this reason; later it may.
+    /// The receiver could not take it now, for this reason.
     Again(String),
     /// The receiver will never take it, for this reason.
     Refused(String),
 }
 
-/// Why nothing of a request was taken, or nothing is known of it. It is no [`std::error::Error`], so that no `?` hides a
-/// variant in another error.
+/// Why a request has no fates. This is not a [`std::error::Error`], so that no `?` hides a variant
+/// in another error.
 #[derive(Debug)]
 pub enum SendError {
-    /// The receiver took nothing for the sake of some of it: the request is too large, or a document in it is wrong. It
-    /// is sent again in halves, and a single document is refused for this reason.
+    /// The receiver took nothing, because the request is too large or a document in it is wrong.
+    /// The request is sent again in halves, and a single document is refused for this reason.
     Split(String),
     /// The receiver may have taken some of it: all of it is sent again.
     Failed(anyhow::Error),
@@ -60,25 +63,26 @@ impl From<anyhow::Error> for SendError {
     }
 }
 
-/// What became of each document of a request, in their order.
+/// The fates of a request's documents, in their order.
 pub type SendOutcome = Result<Vec<Fate>, SendError>;
 
 /// A kind of receiver.
 pub trait Sink: Send {
-    /// What a worker keeps between requests: a connection, which node it uses.
+    /// What a worker keeps between requests, such as a connection or the node that it uses.
     type Worker: Send;
 
-    /// A worker that has not sent yet, the so-maniest.
+    /// Creates worker number `number`.
     fn worker(&self, number: usize) -> Self::Worker;
 
-    /// An attempt failed: the worker begins anew, or elsewhere.
+    /// Prepares the worker for the attempt after a failure, over a new connection or at another
+    /// node.
     fn renew(&self, worker: &mut Self::Worker);
 
-    /// Is the receiver there, and ready for what we send? What it needs (a template, a topic) is put there. Called
-    /// before the first request and before the first after a failure.
+    /// Checks that the receiver is there, and creates what it needs, such as a template or a topic.
+    /// Called before the first request, and before the first one after a failure.
     async fn check(&self, worker: &mut Self::Worker) -> Result<()>;
 
-    /// Sends some documents, in their order, and says what became of each.
+    /// Sends documents in their order.
     async fn send(&self, worker: &mut Self::Worker, documents: &[Document<'_>]) -> SendOutcome;
 }
 
@@ -89,7 +93,7 @@ pub struct Remote<S: Sink> {
     workers: Vec<Worker<S>>,
     is_checked: Cell<bool>,
     dead_letters: RefCell<DeadLetters>,
-    /// The batch behind the last one that was delivered.
+    /// The number of the batch after the last delivered one.
     delivered_to: u64,
     metrics: Arc<OutputMetrics>,
 }
@@ -100,7 +104,7 @@ struct Worker<S: Sink> {
 }
 
 impl<S: Sink> Remote<S> {
-    /// Nothing is sent yet: a receiver that is away must not keep the server from starting.
+    /// Connects to nothing yet, so that the server also starts while the receiver is away.
     pub fn open(sink: S, sending: Sending, around: Surroundings<'_>) -> Result<Self> {
         let dead_letters = DeadLetters::open(sending.dead_letters_bytes_max, &around)?;
         let worker = |number| Worker {
@@ -125,7 +129,7 @@ impl<S: Sink> Remote<S> {
         Ok(())
     }
 
-    /// Sends a worker's share, request by request, until all of it is done or there is no more time.
+    /// Sends a worker's share, request by request, until all of it is done or `give_up`.
     async fn send_share(
         &self,
         worker: &mut Worker<S>,
@@ -141,7 +145,8 @@ impl<S: Sink> Remote<S> {
                         let (documents, mut reasons): (Vec<_>, Vec<_>) = again.into_iter().unzip();
                         self.metrics.events_resent.add(documents.len() as u64);
                         let reason = reasons.pop().unwrap_or_default();
-                        let problem = anyhow!("{} documents were not taken: {reason}", documents.len());
+                        let problem =
+                            anyhow!("the receiver did not take {} documents: {reason}", documents.len());
                         waiting.push(documents);
                         worker.backoff.wait_after(&problem, give_up).await;
                     }
@@ -167,14 +172,14 @@ impl<S: Sink> Remote<S> {
                     }
                 }
                 if give_up.asked() && !waiting.is_empty() {
-                    bail!("there was no time to send everything");
+                    bail!("the server stops before everything is sent; the next start sends the rest");
                 }
             }
         }
         Ok(())
     }
 
-    /// Sends one request; what of it has to be sent again.
+    /// Sends one request. Returns the documents that must be sent again, with the reasons.
     async fn attempt<'a>(
         &self,
         worker: &mut Worker<S>,
@@ -190,11 +195,12 @@ impl<S: Sink> Remote<S> {
         Ok(self.settle(request, fates)?)
     }
 
-    /// Counts what is done, puts aside what is refused, and returns the rest.
+    /// Counts what is done, puts refused documents into the dead letters, and returns those to send
+    /// again.
     fn settle<'a>(&self, request: &[Document<'a>], fates: Vec<Fate>) -> Result<Vec<(Document<'a>, String)>> {
         ensure!(
             fates.len() == request.len(),
-            "the answer tells of {} documents, and {} were sent",
+            "the answer is about {} documents, but {} were sent",
             fates.len(),
             request.len()
         );
@@ -208,7 +214,8 @@ impl<S: Sink> Remote<S> {
                 Fate::Refused(reason) => refused.push((*document, reason)),
             }
         }
-        // First what may fail: then the request comes again, and what is done will be known.
+        // What may fail comes first. The request is sent again then, and what is done will be
+        // known.
         self.dead_letters.borrow_mut().put(&refused)?;
         self.metrics.events_written.add(done);
         self.metrics.events_rewritten.add(known);
@@ -248,7 +255,8 @@ impl<S: Sink> Output for Remote<S> {
         })
     }
 
-    /// Returns when every document is done. What comes again after an interruption, the receiver knows.
+    /// Returns when every document is done. The receiver recognises documents that come again after
+    /// an interruption.
     fn deliver<'a>(
         &'a mut self,
         batches: &'a [Arc<DocumentBatch>],
@@ -256,7 +264,7 @@ impl<S: Sink> Output for Remote<S> {
     ) -> Work<'a, Result<()>> {
         Box::pin(async {
             let shares = batch::shares(batches, self.sending.workers);
-            // The workers are lent out, so that each can be changed while all look at the rest.
+            // The workers are taken out of `self`, so that each can change while all read the rest.
             let mut workers = std::mem::take(&mut self.workers);
             let this = &*self;
             let sent = join_all(
@@ -275,8 +283,9 @@ impl<S: Sink> Output for Remote<S> {
         })
     }
 
-    /// The receiver knows documents by their ids, wherever we go on. After a long outage and a restart the offset
-    /// moves on with what is delivered, and does not wait for all that had piled up.
+    /// The receiver recognises documents by their ids, wherever we go on. So after a long outage
+    /// and a restart the offset moves on with each delivery, and does not wait for the whole
+    /// backlog.
     fn commits_while_repeating(&self) -> bool {
         true
     }

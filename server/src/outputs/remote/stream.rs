@@ -1,4 +1,4 @@
-//! Byte streams towards receivers: TCP, with TLS where the configuration says so.
+//! Byte streams to receivers: TCP, with TLS if configured.
 
 use crate::tls_client::client_config;
 use anyhow::{Context, Result};
@@ -11,22 +11,22 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
-/// How long a connection may take to be made.
+/// How long connecting may take.
 const CONNECT_MAX: Duration = Duration::from_secs(10);
 
-/// Whatever bytes go through.
+/// A stream of bytes in both directions.
 pub trait ByteStream: AsyncRead + AsyncWrite + Unpin + Send {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> ByteStream for T {}
 
-/// Where to connect, and how.
+/// The address and the TLS settings of a receiver.
 pub struct Connector {
     address: String,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
 impl Connector {
-    /// `host:port`; the host's name is what the certificate must be for.
+    /// `address` is `host:port`; the receiver's certificate must be for that host.
     pub fn new(address: &str, with_tls: bool, ca_file: &Path) -> Result<Self> {
         let (host, _) = address
             .rsplit_once(':')
@@ -41,7 +41,7 @@ impl Connector {
         Ok(Connector { address: address.to_owned(), tls })
     }
 
-    /// Protocol. A stream that is closed half-way tells so: see [`ByteStream`].
+    /// Opens a connection.
     pub async fn connect(&self) -> Result<Box<dyn ByteStream>> {
         let connect = async {
             let stream = TcpStream::connect(&self.address).await?;

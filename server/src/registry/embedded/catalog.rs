@@ -1,8 +1,9 @@
-//! Two dense tables over the numbers of builds: the signature of each, and which of them went into others.
+//! Two dense tables by build number: each build's signature, and which builds were linked into
+//! others.
 //!
-//! Both are in blocks, so that a walk over millions of builds reads thousands of values. Signatures of a block
-//! still growing are in memory, and it is written again as it grows; the second table is in memory whole, a bit
-//! for each build.
+//! Both are stored in blocks, so that a walk over millions of builds reads only thousands of
+//! values. The block of signatures that still grows is in memory, and is written again as it grows.
+//! The whole second table is in memory, a bit for each build.
 
 use super::Number;
 use crate::{
@@ -21,7 +22,7 @@ const LEN: usize = 16;
 /// Bits in one block.
 const BITS: u64 = 4096;
 
-/// Number -> signature; zeros where the build was removed.
+/// Number -> signature; zeros where the build was deleted.
 pub struct Catalog {
     /// The block that grows.
     block: Number,
@@ -46,7 +47,7 @@ impl Catalog {
         Ok(catalog)
     }
 
-    /// The number that comes next.
+    /// The number of the next build.
     pub fn next(&self) -> Number {
         self.block * BLOCK + (self.signatures.len() / LEN) as u64
     }
@@ -65,7 +66,7 @@ impl Catalog {
         }
     }
 
-    /// Writes what was added.
+    /// Adds to `writes` what was added since the last call.
     pub fn write(&mut self, store: &RegistryStore, batch: &mut Writes) {
         for (block, signatures) in self.full.drain(..) {
             batch.insert(&store.catalog, block.to_be_bytes(), signatures);
@@ -75,7 +76,7 @@ impl Catalog {
         }
     }
 
-    /// Blanks the place of a build that was removed.
+    /// Blanks the signature of a build that is deleted.
     pub fn remove(&mut self, store: &RegistryStore, batch: &mut Writes, gone: Number) -> Result<()> {
         let at = (gone % BLOCK) as usize * LEN;
         if gone / BLOCK == self.block {
@@ -90,19 +91,19 @@ impl Catalog {
     }
 }
 
-/// The signatures of builds, asked for in any order that does not jump: a block is read once for neighbours.
+/// Reads the signatures of builds. Neighbours share a block that is read once, so ask in an order
+/// that does not jump.
 pub struct Signatures<'a> {
     store: &'a RegistryStore,
     block: Option<(Number, fjall::Slice)>,
 }
 
 impl<'a> Signatures<'a> {
-    /// Of all builds.
     pub fn of(store: &'a RegistryStore) -> Self {
         Signatures { store, block: None }
     }
 
-    /// Of one; `None` where it was removed.
+    /// The signature of a build; `None` where it was deleted.
     pub fn get(&mut self, number: Number) -> Result<Option<Signature>> {
         let wanted = number / BLOCK;
         if self.block.as_ref().is_none_or(|(block, _)| *block != wanted) {
@@ -122,7 +123,7 @@ pub struct Libraries {
 }
 
 impl Libraries {
-    /// As they were written.
+    /// Reads them from the database.
     pub fn open(store: &RegistryStore) -> Result<Self> {
         let mut libraries = Libraries::default();
         for block in store.libraries.iter() {
@@ -134,12 +135,11 @@ impl Libraries {
         Ok(libraries)
     }
 
-    /// Is it one?
     pub fn contains(&self, number: Number) -> bool {
         self.bits.get((number / 64) as usize).is_some_and(|word| word >> (number % 64) & 1 == 1)
     }
 
-    /// More of them.
+    /// Adds builds, here and to `writes`.
     pub fn add(&mut self, store: &RegistryStore, batch: &mut Writes, numbers: &[Number]) {
         let mut changed = BTreeSet::new();
         for number in numbers.iter().filter(|number| !self.contains(**number)).collect::<Vec<_>>() {
@@ -153,7 +153,7 @@ impl Libraries {
         self.write(store, batch, changed);
     }
 
-    /// One less.
+    /// Takes a build out, here and with `writes`.
     pub fn remove(&mut self, store: &RegistryStore, batch: &mut Writes, gone: Number) {
         if self.contains(gone) {
             self.bits[(gone / 64) as usize] &= !(1 << (gone % 64));

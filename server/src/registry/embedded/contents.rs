@@ -1,26 +1,27 @@
-//! What contains something, however deep: a walk from a part to all that it was linked into.
+//! Which builds contain something, however deep: a walk from a part to all that it was linked into.
 //!
-//! Level by level, each level in the order of numbers, so that neighbours on disk are read together. Most builds
-//! are programs that nothing links: a bit in memory tells, and they cost nothing. The walk is bounded in depth and
-//! in number, and says when a bound ended it.
+//! The walk goes level by level, each level in the order of numbers, so that neighbours on disk are
+//! read together. Most builds are programs that are linked into nothing: a bit in memory says so,
+//! and they cost nothing. The walk is bounded in depth and in number, and says when a bound ended
+//! it.
 
 use super::{Embedded, Number, catalog::Signatures, postings};
 use crate::registry::{CONTAINING_MAX, ContainingBuilds, Part, error::Result, found_by, visited::VisitedSet};
 use ogrt_note::Signature;
 
-/// Builds with the part in them.
+/// A walk's result.
 pub struct Walk {
-    /// Where it began, as far as that is registered.
+    /// The builds where it began, as far as they are registered.
     pub itself: Vec<Number>,
-    /// With their depth; nearest first, then the newest.
+    /// Builds that contain the part, with their depth; the nearest first, then the newest.
     pub builds: Vec<(Number, u32)>,
-    /// There are more.
+    /// A bound ended the walk: there are more builds.
     pub is_cut: bool,
     /// The part is a build, came out of one, or went into one.
     pub is_known: bool,
 }
 
-/// Walks from the part, to as many builds at most.
+/// Walks from the part, to at most `builds_max` builds.
 pub fn walk(registry: &Embedded, part: Part, depth_max: u32, builds_max: usize) -> Result<Walk> {
     let store = &registry.store;
     let mut itself: Vec<Number> = Vec::new();
@@ -64,12 +65,12 @@ pub fn walk(registry: &Embedded, part: Part, depth_max: u32, builds_max: usize) 
         depth += 1;
     }
     let is_known = !itself.is_empty() || !found.is_empty();
-    // Deeper than was asked for is no cut; deeper than is ever followed is one.
+    // An answer is cut by the depth that we ever follow, not by the depth that was asked for.
     let is_cut = is_cut || (!level.is_empty() && depth_max >= crate::registry::DEPTH_MAX);
     Ok(Walk { itself, builds: found, is_cut, is_known })
 }
 
-/// The same with signatures in the place of numbers.
+/// The builds that contain the part, by signature.
 pub fn containing(registry: &Embedded, part: Part, depth_max: u32) -> Result<ContainingBuilds> {
     let walk = walk(registry, part, depth_max, CONTAINING_MAX)?;
     let mut signatures = Signatures::of(&registry.store);
@@ -78,7 +79,7 @@ pub fn containing(registry: &Embedded, part: Part, depth_max: u32) -> Result<Con
         builds.extend(signatures.get(number)?.map(|signature| (signature, depth)));
     }
     let itself = match part {
-        // Also one that nobody registered.
+        // The question's own signature is part of the answer, even if nobody registered it.
         Part::Signature(signature) => vec![signature],
         Part::Digest(_) => {
             let found = walk.itself.iter().map(|number| signatures.get(*number));

@@ -1,12 +1,13 @@
-//! Which builds are found by a term: rows in runs that are written once, and a tail in memory.
+//! The builds that a term finds: rows in runs that are written once, and a tail in memory.
 //!
-//! The rows of the last few thousand builds are in memory, in sorted pieces, for the records are on disk and the rows
-//! can be made again from them ([`Index::open`]). When there are enough for a run they are written as one
-//! ([`runs`]), and sixteen small runs become a large one. So a registration
-//! costs the disk some 320 bytes of index, written twice, in order, whatever it has in it.
+//! The rows of the last few thousand builds are in memory, in sorted pieces: after a restart they
+//! are made again from the records ([`Index::open`]). When there are enough of them they are
+//! written as a run ([`runs`]), and sixteen small runs become a large one. So the index of a
+//! registration is some 320 bytes on disk, written twice, in order, whatever its terms are.
 //!
-//! Every 65,536 builds are a run that a question has to look into: 150 of them among ten million. Builds that are removed stay in
-//! their run until half of it is gone; whoever asks looks whether a build is there.
+//! Every 65,536 builds are a run that a question has to look into: 150 runs among ten million
+//! builds. Deleted builds stay in their run until half of it is deleted, so callers check that a
+//! build still exists.
 
 use super::{
     Number,
@@ -24,7 +25,7 @@ use ogrt_proto::BuildRecord;
 use prost::Message;
 use std::sync::RwLock;
 
-/// Runs that are looked into to see how common a term is, and rows that are counted there.
+/// How many runs are read to see how common a term is, and how many rows are counted there.
 const RUNS_COMPARED: usize = 8;
 const ROWS_COMPARED: usize = 50_000;
 
@@ -36,26 +37,26 @@ pub struct Index {
 
 #[derive(Default)]
 struct IndexState {
-    /// On disk, in the order of numbers.
+    /// Runs on disk, in the order of numbers.
     runs: Vec<Run>,
-    /// Where the tail begins: at the end of the runs.
+    /// The tail's first number, at the end of the runs.
     first: Number,
-    /// Builds of the tail.
+    /// How many builds the tail has.
     count: u64,
-    /// Its rows, sorted piece by piece, the oldest first; numbers count from `first`.
+    /// The tail's rows, each piece sorted, the oldest piece first. Numbers count from `first`.
     pieces: Vec<Vec<Row>>,
 }
 
-/// What a question sees: all of one moment.
+/// The state that a question sees, all of one moment.
 struct View {
     snapshot: Snapshot,
     runs: Vec<Run>,
-    /// Those of the tail, ascending.
+    /// Numbers in the tail, ascending.
     tail: Vec<Number>,
 }
 
 impl Index {
-    /// Goes on where the last run ends: rows of the builds after it are made again from their records.
+    /// Reads the runs, and makes the tail again from the records of the builds after them.
     pub fn open(store: RegistryStore) -> Result<Self> {
         let runs = runs::all(&store)?;
         let state = IndexState { first: runs.last().map_or(0, Run::end), runs, ..IndexState::default() };
@@ -90,7 +91,8 @@ impl Index {
         self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Takes in the rows of builds that are written; the next will have the number `next`. One thread at a time.
+    /// Adds the rows of builds whose records are written; `next` is the number of the build after
+    /// them. One thread at a time calls this.
     pub fn grow(&self, rows: Vec<(Term, Number)>, next: Number) -> Result<()> {
         {
             let mut state = self.change();
@@ -109,12 +111,12 @@ impl Index {
         Ok(())
     }
 
-    /// The first builds of the tail become a run.
+    /// Writes the first builds of the tail as a run.
     fn write_tail(&self) -> Result<()> {
         let mut tail = {
             let mut state = self.change();
             state.join_pieces(usize::MAX);
-            // A copy, for questions go on meanwhile.
+            // A copy, because questions use the original meanwhile.
             state.pieces.first().cloned().unwrap_or_default()
         };
         let rest: Vec<Row> = tail.extract_if(.., |(_, number)| u64::from(*number) >= BUILDS[0]).collect();
@@ -133,7 +135,7 @@ impl Index {
         Ok(())
     }
 
-    /// Small runs become a large one, as soon as they are enough.
+    /// Merges small runs into a large one, as soon as there are enough.
     fn merge_runs(&self) -> Result<()> {
         let (end, small) = {
             let state = self.state();
@@ -159,7 +161,8 @@ impl Index {
         Ok(())
     }
 
-    /// Runs between these numbers of which half is gone are written anew, or go. One thread at a time.
+    /// Writes the runs between these numbers again without deleted builds, where those are half of
+    /// a run; an empty run is deleted. One thread at a time calls this.
     pub fn shrink(
         &self,
         from: Number,
@@ -204,7 +207,7 @@ impl Index {
         Ok(())
     }
 
-    /// Builds that are found by the term, ascending, handed to `each` until it says stop.
+    /// Hands the builds that the term finds to `each`, in ascending order, until it returns false.
     pub fn each(&self, term: &Term, mut each: impl FnMut(Number) -> bool) -> Result<()> {
         let view = self.view(term);
         for run in &view.runs {
@@ -223,7 +226,7 @@ impl Index {
         Ok(())
     }
 
-    /// Those below `before`, descending, handed to `each` until it says stop.
+    /// Hands those below `before` to `each`, in descending order, until it returns false.
     pub fn each_before(
         &self,
         term: &Term,
@@ -245,7 +248,7 @@ impl Index {
         Ok(())
     }
 
-    /// Is the build found by it?
+    /// Does the term find this build?
     pub fn contains(&self, term: &Term, wanted: Number) -> Result<bool> {
         let (run, snapshot) = {
             let state = self.state();
@@ -266,7 +269,7 @@ impl Index {
         Ok(found)
     }
 
-    /// How common a term has been of late; enough to say which of two is rarer.
+    /// How common a term was among the newest builds: enough to say which of two is rarer.
     pub fn weight(&self, term: &Term) -> Result<usize> {
         let view = self.view(term);
         let mut rows = view.tail.len();
@@ -286,7 +289,7 @@ impl Index {
 }
 
 impl IndexState {
-    /// The builds of the tail that are found by the term.
+    /// The builds of the tail that the term finds.
     fn tail(&self, term: &Term) -> Vec<Number> {
         let mut numbers = Vec::new();
         for piece in &self.pieces {
@@ -297,7 +300,8 @@ impl IndexState {
         numbers
     }
 
-    /// Joins the last pieces while one is not `larger` times as large as that after it, so that there are few.
+    /// Joins the last two pieces until the first of them is more than `larger` times as large, so
+    /// that there are few pieces.
     fn join_pieces(&mut self, larger: usize) {
         while let [.., before, last] = &self.pieces[..]
             && before.len() <= last.len().saturating_mul(larger)

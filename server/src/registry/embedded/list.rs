@@ -1,6 +1,7 @@
-//! A page of builds: walks the rarest of the terms that the question names, and looks for each in the others.
+//! A page of builds: walks what the rarest term of the question finds, and checks each build
+//! against the others.
 //!
-//! The work for one page is bounded; a page that ends by the bound says where to go on.
+//! The work for one page is bounded. A page that the bound ends early says where to go on.
 
 use super::{Embedded, Number, catalog::Signatures, contents, time_key};
 use crate::{
@@ -83,7 +84,7 @@ impl PageInProgress<'_> {
         Ok(())
     }
 
-    /// Takes the build into the page if it fits; breaks when the page is done.
+    /// Takes the build into the page if it fits; `Break` ends the page.
     fn look_at(&mut self, number: Number, others: &[Term]) -> Result<ControlFlow<()>> {
         if self.looked_at >= LOOKED_AT_MAX {
             self.page.next = Some(self.last);

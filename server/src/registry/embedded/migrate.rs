@@ -1,4 +1,4 @@
-//! The format of the registry in the database has a number; what an older server left is brought up to it.
+//! The registry's format has a number. What an older server left is brought up to the newest.
 //!
 //! | format | what changed |
 //! |---|---|
@@ -6,7 +6,8 @@
 //! | 2 | builds are numbered, and found by whatever they hold |
 //! | 3 | what they are found by is in sorted runs, which are made from the records |
 //!
-//! A migration that is interrupted begins again at the next start: what was moved is known then, and stays as it is.
+//! A migration that is interrupted begins again at the next start. What was moved before is known
+//! then, and stays.
 
 use super::Embedded;
 use crate::{
@@ -18,13 +19,13 @@ use ogrt_proto::BuildRecord;
 use prost::Message;
 use tracing::info;
 
-/// What this server writes.
+/// The format that this server writes.
 pub const FORMAT: u64 = 3;
 
 /// Builds in one write.
 const AT_ONCE: usize = 500;
 
-/// Is the database one that we can use?
+/// Checks that this server can use the database's format.
 pub fn check(store: &RegistryStore) -> Result<()> {
     let format = store.format.get()?;
     if format > FORMAT {
@@ -32,13 +33,13 @@ pub fn check(store: &RegistryStore) -> Result<()> {
     }
     if (FIRST_FORMAT + 1..FORMAT).contains(&format) {
         info!(
-            "the registry is brought from format {format} to format {FORMAT}: some minutes for ten million builds"
+            "the registry is migrated from format {format} to format {FORMAT}; ten million builds take some minutes"
         );
     }
     Ok(())
 }
 
-/// Brings it up to date.
+/// Brings the registry up to this server's format.
 pub fn migrate(registry: &Embedded) -> Result<()> {
     let store = &registry.store;
     if store.format.get()? == FORMAT {
@@ -49,7 +50,8 @@ pub fn migrate(registry: &Embedded) -> Result<()> {
         let mut moved = 0;
         for entry in first.records.iter() {
             let record = Bytes::copy_from_slice(&entry.value()?);
-            // Nothing tells when it was registered; when it was linked is near.
+            // The first format does not tell when a build was registered; the time of the link is
+            // near.
             let registered_ns = BuildRecord::decode(record.clone()).map_or(0, |record| record.time_ns());
             builds.push(Build { record, registered_ns, made_again: Vec::new() });
             moved += 1;
@@ -59,9 +61,9 @@ pub fn migrate(registry: &Embedded) -> Result<()> {
         }
         registry.import(&builds)?;
         store.remove_first_format(first)?;
-        info!("{moved} builds were moved from format {FIRST_FORMAT} to format {FORMAT}");
+        info!("the registry was migrated from format {FIRST_FORMAT} to format {FORMAT}: {moved} builds");
     }
-    // The index is whole by now: opening it made what it lacked.
+    // The index is complete by now: opening it made the missing part.
     store.remove_second_format()?;
     let mut writes = store.database.writes();
     writes.set(&store.format, FORMAT);

@@ -1,12 +1,14 @@
 //! The registry in the server's own database.
 //!
-//! Each build gets a number, in the order of registration. Its record is kept whole under that number, and a small
-//! part of it under its signature, so that a join among ten million builds reads a hundred bytes and not the list
-//! of all inputs. Whatever a build is found by is in an index of sorted runs ([`index`]); asking for two things walks
-//! the rarer ([`list`]). Lists of numbers ([`postings`]) say which builds a registered build was linked into: what
-//! contains something, however deep, is a walk over those ([`contents`]).
+//! Each build gets a number, in the order of registration. Its whole record is kept under that
+//! number, and a small part of it under its signature: a join among ten million builds reads a
+//! hundred bytes, and not the list of all inputs. The terms of a build are in an index of sorted
+//! runs ([`index`]); a question about two terms walks the rarer ([`list`]). Lists of numbers
+//! ([`postings`]) say which builds a build was linked into. A walk over them finds what contains
+//! something, however deep ([`contents`]).
 //!
-//! One registration is one write, so no part of it is ever there without the others; the index follows from the records.
+//! One registration is one write, so no part of it is there without the others. The index can be
+//! made again from the records.
 
 mod catalog;
 mod contents;
@@ -44,13 +46,14 @@ use std::{
 };
 use tracing::warn;
 
-/// A build's place in the order of registrations.
+/// A build's number, in the order of registration.
 pub type Number = u64;
 
-/// Bytes before the summary of a build (its number), and before a record (when it was registered).
+/// Length of what stands before a build's summary (its number) and before its record (the time of
+/// registration).
 const HEADER: usize = 8;
 
-/// Signatures and digests whose builds are remembered.
+/// How many signatures and digests are cached with their builds.
 const RESOLVED_MAX: usize = 65_536;
 
 /// See the module.
@@ -63,19 +66,19 @@ pub struct Embedded {
     libraries: RwLock<Libraries>,
 }
 
-/// What only the one who registers needs.
+/// What only a registration needs.
 struct RegistrationState {
     next: Number,
     catalog: Catalog,
     linked: Postings,
-    /// Builds behind an input's signature or digest.
+    /// The builds that an input's signature or digest stands for.
     resolved: LruMap<Term, Vec<Number>>,
-    /// Unresolved names that are on disk.
+    /// Unresolved names that are on disk already.
     noted: LruMap<Term, ()>,
 }
 
 impl RegistrationState {
-    /// Forgets which builds are behind these names.
+    /// Forgets which builds these names stand for.
     fn forget(&mut self, names: &[Part]) {
         for name in names {
             self.resolved.remove(&match name {
@@ -86,20 +89,20 @@ impl RegistrationState {
     }
 }
 
-/// Writes of a group of registrations, taken together before they are written.
+/// The writes of a group of registrations.
 #[derive(Default)]
 struct Group {
     fresh: HashMap<Signature, FreshBuild>,
     rows: Vec<(Term, Number)>,
-    /// What came out of them.
+    /// Builds by their output.
     outputs: HashMap<Term, Vec<Number>>,
     by_dependency: BTreeMap<Number, BTreeSet<Number>>,
     again: BTreeSet<Vec<u8>>,
-    /// Names of inputs behind which there is no build yet, with the builds that they are inputs of.
+    /// Names of inputs that no build is registered for yet, with the builds that they went into.
     unresolved: BTreeMap<Term, Vec<Number>>,
 }
 
-/// A build that is new in its group.
+/// A new build of the group.
 struct FreshBuild {
     number: Number,
     record: Bytes,
@@ -145,7 +148,7 @@ impl Embedded {
         Ok(value.map(|value| Bytes::copy_from_slice(value.get(HEADER..).unwrap_or_default())))
     }
 
-    /// A build from the value of its record.
+    /// The build whose record has this value.
     fn whole(&self, of: Number, value: &[u8]) -> Result<Build> {
         let mut made_again = Vec::new();
         for made in self.store.made_again.prefix(of.to_be_bytes()).take(MADE_AGAIN_MAX) {
@@ -156,7 +159,7 @@ impl Embedded {
         Ok(Build { record, registered_ns: number(value) as i64, made_again })
     }
 
-    /// The builds that are found by a term and are still there.
+    /// The builds that the term finds and that were not deleted.
     fn found_by(&self, term: &Term) -> Result<Vec<Number>> {
         let mut found = Vec::new();
         self.index.each(term, |number| {
@@ -177,7 +180,7 @@ impl Embedded {
         Ok(there)
     }
 
-    /// Tells of new builds.
+    /// Puts new builds into the cache of summaries.
     fn tell(&self, fresh: &HashMap<Signature, FreshBuild>) {
         for (signature, build) in fresh {
             self.summaries.registered(*signature, &build.summary);
@@ -200,7 +203,7 @@ impl Embedded {
         let signature = record.as_ref().and_then(|record| Signature::from_slice(record.signature()));
         let (Some(record), Some(signature)) = (record, signature) else {
             self.metrics.builds_malformed.add(1);
-            warn!("a build record that cannot be read, or has no signature, is refused");
+            warn!("a build record is refused: it cannot be decoded, or has no signature of 16 bytes");
             return Ok(Registration::Malformed);
         };
         let known = match group.fresh.get(&signature) {
@@ -251,7 +254,7 @@ impl Embedded {
         batch.insert(&self.store.builds_by_time, time_key(record.time_ns(), number), []);
         growing.catalog.add(number, signature);
 
-        // What it is in already: builds that were registered before what they contain.
+        // Builds that contain this one may have been registered before it.
         let names = same_build::names(signature, record);
         for name in names.iter().map(Part::as_input) {
             if let Some(dependents) = group.unresolved.get(&name) {
@@ -284,7 +287,8 @@ impl Embedded {
         Ok(())
     }
 
-    /// The registered builds that an input is the output of. Where there is none, it is noted: the build may come.
+    /// The registered builds that the input came out of. Where there is none, the input's name is
+    /// noted, because the build may be registered later.
     fn behind(
         &self,
         growing: &mut RegistrationState,
@@ -315,7 +319,7 @@ impl Embedded {
         Ok(builds)
     }
 
-    /// The builds of which this came out; nearly always one.
+    /// The builds whose output this is; nearly always one.
     fn with_output<'a>(
         &self,
         growing: &'a mut RegistrationState,
@@ -336,7 +340,7 @@ impl Embedded {
         Ok(growing.resolved.get(&term).map_or(&[][..], Vec::as_slice))
     }
 
-    /// Keeps that a reproducible build was made again; the same twice is once.
+    /// Keeps that a reproducible build was made again; a repeated record changes nothing.
     fn made_again(
         &self,
         batch: &mut Writes,
@@ -364,10 +368,10 @@ impl Embedded {
         Ok(())
     }
 
-    /// Puts a group's lists into its writes, and makes all of them.
+    /// Adds a group's lists to its writes, and commits all of them.
     fn commit(&self, growing: &mut RegistrationState, mut batch: Writes, group: &mut Group) -> Result<()> {
         for name in group.unresolved.keys() {
-            // Most of them, as the C library, are in every group.
+            // Most of them, such as the C library, are in every group.
             if growing.noted.get(name).is_none() {
                 growing.noted.insert(*name, ());
                 batch.insert(&self.store.unresolved, *name, []);

@@ -1,9 +1,9 @@
-//! Lists of growing numbers under a key, in chunks that are cheap to append to and to read.
+//! Ascending lists of numbers under a key, in chunks that are cheap to append to and to read.
 //!
-//! A chunk's key is the list's key and the chunk's first number; its value is the distances of the others, seven
-//! bits a byte. A list that was appended to lately has its last chunk in memory, so that appending reads nothing;
-//! one that has not begins a new chunk. A common library of ten million builds is so a hundred thousand chunks
-//! of a hundred bytes, and a file that was linked once is one.
+//! A chunk's key is the list's key and the chunk's first number; its value is the distances of the
+//! others, seven bits a byte. A list that lately grew has its last chunk in memory, so that
+//! appending reads nothing; any other list begins a new chunk. So a library that ten million builds
+//! use has a hundred thousand chunks of a hundred bytes, and a file that was linked once has one.
 
 use super::Number;
 use crate::{
@@ -15,7 +15,7 @@ use prost::encoding::{decode_varint, encode_varint};
 /// Numbers in one chunk.
 const CHUNK: usize = 128;
 
-/// Last chunks kept in memory, at least.
+/// How many last chunks are kept in memory, at least.
 const OPEN_MAX: usize = 32_768;
 
 /// See the module.
@@ -37,7 +37,8 @@ impl Postings {
         Postings { table, open: LruMap::new(OPEN_MAX) }
     }
 
-    /// Appends numbers, ascending and above all in the list; what is not above them is there already.
+    /// Appends ascending numbers. A number that is not above the list's last one is there already,
+    /// and left out.
     pub fn append(&mut self, batch: &mut Writes, list: &[u8], numbers: &[Number]) {
         let mut open = self.open.remove(list);
         for number in numbers {
@@ -61,8 +62,8 @@ impl Postings {
         self.open.insert(list.into(), open);
     }
 
-    /// Takes one number out; was it the last of the list? Nothing of the list stays in memory, for what is there
-    /// may be older than this.
+    /// Takes a number out; true if the list is empty now. The list's chunk leaves the memory,
+    /// because it may be older than this write.
     pub fn remove(&mut self, batch: &mut Writes, list: &[u8], gone: Number) -> Result<bool> {
         self.open.remove(list);
         let Some((first, mut numbers)) = chunk_with(&self.table, list, gone)? else { return Ok(false) };
@@ -83,7 +84,7 @@ impl Postings {
     }
 }
 
-/// Numbers of a list, ascending, handed to `each` until it says stop.
+/// Hands the numbers of a list to `each`, in ascending order, until it returns false.
 pub fn each(table: &Table, list: &[u8], mut each: impl FnMut(Number) -> bool) -> Result<()> {
     for chunk in table.prefix(list) {
         let (key, value) = chunk.into_inner()?;
@@ -96,12 +97,12 @@ pub fn each(table: &Table, list: &[u8], mut each: impl FnMut(Number) -> bool) ->
     Ok(())
 }
 
-/// About how long a list is, as far as `chunks_max`.
+/// How many chunks a list has, counted up to `chunks_max`.
 pub fn chunks(table: &Table, list: &[u8], chunks_max: usize) -> usize {
     table.prefix(list).take(chunks_max).count()
 }
 
-/// The chunk in which the number is, if it is in the list.
+/// The chunk that holds the number, if the list has it.
 fn chunk_with(table: &Table, list: &[u8], wanted: Number) -> Result<Option<(Number, Vec<Number>)>> {
     match table.range(key(list, 0)..=key(list, wanted)).next_back() {
         Some(chunk) => {

@@ -1,7 +1,7 @@
-//! Builds that go: whole, in one write. Their rows in the index go later, many at once: whoever finds a build there looks
-//! whether it is.
+//! Deletes builds, each in one write. Their rows in the index are deleted later, many at once:
+//! whoever finds a build there checks that it still exists.
 //!
-//! A build that others contain stays while they do, or the way from what it contains to them would be lost.
+//! A build stays while others contain it: without it, nothing would lead from its inputs to them.
 
 use super::{Embedded, Group, Number, catalog::Signatures, time_key};
 use crate::{
@@ -13,7 +13,7 @@ use ogrt_proto::BuildRecord;
 use prost::Message;
 use std::sync::PoisonError;
 
-/// Counts more of them, or less.
+/// Adds `more`, which may be negative, to the number of builds.
 pub fn count(store: &RegistryStore, batch: &mut Writes, more: i64) -> Result<()> {
     if more != 0 {
         let builds = store.count.get()?.saturating_add_signed(more);
@@ -22,7 +22,7 @@ pub fn count(store: &RegistryStore, batch: &mut Writes, more: i64) -> Result<()>
     Ok(())
 }
 
-/// Looks at a slice of builds and removes those that may go.
+/// Looks at a slice of builds and deletes those that `may_delete` allows.
 pub fn slice(
     registry: &Embedded,
     after: Option<u64>,
@@ -50,7 +50,7 @@ pub fn slice(
         retired.deleted += u64::from(remove(registry, number, signature, &record)?);
     }
     if let (Some(first), Some(last)) = (first, last) {
-        // Nobody registers meanwhile.
+        // No build is registered meanwhile.
         let _growing = registry.growing();
         let mut signatures = Signatures::of(&registry.store);
         registry.index.shrink(first, last, |number| Ok(signatures.get(number)?.is_some()))?;
@@ -61,7 +61,7 @@ pub fn slice(
     Ok(retired)
 }
 
-/// Removes a build, unless it has become part of another in the meantime.
+/// Deletes a build, unless another build came to contain it in the meantime.
 fn remove(registry: &Embedded, gone: Number, signature: Signature, record: &BuildRecord) -> Result<bool> {
     let store = &registry.store;
     let mut growing = registry.growing();
@@ -89,7 +89,7 @@ fn remove(registry: &Embedded, gone: Number, signature: Signature, record: &Buil
         }
     }
     growing.catalog.remove(store, &mut batch, gone)?;
-    // It may come again, and others may still have it in them.
+    // The build may be registered again, and others may still contain it.
     let names = same_build::names(signature, record);
     for name in &names {
         batch.insert(&store.unresolved, name.as_input(), []);

@@ -1,5 +1,6 @@
-//! Runs of the index on disk: a header that says how many builds are in it, then its blocks of
-//! [`packed rows`](crate::registry::packed_rows), each under its first row. A run without a header is not there.
+//! Runs of the index on disk. A run is a header with its number of builds, and blocks of [`packed
+//! rows`](crate::registry::packed_rows), each under its first row. A run without a header does not
+//! count.
 
 use super::Number;
 use crate::{
@@ -12,30 +13,30 @@ use crate::{
     },
 };
 
-/// Builds in a small run, and in a large one.
+/// How many builds a small run has, and a large one.
 pub const BUILDS: [u64; 2] = [4096, 65_536];
 
-/// Bytes of a block.
+/// Bytes in a block.
 const BLOCK: usize = 4096;
 
-/// Bytes of blocks that are in memory at once while a large run is written: a tenth of it.
+/// Bytes of blocks in memory at once while a large run is written: a tenth of the run.
 const PART: usize = 2 << 20;
 
-/// A run's header is under this, before its blocks.
+/// Length of the key of a run's header, which sorts before its blocks.
 const PREFIX: usize = 9;
 
-/// Rows of builds that follow each other.
+/// The rows of consecutive builds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Run {
-    /// The first build that may be in it.
+    /// The first number that may be in the run.
     pub first: Number,
-    /// Which of [`BUILDS`] it is.
+    /// Index of its size in [`BUILDS`].
     pub level: usize,
-    /// Builds that were there when it was written.
+    /// How many builds existed when the run was written.
     pub builds: u32,
 }
 
-/// Those that are there, in the order of numbers.
+/// All runs, in the order of numbers.
 pub fn all(store: &RegistryStore) -> Result<Vec<Run>> {
     let mut runs = Vec::new();
     let mut from = 0u64;
@@ -54,7 +55,7 @@ pub fn all(store: &RegistryStore) -> Result<Vec<Run>> {
 }
 
 impl Run {
-    /// After the last build that may be in it.
+    /// The number after the last that may be in the run.
     pub fn end(&self) -> Number {
         self.first + BUILDS[self.level]
     }
@@ -70,7 +71,7 @@ impl Run {
         [&self.prefix()[..], &row.0, &row.1.to_be_bytes()].concat()
     }
 
-    /// Adds it to the batch.
+    /// Adds the run to `writes`.
     pub fn write(
         self,
         store: &RegistryStore,
@@ -80,8 +81,10 @@ impl Run {
         self.fill(BlockWrites { store, batch, bytes: 0, bytes_max: usize::MAX, problem: None }, fill)
     }
 
-    /// Writes a run of builds that are in smaller ones yet; what is left to commit makes it be there, and is to remove
-    /// those. It is never whole in memory, and what a crash leaves of it is written over.
+    /// Writes a run that replaces smaller ones, part by part, because the whole does not fit in
+    /// memory. The batch that is returned holds the header, without which the run does not count:
+    /// the caller adds the deletion of the smaller runs and commits. What a crash leaves of a run
+    /// is overwritten later.
     pub fn write_in_parts(
         self,
         store: &RegistryStore,
@@ -106,7 +109,7 @@ impl Run {
         Ok(batch)
     }
 
-    /// Removes it with the batch.
+    /// Deletes the run with `writes`.
     pub fn remove(&self, store: &RegistryStore, batch: &mut Writes, snapshot: &Snapshot) -> Result<()> {
         for entry in snapshot.prefix(&store.terms, self.prefix()) {
             batch.remove(&store.terms, entry.key()?);
@@ -114,7 +117,7 @@ impl Run {
         Ok(())
     }
 
-    /// All its rows, in order.
+    /// All rows of the run, in order.
     pub fn rows(
         &self,
         store: &RegistryStore,
@@ -135,7 +138,8 @@ impl Run {
         })
     }
 
-    /// Its numbers up to `last`, descending; false when `each` said stop.
+    /// Hands the term's numbers up to `last` to `each`, in descending order, until it returns
+    /// false; then this returns false.
     pub fn each_back(
         &self,
         store: &RegistryStore,
@@ -164,12 +168,12 @@ impl Run {
     }
 }
 
-/// Blocks on their way to the disk.
+/// Blocks that are being written.
 struct BlockWrites<'a> {
     store: &'a RegistryStore,
     batch: Writes,
     bytes: usize,
-    /// In one batch.
+    /// Most bytes in one batch.
     bytes_max: usize,
     problem: Option<fjall::Error>,
 }
@@ -185,7 +189,7 @@ impl BlockWrites<'_> {
         }
     }
 
-    /// What is not committed yet.
+    /// The last batch, which is not committed.
     fn last(self) -> fjall::Result<Writes> {
         self.problem.map_or(Ok(self.batch), Err)
     }

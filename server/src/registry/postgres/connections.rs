@@ -1,8 +1,9 @@
-//! Connections to the database, each in a thread of its own, asked one thing at a time.
+//! Connections to the database, each in a thread of its own, each answering one question at a time.
 //!
-//! Whoever asks may block, and waits no longer than it says: a database that is away, or hangs, is an error after
-//! that time, and for a second after it every question is refused at once. What was asked is asked once more on a
-//! fresh connection when the old one turns out to be dead, so a database that was restarted is not noticed.
+//! Whoever asks may block, but not longer than it says: a database that is away or hangs is an
+//! error after that time. For one second after that, every question is refused at once. When a
+//! connection turns out to be dead, its question is asked once more on a fresh one, so nobody
+//! notices that the database was restarted.
 
 use super::migrate;
 use crate::{
@@ -27,23 +28,23 @@ use tokio_postgres::{Client, Config, NoTls, Row, Statement, config::SslMode, typ
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{info, warn};
 
-/// How long a connection may take.
+/// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(2);
 
-/// How long a database that is away is not asked again.
+/// How long the database is not asked after it was away.
 const AWAY: Duration = Duration::from_secs(1);
 
 /// What is done with a connection; twice, where it was dead.
 pub type SessionWork<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
-/// A connection that is up: the client, and what the database has prepared for it.
+/// An open connection: the client, and its prepared statements.
 pub struct Session {
     client: Client,
     prepared: HashMap<&'static str, Statement>,
 }
 
 impl Session {
-    /// Rows of a statement that is asked again and again: the database reads and plans it once.
+    /// Rows of a statement that is used often: the database parses and plans it once.
     pub async fn ask_again(
         &mut self,
         statement: &'static str,
@@ -95,9 +96,10 @@ impl Availability {
 }
 
 impl Connections {
-    /// So many, made when they are needed.
+    /// Makes threads for `count` connections, which are opened when they are needed.
     pub fn new(registry: &RegistryConfig, count: usize) -> anyhow::Result<Self> {
-        let mut config: Config = registry.url.parse().with_context(|| "registry.url".to_owned())?;
+        let mut config: Config =
+            registry.url.parse().context("registry.url cannot be parsed (docs/registry.md has examples)")?;
         config.connect_timeout(CONNECT).application_name("ogrt-server");
         let encrypted = match config.get_ssl_mode() {
             SslMode::Require => Some(MakeRustlsConnect::new(client_config(&registry.ca_file)?)),
@@ -116,12 +118,12 @@ impl Connections {
                         work(&mut connection);
                     }
                 })
-                .context("cannot start a thread for the database")?;
+                .context("cannot start a thread for the registry's database")?;
         }
         Ok(Connections { work, state })
     }
 
-    /// Asks, and waits for the answer.
+    /// Asks, and waits for the answer for at most `within`.
     pub fn ask<T: Send + 'static>(
         &self,
         within: Duration,
@@ -131,11 +133,11 @@ impl Connections {
         let (answer, answered) = sync_channel(1);
         let deadline = Instant::now() + within;
         let work: Task = Box::new(move |connection| {
-            // Who asked may have gone.
+            // Nobody receives the answer when whoever asked gave up.
             let _ = answer.send(connection.ask(deadline, &question));
         });
-        self.work.send(work).map_err(|_| RegistryError::Away("the server stops".into()))?;
-        // The thread keeps the time itself; this is for when all of them are busy.
+        self.work.send(work).map_err(|_| RegistryError::Away("ogrt-server is stopping".into()))?;
+        // The thread itself keeps the time. This timeout is for the case that all threads are busy.
         let slack = Duration::from_secs(1);
         let answer = answered.recv_timeout(within + slack);
         answer.map_err(|_| RegistryError::Away("it does not answer".into()))?
@@ -143,7 +145,9 @@ impl Connections {
 
     fn refuse_while_away(&self) -> Result<()> {
         match *self.state.away() {
-            Some(since) if since.elapsed() < AWAY => Err(RegistryError::Away("asked a moment ago".into())),
+            Some(since) if since.elapsed() < AWAY => {
+                Err(RegistryError::Away("it did not answer a moment ago".into()))
+            }
             _ => Ok(()),
         }
     }
@@ -185,7 +189,9 @@ impl DatabaseConnection {
         match &answer {
             Err(problem) if is_away(problem) => {
                 if away.is_none() {
-                    warn!("{problem}; registrations wait here, and it is asked again");
+                    warn!(
+                        "{problem}. Registrations wait on this server's disk, and the database is asked again"
+                    );
                 }
                 *away = Some(Instant::now());
             }
@@ -218,7 +224,7 @@ impl DatabaseConnection {
             };
             let (mut connected, is_up_to_date) = connected?;
             if !is_up_to_date {
-                // Old tables take the time that they take; who asked gives up before.
+                // Migrating old tables takes as long as it takes; whoever asked gives up before.
                 runtime.block_on(migrate::bring_up_to_date(&mut connected))?;
             }
             *session = Some(Session { client: connected, prepared: HashMap::new() });
@@ -230,9 +236,10 @@ impl DatabaseConnection {
                 None => Err(RegistryError::Away("it is not connected".into())),
             }
         };
-        // A timer is made inside of the runtime.
+        // tokio makes timers only inside its runtime.
         let asked = runtime.block_on(async { tokio::time::timeout(left, asking).await });
-        // A question that was cut off leaves the connection in the middle of something: a fresh one takes its place.
+        // A question that was cut off leaves the connection in the middle of a statement, so it is
+        // closed below.
         let answer = asked.unwrap_or_else(|_| Err(RegistryError::Away(format!("no answer within {left:?}"))));
         if answer.as_ref().is_err_and(is_away) {
             self.session = None;
@@ -245,7 +252,7 @@ async fn connect(config: &Config, encrypted: Option<MakeRustlsConnect>) -> Resul
     let client = match encrypted {
         Some(encrypted) => {
             let (client, connection) = config.connect(encrypted).await?;
-            // Its end is seen by the client.
+            // The client notices when it ends.
             tokio::spawn(async move { drop(connection.await) });
             client
         }
@@ -262,11 +269,13 @@ fn is_away(problem: &RegistryError) -> bool {
     matches!(problem, RegistryError::Away(_))
 }
 
-/// The database itself told [`RegistryError::Refused`]; without its word, it is away.
+/// An error that the database itself sent is [`RegistryError::Refused`]; any other means that it is
+/// away.
 impl From<tokio_postgres::Error> for RegistryError {
     fn from(cause: tokio_postgres::Error) -> Self {
         match cause.as_db_error() {
-            // 57: it is being stopped or started; 53: it has no room; 08: the connection; 25006: it only reads.
+            // 57: it stops or starts; 53: it lacks resources; 08: the connection failed; 25006: it
+            // is read-only. These pass.
             Some(told)
                 if !["57", "53", "08"].iter().any(|class| told.code().code().starts_with(class))
                     && told.code().code() != "25006" =>

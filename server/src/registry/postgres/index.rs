@@ -1,8 +1,8 @@
-//! Which builds are found by a term, in PostgreSQL: the same sorted runs as in the embedded registry.
+//! The builds that a term finds, in PostgreSQL: the same sorted runs as in the embedded registry.
 //!
-//! An index of PostgreSQL's own over sixty terms of every build costs a random page for each digest that no other
-//! build has. A group of registrations is a run here, a few rows of a table, and sixteen runs become a larger one, in the
-//! transaction that makes them enough.
+//! An index of PostgreSQL's own over sixty terms of every build would write a random page for each
+//! digest that no other build has. Here a group of registrations is a run, a few rows of a table.
+//! Sixteen runs become a larger one, in the transaction that adds the sixteenth.
 
 use crate::registry::{
     RegistryError,
@@ -14,33 +14,33 @@ use ogrt_proto::BuildRecord;
 use std::{collections::HashMap, pin::pin};
 use tokio_postgres::{GenericClient, Transaction, binary_copy::BinaryCopyInWriter, types::Type};
 
-/// Bytes of a block: four of them fill a page.
+/// Bytes in a block: four blocks fill a page.
 const BLOCK: usize = 1900;
 
-/// Runs that become one, and builds of a run that stays as it is.
+/// How many runs are merged into one, and how many builds make a run too large to be merged.
 const RUNS: usize = 16;
 const LARGE: i64 = 65_536;
 
-/// Sorted rows of consecutive builds.
+/// The rows of consecutive builds.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
     /// Number of the first build.
     pub first: i64,
-    /// Number of the last.
+    /// Number of the last build.
     pub last: i64,
     level: i32,
-    /// Builds that were there when it was written.
+    /// How many builds existed when the run was written.
     builds: i64,
 }
 
 impl Run {
-    /// From `first, last, level, builds`.
+    /// The run in a row with `first, last, level, builds`.
     fn of(row: &tokio_postgres::Row) -> Self {
         Run { first: row.get(0), last: row.get(1), level: row.get(2), builds: row.get(3) }
     }
 }
 
-/// Numbers by the place of a term among those asked for, and by run.
+/// Numbers by the index of the term in the question, and by the first number of the run.
 pub type FoundNumbers = HashMap<(usize, i64), Vec<i64>>;
 
 /// Adds new builds, in the order of their numbers.
@@ -65,11 +65,12 @@ pub async fn runs(client: &impl GenericClient, before: i64) -> Result<Vec<Run>> 
     Ok(rows.iter().map(Run::of).collect())
 }
 
-/// Builds in these runs that are found by the terms, ascending. They may have been removed.
+/// Builds in these runs that the terms find, ascending. Some may have been deleted.
 pub async fn numbers(client: &impl GenericClient, terms: &[Term], runs: &[Run]) -> Result<FoundNumbers> {
     let asked: Vec<&[u8]> = terms.iter().map(|term| &term[..]).collect();
     let firsts: Vec<i64> = runs.iter().map(|run| run.first).collect();
-    // The last block that begins before the term's first row, and those that begin among its rows.
+    // Selects the last block that begins before the term's first row, and those that begin among
+    // its rows.
     let select = "SELECT t.place, r.first, b.block
         FROM unnest($1::bytea[]) WITH ORDINALITY AS t (term, place) CROSS JOIN unnest($2::bigint[]) AS r (first)
         CROSS JOIN LATERAL (
@@ -89,7 +90,7 @@ pub async fn numbers(client: &impl GenericClient, terms: &[Term], runs: &[Run]) 
     Ok(found)
 }
 
-/// All builds that are found by the term; they may have been removed.
+/// All builds that the term finds. Some may have been deleted.
 pub async fn all_numbers(client: &impl GenericClient, term: &Term) -> Result<Vec<i64>> {
     let found = numbers(client, &[*term], &runs(client, i64::MAX).await?).await?;
     let mut numbers: Vec<i64> = found.into_values().flatten().collect();
@@ -97,7 +98,7 @@ pub async fn all_numbers(client: &impl GenericClient, term: &Term) -> Result<Vec
     Ok(numbers)
 }
 
-/// Runs of which half is among what is gone now are written anew.
+/// Writes the runs of these deleted builds again, where half of a run is deleted.
 pub async fn shrink(transaction: &Transaction<'_>, gone: &[i64]) -> Result<()> {
     for run in runs(transaction, i64::MAX).await? {
         if !gone.iter().any(|number| (run.first..=run.last).contains(number)) {
@@ -120,7 +121,7 @@ pub async fn shrink(transaction: &Transaction<'_>, gone: &[i64]) -> Result<()> {
     Ok(())
 }
 
-/// Makes the last runs of one size a larger one, if they are enough.
+/// Merges the last runs of one size into a larger one, if there are enough; true if it did.
 async fn merge(transaction: &Transaction<'_>) -> Result<bool> {
     let mut last = runs_of_one_size(transaction).await?;
     last.reverse();
@@ -141,7 +142,7 @@ async fn merge(transaction: &Transaction<'_>) -> Result<bool> {
     merged.map(|()| true)
 }
 
-/// The newest runs, as long as they are of one size and small; the newest first.
+/// The newest runs that are small and of one size, the newest first.
 async fn runs_of_one_size(transaction: &Transaction<'_>) -> Result<Vec<Run>> {
     let select = "SELECT first, last, level, builds FROM runs ORDER BY first DESC LIMIT $1";
     let rows = transaction.query(select, &[&(RUNS as i64)]).await?;
@@ -150,7 +151,8 @@ async fn runs_of_one_size(transaction: &Transaction<'_>) -> Result<Vec<Run>> {
     Ok(runs.into_iter().take_while(|run| Some(run.level) == level && run.builds < LARGE).collect())
 }
 
-/// Takes runs out of the tables: their blocks, in order, each with the first number of its run.
+/// Takes runs out of the tables. Returns their blocks in order, each with the first number of its
+/// run.
 async fn take(transaction: &Transaction<'_>, runs: &[Run]) -> Result<Vec<(i64, Vec<u8>)>> {
     let firsts: Vec<i64> = runs.iter().map(|run| run.first).collect();
     let select = "SELECT run, block FROM blocks WHERE run = ANY($1) ORDER BY run, first_row";

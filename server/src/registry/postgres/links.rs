@@ -1,5 +1,6 @@
-//! Which builds were linked into which. A build's dependents are a list in parts, one for each group in which some
-//! came, packed: of a common library millions are read at once.
+//! Which builds were linked into which. A build's dependents are a packed list in parts, a part for
+//! each group of registrations: a walk reads the millions of dependents of a common library at
+//! once.
 
 use super::{index, values::signature_uuid};
 use crate::registry::{
@@ -17,20 +18,21 @@ use std::{
 use tokio_postgres::{GenericClient, Transaction, binary_copy::BinaryCopyInWriter, types::Type};
 use uuid::Uuid;
 
-/// Bytes of a number in a row, which is that much more than the row's first; and most of them in a new row.
+/// Bytes of a number in a row, stored as its offset from the row's first number; and most numbers
+/// in a new row.
 const OFFSET: usize = 4;
 const OFFSETS_MAX: usize = 450;
 
-/// What is behind the inputs of some builds.
+/// The builds that the inputs of some builds came out of.
 #[derive(Default)]
 pub struct InputBuilds {
-    /// Dependency and dependent.
+    /// Pairs of a dependency and its dependent.
     pub links: BTreeSet<(i64, i64)>,
-    /// Names of inputs behind which there is no build: it may come.
+    /// Names of inputs that no build is registered for yet.
     pub unresolved: BTreeSet<Term>,
 }
 
-/// Looks for the builds that the inputs of these came out of.
+/// Finds the builds that the inputs of these came out of.
 pub async fn behind(client: &impl GenericClient, builds: &[(i64, &BuildRecord)]) -> Result<InputBuilds> {
     let mut by_signature: HashMap<Uuid, Vec<i64>> = HashMap::new();
     let mut by_digest: HashMap<[u8; 32], Vec<i64>> = HashMap::new();
@@ -71,8 +73,8 @@ pub async fn behind(client: &impl GenericClient, builds: &[(i64, &BuildRecord)])
     Ok(behind)
 }
 
-/// Links new builds, which are in the table but not in the index: to what is in them, and to those registered before
-/// what they contain.
+/// Links new builds, which are in the table but not in the index yet: to the builds they contain,
+/// and to builds that contain them and were registered earlier.
 pub async fn link(transaction: &Transaction<'_>, fresh: &[(Signature, i64, &BuildRecord)]) -> Result<()> {
     let builds: Vec<(i64, &BuildRecord)> =
         fresh.iter().map(|(_, number, record)| (*number, *record)).collect();
@@ -117,7 +119,7 @@ pub async fn link(transaction: &Transaction<'_>, fresh: &[(Signature, i64, &Buil
     Ok(())
 }
 
-/// Notes names of inputs whose builds may come.
+/// Notes names of inputs whose builds may be registered later.
 pub async fn note(transaction: &Transaction<'_>, unresolved: &BTreeSet<Term>) -> Result<()> {
     if unresolved.is_empty() {
         return Ok(());
@@ -130,7 +132,8 @@ pub async fn note(transaction: &Transaction<'_>, unresolved: &BTreeSet<Term>) ->
     Ok(())
 }
 
-/// Takes builds that were removed out of the lists, and notes their names: they may come again.
+/// Takes deleted builds out of the lists, and notes their names, because they may be registered
+/// again.
 pub async fn unlink(transaction: &Transaction<'_>, gone: &[(Signature, i64, BuildRecord)]) -> Result<()> {
     let builds: Vec<(i64, &BuildRecord)> = gone.iter().map(|(_, number, record)| (*number, record)).collect();
     let links = behind(transaction, &builds).await?.links;
@@ -168,15 +171,16 @@ async fn take_out(transaction: &Transaction<'_>, of: &[i64], gone: &BTreeSet<i64
     Ok(())
 }
 
-/// Builds that were linked into others, ascending, as far as a walk has asked.
+/// The builds that were linked into others, ascending; read when a walk first needs them.
 #[derive(Default)]
 pub struct Libraries(Option<Vec<i64>>);
 
 impl Libraries {
-    /// Of so many builds every one is asked for; of more, first which of them it is worth to ask for.
+    /// Up to this many builds, the walk asks for the dependents of each. Of more, it first filters
+    /// those that have any.
     const FEW: usize = 5000;
 
-    /// Those of these builds, which are ascending, that may have dependents.
+    /// Those of these ascending numbers that may have dependents.
     pub async fn among(&mut self, client: &impl GenericClient, numbers: &[i64]) -> Result<Vec<i64>> {
         if numbers.len() <= Self::FEW {
             return Ok(numbers.to_vec());
@@ -199,7 +203,8 @@ impl Libraries {
     }
 }
 
-/// The builds that these were linked into, in no order; one that several were linked into comes as often.
+/// The builds that these were linked into, in no order. One that several were linked into comes
+/// several times.
 pub async fn dependents(client: &impl GenericClient, of: &[i64]) -> Result<Vec<i64>> {
     let select = "SELECT first, offsets FROM dependents WHERE dependency = ANY($1)";
     let mut dependents = Vec::new();
@@ -209,13 +214,14 @@ pub async fn dependents(client: &impl GenericClient, of: &[i64]) -> Result<Vec<i
     Ok(dependents)
 }
 
-/// Ascending numbers in as many rows as they need: a row that is not large is never stored apart, nor compressed.
+/// Splits ascending numbers into rows. PostgreSQL neither compresses a small row nor stores it
+/// apart.
 fn parts(numbers: &[i64]) -> impl Iterator<Item = &[i64]> {
     let near = numbers.chunk_by(|one, next| one >> 32 == next >> 32);
     near.flat_map(|near| near.chunks(OFFSETS_MAX))
 }
 
-/// Big-endian, as PostgreSQL's `int4send` makes them.
+/// Offsets as PostgreSQL's `int4send` makes them: big-endian.
 fn packed_offsets(first: i64, numbers: &[i64]) -> Vec<u8> {
     numbers.iter().flat_map(|number| ((number - first) as u32).to_be_bytes()).collect()
 }

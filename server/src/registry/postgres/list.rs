@@ -1,6 +1,6 @@
-//! A page of builds: intersects what is found by each term, a few runs at a time, the newest first.
+//! A page of builds: intersects what the terms find, a few runs at a time, the newest first.
 //!
-//! The work for one page is bounded; a page that ends by the bound says where to go on.
+//! The work for one page is bounded. A page that the bound ends early says where to go on.
 
 use super::{
     index,
@@ -9,10 +9,10 @@ use super::{
 use crate::registry::{BuildFilter, DEPTH_MAX, ListCursor, ListedBuild, Page, error::Result};
 use tokio_postgres::{Client, Transaction, types::ToSql};
 
-/// Runs that are looked into at once.
+/// How many runs are read at once.
 const RUNS_AT_ONCE: usize = 8;
 
-/// Builds in one read, and most that one page looks at.
+/// How many builds are read at once, and how many one page looks at.
 const AT_ONCE: usize = 1000;
 const LOOKED_AT_MAX: usize = 20_000;
 
@@ -97,7 +97,7 @@ impl PageInProgress<'_> {
         Ok(())
     }
 
-    /// Takes builds into the page, in this descending order; false when it is done.
+    /// Takes builds into the page, in this descending order; false when the page is done.
     async fn look_at(&mut self, numbers: &[i64]) -> Result<bool> {
         for some in numbers.chunks(AT_ONCE) {
             if self.looked_at >= LOOKED_AT_MAX {
@@ -118,7 +118,7 @@ impl PageInProgress<'_> {
         Ok(true)
     }
 
-    /// The statement with the conditions on time, and a limit as its last value.
+    /// The statement with the conditions on time. The limit is its last value.
     fn select<'a>(
         &'a self,
         where_all: &str,
@@ -138,7 +138,7 @@ impl PageInProgress<'_> {
         format!("SELECT number, brief FROM builds WHERE {where_all} ORDER BY {order} LIMIT ${limit}")
     }
 
-    /// Fills the page; false when it is full.
+    /// Adds rows to the page; false when it is full.
     fn take(&mut self, rows: Vec<tokio_postgres::Row>) -> Result<bool> {
         for row in rows {
             if self.page.builds.len() >= self.filter.limit {

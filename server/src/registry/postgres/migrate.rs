@@ -1,4 +1,4 @@
-//! How a database that an older server made comes to have the tables of this one.
+//! Brings a database that an older server made up to the tables of this one.
 
 use super::{
     index, links,
@@ -13,13 +13,13 @@ use prost::Message;
 use tokio_postgres::{Client, GenericClient, Transaction};
 use tracing::info;
 
-/// The version whose index is made from the records.
+/// The first version with runs, whose index is made from the records.
 const WITH_RUNS: i64 = 2;
 
-/// Builds in one read while the index is made.
+/// How many builds are read at once while the index is made.
 const AT_ONCE: i64 = 2000;
 
-/// Are the tables as this server knows them? Mostly they are, and there is nobody to wait for.
+/// Are the tables those of this server? Mostly they are, and then no lock is needed.
 pub async fn is_up_to_date(client: &Client) -> Result<bool> {
     Ok(version(client).await? == Some(STEPS.len() as i64))
 }
@@ -33,7 +33,7 @@ async fn version(client: &impl GenericClient) -> Result<Option<i64>> {
     Ok(version.map(|row| row.get(0)))
 }
 
-/// Makes the tables, or what is missing of them. It takes the time that it takes.
+/// Makes the tables, or what is missing of them, however long it takes.
 pub async fn bring_up_to_date(client: &mut Client) -> Result<()> {
     let known = STEPS.len() as i64;
     let transaction = client.transaction().await?;
@@ -55,7 +55,7 @@ pub async fn bring_up_to_date(client: &mut Client) -> Result<()> {
     }
     if (1..WITH_RUNS).contains(&from) {
         let builds = make_index(&transaction).await?;
-        info!("{builds} builds in the registry's database were brought from format {from} to format {known}");
+        info!("the registry's database was migrated from format {from} to format {known}: {builds} builds");
     }
     if from < known {
         transaction.execute("UPDATE ogrt_format SET version = $1", &[&known]).await?;
@@ -63,7 +63,7 @@ pub async fn bring_up_to_date(client: &mut Client) -> Result<()> {
     Ok(transaction.commit().await?)
 }
 
-/// Makes the index of all builds that are there; how many.
+/// Makes the index of all builds, and returns how many there are.
 async fn make_index(transaction: &Transaction<'_>) -> Result<usize> {
     let (mut after, mut count) = (-1i64, 0);
     loop {

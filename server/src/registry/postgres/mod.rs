@@ -1,8 +1,8 @@
 //! The registry in a PostgreSQL database, which several servers may share.
 //!
-//! Nothing on the line of events waits for the database: a registration is acknowledged when it is on the server's
-//! own disk ([`waiting`]), and carried over by a thread; a question gives up after a time. What waits is
-//! known already: asked for by its signature, it is found there.
+//! No event waits for the database. A registration is acknowledged when it is on the server's own
+//! disk ([`waiting`]), and a thread carries it over; a question gives up after a time. A record
+//! that waits is found by its signature already. `server/tests/server/postgres.rs` holds that.
 
 mod connections;
 mod index;
@@ -31,15 +31,15 @@ use std::{sync::Arc, thread, time::Duration};
 use tracing::{error, warn};
 use waiting::{Ticket, WaitingRecords};
 
-/// Connections to the database.
+/// How many connections to the database a server has.
 const CONNECTIONS: usize = 4;
 
-/// How long a lookup may take, a list or a walk, and a registration of a group.
+/// How long a lookup may take; a list or a walk; the registration of a group.
 const LOOKUP: Duration = Duration::from_secs(2);
 const WALK: Duration = Duration::from_secs(60);
 const WRITE: Duration = Duration::from_secs(60);
 
-/// Pause after the database was away.
+/// The pause after a failure to carry registrations over.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// See the module.
@@ -51,7 +51,8 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Opens it. A database that is away now may come later; one that cannot be used is an error.
+    /// Opens the registry. A database that is away may come later; one that cannot be used is an
+    /// error.
     pub fn open(
         config: &RegistryConfig,
         store: WaitingStore,
@@ -59,7 +60,7 @@ impl Postgres {
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
         let connections = Arc::new(Connections::new(config, CONNECTIONS)?);
-        // Connecting tells: nothing is counted here, which takes seconds where there is much.
+        // This only connects. Counting the builds would take seconds.
         match connections.ask(LOOKUP, |_| Box::pin(async { Ok(()) })) {
             Ok(()) | Err(RegistryError::Away(_)) => {}
             Err(problem) => return Err(problem.into()),
@@ -75,20 +76,23 @@ impl Postgres {
         thread::Builder::new()
             .name("registrations".into())
             .spawn(move || carrier.carry())
-            .context("cannot start the thread of registrations")?;
+            .context("cannot start the thread that writes build records to the registry's database")?;
         Ok(registry)
     }
 
-    /// Carries registrations over, as long as the server runs. What a stop interrupts is carried after the next start.
+    /// Carries registrations over while the server runs. The next start goes on with what a stop
+    /// interrupted.
     fn carry(self) {
         loop {
             let carried = self.waiting.group().and_then(|group| self.carry_group(&group));
             match carried {
                 Ok(()) => continue,
-                // That it is away was said.
+                // The connection has logged that it is away.
                 Err(RegistryError::Away(_)) => {}
                 Err(problem) => {
-                    error!("registrations cannot be carried to the database: {problem}; it is tried again");
+                    error!(
+                        "cannot write build records to the registry's database: {problem}. They wait here; trying again"
+                    );
                 }
             }
             thread::sleep(PAUSE);
@@ -100,10 +104,13 @@ impl Postgres {
         let outcomes = match self.write(builds) {
             Ok(outcomes) => outcomes,
             Err(problem @ RegistryError::Away(_)) => return Err(problem),
-            // Which one is it that the database refuses?
+            // One by one, to find the record that the database refuses.
             Err(_) if group.len() > 1 => return group.chunks(1).try_for_each(|one| self.carry_group(one)),
             Err(problem) => {
-                error!("a build record stays here, for the database does not take it: {problem}");
+                error!(
+                    "the registry's database does not take a build record: {problem}. It stays on this server's disk and is \
+                     tried again after the next start"
+                );
                 group.iter().for_each(|(ticket, _)| self.waiting.refuse(*ticket));
                 return Ok(());
             }
@@ -111,7 +118,8 @@ impl Postgres {
         self.waiting.settle(group, &outcomes)
     }
 
-    /// Registers in the database, counts, and tells of what is new.
+    /// Registers builds in the database, counts them, and puts new ones into the cache of
+    /// summaries.
     fn write(&self, builds: Vec<Build>) -> Result<Vec<Registration>> {
         let builds = Arc::new(builds);
         let registered = self.connections.ask(WRITE, move |client| {
@@ -146,7 +154,7 @@ impl Registry for Postgres {
                 }
                 None => {
                     self.metrics.builds_malformed.add(1);
-                    warn!("a build record that cannot be read, or has no signature, is refused");
+                    warn!("a build record is refused: it cannot be decoded, or has no signature of 16 bytes");
                     outcomes.push(Registration::Malformed);
                 }
             }
@@ -172,7 +180,7 @@ impl Registry for Postgres {
         let known = self
             .connections
             .ask(LOOKUP, move |client| Box::pin(async move { read::build(client, signature).await }));
-        // The database's word counts; what waits here stands in where it has none.
+        // The database decides; a record that waits here is the answer where the database has none.
         match known {
             Ok(Some(build)) => Ok(Some(build)),
             without => match self.waiting.get(signature)? {

@@ -1,24 +1,25 @@
-//! The signatures of builds by their numbers, many in a row of a narrow table: an answer with hundreds of thousands of
-//! builds would else fetch a page of records for each.
+//! The signatures of builds by number, many in a row of a narrow table. Without it, an answer with
+//! hundreds of thousands of builds would read a page of records for each.
 
 use crate::registry::error::Result;
 use ogrt_note::Signature;
 use std::pin::pin;
 use tokio_postgres::{GenericClient, Row, Transaction, binary_copy::BinaryCopyInWriter, types::Type};
 
-/// Numbers whose signatures may be in one row; a full one fills a page. The schema has it too.
+/// How many signatures a row may hold; a full row fills a page. The schema has this number, too.
 const SLICE: i64 = 400;
 
-/// Slices asked for at once: 3 MB of signatures.
+/// How many slices are read at once: 3 MB of signatures.
 const SLICES_AT_ONCE: usize = 500;
 
-/// Of a slice in which no more are wanted, single signatures are asked for instead of the whole; and so many at once.
+/// Up to this many signatures of a slice are read one by one, instead of the whole slice; and how
+/// many of these at once.
 const FEW: usize = 4;
 const SINGLE_AT_ONCE: usize = 10_000;
 
 const SIGNATURE: usize = 16;
 
-/// In the place of a build that was removed.
+/// The signature of a deleted build.
 const GONE: [u8; SIGNATURE] = [0; SIGNATURE];
 
 /// Adds new builds, in the order of their numbers.
@@ -38,9 +39,10 @@ pub async fn add(transaction: &Transaction<'_>, builds: &[(i64, Signature)]) -> 
     Ok(())
 }
 
-/// The signatures of builds, in the order of their numbers here; none of one that is not there.
+/// The signatures of builds, in the order of `numbers`; `None` for a build that does not exist.
 pub async fn of(client: &impl GenericClient, numbers: &[i64]) -> Result<Vec<Option<Signature>>> {
-    // In ascending order, each with its place. They come in long ascending and descending rows.
+    // Numbers in ascending order, each with its index in the answer. They come as long ascending
+    // and descending sequences, which sort fast.
     let mut wanted: Vec<(i64, usize)> = numbers.iter().copied().zip(0..).collect();
     wanted.sort();
     let mut found = vec![None; numbers.len()];
@@ -73,7 +75,7 @@ pub async fn of(client: &impl GenericClient, numbers: &[i64]) -> Result<Vec<Opti
     Ok(found)
 }
 
-/// Takes builds out that were removed.
+/// Blanks the signatures of deleted builds.
 pub async fn remove(transaction: &Transaction<'_>, numbers: &[i64]) -> Result<()> {
     let mut gone = numbers.to_vec();
     gone.sort_unstable();
@@ -97,7 +99,7 @@ pub async fn remove(transaction: &Transaction<'_>, numbers: &[i64]) -> Result<()
     Ok(())
 }
 
-/// Those in which ascending numbers may be.
+/// The slices that ascending numbers may be in.
 fn slices(numbers: &[i64]) -> Vec<i64> {
     let mut slices: Vec<i64> = numbers.iter().map(|number| number / SLICE).collect();
     slices.dedup();

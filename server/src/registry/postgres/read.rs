@@ -1,5 +1,5 @@
-//! Questions to the database, each in as few statements as its answer allows; those that are asked for every process
-//! are prepared.
+//! Questions to the database, each in few statements. The statements that run for every process are
+//! prepared.
 
 use super::{
     connections::Session,
@@ -21,10 +21,10 @@ use std::collections::HashMap;
 use tokio_postgres::{Client, GenericClient, IsolationLevel, Row, Transaction};
 use uuid::Uuid;
 
-/// Numbers in one statement.
+/// How many numbers one statement has.
 const NUMBERS_AT_ONCE: usize = 50_000;
 
-/// What is kept of builds whole.
+/// The statement that reads whole builds.
 macro_rules! whole {
     ($which:literal) => {
         concat!(
@@ -36,7 +36,7 @@ macro_rules! whole {
     };
 }
 
-/// A build whole.
+/// The whole build.
 pub async fn build(session: &mut Session, signature: Signature) -> Result<Option<Build>> {
     let rows = session.ask_again(whole!("signature = $1"), &[&signature_uuid(signature)]).await?;
     rows.first().map(|row| Ok(whole(row)?.1)).transpose()
@@ -57,7 +57,7 @@ pub async fn export(client: &Client, after: Option<u64>, limit: usize) -> Result
     client.query(select, &[&after, &(limit as i64)]).await?.iter().map(whole).collect()
 }
 
-/// The little of each record that is joined and listed; none of one that is not there.
+/// The part of each record that documents and lists show; `None` for one that is not registered.
 pub async fn briefs(session: &mut Session, signatures: &[Signature]) -> Result<Vec<Option<BuildRecord>>> {
     let asked: Vec<Uuid> = signatures.iter().map(|signature| signature_uuid(*signature)).collect();
     let select = "SELECT signature, brief FROM builds WHERE signature = ANY($1)";
@@ -68,28 +68,29 @@ pub async fn briefs(session: &mut Session, signatures: &[Signature]) -> Result<V
     Ok(asked.iter().map(|signature| found.remove(signature)).collect())
 }
 
-/// From its bytes.
+/// Decodes the short record.
 pub fn brief(bytes: &[u8]) -> Result<BuildRecord> {
     BuildRecord::decode(bytes).or_damaged(|| "the summary of a build")
 }
 
-/// Builds with a part in them.
+/// A walk's result.
 pub struct Walk {
-    /// Where it began.
+    /// The builds where it began.
     itself: Vec<i64>,
-    /// With their depth; nearest first, then the newest.
+    /// Builds that contain the part, with their depth; the nearest first, then the newest.
     pub builds: Vec<(i64, u32)>,
-    /// There are more.
+    /// A bound ended the walk: there are more builds.
     pub is_cut: bool,
 }
 
-/// Several statements that see one state of the tables.
+/// A transaction whose statements all see one state of the tables.
 pub async fn one_moment(client: &mut Client) -> Result<Transaction<'_>> {
     let transaction = client.build_transaction().isolation_level(IsolationLevel::RepeatableRead);
     Ok(transaction.read_only(true).start().await?)
 }
 
-/// From a part to all that it was linked into, level by level. Some of it may have been removed.
+/// Walks from a part to all that it was linked into, level by level. Some of it may have been
+/// deleted.
 pub async fn walk(client: &impl GenericClient, part: Part, depth_max: u32) -> Result<Walk> {
     let (signature, digest) = names_of(part);
     let select = "SELECT number FROM builds WHERE signature = $1 OR output_digest = $2";
@@ -124,7 +125,7 @@ pub async fn walk(client: &impl GenericClient, part: Part, depth_max: u32) -> Re
     Ok(walk)
 }
 
-/// Every build with the part in it.
+/// The builds that contain the part, by signature.
 pub async fn containing(client: &mut Client, part: Part, depth_max: u32) -> Result<ContainingBuilds> {
     let client = one_moment(client).await?;
     let walk = walk(&client, part, depth_max).await?;
@@ -135,7 +136,7 @@ pub async fn containing(client: &mut Client, part: Part, depth_max: u32) -> Resu
     let depths = walk.builds.iter().map(|(_, depth)| *depth);
     Ok(ContainingBuilds {
         itself: match part {
-            // Also one that nobody registered.
+            // The question's own signature is part of the answer, even if nobody registered it.
             Part::Signature(signature) => vec![signature],
             Part::Digest(_) => itself.iter().flatten().copied().collect(),
         },
@@ -145,24 +146,22 @@ pub async fn containing(client: &mut Client, part: Part, depth_max: u32) -> Resu
             .filter_map(|(signature, depth)| Some(((*signature)?, depth)))
             .collect(),
         is_cut: walk.is_cut,
-        // Removed builds have no signature any more.
+        // Deleted builds have no signature.
         is_known: signatures.iter().any(Option::is_some),
     })
 }
 
-/// A build that may be old.
+/// A build that may be old enough to be deleted.
 pub struct Candidate {
-    /// Its number.
     pub number: i64,
-    /// Its signature.
     pub signature: Signature,
-    /// When it was registered or made last.
+    /// The time when it was registered or made last.
     pub made_ns: i64,
     /// Was it linked into another?
     pub is_library: bool,
 }
 
-/// The builds after the one with this number.
+/// The builds after the one with number `after`.
 pub async fn candidates(client: &Client, after: Option<u64>, limit: usize) -> Result<Vec<Candidate>> {
     let select = "SELECT number, signature,
             GREATEST(registered_ns, (SELECT max(time_ns) FROM made_again m WHERE m.number = b.number)),
@@ -179,7 +178,7 @@ pub async fn candidates(client: &Client, after: Option<u64>, limit: usize) -> Re
     Ok(rows.into_iter().map(candidate).collect())
 }
 
-/// Removes those that nothing was linked from in the meantime; the signatures of what went.
+/// Deletes the builds that no other contains. Returns the signatures of those that were deleted.
 pub async fn remove(client: &mut Client, numbers: &[i64]) -> Result<Vec<Signature>> {
     let transaction = client.transaction().await?;
     transaction.batch_execute(super::schema::LOCK).await?;

@@ -30,8 +30,9 @@ pub const STEPS: &[&str] = &[
         PRIMARY KEY (number, time_ns, made)
     );
     ",
-    // An index over sixty terms of every build becomes sorted runs (index.rs), a row for every link one for each group
-    // of them (links.rs). Records stay in their rows, compressed.
+    // Sorted runs (index.rs) replace the index over sixty terms of every build. A row for each
+    // group of links (links.rs) replaces a row for each link. Records stay in their rows,
+    // compressed.
     "
     DROP INDEX builds_by_term;
     ALTER TABLE builds DROP COLUMN terms;
@@ -65,8 +66,8 @@ pub const STEPS: &[&str] = &[
     DROP TABLE linked;
     CREATE TABLE unresolved (term bytea PRIMARY KEY);
     ",
-    // What a walk through hundreds of thousands of builds reads, in narrow tables: signatures by number (names.rs), and
-    // which builds have dependents at all.
+    // Narrow tables for a walk through hundreds of thousands of builds: signatures by number
+    // (names.rs), and which builds have dependents.
     "
     CREATE TABLE signatures (
         slice bigint NOT NULL,
@@ -82,7 +83,7 @@ pub const STEPS: &[&str] = &[
     CREATE TABLE libraries (number bigint PRIMARY KEY);
     INSERT INTO libraries SELECT DISTINCT dependency FROM dependents;
     ",
-    // The database sends an array's numbers one by one, and bytes as they lie.
+    // The database sends an array number by number, but bytes as they are stored.
     "
     CREATE TABLE packed (
         dependency bigint NOT NULL,
@@ -98,8 +99,8 @@ pub const STEPS: &[&str] = &[
     ALTER TABLE packed RENAME TO dependents;
     ALTER INDEX packed_pkey RENAME TO dependents_pkey;
     ",
-    // At its own pace a vacuum reads as fast as the disk gives, and lookups wait for it. This is the pace that PostgreSQL
-    // had before version 12.
+    // By default a vacuum reads as fast as the disk can, and lookups wait for it. This is the pace
+    // that PostgreSQL had before version 12.
     "
     ALTER TABLE builds SET (autovacuum_vacuum_cost_delay = 20, toast.autovacuum_vacuum_cost_delay = 20);
     ALTER TABLE blocks SET (autovacuum_vacuum_cost_delay = 20);
@@ -108,5 +109,5 @@ pub const STEPS: &[&str] = &[
     ",
 ];
 
-/// Held while the tables are changed, and while builds are registered: one server at a time.
+/// The lock that one server holds while it changes the tables or registers builds.
 pub const LOCK: &str = "SELECT pg_advisory_xact_lock(7232909)";

@@ -1,8 +1,8 @@
-//! Registrations on their way to the database: durable here, so that it may be away.
+//! Registrations on their way to the database. They are durable here, so the database may be away.
 //!
-//! A registration is acknowledged when it is on the server's own disk. One thread carries them over, in order, a
-//! group in a transaction, and takes them from the disk when the database has them; a group that a crash interrupts
-//! is carried again, which changes nothing. Who waits for the outcome of one is told.
+//! A registration is acknowledged when it is on the server's own disk. One thread carries them over
+//! in order, a group in a transaction, and deletes them here when the database has them. After a
+//! crash a group may be carried again, which changes nothing. Whoever waits for an outcome is told.
 
 use crate::{
     database::{WaitingStore, Writes, number},
@@ -17,14 +17,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Builds, and bytes of them, in one group.
+/// Most builds and bytes in one group.
 const GROUP: usize = 2000;
 const GROUP_BYTES: usize = 8 << 20;
 
-/// Outcomes that are remembered for who asks.
+/// How many outcomes are remembered.
 const OUTCOMES_MAX: usize = 10_000;
 
-/// Names a registration on its way.
+/// The number of a registration on its way.
 pub type Ticket = u64;
 
 /// See the module.
@@ -38,17 +38,17 @@ pub struct WaitingRecords {
 
 struct WaitingState {
     next: Ticket,
-    /// There is none before this one, but what the database does not take.
+    /// The first ticket that may still be on its way; those before it are settled or refused.
     from: Ticket,
     count: u64,
     bytes: u64,
     outcomes: BTreeMap<Ticket, Registration>,
-    /// The database does not take these; they stay, and are tried again after the next start.
+    /// Records that the database refused. They stay, and are tried again after the next start.
     refused: BTreeSet<Ticket>,
 }
 
 impl WaitingRecords {
-    /// Goes on with what waits on the disk.
+    /// Reads what waits on the disk.
     pub fn open(store: WaitingStore, metrics: Arc<Metrics>, bytes_max: u64) -> Result<Self> {
         let mut state = WaitingState {
             next: 0,
@@ -77,7 +77,8 @@ impl WaitingRecords {
         self.state().bytes < self.bytes_max
     }
 
-    /// Puts registrations behind those that wait; written when this returns, durable with the next synchronisation.
+    /// Adds registrations to those that wait. They are written when this returns, and durable with
+    /// the next flush.
     pub fn put(&self, builds: &[(Signature, Bytes)], registered_ns: i64) -> Result<Vec<Ticket>> {
         let mut state = self.state();
         let mut batch = self.store.database.writes();
@@ -102,7 +103,7 @@ impl WaitingRecords {
         Ok(tickets)
     }
 
-    /// The registration of this signature that waits, if one does.
+    /// The waiting registration of this signature, if there is one.
     pub fn get(&self, signature: Signature) -> Result<Option<Build>> {
         let Some(ticket) = self.store.waiting_of.get(signature.as_bytes())? else { return Ok(None) };
         Ok(self.store.waiting.get(ticket)?.map(|value| build(&value)))
@@ -131,7 +132,7 @@ impl WaitingRecords {
         }
     }
 
-    /// A group is in the database, or was refused by its rules.
+    /// Notes the outcomes of a group that is in the database, and deletes it here.
     pub fn settle(&self, group: &[(Ticket, Build)], outcomes: &[Registration]) -> Result<()> {
         let mut batch = self.store.database.writes();
         let mut state = self.state();
@@ -146,7 +147,7 @@ impl WaitingRecords {
                 self.forget(&mut batch, *signature, *ticket)?;
             }
             state.outcomes.insert(*ticket, *outcome);
-            // Groups are settled in order.
+            // Groups are settled in the order of tickets.
             state.from = state.from.max(ticket + 1);
         }
         while state.outcomes.len() > OUTCOMES_MAX {
@@ -158,7 +159,7 @@ impl WaitingRecords {
         Ok(())
     }
 
-    /// The signature is not waiting any more, unless a later registration of it is.
+    /// Forgets that the signature waits, unless a later registration of it does.
     fn forget(&self, batch: &mut Writes, signature: Signature, ticket: Ticket) -> Result<()> {
         let known = self.store.waiting_of.get(signature.as_bytes())?;
         if known.is_some_and(|known| number(&known) <= ticket) {
@@ -167,7 +168,7 @@ impl WaitingRecords {
         Ok(())
     }
 
-    /// The database does not take this one.
+    /// Notes that the database refused this one.
     pub fn refuse(&self, ticket: Ticket) {
         self.state().refused.insert(ticket);
     }

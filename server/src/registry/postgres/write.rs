@@ -1,5 +1,5 @@
-//! Registration in the database: a group of records is one transaction, and one server registers at a time, so that
-//! no link between two builds is missed.
+//! Registration in the database. A group of records is one transaction, and one server at a time
+//! registers, so that no link between two builds is missed.
 
 use super::{
     index, links, names, schema,
@@ -14,7 +14,7 @@ use std::{collections::HashMap, pin::pin};
 use tokio_postgres::{Client, Transaction, binary_copy::BinaryCopyInWriter, types::Type};
 use uuid::Uuid;
 
-/// A record that is new.
+/// A new record.
 struct FreshBuild {
     signature: Signature,
     record: BuildRecord,
@@ -23,11 +23,11 @@ struct FreshBuild {
     number: i64,
 }
 
-/// What became of some builds.
+/// The result of a registration.
 pub struct RegisteredBuilds {
-    /// Of each, in order.
+    /// The outcomes, in the order of the builds.
     pub outcomes: Vec<Registration>,
-    /// Of those that are new.
+    /// The summaries of the new builds.
     pub summaries: Vec<(Signature, BuildSummary)>,
 }
 
