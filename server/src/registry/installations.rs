@@ -105,17 +105,17 @@ impl Installations {
     pub fn register(&self, installation: &Installation) -> Result<()> {
         let bytes = installation.encode_to_vec();
         let id = id_of(installation.time_ns(), &bytes);
-        let mut batch = self.store.database.writes();
+        let mut writes = self.store.database.writes();
         let space = &self.store.installations;
-        batch.insert(space, key(BY_PREFIX, installation.prefix(), &id), []);
+        writes.insert(space, key(BY_PREFIX, installation.prefix(), &id), []);
         if let Some(module) = module_of(installation) {
-            batch.insert(space, key(BY_MODULE, module.as_bytes(), &id), []);
+            writes.insert(space, key(BY_MODULE, module.as_bytes(), &id), []);
         }
         for signature in signatures_of(installation) {
-            batch.insert(space, key(BY_SIGNATURE, signature.as_bytes(), &id), []);
+            writes.insert(space, key(BY_SIGNATURE, signature.as_bytes(), &id), []);
         }
-        batch.insert(space, key(BY_TIME, &[], &id), bytes);
-        batch.commit()?;
+        writes.insert(space, key(BY_TIME, &[], &id), bytes);
+        writes.commit()?;
         Ok(self.store.database.sync()?)
     }
 

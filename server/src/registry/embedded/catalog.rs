@@ -67,25 +67,25 @@ impl Catalog {
     }
 
     /// Adds to `writes` what was added since the last call.
-    pub fn write(&mut self, store: &RegistryStore, batch: &mut Writes) {
+    pub fn write(&mut self, store: &RegistryStore, writes: &mut Writes) {
         for (block, signatures) in self.full.drain(..) {
-            batch.insert(&store.catalog, block.to_be_bytes(), signatures);
+            writes.insert(&store.catalog, block.to_be_bytes(), signatures);
         }
         if !self.signatures.is_empty() {
-            batch.insert(&store.catalog, self.block.to_be_bytes(), self.signatures.as_slice());
+            writes.insert(&store.catalog, self.block.to_be_bytes(), self.signatures.as_slice());
         }
     }
 
     /// Blanks the signature of a build that is deleted.
-    pub fn remove(&mut self, store: &RegistryStore, batch: &mut Writes, gone: Number) -> Result<()> {
+    pub fn remove(&mut self, store: &RegistryStore, writes: &mut Writes, gone: Number) -> Result<()> {
         let at = (gone % BLOCK) as usize * LEN;
         if gone / BLOCK == self.block {
             self.signatures[at..at + LEN].fill(0);
-            batch.insert(&store.catalog, self.block.to_be_bytes(), self.signatures.as_slice());
+            writes.insert(&store.catalog, self.block.to_be_bytes(), self.signatures.as_slice());
         } else if let Some(block) = store.catalog.get((gone / BLOCK).to_be_bytes())? {
             let mut block = block.to_vec();
             block[at..at + LEN].fill(0);
-            batch.insert(&store.catalog, (gone / BLOCK).to_be_bytes(), block);
+            writes.insert(&store.catalog, (gone / BLOCK).to_be_bytes(), block);
         }
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Libraries {
     }
 
     /// Adds builds, here and to `writes`.
-    pub fn add(&mut self, store: &RegistryStore, batch: &mut Writes, numbers: &[Number]) {
+    pub fn add(&mut self, store: &RegistryStore, writes: &mut Writes, numbers: &[Number]) {
         let mut changed = BTreeSet::new();
         for number in numbers.iter().filter(|number| !self.contains(**number)).collect::<Vec<_>>() {
             let words = ((number / BITS + 1) * BITS / 64) as usize;
@@ -150,23 +150,23 @@ impl Libraries {
             self.bits[(number / 64) as usize] |= 1 << (number % 64);
             changed.insert(number / BITS);
         }
-        self.write(store, batch, changed);
+        self.write(store, writes, changed);
     }
 
     /// Takes a build out, here and with `writes`.
-    pub fn remove(&mut self, store: &RegistryStore, batch: &mut Writes, gone: Number) {
+    pub fn remove(&mut self, store: &RegistryStore, writes: &mut Writes, gone: Number) {
         if self.contains(gone) {
             self.bits[(gone / 64) as usize] &= !(1 << (gone % 64));
-            self.write(store, batch, BTreeSet::from([gone / BITS]));
+            self.write(store, writes, BTreeSet::from([gone / BITS]));
         }
     }
 
-    fn write(&self, store: &RegistryStore, batch: &mut Writes, blocks: BTreeSet<u64>) {
+    fn write(&self, store: &RegistryStore, writes: &mut Writes, blocks: BTreeSet<u64>) {
         for block in blocks {
             let from = (block * BITS / 64) as usize;
             let words = &self.bits[from..from + (BITS / 64) as usize];
             let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_be_bytes()).collect();
-            batch.insert(&store.libraries, block.to_be_bytes(), bytes);
+            writes.insert(&store.libraries, block.to_be_bytes(), bytes);
         }
     }
 }

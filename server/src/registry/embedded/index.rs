@@ -151,10 +151,10 @@ impl Index {
         let snapshot = self.store.database.snapshot();
         let parts =
             small.iter().map(|run| ((run.first - large.first) as u32, run.rows(&self.store, &snapshot)));
-        let mut batch =
+        let mut writes =
             large.write_in_parts(&self.store, |each| packed_rows::merge(parts.collect(), each))?;
-        small.iter().try_for_each(|run| run.remove(&self.store, &mut batch, &snapshot))?;
-        batch.commit()?;
+        small.iter().try_for_each(|run| run.remove(&self.store, &mut writes, &snapshot))?;
+        writes.commit()?;
         let mut state = self.change();
         state.runs.retain(|run| !small.contains(run));
         state.runs.push(large);
@@ -180,11 +180,11 @@ impl Index {
             if builds > run.builds / 2 {
                 continue;
             }
-            let mut batch = self.store.database.writes();
+            let mut writes = self.store.database.writes();
             let snapshot = self.store.database.snapshot();
-            run.remove(&self.store, &mut batch, &snapshot)?;
+            run.remove(&self.store, &mut writes, &snapshot)?;
             if builds > 0 {
-                batch = Run { builds, ..run }.write(&self.store, batch, |each| {
+                writes = Run { builds, ..run }.write(&self.store, writes, |each| {
                     for row in run.rows(&self.store, &snapshot) {
                         let row = row?;
                         if there.get(row.1 as usize).is_some_and(|there| *there) {
@@ -194,7 +194,7 @@ impl Index {
                     Ok(())
                 })?;
             }
-            batch.commit()?;
+            writes.commit()?;
             let mut state = self.change();
             match state.runs.iter().position(|known| *known == run) {
                 Some(at) if builds > 0 => state.runs[at].builds = builds,

@@ -61,7 +61,7 @@ pub struct Embedded {
     store: RegistryStore,
     summaries: Arc<Summaries>,
     metrics: Arc<Metrics>,
-    growing: Mutex<RegistrationState>,
+    state: Mutex<RegistrationState>,
     index: Index,
     libraries: RwLock<Libraries>,
 }
@@ -114,7 +114,7 @@ impl Embedded {
     pub fn open(store: RegistryStore, summaries: Arc<Summaries>, metrics: Arc<Metrics>) -> Result<Self> {
         migrate::check(&store)?;
         let catalog = Catalog::open(&store)?;
-        let growing = RegistrationState {
+        let state = RegistrationState {
             next: catalog.next(),
             catalog,
             linked: Postings::new(store.linked.clone()),
@@ -123,13 +123,13 @@ impl Embedded {
         };
         let libraries = RwLock::new(Libraries::open(&store)?);
         let index = Index::open(store.clone())?;
-        let registry = Embedded { store, summaries, metrics, growing: Mutex::new(growing), index, libraries };
+        let registry = Embedded { store, summaries, metrics, state: Mutex::new(state), index, libraries };
         migrate::migrate(&registry)?;
         Ok(registry)
     }
 
-    fn growing(&self) -> MutexGuard<'_, RegistrationState> {
-        self.growing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn state(&self) -> MutexGuard<'_, RegistrationState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn number_of(&self, signature: Signature) -> Result<Option<Number>> {
@@ -193,8 +193,8 @@ impl Embedded {
 
     fn register_one(
         &self,
-        growing: &mut RegistrationState,
-        batch: &mut Writes,
+        state: &mut RegistrationState,
+        writes: &mut Writes,
         group: &mut Group,
         bytes: &Bytes,
         registered_ns: i64,
@@ -215,14 +215,15 @@ impl Embedded {
         };
         match known {
             None => {
-                self.add(growing, batch, group, signature, &record, bytes, registered_ns)?;
+                let number = self.write_record(state, writes, signature, &record, bytes, registered_ns);
+                self.add(state, group, number, signature, &record, bytes)?;
                 self.metrics.builds_registered.add(1);
                 Ok(Registration::New(signature))
             }
             Some((number, known)) if same_build::is_same(&known, bytes, &record) => {
                 self.metrics.builds_known.add(1);
                 if known != bytes {
-                    self.made_again(batch, group, number, &known, &same_build::made(&record))?;
+                    self.made_again(writes, group, number, &known, &same_build::made(&record))?;
                 }
                 Ok(Registration::Known(signature))
             }
@@ -234,26 +235,38 @@ impl Embedded {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn add(
+    /// Writes a new record under its number, its signature and its time. Returns the number.
+    fn write_record(
         &self,
-        growing: &mut RegistrationState,
-        batch: &mut Writes,
-        group: &mut Group,
+        state: &mut RegistrationState,
+        writes: &mut Writes,
         signature: Signature,
         record: &BuildRecord,
         bytes: &Bytes,
         registered_ns: i64,
-    ) -> Result<()> {
-        let number = growing.next;
-        growing.next += 1;
+    ) -> Number {
+        let number = state.next;
+        state.next += 1;
         let brief = same_build::brief(record).encode_to_vec();
-        batch.insert(&self.store.builds, *signature.as_bytes(), [&number.to_be_bytes(), &brief[..]].concat());
+        let short = [&number.to_be_bytes(), &brief[..]].concat();
+        writes.insert(&self.store.builds, *signature.as_bytes(), short);
         let whole = [&registered_ns.to_be_bytes(), bytes.as_ref()].concat();
-        batch.insert(&self.store.records, number.to_be_bytes(), whole);
-        batch.insert(&self.store.builds_by_time, time_key(record.time_ns(), number), []);
-        growing.catalog.add(number, signature);
+        writes.insert(&self.store.records, number.to_be_bytes(), whole);
+        writes.insert(&self.store.builds_by_time, time_key(record.time_ns(), number), []);
+        state.catalog.add(number, signature);
+        number
+    }
 
+    /// Adds a new build to its group: its terms, and what it was linked from and into.
+    fn add(
+        &self,
+        state: &mut RegistrationState,
+        group: &mut Group,
+        number: Number,
+        signature: Signature,
+        record: &BuildRecord,
+        bytes: &Bytes,
+    ) -> Result<()> {
         // Builds that contain this one may have been registered before it.
         let names = same_build::names(signature, record);
         for name in names.iter().map(Part::as_input) {
@@ -265,16 +278,16 @@ impl Embedded {
             }
         }
         for input in &record.inputs {
-            for dependency in self.behind(growing, group, input, number)? {
+            for dependency in self.behind(state, group, input, number)? {
                 group.by_dependency.entry(dependency).or_default().insert(number);
             }
         }
         for name in names {
             match name {
-                Part::Signature(_) => growing.resolved.insert(name.as_input(), vec![number]),
+                Part::Signature(_) => state.resolved.insert(name.as_input(), vec![number]),
                 Part::Digest(digest) => {
                     let term = found_by::output_digest(&digest);
-                    if let Some(builds) = growing.resolved.get_mut(&term) {
+                    if let Some(builds) = state.resolved.get_mut(&term) {
                         builds.push(number);
                     }
                     group.outputs.entry(term).or_default().push(number);
@@ -291,7 +304,7 @@ impl Embedded {
     /// noted, because the build may be registered later.
     fn behind(
         &self,
-        growing: &mut RegistrationState,
+        state: &mut RegistrationState,
         group: &mut Group,
         input: &ogrt_proto::Input,
         of: Number,
@@ -299,18 +312,18 @@ impl Embedded {
         let mut builds = Vec::new();
         for signature in found_by::signatures(input) {
             let term = Part::Signature(signature).as_input();
-            if growing.resolved.get(&term).is_none() {
+            if state.resolved.get(&term).is_none() {
                 let found: Vec<Number> = self.number_of(signature)?.into_iter().collect();
-                growing.resolved.insert(term, found);
+                state.resolved.insert(term, found);
             }
-            let found = growing.resolved.get(&term).map_or(&[][..], Vec::as_slice);
+            let found = state.resolved.get(&term).map_or(&[][..], Vec::as_slice);
             if found.is_empty() {
                 group.unresolved.entry(term).or_default().push(of);
             }
             builds.extend_from_slice(found);
         }
         if let Some(digest) = found_by::may_be_an_output(input) {
-            let found = self.with_output(growing, group, found_by::output_digest(&digest))?;
+            let found = self.with_output(state, group, found_by::output_digest(&digest))?;
             if found.is_empty() {
                 group.unresolved.entry(Part::Digest(digest).as_input()).or_default().push(of);
             }
@@ -322,12 +335,12 @@ impl Embedded {
     /// The builds whose output this is; nearly always one.
     fn with_output<'a>(
         &self,
-        growing: &'a mut RegistrationState,
+        state: &'a mut RegistrationState,
         group: &Group,
         term: Term,
     ) -> Result<&'a [Number]> {
         const BUILDS_MAX: usize = 64;
-        if growing.resolved.get(&term).is_none() {
+        if state.resolved.get(&term).is_none() {
             let mut builds = Vec::new();
             self.index.each(&term, |number| {
                 builds.push(number);
@@ -335,15 +348,15 @@ impl Embedded {
             })?;
             let mut builds = self.still_there(builds)?;
             builds.extend(group.outputs.get(&term).into_iter().flatten());
-            growing.resolved.insert(term, builds);
+            state.resolved.insert(term, builds);
         }
-        Ok(growing.resolved.get(&term).map_or(&[][..], Vec::as_slice))
+        Ok(state.resolved.get(&term).map_or(&[][..], Vec::as_slice))
     }
 
     /// Keeps that a reproducible build was made again; a repeated record changes nothing.
     fn made_again(
         &self,
-        batch: &mut Writes,
+        writes: &mut Writes,
         group: &mut Group,
         number: Number,
         known: &Bytes,
@@ -363,52 +376,52 @@ impl Embedded {
             self.metrics.rebuilds_dropped.add(1);
             return Ok(());
         }
-        batch.insert(&self.store.made_again, key.as_slice(), bytes);
+        writes.insert(&self.store.made_again, key.as_slice(), bytes);
         group.again.insert(key);
         Ok(())
     }
 
     /// Adds a group's lists to its writes, and commits all of them.
-    fn commit(&self, growing: &mut RegistrationState, mut batch: Writes, group: &mut Group) -> Result<()> {
+    fn commit(&self, state: &mut RegistrationState, mut writes: Writes, group: &mut Group) -> Result<()> {
         for name in group.unresolved.keys() {
             // Most of them, such as the C library, are in every group.
-            if growing.noted.get(name).is_none() {
-                growing.noted.insert(*name, ());
-                batch.insert(&self.store.unresolved, *name, []);
+            if state.noted.get(name).is_none() {
+                state.noted.insert(*name, ());
+                writes.insert(&self.store.unresolved, *name, []);
             }
         }
         let mut fresh_libraries = Vec::new();
         for (dependency, dependents) in &group.by_dependency {
             let dependents: Vec<Number> = dependents.iter().copied().filter(|n| n != dependency).collect();
             if !dependents.is_empty() {
-                growing.linked.append(&mut batch, &dependency.to_be_bytes(), &dependents);
+                state.linked.append(&mut writes, &dependency.to_be_bytes(), &dependents);
                 fresh_libraries.push(*dependency);
             }
         }
-        growing.catalog.write(&self.store, &mut batch);
-        retire::count(&self.store, &mut batch, group.fresh.len() as i64)?;
+        state.catalog.write(&self.store, &mut writes);
+        retire::count(&self.store, &mut writes, group.fresh.len() as i64)?;
         let mut libraries = self.libraries.write().unwrap_or_else(PoisonError::into_inner);
-        libraries.add(&self.store, &mut batch, &fresh_libraries);
-        batch.commit()?;
+        libraries.add(&self.store, &mut writes, &fresh_libraries);
+        writes.commit()?;
         drop(libraries);
         match group.fresh.is_empty() {
             true => Ok(()),
-            false => self.index.grow(std::mem::take(&mut group.rows), growing.next),
+            false => self.index.grow(std::mem::take(&mut group.rows), state.next),
         }
     }
 }
 
 impl Registry for Embedded {
     fn register(&self, records: &[Bytes]) -> Result<Vec<Registration>> {
-        let mut growing = self.growing();
-        let mut batch = self.store.database.writes();
+        let mut state = self.state();
+        let mut writes = self.store.database.writes();
         let mut group = Group::default();
         let mut outcomes = Vec::with_capacity(records.len());
         for bytes in records {
-            outcomes.push(self.register_one(&mut growing, &mut batch, &mut group, bytes, now_ns())?);
+            outcomes.push(self.register_one(&mut state, &mut writes, &mut group, bytes, now_ns())?);
         }
-        self.commit(&mut growing, batch, &mut group)?;
-        drop(growing);
+        self.commit(&mut state, writes, &mut group)?;
+        drop(state);
         self.tell(&group.fresh);
         Ok(outcomes)
     }
@@ -449,12 +462,12 @@ impl Registry for Embedded {
 
     fn import(&self, builds: &[Build]) -> Result<Vec<Registration>> {
         let mut outcomes = Vec::with_capacity(builds.len());
-        let mut growing = self.growing();
-        let mut batch = self.store.database.writes();
+        let mut state = self.state();
+        let mut writes = self.store.database.writes();
         let mut group = Group::default();
         for build in builds {
             let outcome =
-                self.register_one(&mut growing, &mut batch, &mut group, &build.record, build.registered_ns)?;
+                self.register_one(&mut state, &mut writes, &mut group, &build.record, build.registered_ns)?;
             if let Registration::New(signature) | Registration::Known(signature) = outcome {
                 let known = match group.fresh.get(&signature) {
                     Some(fresh) => Some(fresh.number),
@@ -462,13 +475,13 @@ impl Registry for Embedded {
                 };
                 for made in known.iter().flat_map(|_| &build.made_again) {
                     let number = known.unwrap_or_default();
-                    self.made_again(&mut batch, &mut group, number, &build.record, made)?;
+                    self.made_again(&mut writes, &mut group, number, &build.record, made)?;
                 }
             }
             outcomes.push(outcome);
         }
-        self.commit(&mut growing, batch, &mut group)?;
-        drop(growing);
+        self.commit(&mut state, writes, &mut group)?;
+        drop(state);
         self.store.database.sync()?;
         self.tell(&group.fresh);
         Ok(outcomes)

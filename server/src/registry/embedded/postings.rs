@@ -39,7 +39,7 @@ impl Postings {
 
     /// Appends ascending numbers. A number that is not above the list's last one is there already,
     /// and left out.
-    pub fn append(&mut self, batch: &mut Writes, list: &[u8], numbers: &[Number]) {
+    pub fn append(&mut self, writes: &mut Writes, list: &[u8], numbers: &[Number]) {
         let mut open = self.open.remove(list);
         for number in numbers {
             match &mut open {
@@ -51,20 +51,20 @@ impl Postings {
                 }
                 _ => {
                     if let Some(full) = open.take() {
-                        batch.insert(&self.table, key(list, full.first), full.distances);
+                        writes.insert(&self.table, key(list, full.first), full.distances);
                     }
                     open = Some(OpenList { first: *number, last: *number, count: 1, distances: Vec::new() });
                 }
             }
         }
         let Some(open) = open else { return };
-        batch.insert(&self.table, key(list, open.first), open.distances.as_slice());
+        writes.insert(&self.table, key(list, open.first), open.distances.as_slice());
         self.open.insert(list.into(), open);
     }
 
     /// Takes a number out; true if the list is empty now. The list's chunk leaves the memory,
     /// because it may be older than this write.
-    pub fn remove(&mut self, batch: &mut Writes, list: &[u8], gone: Number) -> Result<bool> {
+    pub fn remove(&mut self, writes: &mut Writes, list: &[u8], gone: Number) -> Result<bool> {
         self.open.remove(list);
         let Some((first, mut numbers)) = chunk_with(&self.table, list, gone)? else { return Ok(false) };
         let before = numbers.len();
@@ -72,13 +72,13 @@ impl Postings {
         if numbers.len() == before {
             return Ok(false);
         }
-        batch.remove(&self.table, key(list, first));
+        writes.remove(&self.table, key(list, first));
         if let Some(new_first) = numbers.first().copied() {
             let mut distances = Vec::new();
             for pair in numbers.windows(2) {
                 encode_varint(pair[1] - pair[0], &mut distances);
             }
-            batch.insert(&self.table, key(list, new_first), distances);
+            writes.insert(&self.table, key(list, new_first), distances);
         }
         Ok(numbers.is_empty() && chunks(&self.table, list, 2) < 2)
     }

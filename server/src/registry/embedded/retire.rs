@@ -14,10 +14,10 @@ use prost::Message;
 use std::sync::PoisonError;
 
 /// Adds `more`, which may be negative, to the number of builds.
-pub fn count(store: &RegistryStore, batch: &mut Writes, more: i64) -> Result<()> {
+pub fn count(store: &RegistryStore, writes: &mut Writes, more: i64) -> Result<()> {
     if more != 0 {
         let builds = store.count.get()?.saturating_add_signed(more);
-        batch.set(&store.count, builds);
+        writes.set(&store.count, builds);
     }
     Ok(())
 }
@@ -51,7 +51,7 @@ pub fn slice(
     }
     if let (Some(first), Some(last)) = (first, last) {
         // No build is registered meanwhile.
-        let _growing = registry.growing();
+        let _state = registry.state();
         let mut signatures = Signatures::of(&registry.store);
         registry.index.shrink(first, last, |number| Ok(signatures.get(number)?.is_some()))?;
     }
@@ -64,43 +64,43 @@ pub fn slice(
 /// Deletes a build, unless another build came to contain it in the meantime.
 fn remove(registry: &Embedded, gone: Number, signature: Signature, record: &BuildRecord) -> Result<bool> {
     let store = &registry.store;
-    let mut growing = registry.growing();
+    let mut state = registry.state();
     if registry.is_library(gone) {
         return Ok(false);
     }
-    let mut batch = store.database.writes();
-    batch.remove(&store.builds, *signature.as_bytes());
-    batch.remove(&store.records, gone.to_be_bytes());
-    batch.remove(&store.builds_by_time, time_key(record.time_ns(), gone));
+    let mut writes = store.database.writes();
+    writes.remove(&store.builds, *signature.as_bytes());
+    writes.remove(&store.records, gone.to_be_bytes());
+    writes.remove(&store.builds_by_time, time_key(record.time_ns(), gone));
     for made in store.made_again.prefix(gone.to_be_bytes()) {
-        batch.remove(&store.made_again, made.key()?);
+        writes.remove(&store.made_again, made.key()?);
     }
     let mut dependencies = Vec::new();
     let mut group = Group::default();
     for input in &record.inputs {
-        dependencies.extend(registry.behind(&mut growing, &mut group, input, gone)?);
+        dependencies.extend(registry.behind(&mut state, &mut group, input, gone)?);
     }
     dependencies.sort_unstable();
     dependencies.dedup();
     let mut no_libraries = Vec::new();
     for dependency in dependencies {
-        if growing.linked.remove(&mut batch, &dependency.to_be_bytes(), gone)? {
+        if state.linked.remove(&mut writes, &dependency.to_be_bytes(), gone)? {
             no_libraries.push(dependency);
         }
     }
-    growing.catalog.remove(store, &mut batch, gone)?;
+    state.catalog.remove(store, &mut writes, gone)?;
     // The build may be registered again, and others may still contain it.
     let names = same_build::names(signature, record);
     for name in &names {
-        batch.insert(&store.unresolved, name.as_input(), []);
+        writes.insert(&store.unresolved, name.as_input(), []);
     }
-    growing.forget(&names);
-    count(store, &mut batch, -1)?;
+    state.forget(&names);
+    count(store, &mut writes, -1)?;
     let mut libraries = registry.libraries.write().unwrap_or_else(PoisonError::into_inner);
     for dependency in no_libraries {
-        libraries.remove(store, &mut batch, dependency);
+        libraries.remove(store, &mut writes, dependency);
     }
-    batch.commit()?;
+    writes.commit()?;
     drop(libraries);
     registry.summaries.removed(signature);
     Ok(true)

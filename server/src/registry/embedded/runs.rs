@@ -75,24 +75,24 @@ impl Run {
     pub fn write(
         self,
         store: &RegistryStore,
-        batch: Writes,
+        writes: Writes,
         fill: impl FnOnce(&mut dyn FnMut(Row)) -> Result<()>,
     ) -> Result<Writes> {
-        self.fill(BlockWrites { store, batch, bytes: 0, bytes_max: usize::MAX, problem: None }, fill)
+        self.fill(BlockWrites { store, writes, bytes: 0, bytes_max: usize::MAX, problem: None }, fill)
     }
 
     /// Writes a run that replaces smaller ones, part by part, because the whole does not fit in
-    /// memory. The batch that is returned holds the header, without which the run does not count:
-    /// the caller adds the deletion of the smaller runs and commits. What a crash leaves of a run
-    /// is overwritten later.
+    /// memory. The returned writes hold the header, without which the run does not count: the
+    /// caller adds the deletion of the smaller runs and commits. What a crash leaves of a run is
+    /// overwritten later.
     pub fn write_in_parts(
         self,
         store: &RegistryStore,
         fill: impl FnOnce(&mut dyn FnMut(Row)) -> Result<()>,
     ) -> Result<Writes> {
-        let mut batch = store.database.writes();
-        self.remove(store, &mut batch, &store.database.snapshot())?;
-        self.fill(BlockWrites { store, batch, bytes: 0, bytes_max: PART, problem: None }, fill)
+        let mut writes = store.database.writes();
+        self.remove(store, &mut writes, &store.database.snapshot())?;
+        self.fill(BlockWrites { store, writes, bytes: 0, bytes_max: PART, problem: None }, fill)
     }
 
     fn fill(
@@ -104,15 +104,15 @@ impl Run {
         fill(&mut |row| packer.push(row))?;
         packer.finish();
         let store = parts.store;
-        let mut batch = parts.last()?;
-        batch.insert(&store.terms, self.prefix(), self.builds.to_be_bytes());
-        Ok(batch)
+        let mut writes = parts.last()?;
+        writes.insert(&store.terms, self.prefix(), self.builds.to_be_bytes());
+        Ok(writes)
     }
 
     /// Deletes the run with `writes`.
-    pub fn remove(&self, store: &RegistryStore, batch: &mut Writes, snapshot: &Snapshot) -> Result<()> {
+    pub fn remove(&self, store: &RegistryStore, writes: &mut Writes, snapshot: &Snapshot) -> Result<()> {
         for entry in snapshot.prefix(&store.terms, self.prefix()) {
-            batch.remove(&store.terms, entry.key()?);
+            writes.remove(&store.terms, entry.key()?);
         }
         Ok(())
     }
@@ -171,9 +171,9 @@ impl Run {
 /// Blocks that are being written.
 struct BlockWrites<'a> {
     store: &'a RegistryStore,
-    batch: Writes,
+    writes: Writes,
     bytes: usize,
-    /// Most bytes in one batch.
+    /// Most bytes in one commit.
     bytes_max: usize,
     problem: Option<fjall::Error>,
 }
@@ -181,17 +181,17 @@ struct BlockWrites<'a> {
 impl BlockWrites<'_> {
     fn put(&mut self, key: Vec<u8>, block: Vec<u8>) {
         self.bytes += block.len();
-        self.batch.insert(&self.store.terms, key, block);
+        self.writes.insert(&self.store.terms, key, block);
         if self.bytes >= self.bytes_max {
             self.bytes = 0;
-            let full = std::mem::replace(&mut self.batch, self.store.database.writes());
+            let full = std::mem::replace(&mut self.writes, self.store.database.writes());
             self.problem = self.problem.take().or(full.commit().err());
         }
     }
 
-    /// The last batch, which is not committed.
+    /// The last writes, which are not committed.
     fn last(self) -> fjall::Result<Writes> {
-        self.problem.map_or(Ok(self.batch), Err)
+        self.problem.map_or(Ok(self.writes), Err)
     }
 }
 
@@ -228,15 +228,15 @@ mod tests {
         let run = Run { first: 0, level: 1, builds: 20_000 };
         let small = Run { first: 0, level: 0, builds: 4096 };
         small.write(&store, store.database.writes(), |_| Ok(())).unwrap().commit().unwrap();
-        // The last batch is lost.
+        // The last writes are lost.
         drop(write(&store, run, &rows(0..20_000)));
         assert!(store.terms.iter().count() > 1000, "some of it is on disk");
         assert_eq!(all(&store).unwrap(), [small]);
         // Some builds were removed in the meantime.
         let left = rows(0..6000);
-        let mut batch = write(&store, run, &left);
-        small.remove(&store, &mut batch, &store.database.snapshot()).unwrap();
-        batch.commit().unwrap();
+        let mut writes = write(&store, run, &left);
+        small.remove(&store, &mut writes, &store.database.snapshot()).unwrap();
+        writes.commit().unwrap();
         assert_eq!(all(&store).unwrap(), [run]);
         let found: Vec<Row> = run.rows(&store, &store.database.snapshot()).map(Result::unwrap).collect();
         assert!(found == left);

@@ -81,7 +81,7 @@ impl WaitingRecords {
     /// the next flush.
     pub fn put(&self, builds: &[(Signature, Bytes)], registered_ns: i64) -> Result<Vec<Ticket>> {
         let mut state = self.state();
-        let mut batch = self.store.database.writes();
+        let mut writes = self.store.database.writes();
         let mut tickets = Vec::new();
         // Those of this call are not on disk yet.
         let mut fresh = HashSet::new();
@@ -91,13 +91,13 @@ impl WaitingRecords {
             let value = [&registered_ns.to_be_bytes()[..], bytes].concat();
             state.count += 1;
             state.bytes += value.len() as u64;
-            batch.insert(&self.store.waiting, ticket.to_be_bytes(), value);
+            writes.insert(&self.store.waiting, ticket.to_be_bytes(), value);
             if fresh.insert(*signature) && !self.store.waiting_of.contains_key(signature.as_bytes())? {
-                batch.insert(&self.store.waiting_of, *signature.as_bytes(), ticket.to_be_bytes());
+                writes.insert(&self.store.waiting_of, *signature.as_bytes(), ticket.to_be_bytes());
             }
             tickets.push(ticket);
         }
-        batch.commit()?;
+        writes.commit()?;
         self.metrics.registrations_waiting.set(state.count);
         self.changed.notify_all();
         Ok(tickets)
@@ -134,17 +134,17 @@ impl WaitingRecords {
 
     /// Notes the outcomes of a group that is in the database, and deletes it here.
     pub fn settle(&self, group: &[(Ticket, Build)], outcomes: &[Registration]) -> Result<()> {
-        let mut batch = self.store.database.writes();
+        let mut writes = self.store.database.writes();
         let mut state = self.state();
         for ((ticket, build), outcome) in group.iter().zip(outcomes) {
-            batch.remove(&self.store.waiting, ticket.to_be_bytes());
+            writes.remove(&self.store.waiting, ticket.to_be_bytes());
             state.count = state.count.saturating_sub(1);
             state.bytes = state.bytes.saturating_sub(build.record.len() as u64 + 8);
             if let Registration::New(signature)
             | Registration::Known(signature)
             | Registration::Conflict(signature) = outcome
             {
-                self.forget(&mut batch, *signature, *ticket)?;
+                self.forget(&mut writes, *signature, *ticket)?;
             }
             state.outcomes.insert(*ticket, *outcome);
             // Groups are settled in the order of tickets.
@@ -153,17 +153,17 @@ impl WaitingRecords {
         while state.outcomes.len() > OUTCOMES_MAX {
             state.outcomes.pop_first();
         }
-        batch.commit()?;
+        writes.commit()?;
         self.metrics.registrations_waiting.set(state.count);
         self.changed.notify_all();
         Ok(())
     }
 
     /// Forgets that the signature waits, unless a later registration of it does.
-    fn forget(&self, batch: &mut Writes, signature: Signature, ticket: Ticket) -> Result<()> {
+    fn forget(&self, writes: &mut Writes, signature: Signature, ticket: Ticket) -> Result<()> {
         let known = self.store.waiting_of.get(signature.as_bytes())?;
         if known.is_some_and(|known| number(&known) <= ticket) {
-            batch.remove(&self.store.waiting_of, *signature.as_bytes());
+            writes.remove(&self.store.waiting_of, *signature.as_bytes());
         }
         Ok(())
     }
