@@ -90,8 +90,8 @@ pub async fn drive(
         }
         let caught_up = next >= seen.next;
         let ending = (seen.closed && caught_up) || give_up.asked();
-        // While batches come again that may have been written before a restart, some outputs need
-        // the old offset, and what was remembered with it, to know which those are.
+        // Batches come again that may have been written before a restart. To know which those are,
+        // some outputs need the old offset and what was remembered with it.
         if next > committed
             && (next >= replay_until || output.commits_while_repeating())
             && (ending || committed_at.is_none_or(|at| at.elapsed() >= output.commit_every()))

@@ -21,7 +21,7 @@ pub enum RegistryError {
     Refused {
         /// The database's own words.
         message: String,
-        /// Its SQLSTATE.
+        /// The SQLSTATE.
         code: String,
     },
     /// A newer server wrote the registry.

@@ -37,8 +37,8 @@ pub struct Installations {
     store: InstallationStore,
 }
 
-/// Which installations to list. The narrowest condition is looked up, and the others are checked on
-/// what it finds.
+/// The conditions of a list of installations. The narrowest condition is looked up, and the others
+/// are checked on what it finds.
 #[derive(Clone, Debug, Default)]
 pub struct InstallationFilter {
     /// Installations in exactly this directory.

@@ -112,7 +112,7 @@ impl ListedBuild {
     }
 }
 
-/// Which builds to list; a build must fit all conditions.
+/// The conditions of a list of builds; a build must fit all of them.
 #[derive(Clone, Debug, Default)]
 pub struct BuildFilter {
     /// Terms that the build is found by.

@@ -52,7 +52,7 @@ pub enum ImportError {
     WrongLine {
         /// The line's number, counted from 1.
         line: u64,
-        /// What is wrong with it.
+        /// The reason.
         why: String,
         /// How many new builds stand before it.
         new: u64,

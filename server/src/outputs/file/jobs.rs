@@ -9,8 +9,7 @@
 //! ```
 //! The document ends with the closing bytes, so one write over them adds processes and closes the
 //! document again. If a full disk takes only a part of the write, the closing bytes are written
-//! back at once, where there was room for them before
-//! (`a_job_file_is_whole_while_its_disk_is_full`).
+//! back at once: there was room for them before (`a_job_file_is_whole_while_its_disk_is_full`).
 
 use super::{Memory, names::file_stem, readback::read_back};
 use crate::{

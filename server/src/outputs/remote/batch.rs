@@ -45,12 +45,12 @@ impl<'a> Document<'a> {
         String::from_utf8_lossy(&Signature::from_bytes(self.event.id).text()).into_owned()
     }
 
-    /// When the event happened, as the sender says, in nanoseconds of Unix time.
+    /// The time when the event happened, as the sender says, in nanoseconds of Unix time.
     pub fn time_ns(&self) -> i64 {
         self.event.time_ns
     }
 
-    /// When the event was received, by our clock, in nanoseconds of Unix time.
+    /// The time when the event was received, by our clock, in nanoseconds of Unix time.
     pub fn received_ns(&self) -> i64 {
         self.event.received_ns
     }

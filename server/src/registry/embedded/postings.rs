@@ -3,7 +3,7 @@
 //! A chunk's key is the list's key and the chunk's first number; its value is the distances of the
 //! others, seven bits a byte. A list that lately grew has its last chunk in memory, so that
 //! appending reads nothing; any other list begins a new chunk. So a library that ten million builds
-//! use has a hundred thousand chunks of a hundred bytes, and a file that was linked once has one.
+//! use has a hundred thousand chunks of a hundred bytes. A file that was linked once has one.
 
 use super::Number;
 use crate::{

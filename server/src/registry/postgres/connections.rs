@@ -2,7 +2,7 @@
 //!
 //! Whoever asks may block, but not longer than it says: a database that is away or hangs is an
 //! error after that time. For one second after that, every question is refused at once. When a
-//! connection turns out to be dead, its question is asked once more on a fresh one, so nobody
+//! connection turns out to be dead, its question is asked once more on a fresh one. So nobody
 //! notices that the database was restarted.
 
 use super::migrate;
@@ -34,7 +34,7 @@ const CONNECT: Duration = Duration::from_secs(2);
 /// How long the database is not asked after it was away.
 const AWAY: Duration = Duration::from_secs(1);
 
-/// What is done with a connection; twice, where it was dead.
+/// The work of a question, which runs a second time if the connection was dead.
 pub type SessionWork<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + 'a>>;
 
 /// An open connection: the client, and its prepared statements.

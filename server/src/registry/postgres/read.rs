@@ -157,7 +157,7 @@ pub struct Candidate {
     pub signature: Signature,
     /// The time when it was registered or made last.
     pub made_ns: i64,
-    /// Was it linked into another?
+    /// Another build contains this one.
     pub is_library: bool,
 }
 
