@@ -141,8 +141,8 @@ impl TrialDirectory {
             .collect()
     }
 
-    /// The compilers in these directories that we know by name, also with a version behind it or a target in front.
-    /// One file is tried once for each language.
+    /// The compilers in these directories that we know by name, also with a version behind it or a
+    /// target in front. One file is tried once for each language.
     fn compilers(&self, path: &[PathBuf]) -> Vec<(PathBuf, Language)> {
         let mut found = Vec::new();
         let mut seen = HashSet::new();

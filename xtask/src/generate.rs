@@ -12,8 +12,8 @@ use clap::Args;
 pub struct Generate {}
 
 impl Generate {
-    /// Runs the generator, which is in proto's own test: that compares the committed files with fresh
-    /// ones.
+    /// Runs the generator, which is in proto's own test: that compares the committed files with
+    /// fresh ones.
     pub fn run(self) -> Result<()> {
         let workspace = Workspace::find()?;
         Steps::new(1).step("proto/src/messages.rs and field_numbers.rs", |step| {

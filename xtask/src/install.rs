@@ -32,8 +32,7 @@ Examples:
 
 /// Build the programs and libogrt.so, and install them.
 ///
-/// With DESTDIR set the files are put below that directory, for packagers; the prefix in them stays
-/// DIR.
+/// Packagers set DESTDIR: the files are put below that directory, and the prefix in them stays DIR.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Install {

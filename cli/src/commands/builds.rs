@@ -60,7 +60,7 @@ pub struct BuildsCommand {
     #[arg(long, value_name = "SIGNATURE|FILE|SHA256")]
     input: Option<String>,
 
-    /// With --input: also builds that got the input through other builds, at any depth.
+    /// Also builds that got the input of --input through other builds, at any depth.
     #[arg(long, requires = "input")]
     transitive: bool,
 
