@@ -1,10 +1,11 @@
 //! A flood of events, to measure what a server takes without loss.
 //!
 //! `cargo run --release --example flood -p ogrt-server -- --server 127.0.0.1:7971 --rate 100000 --seconds 60`
-//! sends start events as our library makes them (three shared objects, one of them with a note, in turn from
-//! `--builds` builds that it registers first), and prints one line of JSON at the end. Compare `sent` with the
-//! server's `ogrt_events_received_total` and `ogrt_events_written_total`. `--transport tcp` sends with
-//! acknowledgements, as fast as they come unless `--rate` says less, over `--streams` connections.
+//! sends start events as our library makes them (three shared objects, one of them with a note, in
+//! turn from `--builds` builds that it registers first), and prints one line of JSON at the end.
+//! Compare `sent` with the server's `ogrt_events_received_total` and `ogrt_events_written_total`.
+//! `--transport tcp` sends with acknowledgements, as fast as they come unless `--rate` says less,
+//! over `--streams` connections.
 
 use clap::{Parser, ValueEnum};
 use nix::sys::socket::{MsgFlags, MultiHeaders, sendmmsg};
@@ -27,10 +28,10 @@ enum Transport {
 
 #[derive(Clone, Parser)]
 struct Arguments {
-    /// Where the server receives UDP and TCP.
+    /// The server's address for UDP and TCP.
     #[arg(long)]
     server: String,
-    /// Events a second; 0: as fast as it goes.
+    /// Events a second; 0: as fast as possible.
     #[arg(long, default_value_t = 100_000)]
     rate: u64,
     #[arg(long, default_value_t = 10)]
@@ -157,8 +158,8 @@ fn encode(build: u64, job: u64) -> (Vec<u8>, usize) {
     (frame, id_at)
 }
 
-/// Each event is a datagram; as many as are due go with one call, so that the generator leaves the server its share
-/// of the machine.
+/// Sends each event as a datagram. All that are due are sent by one call, so that the generator
+/// leaves the server its share of the machine.
 fn send_udp(arguments: &Arguments, mut events: Events) -> u64 {
     const AT_ONCE: usize = 64;
     let socket = UdpSocket::bind("0.0.0.0:0").expect("a UDP socket");

@@ -1,15 +1,17 @@
-//! A site's builds, as many as wanted, to measure the registry: registration, lookup, and what contains a library.
+//! A site's builds, as many as wanted, to measure the registry: registration, lookup, and what
+//! contains a library.
 //!
 //! `cargo run --release --example provenance -p ogrt-server -- --server 127.0.0.1:7971 --http 127.0.0.1:7972 --builds 1000000`
 //! registers over acknowledged streams, asks over HTTP, and prints one line of JSON.
 //!
-//! Builds come in stacks of 5,000, as a site rebuilds its software for each toolchain. Of its 30 inputs a build has
-//! 10 in common with all others (the compiler's and the C library's), up to 10 are libraries of its own stack
-//! (every fiftieth build is one, and contains earlier ones), and the others are its alone. One library, of the
-//! first stack, is linked into every five-hundredth build directly, whatever its stack. Records are some 4 KB.
+//! Builds come in stacks of 5,000, as a site rebuilds its software for each toolchain. Of its 30
+//! inputs a build has 10 in common with all others (the compiler's and the C library's), up to 10
+//! are libraries of its own stack (every fiftieth build is one, and contains earlier ones), and the
+//! others are its alone. One library, of the first stack, is linked into every five-hundredth build
+//! directly, whatever its stack. Records are some 4 KB.
 //!
-//! Where registrations wait for a database of the registry's own, the streams pause while many do: a server refuses
-//! what is beyond its bound, and a wrapper would spool it.
+//! Registrations may wait for a database of the registry's own. The streams pause while many do: a
+//! server refuses what is beyond its bound, and a wrapper would spool it.
 
 use clap::Parser;
 use ogrt_proto::*;
@@ -34,10 +36,10 @@ const WAITING_MAX: u64 = 10_000;
 
 #[derive(Clone, Parser)]
 struct Arguments {
-    /// Where the server receives TCP.
+    /// The server's address for TCP.
     #[arg(long)]
     server: String,
-    /// Where it answers HTTP.
+    /// The server's address for HTTP.
     #[arg(long)]
     http: String,
     #[arg(long, default_value_t = 100_000)]
@@ -52,7 +54,7 @@ struct Arguments {
     /// Processes that run some of the builds before their uses are asked for.
     #[arg(long, default_value_t = 200_000)]
     processes: u64,
-    /// Its size is printed.
+    /// A directory whose size is printed.
     #[arg(long)]
     data_dir: Option<PathBuf>,
 }
@@ -306,7 +308,7 @@ fn send(server: &str, frames: impl Iterator<Item = bytes::Bytes>) {
     acknowledged(&mut stream, sent);
 }
 
-/// Until no more than `waiting_max` registrations wait for the registry's own database.
+/// Waits until at most `waiting_max` registrations wait for the registry's own database.
 fn wait_until_few_wait(http: &mut Http, waiting_max: u64) {
     while metric(http, "ogrt_registrations_waiting") > waiting_max {
         thread::sleep(Duration::from_millis(20));

@@ -1,8 +1,10 @@
-//! The fields of a protobuf message as they stand in its bytes: nothing is copied, nothing allocated.
+//! The fields of a protobuf message as they stand in its bytes: nothing is copied, nothing
+//! allocated.
 //!
-//! An event passes through here three times (its outermost level when it is received, all of it when it is
-//! joined, and once more when somebody asks for its job), so this walk is where decoding costs nothing but the
-//! reading. The generated types of `ogrt-proto` are for messages that are kept or made whole: build records.
+//! An event passes through here three times (its outermost level when it is received, all of it
+//! when it is joined, and once more when somebody asks for its job), so this walk is where decoding
+//! costs nothing but the reading. The generated types of `ogrt-proto` are for messages that are
+//! kept or made whole: build records.
 
 /// One field: its number and its value.
 pub type Field<'a> = (u32, Value<'a>);
@@ -18,7 +20,7 @@ pub enum Value<'a> {
     Fixed,
 }
 
-/// Bytes that are no protobuf message.
+/// The error of bytes that are not a protobuf message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -27,7 +29,7 @@ pub struct Malformed;
 pub struct Fields<'a>(&'a [u8]);
 
 impl<'a> Fields<'a> {
-    /// Of this message.
+    /// The fields of this message.
     pub fn of(message: &'a [u8]) -> Self {
         Fields(message)
     }

@@ -1,4 +1,5 @@
-//! The server of OGRT: nothing that it acknowledged is lost, and every event goes out joined with its builds.
+//! The server of OGRT: nothing that it acknowledged is lost, and every event goes out joined with
+//! its builds.
 //!
 //! The line is straight, each stage one room, and [`run`] tells it:
 //!
@@ -6,10 +7,11 @@
 //! receive -> admit -> queue (durable) -> join (with registry) -> outputs
 //! ```
 //!
-//! Policy. The durable queue is the only place where an event waits: each output has its own offset in it and
-//! pulls at its own pace, so one that is down or slow delays no other. What has to wait inside (parts of an
-//! event, an event whose build record is late) is set aside durably and enters the queue again when whole.
-//! Every buffer is bounded, and every input is hostile until proved otherwise.
+//! Policy. The durable queue is the only place where an event waits: each output has its own offset
+//! in it and pulls at its own pace, so one that is down or slow delays no other. What has to wait
+//! inside (parts of an event, an event whose build record is late) is set aside durably and enters
+//! the queue again when whole. Every buffer is bounded, and every input is hostile until proved
+//! otherwise.
 
 mod clock;
 mod config;

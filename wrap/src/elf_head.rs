@@ -54,7 +54,8 @@ pub struct FirstMember {
     pub size: u64,
 }
 
-/// After this many members, an archive counts as one without ELF members.
+/// The members of an archive that are looked at: without ELF among them it counts as one without
+/// ELF.
 const MEMBERS_MAX: usize = 8;
 
 /// Reads the head of a regular file. A pipe is refused: what we read from it, the linker would

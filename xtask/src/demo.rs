@@ -26,8 +26,8 @@ use software::Software;
 /// Build real software with our wrappers, run it tracked, and ask about it.
 ///
 /// Starts a server of its own, builds zlib and zlib-ng with ogrt-cc, and runs their programs under
-/// libogrt.so. Then it prints the answers of `ogrt show`, `ogrt query` and `ogrt job`. It fails when
-/// an answer is incomplete, and leaves nothing behind outside of cargo's target folder.
+/// libogrt.so. Then it prints the answers of `ogrt show`, `ogrt query` and `ogrt job`. It fails
+/// when an answer is incomplete, and leaves nothing behind outside of cargo's target folder.
 #[derive(Args)]
 #[command(after_help = "Example:\n  cargo xtask demo")]
 pub struct Demo {}

@@ -17,9 +17,9 @@ const EXAMPLES: &str = "Examples:\n\
 
 /// Compare files with the records of their builds: were they changed?
 ///
-/// An identical file is byte for byte what the linker wrote. A stripped file has only lost symbols or
-/// debug information. A relocated file has only another RPATH or RUNPATH. A modified file differs in
-/// another way. An unknown file has no note, or its build is not registered.
+/// An identical file is byte for byte what the linker wrote. A stripped file has only lost symbols
+/// or debug information. A relocated file has only another RPATH or RUNPATH. A modified file
+/// differs in another way. An unknown file has no note, or its build is not registered.
 ///
 /// Exit status: 0 identical, stripped or relocated; 1 modified or unknown; 2 error. With --exact
 /// only identical is 0.

@@ -9,7 +9,7 @@ table! {
         /// it is written without the record. Other events do not wait with it. "0s": no event
         /// waits.
         wait: Time = Time::from_secs(5),
-        /// After a wait was in vain, events do not wait for that signature for at least this time.
+        /// The time after a wait in vain in which events do not wait for the same signature.
         wait_again_after: Time = Time::from_secs(600),
         /// How long to wait for the other parts of an event that was sent in several messages.
         /// After this time it is written with the parts that came (metric

@@ -104,7 +104,7 @@ table! {
         receive: Receive = Receive::default(),
         /// The queue on disk.
         queue: QueueConfig = QueueConfig::default(),
-        /// Where builds are kept.
+        /// The registry, which keeps builds.
         registry: RegistryConfig = RegistryConfig::default(),
         /// How events and build records are brought together.
         join: JoinConfig = JoinConfig::default(),
@@ -114,14 +114,14 @@ table! {
         uses: UsesConfig = UsesConfig::default(),
         /// How many events one job may write.
         limit: LimitConfig = LimitConfig::default(),
-        /// Which events are kept.
+        /// Rules for events that are not kept.
         filter: Vec<FilterRule> = Vec::new(),
         /// Who may register builds.
         access: AccessConfig = AccessConfig::default(),
         /// Encrypted ports.
         tls: TlsConfig = TlsConfig::default(),
-        /// Where events are written: any number of outputs, each with a name. Without any, a `file`
-        /// output with layout "jobs" writes to "out" in data_dir.
+        /// Outputs, which events are written to: any number, each with a name. Without any, a
+        /// `file` output with layout "jobs" writes to "out" in data_dir.
         outputs: BTreeMap<String, OutputConfig> = BTreeMap::new(),
     }
 }

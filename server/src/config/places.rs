@@ -26,14 +26,14 @@ impl Config {
 }
 
 impl Config {
-    /// Where the digests of tokens are.
+    /// The file of the tokens' digests.
     pub fn tokens_file(&self) -> PathBuf {
         self.access.tokens_file(&self.data_dir)
     }
 }
 
 impl AccessConfig {
-    /// Where the digests of tokens are.
+    /// The file of the tokens' digests.
     pub fn tokens_file(&self, data_dir: &Path) -> PathBuf {
         if self.tokens_file.as_os_str().is_empty() {
             data_dir.join("tokens")

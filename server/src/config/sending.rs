@@ -183,7 +183,7 @@ sender! {
 }
 
 choice! {
-    /// Which index a document is written to.
+    /// The index that a document is written to.
     IndexLayout {
         /// One index for each day.
         Dated = "dated",

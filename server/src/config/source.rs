@@ -29,7 +29,7 @@ impl Key<'_> {
         self.path.join(".")
     }
 
-    /// Whether a byte of the file belongs to the key's name or value.
+    /// True when a byte of the file belongs to the key's name or value.
     fn has(&self, byte: usize) -> bool {
         self.name_at.contains(&byte) || self.value_at.contains(&byte)
     }

@@ -137,7 +137,7 @@ async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
-/// As [`run_blocking`], but for at most [`HEAVY_MAX`] questions at once.
+/// Does the same as [`run_blocking`], for at most [`HEAVY_MAX`] questions at once.
 async fn run_heavy<T: Send + 'static, E: Into<Problem> + Send + 'static>(
     sources: &Sources,
     work: impl FnOnce() -> Result<T, E> + Send + 'static,

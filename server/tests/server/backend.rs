@@ -49,7 +49,8 @@ impl Backend {
         }
     }
 
-    /// What is joined and listed of every build cannot be read any more. For the embedded one the server must not run.
+    /// Damages the summaries of all builds. With the embedded backend the server must not run
+    /// meanwhile.
     pub fn damage_summaries(&self, data_dir: &Path) {
         if let Some(database) = &self.database {
             database.execute("UPDATE builds SET brief = '\\xff'");

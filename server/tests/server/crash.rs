@@ -1,9 +1,10 @@
-//! Crashes at any moment, a disk that is full, a clock that goes back: what was acknowledged is in the output, once.
+//! Crashes at any moment, a disk that is full, a clock that goes back: what was acknowledged is in
+//! the output, once.
 //!
-//! Three clients send as fast as they are acknowledged. What was not acknowledged when the server went away they send
-//! again to the next one, with the same ids, as a spool does: so a server that forgot would show as an event that is
-//! missing, and one that did not recognise what it had would show as an event that is there twice. Ten rounds by
-//! default, a hundred with OGRT_TEST_FULL=1.
+//! Three clients send as fast as they are acknowledged. What was not acknowledged when the server
+//! went away they send again to the next one, with the same ids, as a spool does: so a server that
+//! forgot would show as an event that is missing, and one that did not recognise what it had would
+//! show as an event that is there twice. Ten rounds by default, a hundred with OGRT_TEST_FULL=1.
 
 use crate::daemon::{Acknowledged, Daemon, needs, wait_for};
 use ogrt_proto::{Hello, MessageType, ProcessInfo, encode_frame};
@@ -195,7 +196,8 @@ impl SmallDisk {
         while std::io::Write::write(&mut &ballast, &megabyte).is_ok_and(|written| written > 0) {}
     }
 
-    /// Gives it back, and so much room besides what is in use, however much the outputs have written meanwhile.
+    /// Frees the disk again. Afterwards this much is free, whatever the outputs have written
+    /// meanwhile.
     fn relieve(&self, mebibytes: u64) {
         fs::remove_file(self.0.join("ballast")).unwrap();
         let disk = nix::sys::statvfs::statvfs(&self.0).unwrap();
@@ -217,7 +219,8 @@ impl Drop for SmallDisk {
 fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let rounds = rounds(3, 20);
     let Some(disk) = SmallDisk::mount(160) else { return };
-    // Its end is reached, which `disk_free_min` exists to prevent, only when another program takes the rest.
+    // Its end is reached, which `disk_free_min` exists to prevent, only when another program takes
+    // the rest.
     let more = "[queue]\ndisk_free_min = \"24MiB\"\n";
     let mut daemon = Daemon::start_in(tempfile::tempdir_in(&disk.0).unwrap(), more);
     let mut clients = clients(2000);
@@ -228,11 +231,11 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
         disk.fill();
         wait_for("the clients to be refused", || load.is_over().then_some(()));
         clients = load.end();
-        // What the outputs have still to write finds no room, again and again; who reads meanwhile sees whole documents.
+        // The outputs find no room, again and again. Readers see whole documents meanwhile.
         jobs_stay_whole(&daemon.path().join("jobs"), Duration::from_millis(300));
         disk.relieve(if round + 1 < rounds { 160 } else { 1024 });
-        // It goes on by itself; only where the disk was full before the queue counted as full it has to end, since
-        // nothing can be promised after a write that failed.
+        // The server goes on by itself. It must end only where the disk was full before the queue
+        // counted as full: nothing can be promised after a write that failed.
         wait_for("room, or an end", || {
             let probe = Client { number: 9, ..Client::default() }.frame(round);
             let taken = TcpStream::connect(&daemon.tcp).and_then(|stream| {
@@ -307,7 +310,7 @@ fn a_job_file_is_whole_while_its_disk_is_full() {
     assert_eq!(ids.len() as u64, rounds * 25 + (0..rounds).map(|round| round % 3).sum::<u64>());
 }
 
-/// Where Debian has the library that shows a program another time.
+/// Debian's path of the library that shows a program another time.
 fn faketime() -> Option<PathBuf> {
     let machine = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
     Some(PathBuf::from(machine)).filter(|path| path.exists())
@@ -344,7 +347,8 @@ fn a_clock_that_is_set_back_loses_and_doubles_nothing() {
         daemon = daemon.crash_and_restart_with("", &environment);
         clients = load.end();
     }
-    // The server did see another time: what came without an id carries it in the id that it was given.
+    // The server did see another time: what came without an id carries it in the id that it was
+    // given.
     set_clock(&clock, -400 * day);
     let before = daemon.lines().len();
     let frame = encode_frame(MessageType::ProcessInfo, &ProcessInfo { pid: Some(1), ..Default::default() });

@@ -32,31 +32,32 @@ pub struct Daemon {
     pub udp: String,
     pub tcp: String,
     pub http: String,
-    /// With TLS, where it is configured.
+    /// The address for TLS, where that is configured.
     pub tls: String,
     pub https: String,
     pub unix: PathBuf,
 }
 
 impl Daemon {
-    /// With layout `jobs` and layout `lines`, and `more` at the end of the configuration.
+    /// Starts one with layout `jobs` and layout `lines`, and `more` at the end of the
+    /// configuration.
     pub fn start(more: &str) -> Self {
         Daemon::start_in(tempfile::tempdir().unwrap(), more)
     }
 
-    /// In a directory where one may have run before.
+    /// Starts one in a directory where another may have run before.
     pub fn start_in(directory: TempDir, more: &str) -> Self {
         Daemon::start_with(directory, more, &[])
     }
 
-    /// With these variables besides.
+    /// Starts one with these further variables.
     pub fn start_with(directory: TempDir, more: &str, environment: &[(&str, &OsStr)]) -> Self {
         let mut command = Command::new(SERVER);
         command.envs(environment.iter().copied());
         Daemon::start_by(command, directory, more)
     }
 
-    /// By a command that runs [`SERVER`] with the arguments that it gets.
+    /// Starts one by a command that runs [`SERVER`] with the arguments that it gets.
     pub fn start_by(mut command: Command, directory: TempDir, more: &str) -> Self {
         let at = directory.path();
         let config = at.join("ogrt.conf");
@@ -140,7 +141,7 @@ impl Daemon {
         self.http_with(method, path, "", body)
     }
 
-    /// With more header lines, each with its end.
+    /// Makes a request with further header lines, each with its end.
     pub fn http_with(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, Vec<u8>) {
         let mut stream = TcpStream::connect(&self.http).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -177,8 +178,8 @@ impl Daemon {
         whole.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
-    /// A file of the `jobs` output, where there is one. It is valid whenever it is read, but for the very moment
-    /// of a write, so that is given a second to pass.
+    /// A file of the `jobs` output; `None` if it does not exist. It is valid except at the very
+    /// moment of a write, which has a second to pass.
     pub fn job_file(&self, name: &str) -> Option<Value> {
         let since = Instant::now();
         loop {
@@ -278,7 +279,8 @@ impl<S: Read + Write> Acknowledged<S> {
         self.durable
     }
 
-    /// Frames that are durable; waits until there are at least so many. An error when the server goes away.
+    /// Waits until at least this many frames are durable, and returns their number. It fails when
+    /// the server goes away.
     pub fn wait_for(&mut self, frames: u64) -> std::io::Result<u64> {
         while self.durable < frames {
             let mut bytes = [0; 4096];
@@ -330,7 +332,7 @@ pub fn build(signature: u8, name: &str) -> BuildRecord {
     }
 }
 
-/// As `build`, in a frame.
+/// The record of [`build`] in a frame.
 pub fn build_frame(signature: u8, name: &str) -> bytes::Bytes {
     encode_frame(MessageType::BuildRecord, &build(signature, name))
 }

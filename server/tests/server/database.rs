@@ -1,4 +1,5 @@
-//! A real PostgreSQL in a folder of its own: no network, an unprivileged user, gone with the last who uses it.
+//! A real PostgreSQL in a folder of its own, without network, as an unprivileged user. It ends with
+//! its last user.
 
 use crate::daemon::wait_for;
 use nix::sys::signal::Signal;
@@ -38,7 +39,8 @@ pub struct Cluster {
 }
 
 impl Database {
-    /// In a cluster that tests share while any of them runs; `None`, and a line, where there is no PostgreSQL.
+    /// A database in a cluster that tests share while any of them runs. Without PostgreSQL it is
+    /// `None`, and a line is printed.
     pub fn new() -> Option<Database> {
         static SHARED: Mutex<Weak<Cluster>> = Mutex::new(Weak::new());
         let cluster = {
@@ -55,7 +57,7 @@ impl Database {
         Some(Database::within(cluster))
     }
 
-    /// In a cluster that nobody else uses, so that it may be stopped.
+    /// A database in a cluster of its own, which may be stopped.
     pub fn alone() -> Option<Database> {
         Some(Database::within(Arc::new(Cluster::new()?)))
     }
@@ -69,7 +71,8 @@ impl Database {
         Database { cluster, name }
     }
 
-    /// One that also listens on loopback, for who comes with TLS; its certificate is `ca.pem` in its folder.
+    /// A database that also listens on loopback for clients with TLS. Its certificate is `ca.pem`
+    /// in its folder.
     pub fn encrypted() -> Option<Database> {
         let mut cluster = Cluster::make()?;
         cluster.port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -91,17 +94,17 @@ impl Database {
         Some(Database::within(Arc::new(cluster)))
     }
 
-    /// For `registry.url`, over TCP.
+    /// A value for `registry.url` that leads over TCP.
     pub fn url_over_tcp(&self, sslmode: &str) -> String {
         format!("postgresql://ogrt@127.0.0.1:{}/{}?sslmode={sslmode}", self.cluster.port, self.name)
     }
 
-    /// Where its processes keep their files.
+    /// The folder of its files.
     pub fn folder(&self) -> &Path {
         self.cluster.folder.path()
     }
 
-    /// Runs statements, and gives what they say.
+    /// Runs statements and returns their output.
     pub fn execute(&self, sql: &str) -> String {
         let host = self.cluster.folder.path().to_str().unwrap();
         let mut psql = self.cluster.program("psql");
@@ -111,7 +114,7 @@ impl Database {
         String::from_utf8(said.stdout).unwrap().trim().to_owned()
     }
 
-    /// For `registry.url`.
+    /// A value for `registry.url`.
     pub fn url(&self) -> String {
         format!("host={} user=ogrt dbname={}", self.cluster.folder.path().display(), self.name)
     }
@@ -124,12 +127,12 @@ impl Database {
         }
     }
 
-    /// And back.
+    /// Starts it again.
     pub fn comes_back(&self) {
         self.cluster.start();
     }
 
-    /// All its processes stand still, and go on.
+    /// Stops all its processes, or lets them go on.
     pub fn hangs(&self, does: bool) {
         let running = self.cluster.running.lock().unwrap();
         let signal = if does { Signal::SIGSTOP } else { Signal::SIGCONT };
@@ -144,7 +147,7 @@ impl Cluster {
         Some(cluster)
     }
 
-    /// Not started yet.
+    /// A cluster that is not started yet.
     fn make() -> Option<Cluster> {
         let Some(programs) = programs() else {
             assert!(std::env::var_os("CI").is_none(), "needs initdb (Debian: postgresql)");
@@ -227,7 +230,7 @@ fn with_children(pid: u32) -> Vec<u32> {
     std::iter::once(pid).chain(children.split_whitespace().filter_map(|pid| pid.parse().ok())).collect()
 }
 
-/// Where PostgreSQL's programs are: Debian keeps them off PATH, a folder for each version.
+/// The folder of PostgreSQL's programs. Debian has one for each version, none of them on PATH.
 fn programs() -> Option<PathBuf> {
     let mut versions: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
         .map(|entries| entries.flatten().map(|entry| entry.path().join("bin")).collect())

@@ -1,4 +1,5 @@
-//! The queue: what is sent again is there once, a stop lets everything out, a full one keeps its word.
+//! The queue: what is sent again is there once, a stop lets everything out, a full one keeps its
+//! word.
 
 use crate::daemon::{Daemon, wait_for};
 use ogrt_proto::{MessageType, ProcessInfo, encode_frame};

@@ -1,5 +1,5 @@
-//! The registry's own database goes away in the middle of something, hangs, comes back: nothing is lost, nothing
-//! half-written, and no event waits for it.
+//! The registry's own database goes away in the middle of something, hangs, comes back: nothing is
+//! lost, nothing half-written, and no event waits for it.
 
 use crate::{
     daemon::{Daemon, OGRT_0_5, SERVER, wait_for},
@@ -149,7 +149,7 @@ fn two_servers_share_a_database() {
     }
 }
 
-/// As `all_are_there`, with a chain that is shorter than the bound.
+/// Does the work of `all_are_there` for a chain that may be shorter than the bound.
 fn all_are_there_or_fewer(daemon: &Daemon, count: u32) {
     wait_for("the registrations", || {
         let (_, all) = daemon.get(&format!("/v1/dependents/{}", uuid::Uuid::from_u64_pair(5, 0)));

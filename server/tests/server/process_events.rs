@@ -21,8 +21,8 @@ pub fn object(signature: u8) -> SharedObject {
     SharedObject { path: Some("/lib/x.so".into()), notes: vec![note_of(signature)], ..Default::default() }
 }
 
-/// The start of a process of a program with this signature (0: none) and these libraries. `number` is its id and its
-/// second.
+/// The start of a process of a program with this signature (0: none) and these libraries. `number`
+/// is its id and its second.
 pub fn event(number: u32, job: &str, user: &str, program: u8, libraries: &[u8]) -> bytes::Bytes {
     let info = ProcessInfo {
         event_id: Some(uuid::Uuid::from_u64_pair(7, u64::from(number)).as_bytes().to_vec().into()),

@@ -62,8 +62,8 @@ pub fn plain(byte: u8, kind: FileKind) -> Input {
     }
 }
 
-/// libfoo.a (digest F0) is in liba (1), which is in libb (2), which is in app (3) by its digest alone; other (4) has
-/// only what all have (digest FE).
+/// A stack of builds: libfoo.a (digest F0) is in liba (1), which is in libb (2), which is in app
+/// (3) by its digest alone. The build other (4) has only what all have (digest FE).
 pub fn stack() -> Vec<BuildRecord> {
     let crt = || plain(0xFE, FileKind::Object);
     vec![

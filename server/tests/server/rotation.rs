@@ -1,4 +1,5 @@
-//! `events.jsonl` is closed, packed and begun anew, and each event is in one of the files once, whatever crashes between.
+//! `events.jsonl` is closed, packed and begun anew, and each event is in one of the files once,
+//! whatever crashes between.
 
 use crate::daemon::{Daemon, wait_for};
 use flate2::read::GzDecoder;

@@ -1,7 +1,7 @@
 //! Many hostile peers at once: good clients are served meanwhile, and memory stays bounded.
 //!
-//! Each siege holds its connections while a good client sends on every way in and asks a question; all of it must be
-//! answered within seconds. Memory is compared with what the server had before.
+//! Each siege holds its connections while a good client sends on every way in and asks a question;
+//! all of it must be answered within seconds. Memory is compared with what the server had before.
 
 use crate::daemon::{Daemon, OGRT_0_5, needs, wait_for};
 use nix::sys::resource::{Resource::RLIMIT_NOFILE, getrlimit, setrlimit};

@@ -1,4 +1,5 @@
-//! What follows from an error of the registry. One that passes is worth waiting for; one that stays holds up nothing.
+//! What follows from an error of the registry. One that passes is worth waiting for; one that stays
+//! holds up nothing.
 
 use crate::{
     backend::on_every_backend,
@@ -7,7 +8,8 @@ use crate::{
     join::event,
 };
 
-/// Registers what the events of these tests name, and forgets it again: only the registry knows it then.
+/// Registers the builds that these tests' events name, and starts the server again: only the
+/// registry knows them then.
 fn with_two_builds(more: &str, in_between: impl FnOnce(&Daemon)) -> Daemon {
     let mut daemon = Daemon::start(more);
     let mut stream = daemon.acknowledged();

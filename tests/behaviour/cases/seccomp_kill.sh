@@ -1,4 +1,5 @@
-# After main has set a filter that kills on anything but write and exit, a normal end must still work.
+# After main has set a filter that kills on anything but write and exit, a normal end must still
+# work.
 # needs: gcc
 # prepare:
 cat > s.c <<'X'

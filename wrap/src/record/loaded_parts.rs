@@ -136,8 +136,8 @@ where
         part.number(section.size).number(u64::from(section.permissions));
         feed(section.offset, section.size, &mut part.0)?;
     }
-    // Memory after a segment's file bytes is zero (.bss). No section has contents for it, so the end
-    // of the segment and its flags stand for it.
+    // Memory after a segment's file bytes is zero (.bss). No section has contents for it, so the
+    // end of the segment and its flags stand for it.
     let mut zeros: Vec<(u64, u64)> = segments
         .iter()
         .filter(|segment| segment.p_type(endian) == elf::PT_LOAD)

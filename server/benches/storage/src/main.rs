@@ -1,12 +1,13 @@
-//! Which embedded engine keeps the server's queue and registry? Three of them under the server's own load; the
-//! answer is docs/decisions/0001-storage-engine.md.
+//! Which embedded engine keeps the server's queue and registry? Three of them under the server's
+//! own load; the answer is docs/decisions/0001-storage-engine.md.
 //!
 //! `cargo run --release --manifest-path server/benches/storage/Cargo.toml [-- fjall|redb|rusqlite]`
 //!
-//! Queue: batches of 32 KiB under a growing number, every tenth synchronised (an acknowledgement waits for it), and
-//! what lies 200 batches back removed, as when outputs keep up. Registry: a million summaries of 200 bytes under random
-//! keys, a thousand in a write, then random lookups, half of them of keys that are not there. Each engine
-//! runs in a process of its own, so that memory and bytes written are its own.
+//! Queue: batches of 32 KiB under a growing number, every tenth synchronised (an acknowledgement
+//! waits for it), and what lies 200 batches back removed, as when outputs keep up. Registry: a
+//! million summaries of 200 bytes under random keys, a thousand in a write, then random lookups,
+//! half of them of keys that are not there. Each engine runs in a process of its own, so that
+//! memory and bytes written are its own.
 
 use std::{
     env, fs,

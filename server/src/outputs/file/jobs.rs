@@ -31,7 +31,7 @@ use tracing::warn;
 
 const CLOSING: &[u8] = b"\n]}\n";
 
-/// If more files than this were written, the whole file system is flushed at once.
+/// The number of written files from which the whole file system is flushed at once.
 const SYNC_ONE_BY_ONE: usize = 16;
 
 /// See the module.

@@ -1,4 +1,5 @@
-//! `elasticsearch` against a real OpenSearch and a real Elasticsearch: each document once, with the mapping of our template.
+//! `elasticsearch` against a real OpenSearch and a real Elasticsearch: each document once, with the
+//! mapping of our template.
 
 use super::{
     Ending, certificate, dead_letters, ends, http, id_text, send,

@@ -1,9 +1,10 @@
 //! Every fault that a receiver can have, in turn and under load, in front of a real OpenSearch.
 //!
-//! While OpenSearch is stopped, answers 429 or 503, hangs, or closes in the middle of an answer, nothing is lost,
-//! nothing is there twice, and the `file` output does not notice; one document in a hundred is refused by the real
-//! mapping, and exactly those are in the file of dead letters. It would fail if the place in the queue moved on
-//! before an answer, if a part of a request that failed were forgotten, or if an output waited for another.
+//! While OpenSearch is stopped, answers 429 or 503, hangs, or closes in the middle of an answer,
+//! nothing is lost, nothing is there twice, and the `file` output does not notice; one document in
+//! a hundred is refused by the real mapping, and exactly those are in the file of dead letters. It
+//! would fail if the offset in the queue moved on before an answer, if a part of a request that
+//! failed were forgotten, or if an output waited for another.
 
 use super::{
     assert_same, dead_letters,
@@ -51,7 +52,7 @@ fn id(number: u64) -> String {
     id_text(6, number)
 }
 
-/// Sends events without a pause for longer than a moment until told to stop; how many were acknowledged.
+/// Sends events with short pauses alone until told to stop. Returns how many were acknowledged.
 fn load(address: String, acknowledged: Arc<AtomicU64>, stop: Arc<AtomicBool>) -> thread::JoinHandle<()> {
     thread::spawn(move || {
         let mut stream = Acknowledged::new(TcpStream::connect(&address).unwrap());
@@ -144,6 +145,6 @@ fn no_fault_of_the_receiver_loses_an_event_or_slows_another_output() {
         "{sent} events, {} refused, {known} sent twice and there once, file output at most {slowest:?} behind",
         refused.len()
     );
-    // A pause of the receiver is 30 s long and more; a delivery of another output takes no part of that.
+    // A pause of the receiver lasts 30 s and more; another output delivers in a fraction of that.
     assert!(slowest < Duration::from_secs(3), "the file output was {slowest:?} behind");
 }

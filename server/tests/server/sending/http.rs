@@ -1,4 +1,5 @@
-//! HTTP as the tests need it: a request, and a receiver that answers each request as it is told, or not at all.
+//! HTTP as the tests need it: a request, and a receiver that answers each request as it is told, or
+//! not at all.
 
 use std::{
     io::{self, BufRead, BufReader, Read, Write},

@@ -91,8 +91,8 @@ fn ends(series: u64, numbers: std::ops::Range<u64>) -> impl Iterator<Item = Byte
     numbers.map(move |number| encode_frame(MessageType::ProcessEnd, &end(series, number)))
 }
 
-/// Waits, as long as it makes progress, until an output has so many documents behind it: written, known to the
-/// receiver, or put aside.
+/// Waits, as long as it makes progress, until an output has this many documents behind it: written,
+/// known to the receiver, or put aside.
 fn wait_for_output(daemon: &Daemon, output: &str, documents: u64) {
     let count = |metric: &str| daemon.metric(&format!("{metric}{{output=\"{output}\"}}"));
     let mut done = 0;

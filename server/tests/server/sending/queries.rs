@@ -1,5 +1,5 @@
-//! The questions that the project ships (`server/queries/`), put to a real OpenSearch and a real Elasticsearch that hold known
-//! events.
+//! The questions that the project ships (`server/queries/`), put to a real OpenSearch and a real
+//! Elasticsearch that hold known events.
 
 use super::{id, send, services::SearchEngine, wait_for_output};
 use crate::daemon::Daemon;

@@ -1,9 +1,10 @@
 //! `ogrt`: a relay in one network namespace, its server in another, and the wire between them cut.
 //!
-//! The interface goes down without a word to either side, as when a switch fails: connections hang rather than break.
-//! Everything that the relay has acknowledged is in the server's output afterwards, once, and a process's start is
-//! before its end. It would fail if the relay moved its place on before the other side's acknowledgement, or if a
-//! connection that is dead held it for ever.
+//! The interface goes down without a word to either side, as when a switch fails: connections hang
+//! rather than break. Everything that the relay has acknowledged is in the server's output
+//! afterwards, once, and a process's start is before its end. It would fail if the relay moved its
+//! offset on before the other side's acknowledgement, or if a connection that is dead held it for
+//! ever.
 
 use super::{end, id_text, services::has, start};
 use crate::{
@@ -144,7 +145,8 @@ fn builds_that_are_registered_with_a_relay_reach_the_server_behind_it() {
     };
     [1, 2, 3].iter().for_each(|build| arrives(&server, *build));
 
-    // What is registered while the server is away goes when it is back, whatever becomes of the relay meanwhile.
+    // What is registered while the server is away is relayed when it is back, also by the relay's
+    // successor.
     server.stop();
     register(&relay, &[linked(0x77, "late", vec![])]);
     let relay = relay.crash_and_restart(&up);
@@ -157,7 +159,8 @@ fn builds_that_are_registered_with_a_relay_reach_the_server_behind_it() {
     // Those that went before were not sent again.
     wait_for("the relay's count", || (relay.metric("ogrt_builds_relayed_total") == 2).then_some(()));
 
-    // One that is there already under another record is the server's to refuse; what follows comes all the same.
+    // The server refuses a signature that it knows with another record. What follows arrives all
+    // the same.
     register(&server, &[linked(0x79, "mine", vec![])]);
     register(&relay, &[linked(0x79, "theirs", vec![]), linked(0x7A, "last", vec![])]);
     arrives(&server, 0x7A);

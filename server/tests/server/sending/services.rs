@@ -1,8 +1,10 @@
-//! Real receivers that are Java programs: fetched by Maven once, started once for all tests, gone with them.
+//! Real receivers that are Java programs: fetched by Maven once, started once for all tests, ended
+//! with them.
 //!
-//! `tests/services/NAME/` holds a pom.xml with pinned versions, and the Java file that starts the service. What Maven brings and javac makes is
-//! kept in the target folder under a name that changes with those files. Each service reads its standard input,
-//! a pipe that this process holds, so that none outlives the tests.
+//! `tests/services/NAME/` holds a pom.xml with pinned versions, and the Java file that starts the
+//! service. What Maven brings and javac makes is kept in the target folder under a name that
+//! changes with those files. Each service reads its standard input, a pipe that this process holds,
+//! so that none outlives the tests.
 
 use super::{
     Ending,
@@ -26,7 +28,7 @@ use tempfile::TempDir;
 /// How long a service may take to start on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Is the tool there? If not, that is a visible skip on a desk and a failure in CI.
+/// True when the tool exists. Otherwise the test is skipped with a line on a desk, and fails in CI.
 pub fn has(tool: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let there = std::env::split_paths(&path).any(|folder| folder.join(tool).is_file());
@@ -37,7 +39,7 @@ pub fn has(tool: &str) -> bool {
     there
 }
 
-/// Where the sources of a service are.
+/// The folder of a service's sources.
 fn sources(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/services").join(name)
 }
@@ -143,7 +145,7 @@ pub struct SearchEngine {
     class: String,
     cache: PathBuf,
     home: PathBuf,
-    /// Gone with this; a shared one's home goes when its input ends.
+    /// Its folder. The home of a shared one is deleted when its input ends.
     _directory: Option<TempDir>,
     pub address: String,
 }
@@ -169,7 +171,7 @@ impl SearchEngine {
 
     fn start(name: &str, home: PathBuf, directory: Option<TempDir>) -> Option<SearchEngine> {
         let java = fs::read_to_string(sources("opensearch").join("OpenSearchForTests.java")).unwrap();
-        // OpenSearch began as a copy of Elasticsearch; what we need of both has kept its names but for these.
+        // OpenSearch began as a copy of Elasticsearch: only these names differ in what we need.
         let java = java.replace("org.opensearch", &format!("org.{}", name.to_lowercase()));
         let java = java.replace("OpenSearch", name);
         let class = format!("{name}ForTests");

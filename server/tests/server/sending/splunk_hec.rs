@@ -1,6 +1,7 @@
-//! `splunk_hec` against a receiver that keeps to Splunk's manual of the HTTP Event Collector. (A Splunk itself cannot
-//! be had for a test.) It has a token, channels, acknowledgements that take their time, a queue that is full at
-//! times, and refuses an event whose `job_step` it does not like, and the request with it.
+//! `splunk_hec` against a receiver that keeps to Splunk's manual of the HTTP Event Collector. (A
+//! Splunk itself cannot be had for a test.) It has a token, channels, acknowledgements that take
+//! their time, a queue that is full at times, and refuses an event whose `job_step` it does not
+//! like, and the request with it.
 
 use super::{
     assert_same, dead_letters,
