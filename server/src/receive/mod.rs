@@ -12,6 +12,7 @@ mod reading_half;
 mod stream;
 
 pub use drain::Drain;
+pub use local_streams::StayingStream;
 pub use stream::Streams;
 
 use crate::{

@@ -1,0 +1,78 @@
+//! The daemon in one function: opens what is durable, starts each stage, and stops them in the order of the line.
+
+mod addresses;
+mod consumers;
+mod listeners;
+mod shared;
+mod stage;
+
+use crate::{
+    config::Config,
+    queue::WriterMessage,
+    reload::{Reload, ReloadTargets},
+    sd_notify,
+    shutdown::Shutdown,
+};
+use addresses::Addresses;
+use anyhow::Result;
+use consumers::Consumers;
+use listeners::{Listeners, Receive, answer};
+use shared::{Inlets, Shared};
+use stage::Stage;
+use std::path::PathBuf;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+/// Runs the server until `shutdown`; `ready_file` is written when everything listens.
+pub async fn run(
+    config: Config,
+    reload: Reload,
+    ready_file: Option<PathBuf>,
+    shutdown: Shutdown,
+) -> Result<()> {
+    // What can fail is opened before anything runs.
+    let (shared, Inlets { writer, registered }) = Shared::open(config, shutdown.clone())?;
+    let Listeners { receive: sockets, http, addresses, tls } = Listeners::bind(&shared).await?;
+    let join = shared.open_join(registered)?;
+    let consumers = Consumers::open(&shared)?;
+    let runtime = shared.runtime.clone();
+
+    let receive = Receive::start(&shared, sockets)?;
+    let queue = Stage::start_vital("queue", shutdown.clone(), move || writer.run())?;
+    let join = Stage::start_vital("join", shutdown.clone(), move || join.run(&runtime))?;
+    let outputs = consumers.start(&shared)?;
+
+    let mut answering = answer(&shared, http);
+    let targets = ReloadTargets { rules: shared.rules.clone(), tls };
+    let reloading = tokio::spawn(reload.at_each_hangup(shared.config.clone(), targets));
+    addresses.announce(ready_file.as_deref())?;
+    sd_notify::ready();
+
+    shutdown.wait().await;
+    sd_notify::stopping();
+
+    // Each stage empties itself into the next.
+    let within = shared.config.stop_timeout.0;
+    let orderly = timeout(within, async {
+        receive.ended().await?;
+        let _ = shared.intake.writer.send(WriterMessage::Stop);
+        queue.ended().await?;
+        join.ended().await?;
+        for output in outputs {
+            output.ended().await?;
+        }
+        Ok::<(), anyhow::Error>(())
+    })
+    .await;
+    shared.give_up.ask();
+    answering.shutdown().await;
+    reloading.abort();
+    match orderly {
+        Ok(result) => result?,
+        Err(_) => warn!(
+            "not everything went out within {within:?}; it is in the queue, and goes out after the next start"
+        ),
+    }
+    info!("stopped");
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! What the stages share: opened once, before any of them.
+
+use crate::{
+    config::Config,
+    database::Store,
+    jobs::{self, Jobs},
+    join::{DocumentBatches, Join, Joiner, Rules},
+    metrics::Metrics,
+    queue::{EventIds, HeldEntries, Queue, Room, Writer},
+    receive::{Complaints, Intake},
+    registry::{self, Installations, Registry, Summaries},
+    shutdown::Shutdown,
+    tokens::Tokens,
+    uses::{self, Uses},
+};
+use anyhow::Result;
+use ogrt_note::Signature;
+use std::sync::{Arc, mpsc::Receiver};
+use tokio::{runtime::Handle, sync::watch};
+
+/// See the module.
+pub struct Shared {
+    pub config: Config,
+    pub runtime: Handle,
+    pub metrics: Arc<Metrics>,
+    pub store: Store,
+    pub queue: Arc<Queue>,
+    pub registry: Arc<dyn Registry>,
+    /// Batches of documents, for all that read them.
+    pub documents: Arc<DocumentBatches>,
+    /// The way to the queue.
+    pub intake: Intake,
+    /// Filter and limit, which a reload exchanges.
+    pub rules: watch::Sender<Arc<Rules>>,
+    pub installations: Arc<Installations>,
+    pub jobs: Arc<Jobs>,
+    pub uses: Arc<Uses>,
+    /// Batches below may have been delivered before a restart.
+    pub replay_until: u64,
+    /// The request to stop in order.
+    pub shutdown: Shutdown,
+    /// The request to stop at once: the time for an orderly stop is over.
+    pub give_up: Shutdown,
+}
+
+/// What only one stage takes from the others.
+pub struct Inlets {
+    /// The queue's writer, which has all submissions.
+    pub writer: Writer,
+    /// Builds that were registered, for the join.
+    pub registered: Receiver<Signature>,
+}
+
+impl Shared {
+    /// Opens what is durable, and what stands on it.
+    pub fn open(config: Config, shutdown: Shutdown) -> Result<(Self, Inlets)> {
+        let metrics = Arc::new(Metrics::default());
+        let store = Store::open(&config.data_dir)?;
+        let mut consumers: Vec<String> = config.outputs.keys().cloned().collect();
+        consumers.extend([jobs::CONSUMER, uses::CONSUMER].map(str::to_owned));
+        let queue = Arc::new(Queue::open(store.queue(), &consumers)?);
+        let held = Arc::new(HeldEntries::new(store.held()));
+        let replay_until = queue.tail().borrow().next;
+        let (summaries, registered) =
+            Summaries::new(config.registry.cached_builds_max, config.registry.backend.unknown_for());
+        let summaries = Arc::new(summaries);
+        let registry = registry::open(&config.registry, &store, summaries.clone(), metrics.clone())?;
+        let (writer, to_writer) = Writer::open(
+            store.queue(),
+            queue.clone(),
+            held.clone(),
+            registry.clone(),
+            metrics.clone(),
+            config.queue.clone(),
+            config.data_dir.clone(),
+        )?;
+        let intake = Intake {
+            writer: to_writer,
+            room: Room::new(config.receive.pending_bytes_max.0),
+            ids: Arc::new(EventIds::new()),
+            metrics: metrics.clone(),
+            tokens: Arc::new(Tokens::new(&config.access, &config.data_dir)),
+            datagram_complaints: Arc::new(Complaints::new(10)),
+            stream_complaints: Arc::new(Complaints::new(1000)),
+            drained: watch::Sender::new(0),
+            shutdown: shutdown.clone(),
+        };
+        let joiner = Arc::new(Joiner::new(registry.clone(), summaries));
+        let documents = Arc::new(DocumentBatches::new(queue.clone(), held, joiner.clone())?);
+        let uses = Uses::new(
+            store.uses(),
+            queue.clone(),
+            documents.clone(),
+            joiner.clone(),
+            registry.clone(),
+            metrics.clone(),
+            config.uses.clone(),
+        )?;
+        let jobs = Jobs::new(
+            store.jobs(),
+            queue.clone(),
+            documents.clone(),
+            joiner,
+            metrics.clone(),
+            config.jobs.clone(),
+        );
+        let shared = Shared {
+            runtime: Handle::current(),
+            installations: Arc::new(Installations::new(store.installations())),
+            rules: watch::Sender::new(Arc::new(Rules::new(&config))),
+            jobs: Arc::new(jobs),
+            uses: Arc::new(uses),
+            config,
+            metrics,
+            store,
+            queue,
+            registry,
+            documents,
+            intake,
+            replay_until,
+            shutdown,
+            give_up: Shutdown::new(),
+        };
+        Ok((shared, Inlets { writer, registered }))
+    }
+
+    /// Opens the join.
+    pub fn open_join(&self, registered: Receiver<Signature>) -> Result<Join> {
+        Join::open(
+            self.store.join(),
+            self.documents.clone(),
+            self.config.join.clone(),
+            self.rules.subscribe(),
+            self.metrics.clone(),
+            registered,
+            self.intake.writer.clone(),
+        )
+    }
+}
