@@ -1,10 +1,10 @@
 //! What is kept to answer questions about jobs: the events of each job, joined when somebody asks.
 //!
 //! The stage pulls batches like an output and writes, for each job, its entries of a moment as one
-//! compressed value. Its offset in the queue moves in the same write, so each event is kept once: the test
-//! `a_write_that_fails_keeps_neither_events_nor_offset`. Because the join is made at the question, an answer
-//! shows records that came long after the event. What is kept is bounded by age and by bytes; the oldest is
-//! deleted first.
+//! compressed value. Its offset in the queue moves in the same write, so each event is kept once:
+//! the test `a_write_that_fails_keeps_neither_events_nor_offset`. Because the join is made at the
+//! question, an answer shows records that came long after the event. What is kept is bounded by age
+//! and by bytes; the oldest is deleted first.
 
 use crate::{
     clock::now_ns,
@@ -53,14 +53,14 @@ pub struct Jobs {
 pub struct JobAnswer {
     /// One document each, as JSON.
     pub processes: Vec<Vec<u8>>,
-    /// What was counted because the job had more than its share, one document each.
+    /// Counts of events that were over the job's limit, one document each.
     pub summaries: Vec<Vec<u8>>,
-    /// There are more than may be in one answer.
+    /// The job has more processes than one answer may have.
     pub is_cut: bool,
 }
 
 impl Jobs {
-    /// Opens what is kept.
+    /// Opens the events that are kept.
     pub fn new(
         store: JobsStore,
         queue: Arc<Queue>,
@@ -111,7 +111,7 @@ impl Jobs {
         }
     }
 
-    /// Writes batches from `next` on; where the next write begins.
+    /// Writes batches from `next` on, and returns where the next write begins.
     fn write(&self, reader: &BatchReader, next: u64, end: u64) -> Result<u64> {
         let (mut batches, mut bytes, mut to): (Vec<Arc<DocumentBatch>>, usize, u64) = (Vec::new(), 0, next);
         while to < end && bytes < GATHER_BYTES {
@@ -150,7 +150,7 @@ impl Jobs {
         Ok(to)
     }
 
-    /// Removes what is too old or too much.
+    /// Removes events that are too old, and the oldest where there are too many.
     fn prune(&self) -> Result<()> {
         let oldest =
             now_ns().saturating_sub(i64::try_from(self.config.keep.0.as_nanos()).unwrap_or(i64::MAX));
@@ -177,7 +177,7 @@ impl Jobs {
         Ok(())
     }
 
-    /// Waits, not long, until what was received before is kept.
+    /// Waits, at most a second, until events that were received before are kept.
     pub async fn catch_up(&self) {
         let until = self.queue.tail().borrow().next;
         let deadline = Instant::now() + Duration::from_secs(1);
@@ -326,12 +326,13 @@ mod tests {
             self.jobs.write(&reader, next, self.queue.tail().borrow().next)
         }
 
-        /// How many events are kept, and the bytes that are said to be and that are.
+        /// The number of events that are kept, their bytes as noted, and their bytes as they are.
         fn kept(&self) -> (usize, u64, u64) {
             let (mut events, mut bytes) = (0, 0);
             for entry in self.jobs.store.values.iter() {
                 let (key, packed) = entry.into_inner().unwrap();
-                // The job's length and the sequence number are not counted, but its length in the log is.
+                // The job's length and the sequence number are not counted, but its length in the
+                // log is.
                 bytes += (packed.len() + key.len() - 10 + 16) as u64;
                 let mut rest = Bytes::from(lz4_flex::decompress_size_prepended(&packed).unwrap());
                 events += std::iter::from_fn(|| Entry::read(&mut rest)).count();
@@ -380,7 +381,8 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut line = Line::open(directory.path());
         line.queue(&[start(1, "a"), start(2, "b"), start(3, "a")]);
-        // With the second commit failing, the first would stay if events and offset were written one by one.
+        // With the second commit failing, the first would stay if events and offset were written
+        // one by one.
         for commits in [0, 1] {
             line.store.faults().fail_after(commits);
             let is_written = line.write().is_ok();

@@ -1,8 +1,10 @@
-//! The one embedded database, and who has what in it. Why fjall: docs/decisions/0001-storage-engine.md.
+//! The one embedded database, and who has what in it. Why fjall:
+//! docs/decisions/0001-storage-engine.md.
 //!
-//! All tables share one journal, so a write that survives a crash implies every write before it. That
-//! order is what the stages lean on: a consumer's offset never says more than what the queue and the held
-//! events say. Each room is given its own tables ([`rooms`]), and can write only to those.
+//! All tables share one journal, so a write that survives a crash implies every write before it.
+//! That order is what the stages lean on: a consumer's offset never says more than what the queue
+//! and the held events say. Each room is given its own tables ([`rooms`]), and can write only to
+//! those.
 
 mod rooms;
 mod tables;
@@ -61,8 +63,9 @@ impl Store {
             #[cfg(test)]
             faults: faults::Faults::default(),
         };
-        // What finds a block is in pieces that are read when they are needed; whole, it would be kept in memory
-        // for as long as the table lies where it was written, and a registry's tables do.
+        // What finds a block is in pieces that are read when they are needed; whole, it would be
+        // kept in memory for as long as the table lies where it was written, and a registry's
+        // tables do.
         let plain = |memtable: u64| {
             KeyspaceCreateOptions::default()
                 .max_memtable_size(memtable)
@@ -103,7 +106,8 @@ impl Store {
                     "record_of",
                     lists(16 << 20)
                         .data_block_size_policy(BlockSizePolicy::all(32 << 10))
-                        // They are never written anew at a deeper level, so the first one has to compress them.
+                        // They are never written anew at a deeper level, so the first one has to
+                        // compress them.
                         .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4)),
                 )?,
                 builds_by_time: table("build_times", lists(4 << 20))?,
@@ -185,7 +189,7 @@ impl Store {
         self.jobs.clone()
     }
 
-    /// Has commits fail, for a test.
+    /// Lets a test have commits fail.
     #[cfg(test)]
     pub fn faults(&self) -> &faults::Faults {
         &self.queue.database.faults

@@ -1,7 +1,7 @@
 //! What each room has in the database: its own tables, and none of another's.
 //!
-//! Keys that are numbers are big-endian, so that they sort. Some tables have older names on disk, which
-//! stay, so that databases that exist can be opened: [`super::Store::open`] has them.
+//! Keys that are numbers are big-endian, so that they sort. Some tables have older names on disk,
+//! which stay, so that databases that exist can be opened: [`super::Store::open`] has them.
 
 use super::{Database, Table, Total};
 use fjall::KeyspaceCreateOptions;
@@ -13,11 +13,12 @@ pub struct QueueStore {
     pub database: Database,
     /// Sequence number (u64) -> batch of entries.
     pub batches: Table,
-    /// Consumer's name -> next sequence number; `name NUL file` -> what an output remembers of a file.
+    /// Consumer's name -> next sequence number; `name NUL file` -> what an output remembers of a
+    /// file.
     pub offsets: Table,
     /// Event, kind and part -> nothing: what acknowledging streams delivered, in two generations.
     pub delivered: [Table; 2],
-    /// Which generation is the younger one.
+    /// The index of the younger generation.
     pub delivered_young: Total,
     /// Events in the younger one.
     pub delivered_count: Total,
@@ -28,13 +29,14 @@ pub struct QueueStore {
 pub struct HeldStore {
     /// Writes over all tables.
     pub database: Database,
-    /// Sequence number -> indexes (u32 each) of the batch's entries that were left out or held back.
+    /// Sequence number -> indexes (u32 each) of the batch's entries that were left out or held
+    /// back.
     pub skipped: Table,
     /// Sequence number, index -> an entry that waits for its record or its other parts.
     pub held: Table,
 }
 
-/// How far the join is.
+/// The figures of the join.
 #[derive(Clone)]
 pub struct JoinStore {
     /// Batches before this one were filtered.
@@ -54,7 +56,8 @@ pub struct RegistryStore {
     pub builds_by_time: Table,
     /// Number, time, digest -> a further build of a reproducible signature.
     pub made_again: Table,
-    /// Runs of terms, each with the numbers of the builds that are found by it: server/src/registry/embedded/index.rs.
+    /// Runs of terms, each with the numbers of the builds that are found by it:
+    /// server/src/registry/embedded/index.rs.
     pub terms: Table,
     /// Number -> numbers of the builds that it was linked into.
     pub linked: Table,
@@ -66,7 +69,7 @@ pub struct RegistryStore {
     pub libraries: Table,
     /// Number of the format.
     pub format: Total,
-    /// How many builds there are.
+    /// The number of builds.
     pub count: Total,
 }
 
@@ -81,7 +84,7 @@ pub struct WaitingStore {
     pub waiting_of: Table,
 }
 
-/// What package managers installed.
+/// Installations of package managers.
 #[derive(Clone)]
 pub struct InstallationStore {
     /// Writes over all tables.
@@ -90,7 +93,7 @@ pub struct InstallationStore {
     pub installations: Table,
 }
 
-/// Who ran what.
+/// Counts of who ran what.
 #[derive(Clone)]
 pub struct UsesStore {
     /// Writes over all tables.
@@ -105,15 +108,15 @@ pub struct UsesStore {
     pub tallies: Table,
     /// Who ran a program, where, in which job: server/src/uses/rows.rs.
     pub rows: Table,
-    /// How many programs there are.
+    /// The number of programs.
     pub program_count: Total,
     /// Number of the next new program.
     pub next_program: Total,
-    /// How many rows there are.
+    /// The number of rows.
     pub row_count: Total,
 }
 
-/// What is kept of jobs.
+/// The events that are kept of jobs.
 #[derive(Clone)]
 pub struct JobsStore {
     /// Writes over all tables.
@@ -134,7 +137,7 @@ pub struct FirstFormat {
 }
 
 impl RegistryStore {
-    /// What a server of the first format left of its registry.
+    /// The registry that a server of the first format left.
     pub fn first_format(&self) -> fjall::Result<Option<FirstFormat>> {
         let database = &self.database.inner;
         if !database.keyspace_exists("records") {

@@ -1,7 +1,8 @@
 //! Tables of the database, and the one way to write to them: together with others, or not at all.
 //!
-//! A [`Table`] can only be read. What is written stands in [`Writes`], which take effect in one commit,
-//! whatever tables they touch. So whoever must move two things together has no second form to choose.
+//! A [`Table`] can only be read. What is written stands in [`Writes`], which take effect in one
+//! commit, whatever tables they touch. So whoever must move two things together has no second form
+//! to choose.
 
 use fjall::{Iter, PersistMode, Readable, Slice, UserKey, UserValue};
 use std::ops::RangeBounds;
@@ -45,7 +46,7 @@ impl Table {
         self.0.get(key)
     }
 
-    /// Is there a value?
+    /// Tells whether the key has a value.
     pub fn contains_key(&self, key: impl AsRef<[u8]>) -> fjall::Result<bool> {
         self.0.contains_key(key)
     }
@@ -133,7 +134,7 @@ impl Writes {
         self.insert(&total.table, total.name, value.to_be_bytes());
     }
 
-    /// Is there nothing to write?
+    /// Tells that there is nothing to write.
     pub fn is_empty(&self) -> bool {
         self.batch.is_empty()
     }
@@ -164,7 +165,7 @@ pub mod faults {
         atomic::{AtomicU64, Ordering},
     };
 
-    /// How many commits are still made.
+    /// The number of commits that are still made.
     #[derive(Clone)]
     pub struct Faults(Arc<AtomicU64>);
 

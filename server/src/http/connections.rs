@@ -28,9 +28,9 @@ const CONNECTION_TIMEOUT: Duration = Duration::from_secs(1800);
 
 /// Serves connections until the shutdown.
 pub async fn serve(listener: TcpListener, tls: Option<Arc<Tls>>, routes: Router, shutdown: Shutdown) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let permits = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
-        let Ok(place) = places.clone().acquire_owned().await else { return };
+        let Ok(permit) = permits.clone().acquire_owned().await else { return };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = shutdown.wait() => return,
@@ -48,7 +48,7 @@ pub async fn serve(listener: TcpListener, tls: Option<Arc<Tls>>, routes: Router,
             if let Err(problem) = timeout(CONNECTION_TIMEOUT, one(stream, tls, routes, shutdown)).await {
                 debug!("the HTTP connection of {peer} is closed after {CONNECTION_TIMEOUT:?} ({problem})");
             }
-            drop(place);
+            drop(permit);
         });
     }
 }

@@ -73,10 +73,10 @@ pub fn read_cursor(cursor: &str) -> Result<Option<ListCursor>, Problem> {
     if cursor.is_empty() {
         return Ok(None);
     }
-    let place = cursor.split_once('.').and_then(|(time, number)| {
+    let fields = cursor.split_once('.').and_then(|(time, number)| {
         Some(ListCursor { time_ns: time.parse().ok()?, number: number.parse().ok()? })
     });
-    place.map(Some).ok_or_else(|| {
+    fields.map(Some).ok_or_else(|| {
         bad_request(format!("cursor={cursor}: expected the value of `next` in the page before"))
     })
 }

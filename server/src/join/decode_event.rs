@@ -61,7 +61,7 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// When it happened: the end of a process's end, else its start.
+    /// The time of the event: the end of the process in an end, else its start.
     pub fn time_ns(&self) -> Option<i64> {
         self.end_time_ns.or(self.start_time_ns).or(self.time.map(|s| s.saturating_mul(1_000_000_000)))
     }
@@ -130,7 +130,8 @@ impl<'a> Event<'a> {
         Ok(())
     }
 
-    // Protobuf carries an int32 as 64 bits, the sign extended; the casts take the lower half, as its rules say.
+    // Protobuf carries an int32 as 64 bits, the sign extended; the casts take the lower half, as
+    // its rules say.
     fn start_number(&mut self, number: u32, value: u64) {
         match number {
             process_info::PID => self.pid = Some(value as i32),

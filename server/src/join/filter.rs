@@ -1,7 +1,8 @@
 //! The filter: which events go on, by the rules of the configuration.
 //!
-//! An end event does not tell its program, so the ids of starts that were dropped are remembered for their ends: a
-//! bounded number, in two generations. An end that comes later than that goes out without its start.
+//! An end event does not tell its program, so the ids of starts that were dropped are remembered
+//! for their ends: a bounded number, in two generations. An end that comes later than that goes out
+//! without its start.
 
 use super::{
     Joiner,
@@ -26,7 +27,7 @@ impl Filter {
         Filter(rules.to_vec())
     }
 
-    /// Has it no rules?
+    /// Tells that there are no rules.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -56,7 +57,7 @@ pub struct DroppedStarts {
 }
 
 impl DroppedStarts {
-    /// Does the filter, or what it did with the start, drop this event?
+    /// Tells whether the filter drops this event, or has dropped its start.
     pub fn takes(&mut self, filter: &Filter, joiner: &Joiner, entry: &Entry, event: &Event<'_>) -> bool {
         let id = event.event_id.unwrap_or_default();
         match entry.kind {

@@ -1,8 +1,10 @@
-//! What is left out when a batch is joined for the first time: by the filter, and by the limit of each job.
+//! What is left out when a batch is joined for the first time: by the filter, and by the limit of
+//! each job.
 //!
-//! Each event is looked at once. What was left out is marked on its batch, durably, so a batch that is joined again
-//! shows the same; and how far this has come is written with it, because after a crash batches are walked again that
-//! an output may have had already, and none of their events may be counted then.
+//! Each event is looked at once. What was left out is marked on its batch, durably, so a batch that
+//! is joined again shows the same; and how far this has come is written with it, because after a
+//! crash batches are walked again that an output may have had already, and none of their events may
+//! be counted then.
 
 use super::{
     Joiner,
@@ -19,7 +21,7 @@ use crate::{
 use std::{sync::Arc, time::Instant};
 use tokio::sync::watch;
 
-/// What the configuration says of it; it may change while the server runs.
+/// The part of the configuration that says so; it may change while the server runs.
 pub struct Rules {
     filter: Filter,
     limit: LimitConfig,
@@ -36,7 +38,7 @@ impl Rules {
     }
 }
 
-/// The state of both.
+/// The state of the filter and of the limit.
 pub struct FilterAndLimit {
     rules: watch::Receiver<Arc<Rules>>,
     dropped: DroppedStarts,
@@ -63,7 +65,7 @@ impl FilterAndLimit {
         (sequence >= self.filtered_until && !rules.is_empty()).then_some(rules)
     }
 
-    /// Is the event left out?
+    /// Tells whether the event is left out.
     pub fn takes(
         &mut self,
         rules: &Rules,
@@ -87,7 +89,8 @@ impl FilterAndLimit {
         is_over
     }
 
-    /// The batch was filtered; the summaries that have changed, to be written with what is left out of it.
+    /// The batch was filtered; the summaries that have changed, to be written with what is left out
+    /// of it.
     pub fn done(&mut self, sequence: u64) -> Vec<(HeldKey, Entry)> {
         self.filtered_until = sequence + 1;
         self.limiter.changed()
@@ -99,12 +102,12 @@ impl FilterAndLimit {
         self.limiter.resume(&rules.limit, key, entry)
     }
 
-    /// Summaries that may go.
+    /// The summaries that are due.
     pub fn due(&mut self) -> Vec<Release> {
         self.limiter.due()
     }
 
-    /// When the next one may.
+    /// The time when the next summary is due.
     pub fn next_due(&self) -> Option<Instant> {
         self.limiter.next_due()
     }

@@ -1,9 +1,9 @@
 //! Events that cannot go out yet: those whose build record is late, and parts of events.
 //!
-//! What is held is durable: it is written, in one write with the list of what its batch skips, before any
-//! output may go past it. So no output has to wait for it or keep its offset back. When it may go, it
-//! enters the queue again as a new event at the end, and this copy is removed in the same write. All of
-//! it is bounded, by number, bytes and time.
+//! What is held is durable: it is written, in one write with the list of what its batch skips,
+//! before any output may go past it. So no output has to wait for it or keep its offset back. When
+//! it may go, it enters the queue again as a new event at the end, and this copy is removed in the
+//! same write. All of it is bounded, by number, bytes and time.
 
 use crate::{
     config::JoinConfig,
@@ -15,16 +15,16 @@ use std::{
     time::Instant,
 };
 
-/// What names an event.
+/// The id and the kind, which name an event.
 pub type EventKey = ([u8; 16], Kind);
 
-/// What may go now: a whole entry, and the held ones that it replaces.
+/// A whole entry that is queued again, and the held ones that it replaces.
 pub struct Release {
-    /// To be queued.
+    /// The entry.
     pub entry: Entry,
-    /// Not needed any more.
+    /// Held entries that it replaces.
     pub replaces: Vec<HeldKey>,
-    /// Something was missing to the end.
+    /// Something was still missing when the time was over.
     pub in_vain: bool,
 }
 
@@ -58,7 +58,7 @@ struct EventParts {
 const GIVEN_UP_MAX: usize = 200_000;
 
 impl HeldEvents {
-    /// Nothing is held yet.
+    /// Begins with nothing held.
     pub fn new(config: JoinConfig) -> Self {
         HeldEvents {
             config,
@@ -74,18 +74,18 @@ impl HeldEvents {
         }
     }
 
-    /// Of these signatures nobody registered, is there one to wait for?
+    /// Tells whether one of these unregistered signatures is worth waiting for.
     pub fn is_worth_waiting(&self, missing: &[Signature]) -> bool {
         !self.config.wait.0.is_zero() && missing.iter().any(|signature| !self.has_given_up(signature))
     }
 
-    /// Is there room for one more?
+    /// Tells whether there is room for one more.
     pub fn has_room(&self, entry: &Entry) -> bool {
         self.len() < self.config.waiting_max
             && self.bytes + entry.message.len() <= self.config.waiting_bytes_max.0 as usize
     }
 
-    /// Events and parts that are held.
+    /// The number of events and parts that are held.
     pub fn len(&self) -> usize {
         self.late.len() + self.parts_held
     }
@@ -129,7 +129,7 @@ impl HeldEvents {
         self.release_parts(event)
     }
 
-    /// A build was registered: which events have all they waited for?
+    /// Releases the events for which the build that was registered was the last to wait for.
     pub fn registered(&mut self, signature: Signature) -> Vec<Release> {
         for generation in &mut self.given_up {
             generation.remove(&signature);
@@ -145,7 +145,7 @@ impl HeldEvents {
         released
     }
 
-    /// What has waited long enough.
+    /// Releases what has waited long enough.
     pub fn expired(&mut self) -> Vec<Release> {
         let now = Instant::now();
         let mut released = Vec::new();
@@ -165,7 +165,7 @@ impl HeldEvents {
         released
     }
 
-    /// When something will have waited long enough.
+    /// The time when something will have waited long enough.
     pub fn next_deadline(&self) -> Option<Instant> {
         let late = self.late_deadlines.front().map(|(at, _)| *at);
         let parts = self.parts_deadlines.front().map(|(at, _)| *at);

@@ -1,7 +1,8 @@
 //! JSON written as documents need it: straight into the batch's text, empty values left out.
 //!
-//! Most of what is copied here is a few bytes long, and musl's memcpy takes long to begin: a fifth of the server's
-//! time went there. So keys are copied with a length that the compiler knows, and short values by [`append`].
+//! Most of what is copied here is a few bytes long, and musl's memcpy takes long to begin: a fifth
+//! of the server's time went there. So keys are copied with a length that the compiler knows, and
+//! short values by [`append`].
 
 /// Digits of bytes in hexadecimal.
 const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -140,8 +141,8 @@ fn digits(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
 }
 
-/// Appends text that is short, most of the time: by pieces of a length that the compiler knows, the last two
-/// overlapping.
+/// Appends text that is short, most of the time: by pieces of a length that the compiler knows, the
+/// last two overlapping.
 fn append(out: &mut Vec<u8>, bytes: &[u8]) {
     fn pieces<const N: usize>(out: &mut Vec<u8>, bytes: &[u8]) -> bool {
         let (Some(last), (pieces, rest)) = (bytes.last_chunk::<N>(), bytes.as_chunks::<N>()) else {
@@ -178,12 +179,12 @@ pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
-/// Does it stand in JSON as it is?
+/// Tells whether a byte stands in JSON as it is.
 fn is_plain(bytes: &[u8]) -> bool {
     bytes.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\'))
 }
 
-/// What an event has fits 64 bits and a sign; the standard formatting takes a long way for it.
+/// Numbers of events fit 64 bits and a sign, and the standard formatting is slow for them.
 fn decimal(out: &mut Vec<u8>, number: i128) {
     if number < 0 {
         out.push(b'-');

@@ -1,9 +1,10 @@
 //! The limit of each job: what is over it is counted, exactly, and goes out as one summary.
 //!
-//! A job has a bucket that fills with `events_per_second` up to `burst_events`; an event that finds it empty is counted
-//! in the job's summary. The summary is held like an event that waits (see [`super::held_events`]): it is written with the
-//! list that leaves those events out, so that a crash neither forgets nor counts twice, and enters the queue as an
-//! event of its own when it has gathered for `summary_every`.
+//! A job has a bucket that fills with `events_per_second` up to `burst_events`; an event that finds
+//! it empty is counted in the job's summary. The summary is held like an event that waits (see
+//! [`super::held_events`]): it is written with the list that leaves those events out, so that a
+//! crash neither forgets nor counts twice, and enters the queue as an event of its own when it has
+//! gathered for `summary_every`.
 
 use super::{decode_event::Event, held_events::Release};
 use crate::{
@@ -31,7 +32,7 @@ const FORGET_EVERY: Duration = Duration::from_secs(1);
 #[derive(Default)]
 pub struct Limiter {
     jobs: HashMap<Bytes, JobBucket>,
-    /// When summaries go out, the first first.
+    /// The times when summaries are due, in order.
     due: VecDeque<(Instant, Bytes)>,
     /// Jobs whose summary has changed since it was last written.
     changed: Vec<Bytes>,
@@ -51,7 +52,8 @@ struct OpenSummary {
 }
 
 impl Limiter {
-    /// Is the event over its job's limit? Then it is counted, and its place may hold the summary.
+    /// Tells whether the event is over its job's limit. Then it is counted, and the summary may be
+    /// held under its key.
     pub fn takes(&mut self, config: &LimitConfig, entry: &Entry, event: &Event<'_>, key: HeldKey) -> bool {
         if config.events_per_second == 0 || event.job_id.is_empty() || entry.kind == Kind::Summary {
             return false;
@@ -128,7 +130,7 @@ impl Limiter {
         due
     }
 
-    /// When the next one has.
+    /// The time when the next one has gathered long enough.
     pub fn next_due(&self) -> Option<Instant> {
         self.due.front().map(|(at, _)| *at)
     }

@@ -1,9 +1,10 @@
 //! The join: batches of entries become batches of documents, each signature with its build.
 //!
-//! [`Join`] is the stage: it walks the queue once, holds back what cannot go yet, and keeps recent documents in
-//! memory for the outputs. [`DocumentBatches`] is what outputs read: by number, each at its own pace. One
-//! that has fallen behind what is in memory has its batches joined once more from the queue, for itself alone. Which entries of
-//! a batch were held back is on disk, so that both see the same.
+//! [`Join`] is the stage: it walks the queue once, holds back what cannot go yet, and keeps recent
+//! documents in memory for the outputs. [`DocumentBatches`] is what outputs read: by number, each
+//! at its own pace. One that has fallen behind what is in memory has its batches joined once more
+//! from the queue, for itself alone. Which entries of a batch were held back is on disk, so that
+//! both see the same.
 
 mod decode_event;
 mod document;
@@ -39,7 +40,7 @@ pub struct DocumentBatch {
     pub sequence: u64,
     /// All documents, one a line.
     pub lines: Vec<u8>,
-    /// What each line is.
+    /// The event of each line.
     pub events: Vec<EventDocument>,
     /// Entries that could not be decoded.
     malformed: u64,
@@ -55,11 +56,11 @@ pub struct EventDocument {
     pub kind: Kind,
     /// Empty where the process has none.
     pub job_id: Bytes,
-    /// When it happened, as the sender says, in Unix nanoseconds.
+    /// The time of the event as the sender says, in Unix nanoseconds.
     pub time_ns: i64,
-    /// When it was received, by our clock.
+    /// The time of receipt, by our clock.
     pub received_ns: i64,
-    /// Its line, without the line's end.
+    /// The bytes of its line, without the line's end.
     line: Range<usize>,
     entry: Range<usize>,
 }
@@ -84,7 +85,7 @@ impl DocumentBatch {
 /// Signatures that nobody registered.
 type Missing = Vec<Signature>;
 
-/// What a join needs to look at; it has no state of its own.
+/// The sources of a join; it has no state of its own.
 pub struct Joiner {
     registry: Arc<dyn Registry>,
     summaries: Arc<Summaries>,
@@ -122,7 +123,7 @@ impl Joiner {
         Some(EventHead { id: event_id(entry, &event), kind: entry.kind })
     }
 
-    /// Which signatures of an entry nobody registered.
+    /// The signatures of an entry that nobody registered.
     fn missing(&self, entry: &Entry) -> Missing {
         let (mut event, mut missing) = (Event::default(), Missing::new());
         if event.read(entry.kind, &entry.message).is_ok() {
@@ -153,16 +154,16 @@ impl Joiner {
     }
 }
 
-/// What decides, when a batch is joined for the first time, which of its entries go on.
+/// Decides which entries of a batch go on, when it is joined for the first time.
 trait Pass {
-    /// Before its document is written.
+    /// Tells whether the entry is left out, before its document is written.
     fn leaves_out(&mut self, index: u32, entry: &Entry, event: &Event<'_>) -> bool;
 
-    /// After that: which of its signatures nobody registered is known now.
+    /// Tells whether the entry is held back, after that: its unregistered signatures are known now.
     fn holds_back(&mut self, index: u32, entry: &Entry, event: &Event<'_>, missing: &mut Missing) -> bool;
 }
 
-/// Not the first time: everything was decided.
+/// A batch that is joined again: everything was decided.
 impl Pass for () {
     fn leaves_out(&mut self, _: u32, _: &Entry, _: &Event<'_>) -> bool {
         false
@@ -173,7 +174,8 @@ impl Pass for () {
     }
 }
 
-/// A batch without its entries `held` and without documents: for who wants to know what each entry is.
+/// A batch without its entries `held` and without documents: for who wants to know what each entry
+/// is.
 fn sort(batch: &Batch, held: &[u32]) -> DocumentBatch {
     let mut events = Vec::new();
     let malformed = each(batch, held, |_, bytes, entry, event| {
@@ -188,8 +190,8 @@ fn sort(batch: &Batch, held: &[u32]) -> DocumentBatch {
     }
 }
 
-/// Reads each entry of a batch but those `held`: its index, where its bytes are, and what they say. How many could
-/// not be decoded.
+/// Reads each entry of a batch but those `held`: its index, where its bytes are, and what they say.
+/// How many could not be decoded.
 fn each(batch: &Batch, held: &[u32], mut with: impl FnMut(u32, Range<usize>, &Entry, &Event<'_>)) -> u64 {
     let mut malformed = 0;
     let mut rest = batch.bytes.clone();
@@ -231,9 +233,9 @@ fn event_document(
     }
 }
 
-/// What names an event.
+/// The id and the kind of an event.
 pub struct EventHead {
-    /// Its id.
+    /// The id.
     pub id: [u8; 16],
     /// Start or end.
     pub kind: Kind,

@@ -1,4 +1,5 @@
-//! What outputs read: documents of recent batches from memory, older ones joined once more from the queue.
+//! What outputs read: documents of recent batches from memory, older ones joined once more from the
+//! queue.
 
 use super::{DocumentBatch, Joiner};
 use crate::queue::{Batch, HeldEntries, Queue, Tail};
@@ -23,7 +24,7 @@ const SPARES: usize = 4;
 /// The longest that the join waits for outputs that keep up.
 const MOMENT: Duration = Duration::from_millis(100);
 
-/// What outputs read, each through a [`BatchReader`].
+/// The batches of documents, which each output reads through a [`BatchReader`].
 pub struct DocumentBatches {
     pub(super) queue: Arc<Queue>,
     pub(super) held: Arc<HeldEntries>,
@@ -33,13 +34,13 @@ pub struct DocumentBatches {
     readers: Mutex<Vec<Arc<Progress>>>,
 }
 
-/// Where a reader is, and whether it keeps up with what is in memory.
+/// The progress of a reader, and whether it keeps up with the batches in memory.
 struct Progress {
     next: AtomicU64,
     keeps_up: AtomicBool,
 }
 
-/// What a reader wants of a batch that has gone from memory.
+/// The form in which a reader takes a batch that is not in memory any more.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Want {
     /// Its documents, which costs a second join.
@@ -56,7 +57,7 @@ pub struct BatchReader {
 }
 
 impl BatchReader {
-    /// How far the join is, to be watched.
+    /// The end of the batches that are joined, to be watched.
     pub fn tail(&self) -> watch::Receiver<Tail> {
         self.documents.tail.subscribe()
     }
@@ -78,8 +79,8 @@ impl BatchReader {
 struct RecentDocuments {
     batches: VecDeque<Arc<DocumentBatch>>,
     bytes: usize,
-    /// Text of a batch that nobody needs any more: its memory is used again, for the kernel takes time to give
-    /// and to clear as much anew for each batch.
+    /// Text of a batch that nobody needs any more: its memory is used again, for the kernel takes
+    /// time to give and to clear as much anew for each batch.
     spare: Vec<Vec<u8>>,
 }
 
@@ -103,8 +104,8 @@ impl DocumentBatches {
         self.tail.subscribe()
     }
 
-    /// A batch that the join has passed, and the indexes of its entries that were left out or held back, in order;
-    /// `None` when it was dropped.
+    /// A batch that the join has passed, and the indexes of its entries that were left out or held
+    /// back, in order; `None` when it was dropped.
     pub fn entries(&self, sequence: u64) -> Result<Option<(Batch, Vec<u32>)>> {
         let Some(batch) = self.queue.read(sequence)? else { return Ok(None) };
         Ok(Some((batch, self.held.skipped(sequence)?)))
@@ -137,9 +138,9 @@ impl DocumentBatches {
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).spare.pop().unwrap_or_default()
     }
 
-    /// Joining a batch again costs as much as the first time, so a reader that keeps up gets a moment before
-    /// what it is about to read goes from memory. One that does not use the moment is not waited for again
-    /// until it has caught up.
+    /// Joining a batch again costs as much as the first time, so a reader that keeps up gets a
+    /// moment before what it is about to read goes from memory. One that does not use the moment is
+    /// not waited for again until it has caught up.
     fn wait_for_readers(&self) {
         let oldest = {
             let recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,8 +1,9 @@
 //! Events that came twice: the second is left out, so that no consumer counts or writes it again.
 //!
-//! A datagram may be sent again, or be doubled on its way. Streams that are acknowledged have a memory on
-//! disk (the queue's delivered events); for all others the last events are enough, in memory. Who sent an
-//! event belongs to what names it: what somebody claims keeps out nothing that the kernel proves.
+//! A datagram may be sent again, or be doubled on its way. Streams that are acknowledged have a
+//! memory on disk (the queue's delivered events); for all others the last events are enough, in
+//! memory. Who sent an event belongs to what names it: what somebody claims keeps out nothing that
+//! the kernel proves.
 
 use super::decode_event::Event;
 use crate::{
@@ -18,7 +19,7 @@ pub struct RepeatedEvents {
     recent: LruMap<SentEvent, ()>,
 }
 
-/// What names an event, or a part of one, that somebody sent.
+/// The key of an event, or of a part of one, and of its sender.
 #[derive(PartialEq, Eq, Hash)]
 struct SentEvent {
     id: [u8; 16],
@@ -34,7 +35,8 @@ impl Default for RepeatedEvents {
 }
 
 impl RepeatedEvents {
-    /// Was the same event among the last ones? One that was held and comes back is not the same again.
+    /// Was the same event among the last ones? One that was held and comes back is not the same
+    /// again.
     pub fn has(&mut self, entry: &Entry, event: &Event<'_>) -> bool {
         let Some(id) = event.event_id.filter(|_| !entry.is_final && !entry.is_whole) else { return false };
         let uid = entry.credentials.map(|credentials| credentials.uid);

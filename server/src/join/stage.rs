@@ -36,8 +36,8 @@ pub struct Join {
     metrics: Arc<Metrics>,
     registered: Receiver<Signature>,
     writer: Sender<WriterMessage>,
-    /// Some output went past these batches before the start, so what is held back of them was decided then: to
-    /// hold more now would bring an event twice to who had it.
+    /// Some output went past these batches before the start, so what is held back of them was
+    /// decided then: to hold more now would bring an event twice to who had it.
     decided_until: u64,
 }
 
@@ -127,7 +127,8 @@ impl Join {
         }
     }
 
-    /// Joins a batch for the first time: decides what is left out or held back, and makes that durable.
+    /// Joins a batch for the first time: decides what is left out or held back, and makes that
+    /// durable.
     fn first_pass(&mut self, batch: &Batch) -> Result<DocumentBatch> {
         let skipped = self.documents.held.skipped(batch.sequence)?;
         let rules = self.filter_and_limit.rules_for(batch.sequence);
@@ -188,7 +189,8 @@ impl Join {
     fn set_aside(&mut self, sequence: u64, held: BTreeMap<u32, (Entry, Missing)>) {
         let mut releases = Vec::new();
         for (index, (entry, missing)) in held {
-            // The message shares its memory with the whole batch, which may be large: keep only this.
+            // The message shares its memory with the whole batch, which may be large: keep only
+            // this.
             let entry = Entry { message: Bytes::copy_from_slice(&entry.message), ..entry };
             let key: HeldKey = (sequence, index);
             match part(&entry) {
@@ -234,13 +236,13 @@ impl Join {
     }
 }
 
-/// What is decided about the entries of a batch.
+/// The decisions about the entries of a batch.
 struct FirstPass<'a> {
     sequence: u64,
     joiner: &'a Joiner,
     hold: &'a HeldEvents,
     repeated: &'a mut RepeatedEvents,
-    /// Before the start, or now?
+    /// The decisions were made before the start.
     is_decided: bool,
     filter_and_limit: Option<(&'a mut FilterAndLimit, &'a Rules)>,
     metrics: &'a Metrics,
@@ -278,7 +280,7 @@ impl Pass for FirstPass<'_> {
     }
 }
 
-/// Is it one part of several? Which event, which part, of how many?
+/// The event, the part's index and their number, where the entry is one part of several.
 fn part(entry: &Entry) -> Option<(EventKey, u32, u32)> {
     if entry.is_whole {
         return None;

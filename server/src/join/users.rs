@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-/// How often we look whether the file has changed.
+/// The time between two looks whether the file has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// uid to name, as `/etc/passwd` has it.
@@ -25,7 +25,7 @@ struct PasswdFile {
 }
 
 impl Users {
-    /// Of this machine.
+    /// The users of this machine.
     pub fn new() -> Self {
         Users { path: "/etc/passwd".into(), known: Mutex::default() }
     }

@@ -1,8 +1,9 @@
 //! Which events acknowledging streams have delivered, so that one sent again is queued once.
 //!
-//! A client that got no acknowledgement sends the event again, perhaps days later from its spool. Only such
-//! streams repeat themselves, so only their events are remembered: on disk, in the same write as the event.
-//! Two generations of a bounded number each: when the younger is full, the older is emptied and takes its place.
+//! A client that got no acknowledgement sends the event again, perhaps days later from its spool.
+//! Only such streams repeat themselves, so only their events are remembered: on disk, in the same
+//! write as the event. Two generations of a bounded number each: when the younger is full, the
+//! older is emptied and takes its place.
 
 use super::event_key::PartKey;
 use crate::database::{QueueStore, Writes};
@@ -37,7 +38,7 @@ impl DeliveredEvents {
         Ok(true)
     }
 
-    /// To be called before the batch is committed: brings the numbers up to date.
+    /// Brings the numbers up to date; called before the batch is committed.
     pub fn before_commit(&mut self, batch: &mut Writes) {
         if !self.pending.is_empty() {
             self.count += self.pending.len() as u64;
@@ -45,7 +46,7 @@ impl DeliveredEvents {
         }
     }
 
-    /// To be called after it: the keys are in the database now.
+    /// Notes that the keys are in the database; called after the commit.
     pub fn after_commit(&mut self) -> fjall::Result<()> {
         self.pending.clear();
         if self.count > GENERATION {

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! u8 flags, u8 kind, u32 length of the message, i64 receipt in Unix nanoseconds,
-//! [16 bytes event id, where the client sent none], [u32 pid, u32 uid, u32 gid, where the kernel told], message
+//! [16 bytes event id, where the client sent none],
+//! [u32 pid, u32 uid, u32 gid, where the kernel told], message
 //! ```
 //! Numbers are little-endian: these bytes never leave the machine.
 
@@ -14,14 +15,14 @@ const CREDENTIALS: u8 = 2;
 const FINAL: u8 = 4;
 const WHOLE: u8 = 8;
 
-/// What an entry tells of.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// A process has started.
     Start,
     /// It has ended.
     End,
-    /// So many of a job's were counted, and not recorded one by one.
+    /// Events of a job were counted, and not recorded one by one.
     Summary,
 }
 
@@ -36,31 +37,31 @@ impl Kind {
     }
 }
 
-/// Who sent it, as the kernel says.
+/// The sender, as the kernel says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Credentials {
-    /// Process.
+    /// The process.
     pub pid: u32,
-    /// Its effective user when it sent.
+    /// The effective user when it sent.
     pub uid: u32,
-    /// Its effective group.
+    /// The effective group.
     pub gid: u32,
 }
 
 /// One event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry<M = Bytes> {
-    /// What it tells of.
+    /// The kind of event.
     pub kind: Kind,
-    /// When it was received, Unix time in nanoseconds.
+    /// The time of receipt, Unix time in nanoseconds.
     pub received_ns: i64,
-    /// Its id, where the client sent none.
+    /// The id that we gave, where the client sent none.
     pub assigned_id: Option<[u8; 16]>,
-    /// Who sent it, on Unix sockets.
+    /// The sender, where a Unix socket told.
     pub credentials: Option<Credentials>,
-    /// It has waited for records; it waits no more.
+    /// The event has waited for records, and waits no more.
     pub is_final: bool,
-    /// It was put together from parts, as far as they came.
+    /// The event was put together from the parts that came.
     pub is_whole: bool,
     /// The protobuf message.
     pub message: M,
@@ -106,7 +107,7 @@ impl Entry {
 }
 
 impl<'a> Entry<&'a [u8]> {
-    /// As [`Entry::read`], for who looks at an entry and keeps nothing of it.
+    /// Takes one entry off the front, and borrows its message.
     pub fn borrowed(from: &mut &'a [u8]) -> Option<Self> {
         let flags = from.try_get_u8().ok()?;
         let kind = match from.try_get_u8().ok()? {
@@ -163,27 +164,27 @@ impl Entries {
         self.oldest_ns.get_or_insert(entry.received_ns);
     }
 
-    /// How many there are.
+    /// The number of entries.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// When the first of them was received; `None` where there is none.
+    /// The time of receipt of the first; `None` where there is none.
     pub fn oldest_ns(&self) -> Option<i64> {
         self.oldest_ns
     }
 
-    /// Their bytes, as a batch has them.
+    /// The bytes of all, as a batch has them.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Room for so many bytes without moving.
+    /// Makes room for this many bytes.
     pub fn reserve(&mut self, bytes: usize) {
         self.bytes.reserve(bytes);
     }
 
-    /// The same, to be kept.
+    /// Their bytes, to be kept.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -197,8 +198,8 @@ impl Entries {
 
 /// Gives ids to events that came without one: UUIDv7 of the time of receipt.
 ///
-/// The random part is one random number for each run of the server plus a count, so it costs no system call and
-/// no two events of a run share it.
+/// The random part is one random number for each run of the server plus a count, so it costs no
+/// system call and no two events of a run share it.
 #[derive(Debug)]
 pub struct EventIds {
     random: u128,

@@ -1,4 +1,5 @@
-//! What makes an event the same one: its id, its kind and its part, read from the message's outermost fields.
+//! What makes an event the same one: its id, its kind and its part, read from the message's
+//! outermost fields.
 
 use super::{Entry, Kind};
 use crate::fields::{Fields, Value};
@@ -7,7 +8,7 @@ use ogrt_proto::field_numbers::{job_summary, process_end, process_info};
 /// Event id, kind and part.
 pub type PartKey = [u8; 21];
 
-/// What names an entry among those of acknowledging streams; `None` when its client gave it no id.
+/// The key of an entry among those of acknowledging streams; `None` when its client gave it no id.
 pub fn part_key(entry: &Entry) -> Option<PartKey> {
     let identity = identify(entry.kind, &entry.message)?;
     let mut key = [0; 21];
@@ -24,11 +25,11 @@ pub fn part_key(entry: &Entry) -> Option<PartKey> {
 /// The fields that name an event, or a part of one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity {
-    /// Where the client gave a good one.
+    /// The client's id, where it is a good one.
     pub event_id: Option<[u8; 16]>,
-    /// Zero for an event in one piece.
+    /// The index of the part; zero for an event in one piece.
     pub part_index: u32,
-    /// One for an event in one piece.
+    /// The number of parts; one for an event in one piece.
     pub part_count: u32,
 }
 

@@ -1,7 +1,8 @@
-//! Entries that the join has set aside: which ones of a batch no consumer sees, and those that come back.
+//! Entries that the join has set aside: which ones of a batch no consumer sees, and those that come
+//! back.
 //!
-//! The join writes both in one commit; the queue's writer removes a held entry in the same commit in which
-//! what replaces it is queued, so that it is never there twice, and never gone.
+//! The join writes both in one commit; the queue's writer removes a held entry in the same commit
+//! in which what replaces it is queued, so that it is never there twice, and never gone.
 
 use super::Entry;
 use crate::database::{HeldStore, Writes, number};
@@ -9,7 +10,7 @@ use anyhow::Result;
 use bytes::Bytes;
 use std::ops::Range;
 
-/// Where a held entry came from: its batch, and its index there.
+/// The batch of a held entry, and its index there.
 pub type HeldKey = (u64, u32);
 
 /// See the module.
@@ -18,12 +19,12 @@ pub struct HeldEntries {
 }
 
 impl HeldEntries {
-    /// The entries that these tables have.
+    /// Opens the entries of these tables.
     pub fn new(store: HeldStore) -> Self {
         HeldEntries { store }
     }
 
-    /// Writes for the other methods.
+    /// Begins writes for the other methods.
     pub fn writes(&self) -> Writes {
         self.store.database.writes()
     }
@@ -38,7 +39,7 @@ impl HeldEntries {
         Ok(indexes)
     }
 
-    /// No consumer sees these entries of the batch.
+    /// Hides these entries of the batch from all consumers.
     pub fn skip(&self, writes: &mut Writes, sequence: u64, indexes: &[u32]) {
         let value: Vec<u8> = indexes.iter().flat_map(|index| index.to_le_bytes()).collect();
         writes.insert(&self.store.skipped, sequence.to_be_bytes(), value);
@@ -64,7 +65,7 @@ impl HeldEntries {
         })
     }
 
-    /// Holds an entry, in the place of what was held under the key.
+    /// Holds an entry under a key, instead of another that was held under it.
     pub fn hold(&self, writes: &mut Writes, key: HeldKey, entry: &Entry) {
         let mut bytes = Vec::new();
         entry.write(&mut bytes);

@@ -1,8 +1,9 @@
-//! The durable queue: batches of events under one increasing number, on disk before anything acts on them.
+//! The durable queue: batches of events under one increasing number, on disk before anything acts
+//! on them.
 //!
-//! One thread writes ([`writer`]); the join and every output read by number, from memory while they keep up and
-//! from the database when they do not. A batch is removed when every consumer has it behind itself. The newest batch
-//! always stays, because its number is where a restart goes on.
+//! One thread writes ([`writer`]); the join and every output read by number, from memory while they
+//! keep up and from the database when they do not. A batch is removed when every consumer has it
+//! behind itself. The newest batch always stays, because its number is where a restart goes on.
 
 mod delivered_events;
 mod entry;
@@ -26,22 +27,23 @@ use tokio::sync::watch;
 /// Recent batches kept in memory, in bytes.
 const RECENT_BYTES: usize = 8 << 20;
 
-/// Bytes of a batch in the database before its compressed entries: the bytes of all batches before it.
+/// Bytes of a batch in the database before its compressed entries: the bytes of all batches before
+/// it.
 const HEADER: usize = 8;
 
 /// Events that were queued together.
 #[derive(Clone, Debug)]
 pub struct Batch {
-    /// Its number.
+    /// The batch's number.
     pub sequence: u64,
     /// Entries, one after the other.
     pub bytes: Bytes,
 }
 
-/// How far the queue reaches.
+/// The end of the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tail {
-    /// Number of the batch that comes next.
+    /// The number of the batch that comes next.
     pub next: u64,
     /// No further one will come.
     pub closed: bool,
@@ -62,8 +64,8 @@ struct RecentBatches {
 }
 
 impl Queue {
-    /// Opens the queue; consumers that are not among `consumers` any more lose their offset, new ones start
-    /// at the end.
+    /// Opens the queue; consumers that are not among `consumers` any more lose their offset, new
+    /// ones start at the end.
     pub fn open(store: QueueStore, consumers: &[String]) -> anyhow::Result<Self> {
         let next = match store.batches.last_key_value() {
             Some(last) => number(&last.key()?) + 1,
@@ -82,7 +84,8 @@ impl Queue {
         }
         for name in consumers {
             if !offsets.contains_key(name) {
-                // On disk at once: after a crash it must go on here, and not at the end that is then.
+                // On disk at once: after a crash it must go on here, and not at the end that is
+                // then.
                 writes.insert(&store.offsets, name.as_str(), next.to_be_bytes());
                 offsets.insert(name.clone(), next);
             }
@@ -96,7 +99,7 @@ impl Queue {
         })
     }
 
-    /// How far the queue reaches, to be watched.
+    /// The end of the queue, to be watched.
     pub fn tail(&self) -> watch::Receiver<Tail> {
         self.tail.subscribe()
     }
@@ -126,7 +129,7 @@ impl Queue {
         }
     }
 
-    /// Where a consumer goes on.
+    /// The batch where a consumer goes on.
     pub fn offset(&self, consumer: &str) -> u64 {
         let offsets = self.offsets.lock().unwrap_or_else(PoisonError::into_inner);
         offsets.get(consumer).copied().unwrap_or_else(|| self.tail.borrow().next)
@@ -137,23 +140,23 @@ impl Queue {
         self.offsets.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// What an output remembers of a file (or of whatever else it writes to).
+    /// The number that an output remembers of a file, or of whatever else it writes to.
     pub fn remembered(&self, output: &str, item: &str) -> anyhow::Result<Option<u64>> {
         Ok(self.store.offsets.get(remembered_key(output, item))?.map(|value| number(&value)))
     }
 
-    /// Has it remember something else, once the writes are committed.
+    /// Has an output remember a number, once the writes are committed.
     pub fn remember(&self, writes: &mut Writes, output: &str, item: &str, value: u64) {
         writes.insert(&self.store.offsets, remembered_key(output, item), value.to_be_bytes());
     }
 
-    /// Writes for [`Queue::remember`] and [`Queue::move_on`].
+    /// Begins writes for [`Queue::remember`] and [`Queue::move_on`].
     pub fn writes(&self) -> Writes {
         self.store.database.writes()
     }
 
-    /// Moves a consumer's offset on, in one commit with what it has made of the batches before `next`. There
-    /// is no other way to move it, so no crash can come between the two.
+    /// Moves a consumer's offset on, in one commit with what it has made of the batches before
+    /// `next`. There is no other way to move it, so no crash can come between the two.
     pub fn move_on(&self, consumer: &str, next: u64, mut writes: Writes) -> anyhow::Result<()> {
         writes.insert(&self.store.offsets, consumer, next.to_be_bytes());
         writes.commit()?;
@@ -177,7 +180,7 @@ impl Queue {
         self.tail.send_replace(Tail { next, closed: false });
     }
 
-    /// Wakes who watches the tail though nothing was queued: a build was registered.
+    /// Wakes who watches the tail when a build was registered, though nothing was queued.
     fn nudge(&self) {
         self.tail.send_modify(|_| ());
     }

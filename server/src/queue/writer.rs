@@ -1,9 +1,10 @@
-//! The one writer of the queue: collects what receivers submit, commits it, and lets acknowledgements go.
+//! The one writer of the queue: collects what receivers submit, commits it, and lets
+//! acknowledgements go.
 //!
-//! Group commit: while one synchronisation runs, submissions gather, and the next takes them all. It is done at
-//! once when somebody waits for an acknowledgement, else every `sync_every`. A full queue, or a disk with too
-//! little room, refuses new events or drops the oldest, as the configuration says; nothing is ever acknowledged
-//! that was not written.
+//! Group commit: while one synchronisation runs, submissions gather, and the next takes them all.
+//! It is done at once when somebody waits for an acknowledgement, else every `sync_every`. A full
+//! queue, or a disk with too little room, refuses new events or drops the oldest, as the
+//! configuration says; nothing is ever acknowledged that was not written.
 
 use super::{
     Batch, Entries, HEADER, HeldEntries, HeldKey, Queue, delivered_events::DeliveredEvents,
@@ -32,13 +33,14 @@ use tracing::{error, info, warn};
 /// Most bytes of entries in one batch.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// How often batches that every output has behind itself are removed, and the disk is looked at.
+/// The time between two removals of batches that every consumer has behind itself; the disk is
+/// looked at as often.
 const TRIM_EVERY: Duration = Duration::from_millis(200);
 
 /// Groups of events whose way to the disk is timed apart; beyond them, with the one before.
 const TIMED_MAX: usize = 4096;
 
-/// What comes to the writer.
+/// A message to the writer.
 pub enum WriterMessage {
     /// Events or builds to be made durable.
     Submit(Submission),
@@ -46,7 +48,7 @@ pub enum WriterMessage {
     Stop,
 }
 
-/// What one receiver hands over at once.
+/// Events and records that a receiver hands over at once.
 #[derive(Default)]
 pub struct Submission {
     /// Events.
@@ -57,14 +59,14 @@ pub struct Submission {
     pub once: bool,
     /// Held entries that these replace.
     pub replaces: Vec<HeldKey>,
-    /// Who waits for it.
+    /// The way back to a receiver that waits for it.
     pub receipt: Option<Receipt>,
-    /// Its share of the bytes that may be pending.
+    /// The share of the bytes that may be pending.
     pub room: Option<OwnedSemaphorePermit>,
 }
 
 impl Submission {
-    /// Has it anything to be made durable?
+    /// Tells that there is nothing to be made durable.
     pub fn is_empty(&self) -> bool {
         self.entries.count() == 0 && self.builds.is_empty()
     }
@@ -78,14 +80,14 @@ impl Submission {
 /// The writer's answer when all of a submission is durable, or that it was refused.
 pub type Receipt = oneshot::Sender<Result<SubmissionAnswer, Refusal>>;
 
-/// All of a submission is durable.
+/// The answer when all of a submission is durable.
 #[derive(Debug, Default)]
 pub struct SubmissionAnswer {
-    /// What became of each build.
+    /// The outcome of each registration.
     pub builds: Vec<Registration>,
 }
 
-/// Nothing of the submission was kept.
+/// The reason why nothing of a submission was kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The bound of the queue, or of the disk, is reached.
@@ -104,7 +106,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// Room for so many bytes.
+    /// Room for this many bytes.
     pub fn new(bytes: u64) -> Self {
         let all = u32::try_from(bytes.max(1)).unwrap_or(u32::MAX);
         Room { permits: Arc::new(Semaphore::new(all as usize)), all }
@@ -129,13 +131,14 @@ pub struct Writer {
     messages: Receiver<WriterMessage>,
     delivered: DeliveredEvents,
     next: u64,
-    /// First batch that is still there, and bytes of all batches ever before it and before the next.
+    /// First batch that is still there, and bytes of all batches ever before it and before the
+    /// next.
     head: u64,
     bytes_before_head: u64,
     bytes_before_next: u64,
     disk_full: bool,
     said_full: Option<Instant>,
-    /// When events were received that are not yet synchronised, and how many.
+    /// Times of receipt of events that are not yet synchronised, each with their number.
     timed: Vec<(i64, u64)>,
 }
 
@@ -182,7 +185,8 @@ impl Writer {
         Ok((writer, sender))
     }
 
-    /// Writes until told to stop. An error of the database ends it: nothing can be promised after one.
+    /// Writes until told to stop. An error of the database ends it: nothing can be promised after
+    /// one.
     pub fn run(mut self) -> Result<()> {
         let result = self.write_until_stopped();
         if let Err(problem) = &result {
@@ -339,7 +343,8 @@ impl Writer {
         published
     }
 
-    /// Is there no room? With the policy to drop the oldest there always is, unless the disk is full.
+    /// Is there no room? With the policy to drop the oldest there always is, unless the disk is
+    /// full.
     fn is_full(&mut self) -> Result<bool> {
         let over = self.bytes_before_next - self.bytes_before_head > self.config.bytes_max.0;
         if !over && !self.disk_full {

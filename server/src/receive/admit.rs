@@ -1,7 +1,9 @@
-//! Frames become entries here: a type that we know, and a message that is protobuf on its outermost level.
+//! Frames become entries here: a type that we know, and a message that is protobuf on its outermost
+//! level.
 //!
-//! The walk over the message's fields costs a tenth of decoding it, refuses garbage while its sender is still
-//! known, and finds the event id and the part. The fields within are decoded by the join.
+//! The walk over the message's fields costs a tenth of decoding it, refuses garbage while its
+//! sender is still known, and finds the event id and the part. The fields within are decoded by the
+//! join.
 
 use super::Intake;
 use crate::queue::{Credentials, Entry, Kind, Submission, identify};
@@ -18,19 +20,19 @@ pub enum NotAdmitted {
     /// The bytes are no protobuf message.
     #[error("a frame of type {0} that holds no protobuf message")]
     Message(u32),
-    /// It is a build, and who sent it may not register one.
+    /// A build of a sender that may not register one.
     #[error("a build record without a token that permits to register it")]
     Token,
 }
 
-/// When a message came, and from whom, if the kernel told.
+/// The time of receipt, and the sender if the kernel told.
 #[derive(Clone, Copy)]
 pub struct Origin {
     /// Unix time in nanoseconds.
     pub received_ns: i64,
-    /// On Unix sockets.
+    /// The sender, on Unix sockets.
     pub credentials: Option<Credentials>,
-    /// May builds be registered?
+    /// The sender may register builds.
     pub may_register: bool,
 }
 

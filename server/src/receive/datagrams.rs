@@ -77,7 +77,8 @@ impl Udp {
         self.socket.local_addr().context("the UDP socket has no address")
     }
 
-    /// Takes datagrams until none is left or `bytes_max` are in `submission`; true when some were left.
+    /// Takes datagrams until none is left or `bytes_max` are in `submission`; true when some were
+    /// left.
     pub fn drain(
         &mut self,
         headers: &mut Headers,
@@ -152,8 +153,8 @@ pub struct UnixDatagrams {
 }
 
 impl UnixDatagrams {
-    /// The socket that was passed, or one bound to the path; see [`super::local_streams`] for what happens to one
-    /// that is there.
+    /// The socket that was passed, or one bound to the path; see [`super::local_streams`] for what
+    /// happens to one that is there.
     pub fn bind(passed: Option<UnixDatagram>, path: &Path) -> Result<Self> {
         let socket = passed.map_or_else(|| UnixDatagram::bind(path), Ok);
         let socket = socket.with_context(|| format!("cannot receive on {}", path.display()))?;
@@ -162,13 +163,14 @@ impl UnixDatagrams {
         Ok(UnixDatagrams { socket, buffer: vec![0; 256 * 1024] })
     }
 
-    /// From here on the kernel refuses datagrams, so that their senders spool them; what it has taken is still to be
-    /// drained.
+    /// From here on the kernel refuses datagrams, so that their senders spool them; what it has
+    /// taken is still to be drained.
     pub fn close(&self) {
         let _ = self.socket.shutdown(Shutdown::Read);
     }
 
-    /// Takes datagrams until none is left or `bytes_max` are in `submission`; true when some were left.
+    /// Takes datagrams until none is left or `bytes_max` are in `submission`; true when some were
+    /// left.
     pub fn drain(&mut self, intake: &Intake, submission: &mut Submission, bytes_max: usize) -> bool {
         let (received_ns, may_register) = (now_ns(), intake.tokens.permit(None));
         let mut bytes = 0;

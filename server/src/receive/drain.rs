@@ -1,7 +1,8 @@
 //! The thread that drains UDP and the Unix sockets every few milliseconds.
 //!
-//! It sleeps a fixed time and never waits on a socket, so no sender pays for waking it (measured: 30 us less for
-//! each process). While nothing comes it sleeps longer, which is all that an idle server costs.
+//! It sleeps a fixed time and never waits on a socket, so no sender pays for waking it (measured:
+//! 30 us less for each process). While nothing comes it sleeps longer, which is all that an idle
+//! server costs.
 
 use super::{
     Intake,
@@ -22,11 +23,12 @@ use tokio::{runtime::Handle, sync::mpsc::UnboundedSender};
 /// Bytes taken from one socket before the others have their turn.
 const TURN: usize = 512 * 1024;
 
-/// How long after the last event the short sleep is kept.
+/// The time after the last event for which the short sleep is kept.
 const BUSY: Duration = Duration::from_millis(500);
 
-/// The niceness of the thread: where more processes start than the processors can run, it has a share like each of them,
-/// and the backlog of thousands is full in a second. It needs a few microseconds an event.
+/// The niceness of the thread: where more processes start than the processors can run, it has a
+/// share like each of them, and the backlog of thousands is full in a second. It needs a few
+/// microseconds an event.
 const NICE: i32 = -10;
 
 /// The sockets that are drained on a timer.
@@ -74,7 +76,7 @@ impl Drain {
         Ok(Drain { udp, unix, paths, intake, config: config.clone() })
     }
 
-    /// For UDP, the port that TCP was given, if it is free there too; else any.
+    /// The address for UDP: the port that TCP was given, if it is free there, too; else any.
     pub fn free_address(tcp: SocketAddr) -> SocketAddr {
         match std::net::UdpSocket::bind(tcp) {
             Ok(_) => tcp,
@@ -82,14 +84,16 @@ impl Drain {
         }
     }
 
-    /// Where UDP is received.
+    /// The address where UDP is received.
     pub fn udp_address(&self) -> Result<SocketAddr> {
         self.udp.address()
     }
 
-    /// Drains until the shutdown, and then what the kernel had taken by then. Runs in a thread of its own.
+    /// Drains until the shutdown, and then what the kernel had taken by then. Runs in a thread of
+    /// its own.
     pub fn run(mut self, runtime: &Handle) {
-        // Of this thread alone (Linux). Without the right to it, or where it is said already, it stays as it is.
+        // Of this thread alone (Linux). Without the right to it, or where it is said already, it
+        // stays as it is.
         let _ = rustix::process::setpriority_process(None, NICE);
         let mut headers = headers();
         let mut last_event = Instant::now();

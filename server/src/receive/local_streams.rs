@@ -1,7 +1,9 @@
-//! Unix streams: one short connection a process, accepted in batches, with the kernel's word for who is there.
+//! Unix streams: one short connection a process, accepted in batches, with the kernel's word for
+//! who is there.
 //!
-//! A process connects, sends one event and closes; all of that is in the kernel when the timer brings us here, and
-//! is taken without a task or a wait. A connection that has more to say becomes a stream of the runtime.
+//! A process connects, sends one event and closes; all of that is in the kernel when the timer
+//! brings us here, and is taken without a task or a wait. A connection that has more to say becomes
+//! a stream of the runtime.
 
 use super::{
     Intake,
@@ -37,7 +39,7 @@ pub struct StayingStream {
     pub stream: UnixStream,
     /// Bytes read that were no whole frame yet.
     pub begun: BytesMut,
-    /// Who is there.
+    /// The peer, as the kernel says.
     pub credentials: Option<Credentials>,
 }
 
@@ -50,7 +52,8 @@ pub struct LocalStreams {
 }
 
 impl LocalStreams {
-    /// Listens at the path, or on the socket that was passed; connections that stay go to `staying`.
+    /// Listens at the path, or on the socket that was passed; connections that stay go to
+    /// `staying`.
     pub fn bind(
         passed: Option<UnixListener>,
         path: &Path,
@@ -59,14 +62,14 @@ impl LocalStreams {
         let listener = passed.map_or_else(|| UnixListener::bind(path), Ok);
         let listener = listener.with_context(|| format!("cannot listen on {}", path.display()))?;
         listener.set_nonblocking(true).context("cannot make the Unix socket non-blocking")?;
-        // Processes that may have connected and sent before we come to them: as many as the kernel allows
-        // (net.core.somaxconn: 4096). SOMAXCONN is no such number: musl has 128.
+        // Processes that may have connected and sent before we come to them: as many as the kernel
+        // allows (net.core.somaxconn: 4096). SOMAXCONN is no such number: musl has 128.
         listen(&listener, Backlog::MAXALLOWABLE).context("cannot set the backlog")?;
         Ok(LocalStreams { listener, staying, buffer: vec![0; SHORT], closed: false })
     }
 
-    /// From here on the kernel refuses connections and bytes, so that their senders spool them; what it has taken is
-    /// still to be drained.
+    /// From here on the kernel refuses connections and bytes, so that their senders spool them;
+    /// what it has taken is still to be drained.
     pub fn close(&mut self) {
         let _ = shutdown(self.listener.as_raw_fd(), nix::sys::socket::Shutdown::Read);
         self.closed = true;
@@ -118,11 +121,13 @@ impl LocalStreams {
             }
         };
         if ended && filled == 0 {
-            // Somebody who looked whether we are there, or came as we closed: nothing was sent, so nothing is garbage.
+            // Somebody who looked whether we are there, or came as we closed: nothing was sent, so
+            // nothing is garbage.
             return 1;
         }
         let sent = &self.buffer[..filled];
-        // Only the runtime's streams acknowledge, so one that opens with a Hello goes there untouched.
+        // Only the runtime's streams acknowledge, so one that opens with a Hello goes there
+        // untouched.
         let is_hello = sent.starts_with(&(MessageType::Hello as u32).to_be_bytes());
         if is_hello || !ended {
             let _ = self.staying.send(StayingStream { stream, begun: BytesMut::from(sent), credentials });
@@ -137,14 +142,14 @@ impl LocalStreams {
     }
 }
 
-/// How the log names a local process.
+/// The name of a local process in the log.
 pub fn local_peer(credentials: Option<Credentials>) -> String {
     credentials
         .map_or_else(|| "a local process".to_owned(), |who| format!("process {} of uid {}", who.pid, who.uid))
 }
 
-/// Makes way for a socket at `path`: its directory, and a socket left by a server that is gone. One that still
-/// answers is somebody else's, and so is anything that is no socket.
+/// Makes way for a socket at `path`: its directory, and a socket left by a server that is gone. One
+/// that still answers is somebody else's, and so is anything that is no socket.
 pub fn make_way(path: &Path) -> Result<()> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;

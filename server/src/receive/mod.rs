@@ -1,8 +1,9 @@
 //! Receiving: sockets to entries.
 //!
-//! Two ways in, by what a sender pays. Datagrams and the short streams of local processes are drained on a timer
-//! by one thread ([`drain`]), because a receiver asleep in the kernel makes each sender pay for waking it.
-//! Streams that stay, whose clients wait for an acknowledgement anyway, are tasks of the runtime ([`stream`]).
+//! Two ways in, by what a sender pays. Datagrams and the short streams of local processes are
+//! drained on a timer by one thread ([`drain`]), because a receiver asleep in the kernel makes each
+//! sender pay for waking it. Streams that stay, whose clients wait for an acknowledgement anyway,
+//! are tasks of the runtime ([`stream`]).
 
 mod admit;
 mod datagrams;
@@ -28,26 +29,26 @@ use std::{
 use tokio::sync::{oneshot, watch};
 use tracing::warn;
 
-/// What every receiver has at hand.
+/// The things that every receiver has at hand.
 #[derive(Clone)]
 pub struct Intake {
-    /// To the queue's writer.
+    /// The way to the queue's writer.
     pub writer: Sender<WriterMessage>,
-    /// Bounds what is under way to it.
+    /// The bound of what is under way to the writer.
     pub room: Room,
-    /// Names for events without one.
+    /// Ids for events without one.
     pub ids: Arc<EventIds>,
-    /// Who may register builds.
+    /// The tokens that permit registrations.
     pub tokens: Arc<Tokens>,
-    /// What is counted.
+    /// The counters.
     pub metrics: Arc<Metrics>,
-    /// Garbage is told of, but a flood of it does not fill the log.
+    /// Complaints about datagrams: few, so that a flood of garbage does not fill the log.
     pub datagram_complaints: Arc<Complaints>,
-    /// A connection costs its peer more than a datagram, so nearly each is told of.
+    /// Complaints about streams: many, for a connection costs its peer more than a datagram.
     pub stream_complaints: Arc<Complaints>,
-    /// How often the sockets that are drained on a timer have been emptied.
+    /// The number of times that the sockets on a timer were emptied.
     pub drained: watch::Sender<u64>,
-    /// When to end.
+    /// The request to stop.
     pub shutdown: Shutdown,
 }
 
@@ -70,8 +71,8 @@ impl Intake {
         answer
     }
 
-    /// Waits until what had arrived at our sockets before is in the queue, so that a question sees what was sent
-    /// before it was asked.
+    /// Waits until what had arrived at our sockets before is in the queue, so that a question sees
+    /// what was sent before it was asked.
     pub async fn settle(&self) {
         let mut drained = self.drained.subscribe();
         // The one that runs now may have passed its sockets already.
@@ -99,7 +100,7 @@ struct Window {
 }
 
 impl Complaints {
-    /// At most so many lines in ten seconds.
+    /// At most this many lines in ten seconds.
     pub fn new(lines_max: u32) -> Self {
         Complaints { lines_max, window: Mutex::default() }
     }

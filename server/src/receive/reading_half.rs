@@ -1,8 +1,9 @@
 //! The half of a stream that is read, and its end when the server stops.
 //!
-//! A local process that sends and closes asks for no acknowledgement: that the kernel took its bytes is all it knows.
-//! So a Unix stream is first closed to its sender and then read to the end; what comes later fails at the sender,
-//! who spools it. TCP has no such end: a sender who wants to know asks for acknowledgements.
+//! A local process that sends and closes asks for no acknowledgement: that the kernel took its
+//! bytes is all it knows. So a Unix stream is first closed to its sender and then read to the end;
+//! what comes later fails at the sender, who spools it. TCP has no such end: a sender who wants to
+//! know asks for acknowledgements.
 
 use nix::sys::socket::{Shutdown, shutdown};
 use std::os::fd::AsRawFd;
@@ -11,10 +12,10 @@ use tokio::{
     net::{tcp, unix},
 };
 
-/// What a stream's bytes are read from.
+/// The half of a stream that is read.
 pub trait ReadingHalf: AsyncRead + Unpin {
-    /// From here on the kernel refuses what the peer sends; true when it does, so that an end comes after what it
-    /// has taken.
+    /// From here on the kernel refuses what the peer sends; true when it does, so that an end comes
+    /// after what it has taken.
     fn refuse_more(&self) -> bool {
         false
     }

@@ -1,9 +1,9 @@
 //! Streams that stay: TCP, and Unix connections that open with a Hello or take their time.
 //!
-//! A stream that opened with a Hello is told, in groups, how many of its frames are durable; where the Hello said how
-//! many there would be, we end it after the last. Any other is told nothing, because a client that closes with unread
-//! bytes resets the connection. A silent peer costs a task and no buffer; a slow one costs one message, bounded for
-//! each and for all together.
+//! A stream that opened with a Hello is told, in groups, how many of its frames are durable; where
+//! the Hello said how many there would be, we end it after the last. Any other is told nothing,
+//! because a client that closes with unread bytes resets the connection. A silent peer costs a task
+//! and no buffer; a slow one costs one message, bounded for each and for all together.
 
 use super::{
     Intake,
@@ -41,10 +41,10 @@ const SMALL: usize = 64 * 1024;
 /// Acknowledgements that may be outstanding before we stop reading.
 const OUTSTANDING: usize = 64;
 
-/// How long a silent connection stays when places for others run out.
+/// The time that a silent connection stays when there is little room for others.
 const CROWDED_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How long a peer may take to read an acknowledgement.
+/// The time that a peer may take to read an acknowledgement.
 const ACK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Serves all streams.
@@ -57,7 +57,7 @@ pub struct Streams {
 }
 
 impl Streams {
-    /// With the bounds of the configuration.
+    /// Takes the bounds from the configuration.
     pub fn new(intake: Intake, config: &Receive) -> Self {
         let large = (config.stream_bytes_max.0 as usize)
             .clamp(config.message_bytes_max.0 as usize, Semaphore::MAX_PERMITS);
@@ -72,7 +72,7 @@ impl Streams {
     /// Accepts TCP connections until the shutdown.
     pub async fn accept_tcp(self, listener: TcpListener, tls: Option<Arc<Tls>>) {
         loop {
-            let Ok(place) = self.connections.clone().acquire_owned().await else { return };
+            let Ok(permit) = self.connections.clone().acquire_owned().await else { return };
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = self.intake.shutdown.wait() => return,
@@ -82,7 +82,7 @@ impl Streams {
                     self.intake.metrics.connections.add(1);
                     let _ = stream.set_nodelay(true);
                     let (streams, tls) = (self.clone(), tls.clone());
-                    tokio::spawn(async move { streams.serve_tcp(stream, tls, peer, place).await });
+                    tokio::spawn(async move { streams.serve_tcp(stream, tls, peer, permit).await });
                 }
                 Err(problem) => {
                     // Out of descriptors, most likely: they come back when connections end.
@@ -96,14 +96,14 @@ impl Streams {
     /// Takes over Unix connections that stay.
     pub async fn accept_staying(self, mut staying: UnboundedReceiver<StayingStream>) {
         while let Some(StayingStream { stream, begun, credentials }) = staying.recv().await {
-            // No place: the connection is closed, and its client spools.
-            let Ok(place) = self.connections.clone().try_acquire_owned() else { continue };
+            // No room: the connection is closed, and its client spools.
+            let Ok(permit) = self.connections.clone().try_acquire_owned() else { continue };
             let peer = local_peer(credentials);
             match tokio::net::UnixStream::from_std(stream) {
                 Ok(stream) => {
                     let streams = self.clone();
                     tokio::spawn(async move {
-                        streams.serve(stream.into_split(), begun, credentials, peer, place).await;
+                        streams.serve(stream.into_split(), begun, credentials, peer, permit).await;
                     });
                 }
                 Err(problem) => warn!("cannot serve {peer}: {problem}"),
@@ -122,16 +122,16 @@ impl Streams {
         stream: TcpStream,
         tls: Option<Arc<Tls>>,
         peer: SocketAddr,
-        place: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
     ) {
         let Some(tls) = tls else {
             let halves = stream.into_split();
-            return self.serve(halves, BytesMut::new(), None, format!("{peer} (TCP)"), place).await;
+            return self.serve(halves, BytesMut::new(), None, format!("{peer} (TCP)"), permit).await;
         };
         match tls.accept(stream).await {
             Ok(stream) => {
                 let halves = tokio::io::split(stream);
-                self.serve(halves, BytesMut::new(), None, format!("{peer} (TLS)"), place).await;
+                self.serve(halves, BytesMut::new(), None, format!("{peer} (TLS)"), permit).await;
             }
             Err(problem) => {
                 self.intake.metrics.protocol_errors.add(1);
@@ -147,7 +147,7 @@ impl Streams {
         begun: BytesMut,
         credentials: Option<Credentials>,
         peer: String,
-        place: OwnedSemaphorePermit,
+        permit: OwnedSemaphorePermit,
     ) {
         let mut connection = Connection {
             streams: &self,
@@ -166,10 +166,10 @@ impl Streams {
             let problem = format!("{problem:#}, so the connection is closed");
             self.intake.stream_complaints.say(&peer, &problem);
         }
-        drop(place);
+        drop(permit);
     }
 
-    /// Are places for connections running out?
+    /// Tells whether there is little room for more connections.
     fn is_crowded(&self) -> bool {
         self.connections.available_permits() < self.config.connections_max / 4
     }
@@ -182,11 +182,11 @@ struct Connection<'a, R, W> {
     buffer: BytesMut,
     credentials: Option<Credentials>,
     may_register: bool,
-    /// Did it open with a Hello? Unknown before its first frame.
+    /// The stream opened with a Hello; unknown before its first frame.
     greeted: Option<bool>,
     /// Frames after the Hello.
     frames: u64,
-    /// How many its Hello said there would be.
+    /// The number of frames that its Hello announced.
     announced: Option<u64>,
     /// Frames up to which an answer is awaited.
     outstanding: VecDeque<(u64, oneshot::Receiver<Result<SubmissionAnswer, Refusal>>)>,
@@ -214,8 +214,8 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                 share = Some(permits.await?);
                 self.buffer.reserve(needed.saturating_sub(self.buffer.len()));
             }
-            // A message has a time to be complete, however its bytes drip in. A silent peer may stay, unless places
-            // run out: that is looked at now and then.
+            // A message has a time to be complete, however its bytes drip in. A silent peer may
+            // stay, unless permits run out: that is looked at now and then.
             let patience = match self.buffer.is_empty() {
                 true => config.idle_timeout.0.saturating_sub(silent_since.elapsed()).min(CROWDED_PATIENCE),
                 false => config.message_timeout.0.saturating_sub(message_since.elapsed()),
@@ -229,7 +229,8 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                 answer = next_answer(&mut self.outstanding) => {
                     self.acknowledge(answer?).await?;
                     if self.has_all() {
-                        // We end it: a client that ends it itself wakes us, and on one machine waits for that.
+                        // We end it: a client that ends it itself wakes us, and on one machine
+                        // waits for that.
                         return self.finish().await;
                     }
                 }
@@ -359,7 +360,8 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
 /// Reads without keeping a buffer for a peer that says nothing.
 async fn read_some(reader: &mut impl ReadingHalf, buffer: &mut BytesMut) -> std::io::Result<usize> {
     if buffer.capacity() == buffer.len() {
-        // The first bytes of a message go through a small array: most tasks wait here, and wait without a buffer.
+        // The first bytes of a message go through a small array: most tasks wait here, and wait
+        // without a buffer.
         let mut first = [0; 512];
         let read = reader.read(&mut first).await?;
         buffer.extend_from_slice(&first[..read]);
@@ -371,7 +373,8 @@ async fn read_some(reader: &mut impl ReadingHalf, buffer: &mut BytesMut) -> std:
     reader.read_buf(buffer).await
 }
 
-/// Waits for the oldest answer and takes those after it that are there already: one acknowledgement for all.
+/// Waits for the oldest answer and takes those after it that are there already: one acknowledgement
+/// for all.
 async fn next_answer(
     outstanding: &mut VecDeque<(u64, oneshot::Receiver<Result<SubmissionAnswer, Refusal>>)>,
 ) -> Result<u64> {

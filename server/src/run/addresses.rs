@@ -19,7 +19,8 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// Writes them into the log, and into a file for who waits for it: that appears whole, or not at all.
+    /// Writes them into the log, and into a file for who waits for it: that appears whole, or not
+    /// at all.
     pub fn announce(&self, ready_file: Option<&Path>) -> Result<()> {
         let Addresses { udp, tcp, http, tls, https, unix } = self;
         info!(

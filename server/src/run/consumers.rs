@@ -1,4 +1,5 @@
-//! The last stages: whatever reads the joined batches, each in a thread of its own, and what tends the registry.
+//! The last stages: whatever reads the joined batches, each in a thread of its own, and what tends
+//! the registry.
 
 use super::{Shared, Stage};
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 use anyhow::Result;
 use std::sync::Arc;
 
-/// Those that the configuration asks for, opened.
+/// The outputs of the configuration, opened.
 pub struct Consumers {
     outputs: Vec<(String, Box<dyn Output>, Arc<OutputMetrics>)>,
     relays_of_builds: Vec<RelayBuilds>,

@@ -1,4 +1,5 @@
-//! The sockets: bound before anything runs, and then given to those who receive and those who answer.
+//! The sockets: bound before anything runs, and then given to those who receive and those who
+//! answer.
 
 use super::{Addresses, Shared, Stage};
 use crate::{
@@ -18,7 +19,7 @@ use tokio::{
     task::JoinSet,
 };
 
-/// All of them.
+/// All sockets.
 pub struct Listeners {
     pub receive: ReceiveSockets,
     pub http: HttpSockets,
@@ -27,7 +28,7 @@ pub struct Listeners {
     pub tls: Option<Arc<Tls>>,
 }
 
-/// What events and records come through.
+/// The sockets for events and records.
 pub struct ReceiveSockets {
     drain: Drain,
     /// Connections that the drain hands over.
@@ -35,7 +36,7 @@ pub struct ReceiveSockets {
     tcp: Encryptable,
 }
 
-/// What questions come through.
+/// The sockets for questions.
 pub struct HttpSockets(Encryptable);
 
 /// A socket, and the one beside it that speaks TLS.
@@ -46,7 +47,7 @@ struct Encryptable {
 }
 
 impl Listeners {
-    /// Binds them, or takes them from the service manager.
+    /// Binds the sockets, or takes them from the service manager.
     pub async fn bind(shared: &Shared) -> Result<Self> {
         let config = &shared.config;
         let mut sockets = Sockets::passed();
@@ -109,7 +110,8 @@ impl Receive {
     /// Returns when all that had arrived at the shutdown is handed to the queue.
     pub async fn ended(mut self) -> Result<()> {
         self.drain.ended().await?;
-        // With the drain gone there are no more connections to take over; those handed over have begun by then.
+        // With the drain gone there are no more connections to take over; those handed over have
+        // begun by then.
         while self.accepting.join_next().await.is_some() {}
         self.streams.ended().await;
         Ok(())

@@ -1,4 +1,5 @@
-//! The daemon in one function: opens what is durable, starts each stage, and stops them in the order of the line.
+//! The daemon in one function: opens what is durable, starts each stage, and stops them in the
+//! order of the line.
 
 mod addresses;
 mod consumers;

@@ -43,7 +43,7 @@ pub struct Shared {
     pub give_up: Shutdown,
 }
 
-/// What only one stage takes from the others.
+/// The ends of channels that only one stage has.
 pub struct Inlets {
     /// The queue's writer, which has all submissions.
     pub writer: Writer,
@@ -52,7 +52,7 @@ pub struct Inlets {
 }
 
 impl Shared {
-    /// Opens what is durable, and what stands on it.
+    /// Opens the database, and what stands on it.
     pub fn open(config: Config, shutdown: Shutdown) -> Result<(Self, Inlets)> {
         let metrics = Arc::new(Metrics::default());
         let store = Store::open(&config.data_dir)?;

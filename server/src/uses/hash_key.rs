@@ -1,5 +1,5 @@
-//! A short key for long bytes: 128 bits of a hash whose secret is new in each run, so that nobody can
-//! choose two texts that fall together.
+//! A short key for long bytes: 128 bits of a hash whose secret is new in each run, so that nobody
+//! can choose two texts that fall together.
 
 use std::hash::{BuildHasher, RandomState};
 
@@ -21,7 +21,7 @@ impl HashKeys {
         self.secrets.each_ref().map(|secret| secret.hash_one(&self.bytes))
     }
 
-    /// What was written last.
+    /// The bytes that were written last.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }

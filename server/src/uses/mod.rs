@@ -1,10 +1,10 @@
 //! Who ran what: counts that grow with what is distinct, not with events.
 //!
-//! The stage follows the join through the queue and gathers counts in memory ([`use_counts`]). Every
-//! few seconds it makes them durable, in one write together with its offset in the queue
+//! The stage follows the join through the queue and gathers counts in memory ([`use_counts`]).
+//! Every few seconds it makes them durable, in one write together with its offset in the queue
 //! ([`pending_tallies`]): so after a crash each event is counted, and once. Every minute, or when
-//! somebody asks, they are added to what is asked ([`rows`]). What is bounded, and how the oldest are
-//! deleted, is [`retention`]'s. Answers are made in [`answer`] and [`unregistered`].
+//! somebody asks, they are added to what is asked ([`rows`]). What is bounded, and how the oldest
+//! are deleted, is [`retention`]'s. Answers are made in [`answer`] and [`unregistered`].
 
 mod answer;
 mod hash_key;
@@ -51,13 +51,13 @@ use use_counts::UseCounts;
 /// The consumer's name in the queue, which no output can have.
 pub const CONSUMER: &str = ".uses";
 
-/// How often what was counted is added to the rows, unless somebody asks.
+/// The time between two additions of counts to the rows, unless somebody asks.
 const ADD_EVERY: Duration = Duration::from_secs(60);
 
-/// The longest that events are gathered before there is a look at what else is to do.
+/// The longest time for which events are gathered before other work is looked at.
 const TURN: Duration = Duration::from_millis(50);
 
-/// A program's number.
+/// The number of a program.
 pub type ProgramNumber = u64;
 
 /// See the module.
@@ -221,7 +221,8 @@ impl Uses {
         }
     }
 
-    /// When something with the signature last ran, nanoseconds of Unix time, as far as it is counted by now.
+    /// When something with the signature last ran, nanoseconds of Unix time, as far as it is
+    /// counted by now.
     pub fn last_used(&self, signature: Signature) -> fjall::Result<Option<i64>> {
         let mut last = None;
         for program in self.programs_with(signature)? {

@@ -1,9 +1,11 @@
-//! Counts on their way from memory to the rows: on disk with the offset in the queue, and added when it is time.
+//! Counts on their way from memory to the rows: on disk with the offset in the queue, and added
+//! when it is time.
 //!
-//! What was gathered is written as it is, in one write with the offset: short, because a count is some twenty bytes
-//! here and three rows there. Adding it to the rows comes later, for the tallies of many writes together, a group of
-//! programs at a time; a group's tallies go in the same write as its rows change, so that each is added once whatever
-//! crashes. So a program that runs all the time costs a row's change a minute, and no write is ever large.
+//! What was gathered is written as it is, in one write with the offset: short, because a count is
+//! some twenty bytes here and three rows there. Adding it to the rows comes later, for the tallies
+//! of many writes together, a group of programs at a time; a group's tallies go in the same write
+//! as its rows change, so that each is added once whatever crashes. So a program that runs all the
+//! time costs a row's change a minute, and no write is ever large.
 
 use super::{
     Uses,
@@ -35,7 +37,7 @@ fn key(group: u64, offset: u64, index: u32) -> [u8; 20] {
 }
 
 impl Uses {
-    /// Makes durable what was gathered, and moves the offset on.
+    /// Writes the counts that were gathered, and moves the offset on.
     pub(super) fn write(&self, counts: &mut UseCounts) -> Result<()> {
         if counts.next == self.queue.offset(super::CONSUMER) {
             return Ok(());

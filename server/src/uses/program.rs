@@ -1,8 +1,8 @@
 //! What an event tells of uses: which program ran, for whom, where, in which job, when.
 //!
-//! A program is an executable (its path, its build-id, its signatures) and the signatures of what was loaded with
-//! it. However often it runs, it is one program; so counts are kept for programs, and a process counts once however
-//! many of its libraries contain what somebody asks for.
+//! A program is an executable (its path, its build-id, its signatures) and the signatures of what
+//! was loaded with it. However often it runs, it is one program; so counts are kept for programs,
+//! and a process counts once however many of its libraries contain what somebody asks for.
 
 use crate::{
     fields::{Fields, Value},
@@ -27,28 +27,28 @@ const SIGNATURES_MAX: usize = 1024;
 pub struct UseEvent<'a> {
     /// Path of the executable; empty in an end.
     pub path: &'a [u8],
-    /// Its build-id.
+    /// The build-id of the executable.
     pub build_id: &'a [u8],
-    /// Its signatures.
+    /// The signatures of the executable.
     pub executable: Vec<Signature>,
-    /// Those of what was loaded with it, or in an end: since the start.
+    /// The signatures of what was loaded with it; in an end, of what was loaded after the start.
     pub libraries: Vec<Signature>,
-    /// As the sender says.
+    /// The name of the user, as the sender says.
     pub username: &'a [u8],
-    /// As the kernel says, else as the sender says.
+    /// The uid as the kernel says, else as the sender says.
     pub uid: Option<u32>,
-    /// Did the kernel say so?
+    /// The uid is the kernel's word.
     pub is_proved: bool,
     pub host: &'a [u8],
     pub job: &'a [u8],
     /// Unix time in nanoseconds; never later than the receipt, whatever the sender's clock says.
     pub time_ns: i64,
-    /// It tells of a process that ran before, and now has ended.
+    /// The event is the end of a process.
     pub is_end: bool,
 }
 
 impl<'a> UseEvent<'a> {
-    /// Reads another event into the same place; false when it tells nothing of uses.
+    /// Reads another event into this one; false when it tells nothing of uses.
     pub fn read(&mut self, entry: &Entry<&'a [u8]>) -> bool {
         let (mut executable, mut libraries) =
             (std::mem::take(&mut self.executable), std::mem::take(&mut self.libraries));
@@ -163,7 +163,7 @@ fn object(message: &[u8], signatures: &mut Vec<Signature>) {
 /// A program as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
-    /// It was seen in ends of processes: what they loaded after their starts.
+    /// The program was seen in ends of processes: libraries that they loaded after their starts.
     pub is_later: bool,
     pub path: Vec<u8>,
     pub build_id: Vec<u8>,

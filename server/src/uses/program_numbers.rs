@@ -1,7 +1,8 @@
 //! Numbers of programs: those seen lately from memory, the others from disk, new ones given.
 //!
-//! A new program is on disk before a count that names it: [`ProgramNumbers::write`] comes first. One that was written and then
-//! not counted, because of a crash, is found again by its digest when its events come again.
+//! A new program is on disk before a count that names it: [`ProgramNumbers::write`] comes first.
+//! One that was written and then not counted, because of a crash, is found again by its digest when
+//! its events come again.
 
 use super::{
     ProgramNumber,
@@ -17,7 +18,8 @@ use ogrt_note::Signature;
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 
-/// Programs in one generation of those remembered: as many as fit into a table of 2^17 slots, 3.3 MB.
+/// Programs in one generation of those remembered: as many as fit into a table of 2^17 slots, 3.3
+/// MB.
 const RECENT: usize = (1 << 17) / 8 * 7;
 
 /// New programs that wait to be written together, by number and by bytes.
@@ -108,7 +110,7 @@ impl ProgramNumbers {
         Ok(Some(next))
     }
 
-    /// Writes those that are new.
+    /// Writes the new ones.
     pub fn write(&mut self, store: &UsesStore) -> Result<()> {
         let Some((programs, next)) = self.numbers else { return Ok(()) };
         let mut writes = store.database.writes();
@@ -130,7 +132,7 @@ impl ProgramNumbers {
         Ok(())
     }
 
-    /// None is remembered any more, because some were removed from the disk, or were never written.
+    /// Forgets all, because some were removed from the disk, or were never written.
     pub fn forget(&mut self) {
         *self = ProgramNumbers::default();
     }

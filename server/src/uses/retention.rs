@@ -1,7 +1,8 @@
-//! What goes from the uses, so that they stay bounded: jobs by age, and programs that were unused the longest.
+//! What goes from the uses, so that they stay bounded: jobs by age, and programs that were unused
+//! the longest.
 //!
-//! Jobs are swept a slice at a time, all the time, so that no sweep is ever long. Programs go when there are as many
-//! as there may be: a sixteenth at once, so that this is rare.
+//! Jobs are swept a slice at a time, all the time, so that no sweep is ever long. Programs go when
+//! there are as many as there may be: a sixteenth at once, so that this is rare.
 
 use super::{
     ProgramNumber, Uses,
@@ -17,13 +18,13 @@ use tracing::info;
 /// Rows of jobs looked at in one slice.
 const SLICE: usize = 20_000;
 
-/// Programs go at most so often.
+/// The shortest time between two removals of programs.
 const REMOVE_EVERY: Duration = Duration::from_secs(60);
 
 /// Programs removed in one write.
 const REMOVED_AT_ONCE: usize = 1000;
 
-/// Where the sweep is.
+/// The progress of the sweep.
 #[derive(Default)]
 pub struct Sweep {
     after: Vec<u8>,

@@ -3,17 +3,17 @@
 //! ```text
 //! 'u' program user  -> count        'h' program host -> count        'j' program job -> count user
 //! ```
-//! A count begins with its form: 1, and then numbers as short as they are. Before that there were four of eight bytes,
-//! of which the first is a zero.
+//! A count begins with its form: 1, and then numbers as short as they are. Before that there were
+//! four of eight bytes, of which the first is a zero.
 
 use crate::{database::number, uses::ProgramNumber};
 use bytes::{Buf, BufMut};
 use prost::encoding::{decode_varint, encode_varint};
 
-/// Of a count.
+/// The form of a count.
 const FORM: u8 = 1;
 
-/// What a row is about.
+/// The subject of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
     User,
@@ -37,9 +37,9 @@ const PREFIX: usize = 9;
 /// Processes, and when.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// That had the program at their start.
+    /// Processes that had the program at their start.
     pub processes: u64,
-    /// That loaded what makes the program while they ran.
+    /// Processes that loaded the program's libraries while they ran.
     pub later: u64,
     /// Unix time in nanoseconds.
     pub first_ns: i64,
@@ -68,7 +68,7 @@ impl Count {
         self.last_ns = self.last_ns.max(other.last_ns);
     }
 
-    /// Was it seen at some time in `[since, until)`, as far as first and last tell?
+    /// Tells whether it may have been seen in `[since, until)`, by its first and last time.
     pub fn is_within(&self, since: Option<i64>, until: Option<i64>) -> bool {
         since.is_none_or(|since| self.last_ns >= since) && until.is_none_or(|until| self.first_ns < until)
     }
@@ -114,14 +114,14 @@ pub fn read(mut value: &[u8]) -> (Count, &[u8]) {
     (count, value)
 }
 
-/// The key of a row, in the place of what was there.
+/// Writes the key of a row over what was in `key`.
 pub fn write_key(key: &mut Vec<u8>, about: About, program: ProgramNumber, name: &[u8]) {
     key.clear();
     key.extend_from_slice(&prefix(about, program));
     key.extend_from_slice(name);
 }
 
-/// What all rows of a program begin with.
+/// The bytes that all rows of a program begin with.
 pub fn prefix(about: About, program: ProgramNumber) -> [u8; PREFIX] {
     let mut key = [about.letter(); PREFIX];
     key[1..].copy_from_slice(&program.to_be_bytes());

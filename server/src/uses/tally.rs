@@ -7,7 +7,7 @@ use super::{
 use bytes::BufMut;
 use prost::encoding::{decode_varint, encode_varint};
 
-/// How often one process more was seen: one program, one user, one host, one job.
+/// The count of one program, user, host and job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tally<'a> {
     pub program: ProgramNumber,
@@ -41,7 +41,7 @@ impl<'a> Tally<'a> {
         Some(Tally { program, user, host, job, count: Count::read(from)? })
     }
 
-    /// What the rows about this are found by.
+    /// The name that the rows about this have.
     pub fn name(&self, about: About) -> &'a [u8] {
         match about {
             About::User => self.user,

@@ -1,6 +1,8 @@
-//! Programs that ran with no signature, or with one that nobody registered: by build-id and path, or by job.
+//! Programs that ran with no signature, or with one that nobody registered: by build-id and path,
+//! or by job.
 //!
-//! Whether a signature is registered is asked when the answer is made, so a record that came late is a record.
+//! Whether a signature is registered is asked when the answer is made, so a record that came late
+//! is a record.
 
 use super::{
     ProgramNumber, Uses, UsesError,
@@ -23,16 +25,16 @@ const NAMED_MAX: usize = 100;
 /// Rows of jobs that one answer looks at, at most.
 const ROWS_MAX: usize = 2_000_000;
 
-/// What to answer.
+/// A question for programs that nobody registered.
 #[derive(Clone, Debug, Default)]
 pub struct UnregisteredQuestion {
-    /// Seen in this time, nanoseconds.
+    /// The beginning of the time in which they ran, nanoseconds.
     pub since_ns: Option<i64>,
-    /// Its end.
+    /// The end of that time.
     pub until_ns: Option<i64>,
-    /// By this user only; empty: by any.
+    /// The user who ran them; any where this is empty.
     pub user: String,
-    /// Of paths that begin so.
+    /// The beginning of their paths.
     pub under: String,
     /// First element of the page.
     pub from: usize,
@@ -63,7 +65,7 @@ pub struct UnregisteredProgram {
     job_ids: Vec<String>,
 }
 
-/// What names it.
+/// The path, the build-id and the signature of a program.
 #[derive(Clone, Debug, Serialize)]
 struct ProgramName {
     binpath: String,
@@ -102,7 +104,7 @@ struct Group {
 type GroupKey = (Vec<u8>, Vec<u8>);
 
 impl Uses {
-    /// By program.
+    /// The programs that nobody registered.
     pub fn unregistered(
         &self,
         question: &UnregisteredQuestion,
@@ -156,7 +158,7 @@ impl Uses {
         })
     }
 
-    /// By job.
+    /// The jobs that ran such programs.
     pub fn unregistered_by_job(
         &self,
         question: &UnregisteredQuestion,

@@ -1,8 +1,8 @@
 //! Counts in memory, between one write and the next.
 //!
-//! An event that was counted before costs two hashes and one lookup: all that tells counts apart is one
-//! key ([`super::hash_key`]). Texts stand here once each, however many counts name them. Both are
-//! bounded, in bytes: beyond that it is time to write.
+//! An event that was counted before costs two hashes and one lookup: all that tells counts apart is
+//! one key ([`super::hash_key`]). Texts stand here once each, however many counts name them. Both
+//! are bounded, in bytes: beyond that it is time to write.
 
 use super::{
     ProgramNumber,
@@ -42,7 +42,7 @@ struct UseCount {
 }
 
 impl UseCounts {
-    /// Nothing yet, from this batch on.
+    /// Begins with no counts, from this batch on.
     pub fn new(next: u64) -> Self {
         let keys = HashKeys::default();
         UseCounts {
@@ -54,12 +54,12 @@ impl UseCounts {
         }
     }
 
-    /// Is it time to write?
+    /// Tells that it is time to write.
     pub fn is_full(&self) -> bool {
         self.counts.len() >= COUNTS_MAX || self.names.bytes >= NAMES_BYTES_MAX
     }
 
-    /// What the event's count is found by.
+    /// The key of the event's count.
     pub fn key(&mut self, event: &UseEvent<'_>) -> HashKey {
         self.keys.of(|bytes| {
             event.write_program(bytes);
@@ -86,7 +86,7 @@ impl UseCounts {
         self.counts.insert(key, UseCount { program, user, host, job, count });
     }
 
-    /// All of it, in the order of programs.
+    /// All counts, in the order of programs.
     pub fn tallies(&self) -> impl Iterator<Item = Tally<'_>> {
         let names = self.names.by_number();
         let mut counts: Vec<&UseCount> = self.counts.values().collect();
@@ -101,13 +101,13 @@ impl UseCounts {
         })
     }
 
-    /// All of it is on disk now.
+    /// Forgets the counts: they are on disk now.
     pub fn written(&mut self) {
         self.counts.clear();
         self.names = Names::default();
     }
 
-    /// Back to what is on disk: begins anew with this batch.
+    /// Goes back to what is on disk, and begins again with this batch.
     pub fn start_over(&mut self, next: u64) {
         self.written();
         self.programs.forget();
