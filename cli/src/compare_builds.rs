@@ -91,14 +91,14 @@ pub fn compare(before: &BuildJson, after: &BuildJson) -> Difference {
     let facts: [(&'static str, [String; 2]); 13] = [
         ("name", both(&|build| word(&build.metadata.name))),
         ("version", both(&|build| word(&build.metadata.version))),
-        ("version suffix", both(&|build| word(&build.metadata.version_suffix))),
+        ("version_suffix", both(&|build| word(&build.metadata.version_suffix))),
         ("toolchain", both(&|build| word(&build.metadata.toolchain))),
-        ("package manager", both(&|build| word(&build.metadata.package_manager))),
-        ("package", both(&|build| word(&build.metadata.package_id))),
+        ("package_manager", both(&|build| word(&build.metadata.package_manager))),
+        ("package_id", both(&|build| word(&build.metadata.package_id))),
         ("compiler", both(&|build| word(&build.metadata.compiler))),
         ("driver", both(&|build| tool(&build.driver))),
         ("linker", both(&|build| tool(&build.linker))),
-        ("git commit", both(&|build| word(&build.git_commit))),
+        ("git_commit", both(&|build| word(&build.git_commit))),
         ("machine", both(&|build| build.output.as_ref().and_then(|o| o.machine.clone()).unwrap_or_default())),
         ("kind", both(&|build| build.output.as_ref().map(|o| o.kind.clone()).unwrap_or_default())),
         (
@@ -110,10 +110,10 @@ pub fn compare(before: &BuildJson, after: &BuildJson) -> Difference {
     ];
     difference.facts = facts.into_iter().filter(|(_, [before, after])| before != after).collect();
     let circumstances: [(&'static str, [String; 2]); 5] = [
-        ("host", both(&|build| build.hostname.clone())),
+        ("hostname", both(&|build| build.hostname.clone())),
         ("user", both(&|build| word(&build.username.clone().or(build.uid.map(|uid| uid.to_string()))))),
-        ("directory", both(&|build| build.working_directory.clone())),
-        ("linked", both(&|build| utc::from_nanoseconds(build.time_ns))),
+        ("working_directory", both(&|build| build.working_directory.clone())),
+        ("time", both(&|build| utc::from_nanoseconds(build.time_ns))),
         ("output", both(&|build| build.output.as_ref().map(|o| o.path.clone()).unwrap_or_default())),
     ];
     difference.circumstances =
@@ -234,6 +234,6 @@ mod tests {
             BuildJson { hostname: "other".into(), time_ns: 9, signature: "x".into(), ..before.clone() };
         let difference = compare(&before, &after);
         assert!(difference.is_none(), "{difference:?}");
-        assert_eq!(difference.circumstances["host"], [String::new(), "other".into()]);
+        assert_eq!(difference.circumstances["hostname"], [String::new(), "other".into()]);
     }
 }

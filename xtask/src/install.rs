@@ -107,6 +107,7 @@ fn put_other_names(bin: &Path, libexec: &Path) -> Result<()> {
 mod tests {
     use super::*;
     use known_tools::{TOOLS, ToolKind};
+    use std::collections::BTreeSet;
 
     #[test]
     fn each_known_linker_and_wrapper_has_its_link() {
@@ -123,5 +124,27 @@ mod tests {
             };
             assert_eq!(fs::read_link(link).unwrap(), Path::new(target), "{}", tool.name);
         }
+    }
+
+    /// The hooks cannot read the table, so they have lists of their own.
+    #[test]
+    fn the_easybuild_hooks_know_the_tools_of_the_table() {
+        let hooks = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../easybuild-hooks/ogrt_easybuild/build_environment.py");
+        let hooks = fs::read_to_string(hooks).unwrap();
+        let words = |list: &str| -> BTreeSet<String> {
+            let (_, rest) = hooks.split_once(&format!("\n{list} = ")).expect(list);
+            let (list, _) = rest.split_once(".split()").expect("a list of words");
+            let quoted = list.split('"').skip(1).step_by(2);
+            quoted.flat_map(str::split_whitespace).map(str::to_owned).collect()
+        };
+        let named = |kind: fn(&ToolKind) -> bool| -> BTreeSet<String> {
+            let rows = TOOLS.iter().filter(|tool| kind(&tool.kind));
+            rows.map(|tool| tool.name.to_owned()).collect()
+        };
+        assert_eq!(words("LINKERS"), named(|kind| matches!(kind, ToolKind::Linker { .. })));
+        let drivers = named(|kind| matches!(kind, ToolKind::Driver(..)));
+        let unknown: Vec<_> = words("COMPILERS").difference(&drivers).cloned().collect();
+        assert!(words("COMPILERS").len() > 20 && unknown.is_empty(), "not in the table: {unknown:?}");
     }
 }

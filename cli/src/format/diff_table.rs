@@ -40,7 +40,7 @@ pub fn text(difference: &Difference) -> String {
 
 fn add(sheet: &mut Sheet, values: &BTreeMap<&'static str, [String; 2]>) {
     for (label, [before, after]) in values {
-        sheet.columns([(*label).to_owned(), before.clone(), after.clone()]);
+        sheet.columns([label.replace('_', " "), before.clone(), after.clone()]);
     }
 }
 

@@ -74,10 +74,19 @@ pub const TOOLS: &[KnownTool] = &[
     driver("clang", C, TakesOptions),
     driver("clang++", Cxx, TakesOptions),
     driver("flang", Fortran, TakesOptions),
+    driver("flang-new", Fortran, TakesOptions),
+    // Arm, AMD: built on LLVM
+    driver("armclang", C, TakesOptions),
+    driver("armclang++", Cxx, TakesOptions),
+    driver("armflang", Fortran, TakesOptions),
+    driver("amdclang", C, TakesOptions),
+    driver("amdclang++", Cxx, TakesOptions),
+    driver("amdflang", Fortran, TakesOptions),
     // Intel
     driver("icx", C, TakesOptions),
     driver("icpx", Cxx, TakesOptions),
     driver("ifx", Fortran, TakesOptions),
+    driver("dpcpp", Cxx, TakesOptions),
     driver("icc", C, TakesObject),
     driver("icpc", Cxx, TakesObject),
     driver("ifort", Fortran, TakesObject),
@@ -89,7 +98,10 @@ pub const TOOLS: &[KnownTool] = &[
     driver("pgcc", C, TakesObject),
     driver("pgc++", Cxx, TakesObject),
     driver("pgfortran", Fortran, TakesObject),
-    // IBM, NAG, Tiny C
+    // Fujitsu, IBM, NAG, Tiny C
+    driver("fcc", C, TakesObject),
+    driver("FCC", Cxx, TakesObject),
+    driver("frt", Fortran, TakesObject),
     driver("xlc", C, TakesObject),
     driver("xlC", Cxx, TakesObject),
     driver("xlf", Fortran, TakesObject),
