@@ -190,7 +190,7 @@ impl Writer {
     pub fn run(mut self) -> Result<()> {
         let result = self.write_until_stopped();
         if let Err(problem) = &result {
-            error!("the queue cannot be written any more, so the server ends: {problem:#}");
+            error!("cannot write the queue, so the server ends: {problem:#}");
         }
         // What is still pending gets its refusal by losing its receipt.
         self.queue.close();

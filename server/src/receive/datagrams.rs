@@ -163,8 +163,8 @@ impl UnixDatagrams {
         Ok(UnixDatagrams { socket, buffer: vec![0; 256 * 1024] })
     }
 
-    /// From here on the kernel refuses datagrams, so that their senders spool them; what it has
-    /// taken is still to be drained.
+    /// Makes the kernel refuse datagrams from now on, so that their senders spool them. What the
+    /// kernel has taken must still be drained.
     pub fn close(&self) {
         let _ = self.socket.shutdown(Shutdown::Read);
     }

@@ -68,8 +68,8 @@ impl LocalStreams {
         Ok(LocalStreams { listener, staying, buffer: vec![0; SHORT], closed: false })
     }
 
-    /// From here on the kernel refuses connections and bytes, so that their senders spool them;
-    /// what it has taken is still to be drained.
+    /// Makes the kernel refuse connections and bytes from now on, so that their senders spool them.
+    /// What the kernel has taken must still be drained.
     pub fn close(&mut self) {
         let _ = shutdown(self.listener.as_raw_fd(), nix::sys::socket::Shutdown::Read);
         self.closed = true;
@@ -148,15 +148,15 @@ pub fn local_peer(credentials: Option<Credentials>) -> String {
         .map_or_else(|| "a local process".to_owned(), |who| format!("process {} of uid {}", who.pid, who.uid))
 }
 
-/// Makes way for a socket at `path`: its directory, and a socket left by a server that is gone. One
-/// that still answers is somebody else's, and so is anything that is no socket.
+/// Makes way for a socket at `path`: creates its directory, and deletes a socket that a server has
+/// left behind. It fails when that still answers, or when the file is not a socket.
 pub fn make_way(path: &Path) -> Result<()> {
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
     }
     let Ok(there) = fs::symlink_metadata(path) else { return Ok(()) };
     if !there.file_type().is_socket() {
-        bail!("cannot listen on {}: something that is no socket is there", path.display());
+        bail!("cannot listen on {}: a file that is not a socket has this path", path.display());
     }
     if UnixStream::connect(path).is_ok() {
         bail!("cannot listen on {}: another server answers there", path.display());

@@ -14,7 +14,7 @@ use tokio::{
 
 /// The half of a stream that is read.
 pub trait ReadingHalf: AsyncRead + Unpin {
-    /// From here on the kernel refuses what the peer sends; true when it does, so that an end comes
+    /// Makes the kernel refuse what the peer sends from now on. True when it does: an end comes
     /// after what it has taken.
     fn refuse_more(&self) -> bool {
         false

@@ -204,7 +204,7 @@ mod tests {
     use prost::Message;
 
     #[test]
-    fn an_image_is_read_as_it_was_written_and_the_order_of_loading_does_not_matter() {
+    fn a_program_is_read_as_it_was_written_and_the_order_of_loading_does_not_matter() {
         let mark = |byte: u8| Note { signature: Some(vec![byte; 16].into()), ..Default::default() };
         let object = |byte: u8| SharedObject { notes: vec![mark(byte)], ..Default::default() };
         let info = |order: [u8; 2]| ProcessInfo {
