@@ -8,7 +8,8 @@ use std::{
     process::Command,
 };
 
-/// The documents that people read: those of the project's folder and of `docs/`, and the READMEs of its rooms.
+/// The documents that people read: those of the project's folder and of `docs/`, and the READMEs of
+/// its rooms.
 pub fn documents() -> Vec<(PathBuf, String)> {
     let mut documents = with_extension("md");
     documents.retain(|(path, _)| {
@@ -20,7 +21,8 @@ pub fn documents() -> Vec<(PathBuf, String)> {
     documents
 }
 
-/// What stands between backquotes on a line, and each line of a fenced or indented block as a whole.
+/// What stands between backquotes on a line, and each line of a fenced or indented block as a
+/// whole.
 fn code(text: &str) -> Vec<(usize, String)> {
     let mut found = Vec::new();
     let mut fenced = false;
@@ -37,7 +39,8 @@ fn code(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-/// Looks like a path of this project: plain characters, and its first part is something in the project's folder.
+/// Looks like a path of this project: plain characters, and its first part is something in the
+/// project's folder.
 fn is_path(word: &str, top: &BTreeSet<String>) -> bool {
     let plain = word.chars().all(|c| c.is_ascii_alphanumeric() || "_-./+".contains(c));
     let first = word.split('/').next().unwrap_or_default();
@@ -95,7 +98,8 @@ fn every_command_in_a_document_exists() {
     fail_if_any("commands named in documents", &offenders);
 }
 
-/// The words of the first command on a line: without a prompt, variables before it, pipes and comments behind it.
+/// The words of the first command on a line: without a prompt, variables before it, pipes and
+/// comments behind it.
 fn words(code: &str) -> Vec<&str> {
     let words = code.split_whitespace();
     let is_variable = |word: &&str| {
@@ -110,7 +114,8 @@ fn words(code: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The command that the words name, and what is wrong with them. `None` when they are no command of ours.
+/// The command that the words name, and what is wrong with them. `None` when they are no command of
+/// ours.
 fn check(words: &[&str]) -> Option<(String, Option<String>)> {
     let is_word = |word: &str| {
         word.starts_with(|c: char| c.is_ascii_lowercase())

@@ -4,7 +4,7 @@ use crate::project::{fail_if_any, files, with_extension};
 use std::path::Path;
 
 const LINES_MAX: usize = 600;
-const GENERATED: &str = "proto/src/messages.rs";
+pub const GENERATED: &str = "proto/src/messages.rs";
 
 #[test]
 fn a_source_file_opens_with_its_idea_and_holds_one() {

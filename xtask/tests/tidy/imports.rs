@@ -1,9 +1,10 @@
 //! No circle of imports, and none that runs upwards: what a file needs stands beside or below it.
 //!
-//! Circles are looked for folder by folder: in each, the files and folders that lie in it are the points, and what lies
-//! deeper counts as its folder. A folder's mod.rs holds its words and its flow at once, so mod.rs and the files of its
-//! folder may use each other. The order of a crate's rooms is declared in `imports/orders.rs`; its top is lib.rs or
-//! main.rs, which nobody imports. A crate without an order is one room, and its lib.rs is the room's mod.rs.
+//! Circles are looked for folder by folder: in each, the files and folders that lie in it are the
+//! points, and what lies deeper counts as its folder. A folder's mod.rs holds its words and its
+//! flow at once, so mod.rs and the files of its folder may use each other. The order of a crate's
+//! rooms is declared in `imports/orders.rs`; its top is lib.rs or main.rs, which nobody imports. A
+//! crate without an order is one room, and its lib.rs is the room's mod.rs.
 
 mod circles;
 mod modules;

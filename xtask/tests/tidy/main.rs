@@ -6,3 +6,4 @@ mod documents;
 mod files;
 mod imports;
 mod project;
+mod prose;

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-/// For each edge that lies on a circle the shortest one through it, each circle once: its points in order, the
-/// alphabetically first one in front.
+/// The shortest circle through each edge that lies on one, each circle once: its points in
+/// order, the alphabetically first one in front.
 pub fn circles(edges: &BTreeSet<(String, String)>) -> BTreeSet<Vec<String>> {
     edges
         .iter()

@@ -1,8 +1,10 @@
-//! The modules of a package as its sources declare them, and which module's items each of them uses.
+//! The modules of a package as its sources declare them, and which module's items each of them
+//! uses.
 //!
-//! syn reads the sources: strings, comments, macros and nested `use` are its daily bread, and a tokenizer of ours would
-//! know less. What is compiled for tests alone is left out. A path belongs to the deepest module that it names, so an
-//! item that a folder's mod.rs hands on is an import of the folder.
+//! syn reads the sources: strings, comments, macros and nested `use` are its daily bread, and a
+//! tokenizer of ours would know less. What is compiled for tests alone is left out. A path belongs
+//! to the deepest module that it names, so an item that a folder's mod.rs hands on is an import of
+//! the folder.
 
 use proc_macro2::{TokenStream, TokenTree};
 use std::{
@@ -47,7 +49,8 @@ pub struct Modules {
 }
 
 impl Modules {
-    /// Reads the targets whose root files these are. `library` is the name and root file of the package's library.
+    /// Reads the targets whose root files these are. `library` is the name and root file of the
+    /// package's library.
     pub fn read(roots: &[PathBuf], library: Option<(&str, &Path)>) -> Modules {
         let mut modules = Modules::default();
         let mut sources = Vec::new();

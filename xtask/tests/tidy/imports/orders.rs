@@ -1,7 +1,7 @@
 //! The rooms of each crate in their order, lowest first: a room imports those of lower rungs only.
 //!
-//! Rooms of one rung do not know each other. A new room is named here when it is made: its rung says what it may know.
-//! note, proto and the crates of tests are one room each.
+//! Rooms of one rung do not know each other. A new room is named here when it is made: its rung
+//! says what it may know. note, proto and the crates of tests are one room each.
 
 /// Rungs from the ground up.
 pub type Order = [&'static [&'static str]];
@@ -55,11 +55,12 @@ const WRAP: &Order = &[
     &["lib"],
 ];
 
-/// One flow, `link`. It does not know the two ways of calling a linker, nor they it: `link_request` has what they share.
+/// One flow, `link`. It does not know the two ways of calling a linker, nor they it: `link_request`
+/// has what they share.
 const LD: &Order = &[
     &["companion", "driver_dry_run", "not_marked", "note_position"],
     &["link_request", "make_note", "reference_input"],
-    &["registration", "which_linker"],
+    &["registration", "run_under_mold", "which_linker"],
     &["link", "link_by_driver", "link_by_linker"],
     &["main"],
 ];

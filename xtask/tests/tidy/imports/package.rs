@@ -54,7 +54,8 @@ impl Package {
         self.modules.roots.iter().copied().filter(|root| *root <= module).max().unwrap()
     }
 
-    /// In a target that the order speaks of: library or program, no test, bench or example.
+    /// True in a target that the order is about: the library or a program, no test, bench or
+    /// example.
     fn is_ordered(&self, module: usize) -> bool {
         let folder = self.modules.all[self.root_of(module)].file.parent().unwrap();
         self.order.is_some() && folder.ends_with("src")
@@ -67,7 +68,8 @@ impl Package {
         module.names.first().cloned().unwrap_or_else(|| stem.into_owned())
     }
 
-    /// What lies in `folder` and is `of` or holds it. The folder itself counts only where it is the top of an order.
+    /// What lies in `folder` and is `of` or holds it. The folder itself counts only where it is the
+    /// top of an order.
     fn entry(&self, folder: usize, of: usize) -> Option<String> {
         let (inside, names) = (&self.modules.all[of].names, &self.modules.all[folder].names);
         if self.root_of(of) != self.root_of(folder) || !inside.starts_with(names) {
@@ -104,7 +106,8 @@ impl Package {
         format!("{}:{} imports {}", self.file(import.from), import.line, self.file(import.to))
     }
 
-    /// Imports that run upwards in the package's order or along a rung, and rooms that it does not name.
+    /// Imports that run upwards in the package's order or along a rung, and rooms that it does not
+    /// name.
     pub fn upward(&self) -> Vec<String> {
         let order = self.order.unwrap_or_default();
         let height = |room: &str| order.iter().position(|rung| rung.contains(&room));
