@@ -13,6 +13,7 @@ mod package;
 
 use crate::project::{fail_if_any, root, with_extension};
 use modules::Modules;
+pub use modules::is_for_tests;
 use orders::{ORDERS, Order};
 use package::Package;
 use std::{collections::BTreeSet, fs, sync::LazyLock};

@@ -7,3 +7,4 @@ mod files;
 mod imports;
 mod project;
 mod prose;
+mod texts;

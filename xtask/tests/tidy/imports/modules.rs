@@ -153,7 +153,7 @@ fn declared_file(attributes: &[Attribute], folder: &Path, name: &str, of: &Path)
 }
 
 /// `#[cfg(test)]`, alone or within `all()`, or `#[test]`.
-fn is_for_tests(attributes: &[Attribute]) -> bool {
+pub fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| match &attribute.meta {
         Meta::List(list) if list.path.is_ident("cfg") => {
             let condition = list.tokens.to_string();
