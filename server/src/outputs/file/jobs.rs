@@ -235,12 +235,15 @@ impl JobFiles {
         let separator = if byte_at(begin) == Some(b',') { 2 } else { 1 };
         let back = read_back(&file, &path, begin + separator)?;
         if is_closed {
-            return Ok(self.job(file, name, path, there, there <= empty.len() as u64, back.keys));
+            let job = self.job(file, name, path, there, there <= empty.len() as u64, back.keys);
+            // Nobody has synchronised what is behind the remembered length, and it is not written again.
+            return Ok(JobFile { is_dirty: true, ..job });
         }
         let good = if back.keys.is_empty() { begin } else { self.without_separator(&file, back.good_until) };
         warn!("{} was cut off by a crash: the missing documents come again from the queue", path.display());
         close_at(&file, good).with_context(cannot)?;
-        Ok(self.job(file, name, path, good + CLOSING.len() as u64, good == start, back.keys))
+        let job = self.job(file, name, path, good + CLOSING.len() as u64, good == start, back.keys);
+        Ok(JobFile { is_dirty: true, ..job })
     }
 
     /// The end of the last document, if `until` stands after the end of its line.
