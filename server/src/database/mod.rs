@@ -97,7 +97,7 @@ impl Store {
                 skipped: table("held_marks", small())?,
                 held: table("held", small())?,
             },
-            join: JoinStore { filtered_until: total("sifted") },
+            join: JoinStore { decided_until: total("sifted") },
             registry: RegistryStore {
                 database: database.clone(),
                 builds: table("build_of", plain(4 << 20).expect_point_read_hits(false))?,

@@ -39,8 +39,8 @@ pub struct HeldStore {
 /// The figures of the join.
 #[derive(Clone)]
 pub struct JoinStore {
-    /// Batches before this one were filtered.
-    pub filtered_until: Total,
+    /// What goes on of batches before this one is decided.
+    pub decided_until: Total,
 }
 
 /// The registry in this database.

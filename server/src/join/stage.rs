@@ -36,8 +36,8 @@ pub struct Join {
     metrics: Arc<Metrics>,
     registered: Receiver<Signature>,
     writer: Sender<WriterMessage>,
-    /// Some output went past these batches before the start, so what is held back of them was
-    /// decided then: to hold more now would bring an event twice to who had it.
+    /// Outputs may have had these batches before the start, so what goes on of them was decided
+    /// then. To hold more now would bring an event twice to an output that had it.
     decided_until: u64,
 }
 
@@ -52,8 +52,9 @@ impl Join {
         registered: Receiver<Signature>,
         writer: Sender<WriterMessage>,
     ) -> Result<Self> {
-        let decided_until = documents.queue.offsets().values().copied().max().unwrap_or(0);
-        let filter_and_limit = FilterAndLimit::new(rules, store.filtered_until.get()?, metrics.clone());
+        let passed = documents.queue.offsets().values().copied().max().unwrap_or(0);
+        let decided_until = store.decided_until.get()?.max(passed);
+        let filter_and_limit = FilterAndLimit::new(rules, decided_until, metrics.clone());
         let mut join = Join {
             store,
             documents: documents.clone(),
@@ -142,16 +143,19 @@ impl Join {
             metrics: &self.metrics,
             left_out: Vec::new(),
             held: BTreeMap::new(),
+            goes_incomplete: false,
         };
         let batch = self.documents.joiner.join(batch, &skipped, self.documents.spare(), &mut pass);
-        let FirstPass { left_out, held, .. } = pass;
+        let FirstPass { left_out, held, goes_incomplete, .. } = pass;
         self.metrics.events_joined.add(batch.events.len() as u64);
         if batch.malformed > 0 {
             self.metrics.events_malformed.add(batch.malformed);
             warn!("{} events that were received cannot be decoded, and are left out", batch.malformed);
         }
         let summaries = rules.is_some().then(|| self.filter_and_limit.done(batch.sequence));
-        self.write(batch.sequence, skipped, left_out, &held, summaries)?;
+        // What might be decided otherwise after a crash, when there is more room or less patience.
+        let is_to_stand = goes_incomplete || summaries.is_some();
+        self.write(batch.sequence, skipped, left_out, &held, summaries.unwrap_or_default(), is_to_stand)?;
         self.set_aside(batch.sequence, held);
         Ok(batch)
     }
@@ -163,7 +167,8 @@ impl Join {
         mut skipped: Vec<u32>,
         left_out: Vec<u32>,
         held: &BTreeMap<u32, (Entry, Missing)>,
-        summaries: Option<Vec<(HeldKey, Entry)>>,
+        summaries: Vec<(HeldKey, Entry)>,
+        is_to_stand: bool,
     ) -> Result<()> {
         let set_aside = &self.documents.held;
         let mut writes = set_aside.writes();
@@ -174,11 +179,11 @@ impl Join {
         for (index, (entry, _)) in held {
             set_aside.hold(&mut writes, (sequence, *index), entry);
         }
-        for (key, entry) in summaries.iter().flatten() {
+        for (key, entry) in &summaries {
             set_aside.hold(&mut writes, *key, entry);
         }
-        if summaries.is_some() {
-            writes.set(&self.store.filtered_until, sequence + 1);
+        if is_to_stand {
+            writes.set(&self.store.decided_until, sequence + 1);
         }
         if !writes.is_empty() {
             writes.commit()?;
@@ -248,6 +253,8 @@ struct FirstPass<'a> {
     metrics: &'a Metrics,
     left_out: Vec<u32>,
     held: BTreeMap<u32, (Entry, Missing)>,
+    /// Something went on although a record or a part of it is missing.
+    goes_incomplete: bool,
 }
 
 impl Pass for FirstPass<'_> {
@@ -267,16 +274,19 @@ impl Pass for FirstPass<'_> {
 
     fn holds_back(&mut self, index: u32, entry: &Entry, event: &Event<'_>, missing: &mut Missing) -> bool {
         let is_part = event.part_count > 1 && part(entry).is_some();
-        let is_late =
-            !self.is_decided && !entry.is_final && !missing.is_empty() && self.hold.is_worth_waiting(missing);
-        if (is_part || is_late) && !self.hold.has_room(entry) {
-            self.metrics.join_overflows.add(1);
+        let is_late = !entry.is_final && !missing.is_empty();
+        if self.is_decided || !(is_part || is_late) {
             return false;
         }
-        if is_part || is_late {
-            self.held.insert(index, (entry.clone(), std::mem::take(missing)));
+        if is_part || self.hold.is_worth_waiting(missing) {
+            if self.hold.has_room(entry) {
+                self.held.insert(index, (entry.clone(), std::mem::take(missing)));
+                return true;
+            }
+            self.metrics.join_overflows.add(1);
         }
-        is_part || is_late
+        self.goes_incomplete = true;
+        false
     }
 }
 
