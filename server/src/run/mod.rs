@@ -4,11 +4,14 @@
 mod addresses;
 mod consumers;
 mod listeners;
+#[cfg(test)]
+mod model;
 mod shared;
 mod stage;
 
 use crate::{
     config::Config,
+    database::Store,
     queue::WriterMessage,
     reload::{Reload, ReloadTargets},
     sd_notify,
@@ -32,7 +35,8 @@ pub async fn run(
     shutdown: Shutdown,
 ) -> Result<()> {
     // What can fail is opened before anything runs.
-    let (shared, Inlets { writer, registered }) = Shared::open(config, shutdown.clone())?;
+    let store = Store::open(&config.data_dir)?;
+    let (shared, Inlets { writer, registered }) = Shared::open(config, store, shutdown.clone())?;
     let Listeners { receive: sockets, http, addresses, tls } = Listeners::bind(&shared).await?;
     let join = shared.open_join(registered)?;
     let consumers = Consumers::open(&shared)?;

@@ -52,10 +52,9 @@ pub struct Inlets {
 }
 
 impl Shared {
-    /// Opens the database, and what stands on it.
-    pub fn open(config: Config, shutdown: Shutdown) -> Result<(Self, Inlets)> {
+    /// Opens all that stands on the store.
+    pub fn open(config: Config, store: Store, shutdown: Shutdown) -> Result<(Self, Inlets)> {
         let metrics = Arc::new(Metrics::default());
-        let store = Store::open(&config.data_dir)?;
         let mut consumers: Vec<String> = config.outputs.keys().cloned().collect();
         consumers.extend([jobs::CONSUMER, uses::CONSUMER].map(str::to_owned));
         let queue = Arc::new(Queue::open(store.queue(), &consumers)?);

@@ -1,0 +1,99 @@
+//! The server's totals, held against what is in its tables whenever the database was opened.
+
+use crate::database::{Store, Table, number};
+use anyhow::{Result, ensure};
+use bytes::Buf;
+use std::collections::BTreeSet;
+
+/// Compares each total with what it counts, and tables that follow from each other.
+pub fn check(store: &Store) -> Result<()> {
+    jobs(store)?;
+    uses(store)?;
+    registry(store)?;
+    queue(store)
+}
+
+fn keys(table: &Table) -> Result<Vec<Vec<u8>>> {
+    let mut keys = Vec::new();
+    for entry in table.iter() {
+        keys.push(entry.key()?.to_vec());
+    }
+    Ok(keys)
+}
+
+/// The log of what was kept of jobs names each value, and the total is the sum of its bytes.
+fn jobs(store: &Store) -> Result<()> {
+    let jobs = store.jobs();
+    let (mut bytes, mut logged) = (0, BTreeSet::new());
+    for entry in jobs.log.iter() {
+        let (sequence, value) = entry.into_inner()?;
+        let mut log = &value[8..];
+        bytes += log.get_u64();
+        while log.has_remaining() {
+            let len = usize::from(u16::from_be_bytes([log[0], log[1]]));
+            logged.insert([&log[..2 + len], &sequence].concat());
+            log.advance(2 + len);
+        }
+    }
+    ensure!(jobs.bytes.get()? == bytes, "jobs: {} bytes are said, {bytes} are logged", jobs.bytes.get()?);
+    let values: BTreeSet<Vec<u8>> = keys(&jobs.values)?.into_iter().collect();
+    ensure!(values == logged, "jobs: {} values, {} in the log", values.len(), logged.len());
+    Ok(())
+}
+
+/// Programs have one number each, and are found by their signatures; rows are as many as is said.
+fn uses(store: &Store) -> Result<()> {
+    let uses = store.uses();
+    let programs: BTreeSet<u64> = keys(&uses.programs)?.iter().map(|key| number(key)).collect();
+    let mut numbers = BTreeSet::new();
+    for entry in uses.program_numbers.iter() {
+        ensure!(numbers.insert(number(&entry.value()?)), "uses: two programs have one number");
+    }
+    ensure!(numbers == programs, "uses: programs {programs:?}, numbers {numbers:?}");
+    let said = uses.program_count.get()?;
+    ensure!(said == programs.len() as u64, "uses: {said} programs are said, {} are there", programs.len());
+    let next = uses.next_program.get()?;
+    ensure!(programs.iter().all(|program| *program < next), "uses: the next program {next} is there");
+    for key in keys(&uses.programs_with)? {
+        ensure!(programs.contains(&number(&key[16..])), "uses: a signature of a program that is not there");
+    }
+    let (said, rows) = (uses.row_count.get()?, keys(&uses.rows)?);
+    ensure!(said == rows.len() as u64, "uses: {said} rows are said, {} are there", rows.len());
+    for row in rows {
+        ensure!(programs.contains(&number(&row[1..9])), "uses: a row of a program that is not there");
+    }
+    Ok(())
+}
+
+/// Each build has its record, and there are as many as is said.
+fn registry(store: &Store) -> Result<()> {
+    let registry = store.registry();
+    let mut builds = BTreeSet::new();
+    for entry in registry.builds.iter() {
+        ensure!(builds.insert(number(&entry.value()?)), "registry: two builds have one number");
+    }
+    let records: BTreeSet<u64> = keys(&registry.records)?.iter().map(|key| number(key)).collect();
+    ensure!(builds == records, "registry: builds {builds:?}, records {records:?}");
+    let said = registry.count.get()?;
+    ensure!(said == builds.len() as u64, "registry: {said} builds are said, {} are there", builds.len());
+    Ok(())
+}
+
+/// Batches are there without a gap, and what they skip is remembered no longer than they are.
+fn queue(store: &Store) -> Result<()> {
+    let batches: Vec<u64> = keys(&store.queue().batches)?.iter().map(|key| number(key)).collect();
+    let Some((first, last)) = batches.first().zip(batches.last()) else { return Ok(()) };
+    ensure!(last - first + 1 == batches.len() as u64, "queue: batches are missing: {batches:?}");
+    for entry in store.queue().offsets.iter() {
+        let (key, value) = entry.into_inner()?;
+        let (name, offset) = (String::from_utf8_lossy(&key).into_owned(), number(&value));
+        ensure!(
+            name.contains('\0') || (*first..=last + 1).contains(&offset),
+            "queue: {name} goes on at {offset}, batches are {first} to {last}"
+        );
+    }
+    for key in keys(&store.held().skipped)? {
+        ensure!(batches.contains(&number(&key)), "queue: skipped entries of a batch that is not there");
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! Counts in answers: held against how often each event took effect.
+
+use super::{
+    client::Clients,
+    files::Document,
+    population::{BUILDS, Build, Message, job_id, linked_with},
+    questions::count,
+};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// How often an event counts.
+pub struct Effect {
+    event: Message,
+    least: u64,
+    most: u64,
+}
+
+impl Effect {
+    /// The effects of all events. Only the first part of an event tells of uses, and has the host's
+    /// name.
+    pub fn of_all(clients: &Clients, lines: &[Document], is_exact: impl Fn(&Message) -> bool) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        for process in 0..clients.processes.len() {
+            for is_end in [false, true] {
+                let name = Message { process, is_end, part: 0 };
+                let of_it = lines.iter().filter(|document| document.event() == name);
+                let there = of_it.filter(|document| document.json["hostname"].is_string()).count() as u64;
+                let (least, most) = if is_exact(&name) {
+                    (there, there)
+                } else {
+                    let is_certain = there > 0 || clients.is_acknowledged(process, is_end);
+                    (u64::from(is_certain), clients.documents_max(process, is_end, false) as u64)
+                };
+                effects.push(Effect { event: name, least, most });
+            }
+        }
+        effects
+    }
+}
+
+/// Processes of an answer, and those that loaded later what was asked for: at least and at most.
+#[derive(Debug, Default)]
+struct Bounds {
+    processes: (u64, u64),
+    later: (u64, u64),
+}
+
+impl Bounds {
+    fn add(&mut self, effect: &Effect) {
+        let bounds = if effect.event.is_end { &mut self.later } else { &mut self.processes };
+        bounds.0 += effect.least;
+        bounds.1 += effect.most;
+    }
+
+    fn check(&self, json: &Value) -> Result<()> {
+        let later = json["loaded_later"].as_u64().unwrap_or_default();
+        for (there, (least, most)) in [(count(json), self.processes), (later, self.later)] {
+            ensure!((least..=most).contains(&there), "{json} should have {self:?}");
+        }
+        Ok(())
+    }
+}
+
+/// Bounds of each element of a list.
+type Expected = BTreeMap<String, Bounds>;
+
+fn check_list(list: &[Value], key: &str, expected: &Expected) -> Result<()> {
+    let mut named = BTreeSet::new();
+    for element in list {
+        let name = element[key].as_str().unwrap_or_default();
+        ensure!(named.insert(name), "{name:?} is there twice");
+        expected.get(name).with_context(|| format!("nobody sent {name:?}"))?.check(element)?;
+    }
+    for (name, bounds) in expected {
+        ensure!(
+            named.contains(name.as_str()) || bounds.processes.0 + bounds.later.0 == 0,
+            "{name} is not there, and should have {bounds:?}"
+        );
+    }
+    Ok(())
+}
+
+/// Who ran a build, directly and through those that contain it.
+pub fn of_uses(clients: &Clients, build: Build, effects: &[Effect], answer: Option<&Value>) -> Result<()> {
+    let is_registered = |build| clients.is_registered(build) == Some(true);
+    let through = (0..BUILDS).filter(|other| linked_with(*other) == Some(build) && is_registered(*other));
+    let all: Vec<Build> = through.chain([build]).collect();
+    let [mut direct, mut total] = [(); 2].map(|()| Bounds::default());
+    let [mut users, mut hosts, mut jobs] = [(); 3].map(|()| Expected::new());
+    for effect in effects {
+        let process = &clients.processes[effect.event.process];
+        let named = process.builds_in(effect.event);
+        if named.contains(&build) {
+            direct.add(effect);
+        }
+        if named.iter().any(|named| all.contains(named)) {
+            total.add(effect);
+            // An end names no user, but the kernel may.
+            if !effect.event.is_end || process.uid().is_some() {
+                users.entry(process.user_name()).or_default().add(effect);
+            }
+            hosts.entry(process.host_name()).or_default().add(effect);
+            if process.job.is_some() {
+                jobs.entry(job_id(process.job)).or_default().add(effect);
+            }
+        }
+    }
+    let Some(answer) = answer else {
+        ensure!(total.processes.0 + total.later.0 == 0, "there is none, and it should have {total:?}");
+        return Ok(());
+    };
+    direct.check(&answer["direct"]).context("direct")?;
+    total.check(&answer["total"]).context("total")?;
+    for (list, key, expected) in
+        [("users", "user", users), ("hosts", "hostname", hosts), ("jobs", "job_id", jobs)]
+    {
+        check_list(answer[list].as_array().context("no list")?, key, &expected).context(list)?;
+    }
+    ensure!(answer["build"].is_object() == is_registered(build), "the build itself");
+    Ok(())
+}
+
+/// Programs whose builds nobody registered, and those without one.
+pub fn of_unregistered(clients: &Clients, effects: &[Effect], answer: &[Value]) -> Result<()> {
+    let mut expected = Expected::new();
+    for effect in effects.iter().filter(|effect| !effect.event.is_end) {
+        let process = &clients.processes[effect.event.process];
+        if process.executable.is_none_or(|build| clients.is_registered(build) != Some(true)) {
+            expected.entry(process.path()).or_default().add(effect);
+        }
+    }
+    // Events of which the first part is missing have no path.
+    let named: Vec<Value> = answer.iter().filter(|program| program["binpath"] != "").cloned().collect();
+    check_list(&named, "binpath", &expected)
+}
