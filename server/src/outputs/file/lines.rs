@@ -53,7 +53,7 @@ impl Lines {
         let remembered = memory.length(NAME)?.unwrap_or(0);
         let from = line_start(&file, remembered.min(there)).with_context(cannot)?;
         if from < remembered {
-            memory.remember(NAME, from)?;
+            memory.remember(&[(NAME, from)])?;
         }
         let begun_s = begun(&memory)?;
         let back = read_back(&file, &path, from)?;
@@ -130,12 +130,12 @@ impl Lines {
         }
         let cannot = || format!("cannot begin a new {}", self.path.display());
         self.rotation.close(&self.path)?;
-        self.file = open(&self.path).with_context(cannot)?;
-        self.flusher = Flusher::new(&self.file)?;
-        self.length = 0;
-        self.memory.remember(NAME, 0)?;
-        self.begun_s = now_s();
-        self.memory.remember(BEGUN, self.begun_s as u64)?;
+        let file = open(&self.path).with_context(cannot)?;
+        let flusher = Flusher::new(&file)?;
+        let begun_s = now_s();
+        // Until that is remembered, nothing is written to the new file.
+        self.memory.remember(&[(NAME, 0), (BEGUN, begun_s as u64)])?;
+        (self.file, self.flusher, self.length, self.begun_s) = (file, flusher, 0, begun_s);
         self.rotation.tend()
     }
 }
@@ -154,7 +154,7 @@ fn begun(memory: &Memory) -> Result<i64> {
         return Ok(begun_s as i64);
     }
     let begun_s = now_s();
-    memory.remember(BEGUN, begun_s as u64)?;
+    memory.remember(&[(BEGUN, begun_s as u64)])?;
     Ok(begun_s)
 }
 

@@ -38,10 +38,12 @@ impl Memory {
         self.queue.remembered(&self.name, file)
     }
 
-    /// Remembers a length at once, without a commit.
-    fn remember(&self, file: &str, length: u64) -> Result<()> {
+    /// Remembers numbers at once, without a commit of the output.
+    fn remember(&self, items: &[(&str, u64)]) -> Result<()> {
         let mut writes = self.queue.writes();
-        self.queue.remember(&mut writes, &self.name, file, length);
+        for (item, value) in items {
+            self.queue.remember(&mut writes, &self.name, item, *value);
+        }
         Ok(writes.commit()?)
     }
 

@@ -67,6 +67,10 @@ impl Rotation {
 
     /// Gives the file its final name.
     pub fn close(&self, path: &Path) -> Result<()> {
+        // An earlier attempt has come so far that the new file is there.
+        if fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+            return Ok(());
+        }
         let stamp = dates::stamp(now_ns());
         let free = |name: &PathBuf| !name.exists() && !packed(name).exists();
         let name = (0..)
