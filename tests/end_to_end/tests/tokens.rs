@@ -56,7 +56,7 @@ fn who_shows_the_token_registers_and_nobody_else() {
     // and nothing is registered.
     let (away, wrong) = (stage.folder().join("away"), stage.folder().join("wrong"));
     fs::write(&wrong, "ogrt_of_another_server\n").unwrap();
-    let not_known = "Unauthorized: registering needs a token that this server knows";
+    let not_known = "Unauthorized: this request needs a token that the server knows";
     for (file, cause) in [
         (None, not_known.to_owned()),
         (Some(&wrong), not_known.to_owned()),

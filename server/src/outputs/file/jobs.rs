@@ -236,7 +236,8 @@ impl JobFiles {
         let back = read_back(&file, &path, begin + separator)?;
         if is_closed {
             let job = self.job(file, name, path, there, there <= empty.len() as u64, back.keys);
-            // Nobody has synchronised what is behind the remembered length, and it is not written again.
+            // Nobody has synchronised what is behind the remembered length, and nothing is written
+            // there again.
             return Ok(JobFile { is_dirty: true, ..job });
         }
         let good = if back.keys.is_empty() { begin } else { self.without_separator(&file, back.good_until) };

@@ -104,7 +104,11 @@ impl Modules {
                 None => declared_file(&declared.attrs, folder, &name, &self.all[module].file),
             };
             if of_tests {
-                self.files.insert(file);
+                let is_a_file = declared.content.is_none();
+                self.files.insert(file.clone());
+                if is_a_file {
+                    self.add_files_below(&below, &file);
+                }
                 continue;
             }
             let mut names = self.all[module].names.clone();
@@ -117,6 +121,21 @@ impl Modules {
             }
         }
         sources.push((module, own));
+    }
+
+    /// Adds the files that a module of tests names, however deep; its imports are not looked at.
+    fn add_files_below(&mut self, folder: &Path, file: &Path) {
+        let text = fs::read_to_string(file).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        let parsed = syn::parse_file(&text).unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        for item in parsed.items {
+            let Item::Mod(declared) = item else { continue };
+            if declared.content.is_none() {
+                let name = declared.ident.to_string();
+                let child = declared_file(&declared.attrs, folder, &name, file);
+                self.files.insert(child.clone());
+                self.add_files_below(&folder.join(&name), &child);
+            }
+        }
     }
 
     fn read_imports(&mut self, module: usize, items: &[Item]) {
