@@ -6,21 +6,24 @@
 //! the kernel proves.
 
 use super::decode_event::Event;
-use crate::{
-    queue::{Entry, Kind},
-    registry::LruMap,
+use crate::queue::{Entry, Kind};
+use std::{
+    collections::HashSet,
+    hash::{Hash, Hasher},
+    mem,
 };
 
-/// Events in one of two generations: as many as fit into a table of 2^16 slots, 2.2 MB.
+/// Events of a generation: as many as fit into a table of 2^16 slots, 2.2 MB.
 const GENERATION: usize = (1 << 16) / 8 * 7;
 
-/// See the module.
+/// The last events, at least a generation of them and at most two.
 pub struct RepeatedEvents {
-    recent: LruMap<SentEvent, ()>,
+    young: HashSet<SentEvent>,
+    old: HashSet<SentEvent>,
 }
 
 /// The key of an event, or of a part of one, and of its sender.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(PartialEq, Eq)]
 struct SentEvent {
     id: [u8; 16],
     kind: Kind,
@@ -28,9 +31,17 @@ struct SentEvent {
     uid: Option<u32>,
 }
 
+/// Two words instead of one call for each field: this stands in the way of every event.
+impl Hash for SentEvent {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u128(u128::from_ne_bytes(self.id));
+        state.write_u64(u64::from(self.part) << 32 | u64::from(self.uid.unwrap_or(u32::MAX)));
+    }
+}
+
 impl Default for RepeatedEvents {
     fn default() -> Self {
-        RepeatedEvents { recent: LruMap::new(GENERATION) }
+        RepeatedEvents { young: HashSet::with_capacity(GENERATION), old: HashSet::with_capacity(GENERATION) }
     }
 }
 
@@ -41,10 +52,13 @@ impl RepeatedEvents {
         let Some(id) = event.event_id.filter(|_| !entry.is_final && !entry.is_whole) else { return false };
         let uid = entry.credentials.map(|credentials| credentials.uid);
         let sent = SentEvent { id, kind: entry.kind, part: event.part_index, uid };
-        let is_repeated = self.recent.get(&sent).is_some();
-        if !is_repeated {
-            self.recent.insert(sent, ());
+        if self.old.contains(&sent) {
+            return true;
         }
-        is_repeated
+        if self.young.len() == GENERATION {
+            mem::swap(&mut self.young, &mut self.old);
+            self.young.clear();
+        }
+        !self.young.insert(sent)
     }
 }
