@@ -10,7 +10,6 @@
 use crate::{
     loader::{LinkMap, Loader},
     process::Process,
-    settings::Settings,
     start,
 };
 use core::{cell::UnsafeCell, ptr};
@@ -29,23 +28,25 @@ unsafe impl Sync for Slot {}
 #[unsafe(link_section = ".data")]
 static AUDITED: Slot = Slot(UnsafeCell::new(Audited { process: None, executable: ptr::null() }));
 
-/// Keeps what glibc passes to the constructor.
+/// Keeps what the constructor has found of an active process.
 ///
 /// # Safety
-/// Called by the constructor, in a namespace without libc, with what glibc passed it.
+/// Called by the constructor.
 pub unsafe fn remember(process: Process) {
     // SAFETY: see `Slot`.
     unsafe { (*AUDITED.0.get()).process = Some(process) };
 }
 
-/// Answers with the version that the loader offers, so that every glibc accepts us. Where this
-/// process is not to be tracked the answer is 0, and the loader unloads us.
+/// Answers with the version that the loader offers, so that every later glibc accepts us. The answer
+/// 0 makes the loader unload us: where this process is not to be tracked, and where the loader is
+/// older than glibc 2.35 (`an_old_loader_is_refused`). Such a one makes each first call of a function
+/// slow, and on some machines loses arguments.
 #[unsafe(no_mangle)]
 extern "C" fn la_version(version: u32) -> u32 {
+    const GLIBC_2_35: u32 = 2;
     // SAFETY: see `Slot`.
-    let process = unsafe { &(*AUDITED.0.get()).process };
-    let wanted = |process: &Process| Settings::are_active(process.environment) && !is_preloaded_too(process);
-    if process.as_ref().is_some_and(wanted) { version } else { 0 }
+    let is_wanted = unsafe { (*AUDITED.0.get()).process.is_some() };
+    if is_wanted && version >= GLIBC_2_35 { version } else { 0 }
 }
 
 /// The loader calls this for each object that it loads, the executable first. The answer 0 asks for
@@ -70,15 +71,22 @@ extern "C" fn la_preinit(_cookie: *mut usize) {
     unsafe {
         let audited = &*AUDITED.0.get();
         if let (Some(process), false) = (&audited.process, audited.executable.is_null()) {
-            start::start(process, Loader::LinkMap(audited.executable));
+            let loader = Loader::LinkMap(audited.executable);
+            if !is_preloaded_too(process, loader) {
+                start::start(process, loader);
+            }
         }
     }
 }
 
-/// The library is in LD_PRELOAD as well; then only that copy sends
-/// (`under_both_only_one_of_us_speaks`).
-fn is_preloaded_too(process: &Process) -> bool {
-    process.variable(b"LD_PRELOAD").is_some_and(|list| {
-        list.split(|byte| matches!(byte, b':' | b' ')).any(|name| name.ends_with(b"libogrt.so"))
-    })
+/// The library was preloaded as well; then only that copy sends
+/// (`under_both_only_one_of_us_speaks`). What LD_PRELOAD says is not asked: the file may be missing,
+/// or of another class.
+fn is_preloaded_too(process: &Process, loader: Loader) -> bool {
+    let mut found = false;
+    loader.each(process, &mut |object| {
+        found = object.name.ends_with(b"/libogrt.so");
+        !found
+    });
+    found
 }

@@ -2,13 +2,18 @@
 //! process (`paths_are_canonical_without_procfs`).
 //!
 //! Resolved directories are remembered, since a process loads most of its objects from a few. The
-//! number of calls is bounded. Beyond the bound, and where a path is too long, the path stays as it
-//! was given, made absolute.
+//! number of calls is bounded, and beyond the bound the path stays as it was given, made absolute.
+//! Where the working directory is not known, a relative path gets a mark in front that no absolute
+//! path has (`a_path_without_its_front_says_so`).
 
-use crate::sys;
+use crate::{
+    memory::Memory,
+    path_buffer::{PATH_MAX, PathBuffer},
+    sys,
+};
 
-/// Longer paths are not resolved.
-pub const PATH_ROOM: usize = 1024;
+/// Bytes on the stack for the rest of a path that is being resolved.
+const ROOM: usize = 1024;
 /// Most links in one path, as in the kernel.
 const NESTED_MAX: u32 = 40;
 /// Directories by the file system hierarchy standard. Half of all objects lie below them.
@@ -24,10 +29,16 @@ pub struct Paths<'a> {
     memory_len: usize,
 }
 
-/// A path that is being put together.
-pub struct PathBuffer {
-    bytes: [u8; PATH_ROOM],
-    len: usize,
+/// What became of a path.
+enum Resolution {
+    /// The file is there.
+    Found,
+    /// There is no such file.
+    Missing,
+    /// It needs more calls, or more links, than are allowed.
+    Bounded,
+    /// The room is too small.
+    TooLong,
 }
 
 impl<'a> Paths<'a> {
@@ -50,40 +61,62 @@ impl<'a> Paths<'a> {
 
     /// The path made absolute, its links as they are.
     pub fn absolute<'o>(&self, path: &[u8], out: &'o mut PathBuffer) -> &'o [u8] {
-        out.len = 0;
-        if path.first() != Some(&b'/') {
-            let _ = out.push(self.working_directory);
-            let _ = out.push(b"/");
+        let rest = path.strip_prefix(b"./").unwrap_or(path);
+        out.truncate(0);
+        let whole = match (path.first(), self.working_directory) {
+            (Some(b'/'), _) => out.push(path),
+            (_, b"") => None,
+            (_, directory) => out.push(directory).and_then(|()| out.push(b"/")).and_then(|()| out.push(rest)),
+        };
+        match whole {
+            Some(()) => out.as_bytes(),
+            None => out.set_end(rest),
         }
-        let _ = out.push(path.strip_prefix(b"./").unwrap_or(path));
-        out.as_bytes()
     }
 
     /// The canonical path.
     pub fn canonical<'o>(&mut self, path: &[u8], out: &'o mut PathBuffer) -> &'o [u8] {
-        if self.resolve(path, out).is_none() {
-            return self.absolute(path, out);
-        }
-        out.as_bytes()
+        self.canonical_or_missing(path, out).0
     }
 
-    fn resolve(&mut self, path: &[u8], out: &mut PathBuffer) -> Option<()> {
+    /// The canonical path, and whether there is such a file.
+    pub fn canonical_or_missing<'o>(&mut self, path: &[u8], out: &'o mut PathBuffer) -> (&'o [u8], bool) {
+        if path.first() != Some(&b'/') && self.working_directory.is_empty() {
+            return (self.absolute(path, out), true);
+        }
         // The rest of the path lies at the end of this room, so that a link's target fits in front
         // of it.
-        let mut room = [0u8; PATH_ROOM];
-        let mut start = PATH_ROOM.checked_sub(path.len())?;
+        let mut room = [0u8; ROOM];
+        let mut result = self.resolve(path, out, &mut room);
+        if matches!(result, Some(Resolution::TooLong) | None)
+            && let Some(mut memory) = Memory::new(PATH_MAX)
+        {
+            result = self.resolve(path, out, memory.bytes_mut());
+        }
+        match result {
+            Some(Resolution::Found) => (out.as_bytes(), true),
+            Some(Resolution::Missing) => (out.as_bytes(), false),
+            _ => (self.absolute(path, out), true),
+        }
+    }
+
+    /// Resolves the path in `room`; `None` where that is too small.
+    fn resolve(&mut self, path: &[u8], out: &mut PathBuffer, room: &mut [u8]) -> Option<Resolution> {
+        let room_len = room.len();
+        let mut start = room_len.checked_sub(path.len())?;
         room.get_mut(start..)?.copy_from_slice(path);
-        out.len = 0;
+        out.truncate(0);
         if path.first() != Some(&b'/') {
             // The kernel's answer is canonical.
             out.push(self.working_directory)?;
         }
+        let mut is_there = true;
         // A directory link that is being followed: where its name is in the memory, and how much of
         // the path is left when it is resolved.
         let mut following: Option<(PathName, usize)> = None;
         let mut links = 0;
         loop {
-            if let Some((link, _)) = following.take_if(|(_, rest)| PATH_ROOM - start <= *rest) {
+            if let Some((link, _)) = following.take_if(|(_, rest)| room_len - start <= *rest) {
                 self.remember(link, out.as_bytes());
             }
             let rest = room.get(start..)?;
@@ -92,7 +125,7 @@ impl<'a> Paths<'a> {
             let rest = rest.get(slashes..)?;
             let component = rest.split(|&byte| byte == b'/').next().unwrap_or_default();
             start += component.len();
-            let is_last = start == PATH_ROOM;
+            let is_last = start == room_len;
             match component {
                 b"" => break,
                 b"." => continue,
@@ -102,20 +135,21 @@ impl<'a> Paths<'a> {
                 }
                 _ => {}
             }
-            let parent_len = out.len;
+            let parent_len = out.len();
             out.push(b"/")?;
             out.push(component)?;
             if let Some(known) = self.recall(out) {
-                out.len = 0;
+                out.truncate(0);
                 out.push(self.memory.get(known.start..known.start + known.len)?)?;
                 continue;
             }
-            self.calls_left = self.calls_left.checked_sub(1)?;
+            let Some(left) = self.calls_left.checked_sub(1) else { return Some(Resolution::Bounded) };
+            self.calls_left = left;
             // The link's target is read into the free bytes in front, and then moved up to the rest
             // of the path.
             let free = room.get_mut(..start)?;
             match sys::read_link(out.with_nul()?, free).map(<[u8]>::len) {
-                Err(_) if is_last => {}
+                Err(error) if is_last => is_there = error != sys::NOT_FOUND,
                 Err(_) => {
                     if let Some(name) = self.keep(out.as_bytes()) {
                         self.remember(name, out.as_bytes());
@@ -123,14 +157,17 @@ impl<'a> Paths<'a> {
                 }
                 Ok(target_len) => {
                     links += 1;
+                    if links > NESTED_MAX {
+                        return Some(Resolution::Bounded);
+                    }
                     // A target that fills the room may be longer than that.
-                    if links > NESTED_MAX || target_len >= start {
-                        return None;
+                    if target_len >= start {
+                        return Some(Resolution::TooLong);
                     }
                     if !is_last && following.is_none() {
-                        following = self.keep(out.as_bytes()).map(|name| (name, PATH_ROOM - start));
+                        following = self.keep(out.as_bytes()).map(|name| (name, room_len - start));
                     }
-                    out.len = if room.first() == Some(&b'/') { 0 } else { parent_len };
+                    out.truncate(if room.first() == Some(&b'/') { 0 } else { parent_len });
                     start -= target_len;
                     for at in (0..target_len).rev() {
                         *room.get_mut(start + at)? = *room.get(at)?;
@@ -138,10 +175,10 @@ impl<'a> Paths<'a> {
                 }
             }
         }
-        if out.len == 0 {
+        if out.len() == 0 {
             out.push(b"/")?;
         }
-        Some(())
+        Some(if is_there { Resolution::Found } else { Resolution::Missing })
     }
 
     /// Adds a name to the memory. An entry is length and bytes of the name, then length and bytes
@@ -207,39 +244,4 @@ impl<'a> Paths<'a> {
 struct PathName {
     start: usize,
     len: usize,
-}
-
-impl PathBuffer {
-    /// An empty path.
-    pub fn new() -> Self {
-        PathBuffer { bytes: [0; PATH_ROOM], len: 0 }
-    }
-
-    /// A path with a NUL behind it, as the kernel takes it.
-    pub fn of(&mut self, path: &[u8]) -> Option<&[u8]> {
-        self.len = 0;
-        self.push(path)?;
-        self.with_nul()
-    }
-
-    /// The path.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-
-    fn push(&mut self, bytes: &[u8]) -> Option<()> {
-        let end = self.len.checked_add(bytes.len())?;
-        self.bytes.get_mut(self.len..end)?.copy_from_slice(bytes);
-        self.len = end;
-        Some(())
-    }
-
-    fn pop(&mut self) {
-        self.len = self.as_bytes().iter().rposition(|&byte| byte == b'/').unwrap_or(0);
-    }
-
-    fn with_nul(&mut self) -> Option<&[u8]> {
-        *self.bytes.get_mut(self.len)? = 0;
-        self.bytes.get(..=self.len)
-    }
 }

@@ -52,6 +52,11 @@ impl Encoder {
         self.overflowed
     }
 
+    /// Begins again, with the memory that is there.
+    pub fn restart(&mut self) {
+        (self.len, self.overflowed) = (0, false);
+    }
+
     /// Gives back the memory that the message grew into.
     pub fn release(self) {
         if self.mapped {
@@ -64,6 +69,13 @@ impl Encoder {
     pub fn varint(&mut self, field: u32, value: u64) {
         self.tag(field, WIRE_VARINT);
         self.raw_varint(value);
+    }
+
+    /// Writes an integer field, if its value is known.
+    pub fn varint_if_known(&mut self, field: u32, value: Option<u64>) {
+        if let Some(value) = value {
+            self.varint(field, value);
+        }
     }
 
     /// Writes a field of bytes or a string.

@@ -33,8 +33,11 @@ mod glob;
 mod imports;
 mod literal;
 mod loader;
+mod memory;
+mod namespaces;
 mod objects;
 mod parts;
+mod path_buffer;
 mod process;
 mod reach;
 mod say;
@@ -47,7 +50,7 @@ mod sys;
 
 use core::ffi::{c_char, c_int};
 use loader::Loader;
-use process::{Process, Strings};
+use process::Process;
 use settings::Settings;
 
 type Constructor = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
@@ -60,15 +63,18 @@ static CONSTRUCTOR: Constructor = on_load;
 #[unsafe(link_section = ".fini_array")]
 static DESTRUCTOR: extern "C" fn() = on_exit;
 
-/// glibc passes a constructor what it passes to main. musl passes nothing, so the arguments are
-/// read only where there is no libc: in the namespace of an audit library, which only glibc has.
-extern "C" fn on_load(_count: c_int, arguments: *const *const c_char, environment: *const *const c_char) {
-    match Loader::of_libc() {
-        Some(_) if !Settings::are_active(Strings::environment_of_libc()) => {}
+/// Under LD_PRELOAD we are in the program's list of objects. As an audit library we are not: then
+/// the constructor runs before the program is loaded, and only remembers.
+extern "C" fn on_load(count: c_int, arguments: *const *const c_char, environment: *const *const c_char) {
+    let Some(process) = Process::find(count, arguments, environment) else { return };
+    if !Settings::are_active(process.environment) {
+        return;
+    }
+    match Loader::find(&process) {
         // SAFETY: the loader calls a constructor once, before main.
-        Some(loader) => unsafe { start::start(&Process::from_libc(), loader) },
+        Some(loader) => unsafe { start::start(&process, loader) },
         // SAFETY: as said above.
-        None => unsafe { audit::remember(Process::from_constructor(arguments, environment)) },
+        None => unsafe { audit::remember(process) },
     }
 }
 

@@ -1,8 +1,11 @@
 //! The objects that the dynamic loader has brought into this process, and their notes in memory.
 //!
-//! The list comes from libc's `dl_iterate_phdr` under LD_PRELOAD, and from the loader's link map
-//! under LD_AUDIT, which `la_objopen` was given. Notes are read where they are mapped, not from the
-//! file. A note must lie in a readable PT_LOAD of its object. The kernel is asked about pages that
+//! The list is the loader's own, which the executable's DT_DEBUG leads to, or `la_objopen` under
+//! LD_AUDIT. It is walked in the constructor, before anything else runs. So no function of libc is
+//! called, which a program may have replaced and which may wait for a lock. Where the executable has
+//! no DT_DEBUG, `dl_iterate_phdr` is asked, unless the program itself defines it.
+//!
+//! Notes are read where they are mapped, not from the file. A note must lie in a readable PT_LOAD of its object. The kernel is asked about pages that
 //! the loader has not read itself, because a mapping can reach beyond the end of a truncated file
 //! (`a_note_beyond_the_end_of_a_truncated_file_is_not_touched`).
 
@@ -25,7 +28,9 @@ const PT_DYNAMIC: u32 = 2;
 const PT_NOTE: u32 = 4;
 const PT_PHDR: u32 = 6;
 const PF_R: u32 = 4;
+const DT_DEBUG: i64 = 21;
 const PAGE: usize = 4096;
+const ELF_HEADER_LEN: usize = 64;
 
 /// `Elf64_Phdr`.
 #[repr(C)]
@@ -74,12 +79,19 @@ pub struct NoteSegment {
     pub alignment: u64,
 }
 
+/// The beginning of `struct r_debug` (`<link.h>`).
+#[repr(C)]
+struct Debug {
+    version: c_int,
+    list: *const LinkMap,
+}
+
 /// The source of the list of objects.
 #[derive(Clone, Copy)]
 pub enum Loader {
     /// libc's `dl_iterate_phdr`.
     Libc(Iterate),
-    /// glibc's list, from any member of it.
+    /// The loader's list, from any member of it.
     LinkMap(*const LinkMap),
 }
 
@@ -106,13 +118,40 @@ pub struct LinkMap {
 }
 
 impl Loader {
-    /// libc's list; `None` where no libc is in reach.
-    pub fn of_libc() -> Option<Self> {
-        match weak_address!("dl_iterate_phdr") {
-            0 => None,
-            // SAFETY: both libcs document this signature.
-            address => Some(Loader::Libc(unsafe { transmute::<usize, Iterate>(address) })),
+    /// The list that we are in; `None` where that is not found, as in a namespace of our own.
+    pub fn find(process: &Process) -> Option<Self> {
+        let executable = LoadedObject::executable(process)?;
+        let debug = executable.dynamic().iter().find(|entry| entry.tag == DT_DEBUG && entry.value != 0);
+        if let Some(debug) = debug {
+            // SAFETY: the loader has put the address of its structure there.
+            let list = unsafe { (*(debug.value as *const Debug)).list };
+            let mut is_there = false;
+            each_linked(list, process, &mut |object| {
+                is_there = object.is_ours();
+                !is_there
+            });
+            if is_there {
+                return Some(Loader::LinkMap(list));
+            }
         }
+        let iterate = weak_address!("dl_iterate_phdr");
+        let is_libcs = process.interpreter_base().is_none() || !executable.holds(iterate);
+        // SAFETY: both libcs document this signature.
+        (iterate != 0 && is_libcs).then(|| Loader::Libc(unsafe { transmute::<usize, Iterate>(iterate) }))
+    }
+
+    /// The path by which the loader was told to load the executable, where the kernel has run the
+    /// loader itself.
+    pub fn named_executable(self, process: &Process) -> Option<&'static [u8]> {
+        if process.interpreter_base().is_some() {
+            return None;
+        }
+        let mut name: &[u8] = &[];
+        self.each(process, &mut |object| {
+            name = object.name;
+            false
+        });
+        (!name.is_empty()).then_some(name)
     }
 
     /// Shows each object in the loader's order, the executable first, until `visit` answers
@@ -163,8 +202,8 @@ unsafe extern "C" fn shown(info: *const Info, _len: usize, walk: *mut c_void) ->
 }
 
 fn each_linked(member: *const LinkMap, process: &Process, visit: &mut dyn FnMut(&LoadedObject) -> bool) {
-    // SAFETY: the loader changes the list only while it is not calling us, and it is never shorter
-    // than what we were given.
+    // SAFETY: nothing else runs while the loader calls us, and the list is never shorter than what
+    // we were given.
     unsafe {
         let mut at = member;
         while !at.is_null() && !(*at).previous.is_null() {
@@ -204,7 +243,8 @@ fn mapped_headers(map: &LinkMap) -> &'static [ProgramHeader] {
     // \x7FELF and ELFCLASS64.
     const MAGIC_64: u64 = 0x02_464C_457F;
     let base = map.base;
-    if base == 0 || !base.is_multiple_of(PAGE) || !sys::is_readable(base) {
+    let is_mapped = || is_read_by_loader(map) || sys::is_readable(base);
+    if base == 0 || !base.is_multiple_of(PAGE) || !is_mapped() {
         return &[];
     }
     // SAFETY: the page is there; e_ident, e_phoff, e_phentsize and e_phnum are in its first 64
@@ -228,6 +268,23 @@ fn mapped_headers(map: &LinkMap) -> &'static [ProgramHeader] {
     if names_dynamic { headers } else { &[] }
 }
 
+/// Tells whether the loader itself reads the program headers behind the first 64 bytes of the
+/// mapping, so that the kernel need not be asked about the page. The private part of its structure
+/// says so: musl has that address right behind the public part. glibc has the structure's own
+/// address there, and the address of the headers behind the table of 77 to 80 dynamic entries.
+fn is_read_by_loader(map: &LinkMap) -> bool {
+    let wanted = map.base.wrapping_add(ELF_HEADER_LEN);
+    let words = (map as *const LinkMap).cast::<usize>();
+    // SAFETY: both have that word, and glibc's structure has more than 100.
+    unsafe {
+        match *words.add(5) {
+            word if word == wanted => true,
+            word if word == words as usize => (80..100).any(|at| *words.add(at) == wanted),
+            _ => false,
+        }
+    }
+}
+
 /// # Safety
 /// `count` headers at `address`, or NULL.
 unsafe fn headers(address: *const ProgramHeader, count: usize) -> &'static [ProgramHeader] {
@@ -247,9 +304,17 @@ impl LoadedObject {
     pub fn executable(process: &Process) -> Option<Self> {
         let headers = executable_headers(process);
         let (address, _) = process.program_headers()?;
-        // The difference between where the headers are and where the file says that they are.
-        let stated = headers.iter().find(|header| header.kind == PT_PHDR)?.address as usize;
+        let of = |kind| headers.iter().find(move |header| header.kind == kind);
+        // The difference between where the headers are and where the file says that they are. A file
+        // that does not say so begins with the ELF header and has them behind it.
+        let stated = match of(PT_PHDR) {
+            Some(header) => header.address as usize,
+            None => (of(PT_LOAD)?.address as usize).checked_add(ELF_HEADER_LEN)?,
+        };
         let base = address.wrapping_sub(stated);
+        if !base.is_multiple_of(PAGE) {
+            return None;
+        }
         Some(LoadedObject { name: &[], base, is_executable: true, is_interpreter: false, headers })
     }
 
@@ -286,8 +351,13 @@ impl LoadedObject {
     /// It is this library.
     fn is_ours(&self) -> bool {
         static INSIDE: u8 = 1;
-        let here = (&raw const INSIDE as usize).wrapping_sub(self.base) as u64;
-        self.loads().any(|load| here.checked_sub(load.address).is_some_and(|at| at < load.memory_len))
+        self.holds(&raw const INSIDE as usize)
+    }
+
+    /// Tells whether the address is in one of its segments.
+    fn holds(&self, address: usize) -> bool {
+        let at = address.wrapping_sub(self.base) as u64;
+        self.loads().any(|load| at.checked_sub(load.address).is_some_and(|at| at < load.memory_len))
     }
 
     /// Its note segments, each cut to what is in memory and readable.

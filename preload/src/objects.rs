@@ -1,11 +1,11 @@
 //! A loaded object as it stands in an event.
 
 use crate::{
-    canonical::PathBuffer,
     canonical::Paths,
     encoder::Encoder,
     field_numbers::{note, shared_object},
     loader::LoadedObject,
+    path_buffer::PathBuffer,
 };
 use ogrt_note::{ByteOrder, build_id, notes};
 

@@ -1,16 +1,19 @@
 //! What the kernel put on the initial stack: arguments, environment, auxiliary vector.
 //!
-//! The constructor's arguments do not serve, since musl passes none. libc's `environ` still points
-//! into the initial stack unless an earlier constructor moved the environment, and glibc's
-//! `__libc_stack_end` points at its beginning. A candidate is believed only when the whole
-//! structure fits. It must lie between our own frame and the random bytes that the kernel put above
-//! it, so that every read is in the stack's mapping. Its auxiliary vector must name those very
-//! bytes. Under LD_AUDIT no libc is in reach; only glibc has LD_AUDIT, and it does pass arguments.
+//! No symbol of libc is believed that a program may define itself: one with an `environ` of its own
+//! leaves libc's unused (`a_program_with_an_environ_of_its_own_is_recorded`). glibc passes a
+//! constructor what it passes to main, which is believed where the three values fit together. musl
+//! passes nothing, and its `__environ` is believed where it points to such a block on our own
+//! stack. That name is reserved to libc.
 
 use crate::{arch::weak_address, sys};
-use core::{arch::global_asm, ffi::c_char, mem::transmute, ptr, slice};
+use core::{
+    arch::global_asm,
+    ffi::{c_char, c_int},
+    slice,
+};
 
-global_asm!(".weak environ", ".weak getauxval", ".weak __libc_stack_end");
+global_asm!(".weak __environ");
 
 const AT_NULL: usize = 0;
 const AT_BASE: usize = 7;
@@ -30,46 +33,74 @@ pub struct Strings(*const *const c_char);
 /// This process as it was started.
 #[derive(Clone, Copy)]
 pub struct Process {
-    /// The arguments; empty where they could not be found.
+    /// The arguments.
     pub arguments: Strings,
-    /// The environment as it is now.
+    /// The environment.
     pub environment: Strings,
     auxiliary: *const [usize; 2],
-    getauxval: Option<extern "C" fn(usize) -> usize>,
 }
 
 impl Process {
-    /// Finds everything through libc's symbols. In a process that has none of them everything is
-    /// empty.
-    pub fn from_libc() -> Self {
-        let getauxval = match weak_address!("getauxval") {
-            0 => None,
-            // SAFETY: both libcs document `unsigned long getauxval(unsigned long)`.
-            address => Some(unsafe { transmute::<usize, extern "C" fn(usize) -> usize>(address) }),
-        };
-        let random = getauxval.map_or(0, |getauxval| getauxval(AT_RANDOM));
-        let [environ, stack_end] = [weak_address!("environ"), weak_address!("__libc_stack_end")];
-        // SAFETY: both symbols, where they are, name one word.
-        let [environ, stack_end] = unsafe { [word_at(environ), word_at(stack_end)] };
-        let stack = Stack { low: frame_address(), high: random };
-        let found = stack.block_before(environ).or_else(|| stack.block_at(stack_end));
-        let (arguments, initial, auxiliary) = found.unwrap_or((Strings::NONE, Strings::NONE, ptr::null()));
-        let environment = if environ == 0 { initial } else { Strings(environ as *const *const c_char) };
-        Process { arguments, environment, auxiliary, getauxval }
-    }
-
-    /// Takes what glibc passes to a constructor.
-    ///
-    /// # Safety
-    /// `arguments` and `environment` are the initial stack's, with the auxiliary vector behind the
-    /// latter.
-    pub unsafe fn from_constructor(
+    /// Finds everything; `None` where it cannot be found.
+    pub fn find(
+        count: c_int,
         arguments: *const *const c_char,
         environment: *const *const c_char,
-    ) -> Self {
+    ) -> Option<Self> {
+        Self::passed(count as usize, arguments as usize, environment as usize).or_else(Self::on_stack)
+    }
+
+    /// What glibc passes to a constructor.
+    fn passed(count: usize, arguments: usize, environment: usize) -> Option<Self> {
+        // More arguments than the kernel allows (they share 6 MB with the environment).
+        const COUNT_MAX: usize = 4 << 20;
+        let fits = count < COUNT_MAX
+            && arguments > frame_address()
+            && arguments.is_multiple_of(8)
+            && environment == arguments.wrapping_add(count.wrapping_add(1) * 8);
+        // SAFETY: three values that fit together are the initial stack's.
+        fits.then(|| unsafe { Self::at(arguments, environment) })
+    }
+
+    /// The block that musl's `__environ` points into.
+    fn on_stack() -> Option<Self> {
+        let environ = weak_address!("__environ");
+        // SAFETY: where it is, it names one word.
+        let environment = if environ == 0 { 0 } else { unsafe { *(environ as *const usize) } };
+        let mut stack = Stack { low: frame_address(), known: 0 };
+        // In front of the environment stand argc, arguments, NULL. An argument is an address and
+        // larger than any number of them.
+        let mut at = environment.checked_sub(16)?;
+        for count in 0.. {
+            if stack.word(at)? == count {
+                break;
+            }
+            at = at.checked_sub(8)?;
+        }
+        // Behind it stands the auxiliary vector, where the kernel says what is random.
         let mut end = environment;
-        // SAFETY: the array ends in NULL, and the auxiliary vector follows (System V ABI, process
-        // initialisation).
+        while stack.word(end)? != 0 {
+            end += 8;
+        }
+        end += 8;
+        loop {
+            match stack.word(end)? {
+                AT_NULL => return None,
+                AT_RANDOM => break,
+                _ => end += 16,
+            }
+        }
+        // SAFETY: the whole structure was seen just now.
+        Some(unsafe { Self::at(at + 8, environment) })
+    }
+
+    /// # Safety
+    /// The addresses are the initial stack's, with the auxiliary vector behind the environment
+    /// (System V ABI, process initialisation).
+    unsafe fn at(arguments: usize, environment: usize) -> Self {
+        let environment = environment as *const *const c_char;
+        let mut end = environment;
+        // SAFETY: the array ends in NULL, and the auxiliary vector follows.
         let auxiliary = unsafe {
             while !(*end).is_null() {
                 end = end.add(1);
@@ -77,18 +108,14 @@ impl Process {
             end.add(1).cast()
         };
         Process {
-            arguments: Strings(arguments),
+            arguments: Strings(arguments as *const *const c_char),
             environment: Strings(environment),
             auxiliary,
-            getauxval: None,
         }
     }
 
     fn auxiliary(&self, kind: usize) -> Option<usize> {
         let mut at = self.auxiliary;
-        if at.is_null() {
-            return self.getauxval.map(|getauxval| getauxval(kind)).filter(|&value| value != 0);
-        }
         loop {
             // SAFETY: the vector ends in AT_NULL, at which we stop.
             let [found, value] = unsafe { *at };
@@ -112,14 +139,13 @@ impl Process {
     }
 
     /// Real user of the process.
-    pub fn uid(&self) -> u32 {
-        // Without an auxiliary vector 0 would mean root, so the kernel is asked.
-        self.auxiliary(AT_UID).map_or_else(sys::uid, |uid| uid as u32)
+    pub fn uid(&self) -> Option<u32> {
+        self.auxiliary(AT_UID).map(|uid| uid as u32)
     }
 
     /// Real group of the process.
-    pub fn gid(&self) -> u32 {
-        self.auxiliary(AT_GID).map_or_else(sys::gid, |gid| gid as u32)
+    pub fn gid(&self) -> Option<u32> {
+        self.auxiliary(AT_GID).map(|gid| gid as u32)
     }
 
     /// Tells whether the program runs with more rights than its caller, whose environment must not
@@ -128,9 +154,10 @@ impl Process {
         self.auxiliary(AT_SECURE).is_some_and(|secure| secure != 0)
     }
 
-    /// Address at which the kernel put the ELF interpreter.
+    /// Address at which the kernel put the ELF interpreter; `None` where it has run the loader
+    /// itself.
     pub fn interpreter_base(&self) -> Option<usize> {
-        self.auxiliary(AT_BASE)
+        self.auxiliary(AT_BASE).filter(|&base| base != 0)
     }
 
     /// Address at which the kernel put its own shared object.
@@ -149,82 +176,37 @@ impl Process {
     }
 }
 
-/// The part of the main thread's stack above our frame.
+/// The part of our own stack above our frame, as far as it can be read.
 struct Stack {
     low: usize,
-    high: usize,
+    /// The page that was asked about last.
+    known: usize,
 }
 
-type Block = (Strings, Strings, *const [usize; 2]);
-
 impl Stack {
-    fn word(&self, at: usize) -> Option<usize> {
-        let inside = at > self.low && at < self.high.saturating_sub(8) && at.is_multiple_of(8);
-        // SAFETY: between our frame and the kernel's bytes at the top there is nothing but the
-        // stack.
-        inside.then(|| unsafe { *(at as *const usize) })
-    }
-
-    /// The block whose environment is at `environment`.
-    fn block_before(&self, environment: usize) -> Option<Block> {
-        // In front of it stand argc, arguments, NULL. An argument is an address and larger than any
-        // number of them.
-        let mut at = environment.checked_sub(16)?;
-        for count in 0.. {
-            if self.word(at)? == count {
-                return self.block_at(at);
-            }
-            at = at.checked_sub(8)?;
-        }
-        None
-    }
-
-    /// The block whose first word, the number of arguments, is at `start`.
-    fn block_at(&self, start: usize) -> Option<Block> {
-        let count = self.word(start)?;
-        let arguments = start + 8;
-        let end = arguments.checked_add(count.checked_mul(8)?)?;
-        if self.word(end)? != 0 {
+    fn word(&mut self, at: usize) -> Option<usize> {
+        const PAGE: usize = 4096;
+        // Far more than any stack has above a constructor.
+        const LEN_MAX: usize = 64 << 20;
+        if at <= self.low || at - self.low > LEN_MAX || !at.is_multiple_of(8) {
             return None;
         }
-        let environment = end + 8;
-        let mut at = environment;
-        while self.word(at)? != 0 {
-            at += 8;
-        }
-        let auxiliary = at + 8;
-        at = auxiliary;
-        loop {
-            match self.word(at)? {
-                AT_NULL => return None,
-                AT_RANDOM if self.word(at + 8)? == self.high => break,
-                _ => at += 16,
+        let page = at & !(PAGE - 1);
+        if page != self.low & !(PAGE - 1) && page != self.known {
+            if !sys::is_readable(page) {
+                return None;
             }
+            self.known = page;
         }
-        Some((
-            Strings(arguments as *const *const c_char),
-            Strings(environment as *const *const c_char),
-            auxiliary as *const [usize; 2],
-        ))
+        // SAFETY: the page can be read, as the kernel said just now or because our frame is in it.
+        Some(unsafe { *(at as *const usize) })
     }
 }
 
 impl Strings {
-    const NONE: Strings = Strings(ptr::null());
-
-    /// The environment by libc's `environ`. Nothing else is read in an inactive process.
-    pub fn environment_of_libc() -> Self {
-        let environ = weak_address!("environ");
-        // SAFETY: where it is, it names one word.
-        Strings(unsafe { word_at(environ) } as *const *const c_char)
-    }
-
     /// The value of a variable, the first where there are several. Other variables are read only up
     /// to the first byte that differs.
     pub fn variable(mut self, name: &[u8]) -> Option<&'static [u8]> {
-        if self.0.is_null() {
-            return None;
-        }
         // SAFETY: an array of C strings that ends in NULL; each is read up to its first difference,
         // which its NUL is at the latest.
         unsafe {
@@ -245,9 +227,6 @@ impl Iterator for Strings {
     type Item = &'static [u8];
 
     fn next(&mut self) -> Option<&'static [u8]> {
-        if self.0.is_null() {
-            return None;
-        }
         // SAFETY: an array of C strings that ends in NULL; we stop there.
         unsafe {
             let string = *self.0;
@@ -274,13 +253,6 @@ pub unsafe fn c_string(string: *const c_char) -> &'static [u8] {
     }
     // SAFETY: by our caller's promise.
     unsafe { slice::from_raw_parts(string.cast(), strlen(string)) }
-}
-
-/// # Safety
-/// `address` is 0 or that of a word.
-unsafe fn word_at(address: usize) -> usize {
-    // SAFETY: by our caller's promise.
-    if address == 0 { 0 } else { unsafe { *(address as *const usize) } }
 }
 
 #[inline(never)]

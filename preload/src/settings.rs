@@ -71,7 +71,7 @@ impl Settings {
             settings.server = b"127.0.0.1:7971";
         }
         if settings.job_id_variables.is_empty() {
-            settings.job_id_variables = b"JOBID:SLURM_JOB_ID:PBS_JOBID:LSB_JOBID:FLUX_JOB_ID:JOB_ID";
+            settings.job_id_variables = b"SLURM_JOB_ID:PBS_JOBID:LSB_JOBID:FLUX_JOB_ID:JOB_ID:JOBID";
         }
         settings
     }

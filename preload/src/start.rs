@@ -1,18 +1,20 @@
 //! The flow of the start event: settings, whether this process is tracked, facts, message, send.
 
 use crate::{
-    canonical::{PathBuffer, Paths},
+    canonical::Paths,
     deliver::{Delivery, deliver},
-    destination::Destination,
+    destination::{Destination, Route},
     disclosure::{Disclosure, WITHHELD, disclosure},
     encoder::Encoder,
     event_id::event_id,
-    executable::executable_path,
+    executable::{canonical_executable, executable_path},
     field_numbers::{message_type, module, process_info},
     imports::is_sandbox_library,
     loader::Loader,
+    namespaces::{Namespaces, has_own_users, outside},
     objects::{write_build_id, write_notes, write_object},
     parts::Event,
+    path_buffer::PathBuffer,
     process::Process,
     say::Words,
     settings::{Settings, split},
@@ -39,9 +41,8 @@ pub unsafe fn start(process: &Process, loader: Loader) {
         return;
     }
     let settings = Settings::read(process);
-    let mut directory_room = [0u8; 512];
-    let mut path_room = [0u8; 512];
-    let called = executable_path(process, &mut path_room);
+    let mut path_room = PathBuffer::new();
+    let called = executable_path(process, loader, &mut path_room);
     // A process with an absolute path is left out without asking the kernel anything.
     let is_absolute = called.first() == Some(&b'/');
     let mut choice = match is_absolute {
@@ -51,7 +52,8 @@ pub unsafe fn start(process: &Process, loader: Loader) {
     if choice == Choice::LeaveOut {
         return;
     }
-    let directory = sys::working_directory(&mut directory_room);
+    let mut directory_room = PathBuffer::new();
+    let directory = directory_room.set_to_working_directory().unwrap_or_default();
     let mut paths = Paths::new(directory, READLINKS_MAX);
     let mut room = PathBuffer::new();
     if !is_absolute {
@@ -60,11 +62,12 @@ pub unsafe fn start(process: &Process, loader: Loader) {
     if choice == Choice::LeaveOut {
         return;
     }
-    let executable = paths.canonical(called, &mut room);
+    let executable = canonical_executable(&mut paths, called, &mut room);
     if settings.skips(executable) || choice == Choice::Unknown && !settings.lets_in(executable) {
         return;
     }
 
+    let destination = Destination::parse(settings.server);
     let facts = Facts {
         process,
         settings: &settings,
@@ -73,19 +76,24 @@ pub unsafe fn start(process: &Process, loader: Loader) {
         directory,
         time: sys::clock(sys::REALTIME),
         pid: sys::pid(),
+        identity: Identity::read(process, destination.as_ref()),
     };
     let started_ns = sys::clock(sys::MONOTONIC).as_nanoseconds();
     let start_time_ns = facts.time.as_nanoseconds();
     let event_id = event_id(start_time_ns, facts.pid);
     let mut host_room = [0u8; 390];
     let host_name = sys::host_name(&mut host_room);
-    let destination = Destination::parse(settings.server);
     let spool = Spool::new(settings.spool_directory);
 
     let mut message_room = sys::uninitialised::<ROOM>();
     // SAFETY: the room is used by nobody else and outlives the encoder.
     let mut message = unsafe { Encoder::new(&mut message_room) };
-    let summary = facts.write(&mut message, &event_id, host_name, loader, &mut paths);
+    let summary = facts.write(&mut message, &event_id, host_name, Some(loader), &mut paths);
+    if message.overflowed() {
+        // There is no memory for all of it, so the event is short and says so.
+        message.restart();
+        facts.write(&mut message, &event_id, host_name, None, &mut paths);
+    }
     let event = Event {
         frame_type: message_type::PROCESS_INFO,
         message: message.bytes(),
@@ -138,9 +146,10 @@ enum Choice {
 /// may name.
 fn choice_as_called(settings: &Settings, path: &[u8]) -> Choice {
     // /bin and /sbin have been links to /usr for ten years.
-    let mut room = [0u8; 512];
+    let mut room = PathBuffer::new();
     let is_merged = path.starts_with(b"/bin/") || path.starts_with(b"/sbin/");
-    let merged = if is_merged { joined(b"/usr", path, &mut room) } else { path };
+    let joined = is_merged && room.push(b"/usr").and_then(|()| room.push(path)).is_some();
+    let merged = if joined { room.as_bytes() } else { path };
     if settings.skips(path) || settings.skips(merged) {
         return Choice::LeaveOut;
     }
@@ -148,21 +157,9 @@ fn choice_as_called(settings: &Settings, path: &[u8]) -> Choice {
         return Choice::LetIn;
     }
     let mut name = PathBuffer::new();
-    let mut target = [0u8; 512];
+    let mut target = [0u8; 1];
     let is_link = name.of(path).is_some_and(|name| sys::read_link(name, &mut target).is_ok());
     if is_link { Choice::Unknown } else { Choice::LeaveOut }
-}
-
-/// Both texts, one behind the other; empty where they do not fit.
-fn joined<'a>(first: &[u8], second: &[u8], room: &'a mut [u8; 512]) -> &'a [u8] {
-    let len = first.len() + second.len();
-    let Some((front, back)) = room.get_mut(..len).and_then(|room| room.split_at_mut_checked(first.len()))
-    else {
-        return &[];
-    };
-    front.copy_from_slice(first);
-    back.copy_from_slice(second);
-    room.get(..len).unwrap_or_default()
 }
 
 /// The outcome of the walk over the loaded objects.
@@ -182,41 +179,87 @@ struct Facts<'a> {
     directory: &'a [u8],
     time: sys::Time,
     pid: i32,
+    identity: Identity,
+}
+
+/// Who the process is to others than itself.
+struct Identity {
+    parent_pid: i32,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    namespaces: Namespaces,
+}
+
+impl Identity {
+    /// Asks only as much as the server does not learn from the kernel. Over a Unix socket that
+    /// proves the user.
+    fn read(process: &Process, destination: Option<&Destination>) -> Self {
+        let parent_pid = sys::parent_pid();
+        let is_proved = destination.is_some_and(|destination| destination.route == Route::Unix);
+        let has_own_users = !is_proved && has_own_users();
+        let (mut uid, mut gid) = (process.uid(), process.gid());
+        if has_own_users {
+            uid = uid.and_then(|uid| outside(b"/proc/self/uid_map\0", uid));
+            gid = gid.and_then(|gid| outside(b"/proc/self/gid_map\0", gid));
+        }
+        Identity { parent_pid, uid, gid, namespaces: Namespaces::read(parent_pid, has_own_users) }
+    }
+}
+
+/// What is missing from an event, as `ogrt.proto` counts it.
+mod missing {
+    pub const ARGUMENTS: u64 = 1;
+    pub const OBJECTS: u64 = 2;
+    pub const EXECUTABLE: u64 = 4;
+    pub const DIRECTORY: u64 = 8;
 }
 
 impl Facts<'_> {
-    /// Writes the message.
+    /// Writes the message; without a loader only what is always small.
     fn write(
         &self,
         out: &mut Encoder,
         event_id: &[u8; 16],
         host_name: &[u8],
-        loader: Loader,
+        loader: Option<Loader>,
         paths: &mut Paths,
     ) -> ObjectSummary {
         let around = &self.surroundings;
         out.field(process_info::EVENT_ID, event_id);
         out.field(process_info::BINPATH, self.executable);
         out.varint(process_info::PID, self.pid as u64);
-        out.varint(process_info::PARENT_PID, sys::parent_pid() as u64);
+        out.varint(process_info::PARENT_PID, self.identity.parent_pid as u64);
         out.varint(process_info::TIME, self.time.as_seconds() as u64);
         out.varint(process_info::START_TIME_NS, self.time.as_nanoseconds());
-        out.varint(process_info::UID, self.process.uid().into());
-        out.varint(process_info::GID, self.process.gid().into());
+        let Identity { uid, gid, namespaces, .. } = &self.identity;
+        out.varint_if_known(process_info::UID, uid.map(u64::from));
+        out.varint_if_known(process_info::GID, gid.map(u64::from));
+        out.varint_if_known(process_info::PID_NAMESPACE, namespaces.pid);
+        out.varint_if_known(process_info::USER_NAMESPACE, namespaces.user);
+        out.varint_if_known(process_info::UTS_NAMESPACE, namespaces.uts);
+        out.varint_if_known(process_info::MOUNT_NAMESPACE, namespaces.mount);
         out.field_unless_empty(process_info::HOSTNAME, host_name);
         out.field_unless_empty(process_info::WORKING_DIRECTORY, self.directory);
         out.field_unless_empty(process_info::JOB_ID, around.job_id);
         out.field_unless_empty(process_info::JOB_STEP, around.job_step);
         out.field_unless_empty(process_info::ARRAY_INDEX, around.array_index);
         out.field_unless_empty(process_info::CONTAINER, around.container);
-        if let Some(rank) = around.mpi_rank {
-            out.varint(process_info::MPI_RANK, rank.into());
-        }
-        if let Some(size) = around.mpi_size {
-            out.varint(process_info::MPI_SIZE, size.into());
-        }
+        out.varint_if_known(process_info::MPI_RANK, around.mpi_rank.map(u64::from));
+        out.varint_if_known(process_info::MPI_SIZE, around.mpi_size.map(u64::from));
         out.field(process_info::CLIENT, CLIENT.as_bytes());
         let mut summary = ObjectSummary { objects: 0, sandbox_library: false };
+        let mut missing = match loader {
+            Some(_) => 0,
+            None => missing::ARGUMENTS | missing::OBJECTS,
+        };
+        if self.executable.first() != Some(&b'/') {
+            missing |= missing::EXECUTABLE;
+        }
+        if self.directory.is_empty() {
+            missing |= missing::DIRECTORY;
+        }
+        out.varint_if_known(process_info::INCOMPLETE, (missing != 0).then_some(missing));
+        let Some(loader) = loader else { return summary };
         loader.each(self.process, &mut |object| {
             summary.objects += 1;
             summary.sandbox_library |= is_sandbox_library(object.name);

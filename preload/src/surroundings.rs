@@ -4,7 +4,7 @@
 //! One pass over the environment finds everything but the job id. Where several variables mean the
 //! same, the order below counts: the MPI library's own launcher comes before the scheduler.
 
-use crate::{glob, literal, process::Process, settings::split};
+use crate::{glob, literal, path_buffer::PathBuffer, process::Process, settings::split};
 
 /// The fields of an event that come from the environment; empty where the environment has none.
 #[derive(Default)]
@@ -110,13 +110,14 @@ impl Surroundings {
         found
     }
 
-    /// Tells whether the user asked the loader for this object.
+    /// Tells whether the user asked the loader for this loaded object.
     pub fn is_preloaded(&self, object: &[u8]) -> bool {
         let file_name = object.rsplit(|&byte| byte == b'/').next().unwrap_or_default();
         let names = |list: &'static [u8]| list.split(|byte| matches!(byte, b':' | b' '));
-        names(self.preload)
-            .chain(names(self.audit))
-            .any(|name| !name.is_empty() && (name == object || name == file_name))
+        names(self.preload).chain(names(self.audit)).any(|name| match name.contains(&b'/') {
+            true => is_expansion(name, object),
+            false => !name.is_empty() && is_expansion(name, file_name),
+        })
     }
 
     /// The loaded modules, each with its file where that is known.
@@ -127,4 +128,26 @@ impl Surroundings {
             .map(move |name| (name, files.next().unwrap_or_default()))
             .filter(|(name, _)| !name.is_empty())
     }
+}
+
+/// Tells whether the loader may have made this path of a name in which `$LIB`, `${ORIGIN}` and their
+/// like stand for text that only the loader knows (ld.so(8)).
+fn is_expansion(name: &[u8], path: &[u8]) -> bool {
+    const TOKENS: [&[u8]; 6] = [b"LIB", b"ORIGIN", b"PLATFORM", b"{LIB}", b"{ORIGIN}", b"{PLATFORM}"];
+    if !name.contains(&b'$') {
+        return name == path;
+    }
+    let mut pattern = PathBuffer::new();
+    for (at, part) in name.split(|&byte| byte == b'$').enumerate() {
+        let after = TOKENS.iter().find_map(|token| part.strip_prefix(*token)).filter(|_| at > 0);
+        let pieces: [&[u8]; 2] = match (at, after) {
+            (0, _) => [b"", part],
+            (_, Some(after)) => [b"*", after],
+            (_, None) => [b"$", part],
+        };
+        if pieces.into_iter().any(|piece| pattern.push(piece).is_none()) {
+            return false;
+        }
+    }
+    glob::matches(pattern.as_bytes(), path)
 }

@@ -81,6 +81,8 @@ pub const DATAGRAM: usize = 2;
 pub const LIMIT_FILE_SIZE: usize = 1;
 /// `ENOENT`.
 pub const NOT_FOUND: Errno = Errno(2);
+/// `ERANGE`.
+pub const RANGE: Errno = Errno(34);
 /// `EAGAIN`.
 pub const WOULD_BLOCK: Errno = Errno(11);
 
@@ -130,14 +132,9 @@ pub fn parent_pid() -> i32 {
     call(number::GETPPID, [0; 6]).unwrap_or(0) as i32
 }
 
-/// Real user, where the auxiliary vector does not tell.
-pub fn uid() -> u32 {
-    call(number::GETUID, [0; 6]).unwrap_or(0) as u32
-}
-
-/// Real group, where the auxiliary vector does not tell.
-pub fn gid() -> u32 {
-    call(number::GETGID, [0; 6]).unwrap_or(0) as u32
+/// The process group of a process, 0 where it is in none of our namespace.
+pub fn process_group(pid: i32) -> Result<usize, Errno> {
+    call(number::GETPGID, [pid as usize, 0, 0, 0, 0, 0])
 }
 
 /// Fills `out` from the kernel's random generator, and fails where that is not seeded yet.
@@ -158,16 +155,11 @@ pub fn host_name(storage: &mut [u8; 390]) -> &[u8] {
     until_nul(storage.get(65..130).unwrap_or_default())
 }
 
-/// The working directory; empty where it was removed.
-pub fn working_directory(storage: &mut [u8]) -> &[u8] {
-    match call(number::GETCWD, [storage.as_mut_ptr() as usize, storage.len(), 0, 0, 0, 0]) {
-        // The kernel counts the NUL, and says "(unreachable)" of a directory outside the root.
-        Ok(len) => match storage.get(..len.wrapping_sub(1)) {
-            Some(path @ [b'/', ..]) => path,
-            _ => &[],
-        },
-        Err(_) => &[],
-    }
+/// Writes the working directory and returns its length. The kernel says "(unreachable)" in front of
+/// a directory outside the root.
+pub fn working_directory(out: &mut [u8]) -> Result<usize, Errno> {
+    // The kernel counts the NUL.
+    call(number::GETCWD, [out.as_mut_ptr() as usize, out.len(), 0, 0, 0, 0]).map(|len| len.saturating_sub(1))
 }
 
 /// The target of a symbolic link; `path` ends in NUL.
@@ -287,17 +279,22 @@ pub fn open_cached(path: &[u8]) -> Result<Descriptor, Errno> {
 pub fn is_on_disk(directory: Descriptor) -> bool {
     const EMPTY_PATH_DONT_SYNC: usize = 0x1000 | 0x4000;
     const DEV_MAJOR: usize = 34;
-    // struct statx in 32-bit numbers.
+    let status = status(directory.0 as usize, c"".to_bytes_with_nul(), EMPTY_PATH_DONT_SYNC);
+    status.is_some_and(|status| status.get(DEV_MAJOR) != Some(&0))
+}
+
+/// The user that a file belongs to; `path` ends in NUL.
+pub fn owner(path: &[u8]) -> Option<u32> {
+    const OWNER: usize = 5;
+    status(AT_FDCWD, path, 0)?.get(OWNER).copied()
+}
+
+/// `struct statx` in 32-bit numbers.
+fn status(directory: usize, path: &[u8], flags: usize) -> Option<[u32; 64]> {
+    const UID: usize = 0x8;
     let mut status = [0u32; 64];
-    let arguments = [
-        directory.0 as usize,
-        c"".as_ptr() as usize,
-        EMPTY_PATH_DONT_SYNC,
-        0,
-        status.as_mut_ptr() as usize,
-        0,
-    ];
-    call(number::STATX, arguments).is_ok() && status.get(DEV_MAJOR) != Some(&0)
+    let room = status.as_mut_ptr() as usize;
+    call(number::STATX, [directory, path.as_ptr() as usize, flags, UID, room, 0]).ok().map(|_| status)
 }
 
 /// Makes a directory, mode 0700; `path` ends in NUL.

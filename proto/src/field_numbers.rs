@@ -141,6 +141,18 @@ pub mod process_info {
     pub const CLIENT: u32 = 335;
     /// `optional uint32 values_cut`
     pub const VALUES_CUT: u32 = 336;
+    /// `optional uint32 incomplete`
+    pub const INCOMPLETE: u32 = 337;
+    /// `optional uint64 pid_namespace`
+    pub const PID_NAMESPACE: u32 = 338;
+    /// `optional uint64 user_namespace`
+    pub const USER_NAMESPACE: u32 = 339;
+    /// `optional uint64 uts_namespace`
+    pub const UTS_NAMESPACE: u32 = 340;
+    /// `optional uint64 mount_namespace`
+    pub const MOUNT_NAMESPACE: u32 = 341;
+    /// `optional int32 namespace_pid`
+    pub const NAMESPACE_PID: u32 = 342;
 }
 
 /// Fields of `ProcessEnd`.

@@ -136,6 +136,24 @@ pub struct ProcessInfo {
     /// datagram.
     #[prost(uint32, optional, tag = "336")]
     pub values_cut: ::core::option::Option<u32>,
+    /// What is missing from this event, as a sum: 1 arguments and environment, 2 shared objects, 4 the
+    /// front of the executable's path, 8 the working directory.
+    #[prost(uint32, optional, tag = "337")]
+    pub incomplete: ::core::option::Option<u32>,
+    /// Inode numbers of the namespaces that the process is in, from a process that has seen that it is
+    /// not in those of the machine itself. Its numbers of processes and users are theirs.
+    #[prost(uint64, optional, tag = "338")]
+    pub pid_namespace: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "339")]
+    pub user_namespace: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "340")]
+    pub uts_namespace: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "341")]
+    pub mount_namespace: ::core::option::Option<u64>,
+    /// The number that the process has in its own namespace, where `pid` is another: a server writes
+    /// it that knows the process by the kernel's word.
+    #[prost(int32, optional, tag = "342")]
+    pub namespace_pid: ::core::option::Option<i32>,
 }
 /// The normal end of a process.
 #[derive(Clone, PartialEq, ::prost::Message)]

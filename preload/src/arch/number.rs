@@ -34,8 +34,7 @@ numbers! {
     GETRUSAGE          98    77   165;
     GETPID             39    20   172;
     GETPPID           110    64   173;
-    GETUID            102    24   174;
-    GETGID            104    47   176;
+    GETPGID           121   132   155;
     SOCKET             41   326   198;
     CONNECT            42   328   203;
     GETSOCKOPT         55   340   209;

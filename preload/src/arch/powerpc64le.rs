@@ -54,14 +54,10 @@ pub(crate) use weak_address;
 global_asm!(
     ".pushsection .data.rel,\"aw\"",
     ".p2align 3",
-    ".hidden ogrt_address_of_environ, ogrt_address_of_getauxval",
-    ".hidden ogrt_address_of___libc_stack_end, ogrt_address_of_dl_iterate_phdr",
-    ".globl ogrt_address_of_environ, ogrt_address_of_getauxval",
-    ".globl ogrt_address_of___libc_stack_end, ogrt_address_of_dl_iterate_phdr",
-    ".weak environ, getauxval, __libc_stack_end, dl_iterate_phdr",
-    "ogrt_address_of_environ: .quad environ",
-    "ogrt_address_of_getauxval: .quad getauxval",
-    "ogrt_address_of___libc_stack_end: .quad __libc_stack_end",
+    ".hidden ogrt_address_of___environ, ogrt_address_of_dl_iterate_phdr",
+    ".globl ogrt_address_of___environ, ogrt_address_of_dl_iterate_phdr",
+    ".weak __environ, dl_iterate_phdr",
+    "ogrt_address_of___environ: .quad __environ",
     "ogrt_address_of_dl_iterate_phdr: .quad dl_iterate_phdr",
     ".popsection",
 );

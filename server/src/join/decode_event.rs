@@ -24,6 +24,11 @@ pub struct Event<'a> {
 
     pub binpath: &'a [u8],
     pub parent_pid: Option<i32>,
+    pub namespace_pid: Option<i32>,
+    /// Inode numbers: of pid, user, UTS and mount namespace.
+    pub namespaces: [Option<u64>; 4],
+    /// Bits that `ogrt.proto` names.
+    pub incomplete: u64,
     pub time: Option<i64>,
     pub start_time_ns: Option<i64>,
     pub signature: &'a [u8],
@@ -135,7 +140,14 @@ impl<'a> Event<'a> {
     fn start_number(&mut self, number: u32, value: u64) {
         match number {
             process_info::PID => self.pid = Some(value as i32),
-            process_info::PARENT_PID => self.parent_pid = Some(value as i32),
+            // A parent outside of all that the process can name has the number 0.
+            process_info::PARENT_PID => self.parent_pid = Some(value as i32).filter(|pid| *pid != 0),
+            process_info::NAMESPACE_PID => self.namespace_pid = Some(value as i32),
+            process_info::PID_NAMESPACE => self.namespaces[0] = Some(value),
+            process_info::USER_NAMESPACE => self.namespaces[1] = Some(value),
+            process_info::UTS_NAMESPACE => self.namespaces[2] = Some(value),
+            process_info::MOUNT_NAMESPACE => self.namespaces[3] = Some(value),
+            process_info::INCOMPLETE => self.incomplete = value,
             process_info::TIME => self.time = Some(value as i64),
             process_info::START_TIME_NS => self.start_time_ns = Some(value as i64),
             process_info::UID => self.uid = Some(value as u32),

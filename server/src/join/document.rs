@@ -37,6 +37,10 @@ pub fn user_name(joiner: &Joiner, entry: &Entry, event: &Event<'_>) -> Option<Ar
     uid(entry, event).filter(|_| is_asked).and_then(|uid| joiner.users.name(uid))
 }
 
+/// The parts that may be missing from a start, by their bit in `ProcessInfo.incomplete`.
+const INCOMPLETE_PARTS: [(u64, &str); 4] =
+    [(1, "arguments"), (2, "shared_objects"), (4, "binpath"), (8, "working_directory")];
+
 /// Writes the start of a process.
 fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing, out: &mut Vec<u8>) {
     let kernel = entry.credentials;
@@ -49,6 +53,7 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
     document.text("binpath", event.binpath);
     document.number("pid", pid.or(event.pid.map(i64::from)));
     document.number("parent_pid", event.parent_pid);
+    document.number("namespace_pid", event.namespace_pid);
     document.number("time", event.time.or(event.start_time_ns.map(seconds)));
     document.number("start_time_ns", event.start_time_ns);
     marked(&mut document, joiner, event.signature, event.notes.iter().copied(), missing);
@@ -86,6 +91,18 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
     document.text("job_step", event.job_step);
     document.text("array_index", event.array_index);
     document.text("container", event.container);
+    if event.namespaces.iter().any(Option::is_some) {
+        let mut namespaces = document.object("namespaces");
+        for (key, inode) in ["pid", "user", "uts", "mount"].into_iter().zip(event.namespaces) {
+            namespaces.number(key, inode);
+        }
+        namespaces.end();
+    }
+    let missing: Vec<&str> = INCOMPLETE_PARTS
+        .into_iter()
+        .filter_map(|(bit, name)| (event.incomplete & bit != 0).then_some(name))
+        .collect();
+    document.list("incomplete", &missing, |out, name| string(out, name.as_bytes()));
     document.text("client", event.client);
     document.number("events_lost", event.events_lost.filter(|lost| *lost > 0));
     document.end();

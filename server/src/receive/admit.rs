@@ -10,6 +10,7 @@ use crate::queue::{Credentials, Entry, Kind, Submission, identify};
 use anyhow::bail;
 use bytes::Bytes;
 use ogrt_proto::{FRAME_HEADER_LEN, MessageType, peek_frame};
+use std::borrow::Cow;
 
 /// Why a frame was not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,7 +89,14 @@ pub fn admit_all(
     let mut rest = sent;
     while let Some((frame_type, message)) = peek_frame(rest, sent.len())? {
         rest = rest.get(FRAME_HEADER_LEN + message.len()..).unwrap_or_default();
-        admit(frame_type, message, origin, intake, submission)?;
+        // Who asks for acknowledgements tells of others; what comes at once, a process tells of itself.
+        let message = match origin.credentials {
+            Some(kernel) if frame_type == MessageType::ProcessInfo as u32 => {
+                intake.numbering.translate(message, kernel)
+            }
+            _ => Cow::Borrowed(message),
+        };
+        admit(frame_type, &message, origin, intake, submission)?;
     }
     if !rest.is_empty() || sent.is_empty() {
         bail!("it ends within a frame");

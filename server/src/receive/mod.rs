@@ -9,11 +9,13 @@ mod admit;
 mod datagrams;
 mod drain;
 mod local_streams;
+mod numbering;
 mod reading_half;
 mod stream;
 
 pub use drain::Drain;
 pub use local_streams::StayingStream;
+pub use numbering::Numbering;
 pub use stream::Streams;
 
 use crate::{
@@ -38,6 +40,8 @@ pub struct Intake {
     pub room: Room,
     /// Ids for events without one.
     pub ids: Arc<EventIds>,
+    /// The processes of containers.
+    pub numbering: Arc<Numbering>,
     /// The tokens that permit registrations.
     pub tokens: Arc<Tokens>,
     /// The counters.

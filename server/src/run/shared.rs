@@ -77,6 +77,7 @@ impl Shared {
             writer: to_writer,
             room: Room::new(config.receive.pending_bytes_max.0),
             ids: Arc::new(EventIds::new()),
+            numbering: Arc::default(),
             metrics: metrics.clone(),
             tokens: Arc::new(Tokens::new(&config.access, &config.data_dir)),
             datagram_complaints: Arc::new(Complaints::new(10)),

@@ -67,7 +67,7 @@ fn nothing_is_said_unless_asked_for() {
     let said = stderr(&[("OGRT_DEBUG_INFO", "1")]);
     assert!(said.contains(&format!("OGRT_SERVER={}", receiver.server)), "{said}");
     assert!(
-        said.contains("OGRT_JOBID_VARS=JOBID:SLURM_JOB_ID:PBS_JOBID:LSB_JOBID:FLUX_JOB_ID:JOB_ID"),
+        said.contains("OGRT_JOBID_VARS=SLURM_JOB_ID:PBS_JOBID:LSB_JOBID:FLUX_JOB_ID:JOB_ID:JOBID"),
         "{said}"
     );
 }
@@ -85,10 +85,11 @@ fn trace(folder: &Folder, configure: impl Fn(&mut Command)) -> Vec<String> {
 
 /// The system calls for the events of a usual process. docs/preload.md names them for authors of
 /// seccomp filters.
-const CALLS: [&str; 11] = [
+const CALLS: [&str; 13] = [
     "clock_gettime",
     "close",
     "getcwd",
+    "getpgid",
     "getpid",
     "getppid",
     "getrandom",
@@ -96,6 +97,7 @@ const CALLS: [&str; 11] = [
     "readlinkat",
     "sendmsg",
     "socket",
+    "statx",
     "uname",
 ];
 

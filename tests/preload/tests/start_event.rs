@@ -271,7 +271,12 @@ fn the_job_id_follows_the_sites_list() {
         receiver.starts(count).remove(count - 1).start.unwrap().job_id().to_vec()
     };
     assert_eq!(run(&[("LSB_JOBID", "lsf"), ("PBS_JOBID", "pbs"), ("JOB_ID", "sge")]), b"pbs");
-    assert_eq!(run(&[("JOBID", "ours"), ("SLURM_JOB_ID", "slurm")]), b"ours");
+    // Anybody uses the name JOBID, so a scheduler's own name comes before it.
+    for name in ["SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID", "FLUX_JOB_ID", "JOB_ID"] {
+        assert_eq!(run(&[("JOBID", "ours"), (name, "theirs")]), b"theirs", "{name}");
+    }
+    let long = "j".repeat(300);
+    assert_eq!(run(&[("JOBID", &long)]), long.as_bytes());
     assert_eq!(run(&[("OGRT_JOBID_VARS", "MINE:JOB_ID"), ("JOB_ID", "sge"), ("JOBID", "x")]), b"sge");
     assert_eq!(run(&[]), b"");
 }
