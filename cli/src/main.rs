@@ -20,6 +20,7 @@ mod compare_builds;
 mod compare_with_record;
 mod dsse;
 mod elf_notes;
+mod event_server;
 mod exit_status;
 mod format;
 mod json_field;

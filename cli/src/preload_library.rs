@@ -8,7 +8,12 @@ use std::{
     path::PathBuf,
 };
 
-/// Finds the library: OGRT_LIBRARY, or else `../lib/libogrt.so` beside this executable's directory.
+/// The library below a prefix, as each loader finds the file of its own class: `$LIB` stands for its
+/// own directory (ld.so(8)), where 32-bit programs find a library that does nothing. musl does not
+/// know `$LIB`, and finds a directory of that very name.
+const FOR_EACH_LOADER: &str = "lib/ogrt/$LIB/libogrt.so";
+
+/// Finds the library: OGRT_LIBRARY, or else the one in the prefix of this executable.
 pub fn find() -> Result<PathBuf> {
     let path = match env::var_os("OGRT_LIBRARY") {
         Some(path) if !path.is_empty() => std::path::absolute(path).context("OGRT_LIBRARY")?,
@@ -17,7 +22,8 @@ pub fn find() -> Result<PathBuf> {
                 .and_then(|path| path.canonicalize())
                 .context("cannot tell where ogrt is installed; set OGRT_LIBRARY to the path of libogrt.so")?;
             let prefix = executable.parent().and_then(|bin| bin.parent()).unwrap_or(&executable);
-            prefix.join("lib/libogrt.so")
+            let [each, one] = [FOR_EACH_LOADER, "lib/libogrt.so"].map(|name| prefix.join(name));
+            if each.is_file() { each } else { one }
         }
     };
     ensure!(

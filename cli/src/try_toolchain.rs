@@ -28,6 +28,9 @@ pub struct ToolchainReport {
     pub server: String,
     /// True where the server answers.
     pub server_answers: bool,
+    /// Why programs cannot send events there; `None` where they can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events_problem: Option<String>,
     /// Each compiler with each linker.
     pub compilers: Vec<LinkTrial>,
     /// Each linker called without a compiler.

@@ -430,3 +430,63 @@ fn module_files_name_the_library_and_the_server() {
         }
     }
 }
+
+/// A 32-bit program finds a library of its own class by `$LIB`, so every shell must pass that on
+/// unchanged.
+#[test]
+fn where_the_prefix_has_a_library_for_each_loader_that_is_named() {
+    if !has_gcc() {
+        return;
+    }
+    let prefix = prefix();
+    let each = prefix.path().canonicalize().unwrap().join("lib/ogrt/$LIB");
+    fs::create_dir_all(&each).unwrap();
+    std::os::unix::fs::symlink("../../libogrt.so", each.join("libogrt.so")).unwrap();
+    let each = each.join("libogrt.so");
+    for shell in ["sh", "bash", "dash", "csh", "tcsh", "fish"] {
+        let kind = if shell.ends_with("csh") {
+            "csh"
+        } else if shell == "fish" {
+            "fish"
+        } else {
+            "sh"
+        };
+        let lines = run(&mut installed(&prefix, &["env", "--shell", kind])).out;
+        let script = format!("{lines}\nprintenv LD_PRELOAD");
+        let Ok(output) = Command::new(shell).args(["-c", &script]).env_remove("LD_PRELOAD").output() else {
+            println!("skipped: needs {shell}");
+            continue;
+        };
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said.trim().trim_start_matches(':'), text(&each), "{shell}: {output:?}");
+    }
+    let lua = run(&mut installed(&prefix, &["env", "--module", "lua"])).out;
+    assert!(lua.contains(&format!("append_path(\"LD_PRELOAD\", \"{}\")", text(&each))), "{lua}");
+    let tcl = run(&mut installed(&prefix, &["env", "--module", "tcl"])).out;
+    assert!(tcl.contains("/lib/ogrt/\\$LIB/libogrt.so\""), "{tcl}");
+    let tracked = run(&mut installed(&prefix, &["run", "--", "printenv", "LD_PRELOAD"]));
+    // This prefix has only the directory that musl finds; glibc's loader says so.
+    assert_eq!(tracked.out.trim(), text(&each));
+}
+
+#[test]
+fn a_server_that_programs_cannot_reach_is_said_or_refused() {
+    if !has_gcc() {
+        return;
+    }
+    let prefix = prefix();
+    for server in ["127.0.0.1", "no.such.host.invalid:7971", "unix:relative.sock"] {
+        for module in ["lua", "tcl"] {
+            let refused = run(installed(&prefix, &["env", "--module", module]).env("OGRT_SERVER", server));
+            assert_eq!((refused.status, refused.out.as_str()), (Some(2), ""), "{server}");
+            assert!(refused.err.contains(server), "{}", refused.err);
+        }
+        let lines = run(installed(&prefix, &["env"]).env("OGRT_SERVER", server));
+        assert!(lines.status == Some(0) && lines.out.contains("OGRT_ACTIVE=1"), "{server}");
+        assert!(lines.err.contains("programs cannot send events there"), "{}", lines.err);
+        let command =
+            run(installed(&prefix, &["run", "--", "sh", "-c", "exit 7"]).env("OGRT_SERVER", server));
+        assert_eq!(command.status, Some(7), "the command runs all the same");
+        assert!(command.err.contains("programs cannot send events there"), "{}", command.err);
+    }
+}

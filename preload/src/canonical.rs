@@ -104,7 +104,7 @@ impl<'a> Paths<'a> {
     fn resolve(&mut self, path: &[u8], out: &mut PathBuffer, room: &mut [u8]) -> Option<Resolution> {
         let room_len = room.len();
         let mut start = room_len.checked_sub(path.len())?;
-        room.get_mut(start..)?.copy_from_slice(path);
+        room.get_mut(start..)?.get_mut(..path.len())?.copy_from_slice(path);
         out.truncate(0);
         if path.first() != Some(&b'/') {
             // The kernel's answer is canonical.

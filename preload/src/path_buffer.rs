@@ -51,12 +51,12 @@ impl PathBuffer {
 
     /// Adds bytes; `None` where they do not fit.
     pub fn push(&mut self, bytes: &[u8]) -> Option<()> {
-        let end = self.len.checked_add(bytes.len())?;
+        let start = self.len;
+        let end = start.checked_add(bytes.len())?;
         if end >= self.room().len() {
             self.grow(end)?;
         }
-        let start = self.len;
-        self.room_mut().get_mut(start..end)?.copy_from_slice(bytes);
+        self.room_mut().get_mut(start..)?.get_mut(..bytes.len())?.copy_from_slice(bytes);
         self.len = end;
         Some(())
     }
@@ -117,7 +117,8 @@ impl PathBuffer {
             return None;
         }
         let mut memory = Memory::new(PATH_MAX)?;
-        memory.bytes_mut().get_mut(..self.len)?.copy_from_slice(self.small.get(..self.len)?);
+        let small = self.small.get(..self.len)?;
+        memory.bytes_mut().get_mut(..small.len())?.copy_from_slice(small);
         self.large = Some(memory);
         Some(())
     }

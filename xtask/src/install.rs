@@ -4,6 +4,7 @@
 //! |---|---|
 //! | PREFIX/bin | the programs; `ogrt-c++` and `ogrt-fc` are other names of `ogrt-cc` |
 //! | PREFIX/lib | `libogrt.so` |
+//! | PREFIX/lib/ogrt | the same for each loader by `$LIB`, and one for 32-bit programs that does nothing |
 //! | PREFIX/lib/systemd/system | the units of the server |
 //! | PREFIX/libexec/ogrt | the linker wrapper under each name that a compiler driver asks for |
 //! | PREFIX/share | manual pages and completions |
@@ -14,7 +15,7 @@ use crate::{
     machine::{BUILD_TOOLS, install_tools, static_linkage},
     manuals,
     programs::{self, Built},
-    put_file, share,
+    put_file, share, silent_library,
     steps::Steps,
     workspace::Workspace,
 };
@@ -84,6 +85,7 @@ fn install_into(directory: &Path, prefix: &Path, built: &Built) -> Result<()> {
         put_file::copy(program, &bin)?;
     }
     put_file::copy(&built.library, &lib)?;
+    silent_library::install(&lib)?;
     put_other_names(&bin, &libexec)?;
     for (name, unit) in UNITS {
         put_file::write(&systemd.join(name), &unit.replace("@PREFIX@", &prefix.display().to_string()))?;

@@ -20,6 +20,7 @@ pub mod manuals;
 pub mod programs;
 pub mod put_file;
 pub mod share;
+pub mod silent_library;
 pub mod site;
 pub mod steps;
 pub mod suite;

@@ -1,6 +1,7 @@
 //! `ogrt doctor`: which compilers and linkers of this machine our wrappers work with.
 
 use crate::{
+    event_server,
     exit_status::{ExitStatus, print},
     format::doctor_table,
     try_toolchain::{LinkTrial, Route, ToolchainReport, TrialDirectory},
@@ -44,6 +45,7 @@ impl DoctorCommand {
         let report = ToolchainReport {
             server: server.to_string(),
             server_answers: server.connect(token_file.as_deref(), Instant::now() + SERVER_TIME).is_ok(),
+            events_problem: event_server::from_environment().as_deref().and_then(event_server::problem),
             compilers: trials.try_compilers(),
             linkers: trials.try_linkers(),
             wrappers: prefix,

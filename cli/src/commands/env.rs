@@ -5,10 +5,11 @@
 //! what it did when it is unloaded.
 
 use crate::{
-    exit_status::{ExitStatus, print},
+    event_server,
+    exit_status::{ExitStatus, complain, print},
     preload_library,
 };
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 
 const EXAMPLES: &str = "Examples:\n\
@@ -19,7 +20,8 @@ const EXAMPLES: &str = "Examples:\n\
 /// Print the lines that switch tracking on in a shell, or a module file that does.
 ///
 /// The lines add libogrt.so to LD_PRELOAD and set OGRT_ACTIVE=1. When OGRT_SERVER is set, a module
-/// file sets it as well.
+/// file sets it as well, if programs can send events there: libogrt.so takes an address with a port
+/// or `unix:/path`, and looks up no host names.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct EnvCommand {
@@ -60,7 +62,12 @@ impl EnvCommand {
                 library.display()
             )
         })?;
-        let server = std::env::var("OGRT_SERVER").ok().filter(|server| !server.is_empty());
+        let server = event_server::from_environment();
+        if let Some(problem) = server.as_deref().and_then(event_server::problem) {
+            // A module file would silence everybody who loads it.
+            ensure!(self.module.is_none(), problem);
+            complain(problem);
+        }
         print(match (self.module, self.shell) {
             (Some(Module::Lua), _) => lua(library, server.as_deref()),
             (Some(Module::Tcl), _) => tcl(library, server.as_deref()),

@@ -1,6 +1,7 @@
 //! `ogrt run`: one command, tracked.
 
 use crate::{
+    event_server,
     exit_status::{ExitStatus, complain},
     preload_library,
 };
@@ -19,7 +20,8 @@ const EXAMPLES: &str = "Examples:\n\
 
 /// Run a command tracked: with libogrt.so preloaded and OGRT_ACTIVE=1.
 ///
-/// A user's own LD_PRELOAD is kept, in front.
+/// A user's own LD_PRELOAD is kept, in front. The command is run even where OGRT_SERVER names a
+/// server that programs cannot send events to; then a line on standard error says so.
 ///
 /// Exit status: that of the command; 127 there is no such command, 126 it cannot be run, 2
 /// libogrt.so was not found.
@@ -41,6 +43,9 @@ impl RunCommand {
                 return ExitStatus::Error.into();
             }
         };
+        if let Some(problem) = event_server::from_environment().as_deref().and_then(event_server::problem) {
+            complain(problem);
+        }
         let Some((program, arguments)) = self.command.split_first() else { return ExitStatus::Error.into() };
         let preload = preload_library::append(env::var_os("LD_PRELOAD").as_deref(), library.as_os_str());
         let error =

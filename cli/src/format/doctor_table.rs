@@ -15,6 +15,9 @@ pub fn text(report: &ToolchainReport) -> String {
         "does not answer; records wait in the spool until `ogrt flush`"
     };
     head.line("server", format!("{} ({answers})", report.server));
+    if let Some(problem) = &report.events_problem {
+        head.line("events", format!("NONE: {problem}"));
+    }
     let mut table = Sheet::new();
     for LinkTrial { tool, linker, route, real_linker } in report.compilers.iter().chain(&report.linkers) {
         let route = match route {

@@ -34,7 +34,16 @@ const SERVER: &Order = &[
 
 /// Commands, formatters and comparisons: a formatter knows no command, a comparison knows neither.
 const CLI: &Order = &[
-    &["api_client", "elf_notes", "exit_status", "mapped_files", "preload_library", "signing_key", "utc"],
+    &[
+        "api_client",
+        "elf_notes",
+        "event_server",
+        "exit_status",
+        "mapped_files",
+        "preload_library",
+        "signing_key",
+        "utc",
+    ],
     &["dsse", "json_field", "subject", "time_argument"],
     &["build_with_origins", "compare_builds", "compare_with_record", "process_tree", "try_toolchain"],
     &["format"],
@@ -83,7 +92,7 @@ const PRELOAD: &Order = &[
 /// The chores stand on top; `install` is one that others need.
 const XTASK: &Order = &[
     &["cleanup", "known_tools", "put_file"],
-    &["child", "daemon", "share"],
+    &["child", "daemon", "share", "silent_library"],
     &["manuals", "site", "steps", "workspace"],
     &["machine"],
     &["programs"],
