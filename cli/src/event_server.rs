@@ -1,8 +1,8 @@
 //! Whether libogrt.so can send events to what OGRT_SERVER names.
 //!
 //! The wrappers look names up, and a port has a default there. libogrt.so does neither, because it
-//! works in other people's programs. So a value that is right for the one can silence the other, and
-//! the commands that switch tracking on say so.
+//! works in other people's programs. So a value that is right for the one can silence the other,
+//! and the commands that switch tracking on say so.
 
 use std::net::{SocketAddr, ToSocketAddrs};
 

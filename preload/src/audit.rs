@@ -37,10 +37,10 @@ pub unsafe fn remember(process: Process) {
     unsafe { (*AUDITED.0.get()).process = Some(process) };
 }
 
-/// Answers with the version that the loader offers, so that every later glibc accepts us. The answer
-/// 0 makes the loader unload us: where this process is not to be tracked, and where the loader is
-/// older than glibc 2.35 (`an_old_loader_is_refused`). Such a one makes each first call of a function
-/// slow, and on some machines loses arguments.
+/// Answers with the version that the loader offers, so that every later glibc accepts us. The
+/// answer 0 makes the loader unload us: where this process is not to be tracked, and where the
+/// loader is older than glibc 2.35 (`an_old_loader_is_refused`). Such a one makes each first call
+/// of a function slow, and on some machines loses arguments.
 #[unsafe(no_mangle)]
 extern "C" fn la_version(version: u32) -> u32 {
     const GLIBC_2_35: u32 = 2;
@@ -80,8 +80,8 @@ extern "C" fn la_preinit(_cookie: *mut usize) {
 }
 
 /// The library was preloaded as well; then only that copy sends
-/// (`under_both_only_one_of_us_speaks`). What LD_PRELOAD says is not asked: the file may be missing,
-/// or of another class.
+/// (`under_both_only_one_of_us_speaks`). What LD_PRELOAD says is not asked: the file may be
+/// missing, or of another class.
 fn is_preloaded_too(process: &Process, loader: Loader) -> bool {
     let mut found = false;
     loader.each(process, &mut |object| {

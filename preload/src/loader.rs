@@ -2,11 +2,12 @@
 //!
 //! The list is the loader's own, which the executable's DT_DEBUG leads to, or `la_objopen` under
 //! LD_AUDIT. It is walked in the constructor, before anything else runs. So no function of libc is
-//! called, which a program may have replaced and which may wait for a lock. Where the executable has
-//! no DT_DEBUG, `dl_iterate_phdr` is asked, unless the program itself defines it.
+//! called, which a program may have replaced and which may wait for a lock. Where the executable
+//! has no DT_DEBUG, `dl_iterate_phdr` is asked, unless the program itself defines it.
 //!
-//! Notes are read where they are mapped, not from the file. A note must lie in a readable PT_LOAD of its object. The kernel is asked about pages that
-//! the loader has not read itself, because a mapping can reach beyond the end of a truncated file
+//! Notes are read where they are mapped, not from the file. A note must lie in a readable PT_LOAD
+//! of its object. The kernel is asked about pages that the loader has not read itself, because a
+//! mapping can reach beyond the end of a truncated file
 //! (`a_note_beyond_the_end_of_a_truncated_file_is_not_touched`).
 
 use crate::{
@@ -305,8 +306,8 @@ impl LoadedObject {
         let headers = executable_headers(process);
         let (address, _) = process.program_headers()?;
         let of = |kind| headers.iter().find(move |header| header.kind == kind);
-        // The difference between where the headers are and where the file says that they are. A file
-        // that does not say so begins with the ELF header and has them behind it.
+        // The difference between where the headers are and where the file says that they are. A
+        // file that does not say so begins with the ELF header and has them behind it.
         let stated = match of(PT_PHDR) {
             Some(header) => header.address as usize,
             None => (of(PT_LOAD)?.address as usize).checked_add(ELF_HEADER_LEN)?,

@@ -89,7 +89,8 @@ pub fn admit_all(
     let mut rest = sent;
     while let Some((frame_type, message)) = peek_frame(rest, sent.len())? {
         rest = rest.get(FRAME_HEADER_LEN + message.len()..).unwrap_or_default();
-        // Who asks for acknowledgements tells of others; what comes at once, a process tells of itself.
+        // Who asks for acknowledgements tells of others; what comes at once, a process tells of
+        // itself.
         let message = match origin.credentials {
             Some(kernel) if frame_type == MessageType::ProcessInfo as u32 => {
                 intake.numbering.translate(message, kernel)

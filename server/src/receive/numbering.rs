@@ -1,10 +1,10 @@
 //! Numbers of processes in one numbering: the server's own.
 //!
-//! A process in a container tells the numbers that it and its parent have there, and the kernel tells
-//! the process's number here. The two must not stand side by side: the parent would be another process
-//! (`a_process_of_a_container_has_a_parent_of_the_same_numbering`). So the parent's number is looked up:
-//! among the processes of that container which the kernel has told of before, else in procfs while the
-//! process is there. Where neither knows it, the event has none.
+//! A process in a container tells the numbers that it and its parent have there, and the kernel
+//! tells the process's number here. The two must not stand side by side: the parent would be
+//! another process (`a_process_of_a_container_has_a_parent_of_the_same_numbering`). So the parent's
+//! number is looked up: among the processes of that container which the kernel has told of before,
+//! else in procfs while the process is there. Where neither knows it, the event has none.
 
 use crate::{
     fields::{Fields, Value},

@@ -106,3 +106,22 @@ fn an_inactive_audit_library_goes_away() {
     receiver.ended(1);
     assert_eq!(receiver.frames_after_a_while(), 2);
 }
+
+/// glibc offers version 1 before 2.35. A namespace of its own is what the loader gives an audit
+/// library.
+#[test]
+fn an_old_loader_is_refused() {
+    if !has("gcc") {
+        return;
+    }
+    let source = "#define _GNU_SOURCE\n#include <dlfcn.h>\n#include <stdio.h>\n\
+        int main(int c, char **v) { void *h = dlmopen(LM_ID_NEWLM, v[c - 1], RTLD_NOW); if (!h) return 2;\n\
+        unsigned (*version)(unsigned) = (unsigned (*)(unsigned))dlsym(h, \"la_version\");\n\
+        printf(\"%u %u %u\\n\", version(1), version(2), version(3)); return 0; }\n";
+    let folder = Folder::new();
+    let program = folder.compile(Compiler::Gcc, "asks", source, &["-ldl"]);
+    for (active, answers) in [("1", "0 2 3\n"), ("0", "0 0 0\n")] {
+        let output = Command::new(&program).arg(library()).env("OGRT_ACTIVE", active).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), answers, "OGRT_ACTIVE={active}");
+    }
+}
