@@ -56,7 +56,7 @@ pub fn end() {
     // exceptions.
     let mut paths = Paths::new(b"", READLINKS_MAX);
     let mut seen = 0;
-    tracked.loader.each(&tracked.process, &mut |object| {
+    tracked.loader.beside_threads(&tracked.process).each(&tracked.process, &mut |object| {
         seen += 1;
         // The loader appends, and what was there at the start cannot be unloaded.
         if seen > tracked.objects {

@@ -135,10 +135,22 @@ impl Loader {
                 return Some(Loader::LinkMap(list));
             }
         }
+        Self::of_libc(process)
+    }
+
+    /// libc's function, unless the program itself defines it.
+    fn of_libc(process: &Process) -> Option<Self> {
         let iterate = weak_address!("dl_iterate_phdr");
+        let executable = LoadedObject::executable(process)?;
         let is_libcs = process.interpreter_base().is_none() || !executable.holds(iterate);
         // SAFETY: both libcs document this signature.
         (iterate != 0 && is_libcs).then(|| Loader::Libc(unsafe { transmute::<usize, Iterate>(iterate) }))
+    }
+
+    /// The same list once the program has threads, which may change it. libc walks it under its
+    /// lock; without libc, under LD_AUDIT, there is none.
+    pub fn beside_threads(self, process: &Process) -> Self {
+        Self::of_libc(process).unwrap_or(self)
     }
 
     /// The path by which the loader was told to load the executable, where the kernel has run the
