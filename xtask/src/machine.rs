@@ -57,6 +57,8 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "perl", package: "perl" },
     Tool { program: "python3", package: "python3" },
     Tool { program: "pip3", package: "python3-pip" },
+    Tool { program: "/usr/share/doc/python3-seccomp/copyright", package: "python3-seccomp" },
+    Tool { program: "/usr/lib32/libc.so", package: "libc6-dev-i386" },
     Tool { program: "openssl", package: "openssl" },
     Tool { program: "python3-config", package: "python3-dev" },
     Tool { program: "meson", package: "meson" },
