@@ -183,6 +183,16 @@ pub mod process_end {
     pub const PART_COUNT: u32 = 12;
     /// `optional uint64 events_lost`
     pub const EVENTS_LOST: u32 = 13;
+    /// `optional EndedBy ended_by`
+    pub const ENDED_BY: u32 = 14;
+    /// `optional uint32 exit_status`
+    pub const EXIT_STATUS: u32 = 15;
+    /// `optional uint32 signal`
+    pub const SIGNAL: u32 = 16;
+    /// `optional bool core_dumped`
+    pub const CORE_DUMPED: u32 = 17;
+    /// `optional ToldBy told_by`
+    pub const TOLD_BY: u32 = 18;
 }
 
 /// Fields of `JobSummary`.

@@ -155,7 +155,7 @@ pub struct ProcessInfo {
     #[prost(int32, optional, tag = "342")]
     pub namespace_pid: ::core::option::Option<i32>,
 }
-/// The normal end of a process.
+/// The end of a process.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ProcessEnd {
     /// The event_id of its ProcessInfo.
@@ -188,6 +188,20 @@ pub struct ProcessEnd {
     pub part_count: ::core::option::Option<u32>,
     #[prost(uint64, optional, tag = "13")]
     pub events_lost: ::core::option::Option<u64>,
+    /// Set by the server that followed the process.
+    #[prost(enumeration = "EndedBy", optional, tag = "14")]
+    pub ended_by: ::core::option::Option<i32>,
+    /// 0 to 255, of a process that ended by exit.
+    #[prost(uint32, optional, tag = "15")]
+    pub exit_status: ::core::option::Option<u32>,
+    /// The number of the signal that ended it.
+    #[prost(uint32, optional, tag = "16")]
+    pub signal: ::core::option::Option<u32>,
+    /// The signal left a core dump.
+    #[prost(bool, optional, tag = "17")]
+    pub core_dumped: ::core::option::Option<bool>,
+    #[prost(enumeration = "ToldBy", optional, tag = "18")]
+    pub told_by: ::core::option::Option<i32>,
 }
 /// Processes of a job that a server counted instead of recording each, because the job had sent
 /// more events than its limit allows.
@@ -483,6 +497,70 @@ impl MessageType {
             "BUILD_RECORD" => Some(Self::BuildRecord),
             "HELLO" => Some(Self::Hello),
             "ACK" => Some(Self::Ack),
+            _ => None,
+        }
+    }
+}
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum EndedBy {
+    /// Nobody saw how.
+    Unknown = 0,
+    Exit = 1,
+    Signal = 2,
+    /// It went on as another program, which has a start of its own.
+    Exec = 3,
+}
+impl EndedBy {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unknown => "ENDED_BY_UNKNOWN",
+            Self::Exit => "ENDED_BY_EXIT",
+            Self::Signal => "ENDED_BY_SIGNAL",
+            Self::Exec => "ENDED_BY_EXEC",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "ENDED_BY_UNKNOWN" => Some(Self::Unknown),
+            "ENDED_BY_EXIT" => Some(Self::Exit),
+            "ENDED_BY_SIGNAL" => Some(Self::Signal),
+            "ENDED_BY_EXEC" => Some(Self::Exec),
+            _ => None,
+        }
+    }
+}
+/// Whose word the end of a process is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum ToldBy {
+    /// The process's own, shortly before its end.
+    Process = 0,
+    /// The kernel's, to the server that followed the process.
+    Kernel = 1,
+}
+impl ToldBy {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Process => "TOLD_BY_PROCESS",
+            Self::Kernel => "TOLD_BY_KERNEL",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "TOLD_BY_PROCESS" => Some(Self::Process),
+            "TOLD_BY_KERNEL" => Some(Self::Kernel),
             _ => None,
         }
     }

@@ -267,7 +267,7 @@ mod tests {
     use crate::{
         config::{QueueConfig, RegistryConfig},
         database::Store,
-        queue::{HeldEntries, Submission, Writer, WriterMessage},
+        queue::{EndSource, HeldEntries, Submission, Writer, WriterMessage},
         registry::{self, Summaries},
     };
     use ogrt_proto::{ProcessEnd, ProcessInfo};
@@ -353,6 +353,7 @@ mod tests {
             credentials: None,
             is_final: false,
             is_whole: false,
+            end_source: EndSource::Client,
             message: message.into(),
         }
     }

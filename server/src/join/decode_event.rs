@@ -56,6 +56,11 @@ pub struct Event<'a> {
     pub user_time_us: Option<u64>,
     pub system_time_us: Option<u64>,
     pub max_rss_kib: Option<u64>,
+    pub ended_by: Option<u64>,
+    pub exit_status: Option<u64>,
+    pub signal: Option<u64>,
+    pub core_dumped: bool,
+    pub told_by: Option<u64>,
 
     pub starts: u64,
     pub ends: u64,
@@ -203,6 +208,11 @@ impl<'a> Event<'a> {
             process_end::PART_INDEX => self.part_index = value as u32,
             process_end::PART_COUNT => self.part_count = value as u32,
             process_end::EVENTS_LOST => self.events_lost = Some(value),
+            process_end::ENDED_BY => self.ended_by = Some(value),
+            process_end::EXIT_STATUS => self.exit_status = Some(value),
+            process_end::SIGNAL => self.signal = Some(value),
+            process_end::CORE_DUMPED => self.core_dumped = value != 0,
+            process_end::TOLD_BY => self.told_by = Some(value),
             _ => {}
         }
     }

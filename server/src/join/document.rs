@@ -9,9 +9,9 @@ use super::{
     decode_event::{Event, LoadedObject, module, note, program},
     json::{Object, string},
 };
-use crate::queue::{Entry, Kind};
+use crate::queue::{EndSource, Entry, Kind};
 use ogrt_note::Signature;
-use ogrt_proto::{BuildMetadata, BuildSummary};
+use ogrt_proto::{BuildMetadata, BuildSummary, EndedBy, ToldBy};
 use prost::Message;
 use std::sync::Arc;
 
@@ -122,11 +122,33 @@ fn end(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing,
     end.number("user_time_us", event.user_time_us);
     end.number("system_time_us", event.system_time_us);
     end.number("max_rss_kib", event.max_rss_kib);
+    let ended_by = event.ended_by.map_or("", ended_by);
+    end.text("ended_by", ended_by.as_bytes());
+    end.number("exit_status", event.exit_status.filter(|_| ended_by == "exit"));
+    end.number("signal", event.signal.filter(|_| ended_by == "signal"));
+    end.truth("core_dumped", event.core_dumped && ended_by == "signal");
+    end.text("told_by", told_by(entry, event).as_bytes());
     // Those that were loaded since the start.
     shared_objects(&mut end, joiner, event, missing);
     end.end();
     document.number("events_lost", event.events_lost.filter(|lost| *lost > 0));
     document.end();
+}
+
+fn ended_by(number: u64) -> &'static str {
+    match i32::try_from(number).ok().and_then(|number| EndedBy::try_from(number).ok()) {
+        Some(EndedBy::Exit) => "exit",
+        Some(EndedBy::Signal) => "signal",
+        Some(EndedBy::Exec) => "exec",
+        Some(EndedBy::Unknown) | None => "unknown",
+    }
+}
+
+/// Whose word the end is. A local process speaks for itself only; what came over a network may be from a server that
+/// followed the process, and says so.
+fn told_by(entry: &Entry, event: &Event<'_>) -> &'static str {
+    let is_claimed = entry.credentials.is_none() && event.told_by == Some(ToldBy::Kernel as u64);
+    if entry.end_source == EndSource::Kernel || is_claimed { "kernel" } else { "process" }
 }
 
 /// Writes a summary of processes that were counted.

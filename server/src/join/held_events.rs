@@ -1,4 +1,5 @@
-//! Events that cannot go out yet: those whose build record is late, and parts of events.
+//! Events that cannot go out yet: those whose build record is late, parts of events, and what a process told of its
+//! end before the kernel does.
 //!
 //! What is held is durable: it is written, in one write with the list of what its batch skips,
 //! before any output may go past it. So no output has to wait for it or keep its offset back. When
@@ -7,7 +8,7 @@
 
 use crate::{
     config::JoinConfig,
-    queue::{Entry, HeldKey, Kind},
+    queue::{EndSource, Entry, HeldKey, Kind},
 };
 use ogrt_note::Signature;
 use std::{
@@ -129,6 +130,39 @@ impl HeldEvents {
         self.release_parts(event)
     }
 
+    /// Holds what a followed process tells of its end, in one part or several, until the kernel tells the end.
+    /// `closes` says whether that is still to be expected; without it, what was told goes out after a while.
+    pub fn hold_told_end(&mut self, id: [u8; 16], part: u32, key: HeldKey, entry: Entry, closes: bool) {
+        let event = (id, Kind::End);
+        self.bytes += entry.message.len();
+        self.parts_held += 1;
+        let parts = self.parts.entry(event).or_insert_with(|| EventParts {
+            pieces: BTreeMap::new(),
+            count: 0,
+            copies: Vec::new(),
+        });
+        if !closes && parts.pieces.is_empty() {
+            self.parts_deadlines.push_back((Instant::now() + self.config.parts_wait.0, event));
+        }
+        if let Some((copy, copy_key)) = parts.pieces.insert(part, (entry, key)) {
+            self.bytes -= copy.message.len();
+            self.parts_held -= 1;
+            parts.copies.push(copy_key);
+        }
+    }
+
+    /// Has the process told of this end?
+    pub fn has_told_end(&self, id: [u8; 16]) -> bool {
+        self.parts.contains_key(&(id, Kind::End))
+    }
+
+    /// The kernel tells the end: it goes out as one with what the process told.
+    pub fn close_told_end(&mut self, id: [u8; 16], key: HeldKey, entry: Entry) -> Option<Release> {
+        // Its fields stand last, so they count.
+        self.hold_told_end(id, u32::MAX, key, entry, true);
+        self.release_parts((id, Kind::End))
+    }
+
     /// Releases the events for which the build that was registered was the last to wait for.
     pub fn registered(&mut self, signature: Signature) -> Vec<Release> {
         for generation in &mut self.given_up {
@@ -200,14 +234,16 @@ impl HeldEvents {
         let in_vain = parts.pieces.len() < parts.count as usize;
         let mut message = Vec::new();
         let mut whole = None;
+        let mut end_source = EndSource::Client;
         for (entry, key) in parts.pieces.into_values() {
+            end_source = entry.end_source;
             self.bytes -= entry.message.len();
             // Protobuf messages merge by concatenation.
             message.extend_from_slice(&entry.message);
             replaces.push(key);
             whole.get_or_insert(entry);
         }
-        let entry = Entry { message: message.into(), is_whole: true, ..whole? };
+        let entry = Entry { message: message.into(), is_whole: true, end_source, ..whole? };
         Some(Release { entry, replaces, in_vain })
     }
 

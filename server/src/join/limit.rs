@@ -9,7 +9,7 @@
 use super::{decode_event::Event, held_events::Release};
 use crate::{
     config::LimitConfig,
-    queue::{Entry, HeldKey, Kind},
+    queue::{EndSource, Entry, HeldKey, Kind},
 };
 use bytes::Bytes;
 use ogrt_proto::{JobSummary, ProgramCount};
@@ -189,6 +189,7 @@ impl OpenSummary {
             credentials: None,
             is_final: true,
             is_whole: true,
+            end_source: EndSource::Client,
             message: self.summary.encode_to_vec().into(),
         }
     }

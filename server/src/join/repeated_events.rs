@@ -3,10 +3,11 @@
 //! A datagram may be sent again, or be doubled on its way. Streams that are acknowledged have a
 //! memory on disk (the queue's delivered events); for all others the last events are enough, in
 //! memory. Who sent an event belongs to what names it: what somebody claims keeps out nothing that
-//! the kernel proves.
+//! the kernel proves. The end that the kernel told is the last word on a
+//! process: whoever tells it again, it is left out.
 
 use super::decode_event::Event;
-use crate::queue::{Entry, Kind};
+use crate::queue::{EndSource, Entry, Kind};
 use std::{
     collections::HashSet,
     hash::{Hash, Hasher},
@@ -15,6 +16,9 @@ use std::{
 
 /// Events of a generation: as many as fit into a table of 2^16 slots, 2.2 MB.
 const GENERATION: usize = (1 << 16) / 8 * 7;
+
+/// In the place of a part's number: the kernel told this end.
+const BY_KERNEL: u32 = u32::MAX;
 
 /// The last events, at least a generation of them and at most two.
 pub struct RepeatedEvents {
@@ -50,15 +54,29 @@ impl RepeatedEvents {
     /// again.
     pub fn has(&mut self, entry: &Entry, event: &Event<'_>) -> bool {
         let Some(id) = event.event_id.filter(|_| !entry.is_final && !entry.is_whole) else { return false };
-        let uid = entry.credentials.map(|credentials| credentials.uid);
-        let sent = SentEvent { id, kind: entry.kind, part: event.part_index, uid };
-        if self.old.contains(&sent) {
+        let by_kernel = SentEvent { id, kind: Kind::End, part: BY_KERNEL, uid: None };
+        if entry.end_source == EndSource::Kernel {
+            self.remember(by_kernel);
+            return false;
+        }
+        if entry.kind == Kind::End && self.contains(&by_kernel) {
             return true;
         }
+        let uid = entry.credentials.map(|credentials| credentials.uid);
+        let sent = SentEvent { id, kind: entry.kind, part: event.part_index, uid };
+        self.old.contains(&sent) || !self.remember(sent)
+    }
+
+    fn contains(&self, sent: &SentEvent) -> bool {
+        self.young.contains(sent) || self.old.contains(sent)
+    }
+
+    /// Puts it among the young; false where it is among them.
+    fn remember(&mut self, sent: SentEvent) -> bool {
         if self.young.len() == GENERATION {
             mem::swap(&mut self.young, &mut self.old);
             self.young.clear();
         }
-        !self.young.insert(sent)
+        self.young.insert(sent)
     }
 }

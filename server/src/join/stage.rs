@@ -11,13 +11,13 @@ use crate::{
     config::JoinConfig,
     database::JoinStore,
     metrics::Metrics,
-    queue::{Batch, Entry, HeldKey, Kind, Submission, Tail, WriterMessage, identify},
+    queue::{Batch, EndSource, Entry, HeldKey, Kind, Submission, Tail, WriterMessage, identify},
 };
 use anyhow::Result;
 use bytes::Bytes;
 use ogrt_note::Signature;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc,
         mpsc::{Receiver, Sender},
@@ -67,9 +67,12 @@ impl Join {
             decided_until,
         };
         let mut releases = Vec::new();
+        let mut closing = Vec::new();
         for held in documents.held.held() {
             let (key, entry) = held?;
             match part(&entry) {
+                _ if is_told_end(&entry) => join.hold_told_end(key, entry, false),
+                _ if is_closing(&entry) => closing.push((key, entry)),
                 _ if entry.kind == Kind::Summary => {
                     releases.extend(join.filter_and_limit.resume(key, &entry))
                 }
@@ -82,6 +85,8 @@ impl Join {
                 }
             }
         }
+        // When all that the processes told is held.
+        releases.extend(closing.into_iter().filter_map(|(key, entry)| join.close_told_end(key, entry)));
         join.release(releases);
         Ok(join)
     }
@@ -144,6 +149,7 @@ impl Join {
             left_out: Vec::new(),
             held: BTreeMap::new(),
             goes_incomplete: false,
+            told_ends: HashSet::new(),
         };
         let batch = self.documents.joiner.join(batch, &skipped, self.documents.spare(), &mut pass);
         let FirstPass { left_out, held, goes_incomplete, .. } = pass;
@@ -199,6 +205,8 @@ impl Join {
             let entry = Entry { message: Bytes::copy_from_slice(&entry.message), ..entry };
             let key: HeldKey = (sequence, index);
             match part(&entry) {
+                _ if is_told_end(&entry) => self.hold_told_end(key, entry, true),
+                _ if is_closing(&entry) => releases.extend(self.close_told_end(key, entry)),
                 Some((event, index, count)) => {
                     releases.extend(self.hold.hold_part(event, index, count, key, entry))
                 }
@@ -209,6 +217,18 @@ impl Join {
             }
         }
         self.release(releases);
+    }
+
+    fn hold_told_end(&mut self, key: HeldKey, entry: Entry, closes: bool) {
+        let identity = identify(entry.kind, &entry.message).unwrap_or_default();
+        if let Some(id) = identity.event_id {
+            self.hold.hold_told_end(id, identity.part_index, key, entry, closes);
+        }
+    }
+
+    fn close_told_end(&mut self, key: HeldKey, entry: Entry) -> Option<Release> {
+        let id = identify(entry.kind, &entry.message)?.event_id?;
+        self.hold.close_told_end(id, key, entry)
     }
 
     /// Lets go what has all it waited for, and what has waited long enough.
@@ -255,6 +275,17 @@ struct FirstPass<'a> {
     held: BTreeMap<u32, (Entry, Missing)>,
     /// Something went on although a record or a part of it is missing.
     goes_incomplete: bool,
+    /// Ends among `held` that their processes told, and the kernel has still to tell.
+    told_ends: HashSet<[u8; 16]>,
+}
+
+impl FirstPass<'_> {
+    /// Is it held because an end is told by both, its process and the kernel? Then it is looked at when they are one.
+    fn waits_for_its_other_half(&self, entry: &Entry, event: &Event<'_>) -> bool {
+        let has_told = |id| self.told_ends.contains(&id) || self.hold.has_told_end(id);
+        !self.is_decided
+            && (is_told_end(entry) || (is_closing(entry) && event.event_id.is_some_and(has_told)))
+    }
 }
 
 impl Pass for FirstPass<'_> {
@@ -263,6 +294,9 @@ impl Pass for FirstPass<'_> {
             self.metrics.events_duplicate.add(1);
             self.left_out.push(index);
             return true;
+        }
+        if self.waits_for_its_other_half(entry, event) {
+            return false;
         }
         let Some((filter_and_limit, rules)) = &mut self.filter_and_limit else { return false };
         let is_left_out = filter_and_limit.takes(rules, self.joiner, entry, event, (self.sequence, index));
@@ -273,6 +307,17 @@ impl Pass for FirstPass<'_> {
     }
 
     fn holds_back(&mut self, index: u32, entry: &Entry, event: &Event<'_>, missing: &mut Missing) -> bool {
+        if self.waits_for_its_other_half(entry, event) {
+            if is_told_end(entry) && !self.hold.has_room(entry) {
+                // The end still comes, from the kernel, without what the process told.
+                self.metrics.join_overflows.add(1);
+                self.left_out.push(index);
+                return true;
+            }
+            self.told_ends.extend(event.event_id);
+            self.held.insert(index, (entry.clone(), Missing::new()));
+            return true;
+        }
         let is_part = event.part_count > 1 && part(entry).is_some();
         let is_late = !entry.is_final && !missing.is_empty();
         if self.is_decided || !(is_part || is_late) {
@@ -288,6 +333,16 @@ impl Pass for FirstPass<'_> {
         self.goes_incomplete = true;
         false
     }
+}
+
+/// Is it what a process told of its end, to which the kernel's word belongs?
+fn is_told_end(entry: &Entry) -> bool {
+    entry.end_source == EndSource::FollowedProcess && !entry.is_whole
+}
+
+/// Is it the kernel's word on an end, without what the process told?
+fn is_closing(entry: &Entry) -> bool {
+    entry.end_source == EndSource::Kernel && !entry.is_whole && !entry.is_final
 }
 
 /// The event, the part's index and their number, where the entry is one part of several.

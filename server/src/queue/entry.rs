@@ -14,6 +14,10 @@ const ASSIGNED_ID: u8 = 1;
 const CREDENTIALS: u8 = 2;
 const FINAL: u8 = 4;
 const WHOLE: u8 = 8;
+/// Two bits for [`EndSource`].
+const END_SOURCE: u8 = 16 | 32;
+const FOLLOWED_PROCESS: u8 = 16;
+const KERNEL: u8 = 32;
 
 /// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +39,18 @@ impl Kind {
             Kind::Summary => 17,
         }
     }
+}
+
+/// Who tells an end, and so what becomes of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EndSource {
+    /// A client; the event stands by itself. All starts and summaries are like that.
+    #[default]
+    Client,
+    /// The process, while we follow it: it waits for the end that the kernel tells.
+    FollowedProcess,
+    /// The kernel, to us. What the process told of its end becomes a part of it.
+    Kernel,
 }
 
 /// The sender, as the kernel says.
@@ -63,6 +79,8 @@ pub struct Entry<M = Bytes> {
     pub is_final: bool,
     /// The event was put together from the parts that came.
     pub is_whole: bool,
+    /// Who tells it, where it is an end.
+    pub end_source: EndSource,
     /// The protobuf message.
     pub message: M,
 }
@@ -76,7 +94,9 @@ impl<M: AsRef<[u8]>> Entry<M> {
             flag(self.assigned_id.is_some(), ASSIGNED_ID)
                 | flag(self.credentials.is_some(), CREDENTIALS)
                 | flag(self.is_final, FINAL)
-                | flag(self.is_whole, WHOLE),
+                | flag(self.is_whole, WHOLE)
+                | flag(self.end_source == EndSource::FollowedProcess, FOLLOWED_PROCESS)
+                | flag(self.end_source == EndSource::Kernel, KERNEL),
         );
         out.put_u8(self.kind.frame_type());
         out.put_u32_le(message.len() as u32);
@@ -99,10 +119,10 @@ impl Entry {
         let mut rest = &from[..];
         let entry = Entry::<&[u8]>::borrowed(&mut rest)?;
         let (begin, len) = (from.len() - rest.len() - entry.message.len(), entry.message.len());
-        let Entry { kind, received_ns, assigned_id, credentials, is_final, is_whole, .. } = entry;
+        let Entry { kind, received_ns, assigned_id, credentials, is_final, is_whole, end_source, .. } = entry;
         from.advance(begin);
         let message = from.split_to(len);
-        Some(Entry { kind, received_ns, assigned_id, credentials, is_final, is_whole, message })
+        Some(Entry { kind, received_ns, assigned_id, credentials, is_final, is_whole, end_source, message })
     }
 }
 
@@ -143,6 +163,11 @@ impl<'a> Entry<&'a [u8]> {
             credentials,
             is_final: flags & FINAL != 0,
             is_whole: flags & WHOLE != 0,
+            end_source: match flags & END_SOURCE {
+                FOLLOWED_PROCESS => EndSource::FollowedProcess,
+                KERNEL => EndSource::Kernel,
+                _ => EndSource::Client,
+            },
             message,
         })
     }
@@ -237,6 +262,7 @@ mod tests {
             credentials: Some(Credentials { pid: 1, uid: 2, gid: 3 }),
             is_final: true,
             is_whole: false,
+            end_source: EndSource::Kernel,
             message: Bytes::from_static(b"message"),
         };
         let mut written = Vec::new();

@@ -11,7 +11,7 @@ mod event_key;
 mod held_entries;
 mod writer;
 
-pub use entry::{Credentials, Entries, Entry, EventIds, Kind};
+pub use entry::{Credentials, EndSource, Entries, Entry, EventIds, Kind};
 pub use event_key::identify;
 pub use held_entries::{HeldEntries, HeldKey};
 pub use writer::{Refusal, Room, Submission, SubmissionAnswer, Writer, WriterMessage};

@@ -224,6 +224,7 @@ mod tests {
                 credentials: None,
                 is_final: false,
                 is_whole: false,
+                end_source: crate::queue::EndSource::Client,
                 message: &message[..],
             };
             let mut event = UseEvent::default();
