@@ -1,7 +1,8 @@
 //! Datagrams of Unix sockets, with the kernel's word for who sent each: pid, uid, gid and a pidfd.
 //!
-//! A sender may attach descriptors of its own. They arrive whether we want them or not, so every control message is
-//! looked at, and what is not handed out is closed: the test `descriptors_that_a_sender_attaches_are_closed`.
+//! A sender may attach descriptors of its own. They arrive whether we want them or not, so every
+//! control message is looked at, and what is not handed out is closed: the test
+//! `descriptors_that_a_sender_attaches_are_closed`.
 
 use std::{
     io, mem,
@@ -9,11 +10,13 @@ use std::{
     ptr,
 };
 
-/// The option of a socket (Linux 6.5), and the type of its control message; musl's headers do not have them yet.
+/// The option of a socket (Linux 6.5), and the type of its control message; musl's headers do not
+/// have them yet.
 const SO_PASSPIDFD: libc::c_int = 76;
 const SCM_PIDFD: libc::c_int = 4;
 
-/// Room for credentials and a pidfd, with a little more, in units that a control message may begin at.
+/// Room for credentials and a pidfd, with a little more, in units that a control message may begin
+/// at.
 const CONTROL_WORDS: usize = 16;
 
 /// The sender of a datagram, as the kernel says.
@@ -41,7 +44,8 @@ pub struct Datagram {
 /// Has the kernel pass a pidfd of its sender with each datagram.
 pub fn pass_pidfds(socket: impl AsFd) -> io::Result<()> {
     let on: libc::c_int = 1;
-    // SAFETY: the kernel reads an int at the address of one, and the descriptor is borrowed for the call.
+    // SAFETY: the kernel reads an int at the address of one, and the descriptor is borrowed for the
+    // call.
     let failed = unsafe {
         libc::setsockopt(
             socket.as_fd().as_raw_fd(),
@@ -65,10 +69,12 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Datagram> {
     header.msg_control = control.as_mut_ptr().cast();
     header.msg_controllen = mem::size_of_val(&control) as _;
     let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC;
-    // SAFETY: the header names the caller's buffer and our control words, each with its length; both outlive the call.
+    // SAFETY: the header names the caller's buffer and our control words, each with its length;
+    // both outlive the call.
     let received = unsafe { libc::recvmsg(socket.as_fd().as_raw_fd(), &raw mut header, flags) };
     let bytes = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
-    // SAFETY: the kernel has just filled the control words of this header, and nobody has taken descriptors from it.
+    // SAFETY: the kernel has just filled the control words of this header, and nobody has taken
+    // descriptors from it.
     let (credentials, pidfd) = unsafe { take_control(&header) };
     Ok(Datagram { bytes, credentials, pidfd })
 }
@@ -77,11 +83,13 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Datagram> {
 ///
 /// # Safety
 ///
-/// `recvmsg` has filled the header, its control words still live, and no descriptor was taken from it before.
+/// `recvmsg` has filled the header, its control words still live, and no descriptor was taken from
+/// it before.
 unsafe fn take_control(header: &libc::msghdr) -> (Option<Credentials>, Option<OwnedFd>) {
     let (mut credentials, mut pidfd) = (None, None);
-    // SAFETY: the kernel wrote msg_controllen bytes of well-formed control messages, and the macros stay within them.
-    // The data of a message is read unaligned, and only as far as its own length says.
+    // SAFETY: the kernel wrote msg_controllen bytes of well-formed control messages, and the macros
+    // stay within them. The data of a message is read unaligned, and only as far as its own length
+    // says.
     unsafe {
         let mut message = libc::CMSG_FIRSTHDR(header);
         while let Some(head) = message.as_ref() {

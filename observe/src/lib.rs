@@ -1,8 +1,9 @@
 //! Processes watched from outside, by pidfd: who sent a datagram, and how a process ended.
 //!
-//! Policy. These are the questions to the kernel for which no safe crate has a call: each is one small function,
-//! says why its `unsafe` is sound, and hands out owned descriptors and plain values only. Nothing needs a privilege.
-//! What a kernel does not offer is found out by trying ([`KernelOffer::find_out`]), never by its version.
+//! Policy. These are the questions to the kernel for which no safe crate has a call: each is one
+//! small function, says why its `unsafe` is sound, and hands out owned descriptors and plain values
+//! only. Nothing needs a privilege. What a kernel does not offer is found out by trying
+//! ([`KernelOffer::find_out`]), never by its version.
 
 mod datagram;
 mod kernel_offer;

@@ -26,10 +26,12 @@ struct PidfdInfo {
 /// `PIDFD_GET_INFO`.
 const GET_INFO: Opcode = opcode::read_write::<PidfdInfo>(0xFF, 11);
 
-/// How the process ended. `None` while it lives or is not reaped, and on kernels that do not tell (before 6.15).
+/// How the process ended. `None` while it lives or is not reaped, and on kernels that do not tell
+/// (before 6.15).
 pub fn exit_status(pidfd: impl AsFd) -> io::Result<Option<ExitStatus>> {
     let mut info = PidfdInfo { mask: EXIT, ..PidfdInfo::default() };
-    // SAFETY: the request has the size of the structure in it, and the kernel writes no more than that.
+    // SAFETY: the request has the size of the structure in it, and the kernel writes no more than
+    // that.
     let asked = unsafe { ioctl(pidfd, Updater::<GET_INFO, PidfdInfo>::new(&mut info)) };
     match asked {
         Ok(()) => Ok((info.mask & EXIT != 0).then(|| ExitStatus::from_raw(info.exit_code))),
@@ -39,7 +41,8 @@ pub fn exit_status(pidfd: impl AsFd) -> io::Result<Option<ExitStatus>> {
     }
 }
 
-/// A number that the process has for as long as the machine runs, and no other ever. `None` before Linux 6.9.
+/// A number that the process has for as long as the machine runs, and no other ever. `None` before
+/// Linux 6.9.
 pub fn process_number(pidfd: impl AsFd) -> Option<u64> {
     let is_numbered = fstatfs(&pidfd).is_ok_and(|filesystem| filesystem.f_type as u64 == PID_FS_MAGIC);
     if is_numbered { fstat(&pidfd).ok().map(|file| file.st_ino) } else { None }

@@ -95,7 +95,8 @@ fn descriptors_that_a_sender_attaches_are_closed() {
             }
             *count = open();
         }
-        // Other tests of this program run beside this one: a few descriptors come and go, 200 would stay.
+        // Other tests of this program run beside this one: a few descriptors come and go, 200 would
+        // stay.
         assert!(counts[1] < counts[0] + 100, "{counts:?} descriptors are open");
     }
 }

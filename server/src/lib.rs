@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! receive -> admit -> queue (durable) -> join (with registry) -> outputs
+//!    follow (the end of each process) -^
 //! ```
 //!
 //! Policy. The durable queue is the only place where an event waits: each output has its own offset
@@ -17,6 +18,7 @@ mod clock;
 mod config;
 mod database;
 mod fields;
+mod follow;
 mod http;
 mod jobs;
 mod join;

@@ -77,6 +77,14 @@ metrics! {
         counter datagrams_received = "ogrt_datagrams_received_total",
         /// UDP datagrams that the kernel dropped because the receive buffer was full.
         counter datagrams_dropped_by_kernel = "ogrt_datagrams_dropped_by_kernel_total",
+        /// Processes that are followed until they end.
+        gauge processes_followed = "ogrt_processes_followed",
+        /// Processes that were not followed: follow.processes_max was reached, or open files.
+        counter processes_unfollowed = "ogrt_processes_unfollowed_total",
+        /// Ends that the kernel told of followed processes.
+        counter ends_followed = "ogrt_ends_followed_total",
+        /// Ends of followed processes that somebody else claimed: only the kernel's count.
+        counter ends_claimed = "ogrt_ends_claimed_total",
         /// Connections that were accepted.
         counter connections = "ogrt_connections_total",
         /// Datagrams and streams that did not keep to the protocol.

@@ -6,6 +6,7 @@
 
 mod access;
 mod filter;
+mod follow;
 mod jobs;
 mod join;
 mod limit;
@@ -32,6 +33,7 @@ use table::{Table, choice, document_table, table};
 
 pub use access::{AccessConfig, MayRegister};
 pub use filter::{FilterAction, FilterRule};
+pub use follow::FollowConfig;
 pub use jobs::JobsConfig;
 pub use join::JoinConfig;
 pub use limit::LimitConfig;
@@ -102,6 +104,8 @@ table! {
         stop_timeout: Time = Time::from_secs(10),
         /// Limits for what is received.
         receive: Receive = Receive::default(),
+        /// How processes are followed until they end.
+        follow: FollowConfig = FollowConfig::default(),
         /// The queue on disk.
         queue: QueueConfig = QueueConfig::default(),
         /// The registry, which keeps builds.
@@ -183,8 +187,9 @@ impl Config {
         let mut out = String::new();
         let defaults = Config::default();
         document_table("", &defaults, &mut out);
-        let tables: [(&str, &dyn Table); 9] = [
+        let tables: [(&str, &dyn Table); 10] = [
             ("receive", &defaults.receive),
+            ("follow", &defaults.follow),
             ("queue", &defaults.queue),
             ("registry", &defaults.registry),
             ("join", &defaults.join),

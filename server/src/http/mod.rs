@@ -125,7 +125,8 @@ async fn health(State(sources): State<Sources>) -> Response {
     let good = outputs.values().all(|output| output["state"] == "up");
     let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = if good { "ok" } else { "an output fails" };
-    (status, Json(json!({ "status": word, "outputs": outputs }))).into_response()
+    let follow = sources.intake.follow.offer();
+    (status, Json(json!({ "status": word, "outputs": outputs, "follow": follow }))).into_response()
 }
 
 async fn metrics_text(State(sources): State<Sources>) -> Response {

@@ -1,5 +1,5 @@
-//! Events that cannot go out yet: those whose build record is late, parts of events, and what a process told of its
-//! end before the kernel does.
+//! Events that cannot go out yet: those whose build record is late, parts of events, and what a
+//! process told of its end before the kernel does.
 //!
 //! What is held is durable: it is written, in one write with the list of what its batch skips,
 //! before any output may go past it. So no output has to wait for it or keep its offset back. When
@@ -130,8 +130,9 @@ impl HeldEvents {
         self.release_parts(event)
     }
 
-    /// Holds what a followed process tells of its end, in one part or several, until the kernel tells the end.
-    /// `closes` says whether that is still to be expected; without it, what was told goes out after a while.
+    /// Holds what a followed process tells of its end, in one part or several, until the kernel
+    /// tells the end. `closes` says whether that is still to be expected; without it, what was told
+    /// goes out after a while.
     pub fn hold_told_end(&mut self, id: [u8; 16], part: u32, key: HeldKey, entry: Entry, closes: bool) {
         let event = (id, Kind::End);
         self.bytes += entry.message.len();

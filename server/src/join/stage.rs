@@ -280,7 +280,8 @@ struct FirstPass<'a> {
 }
 
 impl FirstPass<'_> {
-    /// Is it held because an end is told by both, its process and the kernel? Then it is looked at when they are one.
+    /// Is it held because an end is told by both, its process and the kernel? Then it is looked at
+    /// when they are one.
     fn waits_for_its_other_half(&self, entry: &Entry, event: &Event<'_>) -> bool {
         let has_told = |id| self.told_ends.contains(&id) || self.hold.has_told_end(id);
         !self.is_decided

@@ -1,22 +1,17 @@
 //! Datagrams: UDP in batches, Unix with the kernel's word for who sent them.
 
 use super::{
-    Intake,
-    admit::{Origin, admit_all},
+    Arrivals, Intake,
+    admit::{Origin, Speaker, admit_all},
     local_streams::local_peer,
 };
-use crate::{
-    clock::now_ns,
-    config::Receive,
-    queue::{Credentials, Submission},
-};
+use crate::{clock::now_ns, config::Receive, follow::Follow, queue::Credentials};
 use anyhow::{Context, Result};
 use nix::{
     cmsg_space,
     errno::Errno,
     sys::socket::{
-        ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, UnixAddr, UnixCredentials, recvmmsg,
-        recvmsg, setsockopt, sockopt,
+        ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, recvmsg, setsockopt, sockopt,
     },
 };
 use ogrt_proto::DATAGRAM_MAX;
@@ -77,18 +72,18 @@ impl Udp {
         self.socket.local_addr().context("the UDP socket has no address")
     }
 
-    /// Takes datagrams until none is left or `bytes_max` are in `submission`; true when some were
+    /// Takes datagrams until none is left or `bytes_max` are in `arrivals`; true when some were
     /// left.
     pub fn drain(
         &mut self,
         headers: &mut Headers,
         intake: &Intake,
-        submission: &mut Submission,
+        arrivals: &mut Arrivals,
         bytes_max: usize,
     ) -> bool {
-        let origin =
-            Origin { received_ns: now_ns(), credentials: None, may_register: intake.tokens.permit(None) };
-        let mut bytes = self.first(intake, submission, origin);
+        let may_register = intake.tokens.permit(None);
+        let origin = Origin { received_ns: now_ns(), credentials: None, may_register, speaker: None };
+        let mut bytes = self.first(intake, arrivals, origin);
         if bytes == 0 {
             return false;
         }
@@ -105,7 +100,7 @@ impl Udp {
             for (slot, (length, peer)) in self.buffer.chunks(SLOT).zip(&lengths) {
                 bytes += length;
                 let peer = || peer.as_ref().map_or_else(|| "UDP".to_owned(), |peer| format!("{peer} (UDP)"));
-                take(slot.get(..*length).unwrap_or_default(), origin, &peer, intake, submission);
+                take(slot.get(..*length).unwrap_or_default(), origin, &peer, intake, arrivals);
             }
             if lengths.len() < AT_ONCE {
                 return false;
@@ -117,7 +112,7 @@ impl Udp {
     }
 
     /// The first datagram of a round also brings the kernel's count of those it dropped.
-    fn first(&mut self, intake: &Intake, submission: &mut Submission, origin: Origin) -> usize {
+    fn first(&mut self, intake: &Intake, arrivals: &mut Arrivals, origin: Origin<'_>) -> usize {
         let mut control = cmsg_space!(u32);
         let mut slots = [IoSliceMut::new(&mut self.buffer[..SLOT])];
         let fd = self.socket.as_raw_fd();
@@ -141,7 +136,7 @@ impl Udp {
             self.dropped = dropped;
         }
         let peer = || peer.as_ref().map_or_else(|| "UDP".to_owned(), |peer| format!("{peer} (UDP)"));
-        take(&self.buffer[..length], origin, &peer, intake, submission);
+        take(&self.buffer[..length], origin, &peer, intake, arrivals);
         length.max(1)
     }
 }
@@ -155,11 +150,15 @@ pub struct UnixDatagrams {
 impl UnixDatagrams {
     /// The socket that was passed, or one bound to the path; see [`super::local_streams`] for what
     /// happens to one that is there.
-    pub fn bind(passed: Option<UnixDatagram>, path: &Path) -> Result<Self> {
+    pub fn bind(passed: Option<UnixDatagram>, path: &Path, follow: &Follow) -> Result<Self> {
         let socket = passed.map_or_else(|| UnixDatagram::bind(path), Ok);
         let socket = socket.with_context(|| format!("cannot receive on {}", path.display()))?;
         socket.set_nonblocking(true).context("cannot make the Unix socket non-blocking")?;
         setsockopt(&socket, sockopt::PassCred, &true).context("the kernel gives no credentials")?;
+        if follow.is_on() {
+            // Before Linux 6.5 it refuses, and senders are followed by their pids.
+            let _ = ogrt_observe::pass_pidfds(&socket);
+        }
         Ok(UnixDatagrams { socket, buffer: vec![0; 256 * 1024] })
     }
 
@@ -169,36 +168,21 @@ impl UnixDatagrams {
         let _ = self.socket.shutdown(Shutdown::Read);
     }
 
-    /// Takes datagrams until none is left or `bytes_max` are in `submission`; true when some were
+    /// Takes datagrams until none is left or `bytes_max` are in `arrivals`; true when some were
     /// left.
-    pub fn drain(&mut self, intake: &Intake, submission: &mut Submission, bytes_max: usize) -> bool {
+    pub fn drain(&mut self, intake: &Intake, arrivals: &mut Arrivals, bytes_max: usize) -> bool {
         let (received_ns, may_register) = (now_ns(), intake.tokens.permit(None));
         let mut bytes = 0;
         while bytes < bytes_max {
-            let mut control = cmsg_space!(UnixCredentials);
-            let mut slots = [IoSliceMut::new(&mut self.buffer)];
-            let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_CMSG_CLOEXEC;
-            let Ok(message) =
-                recvmsg::<UnixAddr>(self.socket.as_raw_fd(), &mut slots, Some(&mut control), flags)
-            else {
-                return false;
-            };
-            let credentials = message.cmsgs().ok().and_then(|mut all| {
-                all.find_map(|one| match one {
-                    ControlMessageOwned::ScmCredentials(who) => Some(who),
-                    _ => None,
-                })
-            });
-            let credentials = credentials.map(|who| Credentials {
-                pid: who.pid().try_into().unwrap_or(0),
-                uid: who.uid(),
-                gid: who.gid(),
-            });
-            let length = message.bytes;
+            let Ok(datagram) = ogrt_observe::receive(&self.socket, &mut self.buffer) else { return false };
+            let credentials =
+                datagram.credentials.map(|who| Credentials { pid: who.pid, uid: who.uid, gid: who.gid });
+            let length = datagram.bytes;
             bytes += length.max(1);
             let peer = || local_peer(credentials);
-            let origin = Origin { received_ns, credentials, may_register };
-            take(&self.buffer[..length], origin, &peer, intake, submission);
+            let speaker = Speaker::new(datagram.pidfd);
+            let origin = Origin { received_ns, credentials, may_register, speaker: Some(&speaker) };
+            take(&self.buffer[..length], origin, &peer, intake, arrivals);
         }
         true
     }
@@ -207,13 +191,13 @@ impl UnixDatagrams {
 /// The frames of one datagram.
 fn take(
     datagram: &[u8],
-    origin: Origin,
+    origin: Origin<'_>,
     peer: &dyn Fn() -> String,
     intake: &Intake,
-    submission: &mut Submission,
+    arrivals: &mut Arrivals,
 ) {
     intake.metrics.datagrams_received.add(1);
-    if let Err(problem) = admit_all(datagram, origin, intake, submission) {
+    if let Err(problem) = admit_all(datagram, origin, intake, arrivals) {
         intake.metrics.protocol_errors.add(1);
         intake.datagram_complaints.say(&peer(), &problem);
     }

@@ -5,16 +5,17 @@
 //! server costs.
 
 use super::{
-    Intake,
+    Arrivals, Intake,
     datagrams::{Udp, UnixDatagrams, headers},
     local_streams::{LocalStreams, StayingStream, make_way, open_to_all},
 };
-use crate::{config::Receive, queue::Submission, sockets::Sockets};
+use crate::{config::Receive, sockets::Sockets};
 use anyhow::Result;
 use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::atomic::Ordering,
     thread,
     time::{Duration, Instant},
 };
@@ -66,7 +67,7 @@ impl Drain {
             }
             let pair = (
                 LocalStreams::bind(passed, unix, staying)?,
-                UnixDatagrams::bind(passed_datagrams, &datagram)?,
+                UnixDatagrams::bind(passed_datagrams, &datagram, &intake.follow)?,
             );
             for path in &paths {
                 open_to_all(path)?;
@@ -101,22 +102,25 @@ impl Drain {
         let mut last_bytes = 0;
         loop {
             let ending = self.intake.shutdown.asked();
-            let mut submission = Submission::default();
-            submission.entries.reserve(last_bytes);
-            let more_udp = self.udp.drain(&mut headers, &self.intake, &mut submission, TURN);
+            let mut arrivals = Arrivals::default();
+            arrivals.submission.entries.reserve(last_bytes);
+            let more_udp = self.udp.drain(&mut headers, &self.intake, &mut arrivals, TURN);
             let mut more_local = false;
             if let Some((streams, datagrams)) = &mut self.unix {
                 if ending {
                     streams.close();
                     datagrams.close();
                 }
-                more_local |= streams.drain(&self.intake, &mut submission, TURN);
-                more_local |= datagrams.drain(&self.intake, &mut submission, TURN);
+                more_local |= streams.drain(&self.intake, &mut arrivals, TURN);
+                more_local |= datagrams.drain(&self.intake, &mut arrivals, TURN);
             }
-            last_bytes = submission.bytes();
-            if !submission.is_empty() {
+            last_bytes = arrivals.submission.bytes();
+            if !arrivals.submission.is_empty() {
                 last_event = Instant::now();
-                runtime.block_on(self.intake.submit(submission));
+                runtime.block_on(self.intake.submit(arrivals));
+            }
+            if !more_local {
+                self.intake.emptied.fetch_add(1, Ordering::Release);
             }
             self.intake.drained.send_modify(|passes| *passes += 1);
             // UDP has no end that its senders could see.

@@ -6,13 +6,10 @@
 //! a stream of the runtime.
 
 use super::{
-    Intake,
-    admit::{Origin, admit_all},
+    Arrivals, Intake,
+    admit::{Origin, Speaker, admit_all},
 };
-use crate::{
-    clock::now_ns,
-    queue::{Credentials, Submission},
-};
+use crate::{clock::now_ns, queue::Credentials};
 use anyhow::{Context, Result, bail};
 use bytes::BytesMut;
 use nix::sys::socket::{Backlog, getsockopt, listen, shutdown, sockopt};
@@ -21,7 +18,7 @@ use std::{
     fs,
     io::{ErrorKind, Read},
     net::Shutdown,
-    os::fd::AsRawFd,
+    os::fd::{AsRawFd, OwnedFd},
     os::unix::{
         fs::{FileTypeExt, PermissionsExt},
         net::{UnixListener, UnixStream},
@@ -41,6 +38,8 @@ pub struct StayingStream {
     pub begun: BytesMut,
     /// The peer, as the kernel says.
     pub credentials: Option<Credentials>,
+    /// Its pidfd, for the start of a process that speaks for itself.
+    pub pidfd: Option<OwnedFd>,
 }
 
 /// The listening socket.
@@ -76,12 +75,12 @@ impl LocalStreams {
     }
 
     /// Accepts what is there, up to a bound; true when some may be left.
-    pub fn drain(&mut self, intake: &Intake, submission: &mut Submission, bytes_max: usize) -> bool {
+    pub fn drain(&mut self, intake: &Intake, arrivals: &mut Arrivals, bytes_max: usize) -> bool {
         let received_ns = now_ns();
         let mut bytes = 0;
         while bytes < bytes_max {
             match self.listener.accept() {
-                Ok((stream, _)) => bytes += self.take(stream, received_ns, intake, submission),
+                Ok((stream, _)) => bytes += self.take(stream, received_ns, intake, arrivals),
                 Err(problem) if problem.kind() == ErrorKind::Interrupted => {}
                 Err(problem) if problem.kind() == ErrorKind::ConnectionAborted => {}
                 // Nothing there, or no descriptor left: the backlog keeps what waits.
@@ -96,7 +95,7 @@ impl LocalStreams {
         mut stream: UnixStream,
         received_ns: i64,
         intake: &Intake,
-        submission: &mut Submission,
+        arrivals: &mut Arrivals,
     ) -> usize {
         intake.metrics.connections.add(1);
         let credentials = getsockopt(&stream, sockopt::PeerCredentials).ok().map(|who| Credentials {
@@ -130,16 +129,27 @@ impl LocalStreams {
         // untouched.
         let is_hello = sent.starts_with(&(MessageType::Hello as u32).to_be_bytes());
         if is_hello || !ended {
-            let _ = self.staying.send(StayingStream { stream, begun: BytesMut::from(sent), credentials });
+            let pidfd = if is_hello { None } else { pidfd(&stream, intake) };
+            let begun = BytesMut::from(sent);
+            let _ = self.staying.send(StayingStream { stream, begun, credentials, pidfd });
             return filled.max(1);
         }
-        let origin = Origin { received_ns, credentials, may_register: intake.tokens.permit(None) };
-        if let Err(problem) = admit_all(sent, origin, intake, submission) {
+        let is_start = sent.starts_with(&(MessageType::ProcessInfo as u32).to_be_bytes());
+        let speaker = Speaker::new(if is_start { pidfd(&stream, intake) } else { None });
+        let may_register = intake.tokens.permit(None);
+        let origin = Origin { received_ns, credentials, may_register, speaker: Some(&speaker) };
+        if let Err(problem) = admit_all(sent, origin, intake, arrivals) {
             intake.metrics.protocol_errors.add(1);
             intake.stream_complaints.say(&local_peer(credentials), &problem);
         }
         filled.max(1)
     }
+}
+
+/// The process that connected. Before Linux 6.5 the kernel does not give it, nor before 6.16 when
+/// it is gone.
+fn pidfd(stream: &UnixStream, intake: &Intake) -> Option<OwnedFd> {
+    if intake.follow.is_on() { getsockopt(stream, sockopt::PeerPidfd).ok() } else { None }
 }
 
 /// The name of a local process in the log.

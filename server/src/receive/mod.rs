@@ -19,13 +19,14 @@ pub use numbering::Numbering;
 pub use stream::Streams;
 
 use crate::{
+    follow::{Follow, ProcessKey},
     metrics::Metrics,
     queue::{EventIds, Refusal, Room, Submission, SubmissionAnswer, WriterMessage},
     shutdown::Shutdown,
     tokens::Tokens,
 };
 use std::{
-    sync::{Arc, Mutex, PoisonError, mpsc::Sender},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64, mpsc::Sender},
     time::{Duration, Instant},
 };
 use tokio::sync::{oneshot, watch};
@@ -44,6 +45,8 @@ pub struct Intake {
     pub numbering: Arc<Numbering>,
     /// The tokens that permit registrations.
     pub tokens: Arc<Tokens>,
+    /// Watches the senders of starts until they end.
+    pub follow: Arc<Follow>,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// Complaints about datagrams: few, so that a flood of garbage does not fill the log.
@@ -52,26 +55,46 @@ pub struct Intake {
     pub stream_complaints: Arc<Complaints>,
     /// The number of times that the sockets on a timer were emptied.
     pub drained: watch::Sender<u64>,
+    /// How often the Unix sockets among them have been found empty.
+    pub emptied: Arc<AtomicU64>,
     /// The request to stop.
     pub shutdown: Shutdown,
 }
 
+/// What one receiver hands over at once.
+#[derive(Default)]
+pub struct Arrivals {
+    /// What is to be queued.
+    pub submission: Submission,
+    /// Processes that are followed once their starts among it are on their way.
+    begun: Vec<ProcessKey>,
+}
+
+impl From<Submission> for Arrivals {
+    fn from(submission: Submission) -> Self {
+        Arrivals { submission, begun: Vec::new() }
+    }
+}
+
 impl Intake {
     /// Hands over, waiting for room; nothing tells when it is durable.
-    pub async fn submit(&self, mut submission: Submission) {
+    pub async fn submit(&self, arrivals: impl Into<Arrivals>) {
+        let Arrivals { mut submission, begun } = arrivals.into();
         submission.room = self.room.take(submission.bytes()).await;
         // The writer is gone only when the server stops.
         let _ = self.writer.send(WriterMessage::Submit(submission));
+        self.follow.watch(&begun);
     }
 
     /// Hands over; the answer comes when it is durable.
     pub async fn submit_for_answer(
         &self,
-        mut submission: Submission,
+        arrivals: impl Into<Arrivals>,
     ) -> oneshot::Receiver<Result<SubmissionAnswer, Refusal>> {
         let (receipt, answer) = oneshot::channel();
-        submission.receipt = Some(receipt);
-        self.submit(submission).await;
+        let mut arrivals = arrivals.into();
+        arrivals.submission.receipt = Some(receipt);
+        self.submit(arrivals).await;
         answer
     }
 

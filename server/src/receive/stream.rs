@@ -6,15 +6,15 @@
 //! and no buffer; a slow one costs one message, bounded for each and for all together.
 
 use super::{
-    Intake,
-    admit::{Origin, admit},
+    Arrivals, Intake,
+    admit::{Origin, Speaker, admit},
     local_streams::{StayingStream, local_peer},
     reading_half::ReadingHalf,
 };
 use crate::{
     clock::now_ns,
     config::Receive,
-    queue::{Credentials, Refusal, Submission, SubmissionAnswer},
+    queue::{Credentials, Refusal, SubmissionAnswer},
     tls_server::Tls,
 };
 use anyhow::{Context, Result, anyhow, bail};
@@ -95,7 +95,7 @@ impl Streams {
 
     /// Takes over Unix connections that stay.
     pub async fn accept_staying(self, mut staying: UnboundedReceiver<StayingStream>) {
-        while let Some(StayingStream { stream, begun, credentials }) = staying.recv().await {
+        while let Some(StayingStream { stream, begun, credentials, pidfd }) = staying.recv().await {
             // No room: the connection is closed, and its client spools.
             let Ok(permit) = self.connections.clone().try_acquire_owned() else { continue };
             let peer = local_peer(credentials);
@@ -103,7 +103,8 @@ impl Streams {
                 Ok(stream) => {
                     let streams = self.clone();
                     tokio::spawn(async move {
-                        streams.serve(stream.into_split(), begun, credentials, peer, permit).await;
+                        let sender = Sender { begun, credentials, speaker: Some(Speaker::new(pidfd)) };
+                        streams.serve(stream.into_split(), sender, peer, permit).await;
                     });
                 }
                 Err(problem) => warn!("cannot serve {peer}: {problem}"),
@@ -126,12 +127,12 @@ impl Streams {
     ) {
         let Some(tls) = tls else {
             let halves = stream.into_split();
-            return self.serve(halves, BytesMut::new(), None, format!("{peer} (TCP)"), permit).await;
+            return self.serve(halves, Sender::default(), format!("{peer} (TCP)"), permit).await;
         };
         match tls.accept(stream).await {
             Ok(stream) => {
                 let halves = tokio::io::split(stream);
-                self.serve(halves, BytesMut::new(), None, format!("{peer} (TLS)"), permit).await;
+                self.serve(halves, Sender::default(), format!("{peer} (TLS)"), permit).await;
             }
             Err(problem) => {
                 self.intake.metrics.protocol_errors.add(1);
@@ -144,8 +145,7 @@ impl Streams {
     async fn serve(
         self,
         (reader, writer): (impl ReadingHalf, impl AsyncWrite + Unpin),
-        begun: BytesMut,
-        credentials: Option<Credentials>,
+        Sender { begun, credentials, speaker }: Sender,
         peer: String,
         permit: OwnedSemaphorePermit,
     ) {
@@ -155,6 +155,7 @@ impl Streams {
             writer,
             buffer: begun,
             credentials,
+            speaker,
             may_register: self.intake.tokens.permit(None),
             greeted: None,
             frames: 0,
@@ -175,12 +176,22 @@ impl Streams {
     }
 }
 
+/// Who is at the other end, as far as the kernel says, and what it said so far.
+#[derive(Default)]
+struct Sender {
+    begun: BytesMut,
+    credentials: Option<Credentials>,
+    speaker: Option<Speaker>,
+}
+
 struct Connection<'a, R, W> {
     streams: &'a Streams,
     reader: R,
     writer: W,
     buffer: BytesMut,
     credentials: Option<Credentials>,
+    /// The process that sends, where it may speak for itself.
+    speaker: Option<Speaker>,
     may_register: bool,
     /// The stream opened with a Hello; unknown before its first frame.
     greeted: Option<bool>,
@@ -276,7 +287,7 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
         let intake = &self.streams.intake;
         let max = self.streams.config.message_bytes_max.0 as usize;
         let received_ns = now_ns();
-        let mut submission = Submission::default();
+        let mut arrivals = Arrivals::default();
         let mut frames = 0;
         let mut problem = None;
         loop {
@@ -295,9 +306,14 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                 (self.greeted, self.announced) = (Some(true), hello.frames);
                 continue;
             }
-            let origin =
-                Origin { received_ns, credentials: self.credentials, may_register: self.may_register };
-            if let Err(cause) = admit(frame.kind, &frame.message, origin, intake, &mut submission) {
+            let origin = Origin {
+                received_ns,
+                credentials: self.credentials,
+                may_register: self.may_register,
+                // Who greets may deliver what others have left in a spool.
+                speaker: self.speaker.as_ref().filter(|_| self.greeted != Some(true)),
+            };
+            if let Err(cause) = admit(frame.kind, &frame.message, origin, intake, &mut arrivals) {
                 problem = Some(cause.into());
                 break;
             }
@@ -307,11 +323,11 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
         if frames > 0 {
             self.frames += frames;
             if self.greeted == Some(true) {
-                submission.once = true;
-                let answer = intake.submit_for_answer(submission).await;
+                arrivals.submission.once = true;
+                let answer = intake.submit_for_answer(arrivals).await;
                 self.outstanding.push_back((self.frames, answer));
             } else {
-                intake.submit(submission).await;
+                intake.submit(arrivals).await;
             }
         }
         problem.map_or(Ok(frames > 0), Err)

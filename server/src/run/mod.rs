@@ -43,6 +43,12 @@ pub async fn run(
     let runtime = shared.runtime.clone();
 
     let receive = Receive::start(&shared, sockets)?;
+    let (received, follow_runtime) = (Shutdown::new(), runtime.clone());
+    let follow = shared.follow_stage(received.clone());
+    let follow = Stage::start("follow", move || {
+        follow.run(&follow_runtime);
+        Ok(())
+    })?;
     let queue = Stage::start_vital("queue", shutdown.clone(), move || writer.run())?;
     let join = Stage::start_vital("join", shutdown.clone(), move || join.run(&runtime))?;
     let outputs = consumers.start(&shared)?;
@@ -60,6 +66,8 @@ pub async fn run(
     let within = shared.config.stop_timeout.0;
     let orderly = timeout(within, async {
         receive.ended().await?;
+        received.ask();
+        follow.ended().await?;
         let _ = shared.intake.writer.send(WriterMessage::Stop);
         queue.ended().await?;
         join.ended().await?;

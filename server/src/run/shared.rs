@@ -3,6 +3,7 @@
 use crate::{
     config::Config,
     database::Store,
+    follow::{Follow, FollowStage},
     jobs::{self, Jobs},
     join::{DocumentBatches, Join, Joiner, Rules},
     metrics::Metrics,
@@ -15,7 +16,7 @@ use crate::{
 };
 use anyhow::Result;
 use ogrt_note::Signature;
-use std::sync::{Arc, mpsc::Receiver};
+use std::sync::{Arc, atomic::AtomicU64, mpsc::Receiver};
 use tokio::{runtime::Handle, sync::watch};
 
 /// See the module.
@@ -78,11 +79,13 @@ impl Shared {
             room: Room::new(config.receive.pending_bytes_max.0),
             ids: Arc::new(EventIds::new()),
             numbering: Arc::default(),
+            follow: Arc::new(Follow::open(&config.follow, metrics.clone())),
             metrics: metrics.clone(),
             tokens: Arc::new(Tokens::new(&config.access, &config.data_dir)),
             datagram_complaints: Arc::new(Complaints::new(10)),
             stream_complaints: Arc::new(Complaints::new(1000)),
             drained: watch::Sender::new(0),
+            emptied: Arc::new(AtomicU64::new(0)),
             shutdown: shutdown.clone(),
         };
         let joiner = Arc::new(Joiner::new(registry.clone(), summaries));
@@ -122,6 +125,19 @@ impl Shared {
             give_up: Shutdown::new(),
         };
         Ok((shared, Inlets { writer, registered }))
+    }
+
+    /// The stage that tells the ends of processes, until `stop`.
+    pub fn follow_stage(&self, stop: Shutdown) -> FollowStage {
+        FollowStage {
+            follow: self.intake.follow.clone(),
+            writer: self.intake.writer.clone(),
+            room: self.intake.room.clone(),
+            emptied: self.intake.emptied.clone(),
+            stop,
+            look_every: self.config.receive.poll_every,
+            idle_look_every: self.config.receive.idle_poll_every,
+        }
     }
 
     /// Opens the join.

@@ -55,7 +55,8 @@ fn a_stop_lets_everything_out_and_a_start_goes_on() {
 #[test]
 fn what_a_local_stream_could_send_is_written_however_the_server_stops() {
     for round in 0..5 {
-        let mut daemon = Daemon::start("");
+        // One process that starts several times would have become other programs meanwhile.
+        let mut daemon = Daemon::start("[follow]\nprocesses_max = 0\n");
         let send = |client: u32| {
             let mut stream = UnixStream::connect(&daemon.unix).unwrap();
             // What cannot be sent is known to the sender, and waits in its spool.

@@ -6,6 +6,7 @@ mod crash;
 mod daemon;
 mod database;
 mod durable;
+mod follow;
 mod hostile;
 mod installations;
 mod join;

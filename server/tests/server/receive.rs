@@ -67,7 +67,8 @@ fn a_stream_without_hello_is_told_nothing() {
 
 #[test]
 fn the_kernel_says_who_sent_over_unix_sockets() {
-    let daemon = Daemon::start("");
+    // One process that starts several times would have become other programs meanwhile.
+    let daemon = Daemon::start("[follow]\nprocesses_max = 0\n");
     let lie = ProcessInfo {
         pid: Some(1),
         uid: Some(12_345),
@@ -160,7 +161,7 @@ fn an_end_joins_its_start() {
     daemon.datagram(&encode_frame(MessageType::ProcessInfo, &start));
     wait_for("both lines", || (daemon.lines().len() == 2).then_some(()));
     let (_, answer) = daemon.get("/v1/jobs/e");
-    let expected = serde_json::json!({"duration_ns": 1_000, "max_rss_kib": 2_048});
+    let expected = serde_json::json!({"duration_ns": 1_000, "max_rss_kib": 2_048, "told_by": "process"});
     assert_eq!(answer["processes"].as_array().unwrap().len(), 1);
     assert_eq!((&answer["processes"][0]["end"], &answer["processes"][0]["pid"]), (&expected, &7.into()));
     let types: Vec<Value> = daemon.lines().into_iter().map(|line| line["type"].clone()).collect();

@@ -23,6 +23,7 @@ const SERVER: &Order = &[
     &["database", "tls_server", "tokens"],
     &["registry"],
     &["queue"],
+    &["follow"],
     &["receive"],
     &["join"],
     &["jobs", "launches", "outputs", "uses"],

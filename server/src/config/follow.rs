@@ -1,0 +1,15 @@
+//! `[follow]`: how many processes are followed until they end.
+
+use super::table::table;
+
+table! {
+    /// Follow: the kernel tells this server when and how a process ends, if the start of the
+    /// process came over the Unix socket.
+    FollowConfig {
+        /// Largest number of processes that are followed at once. Each needs an open file and about
+        /// 1 KB of memory. No more than half of the files that the server may open are used for
+        /// this. Of further processes, only those have an end that tell it themselves (metric
+        /// ogrt_processes_unfollowed_total). 0: no process is followed.
+        processes_max: usize = 100_000,
+    }
+}

@@ -1,0 +1,49 @@
+//! The end of a followed process as the event that the queue holds.
+
+use super::process_table::{SeenBy, SeenEnd};
+use crate::queue::{EndSource, Entry, Kind};
+use ogrt_observe::exit_status;
+use ogrt_proto::{EndedBy, ProcessEnd, ToldBy};
+use prost::Message;
+use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
+
+/// The entry of an end, in the name of who sent the start.
+pub fn entry(end: &SeenEnd, now_ns: i64) -> Entry {
+    let start = &end.start;
+    let status = match &end.how {
+        // A status that cannot be read is not known.
+        SeenBy::Pidfd(pidfd) => exit_status(pidfd).ok().flatten(),
+        SeenBy::Exec | SeenBy::Absence => None,
+    };
+    let is_exec = matches!(end.how, SeenBy::Exec);
+    let text = |bytes: &[u8]| (!bytes.is_empty()).then(|| bytes.to_vec().into());
+    let duration = start.start_ns.and_then(|began| end.ended_ns.checked_sub(began));
+    let message = ProcessEnd {
+        event_id: Some(start.event_id.to_vec().into()),
+        pid: i32::try_from(start.credentials.pid).ok().filter(|pid| *pid != 0),
+        time_ns: Some(end.ended_ns),
+        duration_ns: duration.and_then(|duration| u64::try_from(duration).ok()),
+        job_id: text(&start.job_id),
+        hostname: text(&start.hostname),
+        ended_by: Some(if is_exec { EndedBy::Exec } else { status.map_or(EndedBy::Unknown, ended_by) } as i32),
+        exit_status: status.and_then(|status| u32::try_from(status.code()?).ok()),
+        signal: status.and_then(|status| u32::try_from(status.signal()?).ok()),
+        core_dumped: status.filter(ExitStatus::core_dumped).map(|_| true),
+        told_by: Some(ToldBy::Kernel as i32),
+        ..ProcessEnd::default()
+    };
+    Entry {
+        kind: Kind::End,
+        received_ns: now_ns,
+        assigned_id: None,
+        credentials: Some(start.credentials),
+        is_final: false,
+        is_whole: false,
+        end_source: EndSource::Kernel,
+        message: message.encode_to_vec().into(),
+    }
+}
+
+fn ended_by(status: ExitStatus) -> EndedBy {
+    if status.signal().is_some() { EndedBy::Signal } else { EndedBy::Exit }
+}

@@ -1,0 +1,174 @@
+//! Following: a process whose start came over a Unix socket is watched by pidfd until the kernel
+//! says how it ended.
+//!
+//! Nothing runs in the process for it. The kernel marks its pidfd when it ends, and [`FollowStage`]
+//! looks at all of them every few milliseconds: a watcher asleep in the kernel would make each
+//! process that ends pay for waking it.
+//!
+//! ```text
+//! receive: a start -> begin -> queue -> watch
+//!          the process's own end -> queue, marked to wait for the kernel's
+//! stage:   the kernel says that it ended -> all it sent has been received -> its end -> queue
+//! ```
+//!
+//! Policy. A start has one end, the kernel's; what the process itself told of it becomes a part of
+//! that one, by the join. Who else tells it is not heard. A process that lives when the server
+//! stops has no end yet. What is not known is absent. Tests: `server/tests/server/follow.rs`.
+
+mod end_message;
+mod process_table;
+mod sender;
+mod stage;
+
+pub use process_table::{ProcessKey, ProcessStart};
+pub use stage::FollowStage;
+
+use crate::{config::FollowConfig, metrics::Metrics};
+use nix::sys::{
+    epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags},
+    resource::{Resource, getrlimit},
+};
+use ogrt_observe::KernelOffer;
+use process_table::{Begun, ProcessTable};
+use sender::Sender;
+use std::{
+    os::fd::OwnedFd,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tracing::warn;
+
+/// Events of a pidfd: once when the process has ended, once more when its parent has asked how.
+const ENDS: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLET);
+
+/// Who tells the end of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndTeller {
+    /// The process is not followed, so whoever tells it is believed as far as ever.
+    Unfollowed,
+    /// The process itself, which is followed.
+    Process,
+    /// Somebody else, of a process that is followed.
+    Stranger,
+}
+
+/// See the module.
+pub struct Follow {
+    offer: KernelOffer,
+    /// `None` where nothing is followed.
+    epoll: Option<Epoll>,
+    processes_max: usize,
+    table: Mutex<ProcessTable>,
+    metrics: Arc<Metrics>,
+    has_warned: AtomicBool,
+}
+
+impl Follow {
+    /// Finds out what the kernel offers.
+    pub fn open(config: &FollowConfig, metrics: Arc<Metrics>) -> Self {
+        let offer = match config.processes_max {
+            0 => KernelOffer::Nothing,
+            _ => KernelOffer::find_out(),
+        };
+        let epoll = match offer {
+            KernelOffer::Nothing => None,
+            _ => Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).ok(),
+        };
+        // The other half is for connections and files.
+        let (files, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+        let processes_max = config.processes_max.min(usize::try_from(files / 2).unwrap_or(usize::MAX));
+        Follow {
+            offer: if epoll.is_some() { offer } else { KernelOffer::Nothing },
+            epoll,
+            processes_max,
+            table: Mutex::default(),
+            metrics,
+            has_warned: AtomicBool::new(false),
+        }
+    }
+
+    /// What is told of the end of a process that is followed: "exit status", "exit time" or "no".
+    pub fn offer(&self) -> &'static str {
+        self.offer.text()
+    }
+
+    /// Are any processes followed?
+    pub fn is_on(&self) -> bool {
+        self.epoll.is_some()
+    }
+
+    /// Follows the sender of a start from now on, by its pidfd where the kernel gave one. What it
+    /// returns is to be given to [`Follow::watch`] when the start is on its way to the queue, so
+    /// that no end comes before it.
+    pub fn begin(&self, start: &ProcessStart<'_>, pidfd: Option<OwnedFd>) -> Option<ProcessKey> {
+        if !self.is_on() {
+            return None;
+        }
+        let sender = match Sender::open(start, pidfd) {
+            Ok(sender) => sender,
+            Err(problem) => {
+                self.is_unfollowed(problem.desc());
+                return None;
+            }
+        };
+        let mut table = self.table();
+        if table.count() >= self.processes_max {
+            drop(table);
+            self.is_unfollowed("follow.processes_max, or half of the limit of open files, is reached");
+            return None;
+        }
+        let begun = match sender {
+            Sender::Process { key, pidfd } => table.begin(key, pidfd, start),
+            Sender::Gone => table.is_gone(start),
+        };
+        self.metrics.processes_followed.set(table.count() as u64);
+        match begun {
+            Begun::Followed(key) => Some(key),
+            Begun::Over => None,
+        }
+    }
+
+    /// Has the kernel tell the ends of processes that [`Follow::begin`] returned.
+    pub fn watch(&self, keys: &[ProcessKey]) {
+        let Some(epoll) = self.epoll.as_ref().filter(|_| !keys.is_empty()) else { return };
+        let mut table = self.table();
+        for key in keys {
+            let Some(pidfd) = table.to_watch(*key) else { continue };
+            if let Err(problem) = epoll.add(pidfd, EpollEvent::new(ENDS, key.to_event())) {
+                table.forget(*key);
+                self.is_unfollowed(problem.desc());
+            }
+        }
+    }
+
+    /// Who is it that tells the end with this event id?
+    pub fn teller(&self, event_id: &[u8; 16], pid: Option<u32>) -> EndTeller {
+        if !self.is_on() {
+            return EndTeller::Unfollowed;
+        }
+        match self.table().pid_of(event_id) {
+            None => EndTeller::Unfollowed,
+            Some(followed) if Some(followed) == pid => EndTeller::Process,
+            Some(_) => {
+                self.metrics.ends_claimed.add(1);
+                EndTeller::Stranger
+            }
+        }
+    }
+
+    fn is_unfollowed(&self, why: &str) {
+        self.metrics.processes_unfollowed.add(1);
+        if !self.has_warned.swap(true, Ordering::Relaxed) {
+            warn!(
+                "a process cannot be followed: {why}. Its end is recorded only if the process tells it; \
+                 ogrt_processes_unfollowed_total counts further ones"
+            );
+        }
+    }
+
+    fn table(&self) -> MutexGuard<'_, ProcessTable> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,270 @@
+//! The processes that are followed, and those whose end is about to be told.
+
+use crate::{
+    fields::{Fields, Value},
+    queue::Credentials,
+};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use ogrt_proto::field_numbers::process_info;
+use std::{
+    collections::HashMap,
+    mem,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::Arc,
+};
+
+/// Marks a key that is a pid; the kernel's numbers do not reach so far.
+const BY_PID: u64 = 1 << 63;
+
+/// Names a followed process: by the kernel's number, which no other process gets, or by its pid on
+/// kernels without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ProcessKey(u64);
+
+impl ProcessKey {
+    /// The number of its pidfd.
+    pub fn of_number(number: u64) -> Self {
+        ProcessKey(number)
+    }
+
+    /// Its pid.
+    pub fn of_pid(pid: u32) -> Self {
+        ProcessKey(BY_PID | u64::from(pid))
+    }
+
+    /// The key as an event of epoll carries it.
+    pub fn to_event(self) -> u64 {
+        self.0
+    }
+
+    /// The key of such an event.
+    pub fn of_event(data: u64) -> Self {
+        ProcessKey(data)
+    }
+}
+
+/// What a start tells that its end repeats.
+#[derive(Clone, Copy)]
+pub struct ProcessStart<'a> {
+    pub event_id: [u8; 16],
+    /// The sender.
+    pub credentials: Credentials,
+    /// As the process says.
+    pub start_ns: Option<i64>,
+    pub received_ns: i64,
+    pub job_id: &'a [u8],
+    pub hostname: &'a [u8],
+}
+
+impl<'a> ProcessStart<'a> {
+    /// Reads a ProcessInfo, or a part of one, whose outermost level is well-formed.
+    pub fn read(
+        message: &'a [u8],
+        event_id: [u8; 16],
+        credentials: Credentials,
+        received_ns: i64,
+    ) -> ProcessStart<'a> {
+        let mut start =
+            ProcessStart { event_id, credentials, start_ns: None, received_ns, job_id: b"", hostname: b"" };
+        for field in Fields::of(message).flatten() {
+            match field {
+                (process_info::START_TIME_NS, Value::Varint(value)) => start.start_ns = Some(value as i64),
+                (process_info::JOB_ID, Value::Bytes(bytes)) => start.job_id = bytes,
+                (process_info::HOSTNAME, Value::Bytes(bytes)) => start.hostname = bytes,
+                _ => {}
+            }
+        }
+        start
+    }
+}
+
+/// One start whose end is to be told.
+pub struct FollowedStart {
+    pub event_id: [u8; 16],
+    pub credentials: Credentials,
+    pub start_ns: Option<i64>,
+    pub job_id: Box<[u8]>,
+    /// Most are this machine's own, so they share it.
+    pub hostname: Arc<[u8]>,
+}
+
+/// What became of a start.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Begun {
+    /// It is followed under this key.
+    Followed(ProcessKey),
+    /// It is over already, or was known.
+    Over,
+}
+
+/// An end that is seen, of a process that may still have something to say that we have not
+/// received.
+pub struct SeenEnd {
+    pub start: FollowedStart,
+    pub ended_ns: i64,
+    pub how: SeenBy,
+}
+
+/// What is seen of an end.
+pub enum SeenBy {
+    /// The process has become another program.
+    Exec,
+    /// It has ended; the descriptor says how.
+    Pidfd(OwnedFd),
+    /// It had gone before it could be looked at.
+    Absence,
+}
+
+struct FollowedProcess {
+    start: FollowedStart,
+    pidfd: OwnedFd,
+    is_watched: bool,
+    ended_ns: Option<i64>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct ProcessTable {
+    processes: HashMap<ProcessKey, FollowedProcess>,
+    /// Each start that has no end yet, with the pid of its process.
+    pids: HashMap<[u8; 16], u32>,
+    /// Starts that were over when their process went on, or could not be found.
+    over: Vec<SeenEnd>,
+    hostname: Arc<[u8]>,
+}
+
+impl ProcessTable {
+    /// Starts that have no end yet.
+    pub fn count(&self) -> usize {
+        self.pids.len()
+    }
+
+    /// The pid of the process whose start has this event id, until its end is told.
+    pub fn pid_of(&self, event_id: &[u8; 16]) -> Option<u32> {
+        self.pids.get(event_id).copied()
+    }
+
+    /// Follows a process. Of two starts of one process, the earlier ended where the later began, by
+    /// exec.
+    pub fn begin(&mut self, key: ProcessKey, pidfd: OwnedFd, start: &ProcessStart<'_>) -> Begun {
+        if self.is_known(key, start) {
+            return Begun::Over;
+        }
+        let mut later = self.keep(start);
+        let Some(process) = self.processes.get_mut(&key) else {
+            let process = FollowedProcess { start: later, pidfd, is_watched: false, ended_ns: None };
+            self.processes.insert(key, process);
+            return Begun::Followed(key);
+        };
+        if key.0 & BY_PID != 0 && has_ended(&process.pidfd) {
+            // Another process by now.
+            let fresh = FollowedProcess { start: later, pidfd, is_watched: false, ended_ns: None };
+            let old = mem::replace(process, fresh);
+            let ended_ns = old.ended_ns.unwrap_or(start.received_ns);
+            self.over.push(SeenEnd { start: old.start, ended_ns, how: SeenBy::Pidfd(old.pidfd) });
+            return Begun::Followed(key);
+        }
+        let is_late = later.start_ns.zip(process.start.start_ns).is_some_and(|(new, old)| new < old);
+        if !is_late {
+            mem::swap(&mut process.start, &mut later);
+        }
+        let ended_ns = process.start.start_ns.unwrap_or(start.received_ns);
+        self.over.push(SeenEnd { start: later, ended_ns, how: SeenBy::Exec });
+        Begun::Followed(key)
+    }
+
+    /// The process was gone before we could look at it.
+    pub fn is_gone(&mut self, start: &ProcessStart<'_>) -> Begun {
+        if !self.pids.contains_key(&start.event_id) {
+            let ended_ns = start.received_ns;
+            let start = self.keep(start);
+            self.over.push(SeenEnd { start, ended_ns, how: SeenBy::Absence });
+        }
+        Begun::Over
+    }
+
+    /// Did this start come before? A further part of it may tell more.
+    fn is_known(&mut self, key: ProcessKey, start: &ProcessStart<'_>) -> bool {
+        if !self.pids.contains_key(&start.event_id) {
+            return false;
+        }
+        if let Some(process) = self.processes.get_mut(&key)
+            && process.start.event_id == start.event_id
+        {
+            let known = &mut process.start;
+            known.start_ns = known.start_ns.or(start.start_ns);
+            if known.job_id.is_empty() {
+                known.job_id = start.job_id.into();
+            }
+            if known.hostname.is_empty() {
+                known.hostname = start.hostname.into();
+            }
+        }
+        true
+    }
+
+    fn keep(&mut self, start: &ProcessStart<'_>) -> FollowedStart {
+        if *self.hostname != *start.hostname {
+            self.hostname = start.hostname.into();
+        }
+        self.pids.insert(start.event_id, start.credentials.pid);
+        FollowedStart {
+            event_id: start.event_id,
+            credentials: start.credentials,
+            start_ns: start.start_ns,
+            job_id: start.job_id.into(),
+            hostname: self.hostname.clone(),
+        }
+    }
+
+    /// The descriptor of a process that is not watched yet; from now on it is.
+    pub fn to_watch(&mut self, key: ProcessKey) -> Option<BorrowedFd<'_>> {
+        let process = self.processes.get_mut(&key).filter(|process| !process.is_watched)?;
+        process.is_watched = true;
+        Some(process.pidfd.as_fd())
+    }
+
+    /// Follows a process no more, without an end.
+    pub fn forget(&mut self, key: ProcessKey) {
+        if let Some(process) = self.processes.remove(&key) {
+            self.pids.remove(&process.start.event_id);
+        }
+    }
+
+    /// The process has ended; the first time that this is said counts.
+    pub fn ended(&mut self, key: ProcessKey, now_ns: i64) {
+        if let Some(process) = self.processes.get_mut(&key) {
+            process.ended_ns.get_or_insert(now_ns);
+        }
+    }
+
+    /// Takes a process that has ended. An event id stays known until its end is told.
+    pub fn take(&mut self, key: ProcessKey) -> Option<SeenEnd> {
+        let ended_ns = self.processes.get(&key)?.ended_ns?;
+        let FollowedProcess { start, pidfd, .. } = self.processes.remove(&key)?;
+        Some(SeenEnd { start, ended_ns, how: SeenBy::Pidfd(pidfd) })
+    }
+
+    /// Processes that have ended and that their parents have not asked how.
+    pub fn ended_keys(&self) -> Vec<ProcessKey> {
+        let ended = self.processes.iter().filter(|(_, process)| process.ended_ns.is_some());
+        ended.map(|(key, _)| *key).collect()
+    }
+
+    /// Takes the starts that are over.
+    pub fn take_over(&mut self) -> Vec<SeenEnd> {
+        mem::take(&mut self.over)
+    }
+
+    /// These starts have their ends.
+    pub fn told(&mut self, ends: &[SeenEnd]) {
+        for end in ends {
+            self.pids.remove(&end.start.event_id);
+        }
+    }
+}
+
+fn has_ended(pidfd: &OwnedFd) -> bool {
+    let mut ends = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    poll(&mut ends, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}

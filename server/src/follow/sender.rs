@@ -1,0 +1,98 @@
+//! The process behind a start: by the pidfd that came with it, else by its pid.
+
+use super::process_table::{ProcessKey, ProcessStart};
+use nix::errno::Errno;
+use ogrt_observe::process_number;
+use rustix::{
+    io::Errno as Refusal,
+    process::{Pid, PidfdFlags, pidfd_open},
+};
+use std::{fs, os::fd::OwnedFd, sync::LazyLock};
+
+/// Nanoseconds of a clock tick, in which /proc gives times: USER_HZ is 100 on every Linux that we
+/// run on.
+const TICK_NS: i64 = 10_000_000;
+
+/// See the module.
+pub enum Sender {
+    /// It lives, or the kernel still knows it.
+    Process {
+        /// Names the process.
+        key: ProcessKey,
+        /// Tells its end.
+        pidfd: OwnedFd,
+    },
+    /// It has ended, and nobody can say how.
+    Gone,
+}
+
+impl Sender {
+    /// Finds the process; the error says why it cannot be followed.
+    pub fn open(start: &ProcessStart<'_>, pidfd: Option<OwnedFd>) -> Result<Self, Errno> {
+        let pid = start.credentials.pid;
+        let pidfd = match pidfd {
+            Some(pidfd) => pidfd,
+            None => match by_pid(start) {
+                Ok(pidfd) => pidfd,
+                Err(Refusal::SRCH) => return Ok(Sender::Gone),
+                Err(refusal) => return Err(Errno::from_raw(refusal.raw_os_error())),
+            },
+        };
+        let key = process_number(&pidfd).map_or(ProcessKey::of_pid(pid), ProcessKey::of_number);
+        Ok(Sender::Process { key, pidfd })
+    }
+}
+
+/// A pidfd by the number, unless that is another process's by now: one that began after this start.
+fn by_pid(start: &ProcessStart<'_>) -> Result<OwnedFd, Refusal> {
+    let pid = i32::try_from(start.credentials.pid).ok().and_then(Pid::from_raw).ok_or(Refusal::SRCH)?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+    let latest = start.start_ns.unwrap_or(start.received_ns).min(start.received_ns);
+    match began_ns(pid) {
+        Some(began) if began <= latest + TICK_NS => Ok(pidfd),
+        _ => Err(Refusal::SRCH),
+    }
+}
+
+/// When the process was made, Unix time in nanoseconds, as exactly as the kernel says.
+fn began_ns(pid: Pid) -> Option<i64> {
+    static BOOT_NS: LazyLock<Option<i64>> = LazyLock::new(|| {
+        let text = fs::read_to_string("/proc/stat").ok()?;
+        let seconds =
+            text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse::<i64>().ok()?;
+        seconds.checked_mul(1_000_000_000)
+    });
+    let text = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
+    // Field 22; the name of the program, field 2, may hold anything but ends with the last
+    // parenthesis.
+    let ticks: i64 = text.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    BOOT_NS.and_then(|boot| boot.checked_add(ticks.checked_mul(TICK_NS)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{clock::now_ns, queue::Credentials};
+
+    #[test]
+    fn a_pid_is_followed_only_while_it_is_the_senders() {
+        let open = |start_ns: i64, pid: u32| {
+            let credentials = Credentials { pid, uid: 0, gid: 0 };
+            let start = ProcessStart {
+                event_id: [1; 16],
+                credentials,
+                start_ns: Some(start_ns),
+                received_ns: now_ns(),
+                job_id: b"",
+                hostname: b"",
+            };
+            Sender::open(&start, None)
+        };
+        let ours = std::process::id();
+        assert!(matches!(open(now_ns(), ours), Ok(Sender::Process { .. })));
+        // We did not live an hour ago: whoever sent that start had our pid before us.
+        assert!(matches!(open(now_ns() - 3_600_000_000_000, ours), Ok(Sender::Gone)));
+        // The kernel gives no pid as large.
+        assert!(matches!(open(now_ns(), 0x3FFF_FFFF), Ok(Sender::Gone)));
+    }
+}
