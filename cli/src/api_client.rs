@@ -158,6 +158,17 @@ impl ApiClient {
         )
     }
 
+    /// Asks what the server's kernel tells of processes that end: "exit status", "exit time" or "no".
+    /// `None` where no server answers, and of a server that does not say.
+    pub fn follow(&self) -> Option<String> {
+        // A server whose output fails answers with another status, and says it all the same.
+        let health: Value = self.runtime.block_on(async {
+            let response = self.client.get(self.url(&["healthz"])).send().await.ok()?;
+            serde_json::from_slice(&body(response).await.ok()?).ok()
+        })?;
+        health["follow"].as_str().map(str::to_owned)
+    }
+
     fn get(&self, segments: &[&str], question: &[(&str, String)]) -> Result<Option<Vec<u8>>> {
         let mut url = self.url(segments);
         if !question.is_empty() {

@@ -34,6 +34,19 @@ pub fn software(build: &Value) -> String {
     parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" ")
 }
 
+/// How a process ended, where that is known and was not an exit with status 0.
+pub fn ending(process: &Value) -> String {
+    let end = &process["end"];
+    match end["ended_by"].as_str() {
+        Some("exit") if number(end, "exit_status") == 0 => String::new(),
+        Some("exit") => format!("exit {}", number(end, "exit_status")),
+        Some("signal") if end["core_dumped"] == true => format!("signal {}, core", number(end, "signal")),
+        Some("signal") => format!("signal {}", number(end, "signal")),
+        Some(other) => other.to_owned(),
+        None => String::new(),
+    }
+}
+
 /// The user of a build or process: the name, or the uid where no name is known.
 pub fn user(object: &Value) -> String {
     let name = text(object, "username");

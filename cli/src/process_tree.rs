@@ -6,9 +6,9 @@
 //! A job's documents come from anybody, so depth is bounded, and a parent always comes before its
 //! children.
 
-use crate::json_field::{software, text};
+use crate::json_field::{ending, software, text};
 use serde_json::Value;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The depth of the tree. Deeper processes are shown at this depth.
 const DEPTH_MAX: usize = 64;
@@ -38,6 +38,9 @@ pub struct Node {
     pub end_ns: i64,
     /// The number of processes whose end is known.
     pub ended: usize,
+    /// How processes ended that did not exit with status 0, and how many each. An exec is none: the
+    /// line below shows it.
+    pub endings: BTreeMap<String, usize>,
     /// The longest duration of one process.
     pub longest_ns: u64,
     /// The lines below this one, in the order of their starts.
@@ -154,6 +157,10 @@ impl Node {
         if let Some(end) = process["end"]["end_time_ns"].as_i64() {
             self.ended += 1;
             self.end_ns = self.end_ns.max(end);
+        }
+        let ending = ending(process);
+        if !ending.is_empty() && ending != "exec" {
+            *self.endings.entry(ending).or_default() += 1;
         }
         self.longest_ns = self.longest_ns.max(process["end"]["duration_ns"].as_u64().unwrap_or(0));
     }

@@ -31,6 +31,9 @@ pub struct ToolchainReport {
     /// Why programs cannot send events there; `None` where they can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub events_problem: Option<String>,
+    /// What the server's kernel tells of processes that end, as `/healthz` says it; `None` where no
+    /// server answers at OGRT_HTTP.
+    pub follow: Option<String>,
     /// Each compiler with each linker.
     pub compilers: Vec<LinkTrial>,
     /// Each linker called without a compiler.

@@ -1,6 +1,7 @@
 //! `ogrt doctor`: which compilers and linkers of this machine our wrappers work with.
 
 use crate::{
+    api_client::ApiClient,
     event_server,
     exit_status::{ExitStatus, print},
     format::doctor_table,
@@ -30,7 +31,7 @@ const EXAMPLES: &str = "Examples:\n\
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DoctorCommand {
-    /// Print JSON: `{"wrappers": ..., "server": ..., "compilers": [...], "linkers": [...]}`.
+    /// Print JSON: `{"wrappers": ..., "server": ..., "follow": ..., "compilers": [...], "linkers": [...]}`.
     #[arg(long)]
     json: bool,
 }
@@ -46,6 +47,7 @@ impl DoctorCommand {
             server: server.to_string(),
             server_answers: server.connect(token_file.as_deref(), Instant::now() + SERVER_TIME).is_ok(),
             events_problem: event_server::from_environment().as_deref().and_then(event_server::problem),
+            follow: ApiClient::from_environment().ok().and_then(|server| server.follow()),
             compilers: trials.try_compilers(),
             linkers: trials.try_linkers(),
             wrappers: prefix,

@@ -5,6 +5,16 @@ use crate::{
     try_toolchain::{LinkTrial, Route, ToolchainReport},
 };
 
+/// What is recorded of the ends of processes on the server's machine.
+fn ends(follow: Option<&str>) -> &'static str {
+    match follow {
+        Some("exit status") => "the kernel tells the server when and how each process ends",
+        Some("exit time") => "the kernel tells the server when each process ends, and not how",
+        Some(_) => "only processes that tell their own end have one (OGRT_END=1)",
+        None => "not known: no server answers at OGRT_HTTP, or it is an older one",
+    }
+}
+
 /// The trials, and what each means.
 pub fn text(report: &ToolchainReport) -> String {
     let mut head = Sheet::new();
@@ -18,6 +28,7 @@ pub fn text(report: &ToolchainReport) -> String {
     if let Some(problem) = &report.events_problem {
         head.line("events", format!("NONE: {problem}"));
     }
+    head.line("ends", ends(report.follow.as_deref()).to_owned());
     let mut table = Sheet::new();
     for LinkTrial { tool, linker, route, real_linker } in report.compilers.iter().chain(&report.linkers) {
         let route = match route {

@@ -8,7 +8,7 @@ use crate::{
 /// The tree of a job.
 pub fn text(tree: &Tree) -> String {
     let mut sheet = Sheet::new();
-    sheet.titles(&["name", "software", "processes", "hosts", "duration", "program"]);
+    sheet.titles(&["name", "software", "processes", "hosts", "duration", "end", "program"]);
     // Depth first, without recursion: strangers decide how deep a tree is.
     let mut open: Vec<(usize, usize, String, bool)> =
         tree.roots.iter().rev().map(|root| (*root, 0, String::new(), true)).collect();
@@ -26,6 +26,7 @@ pub fn text(tree: &Tree) -> String {
             count(node),
             hosts(node),
             duration(node),
+            endings(node),
             node.program.clone(),
         ]);
         let below = match (depth, is_last) {
@@ -91,6 +92,15 @@ fn duration(node: &Node) -> String {
     }
 }
 
+/// How the processes ended that did not exit with status 0.
+fn endings(node: &Node) -> String {
+    let one = |(ending, count): (&String, &usize)| match node.processes {
+        1 => ending.clone(),
+        _ => format!("{count} × {ending}"),
+    };
+    node.endings.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +113,26 @@ mod tests {
             .collect();
         let tree = Tree::of(&json!({ "processes": processes }));
         assert_eq!(text(&tree).lines().count(), 10_001);
+    }
+
+    #[test]
+    fn a_line_says_how_its_processes_failed() {
+        let ended = |pid: i64, parent: i64, rank: i64, end: Value| {
+            json!({ "pid": pid, "parent_pid": parent, "time": pid, "binpath": format!("/bin/p{parent}"),
+                    "mpi": { "rank": rank, "size": 3 }, "end": end })
+        };
+        let killed = json!({ "ended_by": "signal", "signal": 9 });
+        let job = json!({
+            "processes": [
+                ended(1, 0, 0, json!({ "ended_by": "exit", "exit_status": 3 })),
+                ended(2, 1, 0, json!({ "ended_by": "exit", "exit_status": 0 })),
+                ended(3, 1, 1, killed.clone()),
+                ended(4, 1, 2, killed),
+            ],
+            "launches": [{ "processes": [1, 2, 3] }],
+        });
+        let tree = text(&Tree::of(&job));
+        assert!(tree.contains("exit 3"), "{tree}");
+        assert!(tree.contains("2 × signal 9") && !tree.contains("exit 0"), "{tree}");
     }
 }

@@ -264,7 +264,8 @@ impl ProcessTable {
     }
 }
 
-fn has_ended(pidfd: &OwnedFd) -> bool {
+/// True once the process has ended, whether its parent has asked how or not.
+pub fn has_ended(pidfd: &OwnedFd) -> bool {
     let mut ends = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
     poll(&mut ends, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }

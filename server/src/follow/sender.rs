@@ -1,6 +1,6 @@
 //! The process behind a start: by the pidfd that came with it, else by its pid.
 
-use super::process_table::{ProcessKey, ProcessStart};
+use super::process_table::{ProcessKey, ProcessStart, has_ended};
 use nix::errno::Errno;
 use ogrt_observe::process_number;
 use rustix::{
@@ -50,7 +50,10 @@ fn by_pid(start: &ProcessStart<'_>) -> Result<OwnedFd, Refusal> {
     let latest = start.start_ns.unwrap_or(start.received_ns).min(start.received_ns);
     match began_ns(pid) {
         Some(began) if began <= latest + TICK_NS => Ok(pidfd),
-        _ => Err(Refusal::SRCH),
+        Some(_) => Err(Refusal::SRCH),
+        None if has_ended(&pidfd) => Err(Refusal::SRCH),
+        // /proc shows us no processes of others, so it may be another one.
+        None => Err(Refusal::ACCESS),
     }
 }
 

@@ -3,7 +3,8 @@
 //! A client that got no acknowledgement sends the event again, perhaps days later from its spool.
 //! Only such streams repeat themselves, so only their events are remembered: on disk, in the same
 //! write as the event. Two generations of a bounded number each: when the younger is full, the
-//! older is emptied and takes its place.
+//! older is emptied and takes its place. The ends that the kernel told are remembered as well: what
+//! a process said of its own end may come from a spool much later.
 
 use super::event_key::PartKey;
 use crate::database::{QueueStore, Writes};
@@ -27,15 +28,23 @@ impl DeliveredEvents {
 
     /// Remembers `key` with the writes of `batch`; false when it was known.
     pub fn insert(&mut self, batch: &mut Writes, key: PartKey) -> fjall::Result<bool> {
-        if self.pending.contains(&key)
-            || self.store.delivered[0].contains_key(key)?
-            || self.store.delivered[1].contains_key(key)?
-        {
+        if self.contains(&key)? {
             return Ok(false);
         }
+        self.insert_new(batch, key);
+        Ok(true)
+    }
+
+    /// Remembers a key that is not known yet.
+    pub fn insert_new(&mut self, batch: &mut Writes, key: PartKey) {
         self.pending.insert(key);
         batch.insert(&self.store.delivered[self.young], key, []);
-        Ok(true)
+    }
+
+    pub fn contains(&self, key: &PartKey) -> fjall::Result<bool> {
+        Ok(self.pending.contains(key)
+            || self.store.delivered[0].contains_key(key)?
+            || self.store.delivered[1].contains_key(key)?)
     }
 
     /// Brings the numbers up to date; called before the batch is committed.

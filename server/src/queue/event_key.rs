@@ -22,6 +22,14 @@ pub fn part_key(entry: &Entry) -> Option<PartKey> {
     Some(key)
 }
 
+/// The key of a process's end, whoever tells it, once the kernel has.
+pub fn end_key(event_id: &[u8; 16]) -> PartKey {
+    let mut key = [0; 21];
+    key[..16].copy_from_slice(event_id);
+    key[16] = 3;
+    key
+}
+
 /// The fields that name an event, or a part of one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Identity {

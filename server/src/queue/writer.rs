@@ -7,8 +7,9 @@
 //! configuration says; nothing is ever acknowledged that was not written.
 
 use super::{
-    Batch, Entries, HEADER, HeldEntries, HeldKey, Queue, delivered_events::DeliveredEvents,
-    event_key::part_key,
+    Batch, Entries, Entry, HEADER, HeldEntries, HeldKey, Kind, Queue,
+    delivered_events::DeliveredEvents,
+    event_key::{end_key, part_key},
 };
 use crate::{
     clock::now_ns,
@@ -59,6 +60,9 @@ pub struct Submission {
     pub once: bool,
     /// Held entries that these replace.
     pub replaces: Vec<HeldKey>,
+    /// Event ids of ends among the entries that the kernel tells: no other end of them is queued
+    /// any more from an acknowledging stream.
+    pub closes: Vec<[u8; 16]>,
     /// The way back to a receiver that waits for it.
     pub receipt: Option<Receipt>,
     /// The share of the bytes that may be pending.
@@ -282,8 +286,7 @@ impl Writer {
             }
             if submission.once {
                 for entry in submission.entries.into_each() {
-                    let key = part_key(&entry);
-                    if key.map_or(Ok(true), |key| self.delivered.insert(&mut batch, key))? {
+                    if self.is_new(&mut batch, &entry)? {
                         entry.write(&mut bytes);
                         self.metrics.events_queued.add(1);
                     } else {
@@ -297,6 +300,9 @@ impl Writer {
                 } else {
                     bytes.extend_from_slice(submission.entries.bytes());
                 }
+            }
+            for event_id in &submission.closes {
+                self.delivered.insert_new(&mut batch, end_key(event_id));
             }
             waiting
                 .extend(submission.receipt.map(|receipt| (receipt, records.len(), submission.builds.len())));
@@ -319,6 +325,19 @@ impl Writer {
             receipts.answers.push((receipt, Ok(SubmissionAnswer { builds })));
         }
         Ok(receipts)
+    }
+
+    /// Remembers an entry of an acknowledging stream; false where it came before, or the kernel has
+    /// told the same end.
+    fn is_new(&mut self, batch: &mut Writes, entry: &Entry) -> Result<bool> {
+        let Some(key) = part_key(entry) else { return Ok(true) };
+        if entry.kind == Kind::End
+            && let Some(event_id) = key.first_chunk()
+            && self.delivered.contains(&end_key(event_id))?
+        {
+            return Ok(false);
+        }
+        Ok(self.delivered.insert(batch, key)?)
     }
 
     fn time(&mut self, entries: &Entries) {

@@ -289,32 +289,40 @@ fn an_end_that_was_acknowledged_survives_a_crash_before_the_kernel_tells_it() {
 
 #[test]
 fn nobody_else_ends_a_process_that_lives() {
-    let Some(stage) = Stage::open("dgram", "") else { return };
-    let mut child = stage.speak("number 1 send start sleep 1500 exit 2");
+    let Some(mut stage) = Stage::open("dgram", "") else { return };
+    let mut child = stage.speak("number 1 send start sleep 60000");
     wait_for("the start", || (stage.daemon.lines().len() == 1).then_some(()));
     let forged = end_frame(id_of(1), 1);
-    let from_here = || {
-        UnixDatagram::unbound().unwrap().send_to(&forged, format!("{}.dgram", stage.daemon.unix.display()))
+    let from_here = |stage: &Stage| {
+        let path = format!("{}.dgram", stage.daemon.unix.display());
+        UnixDatagram::unbound().unwrap().send_to(&forged, path)
     };
     stage.daemon.datagram(&forged);
     stage.daemon.short_tcp(&forged);
-    from_here().unwrap();
+    from_here(&stage).unwrap();
     let mut stream = stage.daemon.acknowledged();
     stream.send(&forged).unwrap();
     stream.wait_for(1).unwrap();
     wait_for("all of them", || (stage.daemon.metric("ogrt_ends_claimed_total") == 4).then_some(()));
     sleep(A_WHILE);
     assert_eq!(stage.daemon.lines().len(), 1, "{:?}", stage.daemon.lines());
+    child.kill().unwrap();
     child.wait().unwrap();
-    let check = || {
+    let check = |stage: &Stage| {
         let end = stage.ends(1).remove(&1).unwrap();
-        assert_eq!((how(&end), &end["end"]["max_rss_kib"]), (json!(["exit", 2, null, null]), &Value::Null));
+        assert_eq!((how(&end), &end["end"]["max_rss_kib"]), (json!(["signal", null, 9, null]), &Value::Null));
     };
-    check();
+    check(&stage);
     // And nobody has the last word afterwards.
     stage.daemon.datagram(&forged);
-    from_here().unwrap();
-    check();
+    from_here(&stage).unwrap();
+    check(&stage);
+    // Nor has what waited in a spool, though it is sent again until it is acknowledged.
+    stage.daemon = stage.daemon.crash_and_restart("");
+    let mut stream = stage.daemon.acknowledged();
+    stream.send(&forged).unwrap();
+    stream.wait_for(1).unwrap();
+    check(&stage);
 }
 
 #[test]
