@@ -94,7 +94,9 @@ unsafe fn take_control(header: &libc::msghdr) -> (Option<Credentials>, Option<Ow
         let mut message = libc::CMSG_FIRSTHDR(header);
         while let Some(head) = message.as_ref() {
             let data = libc::CMSG_DATA(message);
-            let length = (head.cmsg_len as usize).saturating_sub(libc::CMSG_LEN(0) as usize);
+            // Of another type in musl.
+            let length: usize = head.cmsg_len as _;
+            let length = length.saturating_sub(libc::CMSG_LEN(0) as usize);
             match (head.cmsg_level, head.cmsg_type) {
                 (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if length >= mem::size_of::<libc::ucred>() => {
                     let who: libc::ucred = ptr::read_unaligned(data.cast());

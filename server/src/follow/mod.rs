@@ -135,7 +135,7 @@ impl Follow {
         let Some(epoll) = self.epoll.as_ref().filter(|_| !keys.is_empty()) else { return };
         let mut table = self.table();
         for key in keys {
-            let Some(pidfd) = table.to_watch(*key) else { continue };
+            let Some(pidfd) = table.begin_to_watch(*key) else { continue };
             if let Err(problem) = epoll.add(pidfd, EpollEvent::new(ENDS, key.to_event())) {
                 table.forget(*key);
                 self.is_unfollowed(problem.desc());

@@ -218,7 +218,7 @@ impl ProcessTable {
     }
 
     /// The descriptor of a process that is not watched yet; from now on it is.
-    pub fn to_watch(&mut self, key: ProcessKey) -> Option<BorrowedFd<'_>> {
+    pub fn begin_to_watch(&mut self, key: ProcessKey) -> Option<BorrowedFd<'_>> {
         let process = self.processes.get_mut(&key).filter(|process| !process.is_watched)?;
         process.is_watched = true;
         Some(process.pidfd.as_fd())
