@@ -158,8 +158,8 @@ impl ApiClient {
         )
     }
 
-    /// Asks what the server's kernel tells of processes that end: "exit status", "exit time" or "no".
-    /// `None` where no server answers, and of a server that does not say.
+    /// Asks what the server's kernel tells of processes that end: "exit status", "exit time" or
+    /// "no". `None` where no server answers, and of a server that does not say.
     pub fn follow(&self) -> Option<String> {
         // A server whose output fails answers with another status, and says it all the same.
         let health: Value = self.runtime.block_on(async {

@@ -19,7 +19,7 @@ fn shell(script: &str) -> (Child, OwnedFd) {
     (child, pidfd)
 }
 
-/// Whether this kernel lacks the feature, said aloud.
+/// True, and said aloud, if this kernel lacks the feature.
 fn lacks_exit_status() -> bool {
     let offer = KernelOffer::find_out();
     if offer != KernelOffer::ExitStatus {

@@ -79,7 +79,7 @@ metrics! {
         counter datagrams_dropped_by_kernel = "ogrt_datagrams_dropped_by_kernel_total",
         /// Processes that are followed until they end.
         gauge processes_followed = "ogrt_processes_followed",
-        /// Processes that were not followed: follow.processes_max was reached, or open files.
+        /// Processes that were not followed because of follow.processes_max or the open files.
         counter processes_unfollowed = "ogrt_processes_unfollowed_total",
         /// Ends that the kernel told of followed processes.
         counter ends_followed = "ogrt_ends_followed_total",

@@ -31,7 +31,7 @@ const EXAMPLES: &str = "Examples:\n\
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DoctorCommand {
-    /// Print JSON: `{"wrappers": ..., "server": ..., "follow": ..., "compilers": [...], "linkers": [...]}`.
+    /// Print JSON with the keys `wrappers`, `server`, `follow`, `compilers` and `linkers`.
     #[arg(long)]
     json: bool,
 }

@@ -1,6 +1,6 @@
 //! The end of a followed process as the event that the queue holds.
 
-use super::process_table::{SeenBy, SeenEnd};
+use super::process_table::{EndCause, ProcessEnding};
 use crate::queue::{EndSource, Entry, Kind};
 use ogrt_observe::exit_status;
 use ogrt_proto::{EndedBy, ProcessEnd, ToldBy};
@@ -8,14 +8,14 @@ use prost::Message;
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
 /// The entry of an end, in the name of who sent the start.
-pub fn entry(end: &SeenEnd, now_ns: i64) -> Entry {
+pub fn entry(end: &ProcessEnding, now_ns: i64) -> Entry {
     let start = &end.start;
     let status = match &end.how {
         // A status that cannot be read is not known.
-        SeenBy::Pidfd(pidfd) => exit_status(pidfd).ok().flatten(),
-        SeenBy::Exec | SeenBy::Absence => None,
+        EndCause::Pidfd(pidfd) => exit_status(pidfd).ok().flatten(),
+        EndCause::Exec | EndCause::Absence => None,
     };
-    let is_exec = matches!(end.how, SeenBy::Exec);
+    let is_exec = matches!(end.how, EndCause::Exec);
     let text = |bytes: &[u8]| (!bytes.is_empty()).then(|| bytes.to_vec().into());
     let duration = start.start_ns.and_then(|began| end.ended_ns.checked_sub(began));
     let message = ProcessEnd {

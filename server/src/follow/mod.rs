@@ -29,8 +29,8 @@ use nix::sys::{
     resource::{Resource, getrlimit},
 };
 use ogrt_observe::KernelOffer;
-use process_table::{Begun, ProcessTable};
-use sender::Sender;
+use process_table::{ProcessTable, StartOutcome};
+use sender::SenderProcess;
 use std::{
     os::fd::OwnedFd,
     sync::{
@@ -43,7 +43,7 @@ use tracing::warn;
 /// Events of a pidfd: once when the process has ended, once more when its parent has asked how.
 const ENDS: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLET);
 
-/// Who tells the end of a process.
+/// The teller of an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndTeller {
     /// The process is not followed, so whoever tells it is believed as far as ever.
@@ -94,7 +94,7 @@ impl Follow {
         self.offer.text()
     }
 
-    /// Are any processes followed?
+    /// True if processes are followed at all.
     pub fn is_on(&self) -> bool {
         self.epoll.is_some()
     }
@@ -106,7 +106,7 @@ impl Follow {
         if !self.is_on() {
             return None;
         }
-        let sender = match Sender::open(start, pidfd) {
+        let sender = match SenderProcess::open(start, pidfd) {
             Ok(sender) => sender,
             Err(problem) => {
                 self.is_unfollowed(problem.desc());
@@ -120,13 +120,13 @@ impl Follow {
             return None;
         }
         let begun = match sender {
-            Sender::Process { key, pidfd } => table.begin(key, pidfd, start),
-            Sender::Gone => table.is_gone(start),
+            SenderProcess::Found { key, pidfd } => table.begin(key, pidfd, start),
+            SenderProcess::Gone => table.is_gone(start),
         };
         self.metrics.processes_followed.set(table.count() as u64);
         match begun {
-            Begun::Followed(key) => Some(key),
-            Begun::Over => None,
+            StartOutcome::Followed(key) => Some(key),
+            StartOutcome::Over => None,
         }
     }
 
@@ -143,7 +143,7 @@ impl Follow {
         }
     }
 
-    /// Who is it that tells the end with this event id?
+    /// Tells who it is that sends the end with this event id.
     pub fn teller(&self, event_id: &[u8; 16], pid: Option<u32>) -> EndTeller {
         if !self.is_on() {
             return EndTeller::Unfollowed;

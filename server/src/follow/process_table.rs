@@ -43,13 +43,13 @@ impl ProcessKey {
     }
 }
 
-/// What a start tells that its end repeats.
+/// The fields of a start that its end repeats.
 #[derive(Clone, Copy)]
 pub struct ProcessStart<'a> {
     pub event_id: [u8; 16],
-    /// The sender.
+    /// The process that sent it.
     pub credentials: Credentials,
-    /// As the process says.
+    /// The time of the start, as the process says.
     pub start_ns: Option<i64>,
     pub received_ns: i64,
     pub job_id: &'a [u8],
@@ -78,40 +78,40 @@ impl<'a> ProcessStart<'a> {
     }
 }
 
-/// One start whose end is to be told.
+/// A start whose end is to be told.
 pub struct FollowedStart {
     pub event_id: [u8; 16],
     pub credentials: Credentials,
     pub start_ns: Option<i64>,
     pub job_id: Box<[u8]>,
-    /// Most are this machine's own, so they share it.
+    /// The name of the host, shared by all processes of this machine.
     pub hostname: Arc<[u8]>,
 }
 
-/// What became of a start.
+/// The fate of a start.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Begun {
-    /// It is followed under this key.
+pub enum StartOutcome {
+    /// Its process is followed under this key.
     Followed(ProcessKey),
-    /// It is over already, or was known.
+    /// There is nothing to watch: it is over already, or was known.
     Over,
 }
 
 /// An end that is seen, of a process that may still have something to say that we have not
 /// received.
-pub struct SeenEnd {
+pub struct ProcessEnding {
     pub start: FollowedStart,
     pub ended_ns: i64,
-    pub how: SeenBy,
+    pub how: EndCause,
 }
 
-/// What is seen of an end.
-pub enum SeenBy {
+/// The reason for an end.
+pub enum EndCause {
     /// The process has become another program.
     Exec,
-    /// It has ended; the descriptor says how.
+    /// The process has ended; the descriptor says how.
     Pidfd(OwnedFd),
-    /// It had gone before it could be looked at.
+    /// The process had gone before it could be looked at.
     Absence,
 }
 
@@ -129,7 +129,7 @@ pub struct ProcessTable {
     /// Each start that has no end yet, with the pid of its process.
     pids: HashMap<[u8; 16], u32>,
     /// Starts that were over when their process went on, or could not be found.
-    over: Vec<SeenEnd>,
+    over: Vec<ProcessEnding>,
     hostname: Arc<[u8]>,
 }
 
@@ -146,44 +146,44 @@ impl ProcessTable {
 
     /// Follows a process. Of two starts of one process, the earlier ended where the later began, by
     /// exec.
-    pub fn begin(&mut self, key: ProcessKey, pidfd: OwnedFd, start: &ProcessStart<'_>) -> Begun {
+    pub fn begin(&mut self, key: ProcessKey, pidfd: OwnedFd, start: &ProcessStart<'_>) -> StartOutcome {
         if self.is_known(key, start) {
-            return Begun::Over;
+            return StartOutcome::Over;
         }
         let mut later = self.keep(start);
         let Some(process) = self.processes.get_mut(&key) else {
             let process = FollowedProcess { start: later, pidfd, is_watched: false, ended_ns: None };
             self.processes.insert(key, process);
-            return Begun::Followed(key);
+            return StartOutcome::Followed(key);
         };
         if key.0 & BY_PID != 0 && has_ended(&process.pidfd) {
             // Another process by now.
             let fresh = FollowedProcess { start: later, pidfd, is_watched: false, ended_ns: None };
             let old = mem::replace(process, fresh);
             let ended_ns = old.ended_ns.unwrap_or(start.received_ns);
-            self.over.push(SeenEnd { start: old.start, ended_ns, how: SeenBy::Pidfd(old.pidfd) });
-            return Begun::Followed(key);
+            self.over.push(ProcessEnding { start: old.start, ended_ns, how: EndCause::Pidfd(old.pidfd) });
+            return StartOutcome::Followed(key);
         }
         let is_late = later.start_ns.zip(process.start.start_ns).is_some_and(|(new, old)| new < old);
         if !is_late {
             mem::swap(&mut process.start, &mut later);
         }
         let ended_ns = process.start.start_ns.unwrap_or(start.received_ns);
-        self.over.push(SeenEnd { start: later, ended_ns, how: SeenBy::Exec });
-        Begun::Followed(key)
+        self.over.push(ProcessEnding { start: later, ended_ns, how: EndCause::Exec });
+        StartOutcome::Followed(key)
     }
 
-    /// The process was gone before we could look at it.
-    pub fn is_gone(&mut self, start: &ProcessStart<'_>) -> Begun {
+    /// Notes a start whose process was gone before we could look at it.
+    pub fn is_gone(&mut self, start: &ProcessStart<'_>) -> StartOutcome {
         if !self.pids.contains_key(&start.event_id) {
             let ended_ns = start.received_ns;
             let start = self.keep(start);
-            self.over.push(SeenEnd { start, ended_ns, how: SeenBy::Absence });
+            self.over.push(ProcessEnding { start, ended_ns, how: EndCause::Absence });
         }
-        Begun::Over
+        StartOutcome::Over
     }
 
-    /// Did this start come before? A further part of it may tell more.
+    /// True if this start came before. A further part of it may tell more.
     fn is_known(&mut self, key: ProcessKey, start: &ProcessStart<'_>) -> bool {
         if !self.pids.contains_key(&start.event_id) {
             return false;
@@ -217,7 +217,7 @@ impl ProcessTable {
         }
     }
 
-    /// The descriptor of a process that is not watched yet; from now on it is.
+    /// The descriptor of a process that nobody watches yet. The caller does from now on.
     pub fn begin_to_watch(&mut self, key: ProcessKey) -> Option<BorrowedFd<'_>> {
         let process = self.processes.get_mut(&key).filter(|process| !process.is_watched)?;
         process.is_watched = true;
@@ -231,18 +231,21 @@ impl ProcessTable {
         }
     }
 
-    /// The process has ended; the first time that this is said counts.
+    /// Notes that a process has ended; the first time that this is said counts.
     pub fn ended(&mut self, key: ProcessKey, now_ns: i64) {
-        if let Some(process) = self.processes.get_mut(&key) {
+        // An event by pid may be of the process that had the pid before.
+        if let Some(process) = self.processes.get_mut(&key)
+            && (key.0 & BY_PID == 0 || has_ended(&process.pidfd))
+        {
             process.ended_ns.get_or_insert(now_ns);
         }
     }
 
     /// Takes a process that has ended. An event id stays known until its end is told.
-    pub fn take(&mut self, key: ProcessKey) -> Option<SeenEnd> {
+    pub fn take(&mut self, key: ProcessKey) -> Option<ProcessEnding> {
         let ended_ns = self.processes.get(&key)?.ended_ns?;
         let FollowedProcess { start, pidfd, .. } = self.processes.remove(&key)?;
-        Some(SeenEnd { start, ended_ns, how: SeenBy::Pidfd(pidfd) })
+        Some(ProcessEnding { start, ended_ns, how: EndCause::Pidfd(pidfd) })
     }
 
     /// Processes that have ended and that their parents have not asked how.
@@ -252,12 +255,12 @@ impl ProcessTable {
     }
 
     /// Takes the starts that are over.
-    pub fn take_over(&mut self) -> Vec<SeenEnd> {
+    pub fn take_over(&mut self) -> Vec<ProcessEnding> {
         mem::take(&mut self.over)
     }
 
-    /// These starts have their ends.
-    pub fn told(&mut self, ends: &[SeenEnd]) {
+    /// Notes that these ends are told.
+    pub fn told(&mut self, ends: &[ProcessEnding]) {
         for end in ends {
             self.pids.remove(&end.start.event_id);
         }

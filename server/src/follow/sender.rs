@@ -14,19 +14,19 @@ use std::{fs, os::fd::OwnedFd, sync::LazyLock};
 const TICK_NS: i64 = 10_000_000;
 
 /// See the module.
-pub enum Sender {
-    /// It lives, or the kernel still knows it.
-    Process {
-        /// Names the process.
+pub enum SenderProcess {
+    /// The process lives, or the kernel still knows it.
+    Found {
+        /// The name of the process in the table.
         key: ProcessKey,
-        /// Tells its end.
+        /// The descriptor that tells its end.
         pidfd: OwnedFd,
     },
-    /// It has ended, and nobody can say how.
+    /// The process has ended, and nobody can say how.
     Gone,
 }
 
-impl Sender {
+impl SenderProcess {
     /// Finds the process; the error says why it cannot be followed.
     pub fn open(start: &ProcessStart<'_>, pidfd: Option<OwnedFd>) -> Result<Self, Errno> {
         let pid = start.credentials.pid;
@@ -34,12 +34,12 @@ impl Sender {
             Some(pidfd) => pidfd,
             None => match by_pid(start) {
                 Ok(pidfd) => pidfd,
-                Err(Refusal::SRCH) => return Ok(Sender::Gone),
+                Err(Refusal::SRCH) => return Ok(SenderProcess::Gone),
                 Err(refusal) => return Err(Errno::from_raw(refusal.raw_os_error())),
             },
         };
         let key = process_number(&pidfd).map_or(ProcessKey::of_pid(pid), ProcessKey::of_number);
-        Ok(Sender::Process { key, pidfd })
+        Ok(SenderProcess::Found { key, pidfd })
     }
 }
 
@@ -89,13 +89,13 @@ mod tests {
                 job_id: b"",
                 hostname: b"",
             };
-            Sender::open(&start, None)
+            SenderProcess::open(&start, None)
         };
         let ours = std::process::id();
-        assert!(matches!(open(now_ns(), ours), Ok(Sender::Process { .. })));
+        assert!(matches!(open(now_ns(), ours), Ok(SenderProcess::Found { .. })));
         // We did not live an hour ago: whoever sent that start had our pid before us.
-        assert!(matches!(open(now_ns() - 3_600_000_000_000, ours), Ok(Sender::Gone)));
-        // The kernel gives no pid as large.
-        assert!(matches!(open(now_ns(), 0x3FFF_FFFF), Ok(Sender::Gone)));
+        assert!(matches!(open(now_ns() - 3_600_000_000_000, ours), Ok(SenderProcess::Gone)));
+        // No process has a pid this large.
+        assert!(matches!(open(now_ns(), 0x3FFF_FFFF), Ok(SenderProcess::Gone)));
     }
 }

@@ -1,12 +1,13 @@
 //! The thread that looks which processes have ended, and tells their ends to the queue.
 //!
 //! What a process sent before it ended may still lie in our sockets when its end is seen. So an end
-//! is told when the sockets have been found empty once more.
+//! is told when the sockets have been found empty once more. A flood that never lets them be empty
+//! delays it for a moment only: what comes later than the kernel's word is left out by the join.
 
 use super::{
     Follow,
     end_message::entry,
-    process_table::{ProcessKey, SeenEnd},
+    process_table::{ProcessEnding, ProcessKey},
 };
 use crate::{
     clock::now_ns,
@@ -31,34 +32,45 @@ use tokio::runtime::Handle;
 /// Ends that are taken from the kernel, and told, at once.
 const AT_ONCE: usize = 1024;
 
-/// How long after the last end the short sleep is kept.
+/// Time after the last end during which the short sleep is kept.
 const BUSY: Duration = Duration::from_millis(500);
 
-/// How long a parent may take to ask how its child ended. Then the end is told without.
+/// Time after which an end is told though the sockets were never empty.
+const EMPTIED_WITHIN: Duration = Duration::from_secs(5);
+
+/// Time that a parent has to ask how its child ended. After it the end is told without.
 const REAPED_WITHIN: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub struct FollowStage {
     pub follow: Arc<Follow>,
-    /// To the queue's writer.
+    /// The way to the queue's writer.
     pub writer: Sender<WriterMessage>,
     pub room: Room,
-    /// How often the Unix sockets were found empty.
+    /// The number of times that the Unix sockets were found empty.
     pub emptied: Arc<AtomicU64>,
-    /// Asked when nothing is received any more.
+    /// The request to stop, made when nothing more is received.
     pub stop: Shutdown,
-    /// Time between two looks, while processes end and else.
+    /// Time between two looks while processes end, and while none does.
     pub look_every: Time,
     pub idle_look_every: Time,
 }
 
-/// Ends that are seen and not told.
+/// The moment at which all that a process sent is received.
+#[derive(Clone, Copy)]
+struct Due {
+    /// The number of emptyings by then.
+    emptied: u64,
+    latest: Instant,
+}
+
+/// Ends that are seen and not told yet.
 #[derive(Default)]
-struct Pending {
-    /// Processes, each with the number of emptyings after which all it sent is received.
-    ended: VecDeque<(u64, ProcessKey)>,
+struct PendingEnds {
+    /// Processes that have ended.
+    ended: VecDeque<(Due, ProcessKey)>,
     /// Starts that were over otherwise.
-    over: VecDeque<(u64, SeenEnd)>,
+    over: VecDeque<(Due, ProcessEnding)>,
     /// Processes that nobody has reaped, and how long they are waited for.
     unreaped: VecDeque<(Instant, ProcessKey)>,
 }
@@ -66,7 +78,7 @@ struct Pending {
 impl FollowStage {
     /// Follows until told to stop. Ends that are seen by then are told; who lives has none.
     pub fn run(self, runtime: &Handle) {
-        let mut pending = Pending::default();
+        let mut pending = PendingEnds::default();
         let mut last_end = Instant::now();
         loop {
             let is_last = self.stop.asked();
@@ -75,7 +87,7 @@ impl FollowStage {
             }
             if is_last {
                 let unreaped = self.follow.table().ended_keys();
-                pending.ended.extend(unreaped.into_iter().map(|key| (0, key)));
+                pending.ended.extend(unreaped.into_iter().map(|key| (self.due(), key)));
             }
             self.tell(&mut pending, is_last, runtime);
             if is_last {
@@ -86,11 +98,16 @@ impl FollowStage {
         }
     }
 
+    /// The emptying that goes on now may be past the socket already; the next is not.
+    fn due(&self) -> Due {
+        let emptied = self.emptied.load(Ordering::Acquire) + 2;
+        Due { emptied, latest: Instant::now() + EMPTIED_WITHIN }
+    }
+
     /// Takes from the kernel which processes have ended; true if some have.
-    fn look(&self, pending: &mut Pending) -> bool {
+    fn look(&self, pending: &mut PendingEnds) -> bool {
         let Some(epoll) = &self.follow.epoll else { return false };
-        // The emptying that goes on now may be past the socket already; the next is not.
-        let due = self.emptied.load(Ordering::Acquire) + 2;
+        let due = self.due();
         let mut events = [EpollEvent::empty(); AT_ONCE];
         let mut some = false;
         loop {
@@ -120,20 +137,21 @@ impl FollowStage {
     }
 
     /// Tells the ends that are due, or all of them.
-    fn tell(&self, pending: &mut Pending, all: bool, runtime: &Handle) {
-        let emptied = if all { u64::MAX } else { self.emptied.load(Ordering::Acquire) };
+    fn tell(&self, pending: &mut PendingEnds, all: bool, runtime: &Handle) {
+        let (emptied, now) = (self.emptied.load(Ordering::Acquire), Instant::now());
+        let is_due = |due: Due| all || due.emptied <= emptied || due.latest <= now;
         loop {
             let mut ends = Vec::new();
             {
                 let mut table = self.follow.table();
                 while ends.len() < AT_ONCE
-                    && let Some((_, key)) = pending.ended.pop_front_if(|(due, _)| *due <= emptied)
+                    && let Some((_, key)) = pending.ended.pop_front_if(|(due, _)| is_due(*due))
                 {
                     ends.extend(table.take(key));
                 }
             }
             while ends.len() < AT_ONCE
-                && let Some((_, end)) = pending.over.pop_front_if(|(due, _)| *due <= emptied)
+                && let Some((_, end)) = pending.over.pop_front_if(|(due, _)| is_due(*due))
             {
                 ends.push(end);
             }

@@ -144,7 +144,7 @@ fn ended_by(number: u64) -> &'static str {
     }
 }
 
-/// Whose word the end is. A local process speaks for itself only; what came over a network may be
+/// The teller of an end. A local process speaks for itself only; what came over a network may be
 /// from a server that followed the process, and says so.
 fn told_by(entry: &Entry, event: &Event<'_>) -> &'static str {
     let is_claimed = entry.credentials.is_none() && event.told_by == Some(ToldBy::Kernel as u64);

@@ -152,12 +152,12 @@ impl HeldEvents {
         }
     }
 
-    /// Has the process told of this end?
+    /// True if the process has told of this end.
     pub fn has_told_end(&self, id: [u8; 16]) -> bool {
         self.parts.contains_key(&(id, Kind::End))
     }
 
-    /// The kernel tells the end: it goes out as one with what the process told.
+    /// Lets the end go that the kernel tells, as one with what the process told.
     pub fn close_told_end(&mut self, id: [u8; 16], key: HeldKey, entry: Entry) -> Option<Release> {
         // Its fields stand last, so they count.
         self.hold_told_end(id, u32::MAX, key, entry, true);

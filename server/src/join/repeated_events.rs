@@ -17,7 +17,7 @@ use std::{
 /// Events of a generation: as many as fit into a table of 2^16 slots, 2.2 MB.
 const GENERATION: usize = (1 << 16) / 8 * 7;
 
-/// In the place of a part's number: the kernel told this end.
+/// A part's number that no client sends: the kernel told this end.
 const BY_KERNEL: u32 = u32::MAX;
 
 /// The last events, at least a generation of them and at most two.

@@ -280,7 +280,7 @@ struct FirstPass<'a> {
 }
 
 impl FirstPass<'_> {
-    /// Is it held because an end is told by both, its process and the kernel? Then it is looked at
+    /// True of an end that is held because both tell it, its process and the kernel. It is looked at
     /// when they are one.
     fn waits_for_its_other_half(&self, entry: &Entry, event: &Event<'_>) -> bool {
         let has_told = |id| self.told_ends.contains(&id) || self.hold.has_told_end(id);
@@ -336,12 +336,12 @@ impl Pass for FirstPass<'_> {
     }
 }
 
-/// Is it what a process told of its end, to which the kernel's word belongs?
+/// True of what a process told of its end, to which the kernel's word belongs.
 fn is_told_end(entry: &Entry) -> bool {
     entry.end_source == EndSource::FollowedProcess && !entry.is_whole
 }
 
-/// Is it the kernel's word on an end, without what the process told?
+/// True of the kernel's word on an end, without what the process told.
 fn is_closing(entry: &Entry) -> bool {
     entry.end_source == EndSource::Kernel && !entry.is_whole && !entry.is_final
 }

@@ -41,7 +41,7 @@ impl Kind {
     }
 }
 
-/// Who tells an end, and so what becomes of it.
+/// The teller of an end, which decides what becomes of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EndSource {
     /// A client; the event stands by itself. All starts and summaries are like that.
@@ -79,7 +79,7 @@ pub struct Entry<M = Bytes> {
     pub is_final: bool,
     /// The event was put together from the parts that came.
     pub is_whole: bool,
-    /// Who tells it, where it is an end.
+    /// The teller, where it is an end.
     pub end_source: EndSource,
     /// The protobuf message.
     pub message: M,

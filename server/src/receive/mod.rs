@@ -45,7 +45,7 @@ pub struct Intake {
     pub numbering: Arc<Numbering>,
     /// The tokens that permit registrations.
     pub tokens: Arc<Tokens>,
-    /// Watches the senders of starts until they end.
+    /// The processes that are followed until they end.
     pub follow: Arc<Follow>,
     /// The counters.
     pub metrics: Arc<Metrics>,
@@ -55,16 +55,16 @@ pub struct Intake {
     pub stream_complaints: Arc<Complaints>,
     /// The number of times that the sockets on a timer were emptied.
     pub drained: watch::Sender<u64>,
-    /// How often the Unix sockets among them have been found empty.
+    /// The number of times that the Unix sockets among them were found empty.
     pub emptied: Arc<AtomicU64>,
     /// The request to stop.
     pub shutdown: Shutdown,
 }
 
-/// What one receiver hands over at once.
+/// Events, records and processes that a receiver hands over at once.
 #[derive(Default)]
 pub struct Arrivals {
-    /// What is to be queued.
+    /// Events and records, to be queued.
     pub submission: Submission,
     /// Processes that are followed once their starts among it are on their way.
     begun: Vec<ProcessKey>,

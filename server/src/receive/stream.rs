@@ -103,7 +103,7 @@ impl Streams {
                 Ok(stream) => {
                     let streams = self.clone();
                     tokio::spawn(async move {
-                        let sender = Sender { begun, credentials, speaker: Some(Speaker::new(pidfd)) };
+                        let sender = Peer { begun, credentials, speaker: Some(Speaker::new(pidfd)) };
                         streams.serve(stream.into_split(), sender, peer, permit).await;
                     });
                 }
@@ -127,12 +127,12 @@ impl Streams {
     ) {
         let Some(tls) = tls else {
             let halves = stream.into_split();
-            return self.serve(halves, Sender::default(), format!("{peer} (TCP)"), permit).await;
+            return self.serve(halves, Peer::default(), format!("{peer} (TCP)"), permit).await;
         };
         match tls.accept(stream).await {
             Ok(stream) => {
                 let halves = tokio::io::split(stream);
-                self.serve(halves, Sender::default(), format!("{peer} (TLS)"), permit).await;
+                self.serve(halves, Peer::default(), format!("{peer} (TLS)"), permit).await;
             }
             Err(problem) => {
                 self.intake.metrics.protocol_errors.add(1);
@@ -145,7 +145,7 @@ impl Streams {
     async fn serve(
         self,
         (reader, writer): (impl ReadingHalf, impl AsyncWrite + Unpin),
-        Sender { begun, credentials, speaker }: Sender,
+        Peer { begun, credentials, speaker }: Peer,
         peer: String,
         permit: OwnedSemaphorePermit,
     ) {
@@ -176,9 +176,9 @@ impl Streams {
     }
 }
 
-/// Who is at the other end, as far as the kernel says, and what it said so far.
+/// The other end, as far as the kernel knows it, and what it said so far.
 #[derive(Default)]
-struct Sender {
+struct Peer {
     begun: BytesMut,
     credentials: Option<Credentials>,
     speaker: Option<Speaker>,
