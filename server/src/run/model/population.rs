@@ -4,7 +4,7 @@
 //! or in parts.
 
 use super::random::Random;
-use crate::queue::{Credentials, Entry, Kind};
+use crate::queue::{Credentials, EndSource, Entry, Kind};
 use ogrt_note::Signature;
 use ogrt_proto::{BuildRecord, Input, Note, ProcessEnd, ProcessInfo, SharedObject};
 use prost::Message as _;
@@ -152,6 +152,7 @@ impl Process {
             credentials,
             is_final: false,
             is_whole: false,
+            end_source: EndSource::Client,
             message: bytes.into(),
         }
     }
