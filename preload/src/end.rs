@@ -1,5 +1,6 @@
 //! The flow of the end event: duration, resources, and the objects that were loaded after the
-//! start.
+//! start. Only where OGRT_END is 1 (`after_the_start_there_is_no_call`): docs/preload.md says what
+//! it can do to a program.
 //!
 //! It is sent when the program returns from main or calls exit. After `_exit`, a signal or exec
 //! there is only the start event (`what_does_not_end_normally_has_its_start`).
@@ -44,9 +45,13 @@ pub fn end() {
     out.varint(process_end::PID, pid as u64);
     out.varint(process_end::TIME_NS, tracked.start_time_ns.saturating_add(duration_ns));
     out.varint(process_end::DURATION_NS, duration_ns);
-    out.varint(process_end::USER_TIME_US, usage.user_us);
-    out.varint(process_end::SYSTEM_TIME_US, usage.system_us);
-    out.varint(process_end::MAX_RSS_KIB, usage.max_rss_kib);
+    let before = tracked.usage;
+    out.varint(process_end::USER_TIME_US, usage.user_us.saturating_sub(before.user_us));
+    out.varint(process_end::SYSTEM_TIME_US, usage.system_us.saturating_sub(before.system_us));
+    // Else the peak is that of the program before exec, and ours is not known.
+    if usage.max_rss_kib > before.max_rss_kib {
+        out.varint(process_end::MAX_RSS_KIB, usage.max_rss_kib);
+    }
     out.field_unless_empty(process_end::JOB_ID, tracked.job_id.as_bytes());
     out.field_unless_empty(process_end::HOSTNAME, tracked.host_name.as_bytes());
     if tracked.events_lost > 0 {

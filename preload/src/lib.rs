@@ -1,5 +1,6 @@
 //! libogrt.so: brought into every process by the dynamic loader, it reads the notes of what is
-//! loaded and sends one small event when the process starts and one when it ends.
+//! loaded and sends one small event when the process starts. Then it does nothing more; only where
+//! OGRT_END is 1 it also speaks at the end.
 //!
 //! Policy. This runs in other people's programs, so no user may notice it. These tests hold that:
 //!
@@ -7,6 +8,7 @@
 //! |---|---|
 //! | no fork, thread, name lookup, signal handler or open file in a usual process | `no_system_call_is_made_but_these` (`tests/preload/tests/quiet.rs`) |
 //! | environment, descriptors, `errno`, signals and random numbers as without us | `nobody_notices` (`tests/behaviour`) |
+//! | nothing after the start: no system call, no lock, no walk | `after_the_start_there_is_no_call` (`tests/preload/tests/quiet.rs`) |
 //! | less than 2 ms when the server is hung, full or absent | `a_hung_full_or_absent_server_costs_nothing` (`tests/preload/tests/transports.rs`) |
 //! | nothing is printed unless asked for | `nothing_is_said_unless_asked_for` (`quiet.rs`) |
 //! | no library, so no allocator and no stdio; weak symbols only, no export but the loader's entry points, no panic | `tests/preload/tests/shape.rs` |

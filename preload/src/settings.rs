@@ -20,6 +20,8 @@ pub struct Settings {
     pub only: &'static [u8],
     /// OGRT_SPOOL_DIR; there is no spool where it is empty.
     pub spool_directory: &'static [u8],
+    /// OGRT_END is 1: the library speaks at the end as well.
+    pub end: bool,
     /// Neither OGRT_SCHLEICHFAHRT nor OGRT_SILENT is 0.
     pub silent: bool,
     /// OGRT_DEBUG_INFO is 1.
@@ -41,6 +43,7 @@ impl Settings {
             skip: b"",
             only: b"",
             spool_directory: b"",
+            end: false,
             silent: true,
             debug_info: false,
         };
@@ -55,6 +58,10 @@ impl Settings {
                 b"SPOOL_DIR" => &mut settings.spool_directory,
                 b"SCHLEICHFAHRT" | b"SILENT" => {
                     settings.silent &= value != b"0";
+                    continue;
+                }
+                b"END" => {
+                    settings.end |= value == b"1";
                     continue;
                 }
                 b"DEBUG_INFO" => {

@@ -78,7 +78,6 @@ pub unsafe fn start(process: &Process, loader: Loader) {
         pid: sys::pid(),
         identity: Identity::read(process, destination.as_ref()),
     };
-    let started_ns = sys::clock(sys::MONOTONIC).as_nanoseconds();
     let start_time_ns = facts.time.as_nanoseconds();
     let event_id = event_id(start_time_ns, facts.pid);
     let mut host_room = [0u8; 390];
@@ -111,24 +110,27 @@ pub unsafe fn start(process: &Process, loader: Loader) {
         say_sent(b"start", &facts, summary.objects, event.message.len(), delivery);
     }
     message.release();
-    // SAFETY: the constructor's only call.
-    unsafe {
-        state::track(Tracked {
-            event_id,
-            pid: facts.pid,
-            started_ns,
-            start_time_ns,
-            destination,
-            spool,
-            loader,
-            process: *process,
-            objects: summary.objects,
-            may_be_sandboxed: summary.sandbox_library,
-            events_lost: u64::from(delivery == Delivery::Lost),
-            silent: settings.silent,
-            job_id: Text::new(facts.surroundings.job_id),
-            host_name: Text::new(host_name),
-        });
+    if settings.end {
+        // SAFETY: the constructor's only call.
+        unsafe {
+            state::track(Tracked {
+                event_id,
+                pid: facts.pid,
+                started_ns: sys::clock(sys::MONOTONIC).as_nanoseconds(),
+                start_time_ns,
+                usage: sys::usage(),
+                destination,
+                spool,
+                loader,
+                process: *process,
+                objects: summary.objects,
+                may_be_sandboxed: summary.sandbox_library,
+                events_lost: u64::from(delivery == Delivery::Lost),
+                silent: settings.silent,
+                job_id: Text::new(facts.surroundings.job_id),
+                host_name: Text::new(host_name),
+            });
+        }
     }
 }
 

@@ -1,13 +1,15 @@
-//! What the end of a process needs from its beginning.
+//! What the end of a process needs from its beginning. Only where OGRT_END is 1: else nothing is
+//! kept, and nothing is done at the end.
 //!
 //! One static in .data, because a .bss would cost every process another mapping. The constructor
 //! writes it before the program has a thread of its own.
 
-use crate::{destination::Destination, loader::Loader, process::Process, spool::Spool};
+use crate::{
+    destination::Destination, loader::Loader, memory::Memory, process::Process, spool::Spool, sys::Usage,
+};
 use core::cell::UnsafeCell;
 
 /// A tracked process.
-#[derive(Clone, Copy)]
 pub struct Tracked {
     /// The id of its event.
     pub event_id: [u8; 16],
@@ -17,6 +19,8 @@ pub struct Tracked {
     pub started_ns: u64,
     /// Unix time at the start, nanoseconds.
     pub start_time_ns: u64,
+    /// The resources that were used before: exec keeps those of the program before it.
+    pub usage: Usage,
     /// The server.
     pub destination: Option<Destination>,
     /// The spool for events that nobody takes.
@@ -39,27 +43,34 @@ pub struct Tracked {
     pub host_name: Text<64>,
 }
 
-/// A copy of a short text. Longer texts are not kept.
-#[derive(Clone, Copy)]
+/// A copy of a text, since the program may overwrite its environment. One that is longer than `N`
+/// bytes is in memory of its own (`a_long_job_id_is_in_the_end_too`).
 pub struct Text<const N: usize> {
-    bytes: [u8; N],
-    len: u8,
+    small: [u8; N],
+    large: Option<Memory>,
+    len: usize,
 }
 
 impl<const N: usize> Text<N> {
-    /// Copies a text; the copy is empty where it does not fit.
+    /// Copies a text; the copy is empty where there is no memory.
     pub fn new(text: &[u8]) -> Self {
-        let mut copy = Text { bytes: [0; N], len: 0 };
-        if let Some(room) = copy.bytes.get_mut(..text.len()) {
+        let large = if text.len() > N { Memory::new(text.len()) } else { None };
+        let mut copy = Text { small: [0; N], large, len: 0 };
+        let room = match &mut copy.large {
+            Some(memory) => memory.bytes_mut(),
+            None => &mut copy.small,
+        };
+        if let Some(room) = room.get_mut(..text.len()) {
             room.copy_from_slice(text);
-            copy.len = text.len() as u8;
+            copy.len = text.len();
         }
         copy
     }
 
     /// The text.
     pub fn as_bytes(&self) -> &[u8] {
-        self.bytes.get(..usize::from(self.len)).unwrap_or_default()
+        let room = self.large.as_ref().map_or(&self.small[..], Memory::bytes);
+        room.get(..self.len).unwrap_or_default()
     }
 }
 

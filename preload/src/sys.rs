@@ -54,6 +54,7 @@ struct ResourceUsage {
 }
 
 /// The answer of `getrusage` about this process.
+#[derive(Clone, Copy)]
 pub struct Usage {
     /// CPU time in user mode, microseconds.
     pub user_us: u64,

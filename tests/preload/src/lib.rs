@@ -8,5 +8,5 @@ mod receiver;
 
 pub use built::{MACHINES, Machine, empty_library, libraries, library};
 pub use needs::{has, has_all, has_target};
-pub use program::{Compiler, Folder, tracked};
+pub use program::{Compiler, Folder, tracked, tracked_to_its_end};
 pub use receiver::{Process, Receiver};

@@ -119,3 +119,10 @@ pub fn tracked(program: impl AsRef<Path>, server: &str) -> Command {
         .env("OGRT_SERVER", server);
     command
 }
+
+/// The same, which reports its end as well.
+pub fn tracked_to_its_end(program: impl AsRef<Path>, server: &str) -> Command {
+    let mut command = tracked(program, server);
+    command.env("OGRT_END", "1");
+    command
+}

@@ -16,7 +16,7 @@ fn a_process_that_returns_from_main_says_what_it_used() {
         let folder = Folder::new();
         let program = folder.compile(compiler, "used", source, &[]);
         let receiver = Receiver::unix(&folder.join("ogrt.sock"));
-        let mut command = tracked(&program, &receiver.server);
+        let mut command = tracked_to_its_end(&program, &receiver.server);
         assert!(command.env("JOBID", "j1").status().unwrap().success());
         let process = receiver.ended(1).remove(0);
         let (start, end) = (process.start.unwrap(), process.end.unwrap());
@@ -41,7 +41,7 @@ fn objects_loaded_later(audit: bool) -> ProcessEnd {
     folder.compile(Compiler::Gcc, "liblater.so", LIBRARY, &["-shared", "-fPIC", &note]);
     let program = folder.compile(Compiler::Gcc, "loads", LOADS_LATER, &["-ldl"]);
     let receiver = Receiver::unix(&folder.join("ogrt.sock"));
-    let mut command = tracked(&program, &receiver.server);
+    let mut command = tracked_to_its_end(&program, &receiver.server);
     if audit {
         command.env_remove("LD_PRELOAD").env("LD_AUDIT", library());
     }
@@ -84,7 +84,7 @@ fn one_record_for_each_exec_and_none_for_each_fork() {
     let folder = Folder::new();
     let program = folder.compile(Compiler::Gcc, "forks", source, &[]);
     let receiver = Receiver::unix(&folder.join("ogrt.sock"));
-    let output = tracked(&program, &receiver.server).output().unwrap();
+    let output = tracked_to_its_end(&program, &receiver.server).output().unwrap();
     assert_eq!(output.stdout, b"buffered".repeat(6), "as without us: each child flushes its copy");
     let ended = receiver.ended(2);
     assert_eq!(receiver.frames_after_a_while(), 4, "two starts and two ends: {ended:?}");
@@ -106,7 +106,7 @@ fn what_does_not_end_normally_has_its_start() {
     for (way, starts) in [("_exit", 1), ("kill", 1), ("abort", 1), ("xec", 2)] {
         let socket = folder.join(&format!("{way}.sock"));
         let receiver = Receiver::unix(&socket);
-        let _ = tracked(&program, &receiver.server).arg(way).output().unwrap();
+        let _ = tracked_to_its_end(&program, &receiver.server).arg(way).output().unwrap();
         let processes = receiver.starts(starts);
         receiver.frames_after_a_while();
         assert!(processes[0].end.is_none(), "{way}");
@@ -127,7 +127,7 @@ fn a_program_that_may_lock_itself_in_is_left_alone_at_its_end() {
     let program = folder.compile(Compiler::Gcc, "locked", source, &[]);
     let receiver = Receiver::unix(&folder.join("ogrt.sock"));
     for (count, how) in ["LD_PRELOAD", "LD_AUDIT"].into_iter().enumerate() {
-        let mut command = tracked(&program, &receiver.server);
+        let mut command = tracked_to_its_end(&program, &receiver.server);
         command.env_remove("LD_PRELOAD").env(how, library());
         assert_eq!(command.status().unwrap().code(), Some(0), "{how}");
         receiver.starts(count + 1);
@@ -146,7 +146,7 @@ fn a_start_that_was_lost_is_counted_at_the_end() {
         "#include <stdio.h>\nint main(void) { puts(\"up\"); fflush(stdout); getchar(); return 0; }\n";
     let program = folder.compile(Compiler::Gcc, "waits", source, &[]);
     let socket = folder.join("late.sock");
-    let mut child = tracked(&program, &format!("unix:{}", socket.display()))
+    let mut child = tracked_to_its_end(&program, &format!("unix:{}", socket.display()))
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())
         .spawn()
@@ -161,4 +161,50 @@ fn a_start_that_was_lost_is_counted_at_the_end() {
     assert_eq!(processes.len(), 1);
     assert!(processes[0].start.is_none());
     assert_eq!(processes[0].end.as_ref().unwrap().events_lost(), 1);
+}
+
+#[test]
+fn nothing_is_said_at_the_end_unless_asked_for() {
+    let folder = Folder::new();
+    let receiver = Receiver::unix(&folder.join("ogrt.sock"));
+    for value in [None, Some("0"), Some("yes"), Some("")] {
+        let mut command = tracked("/bin/true", &receiver.server);
+        value.map(|value| command.env("OGRT_END", value));
+        assert!(command.status().unwrap().success());
+    }
+    receiver.starts(4);
+    assert_eq!(receiver.frames_after_a_while(), 4);
+}
+
+#[test]
+fn a_long_job_id_is_in_the_end_too() {
+    let folder = Folder::new();
+    let receiver = Receiver::unix(&folder.join("ogrt.sock"));
+    for (count, len) in [64, 65, 90, 5000].into_iter().enumerate() {
+        let job = "j".repeat(len);
+        let mut command = tracked_to_its_end("/bin/true", &receiver.server);
+        assert!(command.env("JOBID", &job).status().unwrap().success());
+        let process = receiver.ended(count + 1).remove(count);
+        assert_eq!(process.start.unwrap().job_id(), job.as_bytes());
+        assert_eq!(process.end.unwrap().job_id(), job.as_bytes());
+    }
+}
+
+/// getrusage is kept by exec: what another program has used is not this one's.
+#[test]
+fn resources_of_the_program_before_exec_are_not_ours() {
+    if !has("gcc") {
+        return;
+    }
+    let source = "#include <stdlib.h>\n#include <string.h>\n#include <time.h>\n#include <unistd.h>\n\
+        int main(void) { char *p = malloc(100 << 20); if (!p) return 2; memset(p, 1, 100 << 20);\n\
+        clock_t end = clock() + CLOCKS_PER_SEC / 4; while (clock() < end) {}\n\
+        execl(\"/bin/true\", \"true\", (char *)0); return p[5]; }\n";
+    let folder = Folder::new();
+    let program = folder.compile(Compiler::Gcc, "heavy", source, &[]);
+    let receiver = Receiver::unix(&folder.join("ogrt.sock"));
+    assert!(tracked_to_its_end(&program, &receiver.server).status().unwrap().success());
+    let end = receiver.ended(1).remove(0).end.unwrap();
+    assert!(end.user_time_us() + end.system_time_us() < 100_000, "{end:?}");
+    assert!(end.max_rss_kib.is_none(), "{end:?}");
 }

@@ -30,7 +30,7 @@ fn is_tracked(machine: &Machine) {
     for (at, variable) in ["LD_PRELOAD", "LD_AUDIT"].into_iter().enumerate() {
         let output = Command::new(machine.qemu)
             .env_clear()
-            .args(["-L", machine.root, "-E", "OGRT_ACTIVE=1", "-E", "JOBID=77", "-E"])
+            .args(["-L", machine.root, "-E", "OGRT_ACTIVE=1", "-E", "OGRT_END=1", "-E", "JOBID=77", "-E"])
             .arg(format!("OGRT_SERVER={}", receiver.server))
             .arg("-E")
             .arg(format!("{variable}={}", machine.library().display()))

@@ -17,7 +17,7 @@ use std::{
 fn udp_carries_events() {
     for address in ["127.0.0.1", "::1"] {
         let receiver = Receiver::udp(address);
-        assert!(tracked("/bin/true", &receiver.server).status().unwrap().success());
+        assert!(tracked_to_its_end("/bin/true", &receiver.server).status().unwrap().success());
         let process = receiver.ended(1).remove(0);
         assert!(process.start.unwrap().binpath().ends_with(b"/true"), "{address}");
     }
@@ -27,7 +27,7 @@ fn udp_carries_events() {
 fn the_datagram_twin_is_used_where_nobody_listens_on_the_stream() {
     let folder = Folder::new();
     let receiver = Receiver::unix_datagrams(&folder.join("ogrt.sock"));
-    assert!(tracked("/bin/true", &receiver.server).status().unwrap().success());
+    assert!(tracked_to_its_end("/bin/true", &receiver.server).status().unwrap().success());
     assert!(receiver.ended(1)[0].start.is_some());
 }
 
@@ -35,7 +35,7 @@ fn the_datagram_twin_is_used_where_nobody_listens_on_the_stream() {
 fn the_stream_takes_what_is_too_much_or_too_large_for_datagrams() {
     let folder = Folder::new();
     let said = |socket: &Path, argument: &str| {
-        let mut command = tracked("/bin/true", &format!("unix:{}", socket.display()));
+        let mut command = tracked_to_its_end("/bin/true", &format!("unix:{}", socket.display()));
         // Two of them: with one alone it may be `--help`, and `true` closes its output.
         let output = command.args([argument, "."]).env("OGRT_SILENT", "0").output().unwrap();
         String::from_utf8(output.stderr).unwrap()
@@ -69,7 +69,7 @@ fn large_events_come_in_parts_and_whole() {
     // 400 arguments of 500 bytes: 200 KB.
     let arguments: Vec<String> = (0..400).map(|at| format!("{at:0500}")).collect();
     for receiver in [&unix, &datagrams, &udp] {
-        let mut command = tracked("/bin/true", &receiver.server);
+        let mut command = tracked_to_its_end("/bin/true", &receiver.server);
         assert!(command.args(&arguments).env("OGRT_ENV", "all").status().unwrap().success());
         let process = receiver.starts(1).remove(0);
         let start = process.start.unwrap();
@@ -88,7 +88,7 @@ fn an_argument_larger_than_a_datagram_is_cut_only_where_it_must_be() {
     let folder = Folder::new();
     let argument = "x".repeat(100_000);
     let run = |receiver: &Receiver| {
-        let mut command = tracked("/bin/true", &receiver.server);
+        let mut command = tracked_to_its_end("/bin/true", &receiver.server);
         assert!(command.args([&argument, "after"]).status().unwrap().success());
         receiver.start()
     };
@@ -125,8 +125,11 @@ fn what_nobody_takes_waits_in_the_spool() {
     for (at, server) in servers.iter().enumerate() {
         let spool = folder.join(&format!("spool{at}"));
         let arguments: Vec<String> = (0..400).map(|at| format!("{at:0500}")).collect();
-        let output =
-            tracked("/bin/true", server).args(&arguments).env("OGRT_SPOOL_DIR", &spool).output().unwrap();
+        let output = tracked_to_its_end("/bin/true", server)
+            .args(&arguments)
+            .env("OGRT_SPOOL_DIR", &spool)
+            .output()
+            .unwrap();
         assert!(output.status.success() && output.stderr.is_empty());
         let processes = spooled(&spool);
         assert_eq!(processes.len(), 1, "{server}");
@@ -154,7 +157,7 @@ fn a_spool_that_another_process_makes_meanwhile_is_used() {
             .args(["-f", "-e", "trace=mkdirat", "-e", "inject=mkdirat:delay_enter=1000000", "-o"])
             .arg(&log);
         command.args(["-E", &format!("LD_PRELOAD={}", library().display()), "-E", "OGRT_ACTIVE=1"]);
-        command.args(["-E", &format!("OGRT_SERVER={absent}")]).arg("-E");
+        command.args(["-E", "OGRT_END=1", "-E", &format!("OGRT_SERVER={absent}")]).arg("-E");
         command.arg(format!("OGRT_SPOOL_DIR={}", spool.display()));
         let mut traced = command.arg("/bin/true").spawn().unwrap();
         std::thread::sleep(Duration::from_millis(300));
@@ -174,7 +177,7 @@ fn nothing_is_spooled_when_somebody_took_it() {
     let spool = folder.join("spool");
     fs::create_dir(&spool).unwrap();
     for receiver in [Receiver::unix(&folder.join("ogrt.sock")), Receiver::udp("127.0.0.1")] {
-        let mut command = tracked("/bin/true", &receiver.server);
+        let mut command = tracked_to_its_end("/bin/true", &receiver.server);
         assert!(command.env("OGRT_SPOOL_DIR", &spool).status().unwrap().success());
         receiver.ended(1);
     }
@@ -187,7 +190,7 @@ fn a_file_size_limit_is_never_run_into() {
     let spool = folder.join("spool");
     let absent = format!("unix:{}", folder.join("absent.sock").display());
     let run = |limit: &str| {
-        let mut command = tracked("/bin/sh", &absent);
+        let mut command = tracked_to_its_end("/bin/sh", &absent);
         command.args(["-c", &format!("ulimit -f {limit}; /bin/true; echo $?")]);
         // The shell itself is left out; what it starts has the limit.
         let output = command.env("OGRT_SKIP", "*sh").env("OGRT_SPOOL_DIR", &spool).output().unwrap();
@@ -204,7 +207,8 @@ fn a_spool_that_cannot_be_written_is_no_trouble() {
     let absent = format!("unix:{}", folder.join("absent.sock").display());
     let file = folder.write("file", "");
     for spool in [file.as_path(), Path::new("/proc/self/nothing"), Path::new("relative"), Path::new("")] {
-        let output = tracked("/bin/echo", &absent).arg("ok").env("OGRT_SPOOL_DIR", spool).output().unwrap();
+        let output =
+            tracked_to_its_end("/bin/echo", &absent).arg("ok").env("OGRT_SPOOL_DIR", spool).output().unwrap();
         assert_eq!(
             (output.status.code(), &*output.stdout, &*output.stderr),
             (Some(0), &b"ok\n"[..], &b""[..])
@@ -289,7 +293,7 @@ fn a_hung_full_or_absent_server_costs_nothing() {
         // Nobody listens there.
         "127.0.0.1:1".to_owned(),
     ] {
-        let (ours, base) = quickest(|| tracked("/bin/true", &server), with_empty);
+        let (ours, base) = quickest(|| tracked_to_its_end("/bin/true", &server), with_empty);
         assert!(ours < base + bound, "{server}: {ours:?} where an empty library takes {base:?}");
     }
 }
@@ -318,6 +322,7 @@ fn closed_standard_descriptors_are_never_ours() {
             .arg(&program)
             .env("OGRT_ACTIVE", "1")
             .env("OGRT_SILENT", "0")
+            .env("OGRT_END", "1")
             .env("OGRT_SERVER", &receiver.server);
         assert!(command.status().unwrap().success());
         fs::read_to_string(out).unwrap()

@@ -1,9 +1,7 @@
 //! What a tracked process pays: from posix_spawn to its end, over an empty preloaded library.
 //!
 //! The empty library is the baseline because preloading anything costs: the rest is what we do. The
-//! program is `/bin/true`, which returns from main and so has an end event. One that leaves by
-//! `_exit` has none, and shows what the start event costs alone. All cases take turns in one run,
-//! in front of one live server.
+//! program is `/bin/true`. All cases take turns in one run, in front of one live server.
 
 use super::{
     Figure,
@@ -41,7 +39,7 @@ pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> 
         command
     };
     let (empty, ours) = (programs.empty.display().to_string(), library.display().to_string());
-    let [truth, leaves] = [Path::new("/bin/true"), &programs.leaves];
+    let truth = Path::new("/bin/true");
     let [preload_empty, preload] = [("LD_PRELOAD", &*empty), ("LD_PRELOAD", &*ours)];
     let [audit_empty, audit] = [("LD_AUDIT", &*empty), ("LD_AUDIT", &*ours)];
     let [active, job] = [("OGRT_ACTIVE", "1"), ("JOBID", JOB_ID)];
@@ -49,18 +47,17 @@ pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> 
     let mut commands = [
         start(truth, &[]),
         start(truth, &[preload_empty]),
-        start(leaves, &[preload_empty]),
         start(truth, &[preload]),
         start(truth, &[preload, active, unix, ("OGRT_SKIP", "/bin/*")]),
-        start(leaves, &[preload, active, unix]),
         start(truth, &[preload, active, unix, job]),
+        start(truth, &[preload, active, unix, ("OGRT_END", "1")]),
         start(truth, &[preload, active, udp, job]),
         start(truth, &[preload, active, ("OGRT_SERVER", &absent)]),
         start(truth, &[audit_empty]),
         start(truth, &[audit, active, unix]),
     ];
     let measured = medians(&mut commands, rounds)?;
-    let [bare, empty, leaving, inactive, skipped, start_only, both, by_udp, unheard, audited, by_audit] =
+    let [bare, empty, inactive, skipped, by_unix, ended, by_udp, unheard, audited, by_audit] =
         measured.medians[..]
     else {
         unreachable!("a median for each command");
@@ -80,26 +77,18 @@ pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> 
     let each = |time: Duration| format!("{:+.2} us", time.as_secs_f64() * 1e6 / MANY as f64);
     let figure =
         |what: &str, ours, budget, ogrt_0_5, xalt| Figure { what: what.into(), ours, budget, ogrt_0_5, xalt };
-    let end = both.saturating_sub(empty).saturating_sub(start_only.saturating_sub(leaving));
-    let of_each = many.saturating_sub(many_empty).saturating_sub(both.saturating_sub(empty));
+    let of_each = many.saturating_sub(many_empty).saturating_sub(by_unix.saturating_sub(empty));
     Ok(vec![
         figure("bare /bin/true", absolute(bare), "", "729 us", "620 to 670 us"),
         figure("an empty .so preloaded (the baseline)", absolute(empty), "", "721 us", ""),
         figure("inactive", over(inactive, empty), "+5 us", "+30 us", ""),
         figure("skipped by OGRT_SKIP", over(skipped, empty), "+5 us", "", "+100 us"),
-        figure(
-            "start event alone, Unix socket",
-            over(start_only, leaving),
-            "+30 us",
-            "",
-            "+750 us (to a file)",
-        ),
-        figure("its end event", absolute(end), "20 us", "", ""),
-        figure("start and end, Unix socket", over(both, empty), "+50 us", "", ""),
-        figure("start and end, UDP on loopback", over(by_udp, empty), "+95 us", "+451 us (start)", ""),
-        figure("start and end, the server is absent", over(unheard, empty), "+2000 us", "", ""),
+        figure("tracked, Unix socket", over(by_unix, empty), "+30 us", "", "+750 us (to a file)"),
+        figure("the same with OGRT_END=1", over(ended, empty), "+50 us", "", ""),
+        figure("tracked, UDP on loopback", over(by_udp, empty), "+95 us", "+451 us", ""),
+        figure("tracked, the server is absent", over(unheard, empty), "+2000 us", "", ""),
         figure("an empty .so in LD_AUDIT", over(audited, empty), "", "", ""),
-        figure("start and end, as LD_AUDIT", over(by_audit, empty), "", "", ""),
+        figure("tracked, as LD_AUDIT", over(by_audit, empty), "", "", ""),
         figure("each of 300 further shared objects", each(of_each), "+1 us", "", ""),
         figure("an executable of 100 MB", over(large, large_empty), "+50 us", "", "+630 ms"),
         figure(
@@ -116,8 +105,6 @@ pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> 
 struct Programs {
     /// A library that does nothing; in LD_AUDIT it asks to be unloaded.
     empty: PathBuf,
-    /// A program that ends by `_exit`.
-    leaves: PathBuf,
     /// A program that is linked with [`MANY`] shared objects.
     many: PathBuf,
     /// A program of 100 MB.
@@ -137,7 +124,6 @@ impl Programs {
         let shared = ["-shared", "-fPIC", "-nostdlib"];
         let answer = "unsigned la_version(unsigned version) { (void)version; return 0; }\n";
         let empty = compile("empty.so", answer, &shared)?;
-        let leaves = "#include <unistd.h>\nint main(void) { _exit(0); }\n";
         // One library under many names: without a soname the loader takes each for another one.
         let one = compile("lib0.so", "int one;\n", &[&shared[..], &["-Wl,--build-id=sha1"]].concat())?;
         let mut names =
@@ -152,7 +138,6 @@ impl Programs {
             "__asm__(\".section .rodata\\n.zero 100 << 20\\n.text\");\nint main(void) { return 0; }\n";
         Ok(Programs {
             empty,
-            leaves: compile("leaves", leaves, &[])?,
             many: compile("many", "int main(void) { return 0; }\n", &names)?,
             large: compile("large", large, &[])?,
         })
