@@ -18,8 +18,8 @@ fn main() {
         "-Wl,-z,norelro",
         "-Wl,-z,now",
         "-Wl,-z,noexecstack",
-        // glibc runs our constructor before all others: a library whose constructor ends the process
-        // does not hide it, and no thread of the program is there yet.
+        // glibc runs our constructor before all others: a library whose constructor ends the
+        // process does not hide it, and no thread of the program is there yet.
         "-Wl,-z,initfirst",
         // An unresolved symbol that is not weak must fail here and not in a user's process.
         "-Wl,-z,defs",

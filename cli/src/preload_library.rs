@@ -8,9 +8,9 @@ use std::{
     path::PathBuf,
 };
 
-/// The library below a prefix, as each loader finds the file of its own class: `$LIB` stands for its
-/// own directory (ld.so(8)), where 32-bit programs find a library that does nothing. musl does not
-/// know `$LIB`, and finds a directory of that very name.
+/// The library below a prefix, as each loader finds the file of its own class: `$LIB` stands for
+/// its own directory (ld.so(8)), where 32-bit programs find a library that does nothing. musl does
+/// not know `$LIB`, and finds a directory of that very name.
 const FOR_EACH_LOADER: &str = "lib/ogrt/$LIB/libogrt.so";
 
 /// Finds the library: OGRT_LIBRARY, or else the one in the prefix of this executable.

@@ -65,8 +65,8 @@ static CONSTRUCTOR: Constructor = on_load;
 #[unsafe(link_section = ".fini_array")]
 static DESTRUCTOR: extern "C" fn() = on_exit;
 
-/// Under LD_PRELOAD we are in the program's list of objects. As an audit library we are not: then
-/// the constructor runs before the program is loaded, and only remembers.
+/// The constructor. Under LD_PRELOAD we are in the program's list of objects. As an audit library
+/// we are not: then it runs before the program is loaded, and only remembers.
 extern "C" fn on_load(count: c_int, arguments: *const *const c_char, environment: *const *const c_char) {
     let Some(process) = Process::find(count, arguments, environment) else { return };
     if !Settings::are_active(process.environment) {

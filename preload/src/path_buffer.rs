@@ -95,8 +95,8 @@ impl PathBuffer {
         })
     }
 
-    /// Becomes the working directory; `None` where it was removed, is outside the root, or is longer
-    /// than the kernel tells.
+    /// Becomes the working directory; `None` where it was removed, is outside the root, or is
+    /// longer than the kernel tells.
     pub fn set_to_working_directory(&mut self) -> Option<&[u8]> {
         self.fill(sys::working_directory).filter(|path| path.first() == Some(&b'/'))
     }

@@ -130,8 +130,8 @@ impl Surroundings {
     }
 }
 
-/// Tells whether the loader may have made this path of a name in which `$LIB`, `${ORIGIN}` and their
-/// like stand for text that only the loader knows (ld.so(8)).
+/// Tells whether the loader may have made this path of a name in which `$LIB`, `${ORIGIN}` and
+/// their like stand for text that only the loader knows (ld.so(8)).
 fn is_expansion(name: &[u8], path: &[u8]) -> bool {
     const TOKENS: [&[u8]; 6] = [b"LIB", b"ORIGIN", b"PLATFORM", b"{LIB}", b"{ORIGIN}", b"{PLATFORM}"];
     if !name.contains(&b'$') {

@@ -280,8 +280,8 @@ struct FirstPass<'a> {
 }
 
 impl FirstPass<'_> {
-    /// True of an end that is held because both tell it, its process and the kernel. It is looked at
-    /// when they are one.
+    /// True of an end that is held because both tell it, its process and the kernel. It is looked
+    /// at when they are one.
     fn waits_for_its_other_half(&self, entry: &Entry, event: &Event<'_>) -> bool {
         let has_told = |id| self.told_ends.contains(&id) || self.hold.has_told_end(id);
         !self.is_decided

@@ -27,10 +27,10 @@ type Inside = (u32, u64, i32);
 
 /// The processes of containers.
 #[derive(Debug, Default)]
-pub struct Numbering(Mutex<Known>);
+pub struct Numbering(Mutex<PidTable>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct PidTable {
     outside: HashMap<Inside, u32>,
     order: VecDeque<Inside>,
 }
@@ -87,7 +87,7 @@ impl Numbering {
     }
 }
 
-impl Known {
+impl PidTable {
     fn remember(&mut self, inside: Inside, outside: u32) {
         if self.outside.insert(inside, outside).is_some() {
             return;
