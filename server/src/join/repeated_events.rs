@@ -3,8 +3,8 @@
 //! A datagram may be sent again, or be doubled on its way. Streams that are acknowledged have a
 //! memory on disk (the queue's delivered events); for all others the last events are enough, in
 //! memory. Who sent an event belongs to what names it: what somebody claims keeps out nothing that
-//! the kernel proves. The end that the kernel told is the last word on a
-//! process: whoever tells it again, it is left out.
+//! the kernel proves. The end that the kernel told is the last word on a process: whoever tells it
+//! again, it is left out.
 
 use super::decode_event::Event;
 use crate::queue::{EndSource, Entry, Kind};
@@ -73,7 +73,7 @@ impl RepeatedEvents {
 
     /// Puts it among the young; false where it is among them.
     fn remember(&mut self, sent: SentEvent) -> bool {
-        if self.young.len() == GENERATION {
+        if self.young.len() == GENERATION && !self.young.contains(&sent) {
             mem::swap(&mut self.young, &mut self.old);
             self.young.clear();
         }

@@ -6,6 +6,10 @@ use ogrt_integration::{easybuild::success, module_tools};
 use serde_json::Value;
 use std::{collections::BTreeMap, fs, path::Path};
 
+/// The library below the prefix, as LD_PRELOAD names it.
+const LIBRARY: &str =
+    if cfg!(target_arch = "x86_64") { "lib/ogrt/$LIB/libogrt.so" } else { "lib/libogrt.so" };
+
 /// The variables in the output of `env -0`.
 fn environment(file: &Path) -> BTreeMap<String, String> {
     let text = fs::read_to_string(file).unwrap();
@@ -47,7 +51,7 @@ fn load_run_unload_in_both_tools() {
             assert_eq!((changed, left), (vec![], vec![]), "{tool}, {kind}");
             assert_eq!(loaded["OGRT_ACTIVE"], "1");
             assert_eq!(loaded["OGRT_SERVER"], stage.server.as_ref().unwrap().unix);
-            assert!(loaded["LD_PRELOAD"].ends_with("lib/libogrt.so"), "{loaded:?}");
+            assert!(loaded["LD_PRELOAD"].ends_with(LIBRARY), "{loaded:?}");
 
             // The first of the two runs was tracked, with the module's name.
             let runs = |document: &Value| -> Vec<Value> {
@@ -86,7 +90,7 @@ fn users(server: &str) -> [String; 4] {
 fn what_the_user_had_set_is_given_back() {
     let stage = Stage::new();
     let server = stage.server.as_ref().unwrap().unix.clone();
-    let library = ogrt_end_to_end::prefix().canonicalize().unwrap().join("lib/libogrt.so");
+    let library = ogrt_end_to_end::prefix().canonicalize().unwrap().join(LIBRARY);
     for (tool, define) in module_tools::all() {
         for (kind, extension) in [("lua", ".lua"), ("tcl", "")] {
             if tool != "Lmod" && kind == "lua" {
