@@ -10,9 +10,10 @@ mod which_compiler;
 use ogrt_wrap::environment;
 use ogrt_wrap::line::driver_line::{DriverJob, driver_job};
 use ogrt_wrap::line::probes;
+use ogrt_wrap::line::response_file;
 use ogrt_wrap::tool::driver_command;
-use ogrt_wrap::tool::find_tool::{FindToolError, Finder};
-use ogrt_wrap::tool::route::{self, Route};
+use ogrt_wrap::tool::find_tool::{self, FindToolError, Finder};
+use ogrt_wrap::tool::route::{self, Crossroads};
 use ogrt_wrap::tool::run_tool::Call;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -53,47 +54,63 @@ fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> 
     let argv0 = argv.first().map_or(OsStr::new("ogrt-cc"), OsString::as_os_str);
     let finder = Finder::new(CALLED_VARIABLE).also_ours(argv0);
     let words = argv.get(1..).unwrap_or_default();
-    let Compiler { path, driver, before, arguments } = which_compiler(argv0, words, &finder)?;
-    let unchanged = [before, arguments].concat();
+    let compiler = which_compiler(argv0, words, &finder)?;
+    let Compiler { path, driver, before, arguments, command_at } = &compiler;
+    let unchanged = [&before[..], arguments].concat();
+    let opened = response_file::opened(arguments);
 
     let untouched = || Call {
-        program: &path,
+        program: path,
         argv0: path.as_os_str(),
         arguments: &unchanged,
-        set: vec![finder.guard(&path)],
+        set: vec![finder.guard(path)],
         removed: &[],
     };
-    if environment::is_on("OGRT_DISABLE") || driver_job(arguments) == DriverJob::Other || is_probe(arguments)
-    {
-        return Err(run_error(&path, untouched().exec()));
+    if environment::is_on("OGRT_DISABLE") || driver_job(&opened) == DriverJob::Other || is_probe(&opened) {
+        return Err(run_error(path, untouched().exec()));
     }
-    let linkers = linker_dir();
-    let route = linkers.as_deref().and_then(|linkers| Route::to(linkers, arguments));
-    let (Some(linkers), Some(route)) = (linkers, route) else {
+    let prefix = prefix(argv0);
+    let linkers = prefix.as_deref().map(|prefix| prefix.join("libexec/ogrt"));
+    let Some(linkers) = linkers.filter(|linkers| linkers.join("ld").exists()) else {
         if environment::is_on("OGRT_STRICT") {
             return Err(CompileError::NoLinkerWrapper { path: "../libexec/ogrt/ld".into() });
         }
-        return Err(run_error(&path, untouched().exec()));
+        return Err(run_error(path, untouched().exec()));
     };
-
-    let mut set = vec![finder.guard(&path)];
-    let words = std::iter::once(driver.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
-    if route.leads_to_us(&driver, arguments, &set) {
-        set.push((driver_command::VARIABLE, driver_command::encode(&driver, words)));
-        set.extend(route.linker.map(|linker| (driver_command::LINKER_VARIABLE, linker.into_os_string())));
-        let routed = [before, &route.front, arguments, &route.back].concat();
-        // This fails only for a line at the system's limit of length, which is short enough without
-        // our options.
-        let _ = Call { arguments: &routed, set, ..untouched() }.exec();
-    } else if route::answers(&linkers.join("ld")) {
-        // `ogrt-ld` runs the driver with the note on its line, and registers the link. A launcher
-        // is left out: it adds nothing to a link.
-        let words: Vec<OsString> = words.map(OsStr::to_owned).collect();
-        let program = linkers.join("ld");
-        let argv0 = OsStr::new(driver_command::LINK_BY_DRIVER);
-        let _ = Call { program: &program, argv0, arguments: &words, set, removed: &[] }.exec();
+    if let (Some(at), Some(prefix)) = (command_at, &prefix) {
+        // Which compiler runs under which conditions is known only behind these words.
+        let (front, command) = unchanged.split_at(*at);
+        let behind = [front, &[prefix.join("bin/ogrt-cc").into()], command].concat();
+        let _ = Call { arguments: &behind, ..untouched() }.exec();
+        return Err(run_error(path, untouched().exec()));
     }
-    Err(run_error(&path, untouched().exec()))
+
+    let words = std::iter::once(driver.as_os_str()).chain(arguments.iter().map(OsString::as_os_str));
+    let guard = finder.guard(path);
+    let command = (driver_command::VARIABLE, driver_command::encode(driver, words.clone()));
+    let known = [guard.clone(), command];
+    let route = Crossroads { linkers: &linkers, driver, arguments: &opened, set: &known }.route();
+    let is_recorded = || route::records_its_line(driver, &opened);
+    match route {
+        Some(route) if route.leaves_the_line() || !is_recorded() => {
+            let routed = [&before[..], &route.front, arguments, &route.back].concat();
+            let set = known.into_iter().chain(route.set).collect();
+            // This fails only for a line at the system's limit of length, which is short enough
+            // without our options.
+            let _ = Call { arguments: &routed, set, ..untouched() }.exec();
+        }
+        None if !is_recorded() && route::answers(&linkers.join("ld")) => {
+            // `ogrt-ld` runs the driver with the note on its line, and registers the link. A
+            // launcher is left out: it adds nothing to a link.
+            let words: Vec<OsString> = words.map(OsStr::to_owned).collect();
+            let program = linkers.join("ld");
+            let argv0 = OsStr::new(driver_command::LINK_BY_DRIVER);
+            let set = vec![guard];
+            let _ = Call { program: &program, argv0, arguments: &words, set, removed: &[] }.exec();
+        }
+        _ => {}
+    }
+    Err(run_error(path, untouched().exec()))
 }
 
 /// The line is a configure script's question. The driver then runs as it would without us, also in
@@ -102,10 +119,9 @@ fn is_probe(arguments: &[OsString]) -> bool {
     probes::is_probe_command(arguments, &std::env::current_dir().unwrap_or_default())
 }
 
-/// `../libexec/ogrt`, seen from the real directory of this program.
-fn linker_dir() -> Option<PathBuf> {
-    let program = std::fs::read_link("/proc/self/exe").ok()?;
-    Some(program.parent()?.parent()?.join("libexec/ogrt"))
+/// The directory above that of this program.
+fn prefix(argv0: &OsStr) -> Option<PathBuf> {
+    Some(find_tool::our_program(argv0)?.parent()?.parent()?.to_owned())
 }
 
 fn run_error(path: &std::path::Path, source: std::io::Error) -> CompileError {

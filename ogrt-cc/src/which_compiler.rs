@@ -2,14 +2,16 @@
 //!
 //! | called as | runs |
 //! |---|---|
-//! | `ogrt-cc` | `OGRT_REAL_CC`, else the first `cc` or `gcc` on PATH that is not ours |
+//! | `ogrt-cc` | `OGRT_REAL_CC`, which may hold several words, else the first `cc` or `gcc` on PATH that is not ours |
 //! | `ogrt-c++` | `OGRT_REAL_CXX`, else `c++` or `g++` |
 //! | `ogrt-fc` | `OGRT_REAL_FC`, else `gfortran` |
 //! | `ogrt-cc gcc-13 ...` | `gcc-13`: a first argument that is not an option and names a program |
 //! | `ogrt-cc ccache gcc ...` | `ccache gcc`: a launcher and the compiler that it runs |
+//! | `ogrt-cc env X=1 gcc ...` | `env X=1 ogrt-cc gcc ...`: what comes behind such words may be another compiler than it seems, so we stand behind them |
 //! | `gcc`, by a symlink to us | the next `gcc` on PATH that is not ours |
 
 use ogrt_wrap::environment::non_empty;
+use ogrt_wrap::line::response_file;
 use ogrt_wrap::tool::find_tool::{FindToolError, Finder, dirs_of};
 use ogrt_wrap::tool::known_tools::{self, ToolKind};
 use std::ffi::{OsStr, OsString};
@@ -17,51 +19,83 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The compiler that is run.
-pub struct Compiler<'a> {
-    /// The program that is started: the compiler, or its launcher.
+pub struct Compiler {
+    /// The program that is started: the compiler, or what stands before it.
     pub path: PathBuf,
     /// The compiler itself.
     pub driver: PathBuf,
     /// The words before the compiler's arguments: the compiler's name after a launcher.
-    pub before: &'a [OsString],
+    pub before: Vec<OsString>,
     /// The compiler's arguments.
-    pub arguments: &'a [OsString],
+    pub arguments: Vec<OsString>,
+    /// `path` runs a command under changed conditions, and `before` holds that command from this
+    /// index on.
+    pub command_at: Option<usize>,
 }
 
-impl<'a> Compiler<'a> {
-    fn alone(path: PathBuf, arguments: &'a [OsString]) -> Compiler<'a> {
-        Compiler { driver: path.clone(), path, before: &[], arguments }
+impl Compiler {
+    fn alone(path: PathBuf, arguments: &[OsString]) -> Compiler {
+        let arguments = arguments.to_vec();
+        Compiler { driver: path.clone(), path, before: Vec::new(), arguments, command_at: None }
     }
 }
 
 /// Finds the real compiler.
-pub fn which_compiler<'a>(
+pub fn which_compiler(
     argv0: &OsStr,
-    arguments: &'a [OsString],
+    arguments: &[OsString],
     finder: &Finder,
-) -> Result<Compiler<'a>, FindToolError> {
+) -> Result<Compiler, FindToolError> {
     let name = Path::new(argv0).file_name().unwrap_or(argv0);
     let path_dirs = dirs_of("PATH");
     let Some(ToolKind::Wrapper { language, variable }) = kind_of(name) else {
         return Ok(Compiler::alone(finder.find_behind_us(name, argv0)?, arguments));
     };
     if let Some((path, rest)) = named_program(arguments, finder, &path_dirs) {
-        let is_launcher = path.file_name().and_then(kind_of) == Some(ToolKind::Launcher);
-        let launched = is_launcher.then(|| named_program(rest, finder, &path_dirs)).flatten();
-        return Ok(match launched {
-            Some((driver, arguments)) => Compiler { path, driver, before: &rest[..1], arguments },
-            None => Compiler::alone(path, rest),
-        });
+        return Ok(command(path, rest, finder, &path_dirs));
     }
     if let Some(real) = non_empty(variable) {
-        let path = match real.as_bytes().contains(&b'/') {
-            true => PathBuf::from(real),
-            false => finder.find(&[real], &path_dirs)?,
+        let (program, options) = command_words(real);
+        let program = program.as_os_str();
+        let path = match program.as_bytes().contains(&b'/') {
+            true => PathBuf::from(program),
+            false => finder.find(&[program], &path_dirs)?,
         };
-        return Ok(Compiler::alone(path, arguments));
+        return Ok(command(path, &[&options, arguments].concat(), finder, &path_dirs));
     }
     let names: Vec<&OsStr> = known_tools::system_compilers(language).map(OsStr::new).collect();
     Ok(Compiler::alone(finder.find(&names, &path_dirs)?, arguments))
+}
+
+/// The program in a variable such as make's CC, and the words after it. A file whose name holds a
+/// space is one word.
+fn command_words(value: &OsStr) -> (OsString, Vec<OsString>) {
+    let mut words = response_file::split(value.as_bytes());
+    match words.len() > 1 && !Path::new(value).is_file() {
+        true => (words.remove(0), words),
+        false => (value.to_owned(), Vec::new()),
+    }
+}
+
+/// The compiler of a command: the program at `path` with the words `rest`.
+fn command(path: PathBuf, rest: &[OsString], finder: &Finder, path_dirs: &[PathBuf]) -> Compiler {
+    let kind = path.file_name().and_then(kind_of);
+    let at = match kind {
+        Some(ToolKind::Launcher) => Some(0),
+        Some(ToolKind::Runner { values, words }) => known_tools::command_after(rest, values, words),
+        _ => None,
+    };
+    let launched = at.and_then(|at| Some((at, named_program(rest.get(at..)?, finder, path_dirs)?)));
+    match launched {
+        Some((at, (driver, arguments))) => Compiler {
+            path,
+            driver,
+            before: rest[..=at].to_vec(),
+            arguments: arguments.to_vec(),
+            command_at: matches!(kind, Some(ToolKind::Runner { .. })).then_some(at),
+        },
+        None => Compiler::alone(path, rest),
+    }
 }
 
 fn kind_of(name: &OsStr) -> Option<ToolKind> {

@@ -4,7 +4,7 @@ use crate::link_request::{LinkError, LinkRequest, LinkerCommand, Way};
 use crate::not_marked::MarkError;
 use crate::note_position::{NotePlan, NotePosition};
 use crate::reference_input::reference_input;
-use crate::which_linker::which_linker;
+use crate::which_linker::{self, which_linker};
 use ogrt_wrap::environment;
 use ogrt_wrap::line::link_line::LinkLine;
 use ogrt_wrap::line::response_file;
@@ -13,10 +13,11 @@ use ogrt_wrap::save_link::{LinkCall, SavedLink};
 use ogrt_wrap::settings::Settings;
 use ogrt_wrap::tool::driver_command;
 use ogrt_wrap::tool::find_tool::Finder;
+use ogrt_wrap::tool::{mold_run, route};
 use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const CALLED_VARIABLE: &str = "OGRT_LD_CALLED";
 
@@ -39,8 +40,11 @@ impl LinkByLinker {
             argv0: if argv0.as_bytes().contains(&b'/') { linker.clone().into() } else { argv0.to_owned() },
             tool: linker,
             arguments: Cow::Owned(arguments),
-            set: std::iter::once(guard).chain(library_path_without_us(argv0)).collect(),
-            removed: &[driver_command::VARIABLE, driver_command::LINKER_VARIABLE],
+            set: std::iter::once(guard).chain(paths_without_us(argv0)).chain(molds_own()).collect(),
+            removed: match is_only_ours(argv0) {
+                true => OURS,
+                false => OURS.split_last().map_or(OURS, |(_, others)| others),
+            },
             driver,
             working_directory: std::env::current_dir().unwrap_or_default(),
             client: concat!("ogrt-ld ", env!("CARGO_PKG_VERSION")),
@@ -96,15 +100,44 @@ fn without_our_directory(argv0: &OsStr, arguments: &[OsString]) -> Vec<OsString>
     arguments.iter().filter(|word| !is_ours(word)).cloned().collect()
 }
 
-/// LIBRARY_PATH as it was before gcc put our directory into it. No linker reads it, but EasyBuild's
-/// linker wrapper does: it makes an RPATH of each part.
-fn library_path_without_us(argv0: &OsStr) -> Option<(&'static str, OsString)> {
-    const NAME: &str = "LIBRARY_PATH";
-    let (dir, value) = (directory_of(argv0)?, environment::var(NAME)?);
-    let parts = value.as_bytes().split(|byte| *byte == b':');
-    let kept: Vec<&[u8]> = parts.filter(|part| Path::new(OsStr::from_bytes(part)) != dir).collect();
-    let kept = OsString::from(OsStr::from_bytes(&kept.join(&b':')));
-    (kept != value).then_some((NAME, kept))
+/// The variables by which `ogrt-cc` tells us of a link.
+const OURS: &[&str] = &[
+    driver_command::VARIABLE,
+    driver_command::LINKER_VARIABLE,
+    mold_run::REAL_VARIABLE,
+    // If nobody else set it.
+    route::PATH_VARIABLE,
+];
+
+/// The variables with our directory in them as they were before. No linker reads LIBRARY_PATH, into
+/// which gcc puts each `-B`, but EasyBuild's linker wrapper does: it makes an RPATH of each part.
+fn paths_without_us(argv0: &OsStr) -> impl Iterator<Item = (&'static str, OsString)> {
+    let compiler_path = (!is_only_ours(argv0)).then_some(route::PATH_VARIABLE);
+    ["LIBRARY_PATH"].into_iter().chain(compiler_path).filter_map(move |name| {
+        let (dir, value) = (directory_of(argv0)?, environment::var(name)?);
+        let parts = value.as_bytes().split(|byte| *byte == b':');
+        let kept: Vec<&[u8]> = parts.filter(|part| Path::new(OsStr::from_bytes(part)) != dir).collect();
+        let kept = OsString::from(OsStr::from_bytes(&kept.join(&b':')));
+        (kept != value).then_some((name, kept))
+    })
+}
+
+/// COMPILER_PATH was not set before `ogrt-cc` put our directory into it.
+fn is_only_ours(argv0: &OsStr) -> bool {
+    let value = environment::var(route::PATH_VARIABLE);
+    value.is_some() && value.map(Path::new) == directory_of(argv0)
+}
+
+/// What `mold -run` gave its processes before we stood in its place.
+fn molds_own() -> Option<(&'static str, OsString)> {
+    Some((mold_run::PATH_VARIABLE, mold_run::replaced_mold()?.into()))
+}
+
+/// The linker that a trial is told: the one that we would have to look for.
+pub fn searched_linker(argv0: &OsStr) -> Option<PathBuf> {
+    let finder = Finder::new(CALLED_VARIABLE).also_ours(argv0);
+    let overriding = Settings::from_environment().real_linker;
+    which_linker::searched_linker(argv0, overriding.as_deref(), &finder)
 }
 
 fn directory_of(argv0: &OsStr) -> Option<&Path> {

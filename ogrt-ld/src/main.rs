@@ -15,6 +15,7 @@ mod not_marked;
 mod note_position;
 mod reference_input;
 mod registration;
+mod run_under_mold;
 mod which_linker;
 
 use link_by_driver::LinkByDriver;
@@ -40,7 +41,14 @@ fn main() -> ExitCode {
     }
     if environment::var(route::TRIAL_VARIABLE).is_some() {
         println!("{}", route::HERE);
+        if let Some(linker) = link_by_linker::searched_linker(name) {
+            println!("{}", linker.display());
+        }
         return ExitCode::SUCCESS;
+    }
+    if let Err(error) = run_under_mold::become_command(&argv) {
+        eprintln!("ogrt-ld: {error}");
+        return ExitCode::FAILURE;
     }
     let settings = Settings::from_environment();
     let linked = if name == driver_command::LINK_BY_DRIVER {

@@ -8,9 +8,11 @@
 use crate::link_request::Driver;
 use ogrt_wrap::environment::{self, non_empty};
 use ogrt_wrap::line::driver_line::{target_triple, tool_prefixes};
-use ogrt_wrap::tool::driver_command::LINKER_VARIABLE;
+use ogrt_wrap::line::response_file;
+use ogrt_wrap::tool::driver_command::{self, LINKER_VARIABLE};
 use ogrt_wrap::tool::find_tool::{FindToolError, Finder, dirs_of};
 use ogrt_wrap::tool::known_tools::cross_target;
+use ogrt_wrap::tool::mold_run;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -22,23 +24,42 @@ pub fn which_linker(
     overriding: Option<&Path>,
     finder: &Finder,
 ) -> Result<PathBuf, FindToolError> {
-    let path_dirs = dirs_of("PATH");
     if let Some(real) = overriding {
         return match real.as_os_str().as_bytes().contains(&b'/') {
             true => Ok(real.to_owned()),
-            false => finder.find(&[real.as_os_str()], &path_dirs),
+            false => finder.find(&[real.as_os_str()], &dirs_of("PATH")),
         };
     }
-    if let Some(given) = non_empty(LINKER_VARIABLE) {
-        return Ok(given.into());
+    match given_linker().filter(|linker| finder.accepts(linker)) {
+        Some(given) => Ok(given),
+        None => search(argv0, driver, finder),
     }
+}
+
+/// The linker that `ogrt-cc` or `mold -run` names.
+fn given_linker() -> Option<PathBuf> {
+    mold_run::replaced_mold().or_else(|| non_empty(LINKER_VARIABLE).map(PathBuf::from))
+}
+
+/// The linker that a trial of the driver is told: the one that has to be looked for.
+pub fn searched_linker(argv0: &OsStr, overriding: Option<&Path>, finder: &Finder) -> Option<PathBuf> {
+    let is_given = overriding.is_some() || given_linker().is_some();
+    let driver = driver_command::from_environment();
+    (!is_given).then(|| search(argv0, &driver, finder).ok()).flatten()
+}
+
+/// Looks for the linker where the driver would.
+fn search(argv0: &OsStr, driver: &Option<Driver>, finder: &Finder) -> Result<PathBuf, FindToolError> {
+    let path_dirs = dirs_of("PATH");
     let name = match Path::new(argv0).file_name() {
         Some(name) if name != "ogrt-ld" => name,
         _ => OsStr::new("ld"),
     };
-    let compiler_path = dirs_of("COMPILER_PATH");
-    let mut dirs = compiler_path.clone();
-    if let (Some((path, argv)), true) = (driver, compiler_path.is_empty()) {
+    let mut dirs = dirs_of("COMPILER_PATH");
+    // gcc hands all its directories down. clang only reads the variable.
+    if let (Some((path, argv)), None) = (driver, environment::var("COLLECT_GCC")) {
+        let argv = response_file::opened(argv);
+        let argv = argv.as_ref();
         dirs.extend(tool_prefixes(argv).into_iter().map(PathBuf::from));
         let canonical = std::fs::canonicalize(path).ok();
         dirs.extend(canonical.as_deref().and_then(Path::parent).map(Path::to_owned));
@@ -61,7 +82,7 @@ pub fn which_linker(
 /// The T of the linker's name `T-ld`: clang's `--target=T`, or that of a cross compiler `T-gcc`. A
 /// gcc for this machine runs `ld`, also where its own name has a target.
 fn target_of(driver: &Option<Driver>) -> Option<OsString> {
-    if let Some(triple) = driver.as_ref().and_then(|(_, argv)| target_triple(argv)) {
+    if let Some(triple) = driver.as_ref().and_then(|(_, argv)| target_triple(&response_file::opened(argv))) {
         return Some(triple);
     }
     let gcc = environment::var("COLLECT_GCC")?;

@@ -52,6 +52,11 @@ fn each_known_tool_comes_to_its_note() {
                 format!("{} {name} gcc main.o answer.o -o program", ours("ogrt-cc")),
                 "ogrt-ld ",
             ),
+            ToolKind::Runner { words, .. } => (
+                if words == 0 { "#!/bin/sh\nexec \"$@\"\n" } else { "#!/bin/sh\nshift\nexec \"$@\"\n" },
+                format!("{} {name} {} gcc main.o answer.o -o program", ours("ogrt-cc"), "1 ".repeat(words)),
+                "ogrt-ld ",
+            ),
             ToolKind::Wrapper { language, variable } => {
                 let first = known_tools::system_compilers(language).next().expect("a system's compiler");
                 assert!(bench.path(first).is_file(), "{name} runs {first}");

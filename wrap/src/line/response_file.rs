@@ -29,6 +29,14 @@ pub fn expand_all(arguments: &[OsString]) -> impl Iterator<Item = Cow<'_, OsStr>
     arguments.iter().flat_map(|argument| expand(argument))
 }
 
+/// The words of a whole line, which is copied only if it names a response file.
+pub fn opened(arguments: &[OsString]) -> Cow<'_, [OsString]> {
+    match arguments.iter().any(|word| word.as_bytes().starts_with(b"@")) {
+        true => Cow::Owned(expand_all(arguments).map(Cow::into_owned).collect()),
+        false => Cow::Borrowed(arguments),
+    }
+}
+
 /// The words in the response file and in those named there; `None` for an ordinary argument.
 fn words_within(argument: &OsStr, depth: usize) -> Option<Vec<OsString>> {
     let [b'@', path @ ..] = argument.as_bytes() else { return None };

@@ -57,8 +57,9 @@ impl Finder {
 
     /// The same search where there is no `/proc`: the file that `argv[0]` names is ours as well.
     pub fn also_ours(mut self, argv0: &OsStr) -> Finder {
-        if self.ours.is_empty() && Path::new(argv0).components().count() > 1 {
-            self.ours.extend(std::fs::metadata(argv0).ok().as_ref().map(identity));
+        if self.ours.is_empty() {
+            let named = named_by(argv0);
+            self.ours.extend(named.and_then(|path| std::fs::metadata(path).ok()).as_ref().map(identity));
         }
         self
     }
@@ -116,6 +117,20 @@ impl Finder {
     fn is_ours(&self, metadata: &Metadata) -> bool {
         self.ours.contains(&identity(metadata))
     }
+}
+
+/// The real path of this program. Where there is no `/proc`, `argv[0]` names it.
+pub fn our_program(argv0: &OsStr) -> Option<PathBuf> {
+    let named = || std::fs::canonicalize(named_by(argv0)?).ok();
+    std::fs::read_link("/proc/self/exe").ok().or_else(named)
+}
+
+/// The file that was run as `argv0`: a path, or a program on PATH.
+fn named_by(argv0: &OsStr) -> Option<PathBuf> {
+    if Path::new(argv0).components().count() > 1 {
+        return Some(argv0.into());
+    }
+    dirs_of("PATH").into_iter().map(|dir| dir.join(argv0)).find(|path| path.is_file())
 }
 
 /// The directories of a PATH-like variable; an empty entry is the working directory, as execvp has

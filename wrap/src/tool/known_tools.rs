@@ -7,6 +7,9 @@
 //!
 //! xtask includes this file by its path, so it uses nothing but std.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
 /// A tool that we know by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KnownTool {
@@ -29,6 +32,14 @@ pub enum ToolKind {
     },
     /// A program that runs the compiler which is its first argument.
     Launcher,
+    /// A program that runs a command under changed conditions: another environment, priority,
+    /// processor or time limit.
+    Runner {
+        /// Its options whose value is the next word.
+        values: &'static [&'static str],
+        /// The number of its words that are neither options nor assignments, before the command.
+        words: usize,
+    },
     /// The compiler wrapper under one of its names.
     Wrapper {
         /// The language whose system compilers it stands for.
@@ -118,11 +129,27 @@ pub const TOOLS: &[KnownTool] = &[
     linker("ld.lld", Some("lld")),
     linker("ld.mold", Some("mold")),
     linker("ld.wild", Some("wild")),
+    // Called as a linker by its own name, and as `mold -run`.
+    linker("mold", None),
     KnownTool { name: "ccache", kind: ToolKind::Launcher },
     KnownTool { name: "sccache", kind: ToolKind::Launcher },
     KnownTool { name: "distcc", kind: ToolKind::Launcher },
     KnownTool { name: "icecc", kind: ToolKind::Launcher },
     KnownTool { name: "buildcache", kind: ToolKind::Launcher },
+    runner("env", &["-u", "--unset", "-C", "--chdir"], 0),
+    runner("nice", &["-n", "--adjustment"], 0),
+    runner("ionice", &["-c", "--class", "-n", "--classdata"], 0),
+    runner("chrt", &["-T", "-P", "-D"], 1),
+    runner("taskset", &[], 1),
+    runner("numactl", &["-i", "-N", "-m", "-C", "-p", "-P", "-w"], 0),
+    runner("nohup", &[], 0),
+    runner("setsid", &[], 0),
+    runner("setarch", &[], 1),
+    runner("linux32", &[], 0),
+    runner("linux64", &[], 0),
+    runner("stdbuf", &["-i", "-o", "-e"], 0),
+    runner("time", &["-f", "-o"], 0),
+    runner("timeout", &["-k", "-s"], 1),
     wrapper("ogrt-cc", C, "OGRT_REAL_CC"),
     wrapper("ogrt-c++", Cxx, "OGRT_REAL_CXX"),
     wrapper("ogrt-fc", Fortran, "OGRT_REAL_FC"),
@@ -134,6 +161,10 @@ const fn driver(name: &'static str, language: Language, kind: DriverKind) -> Kno
 
 const fn linker(name: &'static str, choice: Option<&'static str>) -> KnownTool {
     KnownTool { name, kind: ToolKind::Linker { choice } }
+}
+
+const fn runner(name: &'static str, values: &'static [&'static str], words: usize) -> KnownTool {
+    KnownTool { name, kind: ToolKind::Runner { values, words } }
 }
 
 const fn wrapper(name: &'static str, language: Language, variable: &'static str) -> KnownTool {
@@ -170,6 +201,27 @@ pub fn linkers() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
 pub fn wrappers() -> impl Iterator<Item = &'static str> {
     let is_wrapper = |tool: &&KnownTool| matches!(tool.kind, ToolKind::Wrapper { .. });
     TOOLS.iter().filter(is_wrapper).map(|tool| tool.name)
+}
+
+/// The index of the command among the words of a [`ToolKind::Runner`]. `None` if there is none, or
+/// it stands inside another word (`env -S`).
+pub fn command_after(arguments: &[OsString], values: &[&str], mut words: usize) -> Option<usize> {
+    let mut at = 0;
+    while let Some(word) = arguments.get(at) {
+        let bytes = word.as_bytes();
+        if bytes.starts_with(b"-S") || bytes.starts_with(b"--split-string") {
+            return None;
+        } else if values.iter().any(|option| word == option) {
+            at += 2;
+        } else if bytes.starts_with(b"-") || bytes.contains(&b'=') {
+            at += 1;
+        } else if words > 0 {
+            (at, words) = (at + 1, words - 1);
+        } else {
+            return Some(at);
+        }
+    }
+    None
 }
 
 /// The language of a driver, which may have a version behind its name or a target in front: `gcc`,
@@ -224,6 +276,36 @@ mod tests {
         {
             assert!(driver_language(name).is_none(), "{name}");
         }
+    }
+
+    #[test]
+    fn the_command_behind_words_in_front_is_found() {
+        let at = |line: &str| {
+            let words: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            let Some(ToolKind::Runner { values, words: own }) =
+                tool(words[0].to_str().unwrap()).map(|tool| tool.kind)
+            else {
+                panic!("{line}");
+            };
+            command_after(&words[1..], values, own).map(|at| words[at + 1].to_str().unwrap().to_owned())
+        };
+        for line in [
+            "env X=1 gcc a.o",
+            "env -i -u Y -- gcc a.o",
+            "nice gcc a.o",
+            "nice -n 5 gcc",
+            "nice -5 gcc",
+            "ionice -c 3 gcc",
+            "taskset -c 0,1 gcc",
+            "chrt -b 0 gcc",
+            "timeout -k 5 10 gcc",
+            "setarch x86_64 -R gcc",
+            "stdbuf -oL gcc",
+        ] {
+            assert_eq!(at(line).as_deref(), Some("gcc"), "{line}");
+        }
+        assert_eq!(at("env"), None);
+        assert_eq!(at("env -S gcc"), None);
     }
 
     #[test]
