@@ -56,6 +56,12 @@ pub struct BuildJson {
     pub client: String,
     /// Equal builds share this signature.
     pub reproducible: bool,
+    /// The output carries the signature in a note.
+    #[serde(default = "marked_unless_told")]
+    pub marked: bool,
+    /// The reason why the output has no note.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unmarked_reason: Option<String>,
     /// Time of the registration, nanoseconds of Unix time.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub registered_ns: Option<i64>,
@@ -212,6 +218,11 @@ pub struct LoadedJson {
     pub run_path: String,
 }
 
+/// Records of links without a note say so.
+fn marked_unless_told() -> bool {
+    true
+}
+
 impl From<&BuildRecord> for BuildJson {
     fn from(record: &BuildRecord) -> Self {
         let texts = |items: &[bytes::Bytes]| items.iter().map(text).collect();
@@ -240,6 +251,8 @@ impl From<&BuildRecord> for BuildJson {
             git_commit: record.source.as_ref().and_then(|source| source.git_commit.clone()),
             client: record.client().into(),
             reproducible: record.reproducible(),
+            marked: record.marked.unwrap_or_else(marked_unless_told),
+            unmarked_reason: record.unmarked_reason.clone(),
             registered_ns: None,
             builds: Vec::new(),
         }

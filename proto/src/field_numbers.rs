@@ -289,6 +289,10 @@ pub mod build_record {
     pub const CLIENT: u32 = 20;
     /// `optional bool reproducible`
     pub const REPRODUCIBLE: u32 = 21;
+    /// `optional bool marked`
+    pub const MARKED: u32 = 22;
+    /// `optional string unmarked_reason`
+    pub const UNMARKED_REASON: u32 = 23;
 }
 
 /// Fields of `Tool`.

@@ -317,6 +317,13 @@ pub struct BuildRecord {
     /// The signature is computed from the inputs (UUIDv8), so equal builds share it.
     #[prost(bool, optional, tag = "21")]
     pub reproducible: ::core::option::Option<bool>,
+    /// False where the link went without a note, and the signature stands in this record alone. Absent
+    /// means true: clients before 1.0 recorded only links with a note.
+    #[prost(bool, optional, tag = "22")]
+    pub marked: ::core::option::Option<bool>,
+    /// The reason why there is no note.
+    #[prost(string, optional, tag = "23")]
+    pub unmarked_reason: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// A compiler driver or a linker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -32,6 +32,10 @@ pub fn text(build: &BuildJson) -> String {
         sheet.line("machine", output.machine.clone());
     }
     sheet.line("reproducible", build.reproducible.then(|| "yes".to_owned()));
+    if !build.marked {
+        let reason = build.unmarked_reason.as_deref().unwrap_or("the reason is not known");
+        sheet.line("note", format!("none: {reason}"));
+    }
     sheet.line("recorded by", build.client.clone());
     sheet.text() + &inputs(build)
 }
