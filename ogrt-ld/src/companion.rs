@@ -81,6 +81,10 @@ impl Companion {
         unfinished: Option<&Path>,
     ) -> io::Result<()> {
         let rest = BuildRecord {
+            signature: record.signature.clone(),
+            marked: record.marked,
+            unmarked_reason: record.unmarked_reason.clone(),
+            reproducible: record.reproducible,
             duration_ns: record.duration_ns,
             output: record.output.clone(),
             ..BuildRecord::default()

@@ -4,9 +4,12 @@
 //! The one rule stands beside the calls: whatever of ours goes wrong, the tool runs with its line
 //! as it was.
 
+use crate::attempt::Attempt;
 use crate::link_request::{LinkError, LinkRequest, Way};
-use crate::make_note::{Note, make_note};
+use crate::make_note::{BuildFacts, note_object};
 use crate::not_marked::MarkError;
+use crate::note_position::NotePlacement;
+use crate::ordinary_output::{self, Verdict};
 use crate::registration::Registration;
 use ogrt_wrap::line::probes;
 use ogrt_wrap::note::note_file::NoteFile;
@@ -18,8 +21,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
 use std::time::Instant;
 
-/// The flow: final link? -> note on the line -> run the tool -> describe the inputs beside it ->
-/// read the output -> deliver or spool the record. If the link is saved, so is each decision.
+/// The flow: a link for us? -> an ordinary output? -> note on the line -> run the tool -> describe
+/// the inputs beside it -> does a failure count, or does the line run as it stood? -> read the
+/// output -> deliver or spool the record. If the link is saved, so is each decision.
 pub fn link(way: &dyn Way, settings: &Settings) -> Result<ExitStatus, LinkError> {
     let request = way.request();
     let decisions = Decisions::of(way, settings);
@@ -28,32 +32,48 @@ pub fn link(way: &dyn Way, settings: &Settings) -> Result<ExitStatus, LinkError>
         decisions.add(format_args!("not marked: {why}"));
         return Err(request.hand_over());
     }
-    let marked = match guarded(|| mark(way, settings, &decisions)) {
-        Ok(marked) => marked,
+    let (facts, mut mark) = match guarded(|| mark(way, settings, &decisions)) {
+        Ok((facts, marked)) => (facts, Ok(marked)),
         Err(why) => {
             decisions.add(format_args!("not marked: {why}"));
-            return Err(if settings.strict { why.into() } else { request.hand_over() });
+            if settings.strict && !why.is_intended() {
+                return Err(why.into());
+            }
+            (BuildFacts::now(settings.reproducible, None), Err(why))
         }
     };
-    let MarkedLine { arguments, note, file } = marked;
+    let (arguments, withhold) = match &mark {
+        Ok(marked) => (marked.arguments.as_slice(), marked.is_in_doubt),
+        Err(_) => (&*request.arguments, false),
+    };
 
     let started = Instant::now();
-    let running = match request.call(&arguments).spawn() {
-        Ok(running) => running,
+    let attempt = match Attempt::start(request, arguments, withhold) {
+        Ok(attempt) => attempt.undisturbed(),
         Err(error) => {
-            decisions.add(format_args!("not marked: the tool did not start with the note: {error}"));
+            if mark.is_ok() {
+                decisions.add(format_args!("not marked: the tool did not start with the note: {error}"));
+            }
             // The tool would inherit the note's descriptor.
-            drop(file);
+            drop(mark);
             return Err(request.hand_over());
         }
     };
-    let running = running.undisturbed();
-    let registration = guarded(|| Ok(Registration::begin(way, note, settings)));
-    let status = running.wait().map_err(|source| request.run_error(source))?;
+    let registration = guarded(|| Ok(Registration::begin(way, facts, settings)));
+    let mut ended = attempt.wait().map_err(|source| request.run_error(source))?;
+
+    if let Ok(marked) = &mark
+        && let Some(why) = ended.why_it_does_not_count(&marked.file)
+    {
+        decisions.add(format_args!("run again without the note: {why}"));
+        mark = Err(MarkError::Refused(why));
+        ended = ended.again(request).map_err(|source| request.run_error(source))?;
+    }
+    let status = ended.tell();
     let duration = started.elapsed();
 
     let registered = match status.success() {
-        true => guarded(|| registration?.finish(&file, duration)),
+        true => guarded(|| registration?.finish(mark.as_ref().map(|marked| &marked.file), duration)),
         false => Ok(()),
     };
     match &registered {
@@ -66,7 +86,7 @@ pub fn link(way: &dyn Way, settings: &Settings) -> Result<ExitStatus, LinkError>
     }
 }
 
-/// The reason why the link is left alone, if there is one.
+/// The reason why the link is left alone, and not even recorded, if there is one.
 fn why_not_for_us<'a>(request: &'a LinkRequest, settings: &Settings) -> Option<&'a str> {
     let driver_command = request.driver.as_ref().map(|(_, argv)| argv.as_slice()).unwrap_or_default();
     if settings.disabled {
@@ -74,29 +94,50 @@ fn why_not_for_us<'a>(request: &'a LinkRequest, settings: &Settings) -> Option<&
     } else if probes::is_probe(&request.line, driver_command, &request.working_directory) {
         Some("a probe of a configure script")
     } else {
-        request.line.not_final.as_deref()
+        request.line.no_link
     }
 }
 
 /// A line with the note on it.
 struct MarkedLine {
     arguments: Vec<OsString>,
-    note: Note,
     /// The note's object, which the tool reads; deleted with this value.
     file: NoteFile,
+    /// The note may not fit.
+    is_in_doubt: bool,
 }
 
 /// Puts the note on the line. The tool starts afterwards.
-fn mark(way: &dyn Way, settings: &Settings, decisions: &Decisions) -> Result<MarkedLine, MarkError> {
+fn mark(
+    way: &dyn Way,
+    settings: &Settings,
+    decisions: &Decisions,
+) -> Result<(BuildFacts, MarkedLine), MarkError> {
     let request = way.request();
+    let verdict = ordinary_output::judge(request);
+    if let Verdict::Special(why) = verdict {
+        return Err(MarkError::Special(why));
+    }
     let plan = way.plan_note()?;
-    let note = make_note(&plan, &request.line, &request.arguments, settings.reproducible)?;
-    let (file, arguments) =
-        plan.position.put(&note.object, &request.tool, &request.arguments).map_err(MarkError::NoteFile)?;
-    decisions.keep_note(&note.object);
-    decisions.add(format_args!("the note's object is like {:?}: {:?}", plan.like, plan.identity));
-    decisions.add(format_args!("note {} {}: {}", note.signature, plan.position, file.path().display()));
-    Ok(MarkedLine { arguments, note, file })
+    if !ordinary_output::has_programs(plan.identity.machine) {
+        return Err(MarkError::Special(ordinary_output::BARE_METAL));
+    }
+    let facts = BuildFacts::now(settings.reproducible, plan.compiler.clone());
+    let object = note_object(&plan, &facts)?;
+    let NotePlacement { position, medium, is_tried } =
+        way.place_note(&plan, &object, facts.signature.as_bytes())?;
+    let (mut file, arguments) =
+        position.put(&object, medium, &request.arguments).map_err(MarkError::NoteFile)?;
+    if !is_tried {
+        file.watch();
+    }
+    decisions.keep_note(&object);
+    decisions.add(format_args!("the note's object is like {:?}: {:?}", plan.like.name, plan.identity));
+    decisions.add(format_args!("note {} {position}: {}", facts.signature, file.path().display()));
+    if let Verdict::Doubtful(why) = verdict {
+        decisions.add(format_args!("in doubt: {why}"));
+    }
+    Ok((facts, MarkedLine { arguments, file, is_in_doubt: verdict != Verdict::Ordinary }))
 }
 
 /// The decisions about a link, which are written down if `OGRT_SAVE_LINK` is set.

@@ -3,33 +3,24 @@
 //!
 //! Should one of our linkers be reached after all, it sees the note on its line and stands aside,
 //! so that there are never two notes nor two records
-//! (`both_layers_and_our_linkers_on_path_make_one_note` in `tests/wrappers`). Only drivers are
-//! treated like this that understand `-print-file-name`, as gcc and clang do, or are known by name:
-//! any other program gets its line as it was.
+//! (`both_layers_and_our_linkers_on_path_make_one_note` in `tests/wrappers`). A driver is tried
+//! once (see `note_trial.rs`): one that takes no note gets its line as it was.
 
 use crate::driver_dry_run::{DriverCommands, ask};
 use crate::link_request::{LinkError, LinkRequest, LinkerCommand, Way};
 use crate::not_marked::MarkError;
-use crate::note_position::{NotePlan, NotePosition};
+use crate::note_position::{NotePlacement, NotePlan};
+use crate::note_trial::driver_way;
 use crate::reference_input::{ReferenceInput, reference_input};
 use ogrt_wrap::elf_head::{ElfIdentity, Head, head};
 use ogrt_wrap::line::driver_line;
-use ogrt_wrap::line::link_line::{InputName, LinkLine};
-use ogrt_wrap::record::compilers;
+use ogrt_wrap::line::link_line::{InputName, LinkLine, NamedInput};
+use ogrt_wrap::note::object_properties::ObjectProperties;
 use ogrt_wrap::save_link::{LinkCall, SavedLink};
-use ogrt_wrap::tool::known_tools::{self, DriverKind, ToolKind};
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-
-/// The way in which a driver takes the note.
-enum NoteRoute {
-    /// The driver takes an option of gcc. Its programs start with `start_file`.
-    Option { start_file: PathBuf },
-    /// The driver takes one more object.
-    Object,
-}
 
 /// A link by a driver that we run.
 #[derive(Debug)]
@@ -43,6 +34,7 @@ impl LinkByDriver<'_> {
         let path = PathBuf::from(driver);
         Ok(LinkByDriver(LinkRequest {
             line: LinkLine::read(&driver_line::linker_words(arguments)),
+            is_freestanding: driver_line::is_freestanding(arguments),
             argv0: driver.clone(),
             tool: path.clone(),
             arguments: Cow::Borrowed(arguments),
@@ -76,22 +68,34 @@ impl Way for LinkByDriver<'_> {
     }
 
     fn plan_note(&self) -> Result<NotePlan, MarkError> {
-        let route = note_route(&self.0.tool, &self.0.arguments).ok_or(MarkError::UnknownDriver)?;
-        let position = match route {
-            NoteRoute::Option { .. } => NotePosition::Front,
-            NoteRoute::Object => NotePosition::End,
-        };
-        if let Ok(ReferenceInput { identity, named, compiled }) = reference_input(&self.0.line) {
-            let compiler = compiled.and_then(compilers::short_name);
-            return Ok(NotePlan { identity, like: named.name.clone(), compiler, position });
+        let start_file = start_file(&self.0.tool, &self.0.arguments);
+        // Without an answer, such a compiler makes programs for this machine only.
+        let like = start_file.unwrap_or_else(|| "/proc/self/exe".into());
+        let Some(identity) = identity_of(&like) else { return Err(MarkError::ForeignObject(like)) };
+        match reference_input(&self.0.line) {
+            Ok(ReferenceInput { identity: found, named, properties, compiler })
+                if (found.machine, found.is_64) == (identity.machine, identity.is_64) =>
+            {
+                Ok(NotePlan { identity: found, properties, like: named.clone(), compiler })
+            }
+            Err(error @ MarkError::ForeignObject(_)) => Err(error),
+            _ => {
+                let properties = ObjectProperties::without_example(&identity);
+                let like = NamedInput { name: InputName::File(like), argument: 0, taken_whole: true };
+                Ok(NotePlan { identity, properties, like, compiler: None })
+            }
         }
-        let like = match route {
-            NoteRoute::Option { start_file } => start_file,
-            // Such a compiler makes programs for this machine only.
-            NoteRoute::Object => PathBuf::from("/proc/self/exe"),
-        };
-        let identity = identity_of(&like).ok_or(MarkError::NoElfInput)?;
-        Ok(NotePlan { identity, like: InputName::File(like), compiler: None, position })
+    }
+
+    fn place_note(
+        &self,
+        _: &NotePlan,
+        object: &[u8],
+        signature: &[u8; 16],
+    ) -> Result<NotePlacement, MarkError> {
+        let (position, medium) = driver_way(&self.0.tool, &self.0.arguments, object, signature)
+            .ok_or_else(|| MarkError::UnknownDriver(self.0.tool.clone()))?;
+        Ok(NotePlacement { position, medium, is_tried: true })
     }
 
     fn linker_command(&self) -> LinkerCommand<'_> {
@@ -110,7 +114,8 @@ impl Way for LinkByDriver<'_> {
     }
 }
 
-fn note_route(driver: &Path, arguments: &[OsString]) -> Option<NoteRoute> {
+/// The file by which the driver's programs start, as it tells gcc's question.
+fn start_file(driver: &Path, arguments: &[OsString]) -> Option<PathBuf> {
     let mut question: Vec<OsString> =
         arguments.iter().filter(|word| word.as_bytes().starts_with(b"-m")).cloned().collect();
     if let Some(triple) = driver_line::target_triple(arguments) {
@@ -119,11 +124,7 @@ fn note_route(driver: &Path, arguments: &[OsString]) -> Option<NoteRoute> {
     question.push("-print-file-name=crt1.o".into());
     let answer = ask(driver, question).map(|answer| answer.stdout).unwrap_or_default();
     let start_file = PathBuf::from(answer.trim_end());
-    if start_file.is_absolute() && start_file.is_file() {
-        return Some(NoteRoute::Option { start_file });
-    }
-    let known = known_tools::tool(driver.file_name()?.to_str()?)?;
-    matches!(known.kind, ToolKind::Driver(_, DriverKind::TakesObject)).then_some(NoteRoute::Object)
+    (start_file.is_absolute() && start_file.is_file()).then_some(start_file)
 }
 
 fn identity_of(file: &Path) -> Option<ElfIdentity> {

@@ -2,13 +2,13 @@
 
 use crate::link_request::{LinkError, LinkRequest, LinkerCommand, Way};
 use crate::not_marked::MarkError;
-use crate::note_position::{NotePlan, NotePosition};
-use crate::reference_input::reference_input;
+use crate::note_position::{NotePlacement, NotePlan, NotePosition};
+use crate::note_trial::{LinkerAccess, linker_access};
+use crate::reference_input::{ReferenceInput, reference_input};
 use crate::which_linker::{self, which_linker};
 use ogrt_wrap::environment;
 use ogrt_wrap::line::link_line::LinkLine;
 use ogrt_wrap::line::response_file;
-use ogrt_wrap::record::compilers;
 use ogrt_wrap::save_link::{LinkCall, SavedLink};
 use ogrt_wrap::settings::Settings;
 use ogrt_wrap::tool::driver_command;
@@ -34,8 +34,10 @@ impl LinkByLinker {
         let arguments = without_our_directory(argv0, argv.get(1..).unwrap_or_default());
         let linker = which_linker(argv0, &driver, settings.real_linker.as_deref(), &finder)?;
         let guard = finder.guard(&linker);
+        let line = LinkLine::read(&arguments);
         Ok(LinkByLinker(LinkRequest {
-            line: LinkLine::read(&arguments),
+            is_freestanding: line.is_freestanding(),
+            line,
             // A driver calls a linker by its path, and the linker's messages begin with it.
             argv0: if argv0.as_bytes().contains(&b'/') { linker.clone().into() } else { argv0.to_owned() },
             tool: linker,
@@ -68,14 +70,26 @@ impl Way for LinkByLinker {
     }
 
     fn plan_note(&self) -> Result<NotePlan, MarkError> {
-        let reference = reference_input(&self.0.line)?;
-        let argument = self.0.line.place_after(reference.named).ok_or(MarkError::NoPosition)?;
-        Ok(NotePlan {
-            identity: reference.identity,
-            like: reference.named.name.clone(),
-            compiler: reference.compiled.and_then(compilers::short_name),
-            position: NotePosition::Argument(argument),
-        })
+        let ReferenceInput { identity, named, properties, compiler } = reference_input(&self.0.line)?;
+        Ok(NotePlan { identity, properties, like: named.clone(), compiler })
+    }
+
+    fn place_note(
+        &self,
+        plan: &NotePlan,
+        object: &[u8],
+        signature: &[u8; 16],
+    ) -> Result<NotePlacement, MarkError> {
+        let line = &self.0.line;
+        // GNU ld names the last object without a stack note in a message, and that must not be ours.
+        let before = (!plan.properties.has_stack_note).then(|| line.place_before(&plan.like)).flatten();
+        let argument = before.or_else(|| line.place_after(&plan.like)).ok_or(MarkError::NoPosition)?;
+        let (medium, is_tried) = match linker_access(&self.0, object, signature) {
+            LinkerAccess::Tried(medium) => (medium, true),
+            LinkerAccess::Guessed(medium) => (medium, false),
+            LinkerAccess::Nothing => return Err(MarkError::UnknownLinker(self.0.tool.clone())),
+        };
+        Ok(NotePlacement { position: NotePosition::Argument(argument), medium, is_tried })
     }
 
     fn linker_command(&self) -> LinkerCommand<'_> {

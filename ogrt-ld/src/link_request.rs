@@ -6,7 +6,7 @@
 //! `link.rs`.
 
 use crate::not_marked::MarkError;
-use crate::note_position::NotePlan;
+use crate::note_position::{NotePlacement, NotePlan};
 use ogrt_wrap::line::link_line::LinkLine;
 use ogrt_wrap::save_link::SavedLink;
 use ogrt_wrap::tool::find_tool::FindToolError;
@@ -33,6 +33,8 @@ pub struct LinkRequest<'a> {
     pub removed: &'static [&'static str],
     /// The linker's line, as far as the arguments show it.
     pub line: LinkLine,
+    /// No C library's start file is linked.
+    pub is_freestanding: bool,
     /// The driver behind the link, if `ogrt-cc` ran one.
     pub driver: Option<Driver>,
     /// The directory in which relative paths start.
@@ -49,8 +51,16 @@ pub trait Way {
     /// Copies what the link reads below `base`, for a report.
     fn save(&self, base: &Path) -> Option<SavedLink>;
 
-    /// Finds the format of the note's object, and a position on the line for it.
+    /// Finds the format of the note's object.
     fn plan_note(&self) -> Result<NotePlan, MarkError>;
+
+    /// Finds a position on the line for this object, and the kind of file that the tool can open.
+    fn place_note(
+        &self,
+        plan: &NotePlan,
+        object: &[u8],
+        signature: &[u8; 16],
+    ) -> Result<NotePlacement, MarkError>;
 
     /// The linker's own command. It may ask the driver, so it is called while the linker runs.
     fn linker_command(&self) -> LinkerCommand<'_>;

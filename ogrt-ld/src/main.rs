@@ -1,9 +1,10 @@
 //! `ogrt-ld`: stands where the linker is looked for, marks final links, registers them.
 //!
 //! The one rule: the output of a link is what it would be without us. Everything of ours may fail,
-//! and then the real linker runs with the line as it was. We print something only if there is no
+//! the linker may refuse the note, and then the real linker runs with the line as it was. We print something only if there is no
 //! linker, or with `OGRT_STRICT=1`.
 
+mod attempt;
 mod companion;
 mod driver_dry_run;
 mod link;
@@ -13,9 +14,12 @@ mod link_request;
 mod make_note;
 mod not_marked;
 mod note_position;
+mod note_trial;
+mod ordinary_output;
 mod reference_input;
 mod registration;
 mod run_under_mold;
+mod seal_note;
 mod which_linker;
 
 use link_by_driver::LinkByDriver;

@@ -1,24 +1,35 @@
-//! Where the note's object stands on a line, and in what kind of file.
+//! What the note's object is like, where it stands on a line, and in what kind of file.
 
 use ogrt_wrap::elf_head::ElfIdentity;
-use ogrt_wrap::line::link_line::InputName;
-use ogrt_wrap::note::note_file::NoteFile;
+use ogrt_wrap::line::link_line::NamedInput;
+use ogrt_wrap::note::note_file::{Medium, NoteFile};
+use ogrt_wrap::note::object_properties::ObjectProperties;
 use std::ffi::OsString;
 use std::fmt;
 use std::io;
-use std::path::Path;
 
-/// What the note's object will be like, and where it will stand.
+/// What the note's object will be like.
 #[derive(Debug)]
 pub struct NotePlan {
     /// The format of the object.
     pub identity: ElfIdentity,
-    /// The file whose format it copies.
-    pub like: InputName,
+    /// What the object says about itself as a whole.
+    pub properties: ObjectProperties,
+    /// The input whose format and properties it copies.
+    pub like: NamedInput,
     /// The compiler of the project's own objects in a few words.
     pub compiler: Option<String>,
+}
+
+/// Where the note's object will stand, and in what kind of file.
+#[derive(Debug)]
+pub struct NotePlacement {
     /// The position on the line.
     pub position: NotePosition,
+    /// The kind of file.
+    pub medium: Medium,
+    /// The tool was seen to take a note like this.
+    pub is_tried: bool,
 }
 
 /// A position on the tool's line.
@@ -38,13 +49,10 @@ impl NotePosition {
     pub fn put(
         self,
         object: &[u8],
-        tool: &Path,
+        medium: Medium,
         arguments: &[OsString],
     ) -> io::Result<(NoteFile, Vec<OsString>)> {
-        let file = match self {
-            NotePosition::Argument(_) | NotePosition::Front => NoteFile::create(object, tool)?,
-            NotePosition::End => NoteFile::create_named(object)?,
-        };
+        let file = NoteFile::create(object, medium)?;
         let name = OsString::from(file.path());
         let (at, words) = match self {
             NotePosition::Argument(index) => (index, vec![name]),

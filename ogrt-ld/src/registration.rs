@@ -1,4 +1,4 @@
-//! The registration of a marked link: what goes in is described while the linker runs, what came
+//! The registration of a link: what goes in is described while the linker runs, what came
 //! out is looked at, and the record goes to the server or to the spool.
 //!
 //! A small link is described by this process while the linker runs, and its record is at the server
@@ -6,8 +6,9 @@
 
 use crate::companion::Companion;
 use crate::link_request::{LinkerCommand, Way};
-use crate::make_note::Note;
+use crate::make_note::BuildFacts;
 use crate::not_marked::MarkError;
+use crate::seal_note::seal;
 use ogrt_proto::{BuildRecord, MessageType, encode_frame};
 use ogrt_wrap::deliver::connection::{PATIENCE, PendingConnection};
 use ogrt_wrap::deliver::deliver_or_spool::deliver_or_spool;
@@ -17,6 +18,7 @@ use ogrt_wrap::line::dependency_file;
 use ogrt_wrap::line::link_line::LinkLine;
 use ogrt_wrap::line::resolve_inputs::resolve_inputs;
 use ogrt_wrap::note::note_file::NoteFile;
+use ogrt_wrap::note::signature;
 use ogrt_wrap::record::describe_file::{self, OUTPUT_WHOLE_BYTES_MAX, OutputFacts};
 use ogrt_wrap::record::digest_cache::DigestCache;
 use ogrt_wrap::record::{self, InputDescriptions, LinkFacts};
@@ -49,14 +51,14 @@ pub struct Registration<'a> {
 impl<'a> Registration<'a> {
     /// Describes what is known while the linker runs. It may take as long as the linker: the
     /// wrapper waits for it afterwards.
-    pub fn begin(way: &'a dyn Way, note: Note, settings: &'a Settings) -> Registration<'a> {
+    pub fn begin(way: &'a dyn Way, facts: BuildFacts, settings: &'a Settings) -> Registration<'a> {
         let request = way.request();
         let LinkerCommand { linker, words, line } = way.linker_command();
         let record = record::begin(LinkFacts {
-            signature: note.signature,
-            metadata: note.metadata,
+            signature: facts.signature,
+            metadata: facts.metadata,
             reproducible: settings.reproducible,
-            started: note.started,
+            started: facts.started,
             working_directory: request.working_directory.clone(),
             driver: request.driver.clone(),
             linker,
@@ -73,18 +75,18 @@ impl<'a> Registration<'a> {
             connecting: None,
             has_more: false,
         };
-        registration.prepare(note.described);
+        registration.prepare();
         registration
     }
 
-    fn prepare(&mut self, described: Option<InputDescriptions>) {
-        if described.is_none() && self.line.inputs.len() > INPUTS_MAX {
+    fn prepare(&mut self) {
+        if self.line.inputs.len() > INPUTS_MAX {
             self.start_companion();
         }
         let server = &self.settings.server;
         let connecting = (self.companion.is_none() && !server_rest::rests(&self.spool, server))
             .then(|| server.connect_beside(self.settings.token_file.clone(), PATIENCE));
-        if let Some(described) = described.or_else(|| self.describe_inputs()) {
+        if let Some(described) = self.describe_inputs() {
             (self.record.inputs, self.record.compilers) = (described.inputs, described.compilers);
         }
         self.has_more = connecting.is_some() && self.spool.has_any();
@@ -113,24 +115,62 @@ impl<'a> Registration<'a> {
         self.companion.is_none().then(|| record::describe_inputs(&resolved, &cache))
     }
 
-    /// Registers the output of a linker that has succeeded.
-    pub fn finish(mut self, note: &NoteFile, duration: Duration) -> Result<(), MarkError> {
-        if let Some(list) = &self.line.dependency_file {
-            dependency_file::remove_from(list, note.path())
-                .map_err(|source| MarkError::DependencyFile { path: list.clone(), source })?;
-        }
+    /// Registers the output of a linker that has succeeded. `mark` is the note's file, or the
+    /// reason why there is none.
+    pub fn finish(
+        mut self,
+        mark: Result<&NoteFile, &MarkError>,
+        duration: Duration,
+    ) -> Result<(), MarkError> {
+        let lost = match mark {
+            Ok(note) => self.complete_note(note).err(),
+            Err(why) => {
+                self.is_unmarked(why);
+                None
+            }
+        };
         let seen = describe_file::output(&self.line.output).map_err(|source| self.output_error(source))?;
-        if !seen.notes.signatures.iter().any(|signature| self.record.signature() == signature) {
-            return Err(MarkError::Lost(self.line.output.clone()));
+        let has_note = seen.notes.signatures.iter().any(|signature| self.record.signature() == signature);
+        let lost = lost.or_else(|| {
+            (self.record.marked() && !has_note).then(|| MarkError::Lost(self.line.output.clone()))
+        });
+        if let Some(why) = &lost {
+            self.is_unmarked(why);
         }
         self.record.duration_ns = Some(duration.as_nanos() as u64);
         if self.companion.is_none() && seen.metadata.len() > OUTPUT_WHOLE_BYTES_MAX {
             self.start_companion();
         }
         match self.companion.take() {
-            Some(companion) => self.leave_to(companion, seen),
-            None => self.deliver(seen),
+            Some(companion) => self.leave_to(companion, seen)?,
+            None => self.deliver(seen)?,
         }
+        lost.map_or(Ok(()), Err)
+    }
+
+    /// Takes the note's object off the list of what was read, and writes the signature of a
+    /// reproducible link.
+    fn complete_note(&mut self, note: &NoteFile) -> Result<(), MarkError> {
+        self.record.marked = Some(true);
+        if let Some(list) = &self.line.dependency_file {
+            dependency_file::remove_from(list, note.path())
+                .map_err(|source| MarkError::DependencyFile { path: list.clone(), source })?;
+        }
+        if self.settings.reproducible {
+            let path = self.line.output.clone();
+            let sealed = seal(&path).map_err(|source| MarkError::Unsealed { path, source })?;
+            let signature = sealed.ok_or_else(|| MarkError::Lost(self.line.output.clone()))?;
+            self.record.signature = Some(signature.as_bytes().to_vec().into());
+        }
+        Ok(())
+    }
+
+    /// The record stands for an output without a note. Its signature is in no file.
+    fn is_unmarked(&mut self, why: &MarkError) {
+        self.record.marked = Some(false);
+        self.record.unmarked_reason = Some(why.to_string());
+        self.record.reproducible = Some(false);
+        self.record.signature = Some(signature::random().as_bytes().to_vec().into());
     }
 
     fn output_error(&self, source: io::Error) -> MarkError {

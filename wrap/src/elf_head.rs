@@ -39,8 +39,10 @@ pub enum Head {
     ThinArchive,
     /// LLVM bitcode.
     Bitcode,
-    /// Anything else, which a linker reads as a script.
+    /// Text, which a linker reads as a script.
     Other,
+    /// An object of another format: COFF, WebAssembly.
+    Foreign,
 }
 
 /// The first ELF member of an archive.
@@ -66,12 +68,18 @@ pub fn head(path: &Path) -> std::io::Result<Head> {
 
 /// The head of a regular file, and the file.
 pub fn head_and_file(path: &Path) -> std::io::Result<(Head, File)> {
-    if !std::fs::metadata(path)?.is_file() {
+    head_file_and_len(path).map(|(head, file, _)| (head, file))
+}
+
+/// The head of a regular file, the file, and the number of its bytes.
+pub fn head_file_and_len(path: &Path) -> std::io::Result<(Head, File, u64)> {
+    let metadata = std::fs::metadata(path)?;
+    if !metadata.is_file() {
         return Err(std::io::ErrorKind::Unsupported.into());
     }
     let file = small_file::open(path)?;
     let head = head_of(&file);
-    Ok((head, file))
+    Ok((head, file, metadata.len()))
 }
 
 fn head_of(file: &File) -> Head {
@@ -86,6 +94,8 @@ fn head_of(file: &File) -> Head {
         Head::ThinArchive
     } else if start.starts_with(b"BC\xc0\xde") || start.starts_with(b"\xde\xc0\x17\x0b") {
         Head::Bitcode
+    } else if start.contains(&0) {
+        Head::Foreign
     } else {
         Head::Other
     }

@@ -47,3 +47,74 @@ fn otherwise_every_link_has_its_own_signature() {
     assert_ne!(one, two);
     assert_eq!(one[6] >> 4, 7, "a UUIDv7");
 }
+
+#[test]
+fn what_does_not_reach_the_output_changes_nothing() {
+    if !has_tool("gcc") {
+        return;
+    }
+    // N is 1 in the one build, and 2 in the other.
+    for (what, line) in [
+        ("debug information that is stripped", "CC -g -s -O2 main.c answer.c -o program"),
+        ("objects of link-time optimisation", "CC -flto -O2 main.c answer.c -o program"),
+        (
+            "the name of a directory of libraries",
+            "mkdir libN && gcc -c main.c answer.c && ar rcD libN/liba.a answer.o \
+             && CC main.o -LlibN -la -o program",
+        ),
+        (
+            "a member of an archive that is not needed",
+            "echo 'int unusedN;' > more.c && gcc -c main.c answer.c more.c \
+             && ar rcD liba.a answer.o more.o && CC main.o liba.a -o program",
+        ),
+        (
+            "a function that is collected",
+            "echo 'static int a(void) { return N; } int (*unused)(void) = a;' > more.c \
+             && CC -fdata-sections -ffunction-sections -s -Wl,--gc-sections main.c answer.c more.c -o program",
+        ),
+        (
+            "an option without an effect",
+            "CC -Wl,--defsym=xN=0 -s -Wl,-rpath-link=N main.c answer.c -o program",
+        ),
+        (
+            "a library that is not needed",
+            "gcc -shared -fPIC -x c /dev/null -o libN.so && CC -Wl,--as-needed main.c answer.c ./libN.so -o program",
+        ),
+    ] {
+        let built = |compiler: &str, number: &str, ours: bool| {
+            let mut bench = Bench::new().with_program();
+            bench.set("OGRT_REPRODUCIBLE", "1");
+            let line = line.replace('N', number).replace("CC", compiler);
+            let outcome = if ours { bench.ours(&line) } else { bench.bare(&line) };
+            assert_eq!(outcome.code, Some(0), "{what}: {outcome:?}");
+            let signatures = signatures_of(&bench.path("program"));
+            if ours {
+                let record = bench.spooled().pop().expect("a record");
+                assert_eq!(signatures, [record.signature().to_vec().as_slice()], "{what}");
+                let digest = record.output.as_ref().expect("an output").sha256().to_vec();
+                let sum = bench.bare("sha256sum program").stdout;
+                let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+                assert!(sum.starts_with(&digest), "{what}: the digest is of the file as it is now");
+            }
+            std::fs::read(bench.path("program")).expect("a program")
+        };
+        if built("gcc", "1", false) != built("gcc", "2", false) {
+            println!("{what}: reaches the output of gcc alone");
+            continue;
+        }
+        assert!(built("ogrt-cc gcc", "1", true) == built("ogrt-cc gcc", "2", true), "{what}");
+    }
+}
+
+#[test]
+fn an_output_that_its_owner_must_not_write() {
+    if !has_tool("gcc") {
+        return;
+    }
+    let mut bench = Bench::new().with_program();
+    bench.set("OGRT_REPRODUCIBLE", "1");
+    bench.ours_succeeds("umask 222; ogrt-cc main.c answer.c -o program");
+    let signature = signatures_of(&bench.path("program"))[0];
+    assert_eq!(bench.spooled()[0].signature(), signature);
+    assert_eq!(bench.bare("stat -c %a program").stdout, "555\n");
+}

@@ -220,8 +220,10 @@ fn linker_scripts_that_discard_or_place_notes() {
     bench.write("discard.ld", &script.replace("/DISCARD/ : {", "/DISCARD/ : { *(.note.ogrt)"));
     bench.write("same.ld", script);
     bench.ours_succeeds("ogrt-cc -no-pie main.o answer.o -Wl,-T,discard.ld -o program");
-    assert_eq!((marks(&bench), bench.spooled().len()), (0, 0), "no note, no record");
+    assert_eq!((marks(&bench), bench.spooled().len()), (0, 1), "a record without a note");
+    let reason = bench.spooled()[0].unmarked_reason().to_owned();
+    assert_eq!(reason, "a linker script discards the note");
     assert_eq!(bench.bare("./program").code, Some(3));
     bench.ours_succeeds("ogrt-cc -no-pie main.o answer.o -Wl,-T,same.ld -o program");
-    assert_eq!((marks(&bench), bench.spooled().len()), (1, 1));
+    assert_eq!((marks(&bench), bench.spooled().len()), (1, 2));
 }

@@ -17,7 +17,6 @@ const STOPS: &[&str] = &[
     "-E",
     "-M",
     "-MM",
-    "-r",
     "-fsyntax-only",
     "-###",
     "--version",
@@ -37,6 +36,31 @@ const STOPS: &[&str] = &[
     "--preprocess",
     "-analyze",
     "-emit-pch",
+    // nvcc and hipcc: code for the device alone, and steps before the host's linker.
+    "-dc",
+    "-dw",
+    "-dlink",
+    "-ptx",
+    "-cubin",
+    "-fatbin",
+    "-optix-ir",
+    "-ltoir",
+    "-cuda",
+    "-dryrun",
+    "--device-c",
+    "--device-w",
+    "--device-link",
+    "--ptx",
+    "--cubin",
+    "--fatbin",
+    "--optix-ir",
+    "--ltoir",
+    "--cuda",
+    "--dryrun",
+    "--lib",
+    "--genco",
+    "--cuda-device-only",
+    "--emit-static-lib",
 ];
 
 /// Beginnings of options after which nothing is linked.
@@ -135,11 +159,20 @@ pub fn linker_words(arguments: &[OsString]) -> Vec<OsString> {
             linker.extend([word].into_iter().chain(words.next()));
         } else if TAKES_NEXT.iter().any(|option| word == *option) {
             words.next();
-        } else if !bytes.starts_with(b"-") || starts_any(bytes, &[b"-o", b"-L", b"-l", b"-static", b"-r"]) {
+        } else if !bytes.starts_with(b"-")
+            || starts_any(bytes, &[b"-o", b"-L", b"-l", b"-T", b"-static", b"-r"])
+            || ["-N", "-n", "-shared"].iter().any(|option| word == *option)
+        {
             linker.push(word);
         }
     }
     linker
+}
+
+/// The driver makes a program, and was told to leave the C library's start files out.
+pub fn is_freestanding(arguments: &[OsString]) -> bool {
+    let has = |option: &str| response_file::expand_all(arguments).any(|word| &*word == option);
+    !has("-shared") && ["-nostdlib", "-nostartfiles"].into_iter().any(has)
 }
 
 fn starts_any(word: &[u8], starts: &[&[u8]]) -> bool {
@@ -204,9 +237,17 @@ mod tests {
 
     #[test]
     fn final_links_are_told_from_the_rest() {
-        for line in
-            ["a.o", "-o a a.c", "-MD a.c", "-MMD -MF d a.c", "-shared a.o", "-x c -", "-v a.o", "-lfoo"]
-        {
+        for line in [
+            "a.o",
+            "-o a a.c",
+            "-MD a.c",
+            "-MMD -MF d a.c",
+            "-shared a.o",
+            "-x c -",
+            "-v a.o",
+            "-lfoo",
+            "-r -o b.o a.o",
+        ] {
             assert_eq!(job(line), DriverJob::Link, "{line}");
         }
         for line in [
@@ -222,11 +263,13 @@ mod tests {
             "-print-prog-name=ld",
             "--print-search-dirs",
             "-dumpmachine",
-            "-r -o b.o a.o",
             "",
             "--help=target",
             "-o a",
             "-x c",
+            "-dc b.cu -o b.o",
+            "-arch=sm_80 --fatbin b.cu",
+            "--genco k.hip -o k.co",
         ] {
             assert_eq!(job(line), DriverJob::Other, "{line}");
         }

@@ -8,7 +8,7 @@
 use crate::line::{our_note, response_file};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What an option means to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,9 +24,15 @@ enum Effect {
     InputFormat,
     OutputFormat,
     OrphanHandling,
-    /// A file that shapes the output without being linked: a linker script, a version script, a
-    /// list of symbols.
+    /// A linker script that is named by an option.
+    LinkerScript,
+    /// Another file that shapes the output without being linked: a version script, a list of
+    /// symbols.
     Script,
+    /// A section gets a fixed address, or pages are not kept apart, as images need it.
+    FixedLayout,
+    FatalWarnings,
+    Shared,
     DependencyFile,
     StaticLibraries,
     SharedLibraries,
@@ -35,8 +41,10 @@ enum Effect {
     /// The inputs after it are taken only when needed, like members of an archive.
     StartLib,
     EndLib,
-    /// The link is not a final one.
-    NotFinal,
+    /// The output is an object for a later link.
+    Partial,
+    /// The linker answers a question, and links nothing.
+    Question,
 }
 
 /// The forms in which an option takes its value.
@@ -58,9 +66,9 @@ use Value::{Equals, Letter, Nothing, Word};
 #[rustfmt::skip]
 fn flag(name: &[u8]) -> Option<(Value, Effect)> {
     Some(match name {
-        b"r" | b"i" | b"Ur" | b"relocatable"                                => (Nothing, NotFinal),
-        b"version" | b"help" | b"target-help" | b"run"                      => (Nothing, NotFinal),
-        b"print-output-format" | b"print-sysroot"                           => (Nothing, NotFinal),
+        b"r" | b"i" | b"Ur" | b"relocatable"                                => (Nothing, Partial),
+        b"version" | b"help" | b"target-help" | b"run"                      => (Nothing, Question),
+        b"print-output-format" | b"print-sysroot"                           => (Nothing, Question),
         b"o"                                                                => (Letter, Output),
         b"output"                                                           => (Word, Output),
         b"l"                                                                => (Letter, Library),
@@ -73,12 +81,17 @@ fn flag(name: &[u8]) -> Option<(Value, Effect)> {
         b"format"                                                           => (Word, InputFormat),
         b"oformat"                                                          => (Word, OutputFormat),
         b"orphan-handling"                                                  => (Word, OrphanHandling),
-        b"T"                                                                => (Letter, Script),
-        b"script" | b"default-script" | b"dT"                               => (Word, Script),
+        b"T"                                                                => (Letter, LinkerScript),
+        b"script" | b"default-script" | b"dT"                               => (Word, LinkerScript),
         b"version-script" | b"dynamic-list"                                 => (Word, Script),
         b"retain-symbols-file" | b"export-dynamic-symbol-list"              => (Word, Script),
         b"symbol-ordering-file" | b"section-ordering-file"                  => (Word, Script),
         b"dependency-file"                                                  => (Word, DependencyFile),
+        b"section-start" | b"image-base" | b"Trodata-segment"               => (Word, FixedLayout),
+        b"Tbss" | b"Tdata" | b"Ttext" | b"Ttext-segment" | b"Tldata-segment" => (Word, FixedLayout),
+        b"N" | b"omagic" | b"n" | b"nmagic"                                 => (Nothing, FixedLayout),
+        b"fatal-warnings"                                                   => (Nothing, FatalWarnings),
+        b"shared" | b"Bshareable"                                           => (Nothing, Shared),
         b"Bstatic" | b"dn" | b"non_shared" | b"static"                      => (Nothing, StaticLibraries),
         b"Bdynamic" | b"dy" | b"call_shared"                                => (Nothing, SharedLibraries),
         b"push-state"                                                       => (Nothing, PushState),
@@ -91,13 +104,11 @@ fn flag(name: &[u8]) -> Option<(Value, Effect)> {
         b"depaudit" | b"audit" | b"dynamic-linker" | b"entry"               => (Word, Skip),
         b"error-handling-script" | b"exclude-libs" | b"filter"              => (Word, Skip),
         b"export-dynamic-symbol" | b"fini" | b"init" | b"gpsize"            => (Word, Skip),
-        b"ignore-unresolved-symbol" | b"image-base" | b"Map"                => (Word, Skip),
+        b"ignore-unresolved-symbol" | b"Map"                                => (Word, Skip),
         b"just-symbols" | b"mllvm" | b"mri-script" | b"package-metadata"    => (Word, Skip),
         b"out-implib" | b"plugin" | b"plugin-opt" | b"task-link"            => (Word, Skip),
         b"require-defined" | b"rpath" | b"rpath-link" | b"soname"           => (Word, Skip),
-        b"section-start" | b"spare-dynamic-tags" | b"wrap"                  => (Word, Skip),
-        b"Tbss" | b"Tdata" | b"Ttext" | b"Ttext-segment"                    => (Word, Skip),
-        b"Trodata-segment" | b"Tldata-segment" | b"target2"                 => (Word, Skip),
+        b"spare-dynamic-tags" | b"target2" | b"wrap"                        => (Word, Skip),
         b"trace-symbol" | b"undefined" | b"version-exports-section"         => (Word, Skip),
         b"build-id" | b"hash-style" | b"color-diagnostics"                  => (Equals, Skip),
         _                                                                   => return None,
@@ -146,11 +157,30 @@ pub struct LinkLine {
     pub emulation: Option<OsString>,
     /// The value of `--dependency-file`.
     pub dependency_file: Option<PathBuf>,
-    /// The reason why this link is not to be marked.
-    pub not_final: Option<String>,
+    /// The linker scripts that options name.
+    pub linker_scripts: Vec<PathBuf>,
+    /// Sections have fixed addresses, or pages are not kept apart.
+    pub has_fixed_layout: bool,
+    /// Warnings are errors.
+    pub has_fatal_warnings: bool,
+    /// The output is a shared object.
+    pub is_shared: bool,
+    /// The reason why this is not a link of ours, so that nothing is recorded.
+    pub no_link: Option<&'static str>,
+    /// The reason why the output gets no note. The link is recorded.
+    pub no_note: Option<&'static str>,
     /// One value for each argument: true if an object right after it would be read as an object,
     /// and linked in whole.
     safe_after: Vec<bool>,
+}
+
+/// The reason for outputs in other formats.
+pub const OUTPUT_IS_NOT_ELF: &str = "the output is not an ELF file";
+
+/// The object is one by which a C library starts a program: `crt1.o`, `Scrt1.o`, `crti.o`.
+pub fn is_start_file(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().as_bytes();
+    name.ends_with(b"crt1.o") || name.starts_with(b"crt")
 }
 
 #[derive(Clone, Copy, Default)]
@@ -174,7 +204,9 @@ impl LinkLine {
                     continue;
                 }
                 match classify(&word) {
-                    Meaning::Input if our_note::is_ours(&word) => line.refuse("it carries our note already"),
+                    Meaning::Input if our_note::is_ours(&word) => {
+                        line.is_not_ours("it carries our note already")
+                    }
                     Meaning::Input => line.input(InputName::File(PathBuf::from(&word)), index, &state),
                     Meaning::Flag(effect, Some(value)) => {
                         line.apply(effect, value, index, &mut state, &mut saved)
@@ -189,7 +221,7 @@ impl LinkLine {
             line.safe_after.push(awaiting.is_none() && !state.foreign_format && !state.in_lib);
         }
         if line.inputs.iter().all(|input| matches!(input.name, InputName::Script(_))) {
-            line.refuse("no inputs");
+            line.is_not_ours("no inputs");
         }
         line
     }
@@ -200,13 +232,48 @@ impl LinkLine {
         (input.argument..self.safe_after.len()).find(|&index| self.safe_after[index]).map(|index| index + 1)
     }
 
+    /// The index at which our object may stand right before the argument that names `input`.
+    pub fn place_before(&self, input: &NamedInput) -> Option<usize> {
+        let is_safe = |before: usize| self.safe_after.get(before).copied().unwrap_or_default();
+        (input.argument == 0 || is_safe(input.argument - 1)).then_some(input.argument)
+    }
+
+    /// A program without a C library's start file. An operating system may not be there to start
+    /// it.
+    pub fn is_freestanding(&self) -> bool {
+        let names_start_file =
+            |input: &NamedInput| matches!(&input.name, InputName::File(path) if is_start_file(path));
+        !self.is_shared && !self.inputs.iter().any(names_start_file)
+    }
+
+    /// Inputs whose names are not those of objects or libraries: linkers read them as scripts if
+    /// they are text.
+    pub fn implicit_scripts(&self) -> Vec<PathBuf> {
+        const NOT_SCRIPTS: [&str; 9] = ["o", "a", "so", "lo", "obj", "bc", "lib", "rlib", "rmeta"];
+        let may_be_script = |path: &&PathBuf| {
+            let name = path.file_name().unwrap_or_default().as_bytes();
+            let extension = path.extension().and_then(OsStr::to_str).unwrap_or_default();
+            !NOT_SCRIPTS.contains(&extension) && !name.windows(4).any(|part| part == b".so.")
+        };
+        let files =
+            self.inputs.iter().filter(|input| input.taken_whole).filter_map(|input| match &input.name {
+                InputName::File(path) => Some(path),
+                _ => None,
+            });
+        files.filter(may_be_script).cloned().collect()
+    }
+
     fn input(&mut self, name: InputName, argument: usize, state: &State) {
         let taken_whole = !state.foreign_format && !state.in_lib;
         self.inputs.push(NamedInput { name, argument, taken_whole });
     }
 
-    fn refuse(&mut self, why: &str) {
-        self.not_final.get_or_insert_with(|| why.to_owned());
+    fn is_not_ours(&mut self, why: &'static str) {
+        self.no_link.get_or_insert(why);
+    }
+
+    fn gets_no_note(&mut self, why: &'static str) {
+        self.no_note.get_or_insert(why);
     }
 
     fn apply(
@@ -231,11 +298,18 @@ impl LinkLine {
                 let name = value.as_bytes();
                 state.foreign_format = name != b"default" && !name.starts_with(b"elf");
             }
-            OutputFormat if !value.as_bytes().starts_with(b"elf") => self.refuse("the output is not ELF"),
+            OutputFormat if !value.as_bytes().starts_with(b"elf") => self.gets_no_note(OUTPUT_IS_NOT_ELF),
             OrphanHandling if value != "place" && value != "discard" => {
-                self.refuse("a section of ours would be reported as an orphan");
+                self.gets_no_note("a section of ours would be reported as an orphan");
             }
             OutputFormat | OrphanHandling => {}
+            LinkerScript => {
+                self.linker_scripts.push(value.into());
+                self.input(InputName::Script(value.into()), argument, state);
+            }
+            FixedLayout => self.has_fixed_layout = true,
+            FatalWarnings => self.has_fatal_warnings = true,
+            Shared => self.is_shared = true,
             Script => self.input(InputName::Script(value.into()), argument, state),
             DependencyFile => self.dependency_file = Some(value.into()),
             StaticLibraries => state.static_only = true,
@@ -244,7 +318,8 @@ impl LinkLine {
             PopState => *state = saved.pop().unwrap_or(*state),
             StartLib => state.in_lib = true,
             EndLib => state.in_lib = false,
-            NotFinal => self.refuse("not a final link"),
+            Partial => self.gets_no_note("the output is an object for a later link"),
+            Question => self.is_not_ours("the linker answers a question"),
         }
     }
 }
@@ -314,34 +389,53 @@ mod tests {
         assert_eq!(line.output, PathBuf::from("out"));
         assert_eq!(line.library_dirs, [PathBuf::from("/d"), PathBuf::from("e")]);
         assert_eq!(line.emulation.as_deref(), Some(OsStr::new("elf_x86_64")));
-        assert_eq!(line.not_final, None);
+        assert_eq!((line.no_link, line.no_note), (None, None));
     }
 
     #[test]
-    fn what_is_no_final_link() {
+    fn what_is_no_link_of_ours_and_what_gets_no_note() {
         for text in [
-            "-r a.o",
-            "--relocatable a.o",
-            "-i a.o",
-            "-Ur a.o",
             "--version",
             "-v",
             "-V",
             "--help",
             "",
             "-lm --help",
-            "--oformat binary a.o",
-            "--oformat=srec a.o",
-            "--orphan-handling=error a.o",
             "-T x.ld",
             "a.o /proc/self/fd/199",
             "a.o /tmp/ogrt-note-1.o",
         ] {
-            assert!(line(text).not_final.is_some(), "{text}");
+            assert!(line(text).no_link.is_some(), "{text}");
+        }
+        for text in [
+            "-r a.o",
+            "--relocatable a.o",
+            "-i a.o",
+            "-Ur a.o",
+            "--oformat binary a.o",
+            "--oformat=srec a.o",
+            "--orphan-handling=error a.o",
+        ] {
+            assert!(line(text).no_note.is_some() && line(text).no_link.is_none(), "{text}");
         }
         for text in ["a.o", "-v a.o", "--oformat=elf64-x86-64 a.o", "-lm", "-rpath x a.o", "-retain a.o"] {
-            assert_eq!(line(text).not_final, None, "{text}");
+            assert_eq!((line(text).no_link, line(text).no_note), (None, None), "{text}");
         }
+    }
+
+    #[test]
+    fn what_shapes_the_layout() {
+        for text in ["-Ttext 0x7c00 a.o", "-Ttext=0x7c00 a.o", "-N a.o", "--section-start=.x=1 a.o", "-n a.o"]
+        {
+            assert!(line(text).has_fixed_layout && line(text).is_freestanding(), "{text}");
+        }
+        for text in ["-z now a.o", "-Tx.ld a.o", "-nostdlib a.o", "-no-pie a.o"] {
+            assert!(!line(text).has_fixed_layout, "{text}");
+        }
+        assert!(!line("/usr/lib/crt1.o a.o").is_freestanding() && !line("-shared a.o").is_freestanding());
+        assert_eq!(line("-Tx.ld --script=y.ld -T z.ld --version-script=v a.o").linker_scripts.len(), 3);
+        assert_eq!(line("a.o link.ld b.a libz.so.1").implicit_scripts(), [PathBuf::from("link.ld")]);
+        assert!(line("--fatal-warnings a.o").has_fatal_warnings);
     }
 
     #[test]

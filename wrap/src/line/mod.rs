@@ -3,7 +3,9 @@
 
 pub mod dependency_file;
 pub mod driver_line;
+pub mod emulation;
 pub mod link_line;
+pub mod linker_script;
 pub mod our_note;
 pub mod probes;
 pub mod resolve_inputs;

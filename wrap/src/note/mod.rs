@@ -4,5 +4,6 @@
 pub mod metadata;
 pub mod note_file;
 pub mod note_object;
+pub mod object_properties;
 pub mod signature;
 pub mod spack_environment;

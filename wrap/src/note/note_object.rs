@@ -1,12 +1,11 @@
-//! The object that carries the note into the link: three sections, no code, no symbols.
+//! The object that carries the note into the link: no code, no symbols, and one section,
+//! `.note.ogrt`, allocated, so that it ends up in a PT_NOTE segment.
 //!
-//! - `.note.ogrt`, allocated, so that it ends up in a PT_NOTE segment.
-//! - `.note.GNU-stack`, empty: without it a linker makes the program's stack executable.
-//! - `.note.gnu.property`, claiming every AND feature of the machine. Linkers keep such a feature
-//!   only when each object has it; an object without code has them all, truly, and so takes none
-//!   away from the output.
+//! Two more sections say nothing new: they are those that another object of the link has (see
+//! `object_properties.rs`).
 
 use crate::elf_head::ElfIdentity;
+use crate::note::object_properties::ObjectProperties;
 use object::elf;
 use object::write::elf::{FileHeader, SectionHeader, Writer};
 use ogrt_note::{ByteOrder, EncodeError, Signature};
@@ -25,12 +24,13 @@ pub enum NoteObjectError {
 /// A relocatable object that fits a link with objects of this identity.
 pub fn note_object(
     identity: &ElfIdentity,
+    properties: &ObjectProperties,
     signature: Signature,
     metadata: &[u8],
 ) -> Result<Vec<u8>, NoteObjectError> {
     let mut note = vec![0; ogrt_note::encoded_len(metadata.len())];
     ogrt_note::encode(identity.order, signature, metadata, &mut note)?;
-    let property = feature_property(identity);
+    let ObjectProperties { has_stack_note, property } = properties;
 
     let mut bytes = Vec::new();
     let endian = match identity.order {
@@ -45,11 +45,9 @@ pub fn note_object(
     let property_at = writer.reserve(property.len() as u64, word_size);
     writer.reserve_null_section_index();
     let note_name = writer.add_section_name(ogrt_note::SECTION.as_bytes());
-    let stack_name = writer.add_section_name(b".note.GNU-stack");
+    let stack_name = has_stack_note.then(|| writer.add_section_name(b".note.GNU-stack"));
     let property_name = (!property.is_empty()).then(|| writer.add_section_name(b".note.gnu.property"));
-    writer.reserve_section_index();
-    writer.reserve_section_index();
-    if property_name.is_some() {
+    for _ in std::iter::once(note_name).chain(stack_name).chain(property_name) {
         writer.reserve_section_index();
     }
     writer.reserve_shstrtab_section_index();
@@ -67,7 +65,7 @@ pub fn note_object(
     writer.write_align(ogrt_note::ALIGNMENT);
     writer.write(&note);
     writer.write_align(word_size);
-    writer.write(&property);
+    writer.write(property);
     writer.write_shstrtab();
     writer.write_null_section_header();
     let section = |name, kind, flags, at, len: usize, alignment| SectionHeader {
@@ -92,8 +90,10 @@ pub fn note_object(
         note.len(),
         ogrt_note::ALIGNMENT,
     ));
-    let name = writer.section_name_offset(Some(stack_name));
-    writer.write_section_header(&section(name, elf::SHT_PROGBITS, none, property_at, 0, 1));
+    if stack_name.is_some() {
+        let name = writer.section_name_offset(stack_name);
+        writer.write_section_header(&section(name, elf::SHT_PROGBITS, none, property_at, 0, 1));
+    }
     if property_name.is_some() {
         let name = writer.section_name_offset(property_name);
         writer.write_section_header(&section(
@@ -107,36 +107,4 @@ pub fn note_object(
     }
     writer.write_shstrtab_section_header();
     Ok(bytes)
-}
-
-/// The bytes of `.note.gnu.property`; empty for a machine without AND features.
-fn feature_property(identity: &ElfIdentity) -> Vec<u8> {
-    const X86_FEATURE_1_AND: u32 = 0xc000_0002;
-    const X86_IBT_SHSTK: u32 = 0b11;
-    const AARCH64_FEATURE_1_AND: u32 = 0xc000_0000;
-    const AARCH64_BTI_PAC_GCS: u32 = 0b111;
-    const NT_GNU_PROPERTY_TYPE_0: u32 = 5;
-
-    let (property, features) = match elf::Machine(identity.machine) {
-        elf::EM_386 | elf::EM_X86_64 => (X86_FEATURE_1_AND, X86_IBT_SHSTK),
-        elf::EM_AARCH64 => (AARCH64_FEATURE_1_AND, AARCH64_BTI_PAC_GCS),
-        _ => return Vec::new(),
-    };
-    let word = |value: u32| match identity.order {
-        ByteOrder::Little => value.to_le_bytes(),
-        ByteOrder::Big => value.to_be_bytes(),
-    };
-    // A property is padded to the word of its class.
-    let padding: &[u8] = if identity.is_64 { &[0; 4] } else { &[] };
-    let descriptor_len = 12 + padding.len() as u32;
-    let mut note = Vec::new();
-    for field in [4, descriptor_len, NT_GNU_PROPERTY_TYPE_0] {
-        note.extend(word(field));
-    }
-    note.extend(b"GNU\0");
-    for field in [property, 4, features] {
-        note.extend(word(field));
-    }
-    note.extend(padding);
-    note
 }

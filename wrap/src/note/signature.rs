@@ -3,8 +3,6 @@
 use ogrt_note::Signature;
 use rustix::rand::GetRandomFlags;
 use sha2::{Digest, Sha256};
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
 use std::time::SystemTime;
 use uuid::Uuid;
 
@@ -22,34 +20,15 @@ pub fn random() -> Signature {
     Signature::from_bytes(*uuid.as_bytes())
 }
 
-/// The signature that two equal links share (UUIDv8): SHA-256 of the inputs' digests in their
-/// order, the link line without what depends on the directory, and the metadata.
-///
-/// Two kinds of arguments are left out of the line: those with a slash (paths of inputs,
-/// directories, plugins and temporary files), and those that do not start with a dash (names of
-/// inputs and of the output).
-pub fn reproducible<'a>(
-    input_digests: impl Iterator<Item = &'a [u8; 32]>,
-    arguments: &[OsString],
-    metadata: &[u8],
-) -> Signature {
-    let mut hash = Sha256::new();
-    hash.update(b"ogrt link 1\0");
-    for digest in input_digests {
-        hash.update(digest);
-    }
-    hash.update(b"\0line\0");
-    for argument in arguments {
-        let bytes = argument.as_bytes();
-        if bytes.starts_with(b"-") && !bytes.contains(&b'/') {
-            hash.update(bytes);
-            hash.update(b"\0");
-        }
-    }
-    hash.update(b"\0metadata\0");
-    hash.update(metadata);
-    let digest: [u8; 32] = hash.finalize().into();
+/// The signature in the note of a reproducible link until its output is there.
+pub const UNSEALED: [u8; 16] = *b"\x0f\x67\xb2\x91\x4d\xc3\x8e\x5a\xb1\x72\xe6\x0d\x39\xa4\xc8\x5f";
+
+/// The signature that equal outputs share (UUIDv8), made from the output's SHA-256 while its note
+/// is unsealed.
+pub fn of_output(digest: &[u8; 32]) -> Signature {
+    let hash: [u8; 32] =
+        Sha256::new().chain_update(b"ogrt output 1\0").chain_update(digest).finalize().into();
     let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
+    bytes.copy_from_slice(&hash[..16]);
     Signature::from_bytes(*Uuid::new_v8(bytes).as_bytes())
 }

@@ -83,7 +83,12 @@ pub fn short_name(file: File) -> Option<String> {
         return Some(shorten(&comment(&ReadCache::new(file))?));
     }
     let bytes = small_file::rest(&file, len as usize).ok()?;
-    Some(shorten(&comment(&*bytes)?))
+    short_name_in(&bytes)
+}
+
+/// The same for an object that has been read.
+pub fn short_name_in(object: &[u8]) -> Option<String> {
+    Some(shorten(&comment(object)?))
 }
 
 /// The short form of a `.comment`: "GCC: (Debian 12.2.0-14) 12.2.0" is gcc 12.2.0. Other compilers

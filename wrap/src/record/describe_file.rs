@@ -231,6 +231,37 @@ pub fn notes(file: &mut File) -> object::Result<Notes> {
     notes_in(&ReadCache::new(file))
 }
 
+/// The offset in an ELF file of this signature in one of its notes.
+pub fn signature_offset(file: &mut File, signature: &[u8; 16]) -> Option<u64> {
+    let data = ReadCache::new(file);
+    match object::FileKind::parse(&data).ok()? {
+        object::FileKind::Elf32 => {
+            offset_in_notes(elf::FileHeader32::<Endianness>::parse(&data).ok()?, &data, signature)
+        }
+        object::FileKind::Elf64 => {
+            offset_in_notes(elf::FileHeader64::<Endianness>::parse(&data).ok()?, &data, signature)
+        }
+        _ => None,
+    }
+}
+
+fn offset_in_notes<'a, Elf, R>(header: &Elf, data: R, signature: &[u8; 16]) -> Option<u64>
+where
+    Elf: FileHeader<Endian = Endianness>,
+    R: ReadRef<'a>,
+{
+    let endian = header.endian().ok()?;
+    let segments = header.program_headers(endian, data).ok()?.iter();
+    segments.filter(|segment| segment.p_type(endian) == elf::PT_NOTE).find_map(|segment| {
+        if segment.p_filesz(endian).into() > NOTES_BYTES_MAX {
+            return None;
+        }
+        let bytes = segment.data(endian, data).ok()?;
+        let at = bytes.windows(signature.len()).position(|bytes| bytes == signature)?;
+        Some(segment.p_offset(endian).into() + at as u64)
+    })
+}
+
 fn notes_in<'a>(data: impl ReadRef<'a>) -> object::Result<Notes> {
     match object::FileKind::parse(data)? {
         object::FileKind::Elf32 => {
@@ -284,7 +315,7 @@ fn kind(head: Head, is_script: bool) -> FileKind {
         Head::Elf(_) => FileKind::SharedLibrary,
         Head::Archive(_) | Head::ThinArchive => FileKind::Archive,
         Head::Bitcode => FileKind::LtoObject,
-        Head::Other => FileKind::Unknown,
+        Head::Other | Head::Foreign => FileKind::Unknown,
     }
 }
 

@@ -75,6 +75,19 @@ impl Call<'_> {
 
     /// Starts the tool as a child.
     pub fn spawn(&self) -> io::Result<RunningTool> {
+        self.start(PosixSpawnFileActions::init()?)
+    }
+
+    /// Starts the tool as a child whose standard output and standard error are these.
+    pub fn spawn_into(&self, streams: [&OwnedFd; 2]) -> io::Result<RunningTool> {
+        let mut actions = PosixSpawnFileActions::init()?;
+        for (descriptor, stream) in (1..).zip(streams) {
+            actions.add_dup2(stream.as_raw_fd(), descriptor)?;
+        }
+        self.start(actions)
+    }
+
+    fn start(&self, actions: PosixSpawnFileActions) -> io::Result<RunningTool> {
         // The signals are caught before there is a child, so that none is lost.
         let caught = FORWARDED.into_iter().filter(|(number, _)| !caller_signals::ignored(*number));
         let signals = caught.filter_map(|(number, signal)| Some((signal, catch(number).ok()?))).collect();
@@ -85,7 +98,6 @@ impl Call<'_> {
             attributes.set_sigdefault(&default)?;
             attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF)?;
         }
-        let actions = PosixSpawnFileActions::init()?;
         let pid = nix::spawn::posix_spawn(
             self.program,
             &actions,
@@ -159,6 +171,15 @@ pub struct RunningTool {
     signals: Vec<(rustix::process::Signal, Arc<AtomicBool>)>,
 }
 
+/// A tool that has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct EndedTool {
+    /// Its status.
+    pub status: ExitStatus,
+    /// Somebody wanted it to end: it was passed a signal.
+    pub was_signalled: bool,
+}
+
 impl RunningTool {
     /// Leaves our processor to the tool, if there are others.
     pub fn undisturbed(self) -> Self {
@@ -169,17 +190,19 @@ impl RunningTool {
     /// Waits for the end of the tool. Signals that are meant for the tool reach us, and are passed
     /// on. (From a terminal, the whole process group has got the signal already; a second one
     /// changes nothing.)
-    pub fn wait(self) -> io::Result<ExitStatus> {
+    pub fn wait(self) -> io::Result<EndedTool> {
         let mut pidfd = None;
+        let mut was_signalled = false;
         loop {
             for (signal, arrived) in &self.signals {
                 if arrived.swap(false, Ordering::Relaxed) {
+                    was_signalled = true;
                     // The tool may have ended meanwhile.
                     let _ = rustix::process::kill_process(self.pid, *signal);
                 }
             }
             if let Some((_, status)) = rustix::process::waitpid(Some(self.pid), WaitOptions::NOHANG)? {
-                return Ok(ExitStatus::from_raw(status.as_raw()));
+                return Ok(EndedTool { status: ExitStatus::from_raw(status.as_raw()), was_signalled });
             }
             let pidfd =
                 pidfd.get_or_insert_with(|| rustix::process::pidfd_open(self.pid, PidfdFlags::empty()).ok());
