@@ -107,7 +107,7 @@ fn both_ways_of_a_link_write_the_same_decisions() {
     }
     let mut bench = Bench::new().with_program();
     bench.set("OGRT_SAVE_LINK", bench.path("../saved"));
-    bench.write("fixed.specs", "*linker:\n/usr/bin/ld\n").write("line", "conftest.o answer.o");
+    bench.write("fixed.specs", "*linker:\n/usr/bin/ld\n").write("line", "");
     // Programs whose interpreter is missing: they can be found, and do not start.
     executable(&bench, "linker", "#!/no/such/interpreter\n");
     executable(&bench, "nvcc", "#!/no/such/interpreter\n");
@@ -165,7 +165,10 @@ fn both_ways_of_a_link_write_the_same_decisions() {
         ),
         (
             "a probe",
-            ["ogrt-cc @line -o program", "ogrt-cc gcc -specs=fixed.specs @line -o program"],
+            [
+                "ogrt-cc -Wl,conftest.o answer.o -o program",
+                "ogrt-cc gcc -specs=fixed.specs -Wl,conftest.o answer.o -o program",
+            ],
             0,
             ["not marked: a probe of a configure script"; 2],
         ),
