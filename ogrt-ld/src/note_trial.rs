@@ -23,6 +23,9 @@ use std::time::Duration;
 /// The longest time for one trial. A driver may first have to build its libraries, as `zig cc` does.
 const TRIAL_TIME: Duration = Duration::from_secs(30);
 
+/// The room that a trial needs: its output, and the temporary files of a driver.
+const TRIAL_BYTES: usize = 256 * 1024;
+
 /// A program shorter than this is a launcher, not a linker.
 const LINKER_BYTES_MIN: u64 = 256 * 1024;
 
@@ -115,7 +118,12 @@ impl Trial<'_> {
         let name = format!("{DISK_PREFIX}trial-{}", std::process::id());
         let dir = base.unwrap_or_else(|| "/tmp".into()).join(name);
         std::fs::create_dir(&dir)?;
-        Ok(Trial { dir, signature })
+        let trial = Trial { dir, signature };
+        // On a full disk every tool fails, which must not be kept as its answer.
+        let room = trial.dir.join("room");
+        std::fs::write(&room, vec![0xA5; TRIAL_BYTES])?;
+        std::fs::remove_file(&room)?;
+        Ok(trial)
     }
 
     /// What a linker takes.
