@@ -78,7 +78,9 @@ pub struct EndedAttempt {
 /// The messages of a tool, in memory files.
 #[derive(Debug)]
 struct WithheldMessages {
-    stdout: OwnedFd,
+    /// Apart only where standard output and standard error are two files: otherwise the order of
+    /// the messages counts.
+    stdout: Option<OwnedFd>,
     stderr: OwnedFd,
 }
 
@@ -88,7 +90,9 @@ impl Attempt {
         let call = request.call(arguments);
         let withheld = withhold.then(WithheldMessages::new).transpose()?;
         let running = match &withheld {
-            Some(messages) => call.spawn_into([&messages.stdout, &messages.stderr])?,
+            Some(WithheldMessages { stdout, stderr }) => {
+                call.spawn_into([stdout.as_ref().unwrap_or(stderr), stderr])?
+            }
             None => call.spawn()?,
         };
         Ok(Attempt { running, withheld })
@@ -149,7 +153,10 @@ impl EndedAttempt {
 impl WithheldMessages {
     fn new() -> io::Result<WithheldMessages> {
         let memory = || rustix::fs::memfd_create("messages", MemfdFlags::CLOEXEC);
-        Ok(WithheldMessages { stdout: memory()?, stderr: memory()? })
+        let streams = (rustix::fs::fstat(io::stdout()), rustix::fs::fstat(io::stderr()));
+        let are_one =
+            matches!(streams, (Ok(out), Ok(err)) if (out.st_dev, out.st_ino) == (err.st_dev, err.st_ino));
+        Ok(WithheldMessages { stdout: (!are_one).then(memory).transpose()?, stderr: memory()? })
     }
 
     fn tell_an_ordinary_failure(&self) -> bool {
@@ -160,16 +167,18 @@ impl WithheldMessages {
     }
 
     fn tell(self) -> io::Result<()> {
-        for (messages, to) in
-            [(self.stdout, &mut io::stdout() as &mut dyn Write), (self.stderr, &mut io::stderr())]
-        {
-            let mut file = File::from(messages);
-            file.rewind()?;
-            io::copy(&mut file, to)?;
-            to.flush()?;
+        if let Some(stdout) = self.stdout {
+            pass_on(stdout, &mut io::stdout())?;
         }
-        Ok(())
+        pass_on(self.stderr, &mut io::stderr())
     }
+}
+
+fn pass_on(messages: OwnedFd, to: &mut dyn Write) -> io::Result<()> {
+    let mut file = File::from(messages);
+    file.rewind()?;
+    io::copy(&mut file, to)?;
+    to.flush()
 }
 
 fn text_of(messages: &OwnedFd) -> io::Result<String> {

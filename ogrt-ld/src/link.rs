@@ -80,8 +80,9 @@ pub fn link(way: &dyn Way, settings: &Settings) -> Result<ExitStatus, LinkError>
         Ok(()) => decisions.add(format_args!("ended: {status}")),
         Err(why) => decisions.add(format_args!("ended: {status}, not registered: {why}")),
     }
-    match registered {
-        Err(why) if settings.strict => Err(why.into()),
+    match (registered, mark) {
+        (Err(why), _) if settings.strict => Err(why.into()),
+        (_, Err(why)) if settings.strict && status.success() && !why.is_intended() => Err(why.into()),
         _ => Ok(status),
     }
 }

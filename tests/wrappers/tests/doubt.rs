@@ -110,6 +110,10 @@ fn a_doubtful_link_that_succeeds_tells_its_messages_once() {
     let traced = ends_the_same(&bench, "gcc", "CC main.o answer.o -Wl,--fatal-warnings -o x && ./x; echo $?");
     assert_eq!(traced.stdout, "answer 42\n3\n");
     ends_the_same(&bench, "gcc", "CC warns.o -Wl,--fatal-warnings -o x");
+    // Both streams in one file: the order stays.
+    let line = "CC warns.o -Wl,--section-start=.mine=0x900000 -Wl,--verbose -o x > all 2>&1; \
+                grep -vE 'succeeded|proc/self/fd/199|collect2|attempt to open' all | sha256sum";
+    ends_the_same(&bench, "gcc", line);
 }
 
 #[test]
