@@ -5,10 +5,16 @@
 use crate::environment;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// `$XDG_CACHE_HOME/ogrt` or `$HOME/.cache/ogrt`, created if it is missing. `None` where others may
-/// write into it.
-pub fn cache_dir() -> Option<PathBuf> {
+/// write into it. It is looked at once: a link asks for it several times.
+pub fn cache_dir() -> Option<&'static Path> {
+    static DIR: OnceLock<Option<PathBuf>> = OnceLock::new();
+    DIR.get_or_init(look).as_deref()
+}
+
+fn look() -> Option<PathBuf> {
     let base = environment::var("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .or_else(|| environment::var("HOME").map(|home| Path::new(home).join(".cache")))

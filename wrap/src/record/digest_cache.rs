@@ -20,7 +20,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
@@ -60,7 +60,7 @@ pub struct DigestCache {
 impl DigestCache {
     /// Opens the user's table. Where that fails, nothing is remembered.
     pub fn open() -> DigestCache {
-        let dir = cache_dir();
+        let dir = cache_dir().map(Path::to_owned);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let open = |dir: &PathBuf| {
             rustix::fs::open(dir.join("digests-2"), flags, Mode::RUSR | Mode::WUSR).ok().map(File::from)
