@@ -66,7 +66,7 @@ fn compile(argv: &[OsString]) -> Result<std::convert::Infallible, CompileError> 
         set: vec![finder.guard(path)],
         removed: &[],
     };
-    if environment::is_on("OGRT_DISABLE") || driver_job(&opened) == DriverJob::Other || is_probe(&opened) {
+    if environment::is_on("OGRT_DISABLE") || driver_job(&opened) == DriverJob::Other || is_probe(arguments) {
         return Err(run_error(path, untouched().exec()));
     }
     let prefix = prefix(argv0);

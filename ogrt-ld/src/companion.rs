@@ -24,6 +24,7 @@ use ogrt_wrap::line::link_line::LinkLine;
 use ogrt_wrap::line::resolve_inputs::{ResolvedInput, resolve_and_keep};
 use ogrt_wrap::record::describe_file;
 use ogrt_wrap::record::digest_cache::DigestCache;
+use ogrt_wrap::record::needed_libraries::{self, NeededLibraries};
 use ogrt_wrap::record::{self, InputDescriptions};
 use ogrt_wrap::settings::Settings;
 use ogrt_wrap::tool::run_tool::start_apart;
@@ -150,7 +151,11 @@ fn opened_inputs(record: &BuildRecord) -> Vec<OpenInput> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let open_max = limit.map_or(OPEN_MAX, |limit| (limit / 2) as usize).min(OPEN_MAX);
     let mut opened: Vec<(usize, File)> = Vec::new();
-    let inputs = resolve_and_keep(&LinkLine::read(&words), &mut |index, file| {
+    let line = match &record.linker {
+        Some(linker) => LinkLine::of_linker(Path::new(OsStr::from_bytes(linker.path())), &words),
+        None => LinkLine::read(&words),
+    };
+    let inputs = resolve_and_keep(&line, &mut |index, file| {
         if opened.len() < open_max {
             opened.push((index, file));
         }
@@ -200,6 +205,9 @@ fn register(
     if record.inputs.is_empty() {
         (record.inputs, record.compilers) = (inputs, compilers);
     }
+    if let Some(needed) = record.output.as_ref().and_then(|output| needed_of(output, place)) {
+        needed_libraries::mark_dropped(&mut record.inputs, &needed, place);
+    }
     if let Some(output) = record.output.take() {
         record.output = Some(hashed(output, i64::from_le_bytes(*linked_ns), place));
     }
@@ -220,6 +228,12 @@ fn register(
         .map_err(io::Error::other)?;
     taken.into_iter().for_each(UnfinishedClaim::done);
     Ok(())
+}
+
+/// The libraries that the output needs.
+fn needed_of(output: &Output, place: &Path) -> Option<NeededLibraries> {
+    let mut file = File::open(place.join(OsStr::from_bytes(output.path()))).ok()?;
+    NeededLibraries::of(&mut file)
 }
 
 /// The output with its digest, if it was not changed after the link.

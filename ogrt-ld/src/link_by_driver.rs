@@ -102,7 +102,7 @@ impl Way for LinkByDriver<'_> {
         match DriverCommands::of(&self.0.tool, &self.0.arguments) {
             Some(DriverCommands { linker, .. }) => LinkerCommand {
                 linker: PathBuf::from(&linker[0]),
-                line: Cow::Owned(LinkLine::read(&linker[1..])),
+                line: Cow::Owned(LinkLine::of_linker(Path::new(&linker[0]), &linker[1..])),
                 words: linker,
             },
             None => LinkerCommand {

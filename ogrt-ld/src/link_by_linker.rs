@@ -34,7 +34,7 @@ impl LinkByLinker {
         let arguments = without_our_directory(argv0, argv.get(1..).unwrap_or_default());
         let linker = which_linker(argv0, &driver, settings.real_linker.as_deref(), &finder)?;
         let guard = finder.guard(&linker);
-        let line = LinkLine::read(&arguments);
+        let line = LinkLine::of_linker(&linker, &arguments);
         Ok(LinkByLinker(LinkRequest {
             is_freestanding: line.is_freestanding(),
             line,

@@ -21,10 +21,12 @@ use ogrt_wrap::note::note_file::NoteFile;
 use ogrt_wrap::note::signature;
 use ogrt_wrap::record::describe_file::{self, OUTPUT_WHOLE_BYTES_MAX, OutputFacts};
 use ogrt_wrap::record::digest_cache::DigestCache;
+use ogrt_wrap::record::needed_libraries;
 use ogrt_wrap::record::{self, InputDescriptions, LinkFacts};
 use ogrt_wrap::settings::Settings;
 use std::borrow::Cow;
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 /// The most inputs of a link that has no companion.
@@ -137,6 +139,9 @@ impl<'a> Registration<'a> {
         if let Some(why) = &lost {
             self.is_unmarked(why);
         }
+        if let Some(needed) = &seen.needed {
+            needed_libraries::mark_dropped(&mut self.record.inputs, needed, Path::new(""));
+        }
         self.record.duration_ns = Some(duration.as_nanos() as u64);
         if self.companion.is_none() && seen.metadata.len() > OUTPUT_WHOLE_BYTES_MAX {
             self.start_companion();
@@ -192,6 +197,9 @@ impl<'a> Registration<'a> {
         if self.record.inputs.is_empty() {
             let described = record::describe_inputs(&resolve_inputs(&self.line), &DigestCache::open());
             (self.record.inputs, self.record.compilers) = (described.inputs, described.compilers);
+            if let Some(needed) = &seen.needed {
+                needed_libraries::mark_dropped(&mut self.record.inputs, needed, Path::new(""));
+            }
         }
         self.deliver(seen)?;
         taken.into_iter().for_each(UnfinishedClaim::done);

@@ -199,6 +199,9 @@ pub struct FileJson {
     /// OmniBOR's artifact id, hexadecimal, where OGRT_OMNIBOR=1 (inputs).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gitoid: Option<String>,
+    /// The linker read this shared library, and the output does not need it (inputs).
+    #[serde(skip_serializing_if = "std::ops::Not::not", default)]
+    pub dropped: bool,
     /// Digests of what is loaded (output).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loaded: Option<LoadedJson>,
@@ -334,6 +337,7 @@ impl From<&Input> for FileJson {
             build_id: input.build_id.as_deref().map(hex),
             machine: None,
             gitoid: input.gitoid.as_deref().map(hex),
+            dropped: input.dropped(),
             loaded: None,
         }
     }
@@ -350,6 +354,7 @@ impl From<&Output> for FileJson {
             build_id: output.build_id.as_deref().map(hex),
             machine: output.machine.clone(),
             gitoid: None,
+            dropped: false,
             loaded: output.loaded.as_ref().map(LoadedJson::from),
         }
     }

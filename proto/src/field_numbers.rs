@@ -327,6 +327,8 @@ pub mod input {
     pub const BUILD_ID: u32 = 6;
     /// `optional bytes gitoid`
     pub const GITOID: u32 = 7;
+    /// `optional bool dropped`
+    pub const DROPPED: u32 = 8;
 }
 
 /// Fields of `Output`.

@@ -364,6 +364,9 @@ pub struct Input {
     /// OmniBOR's artifact id: SHA-256 of "blob SIZE\0" and the content. Set where OGRT_OMNIBOR=1.
     #[prost(bytes = "bytes", optional, tag = "7")]
     pub gitoid: ::core::option::Option<::prost::bytes::Bytes>,
+    /// The linker read this shared library, and the output does not need it (--as-needed).
+    #[prost(bool, optional, tag = "8")]
+    pub dropped: ::core::option::Option<bool>,
 }
 /// The file that the link made.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

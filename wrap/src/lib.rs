@@ -17,6 +17,7 @@
 //! | `record` | what went into the link, and what came out? |
 //! | `deliver` | how does the record come to the server, and where does it wait? |
 
+pub mod ask_tool;
 pub mod cache_dir;
 pub mod deliver;
 pub mod elf_head;

@@ -114,7 +114,7 @@ pub fn of(record: &BuildRecord) -> Vec<Term> {
     }
     terms.extend(flags(record).into_iter().map(flag));
     terms.extend(compiler_words(record).into_iter().map(compiler_word));
-    for input in &record.inputs {
+    for input in record.inputs.iter().filter(|input| !input.dropped()) {
         terms.extend(input.sha256.as_deref().and_then(as_digest).map(|d| Part::Digest(d).as_input()));
         terms.extend(signatures(input).map(|signature| Part::Signature(signature).as_input()));
         if terms.len() > TERMS_MAX {
@@ -126,15 +126,18 @@ pub fn of(record: &BuildRecord) -> Vec<Term> {
     terms
 }
 
-/// The signatures of an input.
+/// The signatures of an input; none of a library that the linker dropped, since nothing depends on
+/// it.
 pub fn signatures(input: &Input) -> impl Iterator<Item = Signature> {
-    input.signatures.iter().filter_map(|bytes| Signature::from_slice(bytes))
+    let signatures = if input.dropped() { &[][..] } else { &input.signatures };
+    signatures.iter().filter_map(|bytes| Signature::from_slice(bytes))
 }
 
 /// The digest of an input without a signature that a registered link may have made. Objects and
 /// archives do not come from links.
 pub fn may_be_an_output(input: &Input) -> Option<[u8; 32]> {
     match input.kind() {
+        _ if input.dropped() => None,
         FileKind::SharedLibrary | FileKind::Executable | FileKind::Unknown => {
             input.sha256.as_deref().and_then(as_digest).filter(|_| input.signatures.is_empty())
         }

@@ -169,6 +169,8 @@ pub struct LinkLine {
     pub no_link: Option<&'static str>,
     /// The reason why the output gets no note. The link is recorded.
     pub no_note: Option<&'static str>,
+    /// The real linker, which knows directories of its own; `None` where it is not known.
+    pub linker: Option<PathBuf>,
     /// One value for each argument: true if an object right after it would be read as an object,
     /// and linked in whole.
     safe_after: Vec<bool>,
@@ -220,9 +222,17 @@ impl LinkLine {
             }
             line.safe_after.push(awaiting.is_none() && !state.foreign_format && !state.in_lib);
         }
-        if line.inputs.iter().all(|input| matches!(input.name, InputName::Script(_))) {
+        // A script may name inputs, as Free Pascal's do.
+        if line.inputs.is_empty() {
             line.is_not_ours("no inputs");
         }
+        line
+    }
+
+    /// Reads the arguments of this linker.
+    pub fn of_linker(linker: &Path, arguments: &[OsString]) -> LinkLine {
+        let mut line = LinkLine::read(arguments);
+        line.linker = Some(linker.to_owned());
         line
     }
 
@@ -401,7 +411,6 @@ mod tests {
             "--help",
             "",
             "-lm --help",
-            "-T x.ld",
             "a.o /proc/self/fd/199",
             "a.o /tmp/ogrt-note-1.o",
         ] {

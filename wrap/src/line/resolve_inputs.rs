@@ -1,13 +1,18 @@
-//! From what the line names to the files that the linker opens: `-l` to a path, and linker scripts
-//! such as `libc.so` to the files in them.
+//! From what the line names to the files that the linker opens: `-l` to a path, linker scripts such
+//! as `libc.so` to the files in them, thin archives to their members.
 //!
-//! The search is GNU ld's: the directories of `-L` in order, in each `libNAME.so` before
-//! `libNAME.a`, a leading `=` or `$SYSROOT` being the sysroot; then the usual system directories,
-//! for links without a compiler driver. A name that leads to no file is left out: the linker
-//! reports it itself.
+//! The search is GNU ld's: the directories of `-L` in order, then those of SEARCH_DIR in scripts,
+//! then those that the linker has built in; in each `libNAME.so` before `libNAME.a`. A library for
+//! another machine is passed over. A leading `=` or `$SYSROOT` is the sysroot. A name that leads to
+//! no file is left out: the linker reports it itself.
 
-use crate::elf_head::{Head, head_and_file};
+use crate::elf_head::{ElfIdentity, Head, head, head_and_file};
+use crate::line::built_in_dirs::BuiltInDirs;
 use crate::line::link_line::{InputName, LinkLine, NamedInput};
+use crate::line::script_names::ScriptNames;
+use crate::line::thin_archive;
+use ogrt_note::ByteOrder;
+use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -16,9 +21,6 @@ use std::path::{Path, PathBuf};
 
 /// Scripts naming scripts deeper than this are not followed.
 const SCRIPT_DEPTH_MAX: usize = 8;
-
-/// The longest script that is read. Longer ones do not name libraries.
-const SCRIPT_BYTES_MAX: u64 = 256 * 1024;
 
 /// An input as the linker opens it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +43,7 @@ pub fn resolve_inputs(line: &LinkLine) -> Vec<ResolvedInput> {
 /// The files of a line's inputs. `keep` gets each file that had to be opened, with its index in the
 /// result.
 pub fn resolve_and_keep(line: &LinkLine, keep: &mut dyn FnMut(usize, File)) -> Vec<ResolvedInput> {
-    let mut search = Search { line, seen: HashSet::new(), found: Vec::new(), keep };
+    let mut search = Search::new(line, keep);
     for (index, input) in line.inputs.iter().enumerate() {
         search.input(input, index);
     }
@@ -50,17 +52,50 @@ pub fn resolve_and_keep(line: &LinkLine, keep: &mut dyn FnMut(usize, File)) -> V
 
 /// The directories in which libraries are looked for, in order.
 pub fn searched_dirs(line: &LinkLine) -> Vec<PathBuf> {
-    Search { line, seen: HashSet::new(), found: Vec::new(), keep: &mut |_, _| () }.dirs()
+    Search::new(line, &mut |_, _| ()).dirs().collect()
+}
+
+/// What tells whether a library is for the machine of the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Target {
+    is_64: bool,
+    order: ByteOrder,
+    machine: u16,
+}
+
+impl Target {
+    fn of(identity: &ElfIdentity) -> Target {
+        Target { is_64: identity.is_64, order: identity.order, machine: identity.machine }
+    }
+
+    /// The target of a file of the line; `None` where its first bytes do not tell.
+    fn of_head(head: &Head) -> Option<Target> {
+        match head {
+            Head::Elf(identity) => Some(Target::of(identity)),
+            Head::Archive(member) => member.as_ref().map(|member| Target::of(&member.identity)),
+            Head::Foreign | Head::ThinArchive | Head::Bitcode | Head::Other => None,
+        }
+    }
 }
 
 struct Search<'a> {
     line: &'a LinkLine,
+    /// The directories of SEARCH_DIR in the scripts read so far.
+    script_dirs: Vec<PathBuf>,
+    built_in: OnceCell<BuiltInDirs>,
+    target: Option<Target>,
     seen: HashSet<PathBuf>,
     found: Vec<ResolvedInput>,
     keep: &'a mut dyn FnMut(usize, File),
 }
 
-impl Search<'_> {
+impl<'a> Search<'a> {
+    fn new(line: &'a LinkLine, keep: &'a mut dyn FnMut(usize, File)) -> Search<'a> {
+        let (seen, found) = (HashSet::new(), Vec::new());
+        let (script_dirs, built_in) = (Vec::new(), OnceCell::new());
+        Search { line, script_dirs, built_in, target: None, seen, found, keep }
+    }
+
     fn input(&mut self, input: &NamedInput, index: usize) {
         match &input.name {
             InputName::File(path) => self.file(path.clone(), index, 0),
@@ -71,32 +106,40 @@ impl Search<'_> {
                 let dirs = std::iter::once(PathBuf::new()).chain(self.dirs());
                 let found = dirs.map(|dir| dir.join(path)).find(|path| path.is_file());
                 if let Some(path) = found.filter(|path| self.seen.insert(path.clone())) {
-                    let script = ResolvedInput { path, head: Head::Other, named_by: index, is_script: true };
-                    self.found.push(script);
+                    let script = path.clone();
+                    let input = ResolvedInput { path, head: Head::Other, named_by: index, is_script: true };
+                    self.found.push(input);
+                    if let Some(names) = ScriptNames::read(&script) {
+                        self.script(&script, names, index, 1);
+                    }
                 }
             }
         }
     }
 
-    fn dirs(&self) -> Vec<PathBuf> {
-        const SYSTEM: [&str; 6] =
-            ["=/usr/local/lib", "=/lib64", "=/usr/lib64", "=/lib", "=/usr/lib", "=/usr/local/lib64"];
-        let system = SYSTEM.map(PathBuf::from);
-        self.line.library_dirs.iter().chain(&system).map(|dir| self.in_sysroot(dir)).collect()
+    /// The directories in order. The linker is asked for its own only if the others are not enough.
+    fn dirs(&self) -> impl Iterator<Item = PathBuf> {
+        let told = self.line.library_dirs.iter().chain(&self.script_dirs);
+        let built_in = std::iter::once_with(|| &self.built_in().dirs).flatten();
+        told.chain(built_in).map(|dir| self.in_sysroot(dir))
+    }
+
+    fn built_in(&self) -> &BuiltInDirs {
+        self.built_in.get_or_init(|| match &self.line.linker {
+            Some(linker) => BuiltInDirs::of(linker, self.line.emulation.as_deref()),
+            None => BuiltInDirs::default(),
+        })
     }
 
     fn in_sysroot(&self, dir: &Path) -> PathBuf {
         let bytes = dir.as_os_str().as_bytes();
-        let rest = bytes.strip_prefix(b"=").or_else(|| bytes.strip_prefix(b"$SYSROOT"));
-        match (rest, &self.line.sysroot) {
-            (Some(rest), Some(sysroot)) => {
-                let mut joined = sysroot.as_os_str().as_bytes().to_vec();
-                joined.extend(rest);
-                PathBuf::from(OsString::from_vec(joined))
-            }
-            (Some(rest), None) => PathBuf::from(OsStr::from_bytes(rest)),
-            (None, _) => dir.to_owned(),
-        }
+        let Some(rest) = bytes.strip_prefix(b"=").or_else(|| bytes.strip_prefix(b"$SYSROOT")) else {
+            return dir.to_owned();
+        };
+        let sysroot = self.line.sysroot.as_deref().or_else(|| self.built_in().sysroot.as_deref());
+        let mut joined = sysroot.map(|path| path.as_os_str().as_bytes().to_vec()).unwrap_or_default();
+        joined.extend(rest);
+        PathBuf::from(OsString::from_vec(joined))
     }
 
     fn library(&mut self, name: &OsStr, static_only: bool, index: usize, depth: usize) {
@@ -108,14 +151,30 @@ impl Search<'_> {
                 suffixes.iter().map(with).map(OsString::from_vec).collect()
             }
         };
-        let found = self
-            .dirs()
-            .iter()
-            .flat_map(|dir| names.iter().map(move |name| dir.join(name)))
-            .find(|path| path.is_file());
-        if let Some(path) = found {
-            self.file(path, index, depth);
+        self.target = self.target.or_else(|| self.target_ahead());
+        let target = self.target;
+        let candidates = self.dirs().flat_map(|dir| names.iter().map(move |name| dir.join(name)));
+        let found = candidates.filter_map(|path| {
+            if self.seen.contains(&path) {
+                return Some(None);
+            }
+            let (head, file) = head_and_file(&path).ok()?;
+            let script = if head == Head::Other { ScriptNames::read(&path) } else { None };
+            fits(&head, script.as_ref(), target).then_some(Some((path, head, file, script)))
+        });
+        let found = { found }.next();
+        if let Some(Some((path, head, file, script))) = found {
+            self.opened(path, head, file, script, index, depth);
         }
+    }
+
+    /// The target by the emulation's word, or by a file of the line that comes later.
+    fn target_ahead(&self) -> Option<Target> {
+        let files = self.line.inputs.iter().filter_map(|input| match &input.name {
+            InputName::File(path) => Target::of_head(&head(path).ok()?),
+            _ => None,
+        });
+        { files }.next()
     }
 
     fn file(&mut self, path: PathBuf, index: usize, depth: usize) {
@@ -123,21 +182,41 @@ impl Search<'_> {
             return;
         }
         let Ok((head, file)) = head_and_file(&path) else { return };
-        (self.keep)(self.found.len(), file);
-        self.seen.insert(path.clone());
-        let is_script = head == Head::Other;
-        self.found.push(ResolvedInput { path: path.clone(), head, named_by: index, is_script });
-        if is_script && depth < SCRIPT_DEPTH_MAX {
-            self.script(&path, index, depth + 1);
-        }
+        let script = if head == Head::Other { ScriptNames::read(&path) } else { None };
+        self.opened(path, head, file, script, index, depth);
     }
 
-    /// Follows INPUT and GROUP (ld manual, "File Commands").
-    fn script(&mut self, path: &Path, index: usize, depth: usize) {
-        let small = std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() <= SCRIPT_BYTES_MAX);
-        let Some(text) = small.then(|| std::fs::read(path).ok()).flatten() else { return };
-        let Ok(text) = String::from_utf8(text) else { return };
-        for name in files_in_script(&text) {
+    fn opened(
+        &mut self,
+        path: PathBuf,
+        head: Head,
+        file: File,
+        script: Option<ScriptNames>,
+        index: usize,
+        depth: usize,
+    ) {
+        if !self.seen.insert(path.clone()) {
+            return;
+        }
+        self.target = self.target.or_else(|| Target::of_head(&head));
+        let members =
+            if head == Head::ThinArchive { thin_archive::members(&path, &file) } else { Vec::new() };
+        (self.keep)(self.found.len(), file);
+        let is_script = head == Head::Other;
+        self.found.push(ResolvedInput { path: path.clone(), head, named_by: index, is_script });
+        if depth >= SCRIPT_DEPTH_MAX {
+            return;
+        }
+        if let Some(names) = script {
+            self.script(&path, names, index, depth + 1);
+        }
+        members.into_iter().for_each(|member| self.file(member, index, depth + 1));
+    }
+
+    /// Follows a script (ld manual, "File Commands").
+    fn script(&mut self, path: &Path, names: ScriptNames, index: usize, depth: usize) {
+        self.script_dirs.extend(names.dirs.into_iter().map(PathBuf::from));
+        for name in names.files {
             if let Some(library) = name.strip_prefix("-l") {
                 self.library(OsStr::new(library), false, index, depth);
             } else if name.starts_with('/')
@@ -149,8 +228,8 @@ impl Search<'_> {
             } else {
                 let beside = path.parent().unwrap_or(Path::new("")).join(&name);
                 let candidates = [PathBuf::from(&name), beside].into_iter();
-                let searched = self.dirs().into_iter().map(|dir| dir.join(&name)).collect::<Vec<_>>();
-                let found = candidates.chain(searched).find(|path| path.is_file());
+                let candidates = candidates.chain(self.dirs().map(|dir| dir.join(&name)));
+                let found = { candidates }.find(|path| path.is_file());
                 if let Some(found) = found {
                     self.file(found, index, depth);
                 }
@@ -159,46 +238,54 @@ impl Search<'_> {
     }
 }
 
-/// The names in a script's INPUT and GROUP commands, and in AS_NEEDED inside them.
-fn files_in_script(text: &str) -> Vec<String> {
-    let mut plain = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find("/*") {
-        plain.push_str(&rest[..at]);
-        plain.push(' ');
-        rest = rest[at..].find("*/").map_or("", |end| &rest[at + end + 2..]);
+/// The linker takes such a file for a library of this target.
+fn fits(head: &Head, script: Option<&ScriptNames>, target: Option<Target>) -> bool {
+    let Some(target) = target else { return true };
+    match script.and_then(|names| names.output_format.as_deref()) {
+        Some(format) => is_format_of(format, target),
+        None => Target::of_head(head).is_none_or(|of_file| of_file == target),
     }
-    plain.push_str(rest);
-    let spaced = plain.replace('(', " ( ").replace(')', " ) ").replace(',', " ");
-    let mut names = Vec::new();
-    let mut depth = 0usize;
-    let mut command = "";
-    for word in spaced.split_whitespace() {
-        match word {
-            "(" => depth += usize::from(depth > 0 || matches!(command, "INPUT" | "GROUP")),
-            ")" => depth = depth.saturating_sub(1),
-            "AS_NEEDED" => {}
-            name if depth > 0 => names.push(name.trim_matches('"').to_owned()),
-            _ => command = word,
-        }
-        if depth == 0 && word != command {
-            command = "";
-        }
-    }
-    names
+}
+
+/// The name of a format (`elf64-x86-64`) is one of the target. A machine that has no row counts by
+/// its class alone.
+fn is_format_of(format: &str, target: Target) -> bool {
+    use object::elf;
+    let machines = [
+        (elf::EM_X86_64, "x86-64"),
+        (elf::EM_386, "i386"),
+        (elf::EM_AARCH64, "aarch64"),
+        (elf::EM_ARM, "arm"),
+        (elf::EM_RISCV, "riscv"),
+        (elf::EM_PPC64, "powerpc"),
+        (elf::EM_PPC, "powerpc"),
+        (elf::EM_S390, "s390"),
+        (elf::EM_MIPS, "mips"),
+    ];
+    let class = if target.is_64 { "elf64-" } else { "elf32-" };
+    let mut machines = machines.into_iter();
+    let machine = machines.find(|(machine, _)| machine.0 == target.machine).map_or("", |(_, name)| name);
+    !format.starts_with("elf") || (format.starts_with(class) && format.contains(machine))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::files_in_script;
+    use super::*;
 
     #[test]
-    fn glibcs_script_is_followed() {
-        let script = "/* GNU ld script */\nOUTPUT_FORMAT(elf64-x86-64)\nGROUP ( /lib/libc.so.6 \
-                      /usr/lib/libc_nonshared.a  AS_NEEDED ( /lib64/ld-linux-x86-64.so.2 ) )";
-        let expected = ["/lib/libc.so.6", "/usr/lib/libc_nonshared.a", "/lib64/ld-linux-x86-64.so.2"];
-        assert_eq!(files_in_script(script), expected);
-        assert_eq!(files_in_script("INPUT(-lfoo, \"b.o\")"), ["-lfoo", "b.o"]);
-        assert_eq!(files_in_script("SECTIONS { .text : { *(.text) } }"), [""; 0]);
+    fn scripts_of_another_format_are_passed_over() {
+        let target = |is_64, machine: object::elf::Machine| Target {
+            is_64,
+            order: ByteOrder::Little,
+            machine: machine.0,
+        };
+        let (x86_64, i386) = (target(true, object::elf::EM_X86_64), target(false, object::elf::EM_386));
+        let x32 = target(false, object::elf::EM_X86_64);
+        for (format, of) in [("elf64-x86-64", x86_64), ("elf32-i386", i386), ("elf32-x86-64", x32)] {
+            for target in [x86_64, i386, x32] {
+                assert_eq!(is_format_of(format, target), target == of, "{format}");
+            }
+        }
+        assert!(is_format_of("elf64-littleaarch64", target(true, object::elf::EM_AARCH64)));
     }
 }

@@ -19,7 +19,12 @@ pub fn for_note(reproducible: bool, unix_time_s: i64, compiler: Option<String>) 
     // If a name is set, it says what is built, and Spack is only the way to the compiler.
     let name = meta("NAME");
     let spack = if name.is_none() { spack_environment::from_environment() } else { None };
-    let spack = spack.unwrap_or_default();
+    let mut spack = spack.unwrap_or_default();
+    if spack.name.is_some() && spack.toolchain.is_none() {
+        // Spack 1.0 and later do not name it: "gcc 12.2.0" of the objects, as Spack writes it.
+        let short = compiler.as_ref().filter(|name| name.split(' ').count() == 2);
+        spack.toolchain = short.map(|name| name.replace(' ', "@"));
+    }
     let or = |told: Option<String>, spack: Option<String>| told.or_else(|| spack.map(|value| cut(&value)));
     BuildMetadata {
         name: or(name, spack.name),

@@ -13,9 +13,6 @@ use std::path::{Component, Path};
 /// The letters of a hash in base 32, as Spack writes it.
 const HASH_LEN: usize = 32;
 
-/// The characters that end a name or a version in a spec.
-const SIGILS: &[char] = &['@', '%', '+', '~', ' ', '/', '='];
-
 /// The metadata of this process; `None` where Spack did not call us.
 pub fn from_environment() -> Option<BuildMetadata> {
     let text = |name: &str| environment::var(name)?.to_str().map(str::to_owned);
@@ -24,32 +21,123 @@ pub fn from_environment() -> Option<BuildMetadata> {
 }
 
 fn metadata(short_spec: &str, rpath_dirs: &str) -> Option<BuildMetadata> {
-    let until = |text: &str| text.split(SIGILS).next().unwrap_or_default().to_owned();
-    let part = |begin: char| Some(until(short_spec.split_once(begin)?.1)).filter(|part| !part.is_empty());
-    let name = until(short_spec);
-    if name.is_empty() {
-        return None;
-    }
-    // `@=1.2` names exactly this version.
-    let version = short_spec[name.len()..].strip_prefix('@').map(|rest| until(rest.trim_start_matches('=')));
-    let short_hash = part('/').unwrap_or_default();
-    let toolchain = short_spec.split_once('%').map(|(_, rest)| {
-        let compiler = until(rest);
-        match rest[compiler.len()..].strip_prefix('@') {
-            Some(version) => format!("{compiler}-{}", until(version.trim_start_matches('='))),
-            None => compiler,
-        }
-    });
-    let whole = rpath_dirs.split(':').next().and_then(hash_in).filter(|hash| hash.starts_with(&short_hash));
-    let package_id = whole.map(str::to_owned).or(Some(short_hash)).filter(|hash| !hash.is_empty());
+    let spec = ShortSpec::read(short_spec)?;
+    let short_hash = spec.hash.unwrap_or_default();
+    let whole = rpath_dirs.split(':').next().and_then(hash_in).filter(|hash| hash.starts_with(short_hash));
+    let package_id = whole.or(Some(short_hash)).filter(|hash| !hash.is_empty());
     Some(BuildMetadata {
-        name: Some(name),
-        version: version.filter(|version| !version.is_empty()),
-        toolchain,
+        name: Some(spec.name.to_owned()),
+        version: spec.version.map(str::to_owned),
+        toolchain: spec.compiler,
         package_manager: Some("spack".to_owned()),
-        package_id,
+        package_id: package_id.map(str::to_owned),
         ..BuildMetadata::default()
     })
+}
+
+/// What a short spec says (Spack, `spack.spec_parser`): `NAME@VERSION %COMPILER +VARIANT KEY=VALUE
+/// arch=TRIPLE/HASH`. Spaces and quotes separate; values may hold anything but spaces.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct ShortSpec<'a> {
+    name: &'a str,
+    version: Option<&'a str>,
+    /// `gcc@12.2.0`.
+    compiler: Option<String>,
+    hash: Option<&'a str>,
+}
+
+impl<'a> ShortSpec<'a> {
+    fn read(text: &'a str) -> Option<ShortSpec<'a>> {
+        let (name, mut rest) = split_word(text.trim_start(), is_name);
+        let mut spec = ShortSpec { name, ..ShortSpec::default() };
+        if name.is_empty() {
+            return None;
+        }
+        while let Some(sign) = rest.chars().next() {
+            let after = &rest[sign.len_utf8()..];
+            rest = match sign {
+                '@' => {
+                    let (version, rest) = version(after);
+                    spec.version = Some(version).filter(|version| !version.is_empty());
+                    rest
+                }
+                '%' => {
+                    let (compiler, rest) = compiler(after);
+                    spec.compiler = spec.compiler.or(compiler);
+                    rest
+                }
+                '/' => {
+                    let (hash, rest) = split_word(after, |c| c.is_ascii_alphanumeric());
+                    spec.hash = Some(hash).filter(|hash| !hash.is_empty());
+                    rest
+                }
+                '+' | '~' | '-' => split_word(after.trim_start_matches(sign), is_name).1,
+                _ if is_name(sign) => match split_word(rest, is_name) {
+                    // The architecture is the last, and the hash follows at once.
+                    ("arch", value) => split_word(value, |c| c != '/' && !c.is_whitespace()).1,
+                    (_, value) => skip_value(value),
+                },
+                _ => after,
+            };
+        }
+        Some(spec)
+    }
+}
+
+fn is_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')
+}
+
+fn split_word(text: &str, belongs: impl Fn(char) -> bool) -> (&str, &str) {
+    text.split_at(text.find(|c| !belongs(c)).unwrap_or(text.len()))
+}
+
+/// `=1.2`, `1.2:1.4`, `git.BRANCH=1.2`: a branch may hold slashes. `@=1.2` names exactly this
+/// version.
+fn version(text: &str) -> (&str, &str) {
+    let text = text.strip_prefix('=').unwrap_or(text);
+    let is_branch = text.starts_with("git.");
+    let belongs = |c| is_name(c) || matches!(c, ':' | ',' | '=') || (is_branch && c == '/');
+    let (version, rest) = split_word(text, belongs);
+    // Before a hash the branch ends at the last slash.
+    match (is_branch, version.rsplit_once('/')) {
+        (true, Some((branch, hash))) if branch.contains('=') && !hash.contains('=') => {
+            (branch, &text[branch.len()..])
+        }
+        _ => (version, rest),
+    }
+}
+
+/// `gcc@12.2.0`, `c,cxx=gcc@12.2.0`, `[virtuals=c,cxx] gcc@12.2.0`.
+fn compiler(text: &str) -> (Option<String>, &str) {
+    let text = match text.strip_prefix('[') {
+        Some(inside) => inside.split_once(']').map_or("", |(_, after)| after).trim_start(),
+        None => text,
+    };
+    let (languages, after) = split_word(text, |c| is_name(c) || c == ',');
+    let (name, rest) = match after.strip_prefix('=') {
+        Some(after) => split_word(after, is_name),
+        None => (languages, after),
+    };
+    if name.is_empty() {
+        return (None, rest);
+    }
+    match rest.strip_prefix('@') {
+        Some(after) => {
+            let (version, rest) = version(after);
+            (Some(format!("{name}@{version}")).filter(|_| !version.is_empty()), rest)
+        }
+        None => (Some(name.to_owned()), rest),
+    }
+}
+
+/// A value in quotes may hold spaces, any other ends at a space.
+fn skip_value(text: &str) -> &str {
+    let value = text.trim_start_matches('=');
+    match value.chars().next().filter(|c| matches!(c, '"' | '\'')) {
+        Some(quote) => value[1..].split_once(quote).map_or("", |(_, rest)| rest),
+        None => split_word(value, |c| !c.is_whitespace()).1,
+    }
 }
 
 /// `/store/linux-x86_64/zlib-1.3.1-HASH/lib` -> HASH.
@@ -76,7 +164,7 @@ mod tests {
             (
                 "zlib-ng@2.1.6%gcc@12.2.0+opt arch=linux-debian12-x86_64/abcdefg",
                 Some("2.1.6"),
-                Some("gcc-12.2.0"),
+                Some("gcc@12.2.0"),
                 HASH,
             ),
             ("zlib-ng@=2.1.6~opt build_system=autotools /abcdefg", Some("2.1.6"), None, HASH),
@@ -95,6 +183,25 @@ mod tests {
                 (Some("spack"), Some(id))
             );
         }
+        let arch = "arch=linux-debian12-x86_64/abcdefg";
+        for (spec, version, toolchain) in [
+            ("a@1.2 sysconfdir=PREFIX/etc %gcc@12.2.0", "1.2", Some("gcc@12.2.0")),
+            ("a@git.feature/x=1.2%gcc@12.2.0", "git.feature/x=1.2", Some("gcc@12.2.0")),
+            ("a@1.2 cflags='-I/opt/x -O2' cxxflags=\"-I/y @3\"", "1.2", None),
+            ("a@1.2 %c,cxx=gcc@12.2.0 %fortran=gcc@13", "1.2", Some("gcc@12.2.0")),
+            ("a@1.2 %[virtuals=c,cxx] llvm@18.1.3", "1.2", Some("llvm@18.1.3")),
+            ("a@1.2~~shared+mpi build_type=Release", "1.2", None),
+        ] {
+            let told = metadata(&format!("{spec} {arch}"), "").unwrap();
+            assert_eq!(told.version.as_deref(), Some(version), "{spec}");
+            assert_eq!(told.toolchain.as_deref(), toolchain, "{spec}");
+            assert_eq!(told.package_id.as_deref(), Some("abcdefg"), "{spec}");
+        }
+        let told = metadata("a@git.main=1.2/abcdefg", "").unwrap();
+        assert_eq!(
+            (told.version.as_deref(), told.package_id.as_deref()),
+            (Some("git.main=1.2"), Some("abcdefg"))
+        );
         let told = metadata("a@1/abcdefg", "/site/software/a/1/lib").unwrap();
         assert_eq!(told.package_id.as_deref(), Some("abcdefg"));
     }

@@ -10,6 +10,7 @@ use crate::record::compilers::{self, ObjectOrigin};
 use crate::record::digest::{gitoid_of, sha256, sha256_and_gitoid, sha256_of};
 use crate::record::digest_cache::{CacheEntry, DigestCache};
 use crate::record::loaded_parts;
+use crate::record::needed_libraries::NeededLibraries;
 use crate::small_file;
 use object::elf;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader};
@@ -133,6 +134,13 @@ fn look_into(
             opened.read_exact_at(&mut bytes, member.offset)?;
             ObjectOrigin { is_slim_lto: false, producer: compilers::producer(&*bytes) }
         }
+        Head::Bitcode | Head::Archive(None) => {
+            // An archive whose first members are not ELF holds bitcode.
+            let mut bytes = Vec::new();
+            opened.rewind()?;
+            (&mut opened).take(WHOLE_BYTES_MAX).read_to_end(&mut bytes)?;
+            ObjectOrigin { is_slim_lto: false, producer: compilers::bitcode_producer(&bytes) }
+        }
         _ => ObjectOrigin::default(),
     };
     cache.put(&metadata, &digest, Some(&making));
@@ -161,6 +169,8 @@ pub struct OutputFacts {
     pub output: Output,
     /// The notes in the output.
     pub notes: Notes,
+    /// The libraries that the output needs; `None` where that is not known.
+    pub needed: Option<NeededLibraries>,
     /// The metadata of the file when it was read.
     pub metadata: Metadata,
     contents: Contents,
@@ -201,13 +211,15 @@ impl OutputFacts {
 pub fn output(path: &Path) -> std::io::Result<OutputFacts> {
     let (head, mut file) = head_and_file(path)?;
     let metadata = file.metadata()?;
-    let (notes, contents);
+    let (notes, needed, contents);
     if metadata.len() <= OUTPUT_WHOLE_BYTES_MAX {
         let bytes = small_file::rest(&file, metadata.len() as usize)?;
         notes = notes_in(&*bytes).unwrap_or_default();
+        needed = NeededLibraries::in_bytes(&*bytes);
         contents = Contents::Whole(bytes);
     } else {
         notes = self::notes(&mut file).unwrap_or_default();
+        needed = NeededLibraries::of(&mut file);
         contents = Contents::Large(file);
     }
     let machine = match head {
@@ -223,7 +235,7 @@ pub fn output(path: &Path) -> std::io::Result<OutputFacts> {
         machine,
         loaded: None,
     };
-    Ok(OutputFacts { output, notes, metadata, contents })
+    Ok(OutputFacts { output, notes, needed, metadata, contents })
 }
 
 /// The notes in a file's PT_NOTE segments, which a process that loads the file will see.

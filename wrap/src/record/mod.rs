@@ -7,6 +7,7 @@ pub mod digest;
 pub mod digest_cache;
 pub mod git_commit;
 pub mod loaded_parts;
+pub mod needed_libraries;
 
 use crate::environment;
 use crate::line::resolve_inputs::ResolvedInput;

@@ -1,7 +1,6 @@
 //! The real tool: found, asked, led to us, run, and its signals and processor kept as the caller
 //! had them.
 
-pub mod ask_tool;
 pub mod caller_signals;
 pub mod driver_command;
 pub mod find_tool;
@@ -11,3 +10,5 @@ pub mod processor;
 pub mod route;
 pub mod run_tool;
 pub mod steering;
+
+pub use crate::ask_tool;

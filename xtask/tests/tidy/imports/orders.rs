@@ -56,6 +56,7 @@ const CLI: &Order = &[
 const WRAP: &Order = &[
     &["environment", "small_file"],
     &["cache_dir", "elf_head"],
+    &["ask_tool"],
     &["line"],
     &["save_link", "tool"],
     &["note"],
