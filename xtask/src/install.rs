@@ -99,6 +99,9 @@ fn put_other_names(bin: &Path, libexec: &Path) -> Result<()> {
     for name in known_tools::wrappers().filter(|name| *name != "ogrt-cc") {
         put_file::link(Path::new("ogrt-cc"), &bin.join(name))?;
     }
+    for name in known_tools::COMPANION_TOOLS {
+        put_file::link(Path::new("ogrt-cc"), &bin.join(format!("ogrt-{name}")))?;
+    }
     for (name, _) in known_tools::linkers() {
         put_file::link(Path::new("../../bin/ogrt-ld"), &libexec.join(name))?;
     }

@@ -33,6 +33,7 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "ld.lld", package: "lld" },
     Tool { program: "mold", package: "mold" },
     Tool { program: "bwrap", package: "bubblewrap" },
+    Tool { program: "bear", package: "bear" },
     Tool { program: "aarch64-linux-gnu-gcc", package: "gcc-aarch64-linux-gnu" },
     Tool { program: "riscv64-linux-gnu-gcc", package: "gcc-riscv64-linux-gnu" },
     Tool { program: "powerpc64le-linux-gnu-gcc", package: "gcc-powerpc64le-linux-gnu" },

@@ -39,6 +39,9 @@ fn make() -> PathBuf {
     for wrapper in known_tools::wrappers().filter(|name| *name != "ogrt-cc") {
         symlink("ogrt-cc", bin.join(wrapper)).expect("a link");
     }
+    for tool in known_tools::COMPANION_TOOLS {
+        symlink("ogrt-cc", bin.join(format!("ogrt-{tool}"))).expect("a link");
+    }
     for (linker, _) in known_tools::linkers() {
         symlink("../../bin/ogrt-ld", libexec.join(linker)).expect("a link");
     }

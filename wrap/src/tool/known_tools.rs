@@ -155,6 +155,27 @@ pub const TOOLS: &[KnownTool] = &[
     wrapper("ogrt-fc", Fortran, "OGRT_REAL_FC"),
 ];
 
+/// The tools of a compiler that others derive from its name. `ogrt-` in front of each is a link to
+/// `ogrt-cc`, which runs the real compiler's.
+pub const COMPANION_TOOLS: &[&str] = &[
+    "ar",
+    "nm",
+    "ranlib",
+    "strip",
+    "objcopy",
+    "objdump",
+    "readelf",
+    "addr2line",
+    "gcc-ar",
+    "gcc-nm",
+    "gcc-ranlib",
+    "llvm-ar",
+    "llvm-nm",
+    "llvm-ranlib",
+    "llvm-strip",
+    "llvm-objcopy",
+];
+
 const fn driver(name: &'static str, language: Language, kind: DriverKind) -> KnownTool {
     KnownTool { name, kind: ToolKind::Driver(language, kind) }
 }

@@ -18,6 +18,7 @@ use crate::tool::driver_command;
 use crate::tool::mold_run;
 use crate::tool::steering::Steering;
 use std::ffi::{OsStr, OsString};
+use std::fs::Metadata;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -73,6 +74,8 @@ impl Route {
 pub struct Crossroads<'a> {
     /// `PREFIX/libexec/ogrt`.
     pub linkers: &'a Path,
+    /// What `ogrt-ld` is there.
+    pub wrapper: &'a Metadata,
     /// The driver.
     pub driver: &'a Path,
     /// The driver's arguments, response files opened.
@@ -82,9 +85,9 @@ pub struct Crossroads<'a> {
 }
 
 impl Crossroads<'_> {
-    /// The route to `ogrt-ld`; `None` if the driver cannot be led there, or there is no `ogrt-ld`.
+    /// The route to `ogrt-ld`; `None` if the driver cannot be led there.
     pub fn route(&self) -> Option<Route> {
-        let wrapper = std::fs::metadata(self.linkers.join("ld")).ok()?;
+        let wrapper = self.wrapper;
         // Another installation is tried again.
         let wrapper = format!("{}-{}-{}-{}", wrapper.dev(), wrapper.ino(), wrapper.size(), wrapper.mtime());
         let steering = Steering::of(self.arguments);

@@ -12,7 +12,7 @@ pub const ORDERS: &[(&str, &Order)] = &[
     ("ogrt-cli", CLI),
     ("ogrt-wrap", WRAP),
     ("ogrt-ld", LD),
-    ("ogrt-cc", &[&["which_compiler"], &["main"]]),
+    ("ogrt-cc", &[&["which_compiler"], &["companion_tool"], &["main"]]),
     ("ogrt-preload", PRELOAD),
     ("xtask", XTASK),
 ];
