@@ -3,7 +3,7 @@
 //! A launcher in front of a linker may close descriptors, run it where our files are not seen, or
 //! refuse a word that it does not know. A name does not tell. So a tool that was not seen before is
 //! given the note in a small link of its own, and what comes out is searched for the signature. The
-//! trial's messages are nobody's.
+//! trial's messages are nobody's. A failure is tried again after a time (`ask_tool.rs`).
 
 use crate::link_request::LinkRequest;
 use crate::note_position::NotePosition;
@@ -20,7 +20,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The longest time for one trial. A driver may first have to build its libraries, as `zig cc` does.
+/// The longest time for one trial. `zig cc` first builds its libraries.
 const TRIAL_TIME: Duration = Duration::from_secs(30);
 
 /// The room that a trial needs: its output, and the temporary files of a driver.
@@ -40,12 +40,12 @@ pub enum LinkerAccess {
     Nothing,
 }
 
-/// The answers that are kept.
+/// The answers that are kept; the empty one is that of a failure.
 const ACCESS: [(&str, LinkerAccess); 4] = [
     ("memory", LinkerAccess::Tried(Medium::Memory)),
     ("disk", LinkerAccess::Tried(Medium::Disk)),
     ("script", LinkerAccess::Guessed(Medium::Disk)),
-    ("nothing", LinkerAccess::Nothing),
+    ("", LinkerAccess::Nothing),
 ];
 
 /// The kind of file from which the linker of this request takes a note. `object` is its note.
@@ -101,7 +101,7 @@ pub fn driver_way(
         .iter()
         .find_map(|source| ways.iter().find(|(_, position, medium)| takes(source, *position, *medium)));
     if let Some(kept) = kept {
-        kept.keep(found.map_or("nothing", |(name, ..)| name));
+        kept.keep(found.map_or("", |(name, ..)| name));
     }
     found.map(way)
 }

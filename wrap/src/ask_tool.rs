@@ -1,7 +1,8 @@
 //! Questions to a tool, asked once: its version, and whether it can be led to us.
 //!
 //! Asking means running the tool, so the answer is kept in the cache directory under the tool's
-//! device, inode, size and mtime.
+//! device, inode, size and mtime. An empty answer says that the tool failed. It may have failed for
+//! a passing cause (a full disk, no memory left), so it holds for an hour only.
 
 use crate::cache_dir::cache_dir;
 use crate::small_file;
@@ -16,6 +17,9 @@ use std::time::{Duration, Instant};
 
 /// The longest time that a tool may take to print its version.
 const VERSION_TIME: Duration = Duration::from_millis(300);
+
+/// The time for which a failure holds.
+const FAILURE_HOLDS: Duration = Duration::from_secs(60 * 60);
 
 /// The bytes of a line after which it is cut.
 const LINE_BYTES_MAX: usize = 512;
@@ -115,9 +119,14 @@ impl KeptAnswer {
         Some(KeptAnswer { path: dir.join(name) })
     }
 
-    /// The answer, if one was kept.
+    /// The answer, if one was kept and still holds.
     pub fn answer(&self) -> Option<String> {
-        let kept = small_file::rest(&small_file::open(&self.path).ok()?, LINE_BYTES_MAX).ok()?;
+        let file = small_file::open(&self.path).ok()?;
+        let kept = small_file::rest(&file, LINE_BYTES_MAX).ok()?;
+        let holds = || file.metadata().ok()?.modified().ok()?.elapsed().ok().map(|age| age < FAILURE_HOLDS);
+        if kept.is_empty() && holds() != Some(true) {
+            return None;
+        }
         String::from_utf8(kept).ok()
     }
 
@@ -126,7 +135,7 @@ impl KeptAnswer {
         self.path.parent().is_some_and(|dir| dir.is_dir() || std::fs::create_dir_all(dir).is_ok())
     }
 
-    /// Keeps the answer. If that fails, the next wrapper asks again.
+    /// Keeps the answer, an empty one for a failure. If that fails, the next wrapper asks again.
     pub fn keep(&self, answer: &str) {
         if !self.has_directory() {
             return;
@@ -159,5 +168,30 @@ fn ended_in_time(mut tool: Child, patience: Duration) -> bool {
                 return false;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::SystemTime;
+
+    #[test]
+    fn a_failure_holds_for_a_time_and_an_answer_for_good() {
+        let dir = tempfile::tempdir().unwrap();
+        let kept = KeptAnswer { path: dir.path().join("kind/tool") };
+        let age = |hours: u64| {
+            let file = File::options().write(true).open(&kept.path).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(hours * 3600 + 1)).unwrap();
+        };
+        for (answer, after_an_hour) in [("memory", Some("memory")), ("", None)] {
+            kept.keep(answer);
+            assert_eq!(kept.answer().as_deref(), Some(answer));
+            age(1);
+            assert_eq!(kept.answer().as_deref(), after_an_hour);
+        }
+        let file = File::options().write(true).open(&kept.path).unwrap();
+        file.set_modified(SystemTime::now() + Duration::from_secs(3600)).unwrap();
+        assert_eq!(kept.answer(), None, "a clock that was put back");
     }
 }

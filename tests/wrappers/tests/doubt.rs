@@ -17,7 +17,7 @@ fn marks(bench: &Bench, name: &str) -> usize {
 
 /// A linker that counts its final links, and becomes the real one.
 fn counting(bench: &Bench) {
-    let text = "#!/bin/sh\nfor word; do case $word in *ogrt-note-trial*|--version) exec /usr/bin/ld \"$@\";; esac; done\n\
+    let text = "#!/bin/sh\nfor word; do case $word in *ogrt-note-trial*|--version|--verbose|--print-*) exec /usr/bin/ld \"$@\";; esac; done\n\
                 echo x >> runs\nexec /usr/bin/ld \"$@\"\n";
     executable(bench, "bin/ld", text);
 }
@@ -185,6 +185,43 @@ fn drivers_that_know_no_option_of_ours() {
         bench.write("answer.c", "int answer(void) { return 42; }\n");
         assert_eq!(ends_the_same(&bench, "klcc", "CC main.c answer.c -o x && ./x").code, Some(0));
         ends_the_same(&bench, "klcc", "CC main.c -o x");
+    }
+}
+
+/// A disk that was full, or memory that was short, is not the tool's answer for good.
+#[test]
+fn a_trial_that_failed_is_made_again_after_a_time() {
+    if !has_tool("gcc") {
+        return;
+    }
+    let bench = bench();
+    // A compiled linker, and a script in front of a driver, which fail in our trials alone.
+    bench.write(
+        "ld.c",
+        "#include <stdlib.h>\n#include <unistd.h>\nint main(int c, char **v) { (void)c;\n\
+         if (getenv(\"OGRT_DISABLE\") && !access(\"trouble\", F_OK)) return 1;\n\
+         v[0] = \"/usr/bin/ld\"; execv(v[0], v); return 127; }\n",
+    );
+    assert_eq!(bench.bare("mkdir -p lib && gcc ld.c -o lib/ld").code, Some(0));
+    bench.write("fixed.specs", "*linker:\n/usr/bin/ld\n");
+    let fails = "[ -e trouble ] && [ \"$OGRT_DISABLE$OGRT_LD_TRIAL\" ] && exit 1";
+    executable(&bench, "led", &format!("#!/bin/sh\n{fails}\nexec gcc \"$@\"\n"));
+    executable(&bench, "fixed", &format!("#!/bin/sh\n{fails}\nexec gcc -specs=fixed.specs \"$@\"\n"));
+    let objects = "main.o answer.o -o x";
+    for (line, kind) in [
+        (format!("ogrt-cc gcc -Blib {objects}"), "notes-1"),
+        (format!("ogrt-cc ./fixed {objects}"), "drivers-1"),
+        (format!("ogrt-cc ./led {objects}"), "routes-2"),
+    ] {
+        for (before, marked) in [
+            ("touch trouble", false),
+            ("rm trouble", false),
+            ("find ../cache -type f -size 0 -exec touch -d '2 hours ago' {} +", true),
+        ] {
+            let outcome = bench.ours(&format!("rm -f x; {before}; {line}"));
+            assert!(outcome.code == Some(0) && outcome.stderr.is_empty(), "{line}: {outcome:?}");
+            assert_eq!(marks(&bench, "x") == 1, marked, "{kind} after {before}");
+        }
     }
 }
 
