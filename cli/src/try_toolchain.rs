@@ -51,6 +51,16 @@ pub struct LinkTrial {
     /// The path of the real linker, as the record has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub real_linker: Option<String>,
+    /// Why the link was not marked, as the record has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+/// What came of a link with our wrappers.
+struct Outcome {
+    route: Route,
+    real_linker: Option<String>,
+    reason: Option<String>,
 }
 
 /// How a link comes to its note and its record.
@@ -116,11 +126,12 @@ impl TrialDirectory {
                 let mut with_us = Command::new(ours);
                 with_us.arg(&compiler).args(&arguments);
                 let trial = self.compare(Command::new(&compiler).args(&arguments), &mut with_us);
-                trials.extend(trial.map(|(route, real_linker)| LinkTrial {
+                trials.extend(trial.map(|Outcome { route, real_linker, reason }| LinkTrial {
                     tool: compiler.clone(),
                     linker: linker.to_owned(),
                     route,
                     real_linker,
+                    reason,
                 }));
             }
         }
@@ -140,9 +151,9 @@ impl TrialDirectory {
             .filter_map(|(name, tool)| {
                 let arguments = ["-shared", "try.o", "-o", "out"];
                 let ours = self.prefix.join("libexec/ogrt").join(name);
-                let (route, real_linker) =
+                let Outcome { route, real_linker, reason } =
                     self.compare(Command::new(&tool).args(arguments), Command::new(ours).args(arguments))?;
-                Some(LinkTrial { tool, linker: "alone".to_owned(), route, real_linker })
+                Some(LinkTrial { tool, linker: "alone".to_owned(), route, real_linker, reason })
             })
             .collect()
     }
@@ -190,7 +201,7 @@ impl TrialDirectory {
     }
 
     /// Links without us and with us; `None` where it does not link without us either.
-    fn compare(&self, without_us: &mut Command, with_us: &mut Command) -> Option<(Route, Option<String>)> {
+    fn compare(&self, without_us: &mut Command, with_us: &mut Command) -> Option<Outcome> {
         let (out, spool) = (self.dir.join("out"), SpoolDir::at(self.dir.join("spool")));
         if !self.runs(without_us.env("OGRT_DISABLE", "1")) {
             return None;
@@ -204,18 +215,25 @@ impl TrialDirectory {
         // Nobody listens at this address, so the record is spooled.
         with_us.env("OGRT_SERVER", "127.0.0.1:1").env("OGRT_SPOOL_DIR", spool.path());
         if !self.runs(with_us) {
-            return Some((Route::Broken, None));
+            return Some(Outcome { route: Route::Broken, real_linker: None, reason: None });
         }
         let is_marked = elf_notes::read(&out).is_ok_and(|notes| notes.build_notes.len() == 1);
-        let record = spool.waiting().first().and_then(|path| record_in(path)).filter(|_| is_marked);
+        let record = spool.waiting().first().and_then(|path| record_in(path));
         Some(match record {
-            None => (Route::NotMarked, None),
-            Some(record) => {
+            Some(record) if is_marked => {
                 let by_linker = record.client().starts_with("ogrt-ld");
                 let path = record.linker.and_then(|tool| tool.path).unwrap_or_default();
-                let route = if by_linker { Route::Linker } else { Route::ByHand };
-                (route, Some(String::from_utf8_lossy(&path).into_owned()))
+                Outcome {
+                    route: if by_linker { Route::Linker } else { Route::ByHand },
+                    real_linker: Some(String::from_utf8_lossy(&path).into_owned()),
+                    reason: None,
+                }
             }
+            record => Outcome {
+                route: Route::NotMarked,
+                real_linker: None,
+                reason: record.and_then(|record| record.unmarked_reason),
+            },
         })
     }
 

@@ -30,14 +30,16 @@ pub fn text(report: &ToolchainReport) -> String {
     }
     head.line("ends", ends(report.follow.as_deref()).to_owned());
     let mut table = Sheet::new();
-    for LinkTrial { tool, linker, route, real_linker } in report.compilers.iter().chain(&report.linkers) {
+    for LinkTrial { tool, linker, route, real_linker, reason } in
+        report.compilers.iter().chain(&report.linkers)
+    {
         let route = match route {
             Route::Linker => "marked by ogrt-ld",
             Route::ByHand => "marked by ogrt-cc, which puts the note on the compiler's line",
             Route::NotMarked => "links, but is NOT marked",
             Route::Broken => "BROKEN: links without OGRT, fails with it",
         };
-        let real = real_linker.clone().unwrap_or_default();
+        let real = real_linker.as_ref().or(reason.as_ref()).cloned().unwrap_or_default();
         table.columns([tool.display().to_string(), linker.clone(), route.to_owned(), real]);
     }
     let tried = report.compilers.len() + report.linkers.len();
