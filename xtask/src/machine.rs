@@ -50,6 +50,8 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "/usr/lib/avr/lib/libc.a", package: "avr-libc" },
     Tool { program: "x86_64-w64-mingw32-gcc", package: "gcc-mingw-w64-x86-64" },
     Tool { program: "klcc", package: "libklibc-dev" },
+    Tool { program: "diet", package: "dietlibc-dev" },
+    Tool { program: "tcc", package: "tcc" },
     Tool { program: "proot", package: "proot" },
     Tool { program: "musl-gcc", package: "musl-tools" },
     Tool { program: "llvm-strip", package: "llvm" },

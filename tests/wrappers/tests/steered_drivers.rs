@@ -83,6 +83,29 @@ fn clang_is_told_in_files_and_variables() {
     other_runs(&bench, "clang", &format!("CCC_OVERRIDE_OPTIONS='# +-B{here}/bin' %CC {LINK}"));
 }
 
+/// A script may take the choice of the emulation, of the start files and of the directories away.
+#[test]
+fn scripts_and_specs_in_front_of_a_driver() {
+    if !has_tool("gcc") {
+        return;
+    }
+    let bench = bench();
+    bench.write("own.specs", "*link:\n%{shared:-shared} -dynamic-linker /lib64/ld-linux-x86-64.so.2\n");
+    executable(&bench, "own-gcc", "#!/bin/sh\nexec gcc \"$@\" -specs \"$PWD/own.specs\"\n");
+    executable(&bench, "path-gcc", "#!/bin/sh\nCOMPILER_PATH=$PWD/bin exec gcc \"$@\"\n");
+    executable(&bench, "prefix-gcc", "#!/bin/sh\nexec gcc \"$@\" -B \"$PWD/bin\"\n");
+    let line = "%CC main.c answer.c -o program";
+    assert_eq!(same_linker(&bench, "./own-gcc", line), "");
+    other_runs(&bench, "./path-gcc", line);
+    other_runs(&bench, "./prefix-gcc", line);
+    for compiler in ["musl-gcc", "klcc", "diet gcc"] {
+        if has_tool(compiler.split(' ').next().expect("a word")) {
+            same_linker(&bench, compiler, line);
+            assert_eq!(bench.bare("./program").stdout, "answer 42\n", "{compiler}");
+        }
+    }
+}
+
 #[test]
 fn what_a_file_or_directory_says_may_change_between_two_links() {
     if !has_tool("gcc") || !has_tool("clang") {

@@ -136,6 +136,8 @@ pub const TOOLS: &[KnownTool] = &[
     KnownTool { name: "distcc", kind: ToolKind::Launcher },
     KnownTool { name: "icecc", kind: ToolKind::Launcher },
     KnownTool { name: "buildcache", kind: ToolKind::Launcher },
+    // `diet gcc ...` links with dietlibc.
+    KnownTool { name: "diet", kind: ToolKind::Launcher },
     runner("env", &["-u", "--unset", "-C", "--chdir"], 0),
     runner("nice", &["-n", "--adjustment"], 0),
     runner("ionice", &["-c", "--class", "-n", "--classdata"], 0),
