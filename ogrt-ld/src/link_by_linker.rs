@@ -81,7 +81,7 @@ impl Way for LinkByLinker {
         signature: &[u8; 16],
     ) -> Result<NotePlacement, MarkError> {
         let line = &self.0.line;
-        // GNU ld names the last object without a stack note in a message, and that must not be ours.
+        // GNU ld names the last object without a stack note in a message. That must not be ours.
         let before = (!plan.properties.has_stack_note).then(|| line.place_before(&plan.like)).flatten();
         let argument = before.or_else(|| line.place_after(&plan.like)).ok_or(MarkError::NoPosition)?;
         let (medium, is_tried) = match linker_access(&self.0, object, signature) {

@@ -1,8 +1,8 @@
 //! `ogrt-ld`: stands where the linker is looked for, marks final links, registers them.
 //!
 //! The one rule: the output of a link is what it would be without us. Everything of ours may fail,
-//! the linker may refuse the note, and then the real linker runs with the line as it was. We print something only if there is no
-//! linker, or with `OGRT_STRICT=1`.
+//! the linker may refuse the note, and then the real linker runs with the line as it was. We print
+//! something only if there is no linker, or with `OGRT_STRICT=1`.
 
 mod attempt;
 mod companion;

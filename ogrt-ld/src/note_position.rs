@@ -21,7 +21,7 @@ pub struct NotePlan {
     pub compiler: Option<String>,
 }
 
-/// Where the note's object will stand, and in what kind of file.
+/// The position of the note's object on the line, and its kind of file.
 #[derive(Debug)]
 pub struct NotePlacement {
     /// The position on the line.

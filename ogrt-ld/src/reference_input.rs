@@ -1,5 +1,5 @@
-//! The input whose format and properties the note's object copies, and beside which it stands on the
-//! line.
+//! The input whose format and properties the note's object copies, and beside which it stands on
+//! the line.
 //!
 //! The first relocatable object that is linked in whole is best, and a driver names it first
 //! (`crt1.o`), so that of a usual link two files are looked at before the linker starts. Only a

@@ -9,7 +9,8 @@ use ogrt_wrap::tool::run_tool::Call;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// Becomes the real `mold -run`, or the command that it runs. Returns if we were called for neither.
+/// Becomes the real `mold -run`, or the command that it runs. Returns if we were called for
+/// neither.
 pub fn become_command(argv: &[OsString]) -> Result<(), LinkError> {
     let [argv0, rest @ ..] = argv else { return Ok(()) };
     if environment::var(BEFORE_COMMAND_VARIABLE).is_some() {

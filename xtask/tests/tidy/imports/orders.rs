@@ -70,8 +70,8 @@ const WRAP: &Order = &[
 /// has what they share.
 const LD: &Order = &[
     &["companion", "driver_dry_run", "not_marked", "note_position"],
-    &["link_request", "make_note", "reference_input"],
-    &["registration", "run_under_mold", "which_linker"],
+    &["link_request", "make_note", "reference_input", "seal_note"],
+    &["attempt", "note_trial", "ordinary_output", "registration", "run_under_mold", "which_linker"],
     &["link", "link_by_driver", "link_by_linker"],
     &["main"],
 ];
