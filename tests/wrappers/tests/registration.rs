@@ -247,6 +247,9 @@ fn questions_of_configure_scripts_are_not_registered() {
     bench.ours_succeeds("cd CMakeFiles/CMakeScratch/TryCompile-a && ogrt-cc t.c -o cmTC_1234");
     bench.ours_succeeds("ogrt-cc meson-private/tmpabc/t.c -o meson-private/tmpabc/output.exe");
     bench.ours_succeeds("ogrt-cc meson-private/tmpabc/t.c -o meson-private/sanitycheckc.exe");
+    for output in ["objs/autotest", "config-temp/qemu-conf.exe", "ffconf.Ab1/test", ".sconf_temp/conf_0"] {
+        bench.ours_succeeds(&format!("mkdir -p $(dirname {output}) && ogrt-cc main.c answer.c -o {output}"));
+    }
     assert_eq!(bench.spooled().len(), 0);
     bench.ours_succeeds("ogrt-cc main.c answer.c -o program");
     assert_eq!(bench.spooled().len(), 1);

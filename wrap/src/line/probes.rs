@@ -10,7 +10,23 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
-/// The link answers a question of autoconf, CMake, meson or Go.
+/// The outputs of questions, each with the directory that it stands in.
+const OUTPUTS: &[(&str, &str)] = &[
+    ("objs", "autotest"),         // nginx
+    ("build", "autotest"),        // NGINX Unit, njs
+    ("config-temp", "qemu-conf"), // QEMU
+    ("UU", "try"),                // Perl
+];
+
+/// The beginnings of directories that hold nothing but questions.
+const DIRECTORIES: &[&str] = &[
+    "config.tests", // Qt
+    "ffconf.",      // FFmpeg, under the temporary directory
+    ".conf_check_", // waf
+    ".sconf_temp",  // SCons
+];
+
+/// The link answers a question of a configure script that we know.
 pub fn is_probe(line: &LinkLine, driver_command: &[OsString], working_directory: &Path) -> bool {
     let absolute = working_directory.join(&line.output);
     let inputs = line.inputs.iter().filter_map(|input| match &input.name {
@@ -36,8 +52,9 @@ pub fn is_probe_command(arguments: &[OsString], working_directory: &Path) -> boo
 }
 
 fn is_autoconf_name(path: &Path) -> bool {
-    // autoconf: conftest.c, conftest.o, conftest1.o, conftest
-    path.file_name().is_some_and(|name| name.as_bytes().starts_with(b"conftest"))
+    // autoconf: conftest.c, conftest.o, conftest1.o, conftest; Python's distutils: _configtest.o
+    let starts = [&b"conftest"[..], b"_configtest"];
+    path.file_name().is_some_and(|name| starts.iter().any(|start| name.as_bytes().starts_with(start)))
 }
 
 fn is_probe_name(path: &Path) -> bool {
@@ -63,10 +80,18 @@ fn in_probe_directory(path: &Path) -> bool {
             names[at + 1..].iter().any(|name| starts.iter().any(|start| name.starts_with(start)))
         })
     };
-    // Go's linker tries in a temporary directory of its own what the external linker can do.
-    let parent = names.iter().rev().nth(1);
-    under(b"CMakeFiles", &[b"CMakeTmp", b"CMakeScratch", b"CompilerId"])
+    let mut from_the_end = names.iter().rev();
+    let (output, parent) = (from_the_end.next(), from_the_end.next());
+    let is_output = |(dir, name): &(&str, &str)| {
+        parent.is_some_and(|parent| *parent == dir.as_bytes())
+            && output.is_some_and(|output| output.starts_with(name.as_bytes()))
+    };
+    let is_dir = |name: &&[u8]| DIRECTORIES.iter().any(|start| name.starts_with(start.as_bytes()));
+    OUTPUTS.iter().any(is_output)
+        || names.iter().rev().skip(1).any(is_dir)
+        || under(b"CMakeFiles", &[b"CMakeTmp", b"CMakeScratch", b"CompilerId"])
         || under(b"meson-private", &[b"tmp"])
+        // Go's linker tries in a temporary directory of its own what the external linker can do.
         || parent.is_some_and(|parent| parent.starts_with(b"go-link-"))
 }
 
@@ -87,6 +112,13 @@ mod tests {
         assert!(probe(&["x.o"], "/b/CMakeFiles/3.25.1/CompilerIdC"));
         assert!(probe(&["-o", "/b/meson-private/tmpab12/output.exe", "x.o"], "/b"));
         assert!(probe(&["-o", "meson-private/sanitycheckc.exe", "x.o"], "/b"));
+        assert!(probe(&["-o", "objs/autotest", "x.o"], "/b"));
+        assert!(probe(&["-o", "config-temp/qemu-conf.exe", "x.o"], "/b"));
+        assert!(probe(&["-o", "/tmp/ffconf.Ab12/test", "x.o"], "/b"));
+        assert!(probe(&["-o", "testprog", "x.o"], "/b/build/.conf_check_ab/testbuild"));
+        assert!(probe(&["-o", "build/temp/_configtest", "_configtest.o"], "/b"));
+        assert!(!probe(&["-o", "objs/nginx", "x.o"], "/b"));
+        assert!(!probe(&["-o", "autotest", "x.o"], "/b"));
         assert!(!probe(&["-o", "prog", "CMakeFiles/prog.dir/main.c.o"], "/b"));
         assert!(!probe(&["x.o"], "/tmp/build"));
     }
