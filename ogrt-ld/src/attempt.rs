@@ -103,6 +103,11 @@ impl Attempt {
         Attempt { running: self.running.undisturbed(), ..self }
     }
 
+    /// The tool has ended already, and has failed.
+    pub fn has_failed(&self) -> bool {
+        self.running.has_failed()
+    }
+
     /// Waits for the end of the tool.
     pub fn wait(self) -> io::Result<EndedAttempt> {
         let EndedTool { status, was_signalled } = self.running.wait()?;

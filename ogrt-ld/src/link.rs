@@ -59,7 +59,7 @@ pub fn link(way: &dyn Way, settings: &Settings) -> Result<ExitStatus, LinkError>
             return Err(request.hand_over());
         }
     };
-    let registration = guarded(|| Ok(Registration::begin(way, facts, settings)));
+    let registration = guarded(|| Ok(Registration::begin(way, facts, settings, &|| !attempt.has_failed())));
     let mut ended = attempt.wait().map_err(|source| request.run_error(source))?;
 
     if let Ok(marked) = &mark

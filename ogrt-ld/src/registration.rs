@@ -2,7 +2,8 @@
 //! out is looked at, and the record goes to the server or to the spool.
 //!
 //! A small link is described by this process while the linker runs, and its record is at the server
-//! when the build goes on. A large one leaves the digests to a companion (see `companion.rs`).
+//! when the build goes on. A large one leaves the digests to a companion (see `companion.rs`). When
+//! the linker has failed, nothing more is described: nobody needs it, and the build waits.
 
 use crate::companion::Companion;
 use crate::link_request::{LinkerCommand, Way};
@@ -16,7 +17,7 @@ use ogrt_wrap::deliver::server_rest;
 use ogrt_wrap::deliver::spool::{SpoolDir, UnfinishedClaim};
 use ogrt_wrap::line::dependency_file;
 use ogrt_wrap::line::link_line::LinkLine;
-use ogrt_wrap::line::resolve_inputs::resolve_inputs;
+use ogrt_wrap::line::resolve_inputs::resolve_while;
 use ogrt_wrap::note::note_file::NoteFile;
 use ogrt_wrap::note::signature;
 use ogrt_wrap::record::describe_file::{self, OUTPUT_WHOLE_BYTES_MAX, OutputFacts};
@@ -45,15 +46,22 @@ pub struct Registration<'a> {
     /// The record as far as it is known.
     record: BuildRecord,
     companion: Option<Companion>,
+    /// The linker failed before the inputs were described.
+    is_cut_short: bool,
     connecting: Option<PendingConnection>,
     /// Files wait in the spool, and can be sent by the same connection.
     has_more: bool,
 }
 
 impl<'a> Registration<'a> {
-    /// Describes what is known while the linker runs. It may take as long as the linker: the
-    /// wrapper waits for it afterwards.
-    pub fn begin(way: &'a dyn Way, facts: BuildFacts, settings: &'a Settings) -> Registration<'a> {
+    /// Describes what is known while the linker runs, as long as `goes_on` does not say that it has
+    /// failed. It may take as long as the linker: the wrapper waits for it afterwards.
+    pub fn begin(
+        way: &'a dyn Way,
+        facts: BuildFacts,
+        settings: &'a Settings,
+        goes_on: &(dyn Fn() -> bool + Sync),
+    ) -> Registration<'a> {
         let request = way.request();
         let LinkerCommand { linker, words, line } = way.linker_command();
         let record = record::begin(LinkFacts {
@@ -74,23 +82,22 @@ impl<'a> Registration<'a> {
             line,
             record,
             companion: None,
+            is_cut_short: false,
             connecting: None,
             has_more: false,
         };
-        registration.prepare();
+        registration.prepare(goes_on);
         registration
     }
 
-    fn prepare(&mut self) {
+    fn prepare(&mut self, goes_on: &(dyn Fn() -> bool + Sync)) {
         if self.line.inputs.len() > INPUTS_MAX {
             self.start_companion();
         }
         let server = &self.settings.server;
         let connecting = (self.companion.is_none() && !server_rest::rests(&self.spool, server))
             .then(|| server.connect_beside(self.settings.token_file.clone(), PATIENCE));
-        if let Some(described) = self.describe_inputs() {
-            (self.record.inputs, self.record.compilers) = (described.inputs, described.compilers);
-        }
+        self.describe_inputs(goes_on);
         self.has_more = connecting.is_some() && self.spool.has_any();
         self.connecting = connecting.map(PendingConnection::advanced);
     }
@@ -106,15 +113,23 @@ impl<'a> Registration<'a> {
     }
 
     /// Describes the inputs, unless a companion does it.
-    fn describe_inputs(&mut self) -> Option<InputDescriptions> {
+    fn describe_inputs(&mut self, goes_on: &(dyn Fn() -> bool + Sync)) {
         if self.companion.is_some() {
-            return None;
+            return;
         }
-        let (resolved, cache) = (resolve_inputs(&self.line), DigestCache::open());
-        if !self.settings.strict && describe_file::bytes_to_hash(&resolved, &cache) > BYTES_MAX {
-            self.start_companion();
-        }
-        self.companion.is_none().then(|| record::describe_inputs(&resolved, &cache))
+        let described = resolve_while(&self.line, goes_on).and_then(|resolved| {
+            let cache = DigestCache::open();
+            if !self.settings.strict && describe_file::bytes_to_hash(&resolved, &cache) > BYTES_MAX {
+                self.start_companion();
+            }
+            match self.companion {
+                Some(_) => Some(InputDescriptions::default()),
+                None => record::describe_while(&resolved, &cache, goes_on),
+            }
+        });
+        self.is_cut_short = described.is_none();
+        let described = described.unwrap_or_default();
+        (self.record.inputs, self.record.compilers) = (described.inputs, described.compilers);
     }
 
     /// Registers the output of a linker that has succeeded. `mark` is the note's file, or the
@@ -124,6 +139,10 @@ impl<'a> Registration<'a> {
         mark: Result<&NoteFile, &MarkError>,
         duration: Duration,
     ) -> Result<(), MarkError> {
+        if self.is_cut_short {
+            // The line was run again, and that run succeeded.
+            self.describe_inputs(&|| true);
+        }
         let lost = match mark {
             Ok(note) => self.complete_note(note).err(),
             Err(why) => {
@@ -195,7 +214,9 @@ impl<'a> Registration<'a> {
             return Ok(());
         }
         if self.record.inputs.is_empty() {
-            let described = record::describe_inputs(&resolve_inputs(&self.line), &DigestCache::open());
+            let resolved = resolve_while(&self.line, &|| true).unwrap_or_default();
+            let described = record::describe_while(&resolved, &DigestCache::open(), &|| true);
+            let described = described.unwrap_or_default();
             (self.record.inputs, self.record.compilers) = (described.inputs, described.compilers);
             if let Some(needed) = &seen.needed {
                 needed_libraries::mark_dropped(&mut self.record.inputs, needed, Path::new(""));

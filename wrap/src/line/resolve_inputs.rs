@@ -40,6 +40,19 @@ pub fn resolve_inputs(line: &LinkLine) -> Vec<ResolvedInput> {
     resolve_and_keep(line, &mut |_, _| ())
 }
 
+/// The files of a line's inputs in order, each once. `None` if `goes_on` says no meanwhile.
+pub fn resolve_while(line: &LinkLine, goes_on: &dyn Fn() -> bool) -> Option<Vec<ResolvedInput>> {
+    let ignored = &mut |_, _| ();
+    let mut search = Search::new(line, ignored);
+    for (index, input) in line.inputs.iter().enumerate() {
+        if !goes_on() {
+            return None;
+        }
+        search.input(input, index);
+    }
+    Some(search.found)
+}
+
 /// The files of a line's inputs. `keep` gets each file that had to be opened, with its index in the
 /// result.
 pub fn resolve_and_keep(line: &LinkLine, keep: &mut dyn FnMut(usize, File)) -> Vec<ResolvedInput> {

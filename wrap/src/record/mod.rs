@@ -62,10 +62,19 @@ pub struct InputDescriptions {
     pub compilers: Vec<Compiler>,
 }
 
-/// Describes the inputs, by several threads if they are many.
-pub fn describe_inputs(resolved: &[ResolvedInput], cache: &DigestCache) -> InputDescriptions {
+/// Describes the inputs, by several threads if they are many. `None` if `goes_on` says no
+/// meanwhile.
+pub fn describe_while(
+    resolved: &[ResolvedInput],
+    cache: &DigestCache,
+    goes_on: &(dyn Fn() -> bool + Sync),
+) -> Option<InputDescriptions> {
     let gitoids = environment::is_on("OGRT_OMNIBOR");
-    describe_each(resolved, |input| describe_file::input(input, cache, gitoids))
+    let described = describe_each(resolved, |input| match goes_on() {
+        true => describe_file::input(input, cache, gitoids),
+        false => Default::default(),
+    });
+    goes_on().then_some(described)
 }
 
 /// Describes inputs by the function `describe`.

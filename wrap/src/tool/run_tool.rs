@@ -10,7 +10,7 @@ use crate::tool::{caller_signals, processor};
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, PosixSpawnFlags};
 use nix::sys::signal::{SigSet, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, WaitOptions};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, WaitOptions};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGKILL, SIGPIPE, SIGQUIT, SIGTERM};
 use std::ffi::{CString, OsStr, OsString};
 use std::io;
@@ -185,6 +185,13 @@ impl RunningTool {
     pub fn undisturbed(self) -> Self {
         processor::leave_to(self.pid);
         self
+    }
+
+    /// The tool has ended already, and has failed. It is still to be waited for.
+    pub fn has_failed(&self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let ended = rustix::process::waitid(WaitId::Pid(self.pid), options);
+        matches!(ended, Ok(Some(status)) if status.exit_status() != Some(0))
     }
 
     /// Waits for the end of the tool. Signals that are meant for the tool reach us, and are passed
