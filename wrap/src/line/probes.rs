@@ -65,6 +65,8 @@ fn is_probe_name(path: &Path) -> bool {
         || name.starts_with(b"libcmTC_")
         || name.starts_with(b"cmTryCompileExec")
         || name.starts_with(b"sanitycheck")
+        // cgo links the objects of each package once, to read which symbols they import.
+        || name == b"_cgo_.o"
 }
 
 fn in_probe_directory(path: &Path) -> bool {
@@ -135,6 +137,7 @@ mod tests {
         assert!(probe("x.c -o/b/meson-private/tmpab12/output.exe", "/b"));
         assert!(probe("x.c -o meson-private/sanitycheckc.exe", "/b"));
         assert!(probe("-m64 -o /tmp/go-link-428/a.out -no-pie /tmp/go-link-428/trivial.c", "/b"));
+        assert!(probe("-m64 -o /tmp/go-build1/b069/_cgo_.o /tmp/go-build1/b069/_cgo_main.o", "/b"));
         assert!(!probe("-m64 -o /tmp/go-build1/b001/exe/a.out /tmp/go-link-428/go.o", "/b"));
         assert!(!probe("-O2 sanitycheck.c -o prog", "/b"));
         assert!(!probe("CMakeFiles/prog.dir/main.c.o -o prog", "/b"));
