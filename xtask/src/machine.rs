@@ -98,6 +98,22 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "systemd-analyze", package: "systemd" },
     Tool { program: "tcsh", package: "tcsh" },
     Tool { program: "fish", package: "fish" },
+    Tool { program: "nim", package: "nim" },
+    Tool { program: "/usr/lib/x86_64-linux-gnu/perl/5.36/CORE/perl.h", package: "libperl-dev" },
+    Tool { program: "/usr/include/sqlite3.h", package: "libsqlite3-dev" },
+];
+
+/// The tools of real builds that run at full size only, because they are large.
+pub const FULL_TEST_TOOLS: &[Tool] = &[
+    Tool { program: "R", package: "r-base-core" },
+    Tool { program: "/usr/lib/x86_64-linux-gnu/blas/libblas.so", package: "libblas-dev" },
+    Tool { program: "ocamlopt", package: "ocaml-nox" },
+    Tool { program: "m4", package: "m4" },
+    Tool { program: "fpc", package: "fp-compiler" },
+    Tool {
+        program: "/usr/lib/x86_64-linux-gnu/fpc/3.2.2/units/x86_64-linux/fcl-base/contnrs.ppu",
+        package: "fp-units-fcl",
+    },
 ];
 
 /// The other targets that libogrt.so is built for. Its tests run there in qemu's user mode.
@@ -184,12 +200,13 @@ fn is_on_path(program: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{BUILD_TOOLS, TEST_TOOLS};
+    use super::{BUILD_TOOLS, FULL_TEST_TOOLS, TEST_TOOLS};
     use std::collections::BTreeSet;
 
     #[test]
     fn each_tool_is_named_once() {
-        let tools: Vec<_> = BUILD_TOOLS.iter().chain(TEST_TOOLS).map(|tool| tool.program).collect();
+        let tools: Vec<_> =
+            BUILD_TOOLS.iter().chain(TEST_TOOLS).chain(FULL_TEST_TOOLS).map(|tool| tool.program).collect();
         let different: BTreeSet<_> = tools.iter().collect();
         assert_eq!(tools.len(), different.len(), "{tools:?}");
     }

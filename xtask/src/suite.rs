@@ -7,7 +7,10 @@
 use crate::{
     cleanup::Scratch,
     install,
-    machine::{BUILD_TOOLS, TEST_TOOLS, install_lints, install_targets, install_tools, static_linkage},
+    machine::{
+        BUILD_TOOLS, FULL_TEST_TOOLS, TEST_TOOLS, install_lints, install_targets, install_tools,
+        static_linkage,
+    },
     programs,
     steps::{Step, Steps},
     workspace::Workspace,
@@ -71,6 +74,9 @@ impl Test {
         steps.step("tools of this machine", |step| {
             install_tools(step, BUILD_TOOLS)?;
             install_tools(step, TEST_TOOLS)?;
+            if self.full {
+                install_tools(step, FULL_TEST_TOOLS)?;
+            }
             install_targets(step);
             install_lints(step)
         })?;

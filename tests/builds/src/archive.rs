@@ -1,5 +1,5 @@
-//! The sources: archives as Debian, PyPI and the crates' registry ship them, pinned by their
-//! digest.
+//! The sources: archives as Debian, PyPI, npm, Go's proxy and the crates' registry ship them,
+//! pinned by their digest.
 //!
 //! An archive is fetched once and kept in cargo's target folder; its digest is checked each time. A
 //! Debian source package gives its upstream archive alone, so that a new Debian revision changes
@@ -7,6 +7,7 @@
 //! touched.
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{
     fs,
@@ -37,6 +38,26 @@ pub enum Archive {
         /// Its SHA-256.
         sha256: &'static str,
     },
+    /// A package of npm.
+    Npm {
+        /// The package and its version: `name@version`.
+        package: &'static str,
+        /// The name of the archive.
+        file: &'static str,
+        /// Its SHA-256.
+        sha256: &'static str,
+    },
+    /// A module of Go.
+    Go {
+        /// The module and its version: `path@version`.
+        module: &'static str,
+        /// The name under which the archive is kept.
+        file: &'static str,
+        /// Its SHA-256.
+        sha256: &'static str,
+    },
+    /// Sources that a test holds, each with its path.
+    Files(&'static [(&'static str, &'static str)]),
     /// A crate that `crates/Cargo.toml` pins.
     Crate {
         /// Its name.
@@ -54,7 +75,23 @@ impl Archive {
                 let sources = fetch_crate(name, scratch.path())?;
                 child::capture(Command::new("cp").arg("-aT").arg(sources).arg(folder))
             }
-            Archive::Debian { file, sha256, .. } | Archive::Sdist { file, sha256, .. } => {
+            Archive::Files(files) => {
+                for (name, text) in *files {
+                    fs::write(folder.join(name), text).with_context(|| (*name).to_owned())?;
+                }
+                Ok(String::new())
+            }
+            Archive::Go { module, file, sha256 } => {
+                let archive = self.fetched(file, sha256)?;
+                let scratch = Scratch::new()?;
+                let mut unzip = Command::new("python3");
+                child::capture(unzip.args(["-m", "zipfile", "-e"]).arg(archive).arg(scratch.path()))?;
+                let sources = scratch.path().join(module);
+                child::capture(Command::new("cp").arg("-aT").arg(sources).arg(folder))
+            }
+            Archive::Debian { file, sha256, .. }
+            | Archive::Sdist { file, sha256, .. }
+            | Archive::Npm { file, sha256, .. } => {
                 let archive = self.fetched(file, sha256)?;
                 let mut tar = Command::new("tar");
                 tar.args(["--strip-components=1", "--no-same-owner", "-xf"]).arg(archive);
@@ -78,7 +115,9 @@ impl Archive {
         match self {
             Archive::Debian { package, .. } => fetch_from_debian(package, scratch.path())?,
             Archive::Sdist { requirement, .. } => fetch_from_pypi(requirement, sha256, scratch.path())?,
-            Archive::Crate { .. } => {}
+            Archive::Npm { package, .. } => fetch_from_npm(package, scratch.path())?,
+            Archive::Go { module, .. } => fetch_from_go(module, &scratch.path().join(file))?,
+            Archive::Files(..) | Archive::Crate { .. } => {}
         }
         let fetched = scratch.path().join(file);
         let bytes = fs::read(&fetched).with_context(|| format!("{file} was not fetched"))?;
@@ -138,6 +177,24 @@ fn fetch_from_pypi(requirement: &str, sha256: &str, folder: &Path) -> Result<()>
     let mut pip = Command::new("python3");
     pip.args(["-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", ":all:", "--require-hashes"]);
     child::capture(pip.arg("-r").arg(&list).arg("-d").arg(folder)).map(drop)
+}
+
+/// Fetches a package by npm. The registry is the one that npm is set up for.
+fn fetch_from_npm(package: &str, folder: &Path) -> Result<()> {
+    let mut npm = Command::new("npm");
+    npm.args(["pack", "--silent", "--ignore-scripts"]).arg(package).current_dir(folder);
+    child::capture(&mut npm).map(drop)
+}
+
+/// Fetches a module by Go into a cache that is deleted afterwards, and moves its archive to `file`.
+fn fetch_from_go(module: &str, file: &Path) -> Result<()> {
+    let cache = file.with_extension("cache");
+    let mut go = Command::new("go");
+    go.args(["mod", "download", "-json", module]).current_dir(std::env::temp_dir());
+    go.env("GOMODCACHE", &cache).env("GOFLAGS", "-modcacherw");
+    let answer: Value = serde_json::from_str(&child::capture(&mut go)?).context("go mod download")?;
+    let archive = answer["Zip"].as_str().with_context(|| format!("{module}: {answer}"))?;
+    fs::rename(archive, file).with_context(|| archive.to_owned())
 }
 
 /// Fetches a crate by cargo, which checks the digest in `crates/Cargo.lock`. Only `cargo vendor`

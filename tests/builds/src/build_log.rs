@@ -4,11 +4,31 @@
 use std::path::Path;
 
 /// The words that a person types with us and without us, the longer ones first.
-const NAMES: [(&str, &str); 3] = [("ogrt-c++", "c++"), ("ogrt-cc", "cc"), ("ogrt-fc", "gfortran")];
+const NAMES: [(&str, &str); 4] =
+    [("ogrt-c++", "c++"), ("ogrt-cc", "cc"), ("ogrt-fc", "gfortran"), ("ogrt-ld", "ld")];
 
-/// The same lines of shell without us.
+/// Our directory on PATH, as the manual writes it.
+pub const LINKERS_ON_PATH: &str = "PREFIX/libexec/ogrt:";
+
+/// The same lines of shell without us: `ogrt-cc musl-gcc` becomes `musl-gcc`, `ogrt-cc` alone `cc`.
 pub fn without_us(text: &str) -> String {
-    NAMES.iter().fold(text.to_owned(), |text, (ours, real)| text.replace(ours, real))
+    let mut parts = text.split("ogrt-cc ");
+    let mut named = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        if !names_a_compiler(part) {
+            named += "ogrt-cc ";
+        }
+        named += part;
+    }
+    let named = named.replace(LINKERS_ON_PATH, "");
+    NAMES.iter().fold(named, |text, (ours, real)| text.replace(ours, real))
+}
+
+/// True for a text that begins with a compiler's name.
+fn names_a_compiler(text: &str) -> bool {
+    let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ';');
+    let word = text.split(ends).next().unwrap_or_default().trim_end_matches(['.', ',', ':', ')']);
+    ["gcc", "g++", "clang", "nvcc"].iter().any(|name| word.ends_with(name)) && !word.starts_with('-')
 }
 
 /// Lines of a log in a form that two runs share.
@@ -16,6 +36,8 @@ pub fn comparable(log: &str, prefix: &Path) -> Vec<String> {
     let bin = prefix.join("bin").display().to_string();
     // It may be the first entry of a PATH, too.
     let log = log.replace(&format!("{bin}/"), "").replace(&format!("{bin}:"), "");
+    let libexec = prefix.join("libexec/ogrt").display().to_string();
+    let log = log.replace(&format!("{libexec}/"), "").replace(&format!("{libexec}:"), "");
     let log = without_us(&log).replace("/usr/bin/", "");
     let mut lines: Vec<String> = log.lines().map(plain).filter(|line| !line.is_empty()).collect();
     lines.sort_unstable();
@@ -89,6 +111,18 @@ mod tests {
         }
         assert_ne!(plain("Ran 3 tests"), plain("Ran 4 tests"));
         assert_ne!(plain("checking for x... yes"), plain("checking for x... no"));
+    }
+
+    #[test]
+    fn the_lines_without_us_name_the_compilers_that_ours_run() {
+        for (ours, bare) in [
+            ("make CC=ogrt-cc install", "make CC=cc install"),
+            ("make CC='ogrt-cc musl-gcc' LD=ogrt-ld", "make CC='musl-gcc' LD=ld"),
+            ("ogrt-cc -c gcc.c; ogrt-cc arm-none-eabi-gcc -c x.c", "cc -c gcc.c; arm-none-eabi-gcc -c x.c"),
+            ("PATH=PREFIX/libexec/ogrt:$PATH fpc x.pas", "PATH=$PATH fpc x.pas"),
+        ] {
+            assert_eq!(without_us(ours), bare);
+        }
     }
 
     #[test]

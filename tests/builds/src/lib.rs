@@ -11,11 +11,12 @@ mod machine;
 mod manual;
 mod registered;
 mod same_elf;
+mod table;
 mod trial;
 
 pub use archive::Archive;
 pub use bench::{Bench, Outcome};
-pub use machine::{has_tools, is_full_run, lacks};
+pub use machine::{full_run_only, has_tools, is_full_run, lacks};
 pub use manual::block;
-pub use registered::{Registered, is_linked_elf};
+pub use registered::{LinkedBy, Registered, is_linked_elf};
 pub use trial::{Place, Software};

@@ -28,3 +28,12 @@ pub fn lacks(what: &str, why: Option<&Error>) -> bool {
 pub fn is_full_run() -> bool {
     env::var_os(FULL_VARIABLE).is_some_and(|value| value == "1")
 }
+
+/// True when long tests are to run, too. Otherwise the test is skipped with a line.
+pub fn full_run_only() -> bool {
+    let full = is_full_run();
+    if !full {
+        println!("skipped: at full size only");
+    }
+    full
+}

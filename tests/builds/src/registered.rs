@@ -71,42 +71,132 @@ impl Registered {
     }
 
     /// Checks that each file is marked, that each signature is registered and complete, and that
-    /// nothing else is registered.
-    pub fn account_for(&self, stage: &Stage, files: &[PathBuf], name: &str) -> Result<String> {
-        let mut complaints = String::new();
+    /// nothing else is registered. A file without a note needs a record that tells why.
+    pub fn account_for(&self, stage: &Stage, files: &[PathBuf], expected: &Expected<'_>) -> Result<Account> {
+        let mut account = Account::default();
         let mut unaccounted: BTreeSet<&str> = self.records.keys().map(String::as_str).collect();
+        let unmarked = self.unmarked();
+        unaccounted.retain(|signature| !unmarked.contains_key(signature));
+        let mut counted = BTreeSet::new();
         let notes = notes_of(stage, files)?;
         for (file, signatures) in files.iter().zip(&notes) {
-            let mut complain = |what: String| complaints += &format!("{}: {what}\n", file.display());
+            let mut complaints = Vec::new();
+            let digest = hexadecimal_sha256(&fs::read(file).with_context(|| file.display().to_string())?);
             if is_kept_by_a_probe(file) {
                 if signatures.iter().any(|signature| self.records.contains_key(signature)) {
-                    complain("a probe is registered".into());
+                    complaints.push("a probe is registered".into());
                 }
-                continue;
+            } else if let [signature] = &signatures[..] {
+                unaccounted.remove(signature.as_str());
+                match self.records.get(signature) {
+                    None => complaints.push("not registered".into()),
+                    Some(record) => complaints.extend(incomplete(record, file, expected)?),
+                }
+                if counted.insert(digest) {
+                    account.outputs += 1;
+                    account.marked += 1;
+                }
+            } else {
+                let record = unmarked.values().find(|record| is_output(record, file, &digest));
+                let reason = record.and_then(|record| record["unmarked_reason"].as_str());
+                match reason {
+                    // An object is a link's output only if some link says so.
+                    None if elf_type(file) == Some(ET_REL) && !ends_with(file, ".ko") => continue,
+                    None => complaints.push(format!("{} notes instead of one", signatures.len())),
+                    Some(reason) if !expected.unmarked.iter().any(|part| reason.contains(part)) => {
+                        complaints.push(format!("not marked: {reason}"));
+                    }
+                    Some(_) => {}
+                }
+                if counted.insert(digest) {
+                    account.outputs += 1;
+                    let reason = reason.unwrap_or("no reason is known").to_owned();
+                    *account.reasons.entry(reason).or_default() += 1;
+                }
             }
-            let [signature] = &signatures[..] else {
-                complain(format!("{} notes instead of one", signatures.len()));
-                continue;
-            };
-            unaccounted.remove(signature.as_str());
-            match self.records.get(signature) {
-                None => complain("not registered".into()),
-                Some(record) => incomplete(record, file, name)?.into_iter().for_each(&mut complain),
+            for what in complaints {
+                account.complaints += &format!("{}: {what}\n", file.display());
             }
         }
+        // A program that was linked anew has the records of the earlier links as well.
+        let is_expected = |record: &Value| {
+            let output = output_path(record);
+            let name = output.file_name().unwrap_or_default().to_string_lossy();
+            files.contains(&output) || expected.probes.iter().any(|start| name.starts_with(start))
+        };
+        unaccounted.retain(|signature| !is_expected(&self.records[*signature]));
         for signature in unaccounted {
             let record = &self.records[signature];
-            complaints += &format!(
+            account.complaints += &format!(
                 "registered, and in no file: {signature} {} in {}: {}\n",
                 record["output"]["path"], record["working_directory"], record["driver_command"]
             );
         }
-        Ok(complaints)
+        Ok(account)
+    }
+
+    /// The records of links without a note, by signature.
+    fn unmarked(&self) -> BTreeMap<&str, &Value> {
+        let records = self.records.iter();
+        let unmarked = records.filter(|(_, record)| record["marked"] == false);
+        unmarked.map(|(signature, record)| (signature.as_str(), record)).collect()
     }
 }
 
+/// What is expected of a build's records.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// The name in the metadata.
+    pub name: &'a str,
+    /// Who links.
+    pub linked_by: LinkedBy,
+    /// Parts of the reasons for which an output may have no note.
+    pub unmarked: &'a [&'a str],
+    /// The build moves or edits what it has linked, so that a record may lack the output's digest
+    /// or have the one of before.
+    pub moves_outputs: bool,
+    /// Beginnings of the names of what a configure script links for its own questions.
+    pub probes: &'a [&'a str],
+}
+
+/// The tool that a build calls to link.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum LinkedBy {
+    /// A compiler driver, with the start files and the C library.
+    Driver,
+    /// The linker, without start files and a C library that it would have to have.
+    LinkerAlone,
+}
+
+/// What became of a build's outputs.
+#[derive(Debug, Default)]
+pub struct Account {
+    /// The faults, a line each.
+    pub complaints: String,
+    /// ELF files that a linker made, each content once.
+    pub outputs: usize,
+    /// Those with a note.
+    pub marked: usize,
+    /// The reasons of the others, and how many have each.
+    pub reasons: BTreeMap<String, usize>,
+}
+
+/// True if the record is of this file: by its path, or by its contents if it was moved.
+fn is_output(record: &Value, file: &Path, digest: &str) -> bool {
+    output_path(record) == file || record["output"]["sha256"] == digest
+}
+
+fn output_path(record: &Value) -> PathBuf {
+    let output = record["output"]["path"].as_str().unwrap_or_default();
+    Path::new(record["working_directory"].as_str().unwrap_or_default()).join(output)
+}
+
+fn ends_with(file: &Path, end: &str) -> bool {
+    file.to_string_lossy().ends_with(end)
+}
+
 /// The faults of the record of `file`, in words.
-fn incomplete(record: &Value, file: &Path, name: &str) -> Result<Vec<String>> {
+fn incomplete(record: &Value, file: &Path, expected: &Expected<'_>) -> Result<Vec<String>> {
     let mut found = Vec::new();
     let mut expect = |holds: bool, what: &str| {
         if !holds {
@@ -117,22 +207,26 @@ fn incomplete(record: &Value, file: &Path, name: &str) -> Result<Vec<String>> {
     let inputs = list("inputs");
     let ends_with =
         |end: &str| inputs.iter().any(|input| input["path"].as_str().is_some_and(|p| p.ends_with(end)));
-    expect(record["metadata"]["name"] == name, "another name");
+    expect(record["metadata"]["name"] == expected.name, "another name");
     expect(record["working_directory"].as_str().is_some_and(|folder| folder.starts_with('/')), "no folder");
-    expect(list("driver_command").len() > 1, "no command of the driver");
     expect(list("linker_command").len() > 1, "no command of the linker");
-    for tool in ["driver", "linker"] {
-        let path = record[tool]["path"].as_str().unwrap_or_default();
+    let by_driver = expected.linked_by == LinkedBy::Driver;
+    let tools: &[&str] = if by_driver { &["driver", "linker"] } else { &["linker"] };
+    for tool in tools {
+        let path = record[*tool]["path"].as_str().unwrap_or_default();
         expect(Path::new(path).is_file() && !path.contains("ogrt"), &format!("{tool} is {path}"));
-        let version = record[tool]["version"].as_str().unwrap_or_default();
+        let version = record[*tool]["version"].as_str().unwrap_or_default();
         expect(
             version.contains(|c: char| c.is_ascii_digit()),
             &format!("version of the {tool} is {version:?}"),
         );
     }
-    expect(!list("compilers").is_empty(), "no compilers");
-    expect(ends_with("/crti.o") && ends_with("/crtn.o"), "no crti.o or crtn.o among the inputs");
-    expect(inputs.iter().any(is_libc), "no libc among the inputs");
+    if by_driver {
+        expect(list("driver_command").len() > 1, "no command of the driver");
+        expect(!list("compilers").is_empty(), "no compilers");
+        expect(ends_with("/crti.o") && ends_with("/crtn.o"), "no crti.o or crtn.o among the inputs");
+        expect(inputs.iter().any(is_libc), "no libc among the inputs");
+    }
     expect(
         inputs.iter().any(|input| input["kind"] == "object" || input["kind"] == "lto_object"),
         "no objects",
@@ -142,14 +236,13 @@ fn incomplete(record: &Value, file: &Path, name: &str) -> Result<Vec<String>> {
         expect(digest.len() == 64, &format!("no digest of {}", input["path"]));
     }
     // Installing may edit a RUNPATH: then the file that was linked no longer exists.
-    let output = record["output"]["path"].as_str().unwrap_or_default();
-    let output = Path::new(record["working_directory"].as_str().unwrap_or_default()).join(output);
-    if output == file {
+    if output_path(record) == file && !expected.moves_outputs {
         let bytes = fs::read(file).with_context(|| file.display().to_string())?;
         expect(record["output"]["sha256"] == hexadecimal_sha256(&bytes), "another digest of the output");
         expect(record["output"]["size"] == bytes.len(), "another size of the output");
     }
-    expect(record["output"]["sha256"].as_str().is_some_and(|digest| digest.len() == 64), "no output");
+    let has_digest = record["output"]["sha256"].as_str().is_some_and(|digest| digest.len() == 64);
+    expect(has_digest || expected.moves_outputs, "no output");
     Ok(found)
 }
 
@@ -181,10 +274,25 @@ pub fn notes_of(stage: &Stage, files: &[PathBuf]) -> Result<Vec<Vec<String>>> {
 
 /// True for an ELF program or shared library, false for an object or a symbolic link.
 pub fn is_linked_elf(file: &Path) -> bool {
+    matches!(elf_type(file), Some(2 | 3))
+}
+
+/// True for any ELF file, an object too.
+pub fn is_elf(file: &Path) -> bool {
+    elf_type(file).is_some()
+}
+
+/// The type of relocatable objects.
+const ET_REL: u16 = 1;
+
+/// The type of an ELF file in its own byte order.
+fn elf_type(file: &Path) -> Option<u16> {
     let mut head = [0; 18];
     let is_file = file.symlink_metadata().is_ok_and(|metadata| metadata.is_file());
     let read = is_file && fs::File::open(file).and_then(|mut file| file.read_exact(&mut head)).is_ok();
-    read && head.starts_with(b"\x7fELF") && matches!(head[16], 2 | 3)
+    let kind = [head[16], head[17]];
+    let kind = if head[5] == 2 { u16::from_be_bytes(kind) } else { u16::from_le_bytes(kind) };
+    (read && head.starts_with(b"\x7fELF")).then_some(kind)
 }
 
 /// Every file and link below a folder, in order.

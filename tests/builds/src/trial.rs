@@ -2,10 +2,11 @@
 
 use crate::{
     archive::Archive,
-    build_log::{comparable, difference, holding, without_us},
+    build_log::{LINKERS_ON_PATH, comparable, difference, holding, without_us},
     installed,
     machine::{has_tools, lacks},
-    registered::{Registered, files_in, is_linked_elf, notes_of},
+    registered::{Expected, LinkedBy, Registered, files_in, is_elf, is_linked_elf, notes_of},
+    table::{self, Row},
 };
 use anyhow::{Context, Result, ensure};
 use ogrt_end_to_end::Stage;
@@ -13,6 +14,7 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::Instant,
 };
 
 /// The compilers that come first on PATH.
@@ -46,9 +48,35 @@ pub struct Software {
     pub varying: &'static [&'static str],
     /// Words of lines of output that differ between any two builds.
     pub noise: &'static [&'static str],
+    /// The tool that links.
+    pub linked_by: LinkedBy,
+    /// Parts of the reasons for which an output may have no note. With none, each has one.
+    pub unmarked: &'static [&'static str],
+    /// The build moves or edits what it has linked.
+    pub moves_outputs: bool,
+    /// Beginnings of the names of what a configure script of its own kind links for its questions.
+    /// Nobody can tell these from programs.
+    pub probes: &'static [&'static str],
 }
 
 impl Software {
+    /// What most packages have in common.
+    pub const PLAIN: Software = Software {
+        name: "",
+        archive: Archive::Files(&[]),
+        tools: &[],
+        lines: String::new(),
+        results: &[],
+        results_min: 1,
+        installs: &[],
+        varying: &[],
+        noise: &[],
+        linked_by: LinkedBy::Driver,
+        unmarked: &[],
+        moves_outputs: false,
+        probes: &[],
+    };
+
     /// Builds it twice and compares the two.
     pub fn try_out(&self) {
         if !has_tools(self.tools) {
@@ -68,11 +96,15 @@ impl Software {
         let (bare_build, bare_opt) = (stage.folder().join("bare-build"), stage.folder().join("bare-opt"));
 
         copy(sources, &build)?;
+        let began = Instant::now();
         let bare_log = self.build(stage, &build, Place::WithoutUs)?;
+        let bare_time = began.elapsed();
         fs::rename(&build, &bare_build)?;
         fs::rename(&opt, &bare_opt)?;
         copy(sources, &build)?;
+        let began = Instant::now();
         let log = self.build(stage, &build, Place::WithUs)?;
+        let time = began.elapsed();
 
         let prefix = stage.prefix();
         let is_noise = |line: &String| self.noise.iter().any(|word| line.contains(word));
@@ -100,21 +132,39 @@ impl Software {
         for (file, notes) in bare_files.iter().zip(notes_of(stage, &bare_files)?) {
             ensure!(notes.is_empty(), "{} is marked, and was built without us", file.display());
         }
-        let installed = linked(&opt)?;
+        let elf = |folder: &Path| -> Result<Vec<PathBuf>> {
+            Ok(files_in(folder)?.into_iter().filter(|file| is_elf(file)).collect())
+        };
+        let installed = elf(&opt)?;
         ensure!(!installed.is_empty(), "no program and no library is installed");
         for name in self.installs {
             ensure!(installed.iter().any(|file| file.ends_with(name)), "{name} is not among {installed:?}");
         }
 
-        let files = [linked(&build)?, installed].concat();
+        let files = [elf(&build)?, installed].concat();
         let registered = Registered::at(stage, 1)?;
-        let complaints = registered.account_for(stage, &files, self.name)?;
-        ensure!(complaints.is_empty(), "the registry:\n{complaints}");
+        let expected = Expected {
+            name: self.name,
+            linked_by: self.linked_by,
+            unmarked: self.unmarked,
+            moves_outputs: self.moves_outputs,
+            probes: self.probes,
+        };
+        let account = registered.account_for(stage, &files, &expected)?;
+        let row = Row {
+            outputs: account.outputs,
+            marked: account.marked,
+            reasons: account.reasons,
+            bare: bare_time,
+            ours: time,
+        };
+        table::add(self.name, &row);
+        ensure!(account.complaints.is_empty(), "the registry:\n{}", account.complaints);
         println!(
-            "{}: {} results of tests, {} programs and libraries, {} records",
+            "{}: {} results of tests, {} outputs of links, {} records",
             self.name,
             results.len(),
-            files.len(),
+            row.outputs,
             registered.count()
         );
         Ok(())
@@ -122,8 +172,9 @@ impl Software {
 
     /// Runs the lines and returns their output.
     fn build(&self, stage: &Stage, folder: &Path, place: Place) -> Result<String> {
+        let linkers = format!("{}:", stage.prefix().join("libexec/ogrt").display());
         let lines = match place {
-            Place::WithUs => self.lines.clone(),
+            Place::WithUs => self.lines.replace(LINKERS_ON_PATH, &linkers),
             Place::WithoutUs => without_us(&self.lines),
         };
         let opt = stage.folder().join("opt");

@@ -90,7 +90,7 @@ fn mpi_compiler_wrappers_as_in_the_manual() {
         return;
     }
     let bench = Bench::new();
-    let manual = block("Go, MPI").unwrap_or_else(|error| panic!("{error:#}"));
+    let manual = block("Go, MPI");
     for (variable, mpi) in [("OMPI_CC=", "openmpi"), ("MPICH_CC=", "mpich")] {
         let line = manual.lines().find(|line| line.starts_with(variable)).expect("a line in the manual");
         for (compiler, source) in [("mpicc", "main.c"), ("mpicxx", "main.cpp"), ("mpifort", "main.f90")] {
@@ -123,7 +123,7 @@ fn go_links_externally_as_in_the_manual() {
     for source in ["main.c", "main.cpp", "main.f90"] {
         std::fs::remove_file(bench.path(source)).expect("a source");
     }
-    let manual = block("Go, MPI").unwrap_or_else(|error| panic!("{error:#}"));
+    let manual = block("Go, MPI");
     let line = manual.lines().find(|line| line.starts_with("go build")).expect("a line in the manual");
     bench.succeeds(&format!("export GOFLAGS=-mod=mod GOTOOLCHAIN=local\n{line}"), &[&bench.bin()]);
     bench.one_record_of("program");

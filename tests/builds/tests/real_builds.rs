@@ -6,23 +6,7 @@
 //! another answer, when the build prints another line, or when an installed file differs by more
 //! than the note causes.
 
-use ogrt_builds_tests::{Archive, Software, block, is_full_run};
-
-const PLAIN: Software = Software {
-    name: "",
-    archive: Archive::Crate { name: "" },
-    tools: &[],
-    lines: String::new(),
-    results: &[],
-    results_min: 1,
-    installs: &[],
-    varying: &[],
-    noise: &[],
-};
-
-fn manual(heading: &str) -> String {
-    block(heading).unwrap_or_else(|error| panic!("{error:#}"))
-}
+use ogrt_builds_tests::{Archive, Software, block, full_run_only};
 
 #[test]
 fn autotools_with_libtool() {
@@ -37,11 +21,11 @@ fn autotools_with_libtool() {
             sha256: "74b1081d21fff13ae4bd7c16e5d6e504a4c26f7cde1dca0d963a484174bbcacd",
         },
         tools: &["gcc", "make"],
-        lines: format!("{same_time}\n{}", manual("Autotools")),
+        lines: format!("{same_time}\n{}", block("Autotools")),
         results: &[" ok", "skipped", "FAILED", "tests were"],
         results_min: 30,
         installs: &["bin/gdbmtool", "bin/gdbm_load", "bin/gdbm_dump", "lib/libgdbm.so.6.0.0"],
-        ..PLAIN
+        ..Software::PLAIN
     }
     .try_out();
 }
@@ -58,11 +42,11 @@ fn plain_make() {
             sha256: "ab5a03176ee106d3f0fa90e381da478ddae405918153cca248e682cd0c4a2269",
         },
         tools: &["gcc", "make"],
-        lines: manual("Plain make") + shared,
+        lines: block("Plain make") + shared,
         results: &["cmp sample"],
         results_min: 6,
         installs: &["bin/bzip2", "bin/bzip2recover", "bin/bunzip2", "lib/libbz2.so.1.0.8"],
-        ..PLAIN
+        ..Software::PLAIN
     }
     .try_out();
 }
@@ -77,11 +61,11 @@ fn cmake() {
             sha256: "6c7d2bcaea1433d977d8fed0b55b71c9d045a7cdf616e3cd2dce9007da753db3",
         },
         tools: &["gcc", "g++", "make", "cmake", "python3"],
-        lines: manual("CMake"),
+        lines: block("CMake"),
         results: &["Test #"],
         results_min: 9,
         installs: &["bin/cmark", "lib/libcmark.so.0.30.2"],
-        ..PLAIN
+        ..Software::PLAIN
     }
     .try_out();
 }
@@ -96,11 +80,11 @@ fn meson() {
             sha256: "94c7b68d86ad2a9613b4dcffe7bbeb03523d63b5b37918bdf2e4ef34195c1e6c",
         },
         tools: &["gcc", "meson", "ninja"],
-        lines: manual("Meson"),
+        lines: block("Meson"),
         results: &[" OK", "Fail", "Skip", "Ok:"],
         results_min: 10,
         installs: &["bin/fribidi", "libfribidi.so.0.4.0"],
-        ..PLAIN
+        ..Software::PLAIN
     }
     .try_out();
 }
@@ -125,7 +109,7 @@ fn fortran_and_cpp_in_libtool_libraries() {
         results: &["PASS", "FAIL"],
         results_min: 4,
         installs: &["libqd.so.0.0.0", "libqdmod.so.0.0.0", "libqd_f_main.so.0.0.0"],
-        ..PLAIN
+        ..Software::PLAIN
     }
     .try_out();
 }
@@ -148,7 +132,7 @@ fn cpp_with_link_time_optimisation() {
         results: &["testing", "tests completed successfully"],
         results_min: 5,
         installs: &["bin/lzip"],
-        ..PLAIN
+        ..Software::PLAIN
     }
     .try_out();
 }
@@ -166,13 +150,13 @@ fn python_extension() {
             sha256: "9eb442a2442ce417801c912df68e1f6ccfcd41577ae7274953ab3ad24ef7d82c",
         },
         tools: &["gcc", "python3", "pip"],
-        lines: manual("Python extensions") + tests,
+        lines: block("Python extensions") + tests,
         results: &["ok", "skipped", "FAIL", "ERROR", "Ran "],
         results_min: 140,
         // They contain the digests of the extension and of the wheel.
         varying: &["dist-info/RECORD", "dist-info/direct_url.json"],
         noise: &["Created wheel", "Stored in directory"],
-        ..PLAIN
+        ..Software::PLAIN
     }
     .try_out();
 }
@@ -183,21 +167,20 @@ fn cargo() {
         name: "shellharden",
         archive: Archive::Crate { name: "shellharden" },
         tools: &["cargo", "bash"],
-        lines: manual("Cargo"),
+        lines: block("Cargo"),
         results: &["moduletests/original/", "moduletests/expected/"],
         results_min: 40,
         installs: &["bin/shellharden"],
         // The names of test programs contain a digest of the flags, and -C linker is one.
         noise: &["Running ", " generated ", "Blocking waiting"],
-        ..PLAIN
+        ..Software::PLAIN
     }
     .try_out();
 }
 
 #[test]
 fn a_larger_package() {
-    if !is_full_run() {
-        println!("skipped: at full size only");
+    if !full_run_only() {
         return;
     }
     let xz = "export CC=ogrt-cc OGRT_META_NAME=xz\n\
@@ -216,7 +199,7 @@ fn a_larger_package() {
         results: &["PASS", "FAIL", "SKIP"],
         results_min: 10,
         installs: &["bin/xz", "bin/xzdec", "lib/liblzma.so.5.4.1"],
-        ..PLAIN
+        ..Software::PLAIN
     }
     .try_out();
 }
