@@ -99,7 +99,6 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "tcsh", package: "tcsh" },
     Tool { program: "fish", package: "fish" },
     Tool { program: "nim", package: "nim" },
-    Tool { program: "/usr/lib/x86_64-linux-gnu/perl/5.36/CORE/perl.h", package: "libperl-dev" },
     Tool { program: "/usr/include/sqlite3.h", package: "libsqlite3-dev" },
 ];
 
