@@ -9,8 +9,9 @@
 //! One that got no note must be the same byte by byte.
 //!
 //! The note moves what lies behind it. So an address (eight bytes, or four in 32-bit files) may
-//! differ by as much as some section has moved. A distance of four bytes may differ by as much as some section has moved
-//! against its own. The build-id and the table of section names cannot be equal, and are left out.
+//! differ by as much as some section has moved. A distance of four bytes may differ by as much as
+//! some section has moved against its own. The build-id and the table of section names cannot be
+//! equal, and are left out.
 
 use anyhow::{Context, Result};
 use object::{
