@@ -189,15 +189,17 @@ fn after_the_start_there_is_no_call() {
     if !has_all(&["strace", "gcc"]) {
         return;
     }
-    let source = "#include <dlfcn.h>\n#include <signal.h>\n#include <stdlib.h>\n#include <unistd.h>\n\
-        int main(int c, char **v) { if (c < 2) return 1; write(1, \"main\", 4); switch (v[1][0]) {\n\
+    let source = "#include <dlfcn.h>\n#include <pthread.h>\n#include <signal.h>\n#include <stdlib.h>\n\
+        #include <unistd.h>\nstatic void *leave(void *unused) { exit(3); return unused; }\n\
+        int main(int c, char **v) { pthread_t t; if (c < 2) return 1; write(1, \"main\", 4); switch (v[1][0]) {\n\
         case 'e': exit(3); case '_': _exit(3); case 'k': raise(SIGKILL); break; case 'a': abort();\n\
+        case 's': *(volatile int *)8 = 1; break; case 't': pthread_create(&t, 0, leave, 0); for (;;) pause();\n\
         case 'd': if (!dlopen(\"libm.so.6\", RTLD_NOW)) return 9; exit(0);\n\
         case 'f': if (!fork()) exit(0); return 0; case 'q': at_quick_exit(0); quick_exit(2);\n\
         case 'x': unsetenv(\"LD_PRELOAD\"); unsetenv(\"LD_AUDIT\"); execl(\"/bin/true\", \"true\", (char *)0); }\n\
         return 0; }\n";
     let folder = Folder::new();
-    let program = folder.compile(Compiler::Gcc, "ends", source, &["-ldl"]);
+    let program = folder.compile(Compiler::Gcc, "ends", source, &["-ldl", "-lpthread"]);
     let empty = empty_library(folder.path());
     let receiver = Receiver::unix(&folder.join("ogrt.sock"));
     let names = |variable: &str, library: &Path, way: &str| -> Vec<String> {
@@ -208,23 +210,31 @@ fn after_the_start_there_is_no_call() {
         command.arg("-E").arg(format!("{variable}={}", library.display())).arg(&program).arg(way);
         let _ = command.output().unwrap();
         let log = std::fs::read_to_string(log).unwrap();
-        let calls = log.lines().filter_map(|line| line.split_once('(')?.0.split(' ').next_back());
-        let main = calls.skip_while(|name| *name != "write");
-        main.map(str::to_owned).collect()
+        // A call that another thread's cuts in two is named where it begins.
+        let calls = log.lines().filter(|line| !line.contains(" resumed>"));
+        let names = calls.filter_map(|line| line.split_once('(')?.0.split(' ').next_back());
+        names.map(str::to_owned).collect()
     };
-    for way in ["return", "exit", "_exit", "kill", "abort", "dlopen", "fork", "quick_exit", "xec"] {
-        let without = names("LD_PRELOAD", &empty, way);
-        assert!(!without.is_empty(), "{way}");
+    let mut ways = 0;
+    for way in
+        ["return", "exit", "_exit", "kill", "abort", "segv", "thread", "dlopen", "fork", "quick_exit", "xec"]
+    {
+        let bare = names("LD_PRELOAD", &empty, way);
         for variable in ["LD_PRELOAD", "LD_AUDIT"] {
-            let mut with = names(variable, library(), way);
-            let mut without = without.clone();
-            if way == "fork" {
-                // Two processes write their lines as they come.
+            let all = names(variable, library(), way);
+            let sent = all.iter().rposition(|name| name == "sendmsg").expect("an event");
+            let closed = all[sent..].iter().position(|name| name == "close").expect("a close");
+            let mut with = all[sent + closed + 1..].to_vec();
+            assert!(with.contains(&"write".to_owned()), "{way} by {variable}: {all:?}");
+            let mut without = bare[bare.len().saturating_sub(with.len())..].to_vec();
+            if way == "fork" || way == "thread" {
+                // Two processes, or threads, write their lines as they come.
                 with.sort();
                 without.sort();
             }
             assert_eq!(with, without, "{way} by {variable}");
+            ways += 1;
         }
     }
-    receiver.starts(18);
+    receiver.starts(ways);
 }
