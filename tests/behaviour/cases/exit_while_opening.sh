@@ -1,6 +1,5 @@
 # exit() while another thread opens and closes libraries, by LD_AUDIT, a hundred times.
 # needs: gcc
-# mode: audit
 # prepare:
 cat > race.c <<'X'
 #include <dlfcn.h>

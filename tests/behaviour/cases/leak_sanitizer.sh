@@ -1,5 +1,6 @@
 # A gcc LeakSanitizer program runs, and still finds its leak.
 # needs: gcc setarch
+# mode: preload
 # prepare:
 cat > l.c <<'X'
 #include <stdlib.h>

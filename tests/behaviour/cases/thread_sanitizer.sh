@@ -1,5 +1,6 @@
 # A gcc ThreadSanitizer program runs, and still finds its race.
 # needs: gcc setarch
+# mode: preload
 # prepare:
 cat > t.c <<'X'
 #include <pthread.h>

@@ -1,5 +1,6 @@
 # valgrind finds a program's own errors and none of ours.
 # needs: valgrind gcc
+# mode: preload
 # prepare:
 printf '#include <stdlib.h>\nint main(void){char *p = malloc(10); p[10] = 1; return 0;}\n' > v.c; gcc -g v.c -o v
 # run:

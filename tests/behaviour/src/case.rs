@@ -4,7 +4,7 @@
 //! # What it shows, in a line.
 //! # needs: gcc python3          programs that must be there
 //! # events: none                where no event is expected (static, setuid, env -i)
-//! # mode: audit                 loaded by LD_AUDIT instead of LD_PRELOAD
+//! # mode: audit                 by LD_AUDIT only; `preload` by LD_PRELOAD only. Else by both
 //! # prepare:
 //! shell lines, run once, without us
 //! # run:
@@ -23,8 +23,8 @@ pub struct Case {
     pub needs: Vec<String>,
     /// At least one event must reach a server that listens.
     pub expects_events: bool,
-    /// The variable that names the library.
-    pub loaded_by: &'static str,
+    /// The variables that name the library, one run each.
+    pub modes: &'static [&'static str],
     /// Shell text that is run once.
     pub prepare: String,
     /// Shell text whose runs are compared.
@@ -57,7 +57,11 @@ impl Case {
                 .map(|needs| needs.split(' ').map(str::to_owned).collect())
                 .unwrap_or_default(),
             expects_events: directive("events") != Some("none"),
-            loaded_by: if directive("mode") == Some("audit") { "LD_AUDIT" } else { "LD_PRELOAD" },
+            modes: match directive("mode") {
+                Some("audit") => &["LD_AUDIT"],
+                Some("preload") => &["LD_PRELOAD"],
+                _ => &["LD_PRELOAD", "LD_AUDIT"],
+            },
             prepare: prepare.to_owned(),
             run: run.to_owned(),
         })

@@ -1,6 +1,6 @@
 //! One run of a case, and everything of it that a user could notice.
 
-use crate::{Case, Libraries};
+use crate::Case;
 use anyhow::{Context, Result, ensure};
 use std::{
     collections::BTreeMap,
@@ -51,18 +51,18 @@ impl Stage {
         self.root.join("ogrt.sock")
     }
 
-    /// Runs the case once, with our library or with the empty one under the name `libogrt.so`.
-    pub fn run(&self, case: &Case, libraries: &Libraries, ours: bool) -> Result<Observation> {
+    /// Runs the case once, with `library` under the name `libogrt.so` in the variable `mode`.
+    pub fn run(&self, case: &Case, mode: &str, library: &Path) -> Result<Observation> {
         let work = self.root.join("work");
         let status = Command::new("cp").arg("-a").arg(self.root.join("prepared")).arg(&work).status()?;
         ensure!(status.success(), "cannot copy to {}", work.display());
-        let library = self.root.join("libogrt.so");
+        let named = self.root.join("libogrt.so");
         // Another inode each time: the file may still be mapped by a process of the run before.
-        let _ = fs::remove_file(&library);
-        fs::copy(if ours { &libraries.ours } else { &libraries.empty }, &library)?;
+        let _ = fs::remove_file(&named);
+        fs::copy(library, &named)?;
         let output = self
             .shell(&case.run, &work)
-            .env(case.loaded_by, &library)
+            .env(mode, &named)
             .env("OGRT_ACTIVE", "1")
             .env("OGRT_SERVER", format!("unix:{}", self.socket().display()))
             .env("JOBID", "behaviour")
