@@ -243,3 +243,33 @@ pub fn end_like(status: ExitStatus) -> ! {
     // Without destructors: nothing of ours is left to write, and the kernel frees the rest.
     signal_hook::low_level::exit(status.code().unwrap_or(1));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn started(line: &str) -> RunningTool {
+        let arguments = ["-c".into(), line.into()];
+        let program = Path::new("/bin/sh");
+        Call { program, argv0: OsStr::new("sh"), arguments: &arguments, set: Vec::new(), removed: &[] }
+            .spawn()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_failure_is_seen_before_it_is_waited_for() {
+        let running = started("read line < /dev/zero");
+        assert!(!running.has_failed(), "it is at work");
+        rustix::process::kill_process(running.pid, rustix::process::Signal::TERM).unwrap();
+        for (running, fails) in [(running, true), (started("exit 3"), true), (started("exit 0"), false)] {
+            for _ in 0..2000 {
+                if running.has_failed() {
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(if fails { 5 } else { 0 }));
+            }
+            assert_eq!(running.has_failed(), fails);
+            assert_eq!(running.wait().unwrap().status.success(), !fails);
+        }
+    }
+}
