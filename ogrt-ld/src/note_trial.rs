@@ -81,8 +81,10 @@ pub fn driver_way(
         ("object", NotePosition::End, Medium::Disk),
     ];
     let relevant = relevant(arguments);
-    let details: Vec<&OsStr> = relevant.iter().map(OsString::as_os_str).collect();
-    let kept = KeptAnswer::about("drivers-1", driver, &details);
+    let library_path = environment::var("LIBRARY_PATH").unwrap_or_default();
+    let details = relevant.iter().map(OsString::as_os_str).chain([library_path]);
+    let details: Vec<&OsStr> = details.collect();
+    let kept = KeptAnswer::about("drivers-2", driver, &details);
     let way = |(_, position, medium): &(&str, NotePosition, Medium)| (*position, *medium);
     if let Some(answer) = kept.as_ref().and_then(KeptAnswer::answer) {
         return WAYS.iter().find(|(name, ..)| *name == answer).map(way);
@@ -181,12 +183,23 @@ impl Drop for Trial<'_> {
     }
 }
 
-/// The arguments by which a driver chooses its target and its linker.
+/// The arguments by which a driver chooses its target and its linker, and finds the libraries that
+/// it links by itself: nvcc finds those of CUDA by `-L` alone in some installations.
 fn relevant(arguments: &[OsString]) -> Vec<OsString> {
-    const STARTS: [&[u8]; 6] = [b"-m", b"-specs=", b"--specs=", b"--sysroot=", b"-fuse-ld=", b"--ld-path="];
+    const STARTS: [&[u8]; 7] =
+        [b"-m", b"-specs=", b"--specs=", b"--sysroot=", b"-fuse-ld=", b"--ld-path=", b"-L"];
     let is_relevant =
-        |word: &&OsString| STARTS.iter().any(|start| word.as_bytes().starts_with(start)) && *word != "-mllvm";
-    let mut relevant: Vec<OsString> = arguments.iter().filter(is_relevant).cloned().collect();
+        |word: &OsString| STARTS.iter().any(|start| word.as_bytes().starts_with(start)) && word != "-mllvm";
+    let mut relevant: Vec<OsString> = Vec::new();
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        if is_relevant(word) {
+            relevant.push(word.clone());
+            if word == "-L" {
+                relevant.extend(words.next().cloned());
+            }
+        }
+    }
     if let Some(triple) = target_triple(arguments) {
         relevant.extend(["-target".into(), triple]);
     }
@@ -198,4 +211,16 @@ fn relevant(arguments: &[OsString]) -> Vec<OsString> {
 fn likely_medium(linker: &Path) -> Medium {
     let is_small = std::fs::metadata(linker).is_ok_and(|file| file.len() < LINKER_BYTES_MIN);
     if is_small || is_script(linker) { Medium::Disk } else { Medium::Memory }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_trial_has_the_words_by_which_a_driver_finds_its_libraries() {
+        let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+        let line = words("-O1 -L /a -L/b -m64 x.o -mllvm -lz -o out");
+        assert_eq!(relevant(&line), words("-L /a -L/b -m64"));
+    }
 }
