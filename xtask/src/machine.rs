@@ -126,6 +126,8 @@ pub const FULL_TEST_TOOLS: &[Tool] = &[
         program: "/usr/lib/x86_64-linux-gnu/fpc/3.2.2/units/x86_64-linux/fcl-base/contnrs.ppu",
         package: "fp-units-fcl",
     },
+    Tool { program: "/usr/lib/linux-kbuild-6.1/scripts/mod/modpost", package: "linux-headers-amd64" },
+    Tool { program: "/usr/include/zlib.h", package: "zlib1g-dev" },
 ];
 
 /// The other targets that libogrt.so is built for. Its tests run there in qemu's user mode.

@@ -169,6 +169,30 @@ fn fetch_from_debian(package: &str, folder: &Path) -> Result<()> {
     apt(&["source", "--quiet", "--download-only", "--tar-only", package]).map(drop)
 }
 
+/// A package of PyPI (`name==version`), and the SHA-256 of its wheel.
+pub type Wheel = (&'static str, &'static str);
+
+/// The folder in cargo's target folder that holds these packages of PyPI. They are installed at the
+/// first call.
+pub fn wheels(name: &str, packages: &[Wheel]) -> Result<PathBuf> {
+    let folder = Workspace::find()?.target.join("source-archives").join(name);
+    if folder.exists() {
+        return Ok(folder);
+    }
+    let scratch = Scratch::new()?;
+    let list = scratch.path().join("requirements.txt");
+    let lines: String =
+        packages.iter().map(|(package, sha256)| format!("{package} --hash=sha256:{sha256}\n")).collect();
+    fs::write(&list, lines).with_context(|| list.display().to_string())?;
+    // It is made under another name first, so that nobody finds half of it.
+    let new = folder.with_extension(format!("new-{}", std::process::id()));
+    let mut pip = Command::new("python3");
+    pip.args(["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary", ":all:", "--require-hashes"]);
+    child::capture(pip.arg("--target").arg(&new).arg("-r").arg(&list))?;
+    fs::rename(&new, &folder).with_context(|| folder.display().to_string())?;
+    Ok(folder)
+}
+
 /// Fetches an archive by pip, which checks the digest before it opens the archive.
 fn fetch_from_pypi(requirement: &str, sha256: &str, folder: &Path) -> Result<()> {
     let list = folder.join("requirements.txt");

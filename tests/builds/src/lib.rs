@@ -14,7 +14,7 @@ mod same_elf;
 mod table;
 mod trial;
 
-pub use archive::Archive;
+pub use archive::{Archive, Wheel, wheels};
 pub use bench::{Bench, Outcome};
 pub use machine::{full_run_only, has_tools, is_full_run, lacks};
 pub use manual::block;

@@ -89,7 +89,7 @@ impl Registered {
             } else if let [signature] = &signatures[..] {
                 unaccounted.remove(signature.as_str());
                 match self.records.get(signature) {
-                    None => complaints.push("not registered".into()),
+                    None => complaints.push(NOT_REGISTERED.into()),
                     Some(record) => complaints.extend(incomplete(record, file, expected)?),
                 }
                 if counted.insert(digest) {
@@ -143,6 +143,9 @@ impl Registered {
     }
 }
 
+/// The complaint about a note without a record.
+pub const NOT_REGISTERED: &str = "not registered";
+
 /// What is expected of a build's records.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected<'a> {
@@ -164,6 +167,8 @@ pub struct Expected<'a> {
 pub enum LinkedBy {
     /// A compiler driver, with the start files and the C library.
     Driver,
+    /// A driver that does not show what it gives to the linker, as nvcc.
+    OpaqueDriver,
     /// The linker, without start files and a C library that it would have to have.
     LinkerAlone,
 }
@@ -209,9 +214,13 @@ fn incomplete(record: &Value, file: &Path, expected: &Expected<'_>) -> Result<Ve
         |end: &str| inputs.iter().any(|input| input["path"].as_str().is_some_and(|p| p.ends_with(end)));
     expect(record["metadata"]["name"] == expected.name, "another name");
     expect(record["working_directory"].as_str().is_some_and(|folder| folder.starts_with('/')), "no folder");
-    expect(list("linker_command").len() > 1, "no command of the linker");
     let by_driver = expected.linked_by == LinkedBy::Driver;
-    let tools: &[&str] = if by_driver { &["driver", "linker"] } else { &["linker"] };
+    let (command, tools): (_, &[&str]) = match expected.linked_by {
+        LinkedBy::Driver => ("linker_command", &["driver", "linker"]),
+        LinkedBy::OpaqueDriver => ("driver_command", &[]),
+        LinkedBy::LinkerAlone => ("linker_command", &["linker"]),
+    };
+    expect(list(command).len() > 1, "no command that links");
     for tool in tools {
         let path = record[*tool]["path"].as_str().unwrap_or_default();
         expect(Path::new(path).is_file() && !path.contains("ogrt"), &format!("{tool} is {path}"));
@@ -261,6 +270,9 @@ fn is_kept_by_a_probe(file: &Path) -> bool {
 
 /// The signatures in each file, read by `ogrt show`.
 pub fn notes_of(stage: &Stage, files: &[PathBuf]) -> Result<Vec<Vec<String>>> {
+    if files.is_empty() {
+        return Ok(Vec::new());
+    }
     let output = ogrt_end_to_end::see(stage.site.ogrt(&["show", "--json"]).args(files));
     let shown: Vec<Value> = serde_json::from_slice(&output.stdout)
         .with_context(|| format!("ogrt show: {}", ogrt_end_to_end::text(&output.stderr)))?;

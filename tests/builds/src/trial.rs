@@ -5,7 +5,7 @@ use crate::{
     build_log::{LINKERS_ON_PATH, comparable, difference, holding, without_us},
     installed,
     machine::{has_tools, lacks},
-    registered::{Expected, LinkedBy, Registered, files_in, is_elf, is_linked_elf, notes_of},
+    registered::{Expected, LinkedBy, NOT_REGISTERED, Registered, files_in, is_elf, is_linked_elf, notes_of},
     table::{self, Row},
 };
 use anyhow::{Context, Result, ensure};
@@ -14,8 +14,12 @@ use std::{
     env, fs,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Instant,
+    thread,
+    time::{Duration, Instant},
 };
+
+/// The longest wait for the record of a large link.
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// The compilers that come first on PATH.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -142,7 +146,7 @@ impl Software {
         }
 
         let files = [elf(&build)?, installed].concat();
-        let registered = Registered::at(stage, 1)?;
+        let mut registered = Registered::at(stage, 1)?;
         let expected = Expected {
             name: self.name,
             linked_by: self.linked_by,
@@ -150,7 +154,14 @@ impl Software {
             moves_outputs: self.moves_outputs,
             probes: self.probes,
         };
-        let account = registered.account_for(stage, &files, &expected)?;
+        let mut account = registered.account_for(stage, &files, &expected)?;
+        // The record of a large link comes after the link, from a process that others go before.
+        let deadline = Instant::now() + PATIENCE;
+        while account.complaints.contains(NOT_REGISTERED) && Instant::now() < deadline {
+            thread::sleep(Duration::from_secs(1));
+            registered = Registered::at(stage, registered.count() + 1)?;
+            account = registered.account_for(stage, &files, &expected)?;
+        }
         let row = Row {
             outputs: account.outputs,
             marked: account.marked,
