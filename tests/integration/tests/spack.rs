@@ -164,7 +164,7 @@ fn in_every_mode_the_compiler_does_what_it_would_and_links_are_known() {
                     &metadata["package_id"],
                     &metadata["toolchain"]
                 ),
-                (&"squeeze".into(), &"0.2".into(), &"spack".into(), &HASH.into(), &"gcc-12.2.0".into()),
+                (&"squeeze".into(), &"0.2".into(), &"spack".into(), &HASH.into(), &"gcc@12.2.0".into()),
                 "{result}: {metadata}"
             );
         }
