@@ -31,6 +31,7 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "clang", package: "clang" },
     Tool { program: "ld.gold", package: "binutils" },
     Tool { program: "ld.lld", package: "lld" },
+    Tool { program: "wasm-ld", package: "lld" },
     Tool { program: "mold", package: "mold" },
     Tool { program: "bwrap", package: "bubblewrap" },
     Tool { program: "bear", package: "bear" },

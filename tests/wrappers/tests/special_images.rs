@@ -220,3 +220,17 @@ fn a_program_with_a_script_of_its_own_is_marked() {
     }
     assert!(bench.spooled().iter().all(|record| record.marked()));
 }
+
+#[test]
+fn webassembly() {
+    if !has_tool("clang") || !has_tool("wasm-ld") {
+        return;
+    }
+    let bench = Bench::new();
+    bench.write("w.c", "int answer(void) { return 42; }\n");
+    let target = "CC --target=wasm32 -nostdlib";
+    let program = format!("{target} -Wl,--no-entry,--export-all w.c -o w.wasm");
+    is_untouched(&bench, "clang", &program, "w.wasm", "another format than ELF");
+    let by_object = format!("{target} -c w.c && {target} -Wl,--no-entry,--export=answer w.o -o w.wasm");
+    is_untouched(&bench, "clang", &by_object, "w.wasm", "another format than ELF");
+}
