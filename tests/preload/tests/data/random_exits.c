@@ -59,7 +59,7 @@ static struct plan plan_of(uint64_t seed) {
     plan.code = next(&seed) % 100;
     plan.threads = next(&seed) % 4;
     for (int at = 0; at < plan.threads; at++) plan.works[at] = next(&seed) % WORKS;
-    /* Who stays in a walk holds a lock that other walks and dlopen wait for; exit waits for them. */
+    /* Who stays in a walk holds a lock that other walks and dlopen wait for; so does exit. */
     int opens_at_end = plan.way == EXIT_IN_ATEXIT || plan.way == EXIT_WITHOUT_MAIN, stays = 0;
     for (int at = 0; at < plan.threads; at++) {
         if (plan.works[at] == WALK_AND_STAY && !opens_at_end && !stays++)
@@ -196,6 +196,7 @@ struct child { pid_t pid; uint64_t seed; time_t since; };
 static void wake(int unused) { (void)unused; }
 
 static int run(char **arguments, uint64_t seed, unsigned long count) {
+    setvbuf(stdout, 0, _IOLBF, 0);
     struct rlimit none = { 0, 0 };
     setrlimit(RLIMIT_CORE, &none);
     struct sigaction action = { .sa_handler = wake };
