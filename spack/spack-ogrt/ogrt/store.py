@@ -111,7 +111,7 @@ def _root(document):
 
 
 def _compiler(node, document):
-    """As `gcc-12.2.0`: up to format 4 a key of the node, later the dependency for a language."""
+    """As `gcc@12.2.0`: up to format 4 a key of the node, later the dependency for a language."""
     compiler = node.get("compiler")
     if isinstance(compiler, dict):
         return _joined(compiler)
@@ -129,4 +129,4 @@ def _compiler(node, document):
 
 def _joined(named):
     parts = [named.get("name"), named.get("version")]
-    return "-".join(part for part in parts if isinstance(part, str))
+    return "@".join(part for part in parts if isinstance(part, str))

@@ -72,9 +72,9 @@ class Store(unittest.TestCase):
 
     def test_every_shape_tells_who_it_is(self):
         for document, name, version, toolchain in (
-            (FORMAT_5, "zlib", "1.3.1", "gcc-12.2.0"),
-            (FORMAT_4, "hdf5", "1.14.3", "gcc-11.4.0"),
-            (FORMAT_1, "bzip2", "1.0.8", "gcc-9.3.0"),
+            (FORMAT_5, "zlib", "1.3.1", "gcc@12.2.0"),
+            (FORMAT_4, "hdf5", "1.14.3", "gcc@11.4.0"),
+            (FORMAT_1, "bzip2", "1.0.8", "gcc@9.3.0"),
         ):
             told = store.identity(self.install(name, document))
             self.assertEqual(
