@@ -20,7 +20,7 @@ COMPILERS = (
     "icc icpc ifort icx icpx ifx dpcpp nvc nvc++ nvfortran pgcc pgc++ pgfortran armclang armclang++ armflang "
     "amdclang amdclang++ amdflang fcc FCC frt"
 ).split()
-LINKERS = "ld ld.bfd ld.gold ld.lld ld.mold ld.wild".split()
+LINKERS = "ld ld.bfd ld.gold ld.lld ld.mold ld.wild mold".split()
 
 _FOLDER_PREFIX = "ogrt-wrappers-"
 
