@@ -1,10 +1,11 @@
 //! `cargo xtask bench`: what we cost, each figure beside the peers' and the budget, in one run.
 //!
-//! The compared cases are interleaved, round by round, so that whatever else the machine does falls
-//! on all of them alike. Medians are printed; a cost is the difference to the baseline of the same
-//! run. Peers were measured once on a 2-core x86_64 Debian 12 machine: their figures are quoted,
-//! not measured again.
+//! The compared cases take turns in shuffled order, so that whatever else the machine does falls on
+//! all of them alike. A cost is a share of the bare case: the median of pairs, each of one round.
+//! Machines differ by more than we cost, so budgets are shares too. A figure of a peer stands here
+//! only where it was measured beside ours, in one run.
 
+mod figure;
 mod ingest;
 mod link;
 mod measure;
@@ -57,15 +58,6 @@ enum Part {
     Server,
 }
 
-/// One line of a printed table.
-struct Figure {
-    what: String,
-    ours: String,
-    budget: &'static str,
-    ogrt_0_5: &'static str,
-    xalt: &'static str,
-}
-
 impl Bench {
     /// Builds the programs as they are shipped and measures them.
     pub fn run(self) -> Result<()> {
@@ -88,7 +80,7 @@ impl Bench {
             let figures = steps.step(&format!("cost of a process, {rounds} rounds"), |_| {
                 process::figures(&prefix, &server, &scratch.folder("process")?, rounds)
             })?;
-            tables.push(("For each process, over an empty .so", figures));
+            tables.push(("For each process", figures));
         }
         if wants(Part::Link) {
             let rounds = if self.quick { 20 } else { 100 };
@@ -100,7 +92,7 @@ impl Bench {
         server.stop();
         if wants(Part::Server) {
             let generator = steps.step("build the load generator", |step| {
-                ingest::build_generator(step, &workspace, &linkage)
+                programs::build_example(step, &workspace, &linkage, "flood")
             })?;
             let lengths = if self.quick {
                 ingest::Lengths { climb_s: 2, budget_s: 2 }
@@ -117,18 +109,11 @@ impl Bench {
 
         println!("\n{}\n", machine()?);
         for (title, figures) in &tables {
-            print(title, figures);
+            figure::print(title, figures);
         }
+        println!("{}", figure::PEERS);
         Ok(())
     }
-}
-
-fn print(title: &str, figures: &[Figure]) {
-    println!("{title:<44} {:>22} {:>12} {:>22} {:>22}", "ours", "budget", "OGRT 0.5", "XALT 3.2");
-    for Figure { what, ours, budget, ogrt_0_5, xalt } in figures {
-        println!("  {what:<42} {ours:>22} {budget:>12} {ogrt_0_5:>22} {xalt:>22}");
-    }
-    println!();
 }
 
 /// `2026-11-23, Linux 6.1.0, 2 cores, Intel(R) Xeon(R)`.

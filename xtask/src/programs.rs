@@ -3,7 +3,7 @@
 //! `preload` is built by a cargo call of its own (see ARCHITECTURE.md), into a folder of its own in
 //! cargo's target folder.
 
-use crate::{child, machine::Linkage, steps::Step, workspace::Workspace};
+use crate::{machine::Linkage, steps::Step, workspace::Workspace};
 use anyhow::Result;
 use std::{ffi::OsString, path::PathBuf, process::Command};
 
@@ -67,6 +67,13 @@ fn build_as(step: &Step, workspace: &Workspace, linkage: &Linkage, profile: &str
     Ok(Built { programs, library: build_library(step, workspace)? })
 }
 
+/// Builds an example of the server, optimised as the server is: with the same dependencies.
+pub fn build_example(step: &Step, workspace: &Workspace, linkage: &Linkage, name: &str) -> Result<PathBuf> {
+    let mut cargo = cargo_for(workspace, linkage, &["build", "--profile", "release"]);
+    step.run(cargo.args(["--package", "ogrt-server", "--example", name]))?;
+    Ok(workspace.target.join(triple(linkage)).join("release/examples").join(name))
+}
+
 fn cargo_for(workspace: &Workspace, linkage: &Linkage, arguments: &[&str]) -> Command {
     let mut cargo = workspace.cargo(arguments);
     let triple = triple(linkage);
@@ -77,8 +84,9 @@ fn cargo_for(workspace: &Workspace, linkage: &Linkage, arguments: &[&str]) -> Co
             cargo.args(["--config", &flags]);
         }
     }
-    if triple != workspace.host && !child::exists("musl-gcc") {
+    if triple != workspace.host {
         // One crate (ring, for TLS) has some C. It needs no libc, so any compiler will do for musl.
+        // It is the same one on all machines: whether musl-gcc is installed changes nothing.
         cargo.env(format!("CC_{}", triple.replace('-', "_")), "gcc");
     }
     cargo.args(["--locked", "--target", triple]);

@@ -3,6 +3,7 @@
 //! Each test has a site of its own: a scratch folder, a server on free loopback ports, and a spool.
 //! All share one installation.
 
+pub mod bare_machine;
 pub mod http;
 pub mod validators;
 

@@ -3,14 +3,12 @@
 //! A generator on the same machine offers them at rising rates. A rate counts only when every event
 //! that was sent is in the output afterwards.
 
-use super::Figure;
+use super::figure::Figure;
 use crate::{
     child,
     cleanup::Scratch,
     daemon::{Daemon, Ports},
-    machine::Linkage,
     steps::Step,
-    workspace::Workspace,
 };
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -18,7 +16,7 @@ use std::{
     fs,
     io::{Read, Write},
     net::TcpStream,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
     thread,
     time::{Duration, Instant},
@@ -53,15 +51,6 @@ impl Run {
     }
 }
 
-/// Builds the generator for the same target as the programs, so that dependencies are compiled
-/// once.
-pub fn build_generator(step: &Step, workspace: &Workspace, linkage: &Linkage) -> Result<PathBuf> {
-    let (Linkage::Musl(triple) | Linkage::StaticGlibc(triple)) = linkage;
-    let mut cargo = workspace.cargo(&["build", "--release", "--locked", "--package", "ogrt-server"]);
-    step.run(cargo.args(["--example", "flood", "--target", triple]))?;
-    Ok(workspace.target.join(triple).join("release/examples/flood"))
-}
-
 /// How long the server is flooded.
 #[derive(Clone, Copy)]
 pub struct Lengths {
@@ -89,42 +78,23 @@ pub fn figures(step: &Step, generator: &Path, prefix: &Path, lengths: Lengths) -
     }
     let tcp = run("tcp", 0, lengths.climb_s)?;
     let share = 100.0 * at_budget.written as f64 / at_budget.sent.max(1) as f64;
+    let figure = |what: &str, ours: String| Figure::plain(what, ours);
     Ok(vec![
-        Figure {
-            what: "UDP, written of those sent".into(),
-            ours: format!("{share:.3} % of {:.0}/s", at_budget.rate()),
-            budget: "100 %",
-            ogrt_0_5: "27 % of 50000/s",
-            xalt: "",
-        },
-        Figure {
-            what: "the same, for how long, behind at its end".into(),
-            ours: format!("{:.0} s, {:.1} s", at_budget.seconds, at_budget.behind_s),
-            budget: "60 s",
-            ogrt_0_5: "5 s",
-            xalt: "",
-        },
-        Figure {
-            what: "resident memory at its peak".into(),
-            ours: format!("{} MB", at_budget.resident_kib * 1024 / 1_000_000),
-            budget: "200 MB",
-            ogrt_0_5: "1500 MB",
-            xalt: "",
-        },
-        Figure {
-            what: "UDP, highest rate with none lost".into(),
-            ours: format!("{highest:.0}/s for {} s", lengths.climb_s),
-            budget: "100000/s",
-            ogrt_0_5: "2000/s: 95 % received",
-            xalt: "13/s loaded",
-        },
-        Figure {
-            what: "TCP, acknowledged, all of them written".into(),
-            ours: format!("{:.0}/s of {:.0}/s", tcp.written.min(tcp.sent) as f64 / tcp.seconds, tcp.rate()),
-            budget: "",
-            ogrt_0_5: "none acknowledged",
-            xalt: "",
-        },
+        figure("UDP, written of those sent", format!("{share:.3} % of {:.0}/s", at_budget.rate()))
+            .of("100 %"),
+        figure(
+            "the same, for how long, behind at its end",
+            format!("{:.0} s, {:.1} s", at_budget.seconds, at_budget.behind_s),
+        )
+        .of("60 s"),
+        figure("resident memory at its peak", format!("{} MB", at_budget.resident_kib * 1024 / 1_000_000))
+            .of("200 MB"),
+        figure("UDP, highest rate with none lost", format!("{highest:.0}/s for {} s", lengths.climb_s))
+            .of("100000/s"),
+        figure(
+            "TCP, acknowledged, all of them written",
+            format!("{:.0}/s of {:.0}/s", tcp.written.min(tcp.sent) as f64 / tcp.seconds, tcp.rate()),
+        ),
     ])
 }
 

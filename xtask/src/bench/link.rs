@@ -9,8 +9,8 @@ mod large;
 mod servers;
 
 use super::{
-    Figure,
-    measure::{medians_settling, milliseconds_over},
+    figure::Figure,
+    measure::{Measurement, medians_settling},
 };
 use crate::{child, daemon::Daemon};
 use anyhow::{Context, Result};
@@ -99,60 +99,50 @@ fn small(bench: &LinkBench, server: &Daemon, bad: &BadServers, rounds: usize) ->
     let program = "#include <stdio.h>\nint main(void) { puts(\"hello\"); return 0; }\n";
     fs::write(&source, program).with_context(|| source.display().to_string())?;
     child::run(&mut bench.bare(&["-c", "h.c", "-oh.o"]), &mut |_| {})?;
+    let link = |server: &str| bench.ours(server, &["-o", "ours", "h.o"]);
     let mut commands = [
         bench.bare(&["-o", "bare", "h.o"]),
-        bench.ours(&server.tcp, &["-o", "ours", "h.o"]),
+        link(&server.unix),
+        link(&server.tcp),
         bench.bare(&["-c", "h.c", "-obare.o"]),
         bench.ours(&server.tcp, &["-c", "h.c", "-oours.o"]),
     ];
     // The budgets are a hundredth of what the compiler takes, and less.
-    let measured = medians_settling(&mut commands, rounds * 3, &mut || {})?;
-    let [link, ours, compile, our_compile] = measured.medians[..] else { unreachable!() };
-    let in_pairs = |with, without| format!("{:+.2} ms", measured.in_pairs(with, without));
-    let at_once = measured.runs.saturating_sub(bench.spooled(".frames").len());
+    let good = medians_settling(&mut commands, rounds * 3, &mut || {})?;
+    let at_once = (2 * good.runs).saturating_sub(bench.spooled(".frames").len());
 
-    let of = |server: &str| bench.ours(server, &["-o", "ours", "h.o"]);
     let mut commands =
-        [bench.bare(&["-o", "bare", "h.o"]), of(&bad.absent), of(&bad.hanging), of(&bad.refusing)];
-    let later = medians_settling(&mut commands, rounds, &mut || bench.settle_and_empty())?.medians;
-    let first = medians_settling(&mut commands, rounds.min(20), &mut || bench.forget_servers())?.medians;
+        [bench.bare(&["-o", "bare", "h.o"]), link(&bad.absent), link(&bad.hanging), link(&bad.refusing)];
+    let later = medians_settling(&mut commands, rounds, &mut || bench.settle_and_empty())?;
+    let first = medians_settling(&mut commands, rounds.min(20), &mut || bench.forget_servers())?;
 
-    let mut unmet = bench.ours(&server.tcp, &["-o", "ours", "h.o"]);
+    let mut unmet = link(&server.tcp);
     unmet.env("XDG_CACHE_HOME", bench.forgetful_cache());
     let mut commands = [bench.bare(&["-o", "bare", "h.o"]), unmet];
-    let unmet = medians_settling(&mut commands, rounds.min(20), &mut || bench.forget_compilers())?.medians;
+    let unmet = medians_settling(&mut commands, rounds.min(20), &mut || bench.forget_compilers())?;
 
-    let over = |medians: &[Duration], at: usize| milliseconds_over(medians[at], medians[0]);
+    let time =
+        |measured: &Measurement, at: usize| format!("{:.2} ms", measured.medians[at].as_secs_f64() * 1e3);
     Ok(vec![
-        Figure {
-            what: "gcc -o h h.o, bare".into(),
-            ours: format!("{:.2} ms", link.as_secs_f64() * 1e3),
-            budget: "",
-            ogrt_0_5: "20.8 ms",
-            xalt: "17.6 ms",
-        },
-        Figure {
-            what: "the same by ogrt-cc, registered".into(),
-            ours: milliseconds_over(ours, link),
-            budget: "+2 ms",
-            ogrt_0_5: "28.1 ms (+7.3)",
-            xalt: "79.2 ms (+61.6)",
-        },
-        figure("the same, pair by pair", in_pairs(1, 0), "+2 ms"),
-        figure("the same, the server absent", over(&later, 1), "+2 ms"),
-        figure("the same, the server hangs", over(&later, 2), "+2 ms"),
-        figure("the same, the server refuses it", over(&later, 3), "+2 ms"),
-        figure("absent, the first link in 30 s", over(&first, 1), "+52 ms"),
-        figure("hanging, the first link in 30 s", over(&first, 2), "+52 ms"),
-        figure("refusing, the first link in 30 s", over(&first, 3), "+52 ms"),
-        figure("the first link of all by a compiler", over(&unmet, 1), ""),
-        figure("gcc -c h.c, bare", format!("{:.2} ms", compile.as_secs_f64() * 1e3), ""),
-        figure("the same by ogrt-cc", milliseconds_over(our_compile, compile), "+0.3 ms"),
-        figure("the same, pair by pair", in_pairs(3, 2), "+0.3 ms"),
-        figure("links registered at once, not spooled", format!("{at_once} of {}", measured.runs), "all"),
+        Figure::plain("gcc -o h h.o, bare", time(&good, 0)),
+        over(&good, "the same by ogrt-cc, registered, Unix socket", 1, 0, Some(8.0))
+            .beside("+26 to 32 %", "+277 to 372 %"),
+        over(&good, "the same, registered, host:port", 2, 0, Some(9.0)),
+        over(&later, "the same, the server absent", 1, 0, Some(9.0)),
+        over(&later, "the same, the server hangs", 2, 0, Some(9.0)),
+        over(&later, "the same, the server refuses it", 3, 0, Some(9.0)),
+        over(&first, "absent, the first link in 30 s", 1, 0, None).of("+52 ms"),
+        over(&first, "hanging, the first link in 30 s", 2, 0, None).of("+52 ms"),
+        over(&first, "refusing, the first link in 30 s", 3, 0, None).of("+52 ms"),
+        over(&unmet, "the first link of all by a compiler", 1, 0, None),
+        Figure::plain("gcc -c h.c, bare", time(&good, 3)),
+        over(&good, "the same by ogrt-cc", 4, 3, Some(1.5)),
+        Figure::plain("links registered at once, not spooled", format!("{at_once} of {}", 2 * good.runs))
+            .of("all"),
     ])
 }
 
-fn figure(what: impl Into<String>, ours: String, budget: &'static str) -> Figure {
-    Figure { what: what.into(), ours, budget, ogrt_0_5: "", xalt: "" }
+fn over(measured: &Measurement, what: &str, with: usize, without: usize, budget: Option<f64>) -> Figure {
+    let pairs = measured.in_pairs(with, without);
+    Figure::share(what, pairs.per_cent, &pairs.milliseconds(), budget)
 }

@@ -19,16 +19,35 @@ pub struct Measurement {
     times: Vec<Vec<Duration>>,
 }
 
-impl Measurement {
-    /// How much longer one command took than another in the same round: the median of all rounds,
-    /// in milliseconds. It holds when the machine becomes slower or faster meanwhile.
-    pub fn in_pairs(&self, with: usize, without: usize) -> f64 {
-        self.median_of_pairs(with, without, |with, without| (with - without) * 1e3)
+/// How much longer one command takes than another.
+#[derive(Clone, Copy, Debug)]
+pub struct Pairs {
+    /// The median of the differences, in seconds.
+    pub seconds: f64,
+    /// The median of the shares, in per cent of the other command.
+    pub per_cent: f64,
+}
+
+impl Pairs {
+    /// `+12 us`.
+    pub fn microseconds(&self) -> String {
+        format!("{:+.0} us", self.seconds * 1e6)
     }
 
-    /// The same difference in per cent.
-    pub fn in_pairs_per_cent(&self, with: usize, without: usize) -> f64 {
-        self.median_of_pairs(with, without, |with, without| (with / without - 1.0) * 100.0)
+    /// `+0.91 ms`.
+    pub fn milliseconds(&self) -> String {
+        format!("{:+.2} ms", self.seconds * 1e3)
+    }
+}
+
+impl Measurement {
+    /// How much longer one command took than another in the same round: the median of all rounds.
+    /// It holds when the machine becomes slower or faster meanwhile.
+    pub fn in_pairs(&self, with: usize, without: usize) -> Pairs {
+        Pairs {
+            seconds: self.median_of_pairs(with, without, |with, without| with - without),
+            per_cent: self.median_of_pairs(with, without, |with, without| (with / without - 1.0) * 100.0),
+        }
     }
 
     /// The median of `over`, which is given the seconds of both in each round.
@@ -109,23 +128,6 @@ impl Chance {
     }
 }
 
-/// `+12 us` or `-3 us`: how much longer `with` takes than `without`.
-pub fn over(with: Duration, without: Duration) -> String {
-    format!("{:+.0} us", (with.as_secs_f64() - without.as_secs_f64()) * 1e6)
-}
-
-/// `21.3 ms (+0.9)`: a time, and how much longer than `without`.
-pub fn milliseconds_over(with: Duration, without: Duration) -> String {
-    let (with, without) = (with.as_secs_f64() * 1e3, without.as_secs_f64() * 1e3);
-    format!("{with:.2} ms ({:+.2})", with - without)
-}
-
-/// `1.71 s (+1.2 %)`: a time, and how much longer than `without`.
-pub fn per_cent_over(with: Duration, without: Duration) -> String {
-    let (with, without) = (with.as_secs_f64(), without.as_secs_f64());
-    format!("{with:.3} s ({:+.1} %)", (with / without - 1.0) * 100.0)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -136,8 +138,9 @@ mod tests {
         sleep.arg("0.02");
         let measured = super::medians(&mut [Command::new("true"), sleep], 3).unwrap();
         assert_eq!(measured.runs, 4);
-        assert!(measured.in_pairs(1, 0) > 10.0 && measured.in_pairs(0, 1) < -10.0);
-        assert!(measured.in_pairs_per_cent(1, 0) > 50.0 && measured.in_pairs_per_cent(0, 1) < -20.0);
+        let (slower, quicker) = (measured.in_pairs(1, 0), measured.in_pairs(0, 1));
+        assert!(slower.seconds > 0.01 && quicker.seconds < -0.01, "{slower:?} {quicker:?}");
+        assert!(slower.per_cent > 50.0 && quicker.per_cent < -20.0, "{slower:?} {quicker:?}");
         let medians = measured.medians;
         assert!(medians[1] > medians[0] + Duration::from_millis(10), "{medians:?}");
         assert!(super::medians(&mut [Command::new("false")], 1).is_err());

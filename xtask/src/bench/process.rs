@@ -3,10 +3,7 @@
 //! The empty library is the baseline because preloading anything costs: the rest is what we do. The
 //! program is `/bin/true`. All cases take turns in one run, in front of one live server.
 
-use super::{
-    Figure,
-    measure::{medians, over},
-};
+use super::{figure::Figure, measure::medians};
 use crate::{child, daemon::Daemon, site::Site};
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -45,59 +42,62 @@ pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> 
     let [active, job] = [("OGRT_ACTIVE", "1"), ("JOBID", JOB_ID)];
     let [unix, udp] = [("OGRT_SERVER", &*server.unix), ("OGRT_SERVER", &*server.udp)];
     let mut commands = [
-        start(truth, &[]),
         start(truth, &[preload_empty]),
+        start(truth, &[]),
         start(truth, &[preload]),
         start(truth, &[preload, active, unix, ("OGRT_SKIP", "/bin/*")]),
         start(truth, &[preload, active, unix, job]),
-        start(truth, &[preload, active, unix, ("OGRT_END", "1")]),
         start(truth, &[preload, active, udp, job]),
+        start(truth, &[preload, active, unix, ("OGRT_END", "1")]),
         start(truth, &[preload, active, ("OGRT_SERVER", &absent)]),
         start(truth, &[audit_empty]),
         start(truth, &[audit, active, unix]),
     ];
     let measured = medians(&mut commands, rounds)?;
-    let [bare, empty, inactive, skipped, by_unix, ended, by_udp, unheard, audited, by_audit] =
-        measured.medians[..]
-    else {
-        unreachable!("a median for each command");
-    };
     let arrived = arrived(&Site::new(prefix, server, folder)?, 2 * measured.runs);
     let mut large = [
+        start(truth, &[preload_empty]),
         start(&programs.many, &[preload_empty]),
         start(&programs.many, &[preload, active, unix]),
         start(&programs.large, &[preload_empty]),
         start(&programs.large, &[preload, active, unix]),
     ];
-    let [many_empty, many, large_empty, large] = medians(&mut large, (rounds / 10).max(10))?.medians[..]
-    else {
-        unreachable!("a median for each command");
+    let measured_large = medians(&mut large, (rounds / 10).max(10))?;
+
+    let time = |at: usize| format!("{:.0} us", measured.medians[at].as_secs_f64() * 1e6);
+    let over = |what: &str, with: usize, without: usize, budget: Option<f64>| {
+        let pairs = measured.in_pairs(with, without);
+        Figure::share(what, pairs.per_cent, &pairs.microseconds(), budget)
     };
-    let absolute = |time: Duration| format!("{:.0} us", time.as_secs_f64() * 1e6);
-    let each = |time: Duration| format!("{:+.2} us", time.as_secs_f64() * 1e6 / MANY as f64);
-    let figure =
-        |what: &str, ours, budget, ogrt_0_5, xalt| Figure { what: what.into(), ours, budget, ogrt_0_5, xalt };
-    let of_each = many.saturating_sub(many_empty).saturating_sub(by_unix.saturating_sub(empty));
+    let tracked = measured.in_pairs(4, 0);
+    // What each object adds to ours, as a share of what it adds to the loader's work.
+    let many = measured_large.in_pairs(2, 1).seconds - tracked.seconds;
+    let loader = measured_large.in_pairs(1, 0).seconds;
+    let each = format!("{:+.2} us of {:.2}", many * 1e6 / MANY as f64, loader * 1e6 / MANY as f64);
+    let of_large = measured_large.in_pairs(4, 3);
     Ok(vec![
-        figure("bare /bin/true", absolute(bare), "", "729 us", "620 to 670 us"),
-        figure("an empty .so preloaded (the baseline)", absolute(empty), "", "721 us", ""),
-        figure("inactive", over(inactive, empty), "+5 us", "+30 us", ""),
-        figure("skipped by OGRT_SKIP", over(skipped, empty), "+5 us", "", "+100 us"),
-        figure("tracked, Unix socket", over(by_unix, empty), "+30 us", "", "+750 us (to a file)"),
-        figure("the same with OGRT_END=1", over(ended, empty), "+50 us", "", ""),
-        figure("tracked, UDP on loopback", over(by_udp, empty), "+95 us", "+451 us", ""),
-        figure("tracked, the server is absent", over(unheard, empty), "+2000 us", "", ""),
-        figure("an empty .so in LD_AUDIT", over(audited, empty), "", "", ""),
-        figure("tracked, as LD_AUDIT", over(by_audit, empty), "", "", ""),
-        figure("each of 300 further shared objects", each(of_each), "+1 us", "", ""),
-        figure("an executable of 100 MB", over(large, large_empty), "+50 us", "", "+630 ms"),
-        figure(
+        Figure::plain("an empty .so preloaded (the bare case)", time(0)),
+        over("without it", 1, 0, None),
+        over("inactive", 2, 0, Some(0.5)).beside("+6 %", "+12 %"),
+        over("skipped by OGRT_SKIP", 3, 0, Some(0.5)),
+        over("tracked, Unix socket", 4, 0, Some(6.0)).beside("", "+161 % (file)"),
+        over("tracked, UDP on loopback", 5, 0, Some(9.0)).beside("+47 to 55 %", ""),
+        over("tracked, Unix socket, OGRT_END=1", 6, 0, None),
+        over("tracked, the server is absent", 7, 0, None),
+        over("an empty .so in LD_AUDIT", 8, 0, None),
+        over("tracked as LD_AUDIT, over that", 9, 8, None),
+        Figure::share(
+            "each of 300 shared objects, over the loader's",
+            100.0 * many / loader,
+            &each,
+            Some(3.0),
+        ),
+        Figure::share("an executable of 100 MB", of_large.per_cent, &of_large.microseconds(), Some(6.0)),
+        Figure::plain(
             "processes recorded, of both transports",
             format!("{arrived} of {}", 2 * measured.runs),
-            "all",
-            "",
-            "",
-        ),
+        )
+        .of("all"),
     ])
 }
 

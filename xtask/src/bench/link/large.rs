@@ -1,16 +1,11 @@
 //! 500 objects of 200 MB, by each linker.
 //!
 //! Each linker runs with the digests remembered from the link before, as they are but for the few
-//! objects that were compiled anew, and without them, as in the first link of a project. Each
-//! figure stands twice, by the medians and pair by pair: single links differ from each other by
-//! more than we cost.
+//! objects that were compiled anew, and without them, as in the first link of a project.
 
-use super::{LinkBench, figure, servers::BadServers};
+use super::{LinkBench, over, servers::BadServers};
 use crate::{
-    bench::{
-        Figure,
-        measure::{Measurement, medians_settling, per_cent_over},
-    },
+    bench::{figure::Figure, measure::medians_settling},
     child,
     daemon::Daemon,
 };
@@ -26,6 +21,9 @@ const OBJECTS: usize = 500;
 
 /// Each linker: its name for `-fuse-ld`, and its name in the table.
 const LINKERS: [(&str, &str); 4] = [("bfd", "GNU ld"), ("gold", "gold"), ("mold", "mold"), ("lld", "lld")];
+
+/// What a large link may cost, in per cent.
+const BUDGET: Option<f64> = Some(2.0);
 
 /// The least time of a round. A quick linker links several times in it: its single links differ by
 /// more than we cost.
@@ -79,20 +77,13 @@ fn with_live_server(
     let bare = measured.medians[0].as_secs_f64();
     let spread = 100.0 * measured.spreads[0].as_secs_f64() / bare;
     Ok(vec![
-        figure(
+        Figure::plain(
             format!("500 objects, 200 MB, {called}, bare, {rounds} rounds"),
             format!("{bare:.3} s (+-{spread:.1} %)"),
-            "",
         ),
-        figure(format!("the same by ogrt-cc, objects known, {called}"), over(&measured, 1), "+3 %"),
-        figure(format!("the same, all objects new, {called}"), over(&measured, 2), "+3 %"),
+        over(&measured, &format!("the same by ogrt-cc, objects known, {called}"), 1, 0, BUDGET),
+        over(&measured, &format!("the same, all objects new, {called}"), 2, 0, BUDGET),
     ])
-}
-
-/// How much longer a command took than the first.
-fn over(measured: &Measurement, at: usize) -> String {
-    let by_medians = per_cent_over(measured.medians[at], measured.medians[0]);
-    format!("{by_medians}, pairs {:+.1} %", measured.in_pairs_per_cent(at, 0))
 }
 
 fn with_bad_servers(bench: &LinkBench, bad: &BadServers, rounds: usize) -> Result<Vec<Figure>> {
@@ -106,9 +97,9 @@ fn with_bad_servers(bench: &LinkBench, bad: &BadServers, rounds: usize) -> Resul
     let rounds = enough(rounds, &mut commands[0])?;
     let measured = medians_settling(&mut commands, rounds, &mut || bench.settle_and_empty())?;
     Ok(vec![
-        figure("the same by lld, the server absent", over(&measured, 1), "+3 %"),
-        figure("the same by lld, the server hangs", over(&measured, 2), "+3 %"),
-        figure("the same by lld, the server refuses it", over(&measured, 3), "+3 %"),
+        over(&measured, "the same by lld, the server absent", 1, 0, BUDGET),
+        over(&measured, "the same by lld, the server hangs", 2, 0, BUDGET),
+        over(&measured, "the same by lld, the server refuses it", 3, 0, BUDGET),
     ])
 }
 
