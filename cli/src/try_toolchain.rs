@@ -28,6 +28,16 @@ pub struct ToolchainReport {
     pub server: String,
     /// True where the server answers.
     pub server_answers: bool,
+    /// The directory where records wait while no server answers.
+    pub spool: PathBuf,
+    /// The number of files that wait there.
+    pub spooled: usize,
+    /// Why records cannot wait there; `None` where they can.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spool_problem: Option<String>,
+    /// What a link has told of a record that was lost, and the file that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lost: Option<String>,
     /// Why programs cannot send events there; `None` where they can.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub events_problem: Option<String>,

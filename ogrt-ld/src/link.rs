@@ -11,6 +11,7 @@ use crate::not_marked::MarkError;
 use crate::note_position::NotePlacement;
 use crate::ordinary_output::{self, Verdict};
 use crate::registration::Registration;
+use ogrt_wrap::deliver::lost_records;
 use ogrt_wrap::line::probes;
 use ogrt_wrap::note::note_file::NoteFile;
 use ogrt_wrap::save_link::SavedLink;
@@ -78,7 +79,13 @@ pub fn link(way: &dyn Way, settings: &Settings) -> Result<ExitStatus, LinkError>
     };
     match &registered {
         Ok(()) => decisions.add(format_args!("ended: {status}")),
-        Err(why) => decisions.add(format_args!("ended: {status}, not registered: {why}")),
+        Err(why) => {
+            decisions.add(format_args!("ended: {status}, not registered: {why}"));
+            if let MarkError::Spool(why) = why {
+                let output = request.working_directory.join(&request.line.output);
+                lost_records::tell(&output, &why.to_string(), &settings.server.to_string());
+            }
+        }
     }
     match (registered, mark) {
         (Err(why), _) if settings.strict => Err(why.into()),

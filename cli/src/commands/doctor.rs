@@ -9,7 +9,10 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use ogrt_wrap::{deliver::connection::Server, environment};
+use ogrt_wrap::{
+    deliver::{connection::Server, lost_records, spool::SpoolDir},
+    environment,
+};
 use std::{
     env,
     path::PathBuf,
@@ -31,7 +34,7 @@ const EXAMPLES: &str = "Examples:\n\
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DoctorCommand {
-    /// Print JSON with the keys `wrappers`, `server`, `follow`, `compilers` and `linkers`.
+    /// Print JSON with the keys `wrappers`, `server`, `spool`, `follow`, `compilers` and `linkers`.
     #[arg(long)]
     json: bool,
 }
@@ -43,9 +46,14 @@ impl DoctorCommand {
         let trials = TrialDirectory::open(prefix.clone())?;
         let server = Server::from_environment();
         let token_file = environment::non_empty("OGRT_TOKEN_FILE").map(PathBuf::from);
+        let spool = SpoolDir::from_environment();
         let report = ToolchainReport {
             server: server.to_string(),
             server_answers: server.connect(token_file.as_deref(), Instant::now() + SERVER_TIME).is_ok(),
+            spool: spool.path().to_owned(),
+            spooled: spool.waiting().len(),
+            spool_problem: spool.problem().map(|problem| problem.to_string()),
+            lost: lost_records::told().map(|told| format!("{}: {told}", lost_records::path().display())),
             events_problem: event_server::from_environment().as_deref().and_then(event_server::problem),
             follow: ApiClient::from_environment().ok().and_then(|server| server.follow()),
             compilers: trials.try_compilers(),

@@ -19,12 +19,20 @@ fn ends(follow: Option<&str>) -> &'static str {
 pub fn text(report: &ToolchainReport) -> String {
     let mut head = Sheet::new();
     head.line("wrappers", report.wrappers.display().to_string());
-    let answers = if report.server_answers {
-        "answers"
-    } else {
-        "does not answer; records wait in the spool until `ogrt flush`"
-    };
+    let answers = if report.server_answers { "answers" } else { "does not answer; records go to the spool" };
     head.line("server", format!("{} ({answers})", report.server));
+    let spool = report.spool.display();
+    match &report.spool_problem {
+        None => {
+            head.line("spool", format!("{spool} ({} files wait; `ogrt flush` sends them)", report.spooled))
+        }
+        Some(problem) => {
+            head.line("spool", format!("NONE: {problem}; records are lost while no server answers"))
+        }
+    }
+    for line in report.lost.iter().flat_map(|lost| lost.lines()) {
+        head.line("lost", line.to_owned());
+    }
     if let Some(problem) = &report.events_problem {
         head.line("events", format!("NONE: {problem}"));
     }

@@ -3,5 +3,6 @@
 
 pub mod connection;
 pub mod deliver_or_spool;
+pub mod lost_records;
 pub mod server_rest;
 pub mod spool;

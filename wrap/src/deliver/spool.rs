@@ -13,6 +13,7 @@
 use crate::deliver::connection::{Connection, DeliverError};
 use crate::environment;
 use ogrt_proto::FRAME_HEADER_LEN;
+use rustix::fs::Access;
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Write};
@@ -120,6 +121,13 @@ impl SpoolDir {
     /// The directory.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The reason why nothing can be put in, if there is one. The directory is created if it is
+    /// missing.
+    pub fn problem(&self) -> Option<SpoolError> {
+        let writable = || rustix::fs::access(&self.path, Access::WRITE_OK | Access::EXEC_OK);
+        self.make().and_then(|()| writable().map_err(|source| self.error(source.into()))).err()
     }
 
     /// Puts frames into the spool.
