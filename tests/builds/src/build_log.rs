@@ -28,7 +28,8 @@ pub fn without_us(text: &str) -> String {
 fn names_a_compiler(text: &str) -> bool {
     let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | ';');
     let word = text.split(ends).next().unwrap_or_default().trim_end_matches(['.', ',', ':', ')']);
-    ["gcc", "g++", "clang", "nvcc"].iter().any(|name| word.ends_with(name)) && !word.starts_with('-')
+    let is_word = word.starts_with(|c: char| c.is_alphanumeric() || matches!(c, '/' | '.'));
+    is_word && ["gcc", "g++", "clang", "nvcc"].iter().any(|name| word.ends_with(name))
 }
 
 /// Lines of a log in a form that two runs share.
@@ -117,6 +118,7 @@ mod tests {
     fn the_lines_without_us_name_the_compilers_that_ours_run() {
         for (ours, bare) in [
             ("make CC=ogrt-cc install", "make CC=cc install"),
+            ("C compiler: ogrt-cc (gcc 12.2)", "C compiler: cc (gcc 12.2)"),
             ("make CC='ogrt-cc musl-gcc' LD=ogrt-ld", "make CC='musl-gcc' LD=ld"),
             ("ogrt-cc -c gcc.c; ogrt-cc arm-none-eabi-gcc -c x.c", "cc -c gcc.c; arm-none-eabi-gcc -c x.c"),
             ("PATH=PREFIX/libexec/ogrt:$PATH fpc x.pas", "PATH=$PATH fpc x.pas"),
