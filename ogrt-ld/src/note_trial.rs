@@ -116,7 +116,7 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     fn begin(signature: &[u8; 16]) -> io::Result<Trial<'_>> {
-        let base = environment::non_empty("TMPDIR").map(PathBuf::from).filter(|dir| dir.is_dir());
+        let base = environment::temporary_directory().filter(|dir| dir.is_dir());
         let name = format!("{DISK_PREFIX}trial-{}", std::process::id());
         let dir = base.unwrap_or_else(|| "/tmp".into()).join(name);
         std::fs::create_dir(&dir)?;

@@ -6,6 +6,7 @@
 //! changes the environment of its own process.
 
 use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 static ALL: OnceLock<Vec<(OsString, OsString)>> = OnceLock::new();
@@ -28,6 +29,11 @@ pub fn is_on(name: &str) -> bool {
 /// The variable's value, unless it is unset or empty.
 pub fn non_empty(name: &str) -> Option<&'static OsStr> {
     var(name).filter(|value| !value.is_empty())
+}
+
+/// `TMPDIR`, if it is absolute: a relative one would put our files into the build's directory.
+pub fn temporary_directory() -> Option<PathBuf> {
+    var("TMPDIR").map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! build of thousands of links in a sandbox says it one time. When it has been read, delete it, and
 //! the next loss is told. `ogrt doctor` shows it.
 
+use crate::environment;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -14,7 +15,8 @@ const TEXT_MAX: u64 = 16 << 10;
 
 /// The file: `ogrt-lost-UID` in `$TMPDIR`, or in `/tmp`.
 pub fn path() -> PathBuf {
-    std::env::temp_dir().join(format!("ogrt-lost-{}", rustix::process::geteuid().as_raw()))
+    let dir = environment::temporary_directory().unwrap_or_else(|| "/tmp".into());
+    dir.join(format!("ogrt-lost-{}", rustix::process::geteuid().as_raw()))
 }
 
 /// Tells that the record of `output` is lost, unless a loss was told before. That it cannot be told

@@ -107,8 +107,9 @@ fn in_memory(object: &[u8]) -> io::Result<NoteFile> {
 }
 
 fn on_disk(object: &[u8]) -> io::Result<NoteFile> {
-    let temporary = environment::var("TMPDIR").map(PathBuf::from).filter(|dir| dir.is_absolute());
-    let dirs = temporary.into_iter().chain(["/tmp", "/dev/shm", "/var/tmp"].map(PathBuf::from));
+    let dirs = environment::temporary_directory()
+        .into_iter()
+        .chain(["/tmp", "/dev/shm", "/var/tmp"].map(PathBuf::from));
     let mut last = io::Error::from(io::ErrorKind::NotFound);
     for dir in dirs {
         let path = dir.join(format!("{DISK_PREFIX}{}.o", uuid::Uuid::new_v4().simple()));
