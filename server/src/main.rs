@@ -2,7 +2,10 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use ogrt_server::{Config, LogFormat, Reload, Shutdown, tokens};
+use ogrt_server::{
+    Config, LogFormat, Reload, Shutdown,
+    tokens::{self, Scopes},
+};
 use std::{path::PathBuf, process::ExitCode};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -16,7 +19,8 @@ const EXAMPLES: &str = "Examples:\n\
 
 const TOKEN_EXAMPLES: &str = "Examples:\n\
 \x20 ogrt-server -c ogrt.conf token add easybuild > token  a file for OGRT_TOKEN_FILE\n\
-\x20 ogrt-server -c ogrt.conf token list                   who has a token?\n\
+\x20 ogrt-server -c ogrt.conf token add ops --scope administer     may withdraw builds\n\
+\x20 ogrt-server -c ogrt.conf token list                   who has a token, and for what?\n\
 \x20 ogrt-server -c ogrt.conf token remove easybuild       end what it permits";
 
 const EXPORT_EXAMPLES: &str = "Examples:\n\
@@ -58,7 +62,7 @@ enum Command {
     /// POST /v1/import instead.
     #[command(after_help = IMPORT_EXAMPLES)]
     Import,
-    /// Add, remove or list tokens that permit to register builds.
+    /// Add, remove or list tokens, which permit to register builds, to relay, or to withdraw builds.
     #[command(after_help = TOKEN_EXAMPLES)]
     Token {
         #[command(subcommand)]
@@ -72,13 +76,16 @@ enum TokenAction {
     Add {
         /// Who gets the token, one word.
         name: String,
+        /// What it permits, separated by commas: register, relay, read, administer.
+        #[arg(long, value_name = "SCOPES", default_value_t = Scopes::REGISTER)]
+        scope: Scopes,
     },
     /// Remove a token. It permits nothing from then on.
     Remove {
         /// The name that was given to `add`.
         name: String,
     },
-    /// Print the names of all tokens.
+    /// Print the names of all tokens, each with its scopes.
     List,
 }
 
@@ -141,11 +148,11 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
 
 fn manage_tokens(action: TokenAction, path: &std::path::Path) -> anyhow::Result<()> {
     match action {
-        TokenAction::Add { name } => println!("{}", tokens::add(path, &name)?),
+        TokenAction::Add { name, scope } => println!("{}", tokens::add(path, &name, scope)?),
         TokenAction::Remove { name } => tokens::remove(path, &name)?,
         TokenAction::List => {
-            for name in tokens::names(path)? {
-                println!("{name}");
+            for tokens::TokenHolder { name, scopes } in tokens::list(path)? {
+                println!("{name} {scopes}");
             }
         }
     }

@@ -97,7 +97,9 @@ pub fn router(sources: Sources) -> Router {
 async fn require_token(State(sources): State<Sources>, request: Request, next: Next) -> Response {
     let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     let token = shown.and_then(|value| value.strip_prefix("Bearer "));
-    if request.method().is_safe() || sources.intake.tokens.permit(token) {
+    let tokens = &sources.intake.tokens;
+    let holder = token.and_then(|token| tokens.holder(token));
+    if request.method().is_safe() || tokens.may_register(holder.as_deref()) {
         return next.run(request).await;
     }
     sources.metrics.builds_unauthorized.add(1);

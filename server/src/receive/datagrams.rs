@@ -81,7 +81,7 @@ impl Udp {
         arrivals: &mut Arrivals,
         bytes_max: usize,
     ) -> bool {
-        let may_register = intake.tokens.permit(None);
+        let may_register = intake.tokens.may_register(None);
         let origin = Origin { received_ns: now_ns(), credentials: None, may_register, speaker: None };
         let mut bytes = self.first(intake, arrivals, origin);
         if bytes == 0 {
@@ -171,7 +171,7 @@ impl UnixDatagrams {
     /// Takes datagrams until none is left or `bytes_max` are in `arrivals`; true when some were
     /// left.
     pub fn drain(&mut self, intake: &Intake, arrivals: &mut Arrivals, bytes_max: usize) -> bool {
-        let (received_ns, may_register) = (now_ns(), intake.tokens.permit(None));
+        let (received_ns, may_register) = (now_ns(), intake.tokens.may_register(None));
         let mut bytes = 0;
         while bytes < bytes_max {
             let Ok(datagram) = ogrt_observe::receive(&self.socket, &mut self.buffer) else { return false };

@@ -136,7 +136,7 @@ impl LocalStreams {
         }
         let is_start = sent.starts_with(&(MessageType::ProcessInfo as u32).to_be_bytes());
         let speaker = Speaker::new(if is_start { pidfd(&stream, intake) } else { None });
-        let may_register = intake.tokens.permit(None);
+        let may_register = intake.tokens.may_register(None);
         let origin = Origin { received_ns, credentials, may_register, speaker: Some(&speaker) };
         if let Err(problem) = admit_all(sent, origin, intake, arrivals) {
             intake.metrics.protocol_errors.add(1);

@@ -16,6 +16,7 @@ use crate::{
     config::Receive,
     queue::{Credentials, Refusal, SubmissionAnswer},
     tls_server::Tls,
+    tokens::TokenHolder,
 };
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::{Buf, BytesMut};
@@ -156,7 +157,8 @@ impl Streams {
             buffer: begun,
             credentials,
             speaker,
-            may_register: self.intake.tokens.permit(None),
+            holder: None,
+            may_register: self.intake.tokens.may_register(None),
             greeted: None,
             frames: 0,
             announced: None,
@@ -192,6 +194,8 @@ struct Connection<'a, R, W> {
     credentials: Option<Credentials>,
     /// The process that sends, where it may speak for itself.
     speaker: Option<Speaker>,
+    /// Whoever holds the token that the Hello showed.
+    holder: Option<Arc<TokenHolder>>,
     may_register: bool,
     /// The stream opened with a Hello; unknown before its first frame.
     greeted: Option<bool>,
@@ -302,7 +306,8 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
             if frame.message_type() == Some(MessageType::Hello) && self.greeted.is_none() {
                 let hello = Hello::decode(frame.message).context("a Hello that cannot be read")?;
                 debug!("a stream of {}", hello.client());
-                self.may_register = intake.tokens.permit(hello.token.as_deref());
+                self.holder = hello.token.as_deref().and_then(|token| intake.tokens.holder(token));
+                self.may_register = intake.tokens.may_register(self.holder.as_deref());
                 (self.greeted, self.announced) = (Some(true), hello.frames);
                 continue;
             }

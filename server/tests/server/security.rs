@@ -38,13 +38,15 @@ fn without_a_token_nobody_registers_builds_and_everybody_sends_events() {
     let data = daemon.path().join("data");
     let good = token(&data, &["add", "easybuild"]);
     let removed = token(&data, &["add", "old"]);
-    assert_eq!(token(&data, &["list"]), "easybuild\nold");
+    let reader = token(&data, &["add", "reader", "--scope", "read,administer"]);
+    assert_eq!(token(&data, &["list"]), "easybuild register\nold register\nreader read,administer");
     token(&data, &["remove", "old"]);
     assert!(!fs::read_to_string(data.join("tokens")).unwrap().contains(&good));
 
     // The server looks at the file once a second.
     wait_for("the token to be known", || registers(&daemon, &hello(&good), 1).then_some(()));
-    for bad in [Hello::default(), hello(""), hello("ogrt_guess"), hello(&removed), hello(&"x".repeat(5000))] {
+    let long = "x".repeat(5000);
+    for bad in ["", "ogrt_guess", &removed, &long, &reader].map(hello).into_iter().chain([Hello::default()]) {
         assert!(!registers(&daemon, &bad, 2));
     }
     // Ways that have no Hello.
@@ -53,7 +55,7 @@ fn without_a_token_nobody_registers_builds_and_everybody_sends_events() {
     let mut unix = std::os::unix::net::UnixStream::connect(&daemon.unix).unwrap();
     unix.write_all(&build_frame(2, "software")).unwrap();
     drop(unix);
-    wait_for("all to be refused", || (daemon.metric("ogrt_builds_unauthorized_total") >= 8).then_some(()));
+    wait_for("all to be refused", || (daemon.metric("ogrt_builds_unauthorized_total") >= 9).then_some(()));
 
     let record = build(3, "software").encode_to_vec();
     assert_eq!(daemon.http("POST", "/v1/builds", &record).0, 401);
