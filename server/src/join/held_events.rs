@@ -157,11 +157,22 @@ impl HeldEvents {
         self.parts.contains_key(&(id, Kind::End))
     }
 
-    /// Lets the end go that the kernel tells, as one with what the process told.
+    /// Lets the end go that the kernel tells, as one with what the process told. What another
+    /// process said of it is dropped.
     pub fn close_told_end(&mut self, id: [u8; 16], key: HeldKey, entry: Entry) -> Option<Release> {
+        let event = (id, Kind::End);
+        if let Some(parts) = self.parts.get_mut(&event) {
+            let pid = |entry: &Entry| entry.credentials.map(|sender| sender.pid);
+            let pieces = parts.pieces.extract_if(.., |_, (told, _)| pid(told) != pid(&entry));
+            for (_, (told, told_key)) in pieces {
+                self.bytes -= told.message.len();
+                self.parts_held -= 1;
+                parts.copies.push(told_key);
+            }
+        }
         // Its fields stand last, so they count.
         self.hold_told_end(id, u32::MAX, key, entry, true);
-        self.release_parts((id, Kind::End))
+        self.release_parts(event)
     }
 
     /// Releases the events for which the build that was registered was the last to wait for.

@@ -4,7 +4,8 @@
 //! memory on disk (the queue's delivered events); for all others the last events are enough, in
 //! memory. Who sent an event belongs to what names it: what somebody claims keeps out nothing that
 //! the kernel proves. The end that the kernel told is the last word on a process: whoever tells it
-//! again, it is left out.
+//! again, it is left out. Where a process's own word went out alone, since the kernel's did not
+//! come in time, the kernel's is the one that is left out.
 
 use super::decode_event::Event;
 use crate::queue::{EndSource, Entry, Kind};
@@ -53,10 +54,17 @@ impl RepeatedEvents {
     /// Was the same event among the last ones? One that was held and comes back is not the same
     /// again.
     pub fn has(&mut self, entry: &Entry, event: &Event<'_>) -> bool {
-        let Some(id) = event.event_id.filter(|_| !entry.is_final && !entry.is_whole) else { return false };
+        let Some(id) = event.event_id.filter(|_| !entry.is_final) else { return false };
         let by_kernel = SentEvent { id, kind: Kind::End, part: BY_KERNEL, uid: None };
-        if entry.end_source == EndSource::Kernel {
-            self.remember(by_kernel);
+        let is_last_word = match entry.end_source {
+            EndSource::Kernel => !entry.is_whole,
+            EndSource::OwnProcess => entry.is_whole,
+            EndSource::Client | EndSource::FollowedProcess => false,
+        };
+        if is_last_word {
+            return self.contains(&by_kernel) || !self.remember(by_kernel);
+        }
+        if entry.is_whole {
             return false;
         }
         if entry.kind == Kind::End && self.contains(&by_kernel) {

@@ -205,7 +205,10 @@ impl Join {
             let entry = Entry { message: Bytes::copy_from_slice(&entry.message), ..entry };
             let key: HeldKey = (sequence, index);
             match part(&entry) {
-                _ if is_told_end(&entry) => self.hold_told_end(key, entry, true),
+                _ if is_told_end(&entry) => {
+                    let closes = entry.end_source == EndSource::FollowedProcess;
+                    self.hold_told_end(key, entry, closes);
+                }
                 _ if is_closing(&entry) => releases.extend(self.close_told_end(key, entry)),
                 Some((event, index, count)) => {
                     releases.extend(self.hold.hold_part(event, index, count, key, entry))
@@ -338,7 +341,7 @@ impl Pass for FirstPass<'_> {
 
 /// True of what a process told of its end, to which the kernel's word belongs.
 fn is_told_end(entry: &Entry) -> bool {
-    entry.end_source == EndSource::FollowedProcess && !entry.is_whole
+    matches!(entry.end_source, EndSource::FollowedProcess | EndSource::OwnProcess) && !entry.is_whole
 }
 
 /// True of the kernel's word on an end, without what the process told.

@@ -18,6 +18,7 @@ const WHOLE: u8 = 8;
 const END_SOURCE: u8 = 16 | 32;
 const FOLLOWED_PROCESS: u8 = 16;
 const KERNEL: u8 = 32;
+const OWN_PROCESS: u8 = 16 | 32;
 
 /// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,6 +50,9 @@ pub enum EndSource {
     Client,
     /// The process, while we follow it: it waits for the end that the kernel tells.
     FollowedProcess,
+    /// The process, of which no start has come yet: perhaps it is in the next socket, and the
+    /// kernel will tell the end as well. It waits for that a while.
+    OwnProcess,
     /// The kernel, to us. What the process told of its end becomes a part of it.
     Kernel,
 }
@@ -96,6 +100,7 @@ impl<M: AsRef<[u8]>> Entry<M> {
                 | flag(self.is_final, FINAL)
                 | flag(self.is_whole, WHOLE)
                 | flag(self.end_source == EndSource::FollowedProcess, FOLLOWED_PROCESS)
+                | flag(self.end_source == EndSource::OwnProcess, OWN_PROCESS)
                 | flag(self.end_source == EndSource::Kernel, KERNEL),
         );
         out.put_u8(self.kind.frame_type());
@@ -165,6 +170,7 @@ impl<'a> Entry<&'a [u8]> {
             is_whole: flags & WHOLE != 0,
             end_source: match flags & END_SOURCE {
                 FOLLOWED_PROCESS => EndSource::FollowedProcess,
+                OWN_PROCESS => EndSource::OwnProcess,
                 KERNEL => EndSource::Kernel,
                 _ => EndSource::Client,
             },

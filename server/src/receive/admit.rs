@@ -103,6 +103,9 @@ pub fn admit(
         && let Some(event_id) = identity.event_id
     {
         match intake.follow.teller(&event_id, credentials.map(|who| who.pid)) {
+            EndTeller::Unfollowed if speaker.is_some() && intake.follow.is_on() => {
+                end_source = EndSource::OwnProcess
+            }
             EndTeller::Unfollowed => {}
             EndTeller::Process => end_source = EndSource::FollowedProcess,
             // The kernel will tell it.
