@@ -2,24 +2,58 @@
 //! contain.
 //!
 //! Off by default, because a registry is there to remember. A pass looks at all builds, the oldest
-//! first, a slice at a time, so that nothing else waits for it.
+//! first, a slice at a time, so that nothing else waits for it. What runs is counted late, and by
+//! the server that received it. So before a slice is deleted, this server counts what it has
+//! received, and every other server of the registry does the same and answers. Where one does not,
+//! nothing is deleted.
 
 use crate::{
     clock::now_ns,
     config::RegistryConfig,
     registry::{Registry, RegistryError, RetiredSlice},
     shutdown::Shutdown,
-    uses::Uses,
+    uses::{Uses, UsesError},
 };
-use std::{cell::Cell, sync::Arc, time::Duration};
+use ogrt_note::Signature;
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    sync::Arc,
+    time::Duration,
+};
 use tokio::time::timeout;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// How many builds a slice has.
 const SLICE: usize = 1000;
 
 /// The pause between slices, so that a pass takes a small part of the machine.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// How long counting may take until what was received is in the counts.
+const COUNTED_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long the other servers may take to answer; each of them has to count first.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
+
+/// The time between two looks for questions of other servers.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The reason why a slice was left as it is.
+#[derive(Debug, thiserror::Error)]
+enum NotRetired {
+    #[error(transparent)]
+    Registry(#[from] RegistryError),
+    #[error(transparent)]
+    Uses(#[from] UsesError),
+    #[error("the counts of who ran what are behind")]
+    Behind,
+    #[error(
+        "{0} did not say what ran there. If that server is gone for good, delete its row from the table \"servers\" \
+         in the registry's database"
+    )]
+    Silent(String),
+}
 
 /// Makes passes until the shutdown. This runs in a thread of its own.
 pub async fn keep_bounded(
@@ -33,13 +67,13 @@ pub async fn keep_bounded(
     }
     let (mut after, mut gone) = (None, 0);
     loop {
-        match slice(&*registry, &uses, &config, after) {
+        match slice(&*registry, &uses, &config, after).await {
             Ok(retired) => {
                 gone += retired.deleted;
                 after = retired.last;
             }
             Err(problem) => {
-                error!("cannot delete old builds: {problem}. Trying again later");
+                warn!("no old builds are deleted now: {problem}. Trying again later");
                 after = None;
             }
         }
@@ -56,28 +90,79 @@ pub async fn keep_bounded(
     }
 }
 
-fn slice(
+/// Tells the other servers of the registry what ran here, when they ask. This runs in a thread of
+/// its own.
+pub async fn answer_others(registry: Arc<dyn Registry>, uses: Arc<Uses>, shutdown: Shutdown) {
+    let mut said = false;
+    loop {
+        let answered = answer_one(&*registry, &uses).await;
+        if let Err(problem) = &answered
+            && !matches!(problem, NotRetired::Registry(RegistryError::Away(_)))
+            && !std::mem::replace(&mut said, true)
+        {
+            error!(
+                "cannot tell the other servers which builds ran here, so none of them deletes any: {problem}. It is \
+                 tried again"
+            );
+        }
+        let pause = if answered.is_ok_and(|answered| answered) { Duration::ZERO } else { LOOK_EVERY };
+        if timeout(pause, shutdown.wait()).await.is_ok() {
+            return;
+        }
+    }
+}
+
+/// Answers a question of another server; false when there is none.
+async fn answer_one(registry: &dyn Registry, uses: &Uses) -> Result<bool, NotRetired> {
+    let Some((inquiry, signatures)) = registry.inquiry()? else { return Ok(false) };
+    if !uses.catch_up_within(COUNTED_WITHIN).await {
+        return Err(NotRetired::Behind);
+    }
+    let last_used: Result<Vec<_>, _> = signatures.iter().map(|build| uses.last_used(*build)).collect();
+    registry.answer_inquiry(inquiry, last_used.map_err(UsesError::from)?)?;
+    Ok(true)
+}
+
+async fn slice(
     registry: &dyn Registry,
     uses: &Uses,
     config: &RegistryConfig,
     after: Option<u64>,
-) -> Result<RetiredSlice, RegistryError> {
+) -> Result<RetiredSlice, NotRetired> {
     let before = |time: Duration| now_ns().saturating_sub(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
     let (keep, used) = (before(config.keep.0), before(config.keep_used.0));
+    let is_unused = |last: Option<i64>| last.is_none_or(|last| last < used);
     let too_many = match config.builds_max {
         0 => 0,
         max => registry.len()?.saturating_sub(max as u64),
     };
+    // Which builds would be deleted, by what is counted so far: mostly none, and then nothing has
+    // to be counted for it.
     let left = Cell::new(too_many);
-    registry.retire(after, SLICE, &|signature, made_ns| {
+    let candidates = RefCell::new(Vec::new());
+    let looked = registry.retire(after, SLICE, &|signature, made_ns| {
         let is_old = !config.keep.0.is_zero() && made_ns < keep;
-        if !is_old && left.get() == 0 {
-            return Ok(false);
-        }
-        let may_delete = uses.last_used(signature)?.is_none_or(|last| last < used);
-        if may_delete {
+        if (is_old || left.get() > 0) && is_unused(uses.last_used(signature)?) {
             left.set(left.get().saturating_sub(1));
+            candidates.borrow_mut().push(signature);
         }
-        Ok(may_delete)
-    })
+        Ok(false)
+    })?;
+    let candidates = candidates.into_inner();
+    if candidates.is_empty() {
+        return Ok(looked);
+    }
+    if !uses.catch_up_within(COUNTED_WITHIN).await {
+        return Err(NotRetired::Behind);
+    }
+    let elsewhere = registry.used_elsewhere(&candidates, ANSWERED_WITHIN)?;
+    if let Some(server) = elsewhere.silent.first() {
+        return Err(NotRetired::Silent(server.clone()));
+    }
+    let elsewhere: HashMap<Signature, Option<i64>> =
+        candidates.into_iter().zip(elsewhere.last_used).collect();
+    Ok(registry.retire(after, SLICE, &|signature, _| match elsewhere.get(&signature) {
+        Some(last) => Ok(is_unused(uses.last_used(signature)?.max(*last))),
+        None => Ok(false),
+    })?)
 }

@@ -124,6 +124,7 @@ impl Store {
                 database: database.clone(),
                 waiting: table("registrations_waiting", small())?,
                 waiting_of: table("registrations_waiting_of", small())?,
+                server_number: total("server"),
             },
             installations: InstallationStore {
                 database: database.clone(),

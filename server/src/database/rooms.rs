@@ -82,6 +82,8 @@ pub struct WaitingStore {
     pub waiting: Table,
     /// Signature -> the ticket of its first record that waits.
     pub waiting_of: Table,
+    /// This server's number among those that share the registry: random, and never zero.
+    pub server_number: Total,
 }
 
 /// Installations of package managers.
@@ -134,6 +136,22 @@ pub struct FirstFormat {
     /// Signature -> record.
     pub records: Table,
     others: [Table; 2],
+}
+
+impl WaitingStore {
+    /// This server's number, which the first call makes.
+    pub fn server(&self) -> fjall::Result<u64> {
+        let known = self.server_number.get()?;
+        if known != 0 {
+            return Ok(known);
+        }
+        let number = uuid::Uuid::new_v4().as_u64_pair().1;
+        let mut writes = self.database.writes();
+        writes.set(&self.server_number, number);
+        writes.commit()?;
+        self.database.sync()?;
+        Ok(number)
+    }
 }
 
 impl RegistryStore {

@@ -12,16 +12,13 @@ use crate::{
     database::JoinStore,
     metrics::Metrics,
     queue::{Batch, EndSource, Entry, HeldKey, Kind, Submission, Tail, WriterMessage, identify},
+    registry::RegisteredBuilds,
 };
 use anyhow::Result;
 use bytes::Bytes;
-use ogrt_note::Signature;
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{
-        Arc,
-        mpsc::{Receiver, Sender},
-    },
+    sync::{Arc, mpsc::Sender},
 };
 use tokio::{runtime::Handle, sync::watch};
 use tracing::{error, warn};
@@ -34,7 +31,7 @@ pub struct Join {
     repeated: RepeatedEvents,
     filter_and_limit: FilterAndLimit,
     metrics: Arc<Metrics>,
-    registered: Receiver<Signature>,
+    registered: RegisteredBuilds,
     writer: Sender<WriterMessage>,
     /// Outputs may have had these batches before the start, so what goes on of them was decided
     /// then. To hold more now would bring an event twice to an output that had it.
@@ -49,7 +46,7 @@ impl Join {
         config: JoinConfig,
         rules: watch::Receiver<Arc<Rules>>,
         metrics: Arc<Metrics>,
-        registered: Receiver<Signature>,
+        registered: RegisteredBuilds,
         writer: Sender<WriterMessage>,
     ) -> Result<Self> {
         let passed = documents.queue.offsets().values().copied().max().unwrap_or(0);
@@ -124,10 +121,15 @@ impl Join {
             let deadline =
                 [self.hold.next_deadline(), self.filter_and_limit.next_due()].into_iter().flatten().min();
             runtime.block_on(async {
-                let changed = tail.changed();
+                let changed = async {
+                    tokio::select! {
+                        _ = tail.changed() => {}
+                        () = self.registered.announced() => {}
+                    }
+                };
                 match deadline {
                     Some(at) => drop(tokio::time::timeout_at(at.into(), changed).await),
-                    None => drop(changed.await),
+                    None => changed.await,
                 }
             });
         }
@@ -237,7 +239,7 @@ impl Join {
     /// Lets go what has all it waited for, and what has waited long enough.
     fn let_go(&mut self) {
         let mut releases = Vec::new();
-        while let Ok(signature) = self.registered.try_recv() {
+        while let Some(signature) = self.registered.next() {
             releases.extend(self.hold.registered(signature));
         }
         releases.extend(self.hold.expired());

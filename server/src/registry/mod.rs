@@ -24,7 +24,7 @@ pub use found_by::Part;
 pub use installations::{InstallationFilter, InstallationId, Installations};
 pub use lru_map::LruMap;
 use postgres::Postgres;
-pub use summaries::{Summaries, Summary};
+pub use summaries::{RegisteredBuilds, Summaries, Summary};
 
 use crate::{
     config::{RegistryBackend, RegistryConfig},
@@ -36,7 +36,7 @@ use found_by::Term;
 use ogrt_note::Signature;
 use ogrt_proto::{BuildRecord, BuildSummary};
 use serde::Serialize;
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tracing::info;
 
 /// Most builds in an answer about what contains something.
@@ -177,6 +177,15 @@ pub struct RetiredSlice {
     pub last: Option<u64>,
 }
 
+/// When builds last ran at the other servers of a registry.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UsedElsewhere {
+    /// Nanoseconds of Unix time, in the order of the builds; `None` for one that did not run there.
+    pub last_used: Vec<Option<i64>>,
+    /// The names of servers that did not answer.
+    pub silent: BTreeSet<String>,
+}
+
 /// A registry of builds.
 pub trait Registry: Send + Sync {
     /// Registers records in order. They are durable when the queue is flushed next.
@@ -218,6 +227,27 @@ pub trait Registry: Send + Sync {
     /// those that `may_delete` allows. A build that another one contains stays.
     fn retire(&self, after: Option<u64>, limit: usize, may_delete: RetentionRule<'_>)
     -> Result<RetiredSlice>;
+
+    /// When these builds last ran at the other servers of the registry, which are asked.
+    fn used_elsewhere(&self, signatures: &[Signature], _within: Duration) -> Result<UsedElsewhere> {
+        Ok(UsedElsewhere { last_used: vec![None; signatures.len()], silent: BTreeSet::new() })
+    }
+
+    /// A question of another server, with the builds of which it wants to know when they last ran
+    /// here.
+    fn inquiry(&self) -> Result<Option<(i64, Vec<Signature>)>> {
+        Ok(None)
+    }
+
+    /// The answer to [`Registry::inquiry`], in the order of its builds.
+    fn answer_inquiry(&self, _inquiry: i64, _last_used: Vec<Option<i64>>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Is the registry shared with other servers?
+    fn is_shared(&self) -> bool {
+        false
+    }
 
     /// How many builds there are.
     fn len(&self) -> Result<u64>;

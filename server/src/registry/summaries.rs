@@ -18,6 +18,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
+use tokio::sync::Notify;
 
 /// A build's summary as JSON.
 pub type Summary = Arc<RawValue>;
@@ -26,7 +27,26 @@ pub type Summary = Arc<RawValue>;
 pub struct Summaries {
     kept: Mutex<SummaryCache>,
     registered: Sender<Signature>,
+    news: Arc<Notify>,
     unknown_for: Option<Duration>,
+}
+
+/// The builds that the registry has had of late, for whoever waits for one.
+pub struct RegisteredBuilds {
+    signatures: Receiver<Signature>,
+    news: Arc<Notify>,
+}
+
+impl RegisteredBuilds {
+    /// The next one, if there is one already.
+    pub fn next(&self) -> Option<Signature> {
+        self.signatures.try_recv().ok()
+    }
+
+    /// Returns after an [`Summaries::announce`].
+    pub async fn announced(&self) {
+        self.news.notified().await;
+    }
 }
 
 struct SummaryCache {
@@ -47,12 +67,15 @@ struct Slot {
 
 impl Summaries {
     /// Keeps at most `summaries_max` summaries. That a signature is not registered is believed for
-    /// `unknown_for` (`None`: until it is registered). The receiver is told of each registration.
-    pub fn new(summaries_max: usize, unknown_for: Option<Duration>) -> (Self, Receiver<Signature>) {
-        let (registered, hears) = channel();
+    /// `unknown_for` (`None`: until it is registered). Each registration is among the builds that
+    /// come with it.
+    pub fn new(summaries_max: usize, unknown_for: Option<Duration>) -> (Self, RegisteredBuilds) {
+        let (registered, signatures) = channel();
+        let news = Arc::new(Notify::new());
         let slots_max = summaries_max.clamp(1, u32::MAX as usize);
         let kept = SummaryCache { slot_numbers: HashMap::new(), slots: Vec::new(), slots_max, hand: 0 };
-        (Summaries { kept: Mutex::new(kept), registered, unknown_for }, hears)
+        let builds = RegisteredBuilds { signatures, news: news.clone() };
+        (Summaries { kept: Mutex::new(kept), registered, news, unknown_for }, builds)
     }
 
     /// The summary of a signature; `None` when nobody registered it.
@@ -75,6 +98,18 @@ impl Summaries {
         self.lock().insert(signature, json(summary));
         // Nobody listens while the server stops.
         let _ = self.registered.send(signature);
+    }
+
+    /// Wakes who waits for registrations. A group of them needs this once.
+    pub fn announce(&self) {
+        self.news.notify_one();
+    }
+
+    /// True of a signature that somebody asked for, and nobody had registered then.
+    pub fn was_missed(&self, signature: Signature) -> bool {
+        let kept = self.lock();
+        let number = kept.slot_numbers.get(&signature);
+        number.and_then(|number| kept.slots.get(*number as usize)).is_some_and(|slot| slot.summary.is_none())
     }
 
     /// Notes that a build was deleted.

@@ -66,6 +66,13 @@ impl Consumers {
         Stage::start_waiting("retention", runtime, move || {
             retention::keep_bounded(registry, uses, config, shutdown)
         })?;
+        if shared.registry.is_shared() {
+            let (registry, uses) = (shared.registry.clone(), shared.uses.clone());
+            let shutdown = shared.shutdown.clone();
+            Stage::start_waiting("answers", runtime, move || {
+                retention::answer_others(registry, uses, shutdown)
+            })?;
+        }
         Ok(stages)
     }
 }

@@ -9,14 +9,13 @@ use crate::{
     metrics::Metrics,
     queue::{EventIds, HeldEntries, Queue, Room, Writer},
     receive::{Complaints, Intake},
-    registry::{self, Installations, Registry, Summaries},
+    registry::{self, Installations, RegisteredBuilds, Registry, Summaries},
     shutdown::Shutdown,
     tokens::Tokens,
     uses::{self, Uses},
 };
 use anyhow::Result;
-use ogrt_note::Signature;
-use std::sync::{Arc, atomic::AtomicU64, mpsc::Receiver};
+use std::sync::{Arc, atomic::AtomicU64};
 use tokio::{runtime::Handle, sync::watch};
 
 /// See the module.
@@ -49,7 +48,7 @@ pub struct Inlets {
     /// The queue's writer, which has all submissions.
     pub writer: Writer,
     /// Builds that were registered, for the join.
-    pub registered: Receiver<Signature>,
+    pub registered: RegisteredBuilds,
 }
 
 impl Shared {
@@ -141,7 +140,7 @@ impl Shared {
     }
 
     /// Opens the join.
-    pub fn open_join(&self, registered: Receiver<Signature>) -> Result<Join> {
+    pub fn open_join(&self, registered: RegisteredBuilds) -> Result<Join> {
         Join::open(
             self.store.join(),
             self.documents.clone(),

@@ -212,13 +212,22 @@ impl Uses {
 
     /// Waits, not long, until what was received before is in the rows.
     pub async fn catch_up(&self) {
+        self.catch_up_within(Duration::from_secs(2)).await;
+    }
+
+    /// Waits until what was received before is in the rows; false when that takes longer.
+    pub async fn catch_up_within(&self, patience: Duration) -> bool {
         let until = self.queue.tail().borrow().next;
         self.wanted.fetch_max(until, Ordering::AcqRel);
-        let deadline = Instant::now() + Duration::from_secs(2);
-        while self.complete.load(Ordering::Acquire) < until && Instant::now() < deadline {
+        let deadline = Instant::now() + patience;
+        while self.complete.load(Ordering::Acquire) < until {
+            if Instant::now() >= deadline {
+                return false;
+            }
             self.asked.notify_one();
             sleep(Duration::from_millis(5)).await;
         }
+        true
     }
 
     /// When something with the signature last ran, nanoseconds of Unix time, as far as it is

@@ -19,6 +19,7 @@ mod registry;
 mod rotation;
 mod security;
 mod sending;
+mod shared_registry;
 mod siege;
 mod steering;
 mod twice;

@@ -6,10 +6,12 @@
 
 mod connections;
 mod index;
+mod inquiries;
 mod links;
 mod list;
 mod migrate;
 mod names;
+mod news;
 mod read;
 mod schema;
 mod values;
@@ -18,7 +20,7 @@ mod write;
 
 use super::{
     Build, BuildFilter, ContainingBuilds, ListedBuild, Page, Part, Registration, Registry, RegistryError,
-    RetentionRule, RetiredSlice, Summaries, error::Result,
+    RetentionRule, RetiredSlice, Summaries, UsedElsewhere, error::Result,
 };
 use crate::{clock::now_ns, config::RegistryConfig, database::WaitingStore, metrics::Metrics};
 use anyhow::Context;
@@ -27,8 +29,17 @@ use connections::Connections;
 use ogrt_note::Signature;
 use ogrt_proto::{BuildRecord, BuildSummary};
 use prost::Message;
-use std::{sync::Arc, thread, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
 use tracing::{error, warn};
+use uuid::Uuid;
+use values::signature_uuid;
 use waiting::{Ticket, WaitingRecords};
 
 /// How many connections to the database a server has.
@@ -48,6 +59,10 @@ pub struct Postgres {
     waiting: Arc<WaitingRecords>,
     summaries: Arc<Summaries>,
     metrics: Arc<Metrics>,
+    /// This server's number among those of the registry.
+    server: i64,
+    /// The others know of it.
+    has_joined: AtomicBool,
 }
 
 impl Postgres {
@@ -65,18 +80,23 @@ impl Postgres {
             Ok(()) | Err(RegistryError::Away(_)) => {}
             Err(problem) => return Err(problem.into()),
         }
+        let server = store.server()? as i64;
         let waiting = Arc::new(WaitingRecords::open(store, metrics.clone(), config.waiting_bytes_max.0)?);
-        let registry = Postgres { connections, waiting, summaries, metrics };
+        let has_joined = AtomicBool::new(false);
+        let registry = Postgres { connections, waiting, summaries, metrics, server, has_joined };
         let carrier = Postgres {
             connections: registry.connections.clone(),
             waiting: registry.waiting.clone(),
             summaries: registry.summaries.clone(),
             metrics: registry.metrics.clone(),
+            server,
+            has_joined: AtomicBool::new(false),
         };
         thread::Builder::new()
             .name("registrations".into())
             .spawn(move || carrier.carry())
             .context("cannot start the thread that writes build records to the registry's database")?;
+        registry.follow_news().context("cannot start the thread that looks for new builds")?;
         Ok(registry)
     }
 
@@ -137,6 +157,7 @@ impl Postgres {
         for (signature, summary) in &registered.summaries {
             self.summaries.registered(*signature, summary);
         }
+        self.summaries.announce();
         Ok(registered.outcomes)
     }
 }
@@ -262,6 +283,56 @@ impl Registry for Postgres {
             gone.into_iter().for_each(|signature| self.summaries.removed(signature));
         }
         Ok(retired)
+    }
+
+    fn used_elsewhere(&self, signatures: &[Signature], within: Duration) -> Result<UsedElsewhere> {
+        let (server, builds) = (self.server, signatures.len());
+        let signatures: Arc<[Uuid]> = signatures.iter().map(|build| signature_uuid(*build)).collect();
+        let inquiry = self.connections.ask(LOOKUP, move |client| {
+            let signatures = signatures.clone();
+            Box::pin(async move { inquiries::ask(client, server, &signatures).await })
+        })?;
+        let deadline = Instant::now() + within;
+        let used = loop {
+            let used = self.connections.ask(LOOKUP, move |client| {
+                Box::pin(async move { inquiries::answers(client, server, inquiry, builds).await })
+            })?;
+            if used.silent.is_empty() || Instant::now() >= deadline {
+                break used;
+            }
+            thread::sleep(Duration::from_millis(100));
+        };
+        self.connections
+            .ask(LOOKUP, move |client| Box::pin(async move { inquiries::settle(client, inquiry).await }))?;
+        Ok(used)
+    }
+
+    fn inquiry(&self) -> Result<Option<(i64, Vec<Signature>)>> {
+        let server = self.server;
+        if !self.has_joined.load(Ordering::Relaxed) {
+            let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+            self.connections.ask(LOOKUP, move |client| {
+                let name = name.trim().to_owned();
+                Box::pin(async move { inquiries::join(client, server, &name).await })
+            })?;
+            self.has_joined.store(true, Ordering::Relaxed);
+        }
+        let inquiry = self
+            .connections
+            .ask(LOOKUP, move |client| Box::pin(async move { inquiries::next(client, server).await }))?;
+        Ok(inquiry.map(|inquiry| (inquiry.id, inquiry.signatures)))
+    }
+
+    fn answer_inquiry(&self, inquiry: i64, last_used: Vec<Option<i64>>) -> Result<()> {
+        let server = self.server;
+        self.connections.ask(LOOKUP, move |client| {
+            let last_used = last_used.clone();
+            Box::pin(async move { inquiries::answer(client, server, inquiry, &last_used).await })
+        })
+    }
+
+    fn is_shared(&self) -> bool {
+        true
     }
 
     fn len(&self) -> Result<u64> {

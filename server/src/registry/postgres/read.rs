@@ -57,6 +57,24 @@ pub async fn export(client: &Client, after: Option<u64>, limit: usize) -> Result
     client.query(select, &[&after, &(limit as i64)]).await?.iter().map(whole).collect()
 }
 
+/// The builds with numbers after `after`, in order, and the number of the last one. Without
+/// `after`, no build and the last number that there is.
+pub async fn registered_after(
+    session: &mut Session,
+    after: Option<i64>,
+    limit: usize,
+) -> Result<(i64, Vec<Signature>)> {
+    let Some(after) = after else {
+        let last = session.query_one("SELECT COALESCE(max(number), -1) FROM builds", &[]).await?;
+        return Ok((last.get(0), Vec::new()));
+    };
+    let select = "SELECT number, signature FROM builds WHERE number > $1 ORDER BY number LIMIT $2";
+    let rows = session.ask_again(select, &[&after, &(limit as i64)]).await?;
+    let last = rows.last().map_or(after, |row| row.get(0));
+    let signature = |row: &Row| Signature::from_bytes(row.get::<_, Uuid>(1).into_bytes());
+    Ok((last, rows.iter().map(signature).collect()))
+}
+
 /// The part of each record that documents and lists show; `None` for one that is not registered.
 pub async fn briefs(session: &mut Session, signatures: &[Signature]) -> Result<Vec<Option<BuildRecord>>> {
     let asked: Vec<Uuid> = signatures.iter().map(|signature| signature_uuid(*signature)).collect();

@@ -107,6 +107,25 @@ pub const STEPS: &[&str] = &[
     ALTER TABLE dependents SET (autovacuum_vacuum_cost_delay = 20);
     ALTER TABLE signatures SET (autovacuum_vacuum_cost_delay = 20);
     ",
+    // The servers of this registry, and what they ask each other (inquiries.rs).
+    "
+    CREATE TABLE servers (
+        server bigint PRIMARY KEY,
+        name text NOT NULL,
+        seen timestamptz NOT NULL DEFAULT now()
+    );
+    CREATE TABLE inquiries (
+        id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        asker bigint NOT NULL,
+        signatures uuid[] NOT NULL
+    );
+    CREATE TABLE inquiry_answers (
+        inquiry bigint NOT NULL REFERENCES inquiries ON DELETE CASCADE,
+        server bigint NOT NULL,
+        last_used bigint[] NOT NULL,
+        PRIMARY KEY (inquiry, server)
+    );
+    ",
 ];
 
 /// The lock that one server holds while it changes the tables or registers builds.

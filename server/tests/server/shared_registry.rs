@@ -1,0 +1,82 @@
+//! Several servers with one registry: none waits for what another has registered, and none deletes
+//! what runs at another.
+
+use crate::{
+    backend::Backend,
+    daemon::{Daemon, build_frame, wait_for},
+    process_events::event,
+    registry::signature_text,
+};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
+
+fn register(daemon: &Daemon, signature: u8) {
+    let mut stream = daemon.acknowledged();
+    stream.send(&build_frame(signature, "app")).unwrap();
+    stream.wait_for(1).unwrap();
+}
+
+fn is_registered(daemon: &Daemon, signature: u8) -> bool {
+    daemon.get(&format!("/v1/builds/{}", signature_text(signature))).0 == 200
+}
+
+fn runs(daemon: &Daemon, signature: u8) {
+    daemon.datagram(&event(signature.into(), "job", "ann", signature, &[]));
+}
+
+#[test]
+fn a_late_record_lets_its_event_go_at_once_whichever_server_has_it() {
+    let Some(backend) = Backend::postgres() else { return };
+    let [here, there] = [0, 1].map(|_| backend.start("[join]\nwait = \"30s\"\n"));
+    for (signature, registrar) in [(1, &here), (2, &there)] {
+        let before = here.lines().len();
+        runs(&here, signature);
+        wait_for("the event to wait", || (here.metric("ogrt_events_held") == 1).then_some(()));
+        let since = Instant::now();
+        register(registrar, signature);
+        wait_for("the event", || (here.lines().len() > before).then_some(()));
+        assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
+    }
+    assert_eq!(here.metric("ogrt_join_timeouts_total"), 0);
+}
+
+#[test]
+fn what_ran_at_another_server_stays_and_so_does_what_nobody_can_know() {
+    let Some(backend) = Backend::postgres() else { return };
+    let deleting = format!("{}keep = \"1s\"\nlook_every = \"200ms\"\n", backend.configuration());
+    let other = backend.start("");
+    (1..=3).for_each(|signature| register(&other, signature));
+    runs(&other, 1);
+    wait_for("the event", || (!other.lines().is_empty()).then_some(()));
+    let mut other = other;
+    thread::sleep(Duration::from_millis(1200));
+    let one = Daemon::start(&deleting);
+    wait_for("the unused builds to go", || {
+        (!is_registered(&one, 2) && !is_registered(&one, 3)).then_some(())
+    });
+    assert!(is_registered(&one, 1));
+    // One that is away may have had something run.
+    register(&other, 4);
+    wait_for("the build", || is_registered(&one, 4).then_some(()));
+    other.stop();
+    thread::sleep(Duration::from_millis(2500));
+    assert!(is_registered(&one, 4) && is_registered(&one, 1));
+}
+
+#[test]
+fn what_ran_a_moment_ago_stays_though_counts_are_written_late() {
+    for backend in Backend::all() {
+        let configuration = format!(
+            "[uses]\nwrite_every = \"1h\"\n{}keep = \"1s\"\nlook_every = \"300ms\"\n",
+            backend.configuration()
+        );
+        let daemon = Daemon::start(&configuration);
+        (1..=2).for_each(|signature| register(&daemon, signature));
+        runs(&daemon, 1);
+        wait_for("the unused build to go", || (!is_registered(&daemon, 2)).then_some(()));
+        thread::sleep(Duration::from_millis(700));
+        assert!(is_registered(&daemon, 1));
+    }
+}
