@@ -62,7 +62,7 @@ enum Command {
     /// POST /v1/import instead.
     #[command(after_help = IMPORT_EXAMPLES)]
     Import,
-    /// Add, remove or list tokens, which permit to register builds, to relay, or to withdraw builds.
+    /// Add, remove or list tokens: who may register builds, relay events, or withdraw builds.
     #[command(after_help = TOKEN_EXAMPLES)]
     Token {
         #[command(subcommand)]

@@ -92,7 +92,7 @@ impl Bench {
         server.stop();
         if wants(Part::Server) {
             let generator = steps.step("build the load generator", |step| {
-                programs::build_example(step, &workspace, &linkage, "flood")
+                programs::build_generator(step, &workspace, &linkage, "flood")
             })?;
             let lengths = if self.quick {
                 ingest::Lengths { climb_s: 2, budget_s: 2 }

@@ -67,11 +67,12 @@ fn build_as(step: &Step, workspace: &Workspace, linkage: &Linkage, profile: &str
     Ok(Built { programs, library: build_library(step, workspace)? })
 }
 
-/// Builds an example of the server, optimised as the server is: with the same dependencies.
-pub fn build_example(step: &Step, workspace: &Workspace, linkage: &Linkage, name: &str) -> Result<PathBuf> {
+/// Builds a load generator: a package of its own, so that no dependency of the server is compiled a
+/// second time with other features.
+pub fn build_generator(step: &Step, workspace: &Workspace, linkage: &Linkage, name: &str) -> Result<PathBuf> {
     let mut cargo = cargo_for(workspace, linkage, &["build", "--profile", "release"]);
-    step.run(cargo.args(["--package", "ogrt-server", "--example", name]))?;
-    Ok(workspace.target.join(triple(linkage)).join("release/examples").join(name))
+    step.run(cargo.args(["--package", "ogrt-load", "--bin", name]))?;
+    Ok(workspace.target.join(triple(linkage)).join("release").join(name))
 }
 
 fn cargo_for(workspace: &Workspace, linkage: &Linkage, arguments: &[&str]) -> Command {

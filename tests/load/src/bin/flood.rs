@@ -1,6 +1,6 @@
 //! A flood of events, to measure what a server takes without loss.
 //!
-//! `cargo run --release --example flood -p ogrt-server -- --server 127.0.0.1:7971 --rate 100000 --seconds 60`
+//! `cargo run --release -p ogrt-load --bin flood -- --server 127.0.0.1:7971 --rate 100000 --seconds 60`
 //! sends start events as our library makes them (three shared objects, one of them with a note, in
 //! turn from `--builds` builds that it registers first), and prints one line of JSON at the end.
 //! Compare `sent` with the server's `ogrt_events_received_total` and `ogrt_events_written_total`.

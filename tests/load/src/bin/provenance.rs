@@ -1,7 +1,7 @@
 //! A site's builds, as many as wanted, to measure the registry: registration, lookup, and what
 //! contains a library.
 //!
-//! `cargo run --release --example provenance -p ogrt-server -- --server 127.0.0.1:7971 --http 127.0.0.1:7972 --builds 1000000`
+//! `cargo run --release -p ogrt-load --bin provenance -- --server 127.0.0.1:7971 --http 127.0.0.1:7972 --builds 1000000`
 //! registers over acknowledged streams, asks over HTTP, and prints one line of JSON.
 //!
 //! Builds come in stacks of 5,000, as a site rebuilds its software for each toolchain. Of its 30
