@@ -119,7 +119,7 @@ impl ApiClient {
     /// Fetches a list page by page, until it has `limit` elements.
     ///
     /// The result is the last page with all elements under `key`. It has a `next` where the server
-    /// has more elements.
+    /// has more elements, and is truncated or rounded where one of the pages is.
     pub fn list(
         &self,
         path: &[&str],
@@ -129,6 +129,7 @@ impl ApiClient {
     ) -> Result<Option<Value>> {
         let mut elements = Vec::new();
         let mut cursor = None;
+        let mut marks = ["truncated", "rounded"].map(|mark| (mark, false));
         loop {
             let mut page_question = question.to_vec();
             page_question.push(("limit", (limit - elements.len()).min(PAGE).to_string()));
@@ -137,9 +138,11 @@ impl ApiClient {
             let more = page.get_mut(key).and_then(Value::as_array_mut).map(std::mem::take);
             let more = more.with_context(|| format!("{}: the answer has no list {key:?}", self.address()))?;
             elements.extend(more);
+            marks.iter_mut().for_each(|(mark, is_set)| *is_set |= page[*mark] == true);
             cursor = page.get("next").and_then(Value::as_str).map(str::to_owned);
             if cursor.is_none() || elements.len() >= limit {
                 page[key] = Value::Array(elements);
+                marks.iter().filter(|(_, is_set)| *is_set).for_each(|(mark, _)| page[*mark] = true.into());
                 return Ok(Some(page));
             }
         }

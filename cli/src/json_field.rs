@@ -28,6 +28,13 @@ pub fn words(object: &Value, key: &str) -> String {
     words.iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
 }
 
+/// The job's id, with its cluster in front where it is known: as `ogrt job` takes it.
+pub fn job_name(object: &Value) -> String {
+    let cluster = text(object, "cluster");
+    let job_id = text(object, "job_id");
+    if cluster.is_empty() { job_id } else { format!("{cluster}/{job_id}") }
+}
+
 /// The name, version and version suffix of a build.
 pub fn software(build: &Value) -> String {
     let parts = ["name", "version", "version_suffix"].map(|key| text(build, key));

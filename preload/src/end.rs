@@ -53,6 +53,7 @@ pub fn end() {
         out.varint(process_end::MAX_RSS_KIB, usage.max_rss_kib);
     }
     out.field_unless_empty(process_end::JOB_ID, tracked.job_id.as_bytes());
+    out.field_unless_empty(process_end::CLUSTER, tracked.cluster.as_bytes());
     out.field_unless_empty(process_end::HOSTNAME, tracked.host_name.as_bytes());
     if tracked.events_lost > 0 {
         out.varint(process_end::EVENTS_LOST, tracked.events_lost);

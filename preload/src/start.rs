@@ -128,6 +128,7 @@ pub unsafe fn start(process: &Process, loader: Loader) {
                 events_lost: u64::from(delivery == Delivery::Lost),
                 silent: settings.silent,
                 job_id: Text::new(facts.surroundings.job_id),
+                cluster: Text::new(facts.surroundings.cluster),
                 host_name: Text::new(host_name),
             });
         }
@@ -243,6 +244,7 @@ impl Facts<'_> {
         out.field_unless_empty(process_info::HOSTNAME, host_name);
         out.field_unless_empty(process_info::WORKING_DIRECTORY, self.directory);
         out.field_unless_empty(process_info::JOB_ID, around.job_id);
+        out.field_unless_empty(process_info::CLUSTER, around.cluster);
         out.field_unless_empty(process_info::JOB_STEP, around.job_step);
         out.field_unless_empty(process_info::ARRAY_INDEX, around.array_index);
         out.field_unless_empty(process_info::CONTAINER, around.container);

@@ -39,6 +39,8 @@ pub struct Tracked {
     pub silent: bool,
     /// The job id, for an end that the server receives without the start.
     pub job_id: Text<64>,
+    /// The job's cluster, likewise.
+    pub cluster: Text<32>,
     /// The host's name.
     pub host_name: Text<64>,
 }

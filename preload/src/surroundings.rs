@@ -11,6 +11,8 @@ use crate::{glob, literal, path_buffer::PathBuffer, process::Process, settings::
 pub struct Surroundings {
     /// The job id, by OGRT_JOBID_VARS.
     pub job_id: &'static [u8],
+    /// The cluster whose scheduler gave the job id.
+    pub cluster: &'static [u8],
     /// Step of the job.
     pub job_step: &'static [u8],
     /// Index in a job array.
@@ -56,10 +58,12 @@ impl Surroundings {
     /// Reads the fields.
     pub fn read(process: &Process, job_id_variables: &[u8]) -> Self {
         let mut found = Surroundings::default();
-        let [mut step, mut array, mut rank, mut size, mut container] = [Best::NONE; 5];
+        let [mut cluster, mut step, mut array, mut rank, mut size, mut container] = [Best::NONE; 6];
         for entry in process.environment {
             let Some((name, value)) = split(entry) else { continue };
             match name {
+                b"OGRT_CLUSTER" => cluster.offer(0, value),
+                b"SLURM_CLUSTER_NAME" => cluster.offer(1, value),
                 b"SLURM_STEP_ID" => step.offer(0, value),
                 b"SLURM_STEPID" => step.offer(1, value),
                 b"SLURM_ARRAY_TASK_ID" => array.offer(0, value),
@@ -102,6 +106,7 @@ impl Surroundings {
         found.job_id = glob::entries(job_id_variables)
             .find_map(|name| process.variable(name).filter(|value| !value.is_empty()))
             .unwrap_or_default();
+        found.cluster = cluster.value;
         found.job_step = step.value;
         found.array_index = array.value;
         found.mpi_rank = rank.number();

@@ -153,6 +153,8 @@ pub mod process_info {
     pub const MOUNT_NAMESPACE: u32 = 341;
     /// `optional int32 namespace_pid`
     pub const NAMESPACE_PID: u32 = 342;
+    /// `optional bytes cluster`
+    pub const CLUSTER: u32 = 345;
 }
 
 /// Fields of `ProcessEnd`.
@@ -193,6 +195,8 @@ pub mod process_end {
     pub const CORE_DUMPED: u32 = 17;
     /// `optional ToldBy told_by`
     pub const TOLD_BY: u32 = 18;
+    /// `optional bytes cluster`
+    pub const CLUSTER: u32 = 25;
 }
 
 /// Fields of `JobSummary`.
@@ -211,6 +215,8 @@ pub mod job_summary {
     pub const TO_NS: u32 = 6;
     /// `repeated ProgramCount programs`
     pub const PROGRAMS: u32 = 7;
+    /// `optional bytes cluster`
+    pub const CLUSTER: u32 = 15;
 }
 
 /// Fields of `ProgramCount`.

@@ -154,6 +154,9 @@ pub struct ProcessInfo {
     /// it that knows the process by the kernel's word.
     #[prost(int32, optional, tag = "342")]
     pub namespace_pid: ::core::option::Option<i32>,
+    /// The name of the cluster whose scheduler gave the job id.
+    #[prost(bytes = "bytes", optional, tag = "345")]
+    pub cluster: ::core::option::Option<::prost::bytes::Bytes>,
 }
 /// The end of a process.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -202,6 +205,9 @@ pub struct ProcessEnd {
     pub core_dumped: ::core::option::Option<bool>,
     #[prost(enumeration = "ToldBy", optional, tag = "18")]
     pub told_by: ::core::option::Option<i32>,
+    /// The name of the cluster whose scheduler gave the job id.
+    #[prost(bytes = "bytes", optional, tag = "25")]
+    pub cluster: ::core::option::Option<::prost::bytes::Bytes>,
 }
 /// Processes of a job that a server counted instead of recording each, because the job had sent
 /// more events than its limit allows.
@@ -225,6 +231,9 @@ pub struct JobSummary {
     /// Programs that were started. Those beyond the first few are counted under an empty path.
     #[prost(message, repeated, tag = "7")]
     pub programs: ::prost::alloc::vec::Vec<ProgramCount>,
+    /// The name of the cluster whose scheduler gave the job id.
+    #[prost(bytes = "bytes", optional, tag = "15")]
+    pub cluster: ::core::option::Option<::prost::bytes::Bytes>,
 }
 /// How often one program was started.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

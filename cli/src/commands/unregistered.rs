@@ -31,6 +31,14 @@ pub struct UnregisteredCommand {
     #[arg(long)]
     user: Option<String>,
 
+    /// Only programs that ran on this host.
+    #[arg(long)]
+    host: Option<String>,
+
+    /// Only programs that ran in this cluster.
+    #[arg(long)]
+    cluster: Option<String>,
+
     /// Only programs whose path begins with this text, such as `/home/`.
     #[arg(long, value_name = "PATH")]
     under: Option<String>,
@@ -55,6 +63,8 @@ impl UnregisteredCommand {
         question.extend(self.since.map(|when| ("since", when.0.to_string())));
         question.extend(self.until.map(|when| ("until", when.0.to_string())));
         question.extend(self.user.map(|user| ("user", user)));
+        question.extend(self.host.map(|host| ("host", host)));
+        question.extend(self.cluster.map(|cluster| ("cluster", cluster)));
         question.extend(self.under.map(|under| ("under", under)));
         question.extend(self.by_job.then(|| ("by", "job".to_owned())));
         let key = if self.by_job { "jobs" } else { "programs" };
@@ -71,6 +81,16 @@ impl UnregisteredCommand {
         if listed.is_empty() {
             complain(format_args!("no unregistered program is known at {}", server.address()));
             return Ok(ExitStatus::No);
+        }
+        if found["truncated"] == true {
+            complain(
+                "incomplete: the server stopped at its limits; these numbers are the least that is known",
+            );
+        }
+        if found["rounded"] == true {
+            complain(
+                "some counts hold processes before or after that time: of the same job, or the same day",
+            );
         }
         if found["next"].is_string() {
             complain(format_args!("only the first {} are listed; raise --limit for more", listed.len()));

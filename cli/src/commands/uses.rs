@@ -1,10 +1,10 @@
-//! `ogrt uses`: who ran a build, directly or through something that contains it.
+//! `ogrt uses`: who ran or loaded something, directly or through something that contains it.
 
 use crate::{
     api_client::ApiClient,
     exit_status::{ExitStatus, complain, print},
     format::uses_table,
-    subject,
+    subject::{self, UsesSubject},
     time_argument::{FORMS, TimeArgument},
 };
 use anyhow::Result;
@@ -13,27 +13,51 @@ use serde_json::Value;
 
 const EXAMPLES: &str = "Examples:\n\
 \x20 ogrt uses /usr/lib/libz.a --since 30d\n\
+\x20 ogrt uses /lib/x86_64-linux-gnu/liblzma.so.5\n\
+\x20 ogrt uses --soname libmpi.so.40 --user alice\n\
+\x20 ogrt uses --path '/opt/conda/*/libcrypto.so*'\n\
 \x20 ogrt uses --json 01890a5d-ac96-774b-bcce-b302099a8057";
 
-/// Show who ran a build, directly or through something that contains it.
+/// Show who ran or loaded something, directly or through something that contains it.
 ///
-/// The subject may also be an input of a build, such as an archive or an object file.
+/// The subject may also be an input of a build, such as an archive or an object file. Of a program
+/// or library that OGRT did not build, every process that loaded it counts.
 ///
 /// Exit status: 0 somebody ran it; 1 nobody did, or nothing is known of it; 2 error.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct UsesCommand {
-    /// A signature, an ELF file that has one, any other file, or the SHA-256 of one.
-    #[arg(value_name = "SIGNATURE|FILE|SHA256")]
-    subject: String,
+    /// A signature, any file, the SHA-256 of one, or a build-id.
+    #[arg(value_name = "SIGNATURE|FILE|SHA256|BUILD-ID", required_unless_present_any = ["soname", "path"])]
+    subject: Option<String>,
 
-    /// List only uses at or after this time. The counts stay those of all time.
-    #[arg(long, value_name = "TIME", help = format!("List only uses at or after this time (counts stay those of all time): {FORMS}"))]
+    /// Libraries with this name, with or without more of a version behind it.
+    #[arg(long, value_name = "NAME", conflicts_with = "subject")]
+    soname: Option<String>,
+
+    /// Programs and libraries at paths that fit this pattern: `*`, `?`, `[...]`; `*` also fits `/`.
+    #[arg(long, value_name = "GLOB", conflicts_with = "subject")]
+    path: Option<String>,
+
+    /// Count only uses at or after this time.
+    #[arg(long, value_name = "TIME", help = format!("Count only uses at or after this time: {FORMS}"))]
     since: Option<TimeArgument>,
 
-    /// List only uses before this time (the same forms).
+    /// Count only uses before this time (the same forms).
     #[arg(long, value_name = "TIME")]
     until: Option<TimeArgument>,
+
+    /// Count only what this user ran.
+    #[arg(long)]
+    user: Option<String>,
+
+    /// Count only what ran on this host.
+    #[arg(long)]
+    host: Option<String>,
+
+    /// Count only what ran in this cluster.
+    #[arg(long)]
+    cluster: Option<String>,
 
     /// The largest number of rows in each list.
     #[arg(long, default_value_t = 100)]
@@ -47,18 +71,34 @@ pub struct UsesCommand {
 impl UsesCommand {
     /// Asks for each signature or digest of the subject. Answers no where nobody ran it.
     pub fn run(self) -> Result<ExitStatus> {
-        let keys = subject::keys(&self.subject)?;
+        let subjects = match &self.subject {
+            Some(subject) => subject::uses_subjects(subject)?,
+            None => vec![UsesSubject { key: None, loaded: None }],
+        };
         let server = ApiClient::from_environment()?;
         let mut question = vec![("limit", self.limit.to_string())];
         question.extend(self.since.map(|when| ("since", when.0.to_string())));
         question.extend(self.until.map(|when| ("until", when.0.to_string())));
+        let texts = [
+            ("soname", self.soname),
+            ("path", self.path),
+            ("user", self.user),
+            ("host", self.host),
+            ("cluster", self.cluster),
+        ];
+        let subject_text = [&self.subject, &texts[0].1, &texts[1].1].into_iter().flatten().cloned();
+        let subject_text = subject_text.collect::<Vec<_>>().join(" ");
+        question.extend(texts.into_iter().filter_map(|(name, text)| Some((name, text?))));
         let mut status = ExitStatus::No;
-        for (index, key) in keys.iter().enumerate() {
-            let Some(uses) = server.answer_to(&["v1", "uses", key], &question)? else {
-                complain(format_args!("{}: nothing is known of {key} at {}", self.subject, server.address()));
+        for (index, UsesSubject { key, loaded }) in subjects.into_iter().enumerate() {
+            let path = ["v1", "uses"].into_iter().chain(key.as_deref()).collect::<Vec<_>>();
+            let mut question = question.clone();
+            question.extend(loaded);
+            let Some(uses) = server.answer_to(&path, &question)? else {
+                complain(format_args!("{subject_text}: nothing is known of it at {}", server.address()));
                 continue;
             };
-            if was_run(&uses, self.since.is_some() || self.until.is_some()) {
+            if was_run(&uses) {
                 status = ExitStatus::Yes;
             }
             print(if self.json {
@@ -72,11 +112,7 @@ impl UsesCommand {
     }
 }
 
-/// True where somebody ran it. Counts are those of all time; only the lists keep to a time that was
-/// asked for.
-fn was_run(uses: &Value, in_time: bool) -> bool {
-    if in_time {
-        return uses["users"].as_array().is_some_and(|users| !users.is_empty());
-    }
+/// True where somebody ran it in the time that was asked for.
+fn was_run(uses: &Value) -> bool {
     uses["total"]["processes"].as_u64().unwrap_or(0) + uses["total"]["loaded_later"].as_u64().unwrap_or(0) > 0
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     format::sheet::Sheet,
-    json_field::{text, time, words},
+    json_field::{job_name, number, text, time, words},
 };
 use serde_json::Value;
 
@@ -16,7 +16,7 @@ pub fn programs(programs: &[Value]) -> String {
     for program in programs {
         sheet.columns([
             text(program, "binpath"),
-            text(program, "processes"),
+            processes(program),
             text(program, "jobs"),
             words(program, "users"),
             time(program, "last_ns"),
@@ -25,6 +25,14 @@ pub fn programs(programs: &[Value]) -> String {
         ]);
     }
     sheet.text()
+}
+
+/// The number of processes, and of those that nobody proved.
+fn processes(program: &Value) -> String {
+    match number(program, "claimed") {
+        0 => text(program, "processes"),
+        claimed => format!("{} ({claimed} claimed)", text(program, "processes")),
+    }
 }
 
 /// A line for each job and program.
@@ -37,7 +45,7 @@ pub fn jobs(jobs: &[Value]) -> String {
     for job in jobs {
         for program in job["programs"].as_array().into_iter().flatten() {
             sheet.columns([
-                text(job, "job_id"),
+                job_name(job),
                 text(job, "user"),
                 time(job, "last_ns"),
                 text(program, "processes"),

@@ -3,7 +3,7 @@
 
 use crate::{
     format::sheet::Sheet,
-    json_field::{number, software, text, time},
+    json_field::{job_name, number, software, text, time, words},
 };
 use serde_json::Value;
 
@@ -12,6 +12,7 @@ pub fn text_of(uses: &Value) -> String {
     let mut sheet = Sheet::new();
     sheet.line("of", text(uses, "of"));
     sheet.line("software", software(&uses["build"]));
+    sheet.line("counted by", words(uses, "counted_by").replace('_', "-"));
     for (label, counts) in [("ran directly", &uses["direct"]), ("ran in all", &uses["total"])] {
         sheet.line(label, sentence(counts));
     }
@@ -20,7 +21,14 @@ pub fn text_of(uses: &Value) -> String {
     if uses["truncated"] == true {
         sheet.line(
             "incomplete",
-            "the server stopped at its limit; there may be more builds that contain it".to_owned(),
+            "the server stopped at its limits; these numbers are the least that is known".to_owned(),
+        );
+    }
+    if uses["rounded"] == true {
+        sheet.line(
+            "rounded",
+            "some counts hold processes before or after that time: of the same job, or the same day"
+                .to_owned(),
         );
     }
     let mut out = sheet.text();
@@ -34,7 +42,7 @@ pub fn text_of(uses: &Value) -> String {
         ]
     });
     out += &section("jobs", &["job", "user", "processes", "first", "last"], &uses["jobs"], |job| {
-        vec![text(job, "job_id"), text(job, "user"), count(job), time(job, "first_ns"), time(job, "last_ns")]
+        vec![job_name(job), text(job, "user"), count(job), time(job, "first_ns"), time(job, "last_ns")]
     });
     out += &section(
         "through",
@@ -69,15 +77,24 @@ fn sentence(counts: &Value) -> String {
     if later > 0 {
         sentence += &format!("; {later} more loaded it after their start");
     }
+    let claimed = number(counts, "claimed");
+    if claimed > 0 {
+        sentence += &format!("; {claimed} of them are claimed");
+    }
     sentence
 }
 
-/// The number of processes, and of those that loaded it only after their start.
+/// The number of processes, of those that loaded it after their start, and of claimed ones.
 fn count(row: &Value) -> String {
-    match number(row, "loaded_later") {
-        0 => text(row, "processes"),
-        later => format!("{} (+{later} later)", text(row, "processes")),
+    let mut count = text(row, "processes");
+    let (later, claimed) = (number(row, "loaded_later"), number(row, "claimed"));
+    if later > 0 {
+        count += &format!(" (+{later} later)");
     }
+    if claimed > 0 {
+        count += &format!(" ({claimed} claimed)");
+    }
+    count
 }
 
 fn section(heading: &str, titles: &[&str], rows: &Value, columns: impl Fn(&Value) -> Vec<String>) -> String {

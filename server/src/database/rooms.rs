@@ -106,16 +106,32 @@ pub struct UsesStore {
     pub programs: Table,
     /// Signature, number of a program that has it -> one byte: is it its executable's?
     pub programs_with: Table,
+    /// What was ever loaded: server/src/uses/objects.rs.
+    pub objects: Table,
+    /// What objects are found by.
+    pub object_index: Table,
+    /// Object, number of a program that loads it -> nothing.
+    pub programs_with_object: Table,
     /// Counts that are not yet in the rows: server/src/uses/pending_tallies.rs.
     pub tallies: Table,
     /// Who ran a program, where, in which job: server/src/uses/rows.rs.
     pub rows: Table,
+    /// What servers left that kept rows of users, of hosts and of jobs apart.
+    pub old_tallies: Table,
+    /// Their rows: server/src/uses/old_rows.rs.
+    pub old_rows: Table,
     /// The number of programs.
     pub program_count: Total,
     /// Number of the next new program.
     pub next_program: Total,
-    /// The number of rows.
+    /// The number of rows, but for those of whole programs.
     pub row_count: Total,
+    /// The number of objects.
+    pub object_count: Total,
+    /// Number of the next new object.
+    pub next_object: Total,
+    /// Objects that were left out of programs, because there were too many.
+    pub objects_dropped: Total,
 }
 
 /// The events that are kept of jobs.

@@ -64,6 +64,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Sources>)> {
         ("/v1/builds", get(builds::list).post(builds::register)),
         ("/v1/dependents/{what}", get(dependents::of)),
         ("/v1/uses/{what}", get(uses::of)),
+        ("/v1/uses", get(uses::loaded)),
         ("/v1/unregistered", get(uses::unregistered)),
         ("/v1/installations", get(installations::list).post(installations::register)),
         ("/v1/jobs/{job_id}", get(jobs::one)),

@@ -44,6 +44,7 @@ impl From<UsesError> for Problem {
         match cause {
             UsesError::Registry(cause) => cause.into(),
             UsesError::Store(cause) => Problem::unanswered(cause),
+            UsesError::Pattern(_) => Problem::new(StatusCode::BAD_REQUEST, cause.to_string()),
         }
     }
 }

@@ -1,12 +1,15 @@
-//! `/v1/uses/{what}` and `/v1/unregistered`: who ran something, and which programs ran that nobody
-//! registered.
+//! `/v1/uses`, `/v1/uses/{what}` and `/v1/unregistered`: who ran something, and which programs ran
+//! that nobody registered.
 
 use super::{
     Problem, Sources,
     question::{self, JsonAnswer, bad_request, nanoseconds, page_limit},
     run_heavy,
 };
-use crate::uses::{UnregisteredPage, UnregisteredQuestion, UsesError, UsesQuestion};
+use crate::{
+    registry::found_by::hexadecimal,
+    uses::{Narrowing, ObjectQuestion, UnregisteredPage, UnregisteredQuestion, UsesError, UsesQuestion},
+};
 use axum::{
     Json,
     extract::{Path, Query, State, rejection::QueryRejection},
@@ -15,30 +18,77 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// The parameters that narrow the lists.
+/// The parameters of a question about uses.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct UsesParameters {
+    build_id: String,
+    path: String,
+    soname: String,
     since: String,
     until: String,
+    user: String,
+    host: String,
+    cluster: String,
     limit: String,
 }
 
 /// `GET /v1/uses/{what}`: who ran it, directly or through what contains it.
 pub async fn of(
-    State(sources): State<Sources>,
+    sources: State<Sources>,
     Path(what): Path<String>,
     question: Result<Query<UsesParameters>, QueryRejection>,
 ) -> JsonAnswer<Value> {
-    let question = question::read(question)?;
+    let part = question::part(&what)?;
+    answer(sources, what, UsesQuestion { part: Some(part), ..UsesQuestion::default() }, question).await
+}
+
+/// `GET /v1/uses`: who loaded a file, built by us or not.
+pub async fn loaded(
+    sources: State<Sources>,
+    question: Result<Query<UsesParameters>, QueryRejection>,
+) -> JsonAnswer<Value> {
+    answer(sources, String::new(), UsesQuestion::default(), question).await
+}
+
+async fn answer(
+    State(sources): State<Sources>,
+    mut what: String,
+    of: UsesQuestion,
+    parameters: Result<Query<UsesParameters>, QueryRejection>,
+) -> JsonAnswer<Value> {
+    let parameters = question::read(parameters)?;
+    let given = |text: &String| (!text.is_empty()).then(|| text.clone());
+    let objects = ObjectQuestion {
+        build_id: given(&parameters.build_id).map(|text| build_id(&text)).transpose()?,
+        path: given(&parameters.path),
+        soname: given(&parameters.soname),
+    };
+    if what.is_empty() {
+        let named = [&parameters.build_id, &parameters.soname, &parameters.path];
+        let named: Vec<&str> =
+            named.into_iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
+        what = named.join(" ");
+    }
+    if of.part.is_none() && objects.is_empty() {
+        return Err(bad_request(
+            "expected build_id=, path= or soname=, or a signature or digest in the path",
+        ));
+    }
     let question = UsesQuestion {
-        part: question::part(&what)?,
-        since_ns: nanoseconds("since", &question.since)?,
-        until_ns: nanoseconds("until", &question.until)?,
-        limit: page_limit(&question.limit)?,
+        objects,
+        narrowing: Narrowing {
+            since_ns: nanoseconds("since", &parameters.since)?,
+            until_ns: nanoseconds("until", &parameters.until)?,
+            user: parameters.user,
+            host: parameters.host,
+            cluster: parameters.cluster,
+        },
+        limit: page_limit(&parameters.limit)?,
+        ..of
     };
     sources.uses.catch_up().await;
-    let answer = run_heavy(&sources.clone(), move || sources.uses.answer(question)).await?;
+    let answer = run_heavy(&sources.clone(), move || sources.uses.answer(&question)).await?;
     let Some(answer) = answer else {
         return Err(Problem::new(
             StatusCode::NOT_FOUND,
@@ -51,6 +101,12 @@ pub async fn of(
     Ok(Json(json))
 }
 
+fn build_id(text: &str) -> Result<Vec<u8>, Problem> {
+    let bytes = hexadecimal(text).filter(|bytes| (1..=64).contains(&bytes.len()));
+    bytes
+        .ok_or_else(|| bad_request(format!("build_id={text}: expected the hexadecimal digits of a build-id")))
+}
+
 /// The parameters that narrow the list of unregistered software.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -58,6 +114,8 @@ pub struct UnregisteredParameters {
     since: String,
     until: String,
     user: String,
+    host: String,
+    cluster: String,
     under: String,
     by: String,
     limit: String,
@@ -77,9 +135,13 @@ pub async fn unregistered(
     };
     let from = question::number("cursor", &question.cursor)?.unwrap_or(0);
     let question = UnregisteredQuestion {
-        since_ns: nanoseconds("since", &question.since)?,
-        until_ns: nanoseconds("until", &question.until)?,
-        user: question.user,
+        narrowing: Narrowing {
+            since_ns: nanoseconds("since", &question.since)?,
+            until_ns: nanoseconds("until", &question.until)?,
+            user: question.user,
+            host: question.host,
+            cluster: question.cluster,
+        },
         under: question.under,
         from,
         limit: page_limit(&question.limit)?,
@@ -100,6 +162,9 @@ pub async fn unregistered(
 fn page<T: Serialize>(name: &str, page: UnregisteredPage<T>, next: usize) -> Value {
     let mut answer = json!({});
     answer[name] = serde_json::to_value(&page.elements).unwrap_or_default();
+    if page.is_rounded {
+        answer["rounded"] = true.into();
+    }
     question::add_page(&mut answer, page.has_next.then(|| next.to_string()), page.is_cut);
     answer
 }

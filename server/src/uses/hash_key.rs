@@ -20,9 +20,4 @@ impl HashKeys {
         write(&mut self.bytes);
         self.secrets.each_ref().map(|secret| secret.hash_one(&self.bytes))
     }
-
-    /// The bytes that were written last.
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
 }

@@ -4,20 +4,26 @@
 //! Every few seconds it makes them durable, in one write together with its offset in the queue
 //! ([`pending_tallies`]): so after a crash each event is counted, and once. Every minute, or when
 //! somebody asks, they are added to what is asked ([`rows`]). What is bounded, and how the oldest
-//! are deleted, is [`retention`]'s. Answers are made in [`answer`] and [`unregistered`].
+//! are deleted, is [`retention`]'s. Answers are made in [`answer`] and [`unregistered`], from sums
+//! of rows ([`sum`]).
 
 mod answer;
 mod hash_key;
+mod objects;
+mod old_rows;
 mod pending_tallies;
 mod program;
 mod program_numbers;
 mod retention;
 mod rows;
+mod sum;
 mod tally;
 mod unregistered;
 mod use_counts;
 
 pub use answer::UsesQuestion;
+pub use objects::ObjectQuestion;
+pub use sum::Narrowing;
 pub use unregistered::{UnregisteredPage, UnregisteredQuestion};
 
 use crate::{
@@ -33,7 +39,6 @@ use anyhow::Result;
 use ogrt_note::Signature;
 use program::{Program, UseEvent};
 use retention::Sweep;
-use rows::{About, Count};
 use std::{
     sync::{
         Arc,
@@ -69,6 +74,8 @@ pub struct Uses {
     registry: Arc<dyn Registry>,
     metrics: Arc<Metrics>,
     config: UsesConfig,
+    /// A server of before left rows.
+    has_old_rows: bool,
     /// Batches before this one are wanted in the rows; and those that are.
     wanted: AtomicU64,
     complete: AtomicU64,
@@ -84,6 +91,9 @@ pub enum UsesError {
     /// The server's own database failed.
     #[error("the server's own database failed: {0}")]
     Store(fjall::Error),
+    /// The pattern of a path cannot be read.
+    #[error("{0}: expected the pattern of a path, such as /opt/*/libmpi.so*")]
+    Pattern(String),
 }
 
 impl From<fjall::Error> for UsesError {
@@ -106,7 +116,20 @@ impl Uses {
         metrics.programs.set(store.program_count.get()?);
         metrics.use_rows.set(store.row_count.get()?);
         let (wanted, complete, asked) = (AtomicU64::new(0), AtomicU64::new(0), Notify::new());
-        Ok(Uses { store, queue, documents, joiner, registry, metrics, config, wanted, complete, asked })
+        let has_old_rows = store.old_rows.first_key_value().is_some();
+        Ok(Uses {
+            store,
+            queue,
+            documents,
+            joiner,
+            registry,
+            metrics,
+            config,
+            has_old_rows,
+            wanted,
+            complete,
+            asked,
+        })
     }
 
     /// Counts until the join is closed. Runs in a thread of its own.
@@ -235,7 +258,8 @@ impl Uses {
     pub fn last_used(&self, signature: Signature) -> fjall::Result<Option<i64>> {
         let mut last = None;
         for program in self.programs_with(signature)? {
-            self.rows_of(About::User, program, |_, count, _| last = last.max(Some(count.last_ns)))?;
+            let count = self.whole(program)?.count;
+            last = last.max((count.all() > 0).then_some(count.last_ns));
         }
         Ok(last)
     }
@@ -244,22 +268,7 @@ impl Uses {
         Ok(self.store.programs.get(program.to_be_bytes())?.and_then(|value| Program::read(&value)))
     }
 
-    /// Hands each row of a program to `each`.
-    fn rows_of(
-        &self,
-        about: About,
-        program: ProgramNumber,
-        mut each: impl FnMut(&[u8], Count, &[u8]),
-    ) -> fjall::Result<()> {
-        for row in self.store.rows.prefix(rows::prefix(about, program)) {
-            let (key, value) = row.into_inner()?;
-            let (count, rest) = rows::read(&value);
-            each(rows::parts(&key).1, count, rest);
-        }
-        Ok(())
-    }
-
-    /// Programs with the signature, and whether it is their executable's.
+    /// Programs with the signature.
     fn programs_with(&self, signature: Signature) -> fjall::Result<Vec<ProgramNumber>> {
         let mut programs = Vec::new();
         for entry in self.store.programs_with.prefix(signature.as_bytes()) {

@@ -2,18 +2,18 @@
 //! when it is time.
 //!
 //! What was gathered is written as it is, in one write with the offset: short, because a count is
-//! some twenty bytes here and three rows there. Adding it to the rows comes later, for the tallies
+//! some twenty bytes here. Adding it to the rows comes later, for the tallies
 //! of many writes together, a group of programs at a time; a group's tallies go in the same write
 //! as its rows change, so that each is added once whatever crashes. So a program that runs all the
 //! time costs a row's change a minute, and no write is ever large.
 
 use super::{
     Uses,
-    rows::{self, About, Count},
+    rows::{self, Count, Whole},
     tally::Tally,
     use_counts::UseCounts,
 };
-use crate::database::{UsesStore, Writes};
+use crate::database::{Table, UsesStore, Writes};
 use anyhow::Result;
 use std::sync::atomic::Ordering;
 use tracing::error;
@@ -55,9 +55,9 @@ impl Uses {
             }
         };
         for tally in counts.tallies() {
-            if tally.program / GROUP != group || text.len() >= TALLY_BYTES {
+            if tally.row.program / GROUP != group || text.len() >= TALLY_BYTES {
                 put(&mut text, group);
-                group = tally.program / GROUP;
+                group = tally.row.program / GROUP;
             }
             tally.write(&mut text);
         }
@@ -69,18 +69,23 @@ impl Uses {
 
     /// Adds the tallies of one group to its rows; false when there were none.
     pub(super) fn add_some(&self) -> Result<bool> {
-        let Some(first) = self.store.tallies.first_key_value() else {
-            // Only this thread moves the offset.
-            self.complete.store(self.queue.offset(super::CONSUMER), Ordering::Release);
-            return Ok(false);
-        };
+        if self.add_group(&self.store.tallies, false)? || self.add_group(&self.store.old_tallies, true)? {
+            return Ok(true);
+        }
+        // Only this thread moves the offset.
+        self.complete.store(self.queue.offset(super::CONSUMER), Ordering::Release);
+        Ok(false)
+    }
+
+    fn add_group(&self, table: &Table, is_old: bool) -> Result<bool> {
+        let Some(first) = table.first_key_value() else { return Ok(false) };
         let first = first.key()?;
         let group = first.get(..8).unwrap_or_default();
         let mut writes = self.store.database.writes();
         let (mut texts, mut bytes) = (Vec::new(), 0);
-        for entry in self.store.tallies.prefix(group) {
+        for entry in table.prefix(group) {
             let (key, packed) = entry.into_inner()?;
-            writes.remove(&self.store.tallies, key);
+            writes.remove(table, key);
             match lz4_flex::decompress_size_prepended(&packed) {
                 Ok(text) => {
                     bytes += text.len();
@@ -95,7 +100,10 @@ impl Uses {
         let mut tallies: Vec<Tally<'_>> = Vec::new();
         for text in &texts {
             let mut rest = &text[..];
-            tallies.extend(std::iter::from_fn(|| Tally::read(&mut rest)));
+            tallies.extend(std::iter::from_fn(|| match is_old {
+                true => Tally::read_old(&mut rest),
+                false => Tally::read(&mut rest),
+            }));
         }
         let rows = self.add(&mut writes, &mut tallies)?;
         writes.commit()?;
@@ -109,42 +117,28 @@ impl Uses {
         let rows_before = store.row_count.get()?;
         let mut rows = rows_before;
         let mut key = Vec::new();
-        for about in [About::User, About::Host, About::Job] {
-            tallies.sort_unstable_by_key(|tally| (tally.program, tally.name(about)));
-            let is_same =
-                |a: &Tally<'_>, b: &Tally<'_>| a.program == b.program && a.name(about) == b.name(about);
-            for same in tallies.chunk_by(is_same) {
-                let (program, name) = (same[0].program, same[0].name(about));
-                // Of everybody there is a count, whether a name is known or not.
-                if name.is_empty() && about != About::User {
-                    continue;
-                }
+        tallies.sort_unstable_by_key(|tally| tally.row);
+        for of_program in tallies.chunk_by(|a, b| a.row.program == b.row.program) {
+            let program = of_program[0].row.program.to_be_bytes();
+            let mut whole = store.rows.get(program)?.map(|value| Whole::read(&value)).unwrap_or_default();
+            for same in of_program.chunk_by(|a, b| a.row == b.row) {
+                let row = &same[0].row;
                 let mut total = Count::default();
-                let mut user: &[u8] = &[];
-                for tally in same {
-                    total.add(&tally.count);
-                    if about == About::Job && !tally.user.is_empty() {
-                        user = tally.user;
-                    }
-                }
-                rows::write_key(&mut key, about, program, name);
-                let known = store.rows.get(&key)?;
-                match &known {
-                    Some(value) => {
-                        let (before, known_user) = rows::read(value);
-                        total.add(&before);
-                        if user.is_empty() {
-                            user = known_user;
-                        }
-                    }
+                same.iter().for_each(|tally| total.add(&tally.count));
+                whole.count.add(&total);
+                row.write(&mut key);
+                match store.rows.get(&key)? {
+                    Some(value) => total.add(&rows::read(&value, row.is_claimed)),
                     None if rows >= self.config.rows_max as u64 => {
-                        self.metrics.uses_dropped.add(total.processes + total.later);
+                        self.metrics.uses_dropped.add(total.all());
+                        whole.is_cut = true;
                         continue;
                     }
                     None => rows += 1,
                 }
-                writes.insert(&store.rows, &key[..], rows::value(&total, user));
+                writes.insert(&store.rows, &key[..], rows::value(&total));
             }
+            writes.insert(&store.rows, program, whole.value());
         }
         if rows != rows_before {
             writes.set(&store.row_count, rows);

@@ -1,10 +1,14 @@
 //! What an event tells of uses: which program ran, for whom, where, in which job, when.
 //!
-//! A program is an executable (its path, its build-id, its signatures) and the signatures of what
-//! was loaded with it. However often it runs, it is one program; so counts are kept for programs,
-//! and a process counts once however many of its libraries contain what somebody asks for.
+//! A program is an executable (its path, its build-id, its signatures) and what was loaded with it,
+//! whether we built that or not. However often it runs, it is one program; so counts are kept for
+//! programs, and a process counts once however many of its libraries contain what somebody asks
+//! for. An event is compared with those before as its bytes stand; only that of a new program is
+//! taken apart.
 
+use super::objects::{ObjectName, ObjectNumber};
 use crate::{
+    clock::believed_ns,
     fields::{Fields, Value},
     join::note,
     queue::{Entry, Kind},
@@ -12,27 +16,31 @@ use crate::{
 use bytes::{Buf, BufMut};
 use ogrt_note::Signature;
 use ogrt_proto::field_numbers::{process_end, process_info, shared_object};
+use prost::encoding::{decode_varint, encode_varint};
 
 /// Longest texts that are told apart; of longer ones only so much counts.
 const PATH_MAX: usize = 4096;
-const NAME_MAX: usize = 256;
+const NAME_MAX: usize = super::rows::NAME_MAX;
 const JOB_MAX: usize = 1024;
 const BUILD_ID_MAX: usize = 64;
 
-/// Most signatures of one program.
+/// Most signatures of one program, and most objects that are loaded with it.
 const SIGNATURES_MAX: usize = 1024;
+const OBJECTS_MAX: usize = 4096;
 
 /// One event, as far as uses are concerned. Empty texts are unknown.
 #[derive(Default)]
 pub struct UseEvent<'a> {
     /// Path of the executable; empty in an end.
-    pub path: &'a [u8],
+    path: &'a [u8],
     /// The build-id of the executable.
-    pub build_id: &'a [u8],
-    /// The signatures of the executable.
-    pub executable: Vec<Signature>,
-    /// The signatures of what was loaded with it; in an end, of what was loaded after the start.
-    pub libraries: Vec<Signature>,
+    build_id: &'a [u8],
+    /// The executable's signature as text, from clients before 1.0.
+    claimed: &'a [u8],
+    /// A Note of the executable each.
+    notes: Vec<&'a [u8]>,
+    /// A SharedObject each: what was loaded; in an end, what was loaded after the start.
+    objects: Vec<&'a [u8]>,
     /// The name of the user, as the sender says.
     pub username: &'a [u8],
     /// The uid as the kernel says, else as the sender says.
@@ -40,6 +48,7 @@ pub struct UseEvent<'a> {
     /// The uid is the kernel's word.
     pub is_proved: bool,
     pub host: &'a [u8],
+    pub cluster: &'a [u8],
     pub job: &'a [u8],
     /// Unix time in nanoseconds; never later than the receipt, whatever the sender's clock says.
     pub time_ns: i64,
@@ -50,104 +59,137 @@ pub struct UseEvent<'a> {
 impl<'a> UseEvent<'a> {
     /// Reads another event into this one; false when it tells nothing of uses.
     pub fn read(&mut self, entry: &Entry<&'a [u8]>) -> bool {
-        let (mut executable, mut libraries) =
-            (std::mem::take(&mut self.executable), std::mem::take(&mut self.libraries));
-        executable.clear();
-        libraries.clear();
-        *self = UseEvent { executable, libraries, is_end: entry.kind == Kind::End, ..UseEvent::default() };
+        let (mut notes, mut objects) = (std::mem::take(&mut self.notes), std::mem::take(&mut self.objects));
+        notes.clear();
+        objects.clear();
+        *self = UseEvent { notes, objects, is_end: entry.kind == Kind::End, ..UseEvent::default() };
+        let mut claimed_ns = None;
         let is_good = match entry.kind {
-            Kind::Start => self.start(entry),
-            Kind::End => self.end(entry.message),
-            // It names no signatures.
+            Kind::Start => self.start(entry, &mut claimed_ns),
+            Kind::End => self.end(entry.message, &mut claimed_ns),
+            // It names no program.
             Kind::Summary => return false,
         };
         if let Some(kernel) = entry.credentials {
             (self.uid, self.is_proved) = (Some(kernel.uid), true);
         }
-        self.time_ns = match self.time_ns {
-            0 => entry.received_ns,
-            claimed => claimed.min(entry.received_ns),
-        };
-        for signatures in [&mut self.executable, &mut self.libraries] {
-            signatures.sort_unstable();
-            signatures.dedup();
-            signatures.truncate(SIGNATURES_MAX);
-        }
+        self.time_ns = believed_ns(claimed_ns, entry.received_ns);
         let cut = |text: &'a [u8], max: usize| &text[..text.len().min(max)];
         self.path = cut(self.path, PATH_MAX);
         self.build_id = cut(self.build_id, BUILD_ID_MAX);
         self.username = cut(self.username, NAME_MAX);
         self.host = cut(self.host, NAME_MAX);
+        self.cluster = cut(self.cluster, NAME_MAX);
         self.job = cut(self.job, JOB_MAX);
+        self.objects.truncate(OBJECTS_MAX);
         is_good
     }
 
-    fn start(&mut self, entry: &Entry<&'a [u8]>) -> bool {
-        let (mut part_index, mut part_count, mut claimed) = (0, 1, &[][..]);
+    fn start(&mut self, entry: &Entry<&'a [u8]>, time_ns: &mut Option<i64>) -> bool {
+        let (mut part_index, mut part_count) = (0, 1);
         for field in Fields::of(entry.message) {
             match field {
                 Ok((process_info::BINPATH, Value::Bytes(bytes))) => self.path = bytes,
-                Ok((process_info::TIME, Value::Varint(seconds))) if self.time_ns == 0 => {
-                    self.time_ns = (seconds as i64).saturating_mul(1_000_000_000);
+                Ok((process_info::TIME, Value::Varint(seconds))) if time_ns.is_none() => {
+                    *time_ns = Some((seconds as i64).saturating_mul(1_000_000_000));
                 }
-                Ok((process_info::SIGNATURE, Value::Bytes(bytes))) => claimed = bytes,
+                Ok((process_info::SIGNATURE, Value::Bytes(bytes))) => self.claimed = bytes,
                 Ok((process_info::JOB_ID, Value::Bytes(bytes))) => self.job = bytes,
+                Ok((process_info::CLUSTER, Value::Bytes(bytes))) => self.cluster = bytes,
                 Ok((process_info::USERNAME, Value::Bytes(bytes))) => self.username = bytes,
                 Ok((process_info::HOSTNAME, Value::Bytes(bytes))) => self.host = bytes,
-                Ok((process_info::SHARED_OBJECTS, Value::Bytes(bytes))) => object(bytes, &mut self.libraries),
-                Ok((process_info::START_TIME_NS, Value::Varint(ns))) => self.time_ns = ns as i64,
+                Ok((process_info::SHARED_OBJECTS, Value::Bytes(bytes))) => self.objects.push(bytes),
+                Ok((process_info::START_TIME_NS, Value::Varint(ns))) => *time_ns = Some(ns as i64),
                 Ok((process_info::UID, Value::Varint(uid))) => self.uid = Some(uid as u32),
                 Ok((process_info::BUILD_ID, Value::Bytes(bytes))) => self.build_id = bytes,
-                Ok((process_info::NOTES, Value::Bytes(bytes))) => {
-                    self.executable.extend(note(bytes).map(|(s, _)| s))
-                }
+                Ok((process_info::NOTES, Value::Bytes(bytes))) => self.notes.push(bytes),
                 Ok((process_info::PART_INDEX, Value::Varint(index))) => part_index = index,
                 Ok((process_info::PART_COUNT, Value::Varint(count))) => part_count = count,
                 Ok(_) => {}
                 Err(_) => return false,
             }
         }
-        if self.executable.is_empty() {
-            self.executable.extend(Signature::parse(claimed).ok());
-        }
         // Of an event whose parts never came together, one part stands for all.
         part_count <= 1 || part_index == 0 || entry.is_whole
     }
 
-    fn end(&mut self, message: &'a [u8]) -> bool {
+    fn end(&mut self, message: &'a [u8], time_ns: &mut Option<i64>) -> bool {
         for field in Fields::of(message) {
             match field {
-                Ok((process_end::TIME_NS, Value::Varint(ns))) => self.time_ns = ns as i64,
-                Ok((process_end::SHARED_OBJECTS, Value::Bytes(bytes))) => object(bytes, &mut self.libraries),
+                Ok((process_end::TIME_NS, Value::Varint(ns))) => *time_ns = Some(ns as i64),
+                Ok((process_end::SHARED_OBJECTS, Value::Bytes(bytes))) => self.objects.push(bytes),
                 Ok((process_end::JOB_ID, Value::Bytes(bytes))) => self.job = bytes,
+                Ok((process_end::CLUSTER, Value::Bytes(bytes))) => self.cluster = bytes,
                 Ok((process_end::HOSTNAME, Value::Bytes(bytes))) => self.host = bytes,
                 Ok(_) => {}
                 Err(_) => return false,
             }
         }
-        !self.libraries.is_empty()
+        !self.objects.is_empty()
     }
 
-    /// The bytes of the program: the same for all processes that are the same program.
-    pub fn write_program(&self, out: &mut Vec<u8>) {
+    /// The bytes that tell of the program, as they stand in the event. Two events with the same are
+    /// of one program; other bytes may tell of the same one.
+    pub fn write_raw(&self, out: &mut Vec<u8>) {
         out.put_u8(u8::from(self.is_end));
-        for text in [self.path, self.build_id] {
+        for text in [self.path, self.build_id, self.claimed] {
             out.put_u16(text.len() as u16);
             out.put_slice(text);
         }
-        for signatures in [&self.executable, &self.libraries] {
-            out.put_u16(signatures.len() as u16);
-            signatures.iter().for_each(|signature| out.put_slice(signature.as_bytes()));
+        for messages in [&self.notes, &self.objects] {
+            out.put_u16(messages.len() as u16);
+            for message in messages {
+                out.put_u32(message.len() as u32);
+                out.put_slice(message);
+            }
         }
+    }
+
+    /// The program, without the numbers of its objects; and the objects' names, each once. The
+    /// executable is one of them.
+    pub fn program(&self) -> (Program, Vec<ObjectName<'a>>) {
+        let mut executable: Vec<Signature> =
+            self.notes.iter().filter_map(|bytes| note(bytes)).map(|(signature, _)| signature).collect();
+        if executable.is_empty() {
+            executable.extend(Signature::parse(self.claimed).ok());
+        }
+        let mut libraries = Vec::new();
+        let mut objects: Vec<ObjectName<'a>> =
+            self.objects.iter().map(|message| object(message, &mut libraries)).collect();
+        if !self.is_end {
+            objects.push(ObjectName { build_id: self.build_id, path: self.path });
+        }
+        objects.retain(|name| !name.build_id.is_empty() || !name.path.is_empty());
+        objects.sort_unstable();
+        objects.dedup();
+        for signatures in [&mut executable, &mut libraries] {
+            signatures.sort_unstable();
+            signatures.dedup();
+            signatures.truncate(SIGNATURES_MAX);
+        }
+        let program = Program {
+            is_later: self.is_end,
+            path: self.path.to_vec(),
+            build_id: self.build_id.to_vec(),
+            executable,
+            libraries,
+            objects: Vec::new(),
+        };
+        (program, objects)
     }
 }
 
-/// The signatures of a shared object.
-fn object(message: &[u8], signatures: &mut Vec<Signature>) {
+/// The name of a shared object; its signatures are appended.
+fn object<'a>(message: &'a [u8], signatures: &mut Vec<Signature>) -> ObjectName<'a> {
     let before = signatures.len();
     let mut claimed = &[][..];
+    let mut name = ObjectName::default();
     for field in Fields::of(message).flatten() {
         match field {
+            (shared_object::PATH, Value::Bytes(bytes)) => name.path = &bytes[..bytes.len().min(PATH_MAX)],
+            (shared_object::BUILD_ID, Value::Bytes(bytes)) => {
+                name.build_id = &bytes[..bytes.len().min(BUILD_ID_MAX)]
+            }
             (shared_object::SIGNATURE, Value::Bytes(bytes)) => claimed = bytes,
             (shared_object::NOTES, Value::Bytes(bytes)) => {
                 signatures.extend(note(bytes).map(|(signature, _)| signature))
@@ -158,7 +200,11 @@ fn object(message: &[u8], signatures: &mut Vec<Signature>) {
     if signatures.len() == before && !claimed.is_empty() {
         signatures.extend(Signature::parse(claimed).ok());
     }
+    name
 }
+
+/// The form in which programs are written: before it there were no objects in them.
+const WITH_OBJECTS: u8 = 2;
 
 /// A program as it is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -169,12 +215,31 @@ pub struct Program {
     pub build_id: Vec<u8>,
     pub executable: Vec<Signature>,
     pub libraries: Vec<Signature>,
+    /// Everything that was loaded, in the order of numbers.
+    pub objects: Vec<ObjectNumber>,
 }
 
 impl Program {
-    /// Reads what [`UseEvent::write_program`] wrote.
+    /// Its bytes: the same for all processes that are the same program.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut out = vec![WITH_OBJECTS | u8::from(self.is_later)];
+        for text in [&self.path, &self.build_id] {
+            out.put_u16(text.len() as u16);
+            out.put_slice(text);
+        }
+        for signatures in [&self.executable, &self.libraries] {
+            out.put_u16(signatures.len() as u16);
+            signatures.iter().for_each(|signature| out.put_slice(signature.as_bytes()));
+        }
+        for object in &self.objects {
+            encode_varint(*object, &mut out);
+        }
+        out
+    }
+
+    /// Reads them.
     pub fn read(mut bytes: &[u8]) -> Option<Program> {
-        let is_later = bytes.try_get_u8().ok()? == 1;
+        let form = bytes.try_get_u8().ok()?;
         let mut text = || {
             let len = usize::from(bytes.try_get_u16().ok()?);
             let (text, rest) = bytes.split_at_checked(len)?;
@@ -188,7 +253,12 @@ impl Program {
             bytes = rest;
             some.chunks_exact(16).map(Signature::from_slice).collect::<Option<Vec<_>>>()
         };
-        Some(Program { is_later, path, build_id, executable: signatures()?, libraries: signatures()? })
+        let (executable, libraries) = (signatures()?, signatures()?);
+        let mut objects = Vec::new();
+        while form & WITH_OBJECTS != 0 && bytes.has_remaining() {
+            objects.push(decode_varint(&mut bytes).ok()?);
+        }
+        Some(Program { is_later: form & 1 == 1, path, build_id, executable, libraries, objects })
     }
 
     /// All of its signatures.
@@ -206,7 +276,12 @@ mod tests {
     #[test]
     fn a_program_is_read_as_it_was_written_and_the_order_of_loading_does_not_matter() {
         let mark = |byte: u8| Note { signature: Some(vec![byte; 16].into()), ..Default::default() };
-        let object = |byte: u8| SharedObject { notes: vec![mark(byte)], ..Default::default() };
+        let object = |byte: u8| SharedObject {
+            path: Some(vec![b'/', byte].into()),
+            notes: vec![mark(byte)],
+            build_id: Some(vec![byte].into()),
+            ..Default::default()
+        };
         let info = |order: [u8; 2]| ProcessInfo {
             binpath: Some("/a".into()),
             build_id: Some(vec![1, 2].into()),
@@ -215,7 +290,7 @@ mod tests {
             start_time_ns: Some(5),
             ..Default::default()
         };
-        let programs = [[1, 2], [2, 1]].map(|order| {
+        let programs = [[b'1', b'2'], [b'2', b'1']].map(|order| {
             let message = info(order).encode_to_vec();
             let entry = Entry {
                 kind: Kind::Start,
@@ -230,12 +305,12 @@ mod tests {
             let mut event = UseEvent::default();
             assert!(event.read(&entry));
             assert_eq!(event.time_ns, 3, "no later than the receipt");
-            let mut bytes = Vec::new();
-            event.write_program(&mut bytes);
-            for cut in 0..bytes.len() {
-                assert_eq!(Program::read(&bytes[..cut]), None, "cut at {cut}");
-            }
-            bytes
+            let (program, names) = event.program();
+            let paths: Vec<_> = names.iter().map(|name| (name.build_id, name.path)).collect();
+            assert_eq!(paths, [(&[1, 2][..], &b"/a"[..]), (b"1", b"/1"), (b"2", b"/2")]);
+            let program = Program { objects: vec![0, 1 << 40], ..program };
+            assert_eq!(Program::read(&program.bytes()), Some(program.clone()));
+            program.bytes()
         });
         assert_eq!(programs[0], programs[1]);
         let program = Program::read(&programs[0]).unwrap();
@@ -243,5 +318,9 @@ mod tests {
             (program.path.as_slice(), program.executable.len(), program.libraries.len()),
             (&b"/a"[..], 1, 2)
         );
+        // Objects have no length in front: what is cut there is another program.
+        for cut in 0..programs[0].len() - 7 {
+            assert_eq!(Program::read(&programs[0][..cut]), None, "cut at {cut}");
+        }
     }
 }

@@ -1,38 +1,27 @@
-//! What is kept of uses: one row for each program and user, program and host, program and job.
+//! What is kept of uses: a row for each program, user, host, job and day, and one for the whole
+//! program.
 //!
 //! ```text
-//! 'u' program user  -> count        'h' program host -> count        'j' program job -> count user
+//! program                                                             -> its whole count
+//! program, user, is it claimed?, day, host, cluster, job              -> a count
 //! ```
-//! A count begins with its form: 1, and then numbers as short as they are. Before that there were
-//! four of eight bytes, of which the first is a zero.
+//! So whatever narrows an answer narrows all of it. The day only keeps what runs outside jobs apart
+//! in time: the times that count stand in the row. When they are old, rows of many jobs or days
+//! become one ([`super::retention`]).
 
-use crate::{database::number, uses::ProgramNumber};
+use super::ProgramNumber;
+use crate::database::number;
 use bytes::{Buf, BufMut};
 use prost::encoding::{decode_varint, encode_varint};
 
-/// The form of a count.
+/// The form of a row's value.
 const FORM: u8 = 1;
 
-/// The subject of a row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum About {
-    User,
-    Host,
-    Job,
-}
+/// Longest user, host and cluster in a key: their lengths are one byte.
+pub const NAME_MAX: usize = 255;
 
-impl About {
-    fn letter(self) -> u8 {
-        match self {
-            About::User => b'u',
-            About::Host => b'h',
-            About::Job => b'j',
-        }
-    }
-}
-
-/// Bytes of a key before its name.
-const PREFIX: usize = 9;
+/// Nanoseconds of a day.
+const DAY_NS: i64 = 86_400 * 1_000_000_000;
 
 /// Processes, and when.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -41,6 +30,8 @@ pub struct Count {
     pub processes: u64,
     /// Processes that loaded the program's libraries while they ran.
     pub later: u64,
+    /// The number of both that nobody proved.
+    pub claimed: u64,
     /// Unix time in nanoseconds.
     pub first_ns: i64,
     pub last_ns: i64,
@@ -48,32 +39,33 @@ pub struct Count {
 
 impl Count {
     /// One process.
-    pub fn one(is_later: bool, time_ns: i64) -> Self {
-        let (processes, later) = (u64::from(!is_later), u64::from(is_later));
-        Count { processes, later, first_ns: time_ns, last_ns: time_ns }
+    pub fn one(is_later: bool, is_claimed: bool, time_ns: i64) -> Self {
+        let [processes, later, claimed] = [!is_later, is_later, is_claimed].map(u64::from);
+        Count { processes, later, claimed, first_ns: time_ns, last_ns: time_ns }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> u64 {
+        self.processes + self.later
     }
 
     /// Both together.
     pub fn add(&mut self, other: &Count) {
-        if other.processes + other.later == 0 {
+        if other.all() == 0 {
             return;
         }
-        if self.processes + self.later == 0 {
+        if self.all() == 0 {
             *self = *other;
             return;
         }
         self.processes += other.processes;
         self.later += other.later;
+        self.claimed += other.claimed;
         self.first_ns = self.first_ns.min(other.first_ns);
         self.last_ns = self.last_ns.max(other.last_ns);
     }
 
-    /// Tells whether it may have been seen in `[since, until)`, by its first and last time.
-    pub fn is_within(&self, since: Option<i64>, until: Option<i64>) -> bool {
-        since.is_none_or(|since| self.last_ns >= since) && until.is_none_or(|until| self.first_ns < until)
-    }
-
-    /// Appends it.
+    /// Appends it, without what is claimed of it.
     pub fn write(&self, out: &mut Vec<u8>) {
         encode_varint(self.processes, out);
         encode_varint(self.later, out);
@@ -81,61 +73,130 @@ impl Count {
         encode_varint(self.last_ns.wrapping_sub(self.first_ns) as u64, out);
     }
 
-    /// Takes it off the front.
-    pub fn read(from: &mut &[u8]) -> Option<Count> {
+    /// Takes it off the front; all of it is claimed, or nothing.
+    pub fn read(from: &mut &[u8], is_claimed: bool) -> Option<Count> {
         let (processes, later) = (decode_varint(from).ok()?, decode_varint(from).ok()?);
         let first_ns = from.try_get_i64().ok()?;
         let last_ns = first_ns.wrapping_add(decode_varint(from).ok()? as i64);
-        Some(Count { processes, later, first_ns, last_ns })
+        let claimed = if is_claimed { processes + later } else { 0 };
+        Some(Count { processes, later, claimed, first_ns, last_ns })
     }
 }
 
-/// The value of a row; a job's has its user behind the count.
-pub fn value(count: &Count, user: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(20 + user.len());
+/// The day of a time.
+pub fn day(time_ns: i64) -> u16 {
+    u16::try_from(time_ns.div_euclid(DAY_NS)).unwrap_or(if time_ns < 0 { 0 } else { u16::MAX })
+}
+
+/// The key of a row. Empty texts are unknown; a job without an id is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RowKey<'a> {
+    pub program: ProgramNumber,
+    pub user: &'a [u8],
+    /// Nobody proved who the user is, and that there was a process.
+    pub is_claimed: bool,
+    pub day: u16,
+    pub host: &'a [u8],
+    pub cluster: &'a [u8],
+    pub job: &'a [u8],
+}
+
+impl<'a> RowKey<'a> {
+    /// Writes it over what was in `key`.
+    pub fn write(&self, key: &mut Vec<u8>) {
+        key.clear();
+        key.put_u64(self.program);
+        put_name(key, self.user);
+        key.put_u8(u8::from(self.is_claimed));
+        key.put_u16(self.day);
+        put_name(key, self.host);
+        put_name(key, self.cluster);
+        key.put_slice(self.job);
+    }
+
+    /// Reads what was written; `None` where it is the key of a whole program.
+    pub fn read(mut key: &'a [u8]) -> Option<RowKey<'a>> {
+        let program = key.try_get_u64().ok()?;
+        let user = take_name(&mut key)?;
+        let (is_claimed, day) = (key.try_get_u8().ok()? == 1, key.try_get_u16().ok()?);
+        let (host, cluster) = (take_name(&mut key)?, take_name(&mut key)?);
+        Some(RowKey { program, user, is_claimed, day, host, cluster, job: key })
+    }
+}
+
+fn put_name(key: &mut Vec<u8>, name: &[u8]) {
+    let name = &name[..name.len().min(NAME_MAX)];
+    key.put_u8(name.len() as u8);
+    key.put_slice(name);
+}
+
+fn take_name<'a>(key: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let len = usize::from(key.try_get_u8().ok()?);
+    let (name, rest) = key.split_at_checked(len)?;
+    *key = rest;
+    Some(name)
+}
+
+/// The bytes that the keys of a program's rows of one user begin with.
+pub fn user_prefix(program: ProgramNumber, user: &[u8]) -> Vec<u8> {
+    let mut prefix = program.to_be_bytes().to_vec();
+    put_name(&mut prefix, user);
+    prefix
+}
+
+/// The program of a key.
+pub fn program(key: &[u8]) -> ProgramNumber {
+    number(key)
+}
+
+/// The value of a row.
+pub fn value(count: &Count) -> Vec<u8> {
+    let mut out = Vec::with_capacity(20);
     out.put_u8(FORM);
     count.write(&mut out);
-    out.put_slice(user);
     out
 }
 
-/// The count of a row's value, and what is behind it.
-pub fn read(mut value: &[u8]) -> (Count, &[u8]) {
-    let mut count = Count::default();
-    if value.first() == Some(&FORM) {
-        value.advance(1);
-        count = Count::read(&mut value).unwrap_or_default();
-    } else if value.len() >= 32 {
-        count.processes = value.get_u64();
-        count.later = value.get_u64();
-        count.first_ns = value.get_i64();
-        count.last_ns = value.get_i64();
+/// The count of a row's value.
+pub fn read(mut value: &[u8], is_claimed: bool) -> Count {
+    match value.try_get_u8() {
+        Ok(FORM) => Count::read(&mut value, is_claimed).unwrap_or_default(),
+        _ => Count::default(),
     }
-    (count, value)
 }
 
-/// Writes the key of a row over what was in `key`.
-pub fn write_key(key: &mut Vec<u8>, about: About, program: ProgramNumber, name: &[u8]) {
-    key.clear();
-    key.extend_from_slice(&prefix(about, program));
-    key.extend_from_slice(name);
+/// The whole of a program.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Whole {
+    pub count: Count,
+    /// Rows of it were left out, because a bound was reached.
+    pub is_cut: bool,
 }
 
-/// The bytes that all rows of a program begin with.
-pub fn prefix(about: About, program: ProgramNumber) -> [u8; PREFIX] {
-    let mut key = [about.letter(); PREFIX];
-    key[1..].copy_from_slice(&program.to_be_bytes());
-    key
-}
+impl Whole {
+    /// Its value.
+    pub fn value(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(24);
+        out.put_u8(FORM);
+        out.put_u8(u8::from(self.is_cut));
+        encode_varint(self.count.claimed, &mut out);
+        self.count.write(&mut out);
+        out
+    }
 
-/// All rows about one kind of thing.
-pub fn prefix_of_all(about: About) -> [u8; 1] {
-    [about.letter()]
-}
-
-/// The program and the name of a key.
-pub fn parts(key: &[u8]) -> (ProgramNumber, &[u8]) {
-    (number(key.get(1..PREFIX).unwrap_or_default()), key.get(PREFIX..).unwrap_or_default())
+    /// Reads the value.
+    pub fn read(mut value: &[u8]) -> Whole {
+        let mut read = || {
+            if value.try_get_u8().ok()? != FORM {
+                return None;
+            }
+            let is_cut = value.try_get_u8().ok()? & 1 == 1;
+            let claimed = decode_varint(&mut value).ok()?;
+            let count = Count { claimed, ..Count::read(&mut value, false)? };
+            Some(Whole { count, is_cut })
+        };
+        read().unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -143,13 +204,36 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_value_is_read_as_it_was_written_now_and_in_the_first_form() {
-        let count = Count { processes: u64::MAX, later: 3, first_ns: i64::MIN, last_ns: i64::MAX };
-        assert_eq!(read(&value(&count, b"alice")), (count, &b"alice"[..]));
-        let few = Count { processes: 60, later: 0, first_ns: 1 << 60, last_ns: (1 << 60) + 60_000_000_000 };
-        assert!(value(&few, b"").len() <= 20, "what the database keeps without a pointer");
-        let first = [1u64, 2, 3, 4].map(u64::to_be_bytes).concat();
-        let first = [&first[..], b"bob"].concat();
-        assert_eq!(read(&first), (Count { processes: 1, later: 2, first_ns: 3, last_ns: 4 }, &b"bob"[..]));
+    fn keys_and_values_are_read_as_they_were_written() {
+        let long = [b'x'; 300];
+        let row = RowKey {
+            program: 7,
+            user: b"alice",
+            is_claimed: true,
+            day: day(1_800_000_000_000_000_000),
+            host: &long,
+            cluster: b"",
+            job: b"\0\xFF",
+        };
+        let mut key = vec![9];
+        row.write(&mut key);
+        assert_eq!(RowKey::read(&key), Some(RowKey { host: &long[..NAME_MAX], ..row }));
+        assert_eq!((RowKey::read(&7u64.to_be_bytes()), program(&key)), (None, 7));
+        assert!(key.starts_with(&user_prefix(7, b"alice")) && !key.starts_with(&user_prefix(7, b"alic")));
+
+        let count = Count { processes: 1 << 40, later: 3, claimed: 0, first_ns: i64::MIN, last_ns: i64::MAX };
+        assert_eq!(read(&value(&count), false), count);
+        assert_eq!(read(&value(&count), true).claimed, count.all());
+        let few = Count {
+            processes: 60,
+            later: 0,
+            first_ns: 1 << 60,
+            last_ns: (1 << 60) + 60_000_000_000,
+            claimed: 0,
+        };
+        assert!(value(&few).len() <= 20, "what the database keeps without a pointer");
+        let whole = Whole { count: Count { claimed: 2, ..count }, is_cut: true };
+        assert_eq!(Whole::read(&whole.value()), whole);
+        assert_eq!(read(b"", false), Count::default());
     }
 }

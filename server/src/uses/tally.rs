@@ -1,27 +1,23 @@
 //! One count as it lies on disk until it is added to the rows.
 
-use super::{
-    ProgramNumber,
-    rows::{About, Count},
-};
+use super::rows::{Count, RowKey};
 use bytes::BufMut;
 use prost::encoding::{decode_varint, encode_varint};
 
-/// The count of one program, user, host and job.
+/// The count of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tally<'a> {
-    pub program: ProgramNumber,
-    pub user: &'a [u8],
-    pub host: &'a [u8],
-    pub job: &'a [u8],
+    pub row: RowKey<'a>,
     pub count: Count,
 }
 
 impl<'a> Tally<'a> {
     /// Appends it to `out`.
     pub fn write(&self, out: &mut Vec<u8>) {
-        encode_varint(self.program, out);
-        for text in [self.user, self.host, self.job] {
+        let RowKey { program, user, is_claimed, day, host, cluster, job } = self.row;
+        encode_varint(program, out);
+        encode_varint(u64::from(day) << 1 | u64::from(is_claimed), out);
+        for text in [user, host, cluster, job] {
             encode_varint(text.len() as u64, out);
             out.put_slice(text);
         }
@@ -30,25 +26,29 @@ impl<'a> Tally<'a> {
 
     /// Takes one from the front; `None` where that is no whole tally.
     pub fn read(from: &mut &'a [u8]) -> Option<Self> {
-        let program = decode_varint(from).ok()?;
-        let mut text = || {
-            let len = usize::try_from(decode_varint(from).ok()?).ok()?;
-            let (text, rest) = from.split_at_checked(len)?;
-            *from = rest;
-            Some(text)
-        };
-        let (user, host, job) = (text()?, text()?, text()?);
-        Some(Tally { program, user, host, job, count: Count::read(from)? })
+        let (program, flags) = (decode_varint(from).ok()?, decode_varint(from).ok()?);
+        let (is_claimed, day) = (flags & 1 == 1, u16::try_from(flags >> 1).ok()?);
+        let [user, host, cluster, job] = [text(from)?, text(from)?, text(from)?, text(from)?];
+        let row = RowKey { program, user, is_claimed, day, host, cluster, job };
+        Some(Tally { row, count: Count::read(from, is_claimed)? })
     }
 
-    /// The name that the rows about this have.
-    pub fn name(&self, about: About) -> &'a [u8] {
-        match about {
-            About::User => self.user,
-            About::Host => self.host,
-            About::Job => self.job,
-        }
+    /// Takes one as servers wrote it before rows named all at once: nobody knows what was proved.
+    pub fn read_old(from: &mut &'a [u8]) -> Option<Self> {
+        let program = decode_varint(from).ok()?;
+        let [user, host, job] = [text(from)?, text(from)?, text(from)?];
+        let count = Count::read(from, true)?;
+        let day = super::rows::day(count.last_ns);
+        let row = RowKey { program, user, is_claimed: true, day, host, cluster: b"", job };
+        Some(Tally { row, count })
     }
+}
+
+fn text<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let len = usize::try_from(decode_varint(from).ok()?).ok()?;
+    let (text, rest) = from.split_at_checked(len)?;
+    *from = rest;
+    Some(text)
 }
 
 #[cfg(test)]
@@ -57,8 +57,17 @@ mod tests {
 
     #[test]
     fn a_tally_is_read_as_it_was_written_and_no_cut_of_it_is() {
-        let count = Count { processes: 300, later: 0, first_ns: -5, last_ns: 7_000_000_000 };
-        let tally = Tally { program: 70_000, user: b"alice", host: b"", job: b"4711", count };
+        let count = Count { processes: 300, later: 0, claimed: 300, first_ns: -5, last_ns: 7_000_000_000 };
+        let row = RowKey {
+            program: 70_000,
+            user: b"alice",
+            is_claimed: true,
+            day: 20_000,
+            host: b"",
+            cluster: b"alpha",
+            job: b"4711",
+        };
+        let tally = Tally { row, count };
         let mut bytes = Vec::new();
         tally.write(&mut bytes);
         let mut rest = &bytes[..];

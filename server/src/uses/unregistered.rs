@@ -6,9 +6,9 @@
 
 use super::{
     ProgramNumber, Uses, UsesError,
-    answer::{CountJson, text},
     program::Program,
-    rows::{About, Count},
+    rows::Count,
+    sum::{Budget, CountJson, JobName, Narrowing, Sum, text},
 };
 use crate::database::number;
 use ogrt_note::Signature;
@@ -16,24 +16,17 @@ use ogrt_proto::hex;
 use serde::Serialize;
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, HashMap},
 };
 
 /// Users, jobs and programs that are named in one element.
 const NAMED_MAX: usize = 100;
 
-/// Rows of jobs that one answer looks at, at most.
-const ROWS_MAX: usize = 2_000_000;
-
 /// A question for programs that nobody registered.
 #[derive(Clone, Debug, Default)]
 pub struct UnregisteredQuestion {
-    /// The beginning of the time in which they ran, nanoseconds.
-    pub since_ns: Option<i64>,
-    /// The end of that time.
-    pub until_ns: Option<i64>,
-    /// The user who ran them; any where this is empty.
-    pub user: String,
+    /// What of it is asked for.
+    pub narrowing: Narrowing,
     /// The beginning of their paths.
     pub under: String,
     /// First element of the page.
@@ -48,6 +41,8 @@ pub struct UnregisteredPage<T> {
     pub elements: Vec<T>,
     /// There are more after it.
     pub has_next: bool,
+    /// Some counts hold processes from outside the time that was asked for.
+    pub is_rounded: bool,
     /// More was to look at than may be.
     pub is_cut: bool,
 }
@@ -80,6 +75,8 @@ struct ProgramName {
 pub struct UnregisteredJob {
     job_id: String,
     #[serde(skip_serializing_if = "String::is_empty")]
+    cluster: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
     user: String,
     #[serde(flatten)]
     count: CountJson,
@@ -109,109 +106,92 @@ impl Uses {
         &self,
         question: &UnregisteredQuestion,
     ) -> Result<UnregisteredPage<UnregisteredProgram>, UsesError> {
-        let mut groups: Vec<(GroupKey, Group)> = self.groups(question)?.into_iter().collect();
+        let mut budget = Budget::default();
+        let mut groups: Vec<(GroupKey, Group)> = self.groups(question, &mut budget)?.into_iter().collect();
         groups.sort_by_key(|(_, group)| Reverse(group.count.last_ns));
         let has_next = groups.len() > question.from.saturating_add(question.limit);
-        let mut elements = Vec::new();
-        let mut left = ROWS_MAX;
+        let (mut elements, mut is_rounded) = (Vec::new(), false);
         for (key, group) in groups.into_iter().skip(question.from).take(question.limit) {
-            elements.push(self.unregistered_program(question, &key, &group, &mut left)?);
+            let mut sum = Sum::default();
+            for program in &group.programs {
+                self.add_program(*program, &question.narrowing, &mut budget, &mut sum)?;
+            }
+            is_rounded |= sum.is_rounded;
+            let last = |(name, count): (&Vec<u8>, &Count)| (name.clone(), count.last_ns);
+            let users = sum.users.iter().map(last).collect();
+            let job = |((_, job), users): (&JobName, &BTreeMap<Vec<u8>, Count>)| {
+                (job.clone(), users.values().map(|count| count.last_ns).max().unwrap_or_default())
+            };
+            let jobs = sum.jobs.iter().map(job).collect();
+            elements.push(UnregisteredProgram {
+                name: name(&key, &group),
+                count: sum.count.into(),
+                jobs: sum.jobs.len(),
+                users: latest(users),
+                hosts: sum.hosts.len(),
+                job_ids: latest(jobs),
+            });
         }
-        Ok(UnregisteredPage { elements, has_next, is_cut: left == 0 })
+        Ok(UnregisteredPage { elements, has_next, is_rounded, is_cut: budget.is_cut })
     }
 
-    fn unregistered_program(
-        &self,
-        question: &UnregisteredQuestion,
-        key: &GroupKey,
-        group: &Group,
-        left: &mut usize,
-    ) -> Result<UnregisteredProgram, UsesError> {
-        let (mut users, mut jobs) = (HashMap::<Vec<u8>, i64>::new(), HashMap::<Vec<u8>, i64>::new());
-        let mut hosts = BTreeSet::new();
-        let is_within = |count: &Count| count.is_within(question.since_ns, question.until_ns);
-        for program in &group.programs {
-            self.rows_of(About::User, *program, |user, count, _| {
-                if is_within(&count) && !user.is_empty() {
-                    let last = users.entry(user.to_vec()).or_insert(count.last_ns);
-                    *last = count.last_ns.max(*last);
-                }
-            })?;
-            self.rows_of(About::Host, *program, |host, _, _| {
-                hosts.insert(host.to_vec());
-            })?;
-            self.rows_of(About::Job, *program, |job, count, _| {
-                if *left > 0 && is_within(&count) {
-                    *left -= 1;
-                    let last = jobs.entry(job.to_vec()).or_insert(count.last_ns);
-                    *last = count.last_ns.max(*last);
-                }
-            })?;
-        }
-        Ok(UnregisteredProgram {
-            name: name(key, group),
-            count: group.count.into(),
-            jobs: jobs.len(),
-            users: latest(users),
-            hosts: hosts.len(),
-            job_ids: latest(jobs),
-        })
-    }
-
-    /// The jobs that ran such programs.
+    /// The jobs that ran such programs, one for each of their users.
     pub fn unregistered_by_job(
         &self,
         question: &UnregisteredQuestion,
     ) -> Result<UnregisteredPage<UnregisteredJob>, UsesError> {
+        #[derive(Default)]
         struct Job {
             count: Count,
-            user: Vec<u8>,
             programs: BTreeMap<GroupKey, u64>,
         }
-        let groups = self.groups(question)?;
-        let mut jobs: HashMap<Vec<u8>, Job> = HashMap::new();
-        let mut left = ROWS_MAX;
+        let mut budget = Budget::default();
+        let groups = self.groups(question, &mut budget)?;
+        let mut jobs: HashMap<(JobName, Vec<u8>), Job> = HashMap::new();
+        let mut is_rounded = false;
         for (key, group) in &groups {
+            let mut sum = Sum::default();
             for program in &group.programs {
-                self.rows_of(About::Job, *program, |job, count, user| {
-                    let is_asked = count.is_within(question.since_ns, question.until_ns)
-                        && (question.user.is_empty() || question.user.as_bytes() == user);
-                    if !is_asked || left == 0 {
-                        return;
-                    }
-                    left -= 1;
-                    let job = jobs.entry(job.to_vec()).or_insert_with(|| Job {
-                        count: Count::default(),
-                        user: user.to_vec(),
-                        programs: BTreeMap::new(),
-                    });
+                self.add_program(*program, &question.narrowing, &mut budget, &mut sum)?;
+            }
+            is_rounded |= sum.is_rounded;
+            for (name, users) in sum.jobs {
+                for (user, count) in users {
+                    let job = jobs.entry((name.clone(), user)).or_default();
                     job.count.add(&count);
                     if job.programs.contains_key(key) || job.programs.len() < NAMED_MAX {
                         *job.programs.entry(key.clone()).or_default() += count.processes;
                     }
-                })?;
+                }
             }
         }
-        let mut jobs: Vec<(Vec<u8>, Job)> = jobs.into_iter().collect();
-        jobs.sort_by(|(a_id, a), (b_id, b)| b.count.last_ns.cmp(&a.count.last_ns).then(a_id.cmp(b_id)));
+        let mut jobs: Vec<_> = jobs.into_iter().collect();
+        jobs.sort_by(|(a_name, a), (b_name, b)| {
+            b.count.last_ns.cmp(&a.count.last_ns).then_with(|| a_name.cmp(b_name))
+        });
         let has_next = jobs.len() > question.from.saturating_add(question.limit);
         let page = jobs.into_iter().skip(question.from).take(question.limit);
         let in_job = |(key, processes): (GroupKey, u64)| {
             groups.get(&key).map(|group| JobProgram { name: name(&key, group), processes })
         };
         let elements = page
-            .map(|(job_id, job)| UnregisteredJob {
+            .map(|(((cluster, job_id), user), job)| UnregisteredJob {
                 job_id: text(&job_id),
-                user: text(&job.user),
+                cluster: text(&cluster),
+                user: text(&user),
                 count: job.count.into(),
                 programs: job.programs.into_iter().filter_map(in_job).collect(),
             })
             .collect();
-        Ok(UnregisteredPage { elements, has_next, is_cut: left == 0 })
+        Ok(UnregisteredPage { elements, has_next, is_rounded, is_cut: budget.is_cut })
     }
 
     /// Programs with an unregistered executable, by build-id and path.
-    fn groups(&self, question: &UnregisteredQuestion) -> Result<BTreeMap<GroupKey, Group>, UsesError> {
+    fn groups(
+        &self,
+        question: &UnregisteredQuestion,
+        budget: &mut Budget,
+    ) -> Result<BTreeMap<GroupKey, Group>, UsesError> {
         let mut groups: BTreeMap<GroupKey, Group> = BTreeMap::new();
         let mut registered: HashMap<Signature, bool> = HashMap::new();
         for entry in self.store.programs.iter() {
@@ -220,20 +200,21 @@ impl Uses {
             else {
                 continue;
             };
-            if !path.starts_with(question.under.as_bytes())
+            if !path.starts_with(question.under.as_bytes()) {
+                continue;
+            }
+            let program = number(&key);
+            let whole = self.whole(program)?;
+            if question.narrowing.takes_none(&whole)
                 || self.is_any_registered(&executable, &mut registered)?
             {
                 continue;
             }
-            let program = number(&key);
-            let (mut count, mut is_by_user) = (Count::default(), question.user.is_empty());
-            self.rows_of(About::User, program, |user, of_user, _| {
-                is_by_user |= user == question.user.as_bytes();
-                if question.user.is_empty() || user == question.user.as_bytes() {
-                    count.add(&of_user);
-                }
-            })?;
-            if is_by_user && count.is_within(question.since_ns, question.until_ns) {
+            let mut count = whole.count;
+            if !question.narrowing.takes_all(&whole) {
+                count = self.add_program(program, &question.narrowing, budget, &mut Sum::default())?;
+            }
+            if count.all() > 0 {
                 let group = groups.entry((build_id, path)).or_insert_with(|| Group {
                     signature: executable.first().copied(),
                     programs: Vec::new(),

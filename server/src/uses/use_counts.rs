@@ -9,7 +9,7 @@ use super::{
     hash_key::{HashKey, HashKeys},
     program::UseEvent,
     program_numbers::ProgramNumbers,
-    rows::Count,
+    rows::{Count, RowKey, day},
     tally::Tally,
 };
 use bytes::BufMut;
@@ -36,7 +36,10 @@ pub struct UseCounts {
 struct UseCount {
     program: ProgramNumber,
     user: Name,
+    is_claimed: bool,
+    day: u16,
     host: Name,
+    cluster: Name,
     job: Name,
     count: Count,
 }
@@ -62,10 +65,11 @@ impl UseCounts {
     /// The key of the event's count.
     pub fn key(&mut self, event: &UseEvent<'_>) -> HashKey {
         self.keys.of(|bytes| {
-            event.write_program(bytes);
+            event.write_raw(bytes);
             bytes.put_u8(u8::from(event.is_proved) | u8::from(event.uid.is_some()) << 1);
             bytes.put_u32(event.uid.unwrap_or_default());
-            for text in [event.username, event.host, event.job] {
+            bytes.put_u16(day(event.time_ns));
+            for text in [event.username, event.host, event.cluster, event.job] {
                 bytes.put_u16(text.len() as u16);
                 bytes.put_slice(text);
             }
@@ -75,15 +79,17 @@ impl UseCounts {
     /// Counts one process more; false when it is the first under this key.
     pub fn add(&mut self, key: HashKey, event: &UseEvent<'_>) -> bool {
         let Some(known) = self.counts.get_mut(&key) else { return false };
-        known.count.add(&Count::one(event.is_end, event.time_ns));
+        known.count.add(&Count::one(event.is_end, !event.is_proved, event.time_ns));
         true
     }
 
     /// Counts the first.
     pub fn add_first(&mut self, key: HashKey, program: ProgramNumber, user: &[u8], event: &UseEvent<'_>) {
-        let [user, host, job] = [user, event.host, event.job].map(|text| self.names.name(text));
-        let count = Count::one(event.is_end, event.time_ns);
-        self.counts.insert(key, UseCount { program, user, host, job, count });
+        let texts = [user, event.host, event.cluster, event.job];
+        let [user, host, cluster, job] = texts.map(|text| self.names.name(text));
+        let (is_claimed, day) = (!event.is_proved, day(event.time_ns));
+        let count = Count::one(event.is_end, is_claimed, event.time_ns);
+        self.counts.insert(key, UseCount { program, user, is_claimed, day, host, cluster, job, count });
     }
 
     /// All counts, in the order of programs.
@@ -93,10 +99,15 @@ impl UseCounts {
         counts.sort_unstable_by_key(|counted| counted.program);
         let text = move |name: Name| names.get(name as usize).copied().unwrap_or_default();
         counts.into_iter().map(move |counted| Tally {
-            program: counted.program,
-            user: text(counted.user),
-            host: text(counted.host),
-            job: text(counted.job),
+            row: RowKey {
+                program: counted.program,
+                user: text(counted.user),
+                is_claimed: counted.is_claimed,
+                day: counted.day,
+                host: text(counted.host),
+                cluster: text(counted.cluster),
+                job: text(counted.job),
+            },
             count: counted.count,
         })
     }

@@ -5,7 +5,8 @@ use crate::{
     process_events::{event, object, second},
     registry::{digest_text, linked, register, signature_text, stack},
 };
-use ogrt_proto::{MessageType, ProcessEnd, encode_frame};
+use ogrt_proto::{MessageType, ProcessEnd, ProcessInfo, SharedObject, encode_frame};
+use prost::Message;
 use serde_json::Value;
 
 fn send(daemon: &Daemon, events: &[bytes::Bytes]) {
@@ -190,8 +191,11 @@ fn unregistered_software_is_listed_by_program_and_by_job() {
     assert_eq!((names(&rest["programs"], "binpath"), &rest["next"]), (vec!["/home/alice/p0"], &Value::Null));
 
     let jobs = list("?by=job").1["jobs"].clone();
-    assert_eq!(names(&jobs, "job_id"), ["j2", "j1"]);
-    assert_eq!(names(&jobs[0]["programs"], "binpath"), ["/home/alice/p0", "/home/bob/p153"]);
+    // A job with two users is two rows.
+    assert_eq!(names(&jobs, "job_id"), ["j2", "j2", "j1"]);
+    assert_eq!(names(&jobs, "user"), ["bob", "alice", "alice"]);
+    assert_eq!(names(&jobs[0]["programs"], "binpath"), ["/home/bob/p153"]);
+    assert_eq!(names(&jobs[1]["programs"], "binpath"), ["/home/alice/p0"]);
     assert_eq!(names(&list(&format!("?by=job&until={}", second(3))).1["jobs"], "job_id"), ["j1"]);
     assert_eq!(list("?by=day").0, 400);
 
@@ -209,4 +213,142 @@ fn events_of_old_clients_count_as_well() {
         (!programs.as_array()?.is_empty()).then_some(programs)
     });
     assert_eq!(programs[0]["job_ids"], serde_json::json!(["TESTJOB"]));
+}
+
+/// A start as `event` makes it, changed.
+fn changed(number: u32, job: &str, user: &str, change: impl FnOnce(&mut ProcessInfo)) -> bytes::Bytes {
+    let frame = event(number, job, user, 0, &[]);
+    let mut info = ProcessInfo::decode(&frame[8..]).unwrap();
+    change(&mut info);
+    encode_frame(MessageType::ProcessInfo, &info)
+}
+
+#[test]
+fn users_of_one_job_are_rows_each_with_its_own_counts() {
+    let daemon = Daemon::start(QUICK);
+    register(&daemon, &stack());
+    send(
+        &daemon,
+        &[event(1, "q1", "ann", 3, &[]), event(2, "q1", "bob", 3, &[]), event(3, "q2", "bob", 3, &[])],
+    );
+    let of_app = uses(&daemon, &signature_text(3), 3);
+    let of = |user: &str| {
+        let users = of_app["users"].as_array().unwrap();
+        let row = users.iter().find(|row| row["user"] == user).unwrap();
+        (row["processes"].as_u64().unwrap(), row["jobs"].as_u64().unwrap(), row["claimed"].as_u64().unwrap())
+    };
+    assert_eq!((of("ann"), of("bob")), ((1, 1, 1), (2, 2, 2)));
+    assert_eq!((&of_app["total"]["jobs"], &of_app["total"]["claimed"]), (&2.into(), &3.into()));
+    assert_eq!(of_app["counted_by"], serde_json::json!(["signature", "links"]));
+    // Every filter narrows all of the answer.
+    let narrowed = |question: &str| daemon.get(&format!("/v1/uses/{}?{question}", signature_text(3))).1;
+    let bobs = narrowed("user=bob");
+    assert_eq!((&bobs["total"]["processes"], &bobs["total"]["jobs"]), (&2.into(), &2.into()));
+    assert_eq!(
+        (names(&bobs["users"], "user"), names(&bobs["hosts"], "hostname")),
+        (vec!["bob"], vec!["node0", "node2"])
+    );
+    assert_eq!(names(&bobs["jobs"], "user"), ["bob", "bob"]);
+    let host = narrowed("host=node1");
+    assert_eq!((names(&host["users"], "user"), names(&host["jobs"], "job_id")), (vec!["ann"], vec!["q1"]));
+    let since = narrowed(&format!("since={}", second(3)));
+    assert_eq!((&since["total"]["processes"], names(&since["jobs"], "job_id")), (&1.into(), vec!["q2"]));
+    assert_eq!(since["rounded"], Value::Null);
+}
+
+#[test]
+fn a_filter_of_unregistered_programs_narrows_every_column() {
+    let daemon = Daemon::start(QUICK);
+    let run = |number: u32, job: &str, user: &str| {
+        changed(number, job, user, |info| {
+            info.binpath = Some("/home/ann/own".into());
+            info.hostname = Some(format!("of-{user}").into());
+        })
+    };
+    let mut events = Vec::new();
+    for number in 0..3 {
+        events.push(run(number, &format!("ann{number}"), "ann"));
+        events.push(run(100 + number, &format!("bob{number}"), "bob"));
+    }
+    send(&daemon, &events);
+    let of = |question: &str| {
+        let program = daemon.get(&format!("/v1/unregistered?{question}")).1["programs"][0].clone();
+        let number = |key: &str| program[key].as_u64().unwrap_or_default();
+        (number("processes"), number("jobs"), number("hosts"), program["users"].clone())
+    };
+    wait_for("the programs", || (of("").0 == 6).then_some(()));
+    assert_eq!(of(""), (6, 6, 2, serde_json::json!(["bob", "ann"])));
+    let bob = (3, 3, 1, serde_json::json!(["bob"]));
+    assert_eq!(of("user=bob"), bob);
+    assert_eq!(of("host=of-bob"), bob);
+    assert_eq!(of(&format!("since={}", second(50))), bob);
+    assert_eq!(of(&format!("until={}", second(2))), (2, 2, 1, serde_json::json!(["ann"])));
+    let jobs = daemon.get("/v1/unregistered?by=job&host=of-ann").1["jobs"].clone();
+    assert_eq!(names(&jobs, "job_id"), ["ann2", "ann1", "ann0"]);
+}
+
+#[test]
+fn a_library_of_others_is_counted_by_build_id_path_and_name() {
+    let daemon = Daemon::start(QUICK);
+    let load = |number: u32, user: &str, path: &str, build_id: &[u8]| {
+        changed(number, "j", user, |info| {
+            info.shared_objects = vec![SharedObject {
+                path: Some(path.to_owned().into()),
+                build_id: (!build_id.is_empty()).then(|| build_id.to_vec().into()),
+                ..Default::default()
+            }];
+        })
+    };
+    send(
+        &daemon,
+        &[
+            load(1, "ann", "/usr/lib/liblzma.so.5.4.5", &[0xAB, 1]),
+            load(2, "bob", "/opt/conda/lib/liblzma.so.5", &[0xAB, 1]),
+            load(3, "bob", "/opt/conda/lib/liblzma.so.5", &[0xAB, 1]),
+            load(4, "carol", "/usr/lib/liblzma.so.50", &[0xAB, 1, 2]),
+            load(5, "dave", "/opt/vendor/libmpi.so.40", &[]),
+        ],
+    );
+    let of = |question: &str| {
+        let (status, json) = daemon.get(&format!("/v1/uses?{question}"));
+        (status, json["total"]["processes"].as_u64().unwrap_or_default())
+    };
+    wait_for("the counts", || (of("build_id=ab01") == (200, 3)).then_some(()));
+    assert_eq!(of("build_id=AB0102"), (200, 1));
+    assert_eq!(of("soname=liblzma.so.5"), (200, 3));
+    assert_eq!(of("soname=liblzma.so.5&user=bob"), (200, 2));
+    assert_eq!(of("soname=liblzma.so.5&path=/opt/*"), (200, 2));
+    assert_eq!(of("path=/opt/*/lib*.so*"), (200, 3));
+    assert_eq!(of("path=/opt/vendor/libmpi.so.40"), (200, 1));
+    // An executable is found in the same way.
+    assert_eq!(of("path=/home/dave/p0"), (200, 1));
+    assert_eq!((of("build_id=abcd").0, of("soname=libz.so.1").0), (404, 404));
+    assert_eq!((of("").0, of("build_id=xyz").0, of("path=/[z-a]").0), (400, 400, 400));
+    // Beside what was linked: each process once.
+    let (_, both) = daemon.get(&format!("/v1/uses/{}?build_id=ab01", digest_text(0x77)));
+    assert_eq!((&both["direct"]["processes"], &both["total"]["processes"]), (&3.into(), &3.into()));
+    assert_eq!(both["counted_by"], serde_json::json!(["links", "build_id"]));
+}
+
+#[test]
+fn a_node_whose_clock_is_far_off_ran_when_its_events_came() {
+    let daemon = Daemon::start("[join]\nwait = \"100ms\"\n[uses]\nwrite_every = \"20ms\"\n");
+    let two_years = 730 * 86_400 * 1_000_000_000;
+    let start = |number: u32, difference: i64| {
+        changed(number, "j", "ann", |info| {
+            info.start_time_ns = info.start_time_ns.map(|ns| ns + difference);
+        })
+    };
+    send(&daemon, &[start(1, -two_years), start(2, two_years)]);
+    let latest = || daemon.get(&format!("/v1/unregistered?since={}", second(0))).1["programs"][0].clone();
+    wait_for("the program", || (latest()["processes"] == 2).then_some(()));
+    // Many sweeps later the job is still there.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!((&latest()["jobs"], &latest()["rounded"]), (&1.into(), &Value::Null));
+    // What the sender said stands in the document.
+    let job = daemon.get("/v1/jobs/j").1;
+    let said: Vec<_> =
+        job["processes"].as_array().unwrap().iter().map(|one| one["start_time_ns"].as_i64()).collect();
+    let second = |number| second(number) * 1_000_000_000;
+    assert_eq!(said, [Some(second(1) - two_years), Some(second(2) + two_years)]);
 }

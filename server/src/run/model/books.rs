@@ -1,7 +1,7 @@
 //! The server's totals, held against what is in its tables whenever the database was opened.
 
 use crate::database::{Store, Table, number};
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use bytes::Buf;
 use std::collections::BTreeSet;
 
@@ -57,10 +57,27 @@ fn uses(store: &Store) -> Result<()> {
     for key in keys(&uses.programs_with)? {
         ensure!(programs.contains(&number(&key[16..])), "uses: a signature of a program that is not there");
     }
-    let (said, rows) = (uses.row_count.get()?, keys(&uses.rows)?);
+    let objects: BTreeSet<u64> = keys(&uses.objects)?.iter().map(|key| number(key)).collect();
+    let said = uses.object_count.get()?;
+    ensure!(said == objects.len() as u64, "uses: {said} objects are said, {} are there", objects.len());
+    for key in keys(&uses.programs_with_object)? {
+        ensure!(objects.contains(&number(&key)), "uses: an object that is not there has a program");
+        ensure!(programs.contains(&number(&key[8..])), "uses: an object of a program that is not there");
+    }
+    for key in keys(&uses.object_index)? {
+        let object = match key[0] {
+            b'd' => number(&uses.object_index.get(&key)?.context("a key without its value")?),
+            _ => number(&key[key.len() - 8..]),
+        };
+        ensure!(objects.contains(&object), "uses: an object is found that is not there");
+    }
+    let (wholes, rows): (Vec<_>, Vec<_>) = keys(&uses.rows)?.into_iter().partition(|key| key.len() == 8);
+    let said = uses.row_count.get()?;
     ensure!(said == rows.len() as u64, "uses: {said} rows are said, {} are there", rows.len());
+    let wholes: BTreeSet<u64> = wholes.iter().map(|key| number(key)).collect();
+    ensure!(wholes == programs, "uses: programs {programs:?}, with whole counts {wholes:?}");
     for row in rows {
-        ensure!(programs.contains(&number(&row[1..9])), "uses: a row of a program that is not there");
+        ensure!(programs.contains(&number(&row)), "uses: a row of a program that is not there");
     }
     Ok(())
 }

@@ -103,7 +103,12 @@ pub fn of_uses(clients: &Clients, build: Build, effects: &[Effect], answer: Opti
             }
             hosts.entry(process.host_name()).or_default().add(effect);
             if process.job.is_some() {
-                jobs.entry(job_id(process.job)).or_default().add(effect);
+                let user = match effect.event.is_end && process.uid().is_none() {
+                    true => String::new(),
+                    false => process.user_name(),
+                };
+                let name = format!("{} {user}", job_id(process.job));
+                jobs.entry(name).or_default().add(effect);
             }
         }
     }
@@ -113,12 +118,32 @@ pub fn of_uses(clients: &Clients, build: Build, effects: &[Effect], answer: Opti
     };
     direct.check(&answer["direct"]).context("direct")?;
     total.check(&answer["total"]).context("total")?;
-    for (list, key, expected) in
-        [("users", "user", users), ("hosts", "hostname", hosts), ("jobs", "job_id", jobs)]
-    {
+    for (list, key, expected) in [("users", "user", users), ("hosts", "hostname", hosts)] {
         check_list(answer[list].as_array().context("no list")?, key, &expected).context(list)?;
     }
+    // A row for each user of each job.
+    let named: Vec<Value> = answer["jobs"].as_array().context("no list")?.iter().map(of_user).collect();
+    check_list(&named, "name", &jobs).context("jobs")?;
+    claims(answer)?;
     ensure!(answer["build"].is_object() == is_registered(build), "the build itself");
+    Ok(())
+}
+
+/// The row of a job, with a name of its own.
+fn of_user(row: &Value) -> Value {
+    let mut row = row.clone();
+    let user = row["user"].as_str().unwrap_or_default();
+    row["name"] = format!("{} {user}", row["job_id"].as_str().unwrap_or_default()).into();
+    row
+}
+
+/// Checks that nothing is claimed of a user whom the kernel proves, and all of the others.
+fn claims(answer: &Value) -> Result<()> {
+    for row in answer["users"].as_array().into_iter().flatten() {
+        let is_claimed = row["user"].as_str().is_some_and(|user| user.starts_with("user"));
+        let all = count(row) + row["loaded_later"].as_u64().unwrap_or_default();
+        ensure!(row["claimed"] == if is_claimed { all } else { 0 }, "claimed: {row}");
+    }
     Ok(())
 }
 

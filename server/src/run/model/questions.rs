@@ -53,8 +53,8 @@ fn of_job(server: &Server, job: Option<usize>) -> Result<Vec<Value>> {
 
 fn of_build(server: &Server, build: Build) -> Result<Option<Value>> {
     let part = Part::Signature(signature(build));
-    let question = UsesQuestion { part, since_ns: None, until_ns: None, limit: LIMIT };
-    let Some(answer) = server.shared.uses.answer(question)? else { return Ok(None) };
+    let question = UsesQuestion { part: Some(part), limit: LIMIT, ..UsesQuestion::default() };
+    let Some(answer) = server.shared.uses.answer(&question)? else { return Ok(None) };
     ensure!(!answer.is_cut, "the answer about uses is cut");
     Ok(Some(serde_json::to_value(&answer)?))
 }
