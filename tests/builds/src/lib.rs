@@ -7,6 +7,7 @@ mod archive;
 mod bench;
 mod build_log;
 mod installed;
+mod linked_inputs;
 mod machine;
 mod manual;
 mod registered;

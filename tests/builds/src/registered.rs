@@ -5,7 +5,7 @@
 //! exists and is not a probe's. Each program and library that exists must be registered,
 //! completely, under its signature.
 
-use crate::archive::hexadecimal_sha256;
+use crate::{archive::hexadecimal_sha256, linked_inputs};
 use anyhow::{Context, Result, ensure};
 use ogrt_end_to_end::Stage;
 use serde_json::Value;
@@ -133,6 +133,20 @@ impl Registered {
             );
         }
         Ok(account)
+    }
+
+    /// Compares the inputs of each record with what its linker says: the number of links that were
+    /// compared, and the faults.
+    pub fn compare_inputs(&self, scratch: &Path) -> Result<(usize, String)> {
+        let (mut compared, mut faults) = (0, String::new());
+        for record in self.records.values() {
+            let Some(said) = linked_inputs::complaints(record, scratch)? else { continue };
+            compared += 1;
+            if !said.is_empty() {
+                faults += &format!("{} {}\n{said}", record["output"]["path"], record["driver_command"]);
+            }
+        }
+        Ok((compared, faults))
     }
 
     /// The records of links without a note, by signature.

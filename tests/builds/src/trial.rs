@@ -171,8 +171,10 @@ impl Software {
         };
         table::add(self.name, &row);
         ensure!(account.complaints.is_empty(), "the registry:\n{}", account.complaints);
+        let (compared, faults) = registered.compare_inputs(stage.folder())?;
+        ensure!(faults.is_empty(), "the inputs that the linker names are not those of the record:\n{faults}");
         println!(
-            "{}: {} results of tests, {} outputs of links, {} records",
+            "{}: {} results of tests, {} outputs of links, {} records, {compared} compared with the linker's trace",
             self.name,
             results.len(),
             row.outputs,
