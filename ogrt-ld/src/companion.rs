@@ -14,6 +14,7 @@
 //! companion be killed, the record waits in the spool as `.unfinished`, without those digests, and
 //! is sent by a later link.
 
+use crate::probation::{self, PROBATION};
 use ogrt_proto::{BuildRecord, MessageType, Output, encode_frame};
 use ogrt_wrap::deliver::connection::PATIENCE;
 use ogrt_wrap::deliver::deliver_or_spool::deliver_or_spool;
@@ -33,6 +34,7 @@ use rustix::fs::MemfdFlags;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -63,13 +65,15 @@ pub struct Companion {
 
 impl Companion {
     /// Starts a companion for a record. It finds the inputs by the linker's command in the record,
-    /// if the record has none.
-    pub fn start(record: &BuildRecord) -> io::Result<Companion> {
+    /// if the record has none. An output that is given is on probation.
+    pub fn start(record: &BuildRecord, on_probation: Option<File>) -> io::Result<Companion> {
         let mut memory = File::from(rustix::fs::memfd_create("ogrt-record", MemfdFlags::CLOEXEC)?);
         memory.write_all(&record.encode_to_vec())?;
         memory.rewind()?;
         let (reading, writing) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-        start_apart(Path::new("/proc/self/exe"), NAME, [&memory.into(), &reading])?;
+        let (memory, output) = (memory.into(), on_probation.map(OwnedFd::from));
+        let streams: Vec<&OwnedFd> = [&memory, &reading].into_iter().chain(&output).collect();
+        start_apart(Path::new("/proc/self/exe"), NAME, &streams)?;
         Ok(Companion { pipe: writing.into() })
     }
 
@@ -122,8 +126,10 @@ pub fn run() -> io::Result<()> {
         // The link failed, so nobody needs the digests.
         return Ok(());
     }
+    // It stands where standard error stands for others, which is no file.
+    let on_probation = File::open("/proc/self/fd/2").ok().filter(is_regular);
     let InputDescriptions { inputs, compilers } = describe_inputs(&inputs, &place);
-    register(record, inputs, compilers, &message, &place)
+    register(record, inputs, compilers, &message, &place, on_probation)
 }
 
 /// Lets this process and its later threads run only when no other process wants to.
@@ -196,6 +202,7 @@ fn register(
     compilers: Vec<ogrt_proto::Compiler>,
     message: &[u8],
     place: &Path,
+    on_probation: Option<File>,
 ) -> io::Result<()> {
     let invalid = || io::Error::from(io::ErrorKind::InvalidData);
     let (linked_ns, rest) = message.split_first_chunk::<8>().ok_or_else(invalid)?;
@@ -214,6 +221,14 @@ fn register(
 
     let spool = SpoolDir::from_environment();
     let unfinished = Path::new(OsStr::from_bytes(path));
+    if let Some(file) = on_probation {
+        std::thread::sleep(PROBATION);
+        let output = record.output.as_ref().map(|output| output.path()).unwrap_or_default();
+        if probation::is_gone(&file, &place.join(OsStr::from_bytes(output)), record.signature()) {
+            spool.take_unfinished(unfinished).into_iter().for_each(UnfinishedClaim::done);
+            return Ok(());
+        }
+    }
     let taken = spool.take_unfinished(unfinished);
     if !path.is_empty() && taken.is_none() {
         // The record was sent as it was; the first registration stands.
@@ -228,6 +243,10 @@ fn register(
         .map_err(io::Error::other)?;
     taken.into_iter().for_each(UnfinishedClaim::done);
     Ok(())
+}
+
+fn is_regular(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.is_file())
 }
 
 /// The libraries that the output needs.

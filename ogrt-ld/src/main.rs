@@ -16,6 +16,7 @@ mod not_marked;
 mod note_position;
 mod note_trial;
 mod ordinary_output;
+mod probation;
 mod reference_input;
 mod registration;
 mod run_under_mold;

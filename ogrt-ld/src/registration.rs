@@ -9,6 +9,7 @@ use crate::companion::Companion;
 use crate::link_request::{LinkerCommand, Way};
 use crate::make_note::BuildFacts;
 use crate::not_marked::MarkError;
+use crate::probation;
 use crate::seal_note::seal;
 use ogrt_proto::{BuildRecord, MessageType, encode_frame};
 use ogrt_wrap::deliver::connection::{PATIENCE, PendingConnection};
@@ -26,6 +27,7 @@ use ogrt_wrap::record::needed_libraries;
 use ogrt_wrap::record::{self, InputDescriptions, LinkFacts};
 use ogrt_wrap::settings::Settings;
 use std::borrow::Cow;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -108,7 +110,7 @@ impl<'a> Registration<'a> {
     fn start_companion(&mut self) {
         let finds_inputs = !self.record.linker_command.is_empty() || !self.record.inputs.is_empty();
         if !self.settings.strict && finds_inputs {
-            self.companion = Companion::start(&self.record).ok();
+            self.companion = Companion::start(&self.record, None).ok();
         }
     }
 
@@ -167,6 +169,7 @@ impl<'a> Registration<'a> {
         }
         match self.companion.take() {
             Some(companion) => self.leave_to(companion, seen)?,
+            None if self.is_on_probation(&seen) => self.deliver_later(seen)?,
             None => self.deliver(seen)?,
         }
         lost.map_or(Ok(()), Err)
@@ -227,8 +230,36 @@ impl<'a> Registration<'a> {
         Ok(())
     }
 
+    fn is_on_probation(&self, seen: &OutputFacts) -> bool {
+        self.record.marked()
+            && !self.settings.strict
+            && probation::is_on_probation(&self.line, &self.record, &seen.metadata)
+    }
+
+    /// Leaves it to a companion to find out whether the program is gone in a moment.
+    fn deliver_later(mut self, seen: OutputFacts) -> Result<(), MarkError> {
+        let metadata = seen.metadata.clone();
+        let file = File::open(&self.line.output);
+        self.record.output = Some(seen.hashed().map_err(|source| self.output_error(source))?);
+        let frame = encode_frame(MessageType::BuildRecord, &self.record);
+        let Ok(unfinished) = self.spool.put_unfinished(&frame) else { return self.send() };
+        let started = file.and_then(|file| Companion::start(&self.record, Some(file)));
+        if started.and_then(|companion| companion.finish(&self.record, &metadata, Some(&unfinished))).is_ok()
+        {
+            return Ok(());
+        }
+        let taken = self.spool.take_unfinished(&unfinished);
+        self.send()?;
+        taken.into_iter().for_each(UnfinishedClaim::done);
+        Ok(())
+    }
+
     fn deliver(mut self, seen: OutputFacts) -> Result<(), MarkError> {
         self.record.output = Some(seen.hashed().map_err(|source| self.output_error(source))?);
+        self.send()
+    }
+
+    fn send(self) -> Result<(), MarkError> {
         let frame = encode_frame(MessageType::BuildRecord, &self.record);
         let server = &self.settings.server;
         deliver_or_spool(&frame, 1, self.connecting, self.has_more, PATIENCE, server, &self.spool)?;

@@ -126,12 +126,12 @@ impl Call<'_> {
     }
 }
 
-/// Starts a program of ours that outlives us. It inherits only these two of our descriptors, as 0
-/// and 1.
-pub fn start_apart(program: &Path, argv0: &str, streams: [&OwnedFd; 2]) -> io::Result<()> {
+/// Starts a program of ours that outlives us. It inherits only these of our descriptors, as 0, 1
+/// and 2.
+pub fn start_apart(program: &Path, argv0: &str, streams: &[&OwnedFd]) -> io::Result<()> {
     let mut actions = PosixSpawnFileActions::init()?;
     let nowhere = OwnedFd::from(std::fs::File::options().write(true).open("/dev/null")?);
-    for (descriptor, stream) in (0..).zip(streams.into_iter().chain([&nowhere])) {
+    for (descriptor, stream) in (0..3).zip(streams.iter().copied().chain(std::iter::repeat(&nowhere))) {
         actions.add_dup2(stream.as_raw_fd(), descriptor)?;
     }
     for entry in std::fs::read_dir("/proc/self/fd")?.flatten() {
