@@ -69,6 +69,7 @@ const WRAP: &Order = &[
 /// One flow, `link`. It does not know the two ways of calling a linker, nor they it: `link_request`
 /// has what they share.
 const LD: &Order = &[
+    &["probation"],
     &["companion", "driver_dry_run", "not_marked", "note_position"],
     &["link_request", "make_note", "reference_input", "seal_note"],
     &["attempt", "note_trial", "ordinary_output", "registration", "run_under_mold", "which_linker"],
