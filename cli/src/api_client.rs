@@ -83,9 +83,11 @@ impl ApiClient {
     }
 
     /// Fetches a job's document as the server's JSON text; `None` where the server has no such job.
-    pub fn job(&self, job_id: &str) -> Result<Option<Vec<u8>>> {
+    /// Without a cluster, those of all clusters.
+    pub fn job(&self, cluster: Option<&str>, job_id: &str) -> Result<Option<Vec<u8>>> {
         ensure!(!matches!(job_id, "" | "." | ".."), "{job_id:?}: not a job id");
-        self.get(&["v1", "jobs", job_id], &[])
+        let question: Vec<_> = cluster.map(|cluster| ("cluster", cluster.to_owned())).into_iter().collect();
+        self.get(&["v1", "jobs", job_id], &question)
     }
 
     /// Registers an installation, with the token of OGRT_TOKEN_FILE. It is durable when this

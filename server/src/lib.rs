@@ -17,9 +17,11 @@
 mod clock;
 mod config;
 mod database;
+mod fair_shares;
 mod fields;
 mod follow;
 mod http;
+mod job_key;
 mod jobs;
 mod join;
 mod latency;

@@ -5,12 +5,14 @@
 use crate::latency::Latency;
 use std::{
     collections::BTreeMap,
-    fmt::Write,
+    fmt::{Display, Write},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::{Duration, Instant},
 };
+use tracing::warn;
 
 /// A number that grows (counter) or is set (gauge).
 #[derive(Debug, Default)]
@@ -131,7 +133,22 @@ metrics! {
     /// Time from the receipt of an event until it is safe on disk.
     pub durable: Latency,
     outputs: Mutex<BTreeMap<String, Arc<OutputMetrics>>>,
+    /// What senders lost who had more than their share, by bound and sender.
+    over: Mutex<BTreeMap<(&'static str, String), SenderOver>>,
 }
+
+/// A sender who had more than its share of a bound.
+#[derive(Debug, Default)]
+struct SenderOver {
+    lost: u64,
+    said: Option<Instant>,
+}
+
+/// Senders over their share that metrics name, at most.
+const OVER_MAX: usize = 100;
+
+/// The shortest time between two lines of the log about one sender and bound.
+const SAY_EVERY: Duration = Duration::from_secs(3600);
 
 metrics! {
     /// Counts of one output.
@@ -185,6 +202,22 @@ impl OutputMetrics {
 }
 
 impl Metrics {
+    /// Notes that a sender had more than its share of what this key of the configuration bounds.
+    /// `lost` is what it lost of that.
+    pub fn sender_over(&self, bound: &'static str, sender: &dyn Display, lost: u64) {
+        let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut name = sender.to_string();
+        if over.len() >= OVER_MAX && !over.contains_key(&(bound, name.clone())) {
+            name = "others".to_owned();
+        }
+        let known = over.entry((bound, name)).or_default();
+        known.lost += lost;
+        if known.said.is_none_or(|said| said.elapsed() > SAY_EVERY) {
+            known.said = Some(Instant::now());
+            warn!("sender {sender} has more than its share of {bound}: what it sent longest ago is deleted");
+        }
+    }
+
     /// The counts of an output; they start at zero with the first call.
     pub fn output(&self, name: &str) -> Arc<OutputMetrics> {
         let mut outputs = self.outputs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -202,6 +235,13 @@ impl Metrics {
         for (name, kind, about, value) in Metrics::TABLE {
             head(&mut out, name, kind, about);
             let _ = writeln!(out, "{name} {}", value(self));
+        }
+        let about = " What was deleted or not counted of senders with more than their share of a bound.";
+        head(&mut out, "ogrt_sender_over_share_total", "counter", about);
+        for ((bound, sender), over) in self.over.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            let sender = sender.replace('\\', "\\\\").replace('"', "\\\"");
+            let labels = format!("bound=\"{bound}\",sender=\"{sender}\"");
+            let _ = writeln!(out, "ogrt_sender_over_share_total{{{labels}}} {}", over.lost);
         }
         let outputs = self.outputs();
         for (name, kind, about, value) in OutputMetrics::TABLE {

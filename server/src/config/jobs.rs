@@ -7,8 +7,8 @@ table! {
     JobsConfig {
         /// How long events are kept. Older events are deleted.
         keep: Time = Time::from_secs(90 * 86_400),
-        /// Disk space for these events, which are compressed. When it is used up, the oldest are
-        /// deleted.
+        /// Disk space for these events, which are compressed. When it is used up, senders with more
+        /// than their share lose their oldest events (metric ogrt_sender_over_share_total).
         bytes_max: Size = Size(16 << 30),
         /// Largest number of processes in one answer. The answer about a larger job holds the first
         /// ones and says "truncated": true.

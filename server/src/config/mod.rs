@@ -99,6 +99,9 @@ table! {
         log_level: String = "info".into(),
         /// Form of a log line: "text" for people, "json" (one JSON object per line) for programs.
         log_format: LogFormat = LogFormat::Text,
+        /// Name of the cluster of processes that do not say it (OGRT_CLUSTER, SLURM_CLUSTER_NAME).
+        /// Jobs are known by cluster and job id. Empty: none.
+        cluster: String = String::new(),
         /// How long the server may take to stop. In this time it writes received events to the
         /// outputs. What is left stays in the queue and is written after the next start.
         stop_timeout: Time = Time::from_secs(10),

@@ -152,6 +152,7 @@ impl Store {
             jobs: JobsStore {
                 values: table("jobs", packed(4 << 20))?,
                 log: table("job_log", small())?,
+                senders: table("job_senders", small())?,
                 bytes: total("jobs bytes"),
                 database,
             },

@@ -139,10 +139,12 @@ pub struct UsesStore {
 pub struct JobsStore {
     /// Writes over all tables.
     pub database: Database,
-    /// Job, sequence number -> compressed entries of that job.
+    /// Job, cluster, sequence number -> compressed entries of that job: server/src/jobs/keys.rs.
     pub values: Table,
-    /// Sequence number -> which jobs it touched, when, and how many bytes they took.
+    /// Sender, sequence number -> which values it has, since when, and how many bytes they take.
     pub log: Table,
+    /// Sender -> bytes of its values.
+    pub senders: Table,
     /// Bytes of all values.
     pub bytes: Total,
 }

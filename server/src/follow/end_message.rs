@@ -24,6 +24,7 @@ pub fn entry(end: &ProcessEnding, now_ns: i64) -> Entry {
         time_ns: Some(end.ended_ns),
         duration_ns: duration.and_then(|duration| u64::try_from(duration).ok()),
         job_id: text(&start.job_id),
+        cluster: text(&start.cluster),
         hostname: text(&start.hostname),
         ended_by: Some(if is_exec { EndedBy::Exec } else { status.map_or(EndedBy::Unknown, ended_by) } as i32),
         exit_status: status.and_then(|status| u32::try_from(status.code()?).ok()),

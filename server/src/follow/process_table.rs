@@ -53,6 +53,7 @@ pub struct ProcessStart<'a> {
     pub start_ns: Option<i64>,
     pub received_ns: i64,
     pub job_id: &'a [u8],
+    pub cluster: &'a [u8],
     pub hostname: &'a [u8],
 }
 
@@ -64,12 +65,20 @@ impl<'a> ProcessStart<'a> {
         credentials: Credentials,
         received_ns: i64,
     ) -> ProcessStart<'a> {
-        let mut start =
-            ProcessStart { event_id, credentials, start_ns: None, received_ns, job_id: b"", hostname: b"" };
+        let mut start = ProcessStart {
+            event_id,
+            credentials,
+            start_ns: None,
+            received_ns,
+            job_id: b"",
+            cluster: b"",
+            hostname: b"",
+        };
         for field in Fields::of(message).flatten() {
             match field {
                 (process_info::START_TIME_NS, Value::Varint(value)) => start.start_ns = Some(value as i64),
                 (process_info::JOB_ID, Value::Bytes(bytes)) => start.job_id = bytes,
+                (process_info::CLUSTER, Value::Bytes(bytes)) => start.cluster = bytes,
                 (process_info::HOSTNAME, Value::Bytes(bytes)) => start.hostname = bytes,
                 _ => {}
             }
@@ -84,7 +93,8 @@ pub struct FollowedStart {
     pub credentials: Credentials,
     pub start_ns: Option<i64>,
     pub job_id: Box<[u8]>,
-    /// The name of the host, shared by all processes of this machine.
+    /// The names of cluster and host, shared by all processes of this machine.
+    pub cluster: Arc<[u8]>,
     pub hostname: Arc<[u8]>,
 }
 
@@ -130,6 +140,7 @@ pub struct ProcessTable {
     pids: HashMap<[u8; 16], u32>,
     /// Starts that were over when their process went on, or could not be found.
     over: Vec<ProcessEnding>,
+    cluster: Arc<[u8]>,
     hostname: Arc<[u8]>,
 }
 
@@ -196,6 +207,9 @@ impl ProcessTable {
             if known.job_id.is_empty() {
                 known.job_id = start.job_id.into();
             }
+            if known.cluster.is_empty() {
+                known.cluster = start.cluster.into();
+            }
             if known.hostname.is_empty() {
                 known.hostname = start.hostname.into();
             }
@@ -207,12 +221,16 @@ impl ProcessTable {
         if *self.hostname != *start.hostname {
             self.hostname = start.hostname.into();
         }
+        if *self.cluster != *start.cluster {
+            self.cluster = start.cluster.into();
+        }
         self.pids.insert(start.event_id, start.credentials.pid);
         FollowedStart {
             event_id: start.event_id,
             credentials: start.credentials,
             start_ns: start.start_ns,
             job_id: start.job_id.into(),
+            cluster: self.cluster.clone(),
             hostname: self.hostname.clone(),
         }
     }

@@ -87,6 +87,7 @@ mod tests {
                 start_ns: Some(start_ns),
                 received_ns: now_ns(),
                 job_id: b"",
+                cluster: b"",
                 hostname: b"",
             };
             SenderProcess::open(&start, None)

@@ -17,6 +17,7 @@ pub struct Event<'a> {
     pub part_count: u32,
     pub pid: Option<i32>,
     pub job_id: &'a [u8],
+    pub cluster: &'a [u8],
     pub hostname: &'a [u8],
     pub events_lost: Option<u64>,
     /// A SharedObject each; see [`LoadedObject`].
@@ -120,6 +121,7 @@ impl<'a> Event<'a> {
             process_info::BINPATH => self.binpath = bytes,
             process_info::SIGNATURE => self.signature = bytes,
             process_info::JOB_ID => self.job_id = bytes,
+            process_info::CLUSTER => self.cluster = bytes,
             process_info::USERNAME => self.username = bytes,
             process_info::HOSTNAME => self.hostname = bytes,
             process_info::CMDLINE => self.cmdline = bytes,
@@ -171,6 +173,7 @@ impl<'a> Event<'a> {
             process_end::EVENT_ID => self.event_id = bytes.try_into().ok(),
             process_end::SHARED_OBJECTS => self.shared_objects.push(object(bytes)?),
             process_end::JOB_ID => self.job_id = bytes,
+            process_end::CLUSTER => self.cluster = bytes,
             process_end::HOSTNAME => self.hostname = bytes,
             _ => {}
         }
@@ -181,6 +184,7 @@ impl<'a> Event<'a> {
         match number {
             job_summary::EVENT_ID => self.event_id = bytes.try_into().ok(),
             job_summary::JOB_ID => self.job_id = bytes,
+            job_summary::CLUSTER => self.cluster = bytes,
             job_summary::PROGRAMS => self.programs.push(message(bytes)?),
             _ => {}
         }

@@ -58,6 +58,7 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
     document.number("start_time_ns", event.start_time_ns);
     marked(&mut document, joiner, event.signature, event.notes.iter().copied(), missing);
     document.text("job_id", event.job_id);
+    document.text("cluster", event.cluster);
     document.text("username", name.as_deref().map_or(event.username, str::as_bytes));
     document.number("uid", uid(entry, event));
     document.number("gid", kernel.map(|kernel| kernel.gid).or(event.gid));
@@ -115,6 +116,7 @@ fn end(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing,
     document.text("event_id", &uuid(super::event_id(entry, event)));
     document.number("pid", event.pid);
     document.text("job_id", event.job_id);
+    document.text("cluster", event.cluster);
     document.text("hostname", event.hostname);
     let mut end = document.object("end");
     end.number("end_time_ns", event.end_time_ns);
@@ -157,6 +159,7 @@ fn summary(entry: &Entry, event: &Event<'_>, out: &mut Vec<u8>) {
     document.text("type", b"summary");
     document.text("event_id", &uuid(super::event_id(entry, event)));
     document.text("job_id", event.job_id);
+    document.text("cluster", event.cluster);
     document.number("time", event.to_ns.map(|ns| ns.div_euclid(1_000_000_000)));
     let mut summary = document.object("summary");
     summary.number("starts", Some(event.starts));

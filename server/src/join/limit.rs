@@ -36,6 +36,8 @@ pub struct Limiter {
     due: VecDeque<(Instant, Bytes)>,
     /// Jobs whose summary has changed since it was last written.
     changed: Vec<Bytes>,
+    /// The key of the job at hand; here so that it keeps its memory.
+    key: Vec<u8>,
     forgotten_at: Option<Instant>,
 }
 
@@ -59,26 +61,28 @@ impl Limiter {
             return false;
         }
         let now = Instant::now();
-        if !self.jobs.contains_key(event.job_id) {
+        write_key(event.cluster, event.job_id, &mut self.key);
+        if !self.jobs.contains_key(&self.key[..]) {
             if self.jobs.len() >= config.jobs_max && !self.forgets_some(config, now) {
                 return false;
             }
             let fresh = JobBucket { left: config.burst_events.max(1) as f64, at: now, open: None };
-            self.jobs.insert(Bytes::copy_from_slice(event.job_id), fresh);
+            self.jobs.insert(Bytes::copy_from_slice(&self.key), fresh);
         }
-        let Some(job) = self.jobs.get_mut(event.job_id) else { return false };
+        let Some(job) = self.jobs.get_mut(&self.key[..]) else { return false };
         job.fill(config, now);
         if job.left >= 1.0 {
             job.left -= 1.0;
             return false;
         }
-        let job_id = || Bytes::copy_from_slice(event.job_id);
+        let name = || Bytes::copy_from_slice(&self.key);
         let open = job.open.get_or_insert_with(|| {
-            self.due.push_back((now + config.summary_every.0, job_id()));
+            self.due.push_back((now + config.summary_every.0, name()));
             let id = uuid::Uuid::now_v7().as_bytes().to_vec();
             let summary = JobSummary {
                 event_id: Some(id.into()),
-                job_id: Some(job_id()),
+                job_id: Some(Bytes::copy_from_slice(event.job_id)),
+                cluster: (!event.cluster.is_empty()).then(|| Bytes::copy_from_slice(event.cluster)),
                 from_ns: Some(entry.received_ns),
                 ..JobSummary::default()
             };
@@ -86,7 +90,7 @@ impl Limiter {
         });
         open.count(entry, event);
         if !std::mem::replace(&mut open.is_changed, true) {
-            self.changed.push(job_id());
+            self.changed.push(name());
         }
         true
     }
@@ -106,7 +110,9 @@ impl Limiter {
     /// Takes up a summary that was held when the server ended.
     pub fn resume(&mut self, config: &LimitConfig, key: HeldKey, entry: &Entry) -> Option<Release> {
         let summary = JobSummary::decode(entry.message.clone()).unwrap_or_default();
-        let job_id = Bytes::copy_from_slice(summary.job_id());
+        let mut name = Vec::new();
+        write_key(summary.cluster(), summary.job_id(), &mut name);
+        let job_id = Bytes::from(name);
         let now = Instant::now();
         let job =
             self.jobs.entry(job_id.clone()).or_insert_with(|| JobBucket { left: 0.0, at: now, open: None });
@@ -147,6 +153,14 @@ impl Limiter {
         });
         self.jobs.len() < config.jobs_max
     }
+}
+
+/// Writes the key of a job over what was there.
+fn write_key(cluster: &[u8], job_id: &[u8], key: &mut Vec<u8>) {
+    key.clear();
+    key.extend_from_slice(&cluster.len().to_ne_bytes());
+    key.extend_from_slice(cluster);
+    key.extend_from_slice(job_id);
 }
 
 impl JobBucket {

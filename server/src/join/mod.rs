@@ -56,13 +56,20 @@ pub struct EventDocument {
     pub kind: Kind,
     /// Empty where the process has none.
     pub job_id: Bytes,
+    /// The job's cluster; empty where nobody named it.
+    pub cluster: Bytes,
     /// The time of the event as the sender says, in Unix nanoseconds.
     pub time_ns: i64,
     /// The time of receipt, by our clock.
     pub received_ns: i64,
+    /// The user whom the kernel proved.
+    pub proved_uid: Option<u32>,
     /// The bytes of its line, without the line's end.
     line: Range<usize>,
     entry: Range<usize>,
+    /// The bytes of what it says of its user and its host, among the batch's.
+    user: Range<usize>,
+    host: Range<usize>,
 }
 
 impl DocumentBatch {
@@ -74,6 +81,11 @@ impl DocumentBatch {
     /// The document of one of the events.
     pub fn document(&self, event: &EventDocument) -> &[u8] {
         &self.lines[event.line.clone()]
+    }
+
+    /// The user and the host, as the event says.
+    pub fn claims(&self, event: &EventDocument) -> (&[u8], &[u8]) {
+        (&self.entries[event.user.clone()], &self.entries[event.host.clone()])
     }
 
     /// The entry that it was made from, as the queue writes it.
@@ -221,15 +233,29 @@ fn event_document(
     line: Range<usize>,
     bytes: Range<usize>,
 ) -> EventDocument {
-    let job_id = batch.bytes.slice_ref(event.job_id);
+    let [job_id, cluster] = [event.job_id, event.cluster].map(|text| batch.bytes.slice_ref(text));
     EventDocument {
         id: event_id(entry, event),
         kind: entry.kind,
         job_id,
+        cluster,
         time_ns: event.time_ns().unwrap_or(entry.received_ns),
         received_ns: entry.received_ns,
+        proved_uid: entry.credentials.map(|credentials| credentials.uid),
         line,
         entry: bytes,
+        user: place(&batch.bytes, event.username),
+        host: place(&batch.bytes, event.hostname),
+    }
+}
+
+/// The place of a text within the bytes that it is a part of.
+fn place(bytes: &[u8], text: &[u8]) -> Range<usize> {
+    let from = (text.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize);
+    match from.checked_add(text.len()) {
+        Some(to) if to <= bytes.len() => from..to,
+        // An empty text need not stand there.
+        _ => 0..0,
     }
 }
 

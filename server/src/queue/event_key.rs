@@ -39,6 +39,17 @@ pub struct Identity {
     pub part_index: u32,
     /// The number of parts; one for an event in one piece.
     pub part_count: u32,
+    /// The event names its cluster.
+    pub has_cluster: bool,
+}
+
+/// The field with the name of the cluster.
+pub fn cluster_field(kind: Kind) -> u32 {
+    match kind {
+        Kind::Start => process_info::CLUSTER,
+        Kind::End => process_end::CLUSTER,
+        Kind::Summary => job_summary::CLUSTER,
+    }
 }
 
 /// Walks the outermost fields; `None` when they are not well-formed.
@@ -49,11 +60,13 @@ pub fn identify(kind: Kind, message: &[u8]) -> Option<Identity> {
         // It comes in one piece.
         Kind::Summary => (job_summary::EVENT_ID, None),
     };
+    let cluster_field = cluster_field(kind);
     let (index_field, count_field) = part_fields.unzip();
     let mut identity = Identity { part_count: 1, ..Identity::default() };
     for field in Fields::of(message) {
         match field.ok()? {
             (field, Value::Bytes(id)) if field == id_field => identity.event_id = id.try_into().ok(),
+            (field, Value::Bytes(name)) if field == cluster_field => identity.has_cluster = !name.is_empty(),
             (field, Value::Varint(index)) if Some(field) == index_field => identity.part_index = index as u32,
             (field, Value::Varint(count)) if Some(field) == count_field => {
                 identity.part_count = (count as u32).max(1)
@@ -78,12 +91,13 @@ mod tests {
             event_id: Some(vec![9; 16].into()),
             part_index: Some(2),
             part_count: Some(5),
+            cluster: Some("alpha".into()),
             ..Default::default()
         };
-        let expected = Identity { event_id: Some([9; 16]), part_index: 2, part_count: 5 };
+        let expected = Identity { event_id: Some([9; 16]), part_index: 2, part_count: 5, has_cluster: true };
         assert_eq!(identify(Kind::Start, &info.encode_to_vec()), Some(expected));
         let end = ProcessEnd { event_id: Some(vec![8; 16].into()), pid: Some(4), ..Default::default() };
-        let expected = Identity { event_id: Some([8; 16]), part_index: 0, part_count: 1 };
+        let expected = Identity { event_id: Some([8; 16]), part_index: 0, part_count: 1, has_cluster: false };
         assert_eq!(identify(Kind::End, &end.encode_to_vec()), Some(expected));
     }
 

@@ -12,7 +12,7 @@ mod held_entries;
 mod writer;
 
 pub use entry::{Credentials, EndSource, Entries, Entry, EventIds, Kind};
-pub use event_key::identify;
+pub use event_key::{cluster_field, identify};
 pub use held_entries::{HeldEntries, HeldKey};
 pub use writer::{Refusal, Room, Submission, SubmissionAnswer, Writer, WriterMessage};
 

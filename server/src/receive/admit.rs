@@ -89,6 +89,7 @@ pub fn admit(
     };
     let identity = identify(kind, message).ok_or(NotAdmitted::Message(frame_type))?;
     intake.metrics.events_received.add(1);
+    let message = &*intake.default_cluster.add_to(kind, message, identity.has_cluster);
     let assigned_id = identity.event_id.is_none().then(|| intake.ids.next(received_ns));
     let mut end_source = EndSource::Client;
     if kind == Kind::Start

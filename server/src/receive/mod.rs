@@ -7,12 +7,14 @@
 
 mod admit;
 mod datagrams;
+mod default_cluster;
 mod drain;
 mod local_streams;
 mod numbering;
 mod reading_half;
 mod stream;
 
+pub use default_cluster::DefaultCluster;
 pub use drain::Drain;
 pub use local_streams::StayingStream;
 pub use numbering::Numbering;
@@ -43,6 +45,8 @@ pub struct Intake {
     pub ids: Arc<EventIds>,
     /// The processes of containers.
     pub numbering: Arc<Numbering>,
+    /// The cluster of events that do not name it.
+    pub default_cluster: Arc<DefaultCluster>,
     /// The tokens that permit registrations.
     pub tokens: Arc<Tokens>,
     /// The processes that are followed until they end.

@@ -8,7 +8,7 @@ use crate::{
     join::{DocumentBatches, Join, Joiner, Rules},
     metrics::Metrics,
     queue::{EventIds, HeldEntries, Queue, Room, Writer},
-    receive::{Complaints, Intake},
+    receive::{Complaints, DefaultCluster, Intake},
     registry::{self, Installations, RegisteredBuilds, Registry, Summaries},
     shutdown::Shutdown,
     tokens::Tokens,
@@ -78,6 +78,7 @@ impl Shared {
             room: Room::new(config.receive.pending_bytes_max.0),
             ids: Arc::new(EventIds::new()),
             numbering: Arc::default(),
+            default_cluster: Arc::new(DefaultCluster::new(&config.cluster)),
             follow: Arc::new(Follow::open(&config.follow, metrics.clone())),
             metrics: metrics.clone(),
             tokens: Arc::new(Tokens::new(&config.access, &config.data_dir)),
@@ -105,7 +106,7 @@ impl Shared {
             joiner,
             metrics.clone(),
             config.jobs.clone(),
-        );
+        )?;
         let shared = Shared {
             runtime: Handle::current(),
             installations: Arc::new(Installations::new(store.installations())),

@@ -21,7 +21,7 @@ use prost::encoding::{decode_varint, encode_varint};
 /// Longest texts that are told apart; of longer ones only so much counts.
 const PATH_MAX: usize = 4096;
 const NAME_MAX: usize = super::rows::NAME_MAX;
-const JOB_MAX: usize = 1024;
+const JOB_MAX: usize = u16::MAX as usize;
 const BUILD_ID_MAX: usize = 64;
 
 /// Most signatures of one program, and most objects that are loaded with it.

@@ -12,6 +12,7 @@ use super::{
     rows::{Count, RowKey, day},
     tally::Tally,
 };
+use crate::job_key::job_key;
 use bytes::BufMut;
 use std::collections::HashMap;
 
@@ -85,7 +86,8 @@ impl UseCounts {
 
     /// Counts the first.
     pub fn add_first(&mut self, key: HashKey, program: ProgramNumber, user: &[u8], event: &UseEvent<'_>) {
-        let texts = [user, event.host, event.cluster, event.job];
+        let job = job_key(event.job);
+        let texts = [user, event.host, event.cluster, &*job];
         let [user, host, cluster, job] = texts.map(|text| self.names.name(text));
         let (is_claimed, day) = (!event.is_proved, day(event.time_ns));
         let count = Count::one(event.is_end, is_claimed, event.time_ns);

@@ -1,6 +1,7 @@
 //! The server as its users meet it: the real program, real sockets, real files.
 
 mod backend;
+mod clusters;
 mod configuration;
 mod crash;
 mod daemon;

@@ -8,10 +8,16 @@
 //! ]}
 //! ```
 //! The document ends with the closing bytes, so one write over them adds processes and closes the
-//! document again. If a full disk takes only a part of the write, the closing bytes are written
-//! back at once: there was room for them before (`a_job_file_is_whole_while_its_disk_is_full`).
+//! document again. The first cluster with a job of some id has the file of that name; behind
+//! `job_id` stands its name. If a full disk takes only a part of the write, the closing bytes are
+//! written back at once: there was room for them before
+//! (`a_job_file_is_whole_while_its_disk_is_full`).
 
-use super::{Memory, names::file_stem, readback::read_back};
+use super::{
+    Memory,
+    names::{file_stem, file_stem_in},
+    readback::read_back,
+};
 use crate::{
     config::{FileConfig, FileSync},
     join::{DocumentBatch, EventDocument},
@@ -39,15 +45,18 @@ pub struct JobFiles {
     directory: PathBuf,
     open_max: usize,
     fsync: FileSync,
-    open: HashMap<Bytes, JobFile>,
+    open: HashMap<JobName, JobFile>,
     /// Lengths of files that were written since the last commit and then closed.
     closed: BTreeMap<String, u64>,
     /// Jobs that are written already, if a delivery failed at another job and is repeated.
-    done: HashSet<Bytes>,
+    done: HashSet<JobName>,
     clock: u64,
     memory: Memory,
     metrics: Arc<OutputMetrics>,
 }
+
+/// A job: its cluster, and its id.
+type JobName = (Bytes, Bytes);
 
 struct JobFile {
     file: File,
@@ -82,25 +91,25 @@ impl JobFiles {
     /// Appends to each job's file, one write for each job.
     pub fn deliver(&mut self, batches: &[Arc<DocumentBatch>]) -> Result<()> {
         let repeats = batches.first().is_some_and(|first| self.memory.may_repeat(first.sequence));
-        let mut by_job: BTreeMap<&Bytes, Vec<(&DocumentBatch, &EventDocument)>> = BTreeMap::new();
+        let mut by_job: BTreeMap<JobName, Vec<(&DocumentBatch, &EventDocument)>> = BTreeMap::new();
         for batch in batches {
             for event in &batch.events {
-                by_job.entry(&event.job_id).or_default().push((batch, event));
+                let job = (event.cluster.clone(), event.job_id.clone());
+                by_job.entry(job).or_default().push((batch, event));
             }
         }
         let mut text = Vec::new();
-        for (job_id, processes) in by_job {
-            if self.done.contains(job_id) {
+        for (name, processes) in by_job {
+            if self.done.contains(&name) {
                 continue;
             }
             self.clock += 1;
-            if !self.open.contains_key(job_id) {
+            if !self.open.contains_key(&name) {
                 self.make_room()?;
-                let job = self.open_job(job_id)?;
-                // The id shares memory with its batch, which a key in the map must not keep alive.
-                self.open.insert(Bytes::copy_from_slice(job_id), job);
+                let job = self.open_job(&name, false)?;
+                self.open.insert(own(&name), job);
             }
-            let Some(job) = self.open.get_mut(job_id) else { continue };
+            let Some(job) = self.open.get_mut(&name) else { continue };
             job.last_used = self.clock;
             text.clear();
             let mut fresh = 0;
@@ -128,7 +137,7 @@ impl JobFiles {
             job.is_empty = false;
             job.is_dirty = true;
             self.metrics.events_written.add(fresh);
-            self.done.insert(Bytes::copy_from_slice(job_id));
+            self.done.insert(own(&name));
             if !repeats && !job.written.is_empty() {
                 job.written = HashSet::new();
             }
@@ -179,12 +188,21 @@ impl JobFiles {
         Ok(())
     }
 
-    fn open_job(&self, job_id: &Bytes) -> Result<JobFile> {
-        let name = format!("{}.json", file_stem(job_id));
+    /// Opens the file of a job, or makes it; where its name is taken by another cluster's job, one
+    /// with the cluster's name.
+    fn open_job(&self, job: &JobName, with_cluster: bool) -> Result<JobFile> {
+        let (cluster, job_id) = job;
+        let stem = if with_cluster { file_stem_in(cluster, job_id) } else { file_stem(job_id) };
+        let name = format!("{stem}.json");
         let path = self.directory.join(&name);
         let cannot = || format!("cannot write {}", path.display());
         let mut opening = serde_json::to_vec(&String::from_utf8_lossy(job_id)).with_context(cannot)?;
         opening.splice(..0, *b"{\"job_id\":");
+        let any_cluster = opening.clone();
+        if !cluster.is_empty() {
+            opening.extend_from_slice(b",\"cluster\":");
+            opening.extend(serde_json::to_vec(&String::from_utf8_lossy(cluster)).with_context(cannot)?);
+        }
         opening.extend_from_slice(b",\"processes\":[");
         let start = opening.len() as u64;
 
@@ -208,12 +226,15 @@ impl JobFiles {
         let closing_at = |length: u64| length.checked_sub(CLOSING.len() as u64).filter(|at| *at >= start);
         let mut head = vec![0; opening.len()];
         let is_ours = file.read_exact_at(&mut head, 0).is_ok() && head == opening;
+        if !is_ours && !with_cluster && is_of_another_cluster(&file, &any_cluster) {
+            return self.open_job(job, true);
+        }
         if !is_ours {
             // We do not change a file that we did not write.
             let aside = self.directory.join(format!("{name}.{}.foreign", crate::clock::now_ns()));
             warn!("{} is not a document of this job: it is renamed to {}", path.display(), aside.display());
             fs::rename(&path, &aside).with_context(cannot)?;
-            return self.open_job(job_id);
+            return self.open_job(job, with_cluster);
         }
         let mut closing = [0; CLOSING.len()];
         let is_closed = closing_at(there)
@@ -267,6 +288,21 @@ impl JobFiles {
     ) -> JobFile {
         JobFile { file, name, path, length, is_empty, is_dirty: false, last_used: self.clock, written }
     }
+}
+
+/// Tells whether a document of the same job id, and of another cluster, begins so.
+fn is_of_another_cluster(file: &File, any_cluster: &[u8]) -> bool {
+    let mut head = vec![0; any_cluster.len()];
+    let mut behind = [0; 11];
+    let is_job = file.read_exact_at(&mut head, 0).is_ok() && head == any_cluster;
+    let reads = is_job && file.read_exact_at(&mut behind, any_cluster.len() as u64).is_ok();
+    reads && (&behind == b",\"cluster\":" || behind.starts_with(b",\"processe"))
+}
+
+/// The same name with memory of its own: that of an event shares its batch's, which a key in a map
+/// must not keep alive.
+fn own((cluster, job_id): &JobName) -> JobName {
+    (Bytes::copy_from_slice(cluster), Bytes::copy_from_slice(job_id))
 }
 
 /// Ends the document at this offset. The closing bytes are written before the file is cut, because

@@ -3,7 +3,8 @@
 //! Letters, digits and `_ . + - @ [ ]` stay, except a dot in front; every other byte becomes `%`
 //! and two digits. That can be decoded, so two jobs do not share a file. A name that is too long
 //! for a file system is cut, and ends with `%%` and a digest of the whole id. No job can take the
-//! name that processes without a job have (`hostile_ids_stay_in_the_directory_and_apart`).
+//! name that processes without a job have (`hostile_ids_stay_in_the_directory_and_apart`). Where a
+//! name is taken by the same job id of another cluster, the cluster stands in front, and `%-`.
 
 use ogrt_proto::hex;
 use sha2::{Digest, Sha256};
@@ -42,6 +43,17 @@ pub fn file_stem(job_id: &[u8]) -> String {
     stem
 }
 
+/// The name of the job's file where that without the cluster is another cluster's.
+pub fn file_stem_in(cluster: &[u8], job_id: &[u8]) -> String {
+    let cluster_stem = if cluster.is_empty() { String::new() } else { file_stem(cluster) };
+    let stem = format!("{cluster_stem}%-{}", file_stem(job_id));
+    if stem.len() <= NAME_MAX {
+        return stem;
+    }
+    let whole = [&(cluster.len() as u64).to_be_bytes(), cluster, job_id].concat();
+    format!("{}%-%%{}", &stem[..CUT], hex(&Sha256::digest(&whole)[..16]))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +90,15 @@ mod tests {
                 "{name}"
             );
         }
+        let mut in_clusters: HashSet<String> = names.clone();
+        for cluster in ids {
+            in_clusters.extend(ids.iter().map(|id| file_stem_in(cluster, id)));
+        }
+        assert_eq!(in_clusters.len(), ids.len() + ids.len() * ids.len());
+        assert!(
+            in_clusters.iter().all(|name| !name.starts_with('.') && !name.contains('/') && name.len() < 200)
+        );
+        assert_eq!(file_stem_in(b"alpha", b"900"), "alpha%-900");
         assert_eq!(file_stem(b"4711_[3]"), "4711_[3]");
         assert_eq!(file_stem(b"no-job"), "%6Eo-job");
     }

@@ -3,7 +3,7 @@
 use crate::database::{Store, Table, number};
 use anyhow::{Context, Result, ensure};
 use bytes::Buf;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Compares each total with what it counts, and tables that follow from each other.
 pub fn check(store: &Store) -> Result<()> {
@@ -21,20 +21,28 @@ fn keys(table: &Table) -> Result<Vec<Vec<u8>>> {
     Ok(keys)
 }
 
-/// The log of what was kept of jobs names each value, and the total is the sum of its bytes.
+/// The log of what was kept of jobs names each value, and the totals are the sums of its bytes.
 fn jobs(store: &Store) -> Result<()> {
     let jobs = store.jobs();
-    let (mut bytes, mut logged) = (0, BTreeSet::new());
+    let (mut bytes, mut logged, mut senders) = (0, BTreeSet::new(), BTreeMap::<Vec<u8>, u64>::new());
     for entry in jobs.log.iter() {
-        let (sequence, value) = entry.into_inner()?;
+        let (key, value) = entry.into_inner()?;
         let mut log = &value[8..];
-        bytes += log.get_u64();
+        let of_batch = log.get_u64();
+        bytes += of_batch;
+        *senders.entry(key[2..key.len() - 8].to_vec()).or_default() += of_batch;
         while log.has_remaining() {
-            let len = usize::from(u16::from_be_bytes([log[0], log[1]]));
-            logged.insert([&log[..2 + len], &sequence].concat());
-            log.advance(2 + len);
+            let len = usize::from(log.get_u16());
+            logged.insert(log[..len].to_vec());
+            log.advance(len);
         }
     }
+    let mut said = BTreeMap::new();
+    for entry in jobs.senders.iter() {
+        let (sender, bytes) = entry.into_inner()?;
+        said.insert(sender.to_vec(), number(&bytes));
+    }
+    ensure!(said == senders, "jobs: senders have {said:?}, and {senders:?} is logged");
     ensure!(jobs.bytes.get()? == bytes, "jobs: {} bytes are said, {bytes} are logged", jobs.bytes.get()?);
     let values: BTreeSet<Vec<u8>> = keys(&jobs.values)?.into_iter().collect();
     ensure!(values == logged, "jobs: {} values, {} in the log", values.len(), logged.len());

@@ -46,7 +46,7 @@ impl Answers {
 }
 
 fn of_job(server: &Server, job: Option<usize>) -> Result<Vec<Value>> {
-    let answer = server.shared.jobs.answer(job_id(job).as_bytes())?;
+    let answer = server.shared.jobs.answer(job_id(job).as_bytes(), None)?;
     ensure!(!answer.is_cut && answer.summaries.is_empty(), "the answer about a job is cut");
     answer.processes.iter().map(|process| Ok(serde_json::from_slice(process)?)).collect()
 }

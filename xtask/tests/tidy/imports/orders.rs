@@ -18,7 +18,17 @@ pub const ORDERS: &[(&str, &Order)] = &[
 ];
 
 const SERVER: &Order = &[
-    &["clock", "fields", "latency", "sd_notify", "shutdown", "sockets", "tls_client"],
+    &[
+        "clock",
+        "fair_shares",
+        "fields",
+        "job_key",
+        "latency",
+        "sd_notify",
+        "shutdown",
+        "sockets",
+        "tls_client",
+    ],
     &["config", "metrics"],
     &["database", "tls_server", "tokens"],
     &["registry"],

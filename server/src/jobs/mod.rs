@@ -4,22 +4,29 @@
 //! compressed value. Its offset in the queue moves in the same write, so each event is kept once:
 //! the test `a_write_that_fails_keeps_neither_events_nor_offset`. Because the join is made at the
 //! question, an answer shows records that came long after the event. What is kept is bounded by age
-//! and by bytes; the oldest is deleted first.
+//! and by bytes. Where there is too much, senders with more than their share lose their oldest
+//! (`who_floods_pushes_out_nobody_else`).
+
+mod keys;
+mod retention;
 
 use crate::{
     clock::now_ns,
     config::JobsConfig,
     database::{JobsStore, number},
-    join::{BatchReader, DocumentBatch, DocumentBatches, EventHead, Joiner, Want},
+    fair_shares::{ShareHolder, Shares},
+    job_key::job_key,
+    join::{BatchReader, DocumentBatch, DocumentBatches, EventDocument, EventHead, Joiner, Want},
     metrics::Metrics,
     queue::{Entry, Kind, Queue},
     shutdown::Shutdown,
 };
 use anyhow::{Context, Result};
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{BufMut, Bytes};
+use keys::{cluster_of, log_key, old_value_prefix, value_key, value_prefix};
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
-    sync::Arc,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::{time::sleep, time::timeout};
@@ -36,8 +43,8 @@ const GATHER_BYTES: usize = 4 << 20;
 
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
 
-/// Longest job id that is kept apart; longer ones are told apart by this much of them.
-const JOB_ID_MAX: usize = 1024;
+/// Longest name of a cluster that is told apart.
+const CLUSTER_MAX: usize = 255;
 
 /// See the module.
 pub struct Jobs {
@@ -47,6 +54,8 @@ pub struct Jobs {
     joiner: Arc<Joiner>,
     metrics: Arc<Metrics>,
     config: JobsConfig,
+    /// Bytes of each sender.
+    shares: Mutex<Shares>,
 }
 
 /// The processes of a job.
@@ -55,6 +64,8 @@ pub struct JobAnswer {
     pub processes: Vec<Vec<u8>>,
     /// Counts of events that were over the job's limit, one document each.
     pub summaries: Vec<Vec<u8>>,
+    /// The clusters in which there is such a job; an empty name where none was said.
+    pub clusters: BTreeSet<Vec<u8>>,
     /// The job has more processes than one answer may have.
     pub is_cut: bool,
 }
@@ -68,8 +79,13 @@ impl Jobs {
         joiner: Arc<Joiner>,
         metrics: Arc<Metrics>,
         config: JobsConfig,
-    ) -> Self {
-        Jobs { store, queue, documents, joiner, metrics, config }
+    ) -> Result<Self> {
+        let mut shares = Shares::default();
+        for entry in store.senders.iter() {
+            let (sender, bytes) = entry.into_inner()?;
+            shares.set(ShareHolder::read(&sender), number(&bytes));
+        }
+        Ok(Jobs { store, queue, documents, joiner, metrics, config, shares: Mutex::new(shares) })
     }
 
     /// Keeps events until the join is closed. Runs in a thread of its own.
@@ -121,60 +137,67 @@ impl Jobs {
             }
             to += 1;
         }
-        let mut by_job: BTreeMap<&[u8], Vec<u8>> = BTreeMap::new();
+        let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut senders: Vec<(ShareHolder, SenderLog)> = Vec::new();
+        let mut numbers: HashMap<Vec<u8>, usize> = HashMap::new();
+        let mut by_job = BTreeMap::new();
+        let mut name = Vec::new();
         for batch in &batches {
             for event in &batch.events {
-                by_job.entry(job_key(&event.job_id)).or_default().extend_from_slice(batch.entry(event));
+                write_sender(batch, event, &mut name);
+                let sender = match numbers.get(&name) {
+                    Some(known) => *known,
+                    None => {
+                        numbers.insert(name.clone(), senders.len());
+                        senders.push((shares.holder(holder(batch, event)), SenderLog::default()));
+                        senders.len() - 1
+                    }
+                };
+                let cluster = &event.cluster[..event.cluster.len().min(CLUSTER_MAX)];
+                let group = (job_key(&event.job_id), cluster, sender);
+                let fresh = by_job.len() as u32;
+                let (_, entries) = by_job.entry(group).or_insert_with(|| (fresh, Vec::new()));
+                entries.extend_from_slice(batch.entry(event));
             }
         }
         let mut writes = self.store.database.writes();
-        let mut log = Vec::new();
-        log.put_i64(now_ns());
-        log.put_u64(0);
         let mut kept = 0;
-        for (job, entries) in &by_job {
+        for ((job, cluster, sender), (index, entries)) in &by_job {
             let packed = lz4_flex::compress_prepend_size(entries);
-            kept += (packed.len() + job.len() + 16) as u64;
-            writes.insert(&self.store.values, value_key(job, next), packed);
-            log.put_u16(job.len() as u16);
-            log.put_slice(job);
+            let key = value_key(job, cluster, next, *index);
+            let (_, log) = &mut senders[*sender];
+            log.bytes += (packed.len() + key.len()) as u64;
+            log.keys.put_u16(key.len() as u16);
+            log.keys.put_slice(&key);
+            writes.insert(&self.store.values, key, packed);
         }
-        if !by_job.is_empty() {
-            log[8..16].copy_from_slice(&kept.to_be_bytes());
+        // Several names may have become one sender.
+        let mut logs: BTreeMap<ShareHolder, SenderLog> = BTreeMap::new();
+        for (sender, log) in senders {
+            let known = logs.entry(sender).or_default();
+            known.bytes += log.bytes;
+            known.keys.extend(log.keys);
+        }
+        let mut more = Vec::new();
+        for (sender, log) in logs {
+            kept += log.bytes;
+            let mut value = Vec::with_capacity(16 + log.keys.len());
+            value.put_i64(now_ns());
+            value.put_u64(log.bytes);
+            value.put_slice(&log.keys);
+            writes.insert(&self.store.log, log_key(&sender, next), value);
+            let amount = shares.get(&sender) + log.bytes;
+            writes.insert(&self.store.senders, sender.as_bytes(), amount.to_be_bytes());
+            more.push((sender, amount));
+        }
+        if kept > 0 {
             let total = self.store.bytes.get()? + kept;
             self.metrics.jobs_bytes.set(total);
             writes.set(&self.store.bytes, total);
-            writes.insert(&self.store.log, next.to_be_bytes(), log);
         }
         self.queue.move_on(CONSUMER, to, writes)?;
+        more.into_iter().for_each(|(sender, amount)| shares.set(sender, amount));
         Ok(to)
-    }
-
-    /// Removes events that are too old, and the oldest where there are too many.
-    fn prune(&self) -> Result<()> {
-        let oldest =
-            now_ns().saturating_sub(i64::try_from(self.config.keep.0.as_nanos()).unwrap_or(i64::MAX));
-        let mut total = self.store.bytes.get()?;
-        for entry in self.store.log.iter().take(10_000) {
-            let (sequence, value) = entry.into_inner()?;
-            let mut log = &*value;
-            let (Ok(time), Ok(bytes)) = (log.try_get_i64(), log.try_get_u64()) else { continue };
-            if time >= oldest && total <= self.config.bytes_max.0 {
-                break;
-            }
-            let mut writes = self.store.database.writes();
-            while let Ok(len) = log.try_get_u16() {
-                let Some(job) = log.get(..usize::from(len)) else { break };
-                writes.remove(&self.store.values, value_key(job, number(&sequence)));
-                log.advance(usize::from(len));
-            }
-            total = total.saturating_sub(bytes);
-            writes.set(&self.store.bytes, total);
-            writes.remove(&self.store.log, sequence);
-            writes.commit()?;
-        }
-        self.metrics.jobs_bytes.set(total);
-        Ok(())
     }
 
     /// Waits, at most a second, until events that were received before are kept.
@@ -186,8 +209,9 @@ impl Jobs {
         }
     }
 
-    /// The processes of a job, with their ends, in the order in which they came.
-    pub fn answer(&self, job_id: &[u8]) -> Result<JobAnswer> {
+    /// The processes of a job, with their ends, in the order in which they came; of one cluster
+    /// where it is given, else of all that have such a job.
+    pub fn answer(&self, job_id: &[u8], cluster: Option<&[u8]>) -> Result<JobAnswer> {
         let mut processes: Vec<Vec<u8>> = Vec::new();
         // A client may have sent an event again: the first stands.
         let mut known: HashSet<([u8; 16], Kind)> = HashSet::new();
@@ -195,8 +219,18 @@ impl Jobs {
         let mut ends: Vec<([u8; 16], Vec<u8>)> = Vec::new();
         let mut summaries = Vec::new();
         let mut is_cut = false;
-        for value in self.store.values.prefix(value_prefix(job_key(job_id))) {
-            let packed = value.value()?;
+        let mut clusters = BTreeSet::new();
+        let job = job_key(job_id);
+        let old = self.store.values.prefix(old_value_prefix(&job));
+        for value in old.chain(self.store.values.prefix(value_prefix(&job))) {
+            let (key, packed) = value.into_inner()?;
+            let in_cluster = cluster_of(&key, &job);
+            if cluster.is_some_and(|cluster| cluster != in_cluster) {
+                continue;
+            }
+            if !clusters.contains(in_cluster) {
+                clusters.insert(in_cluster.to_vec());
+            }
             let entries =
                 lz4_flex::decompress_size_prepended(&packed).context("what is kept of a job is damaged")?;
             let mut rest = Bytes::from(entries);
@@ -229,7 +263,7 @@ impl Jobs {
                 None => processes.push(end),
             }
         }
-        Ok(JobAnswer { processes, summaries, is_cut })
+        Ok(JobAnswer { processes, summaries, clusters, is_cut })
     }
 }
 
@@ -248,17 +282,37 @@ fn add_end(process: &mut Vec<u8>, end: &[u8]) {
     }
 }
 
-fn job_key(job_id: &[u8]) -> &[u8] {
-    &job_id[..job_id.len().min(JOB_ID_MAX)]
+/// What is written of one sender.
+#[derive(Default)]
+struct SenderLog {
+    bytes: u64,
+    /// Each with its length in front.
+    keys: Vec<u8>,
 }
 
-/// The length stands in front, so that no job's values lie among another's.
-fn value_prefix(job: &[u8]) -> Vec<u8> {
-    [&(job.len() as u16).to_be_bytes(), job].concat()
+/// Writes what tells senders apart over what was there.
+fn write_sender(batch: &DocumentBatch, event: &EventDocument, name: &mut Vec<u8>) {
+    name.clear();
+    match event.proved_uid {
+        Some(uid) => name.put_u32(uid),
+        None => {
+            let (user, host) = batch.claims(event);
+            name.put_u8(0);
+            name.put_u64(user.len() as u64);
+            name.put_slice(user);
+            name.put_slice(host);
+        }
+    }
 }
 
-fn value_key(job: &[u8], sequence: u64) -> Vec<u8> {
-    [&(job.len() as u16).to_be_bytes(), job, &sequence.to_be_bytes()].concat()
+fn holder(batch: &DocumentBatch, event: &EventDocument) -> ShareHolder {
+    match event.proved_uid {
+        Some(uid) => ShareHolder::proved(format!("uid {uid}").as_bytes()),
+        None => {
+            let (user, host) = batch.claims(event);
+            ShareHolder::claimed(user, host)
+        }
+    }
 }
 
 #[cfg(test)]
@@ -307,7 +361,7 @@ mod tests {
             let joiner = Arc::new(Joiner::new(registry, summaries));
             let documents = Arc::new(DocumentBatches::new(queue.clone(), held, joiner.clone()).unwrap());
             let config = JobsConfig::default();
-            let jobs = Jobs::new(store.jobs(), queue.clone(), documents, joiner, metrics, config);
+            let jobs = Jobs::new(store.jobs(), queue.clone(), documents, joiner, metrics, config).unwrap();
             Line { store, queue, jobs, writer: Some(writer), to_writer }
         }
 
@@ -331,9 +385,7 @@ mod tests {
             let (mut events, mut bytes) = (0, 0);
             for entry in self.jobs.store.values.iter() {
                 let (key, packed) = entry.into_inner().unwrap();
-                // The job's length and the sequence number are not counted, but its length in the
-                // log is.
-                bytes += (packed.len() + key.len() - 10 + 16) as u64;
+                bytes += (packed.len() + key.len()) as u64;
                 let mut rest = Bytes::from(lz4_flex::decompress_size_prepended(&packed).unwrap());
                 events += std::iter::from_fn(|| Entry::read(&mut rest)).count();
             }
@@ -413,11 +465,74 @@ mod tests {
         let ends = [end(1, "r", 7), end(1, "r", 8), unknown.clone(), unknown];
         line.queue(&[&[first.clone(), first, other], &ends[..]].concat());
         line.write().unwrap();
-        let answer = line.jobs.answer(b"r").unwrap();
+        let answer = line.jobs.answer(b"r", None).unwrap();
         let processes: Vec<serde_json::Value> =
             answer.processes.iter().map(|process| serde_json::from_slice(process).unwrap()).collect();
         let durations: Vec<_> =
             processes.iter().map(|process| process["end"]["duration_ns"].as_u64()).collect();
         assert_eq!(durations, [Some(7), None, Some(9)], "{processes:?}");
+    }
+
+    #[test]
+    fn jobs_of_two_clusters_with_one_id_are_two() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut line = Line::open(directory.path());
+        let of = |number: u8, cluster: &str| {
+            let info = ProcessInfo {
+                event_id: id(number),
+                job_id: Some("900".into()),
+                cluster: (!cluster.is_empty()).then(|| cluster.to_owned().into()),
+                ..ProcessInfo::default()
+            };
+            entry(Kind::Start, info.encode_to_vec())
+        };
+        line.queue(&[of(1, "alpha"), of(2, "beta"), of(3, ""), of(4, "alpha")]);
+        line.write().unwrap();
+        let count = |cluster: Option<&str>| {
+            let answer = line.jobs.answer(b"900", cluster.map(str::as_bytes)).unwrap();
+            (answer.processes.len(), answer.clusters.len())
+        };
+        assert_eq!(
+            [None, Some("alpha"), Some("beta"), Some("")].map(count),
+            [(4, 3), (2, 1), (1, 1), (1, 1)]
+        );
+        assert_eq!(count(Some("alph")), (0, 0));
+        assert_eq!(line.jobs.answer(b"90", None).unwrap().processes.len(), 0);
+    }
+
+    #[test]
+    fn who_floods_pushes_out_nobody_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut line = Line::open(directory.path());
+        line.jobs.config.bytes_max = crate::config::Size(20_000);
+        let of = |number: usize, user: &str, job: String| {
+            let mut event_id = [0; 16];
+            event_id[..8].copy_from_slice(&number.to_be_bytes());
+            let info = ProcessInfo {
+                event_id: Some(event_id.to_vec().into()),
+                job_id: Some(job.into()),
+                username: Some(user.to_owned().into()),
+                hostname: Some("node1".into()),
+                ..ProcessInfo::default()
+            };
+            entry(Kind::Start, info.encode_to_vec())
+        };
+        let mut entries: Vec<Entry> = (0..20).map(|n| of(n, "ann", format!("real{n}"))).collect();
+        entries.extend((100..1000).map(|n| of(n, "flood", format!("x{n}"))));
+        line.queue(&entries);
+        line.write().unwrap();
+        line.jobs.prune().unwrap();
+        let (events, said, there) = line.kept();
+        assert!(said == there && said <= 20_000, "{events} events, {said} of {there} bytes");
+        for n in 0..20 {
+            let answer = line.jobs.answer(format!("real{n}").as_bytes(), None).unwrap();
+            assert_eq!(answer.processes.len(), 1, "real{n}");
+        }
+        assert!(line.jobs.metrics.text().contains("sender=\"claimed flood@node1\""));
+        // What is kept of each is known after a restart.
+        let before = line.jobs.shares.lock().unwrap().total();
+        drop(line);
+        let line = Line::open(directory.path());
+        assert_eq!(line.jobs.shares.lock().unwrap().total(), before);
     }
 }
