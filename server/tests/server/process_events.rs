@@ -1,15 +1,15 @@
 //! Events of processes, as libogrt.so would send them.
 
 use ogrt_proto::{MessageType, Note, ProcessInfo, SharedObject, encode_frame};
-use std::sync::LazyLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A second of Unix time, so short ago that a sender's clock is believed.
+/// A second of Unix time, so short ago that a sender's clock is believed. Each test, which is a
+/// thread, has a beginning of its own: all of them together take longer than that.
 pub fn second(number: u32) -> i64 {
-    static BEGIN: LazyLock<i64> = LazyLock::new(|| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        now.as_secs() as i64 - 500
-    });
-    *BEGIN + i64::from(number)
+    thread_local! {
+        static BEGIN: i64 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64 - 500;
+    }
+    BEGIN.with(|begin| *begin) + i64::from(number)
 }
 
 fn note_of(signature: u8) -> Note {
