@@ -31,6 +31,7 @@ mod signing_key;
 mod subject;
 mod time_argument;
 mod try_toolchain;
+mod use_filter;
 mod utc;
 
 use clap::Parser;

@@ -34,7 +34,7 @@ use rustix::fs::MemfdFlags;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Seek, Write};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -127,7 +127,7 @@ pub fn run() -> io::Result<()> {
         return Ok(());
     }
     // It stands where standard error stands for others, which is no file.
-    let on_probation = File::open("/proc/self/fd/2").ok().filter(is_regular);
+    let on_probation = io::stderr().as_fd().try_clone_to_owned().ok().map(File::from).filter(is_regular);
     let InputDescriptions { inputs, compilers } = describe_inputs(&inputs, &place);
     register(record, inputs, compilers, &message, &place, on_probation)
 }

@@ -19,7 +19,7 @@ const EXAMPLES: &str = "Examples:\n\
 
 const TOKEN_EXAMPLES: &str = "Examples:\n\
 \x20 ogrt-server -c ogrt.conf token add easybuild > token  a file for OGRT_TOKEN_FILE\n\
-\x20 ogrt-server -c ogrt.conf token add ops --scope administer     may withdraw builds\n\
+\x20 ogrt-server -c ogrt.conf token add node7 --scope relay  for the relay on a node\n\
 \x20 ogrt-server -c ogrt.conf token list                   who has a token, and for what?\n\
 \x20 ogrt-server -c ogrt.conf token remove easybuild       end what it permits";
 

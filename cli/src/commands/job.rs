@@ -12,8 +12,7 @@ use serde_json::Value;
 
 const EXAMPLES: &str = "Examples:\n\
 \x20 ogrt job 4711 --tree\n\
-\x20 ogrt job alpha/4711 --tree\n\
-\x20 ogrt job 4711 --table\n\
+\x20 ogrt job alpha/4711 --table\n\
 \x20 ogrt job 4711 > job.json";
 
 /// Show what a job really ran.

@@ -4,7 +4,7 @@ use crate::{
     api_client::ApiClient,
     exit_status::{ExitStatus, complain, print},
     format::unregistered_table,
-    time_argument::{FORMS, TimeArgument},
+    use_filter::UseFilter,
 };
 use anyhow::Result;
 use clap::Args;
@@ -19,25 +19,8 @@ const EXAMPLES: &str = "Examples:\n\
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct UnregisteredCommand {
-    /// Only programs that ran at or after this time.
-    #[arg(long, value_name = "TIME", help = format!("Only programs that ran at or after this time: {FORMS}"))]
-    since: Option<TimeArgument>,
-
-    /// Only programs that ran before this time (the same forms).
-    #[arg(long, value_name = "TIME")]
-    until: Option<TimeArgument>,
-
-    /// Only programs that this user ran.
-    #[arg(long)]
-    user: Option<String>,
-
-    /// Only programs that ran on this host.
-    #[arg(long)]
-    host: Option<String>,
-
-    /// Only programs that ran in this cluster.
-    #[arg(long)]
-    cluster: Option<String>,
+    #[command(flatten)]
+    filter: UseFilter,
 
     /// Only programs whose path begins with this text, such as `/home/`.
     #[arg(long, value_name = "PATH")]
@@ -59,12 +42,7 @@ pub struct UnregisteredCommand {
 impl UnregisteredCommand {
     /// Asks the server, page by page. Answers no where there is nothing to list.
     pub fn run(self) -> Result<ExitStatus> {
-        let mut question = Vec::new();
-        question.extend(self.since.map(|when| ("since", when.0.to_string())));
-        question.extend(self.until.map(|when| ("until", when.0.to_string())));
-        question.extend(self.user.map(|user| ("user", user)));
-        question.extend(self.host.map(|host| ("host", host)));
-        question.extend(self.cluster.map(|cluster| ("cluster", cluster)));
+        let mut question: Vec<_> = self.filter.parameters().collect();
         question.extend(self.under.map(|under| ("under", under)));
         question.extend(self.by_job.then(|| ("by", "job".to_owned())));
         let key = if self.by_job { "jobs" } else { "programs" };

@@ -5,7 +5,7 @@ use crate::{
     exit_status::{ExitStatus, complain, print},
     format::uses_table,
     subject::{self, UsesSubject},
-    time_argument::{FORMS, TimeArgument},
+    use_filter::UseFilter,
 };
 use anyhow::Result;
 use clap::Args;
@@ -14,9 +14,7 @@ use serde_json::Value;
 const EXAMPLES: &str = "Examples:\n\
 \x20 ogrt uses /usr/lib/libz.a --since 30d\n\
 \x20 ogrt uses /lib/x86_64-linux-gnu/liblzma.so.5\n\
-\x20 ogrt uses --soname libmpi.so.40 --user alice\n\
-\x20 ogrt uses --path '/opt/conda/*/libcrypto.so*'\n\
-\x20 ogrt uses --json 01890a5d-ac96-774b-bcce-b302099a8057";
+\x20 ogrt uses --soname libmpi.so.40 --user alice";
 
 /// Show who ran or loaded something, directly or through something that contains it.
 ///
@@ -39,25 +37,8 @@ pub struct UsesCommand {
     #[arg(long, value_name = "GLOB", conflicts_with = "subject")]
     path: Option<String>,
 
-    /// Count only uses at or after this time.
-    #[arg(long, value_name = "TIME", help = format!("Count only uses at or after this time: {FORMS}"))]
-    since: Option<TimeArgument>,
-
-    /// Count only uses before this time (the same forms).
-    #[arg(long, value_name = "TIME")]
-    until: Option<TimeArgument>,
-
-    /// Count only what this user ran.
-    #[arg(long)]
-    user: Option<String>,
-
-    /// Count only what ran on this host.
-    #[arg(long)]
-    host: Option<String>,
-
-    /// Count only what ran in this cluster.
-    #[arg(long)]
-    cluster: Option<String>,
+    #[command(flatten)]
+    filter: UseFilter,
 
     /// The largest number of rows in each list.
     #[arg(long, default_value_t = 100)]
@@ -77,18 +58,11 @@ impl UsesCommand {
         };
         let server = ApiClient::from_environment()?;
         let mut question = vec![("limit", self.limit.to_string())];
-        question.extend(self.since.map(|when| ("since", when.0.to_string())));
-        question.extend(self.until.map(|when| ("until", when.0.to_string())));
-        let texts = [
-            ("soname", self.soname),
-            ("path", self.path),
-            ("user", self.user),
-            ("host", self.host),
-            ("cluster", self.cluster),
-        ];
-        let subject_text = [&self.subject, &texts[0].1, &texts[1].1].into_iter().flatten().cloned();
+        question.extend(self.filter.parameters());
+        let named = [("soname", self.soname), ("path", self.path)];
+        let subject_text = [&self.subject, &named[0].1, &named[1].1].into_iter().flatten().cloned();
         let subject_text = subject_text.collect::<Vec<_>>().join(" ");
-        question.extend(texts.into_iter().filter_map(|(name, text)| Some((name, text?))));
+        question.extend(named.into_iter().filter_map(|(name, text)| Some((name, text?))));
         let mut status = ExitStatus::No;
         for (index, UsesSubject { key, loaded }) in subjects.into_iter().enumerate() {
             let path = ["v1", "uses"].into_iter().chain(key.as_deref()).collect::<Vec<_>>();

@@ -7,9 +7,9 @@ table! {
     /// Access: who may register builds, and installations of package managers. Events of processes
     /// need no permission.
     AccessConfig {
-        /// "anyone": everybody who can reach the server. "token": whoever has a token. The wrappers
-        /// read theirs from the file that OGRT_TOKEN_FILE names; over HTTP it is sent as
-        /// "Authorization: Bearer TOKEN".
+        /// "anyone": everybody who can reach the server. "token": whoever has a token with the
+        /// scope "register" or "relay". The wrappers read theirs from the file that OGRT_TOKEN_FILE
+        /// names; over HTTP it is sent as "Authorization: Bearer TOKEN".
         register: MayRegister = MayRegister::Anyone,
         /// File with the SHA-256 digests of tokens, one per line. `ogrt-server token add NAME`
         /// makes a token. Empty: the file "tokens" in data_dir.
@@ -22,7 +22,7 @@ choice! {
     MayRegister {
         /// Everybody who can reach the server.
         Anyone = "anyone",
-        /// Whoever has a token.
+        /// Whoever has a token that permits it.
         Token = "token",
     }
 }

@@ -77,13 +77,10 @@ async fn answer(
     }
     let question = UsesQuestion {
         objects,
-        narrowing: Narrowing {
-            since_ns: nanoseconds("since", &parameters.since)?,
-            until_ns: nanoseconds("until", &parameters.until)?,
-            user: parameters.user,
-            host: parameters.host,
-            cluster: parameters.cluster,
-        },
+        narrowing: narrowing(
+            [&parameters.since, &parameters.until],
+            [parameters.user, parameters.host, parameters.cluster],
+        )?,
         limit: page_limit(&parameters.limit)?,
         ..of
     };
@@ -99,6 +96,13 @@ async fn answer(
     json["of"] = what.into();
     question::add_page(&mut json, None, answer.is_cut);
     Ok(Json(json))
+}
+
+/// The filters that all questions about uses have. Each type of parameters lists them, since serde
+/// refuses unknown ones only in a type without parts.
+fn narrowing([since, until]: [&String; 2], [user, host, cluster]: [String; 3]) -> Result<Narrowing, Problem> {
+    let (since_ns, until_ns) = (nanoseconds("since", since)?, nanoseconds("until", until)?);
+    Ok(Narrowing { since_ns, until_ns, user, host, cluster })
 }
 
 fn build_id(text: &str) -> Result<Vec<u8>, Problem> {
@@ -135,13 +139,10 @@ pub async fn unregistered(
     };
     let from = question::number("cursor", &question.cursor)?.unwrap_or(0);
     let question = UnregisteredQuestion {
-        narrowing: Narrowing {
-            since_ns: nanoseconds("since", &question.since)?,
-            until_ns: nanoseconds("until", &question.until)?,
-            user: question.user,
-            host: question.host,
-            cluster: question.cluster,
-        },
+        narrowing: narrowing(
+            [&question.since, &question.until],
+            [question.user, question.host, question.cluster],
+        )?,
         under: question.under,
         from,
         limit: page_limit(&question.limit)?,

@@ -187,7 +187,7 @@ impl Jobs {
             value.put_slice(&log.keys);
             writes.insert(&self.store.log, log_key(&sender, next), value);
             let amount = shares.get(&sender) + log.bytes;
-            writes.insert(&self.store.senders, sender.as_bytes(), amount.to_be_bytes());
+            self.put_share(&mut writes, &sender, amount);
             more.push((sender, amount));
         }
         if kept > 0 {

@@ -95,7 +95,8 @@ impl Jobs {
         Ok(())
     }
 
-    fn put_share(&self, writes: &mut Writes, sender: &ShareHolder, amount: u64) {
+    /// Puts what a sender has among the writes.
+    pub(super) fn put_share(&self, writes: &mut Writes, sender: &ShareHolder, amount: u64) {
         match amount {
             0 => writes.remove(&self.store.senders, sender.as_bytes()),
             _ => writes.insert(&self.store.senders, sender.as_bytes(), amount.to_be_bytes()),

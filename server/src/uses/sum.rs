@@ -150,6 +150,13 @@ pub struct JobUse {
     count: CountJson,
 }
 
+impl JobUse {
+    /// What a user ran in a job.
+    pub fn new((cluster, job_id): &JobName, user: &[u8], count: Count) -> JobUse {
+        JobUse { job_id: text(job_id), cluster: text(cluster), user: text(user), count: count.into() }
+    }
+}
+
 impl Uses {
     /// Hands each row of a program that is asked for to `each`.
     pub(super) fn rows_of(
@@ -318,13 +325,7 @@ impl Sum {
         }
         jobs.sort_unstable_by_key(|(job, user, count)| (Reverse(count.last_ns), *job, *user));
         jobs.truncate(limit);
-        let of = |(job, user, count): (&JobName, &Vec<u8>, &Count)| JobUse {
-            job_id: text(&job.1),
-            cluster: text(&job.0),
-            user: text(user),
-            count: (*count).into(),
-        };
-        jobs.into_iter().map(of).collect()
+        jobs.into_iter().map(|(job, user, count)| JobUse::new(job, user, *count)).collect()
     }
 }
 

@@ -8,7 +8,7 @@ use super::{
     ProgramNumber, Uses, UsesError,
     program::Program,
     rows::Count,
-    sum::{Budget, CountJson, JobName, Narrowing, Sum, text},
+    sum::{Budget, CountJson, JobName, JobUse, Narrowing, Sum, text},
 };
 use crate::database::number;
 use ogrt_note::Signature;
@@ -73,13 +73,8 @@ struct ProgramName {
 /// A job that ran some.
 #[derive(Debug, Serialize)]
 pub struct UnregisteredJob {
-    job_id: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    cluster: String,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    user: String,
     #[serde(flatten)]
-    count: CountJson,
+    job: JobUse,
     programs: Vec<JobProgram>,
 }
 
@@ -175,11 +170,8 @@ impl Uses {
             groups.get(&key).map(|group| JobProgram { name: name(&key, group), processes })
         };
         let elements = page
-            .map(|(((cluster, job_id), user), job)| UnregisteredJob {
-                job_id: text(&job_id),
-                cluster: text(&cluster),
-                user: text(&user),
-                count: job.count.into(),
+            .map(|((name, user), job)| UnregisteredJob {
+                job: JobUse::new(&name, &user, job.count),
                 programs: job.programs.into_iter().filter_map(in_job).collect(),
             })
             .collect();

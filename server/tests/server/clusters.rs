@@ -2,7 +2,7 @@
 
 use crate::{
     daemon::{Daemon, wait_for},
-    process_events::event,
+    process_events::{event, send},
 };
 use ogrt_proto::{MessageType, ProcessEnd, ProcessInfo, encode_frame};
 use prost::Message;
@@ -27,14 +27,6 @@ fn end(number: u32, job: &str, cluster: &str, duration_ns: u64) -> bytes::Bytes 
         ..ProcessEnd::default()
     };
     encode_frame(MessageType::ProcessEnd, &end)
-}
-
-fn send(daemon: &Daemon, events: &[bytes::Bytes]) {
-    let mut stream = daemon.acknowledged();
-    for event in events {
-        stream.send(event).unwrap();
-    }
-    stream.wait_for(events.len() as u64).unwrap();
 }
 
 fn job(daemon: &Daemon, question: &str, processes: usize) -> Value {

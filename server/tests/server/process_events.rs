@@ -1,5 +1,6 @@
 //! Events of processes, as libogrt.so would send them.
 
+use crate::daemon::Daemon;
 use ogrt_proto::{MessageType, Note, ProcessInfo, SharedObject, encode_frame};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -10,6 +11,15 @@ pub fn second(number: u32) -> i64 {
         static BEGIN: i64 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64 - 500;
     }
     BEGIN.with(|begin| *begin) + i64::from(number)
+}
+
+/// Sends events over an acknowledged stream, and waits until they are durable.
+pub fn send(daemon: &Daemon, events: &[bytes::Bytes]) {
+    let mut stream = daemon.acknowledged();
+    for event in events {
+        stream.send(event).unwrap();
+    }
+    stream.wait_for(events.len() as u64).unwrap();
 }
 
 fn note_of(signature: u8) -> Note {

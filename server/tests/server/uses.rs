@@ -2,20 +2,12 @@
 
 use crate::{
     daemon::{Daemon, OGRT_0_5, wait_for},
-    process_events::{event, object, second},
+    process_events::{event, object, second, send},
     registry::{digest_text, linked, register, signature_text, stack},
 };
 use ogrt_proto::{MessageType, ProcessEnd, ProcessInfo, SharedObject, encode_frame};
 use prost::Message;
 use serde_json::Value;
-
-fn send(daemon: &Daemon, events: &[bytes::Bytes]) {
-    let mut stream = daemon.acknowledged();
-    for event in events {
-        stream.send(event).unwrap();
-    }
-    stream.wait_for(events.len() as u64).unwrap();
-}
 
 /// Asks until so many processes are counted: those that wait for records come late.
 fn uses(daemon: &Daemon, what: &str, processes: u64) -> Value {

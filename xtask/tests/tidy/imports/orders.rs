@@ -56,6 +56,7 @@ const CLI: &Order = &[
         "utc",
     ],
     &["dsse", "json_field", "subject", "time_argument"],
+    &["use_filter"],
     &["build_with_origins", "compare_builds", "compare_with_record", "process_tree", "try_toolchain"],
     &["format"],
     &["commands"],
