@@ -2,13 +2,14 @@
 //! knows by name.
 //!
 //! Such a script compiles and links a source in one call, runs the program or does not, removes it,
-//! and makes the next. Each alone looks like somebody's program, and most are: so the first is
-//! registered at once. But where the one before it is gone or replaced by now, this one is on
-//! probation: its record waits two seconds in the spool (see `companion.rs`), and is dropped if the
-//! program is gone by then, in whatever place. A program that was moved is still there.
+//! and makes the next in the same directory. Each alone looks like somebody's program, and most are:
+//! so the first ones are registered at once. But where the two before it are gone or replaced by
+//! now, this one is on probation: its record waits two seconds in the spool (see `companion.rs`),
+//! and is dropped if the program is gone by then, in whatever place. A program that was moved is
+//! still there.
 //!
 //! Only a program of one source, compiled and linked by one call, small and linked shortly after
-//! another such one is looked at. All other links pay nothing, and are registered at once.
+//! other such ones is looked at. All other links pay nothing, and are registered at once.
 
 use ogrt_proto::BuildRecord;
 use ogrt_wrap::cache_dir::cache_dir;
@@ -17,6 +18,7 @@ use ogrt_wrap::record::describe_file;
 use ogrt_wrap::small_file;
 use std::ffi::OsStr;
 use std::fs::{File, Metadata};
+use std::hash::{Hash, Hasher};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -31,8 +33,14 @@ const BYTES_MAX: u64 = 128 * 1024;
 /// A script asks its questions one after the other.
 const NEXT_WITHIN_S: u64 = 10;
 
-/// The file that remembers the last program of this kind.
+/// From this many programs in a row that are gone, the next one is on probation.
+const GONE_MIN: u32 = 2;
+
+/// The files that remember the last program of this kind: a directory's have one of them.
 const LAST: &str = "last-small-program";
+
+/// The number of these files. Of two directories with the same one, the later counts.
+const FILES: u64 = 64;
 
 /// The most bytes of that file.
 const LAST_BYTES: usize = 8 * 1024;
@@ -42,13 +50,21 @@ pub fn is_on_probation(line: &LinkLine, record: &BuildRecord, output: &Metadata)
     if output.len() > BYTES_MAX || line.is_shared || !is_of_one_source(line, &record.driver_command) {
         return false;
     }
-    let Some(file) = cache_dir().map(|dir| dir.join(LAST)) else { return false };
     let working_directory = Path::new(OsStr::from_bytes(record.working_directory()));
-    let program = SmallProgram::new(working_directory.join(&line.output), output);
-    let last = SmallProgram::read(&file);
+    let path = working_directory.join(&line.output);
+    let Some(file) = cache_dir().map(|dir| dir.join(file_name(&path))) else { return false };
+    let gone_before = SmallProgram::read(&file).map_or(0, |last| last.gone_when_next_is(&path));
+    let program = SmallProgram { path, inode: output.ino(), linked_s: now_s(), gone_before };
     // Another link may write it at the same time: then one of the two is not remembered.
     let _ = std::fs::write(&file, program.to_text());
-    last.is_some_and(|last| last.is_recent() && (last.path == program.path || !last.is_there()))
+    gone_before >= GONE_MIN
+}
+
+/// The name of the file for a program's directory.
+fn file_name(path: &Path) -> String {
+    let mut hash = std::hash::DefaultHasher::new();
+    path.parent().hash(&mut hash);
+    format!("{LAST}-{}", hash.finish() % FILES)
 }
 
 /// True if the program is gone. `file` was opened when it was made.
@@ -85,35 +101,41 @@ struct SmallProgram {
     path: PathBuf,
     inode: u64,
     linked_s: u64,
+    /// The number of programs in a row that were gone when this one was linked.
+    gone_before: u32,
 }
 
 impl SmallProgram {
-    fn new(path: PathBuf, metadata: &Metadata) -> SmallProgram {
-        SmallProgram { path, inode: metadata.ino(), linked_s: now_s() }
-    }
-
     fn read(file: &Path) -> Option<SmallProgram> {
         let bytes = small_file::rest(&small_file::open(file).ok()?, LAST_BYTES).ok()?;
         SmallProgram::from_text(&bytes)
     }
 
-    /// `INODE SECONDS PATH`.
+    /// `INODE SECONDS GONE PATH`.
     fn from_text(text: &[u8]) -> Option<SmallProgram> {
-        let mut words = text.splitn(3, |byte| *byte == b' ');
+        let mut words = text.splitn(4, |byte| *byte == b' ');
         let mut number = || std::str::from_utf8(words.next()?).ok()?.parse().ok();
         let (inode, linked_s) = (number()?, number()?);
+        let gone_before = u32::try_from(number()?).ok()?;
         let path = Path::new(OsStr::from_bytes(words.next()?)).to_owned();
-        Some(SmallProgram { path, inode, linked_s })
+        Some(SmallProgram { path, inode, linked_s, gone_before })
     }
 
     fn to_text(&self) -> Vec<u8> {
-        let mut text = format!("{} {} ", self.inode, self.linked_s).into_bytes();
+        let mut text = format!("{} {} {} ", self.inode, self.linked_s, self.gone_before).into_bytes();
         text.extend_from_slice(self.path.as_os_str().as_bytes());
         text
     }
 
-    fn is_recent(&self) -> bool {
-        now_s().abs_diff(self.linked_s) < NEXT_WITHIN_S
+    /// The number of programs in a row that are gone or replaced, now that another one is linked.
+    fn gone_when_next_is(&self, next: &Path) -> u32 {
+        let is_of_a_row =
+            self.path.parent() == next.parent() && now_s().abs_diff(self.linked_s) < NEXT_WITHIN_S;
+        if is_of_a_row && (self.path == next || !self.is_there()) {
+            self.gone_before.saturating_add(1)
+        } else {
+            0
+        }
     }
 
     fn is_there(&self) -> bool {
@@ -133,9 +155,9 @@ mod tests {
     #[test]
     fn a_program_is_remembered_with_any_name() {
         let path = PathBuf::from(OsStr::from_bytes(b"/b/a b\n\xff"));
-        let program = SmallProgram { path, inode: 7, linked_s: 9 };
+        let program = SmallProgram { path, inode: 7, linked_s: 9, gone_before: 1 };
         assert_eq!(SmallProgram::from_text(&program.to_text()), Some(program));
-        for damaged in [&b""[..], b"7", b"7 x /b", b"-1 9 /b", b"7 9"] {
+        for damaged in [&b""[..], b"7", b"7 x 0 /b", b"-1 9 0 /b", b"7 9 1", b"7 9 /b"] {
             assert_eq!(SmallProgram::from_text(damaged), None);
         }
     }

@@ -262,6 +262,7 @@ fn programs_that_are_gone_at_once_are_not_registered_and_those_that_moved_are() 
     }
     let bench = Bench::new().with_program();
     bench.write("q.c", "int main(void) { return 0; }\n");
+    let path = |record: &BuildRecord| record.output.as_ref().expect("an output").path().to_vec();
     let waiting = || {
         let names = std::fs::read_dir(bench.spool().path()).into_iter().flatten().flatten();
         names.filter(|file| file.path().extension().is_some_and(|end| end == "unfinished")).count()
@@ -274,7 +275,6 @@ fn programs_that_are_gone_at_once_are_not_registered_and_those_that_moved_are() 
             std::thread::sleep(std::time::Duration::from_millis(50));
         }
         assert_eq!(waiting(), 0, "records on probation");
-        let path = |record: &BuildRecord| record.output.as_ref().expect("an output").path().to_vec();
         let mut outputs: Vec<String> =
             bench.spooled().iter().map(|r| String::from_utf8(path(r)).expect("a name")).collect();
         outputs.sort();
@@ -283,14 +283,21 @@ fn programs_that_are_gone_at_once_are_not_registered_and_those_that_moved_are() 
     // What configure scripts of their own kind do: each with another name, or all with one.
     bench.ours_succeeds("for i in 1 2 3 4 5; do ogrt-cc q.c -o q$i && ./q$i && rm q$i; done");
     bench.ours_succeeds("for i in 1 2 3 4; do ogrt-cc -DN=$i q.c -o q; done; rm q");
-    assert_eq!(settled(), ["q1"], "the first of all might be somebody's program");
+    assert_eq!(settled(), ["q1", "q2"], "the first ones might be somebody's programs");
     // A program that is moved, or stays, is one, whatever came before it.
     bench.ours_succeeds("mkdir bin; ogrt-cc q.c -o q && mv q bin/q; ogrt-cc q.c -o stays");
-    assert_eq!(settled(), ["q", "q1", "stays"]);
+    assert_eq!(settled(), ["q", "q1", "q2", "stays"]);
+    // Programs of other directories say nothing about one in this.
+    bench.ours_succeeds("mkdir other; for i in 1 2 3; do ogrt-cc q.c -o other/r; done; ogrt-cc q.c -o next");
+    assert!(bench.spooled().iter().any(|record| path(record) == b"next"));
     // Objects that were compiled before are of a build, and nobody asks whether it is gone.
     bench.ours_succeeds("ogrt-cc -c main.c answer.c && ogrt-cc main.o answer.o -o p && rm p");
     assert_eq!(waiting(), 0);
-    assert_eq!(settled(), ["p", "q", "q1", "stays"]);
+    assert_eq!(
+        settled(),
+        ["next", "other/r", "other/r", "other/r", "p", "q", "q1", "q2", "stays"],
+        "two of `r` were registered at once, and the third stays"
+    );
 }
 
 #[test]
