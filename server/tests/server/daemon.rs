@@ -185,7 +185,8 @@ impl Daemon {
         loop {
             let text = fs::read(self.path().join("jobs").join(name)).ok()?;
             match serde_json::from_slice(&text) {
-                Ok(job) => return Some(job),
+                // The file is there, empty, a moment before its first process.
+                Ok(job) => return Some(job).filter(|job: &Value| job["processes"] != Value::Array(vec![])),
                 Err(problem) => assert!(since.elapsed() < Duration::from_secs(1), "{name}: {problem}"),
             }
         }
