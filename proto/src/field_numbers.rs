@@ -39,6 +39,8 @@ pub mod hello {
     pub const TOKEN: u32 = 2;
     /// `optional uint64 frames`
     pub const FRAMES: u32 = 3;
+    /// `optional bool passes_on`
+    pub const PASSES_ON: u32 = 4;
 }
 
 /// Fields of `Ack`.
@@ -77,6 +79,20 @@ pub mod module {
     pub const NAME: u32 = 700;
     /// `optional bytes file`
     pub const FILE: u32 = 701;
+}
+
+/// Fields of `Provenance`.
+pub mod provenance {
+    /// `optional uint32 pid`
+    pub const PID: u32 = 1;
+    /// `optional uint32 uid`
+    pub const UID: u32 = 2;
+    /// `optional uint32 gid`
+    pub const GID: u32 = 3;
+    /// `optional uint32 delivered_by`
+    pub const DELIVERED_BY: u32 = 4;
+    /// `optional bytes via`
+    pub const VIA: u32 = 5;
 }
 
 /// Fields of `ProcessInfo`.
@@ -155,6 +171,10 @@ pub mod process_info {
     pub const NAMESPACE_PID: u32 = 342;
     /// `optional bytes cluster`
     pub const CLUSTER: u32 = 345;
+    /// `optional Provenance provenance`
+    pub const PROVENANCE: u32 = 350;
+    /// `optional bytes claimed_username`
+    pub const CLAIMED_USERNAME: u32 = 351;
 }
 
 /// Fields of `ProcessEnd`.
@@ -197,6 +217,8 @@ pub mod process_end {
     pub const TOLD_BY: u32 = 18;
     /// `optional bytes cluster`
     pub const CLUSTER: u32 = 25;
+    /// `optional Provenance provenance`
+    pub const PROVENANCE: u32 = 30;
 }
 
 /// Fields of `JobSummary`.
@@ -217,6 +239,8 @@ pub mod job_summary {
     pub const PROGRAMS: u32 = 7;
     /// `optional bytes cluster`
     pub const CLUSTER: u32 = 15;
+    /// `optional Provenance provenance`
+    pub const PROVENANCE: u32 = 30;
 }
 
 /// Fields of `ProgramCount`.

@@ -12,6 +12,10 @@ pub struct Hello {
     /// after it has acknowledged the last.
     #[prost(uint64, optional, tag = "3")]
     pub frames: ::core::option::Option<u64>,
+    /// The events that follow are not the client's own: they waited in a spool, or other machines sent
+    /// them. They are recorded as claims.
+    #[prost(bool, optional, tag = "4")]
+    pub passes_on: ::core::option::Option<bool>,
 }
 /// The server's answer on such a stream; sent again as more frames become durable.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
@@ -58,6 +62,25 @@ pub struct Module {
     /// The module file, from _LMFILES_.
     #[prost(bytes = "bytes", optional, tag = "701")]
     pub file: ::core::option::Option<::prost::bytes::Bytes>,
+}
+/// What a server knows of the sender of an event that it passes on. Another server believes it only
+/// of a relay that has authenticated itself, and takes the last one of an event.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Provenance {
+    /// The process, its user and its group, where the process itself sent the event and the kernel
+    /// told who it is.
+    #[prost(uint32, optional, tag = "1")]
+    pub pid: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "2")]
+    pub uid: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "3")]
+    pub gid: ::core::option::Option<u32>,
+    /// The user who delivered the event in the place of its process, where the kernel told.
+    #[prost(uint32, optional, tag = "4")]
+    pub delivered_by: ::core::option::Option<u32>,
+    /// Names of the relays before this one, with commas between.
+    #[prost(bytes = "bytes", optional, tag = "5")]
+    pub via: ::core::option::Option<::prost::bytes::Bytes>,
 }
 /// The start of a process; each exec is one.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -157,6 +180,12 @@ pub struct ProcessInfo {
     /// The name of the cluster whose scheduler gave the job id.
     #[prost(bytes = "bytes", optional, tag = "345")]
     pub cluster: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Set by a server that passes the event on.
+    #[prost(message, optional, tag = "350")]
+    pub provenance: ::core::option::Option<Provenance>,
+    /// The name of the user as the process says, where a server knows the uid and no name for it.
+    #[prost(bytes = "bytes", optional, tag = "351")]
+    pub claimed_username: ::core::option::Option<::prost::bytes::Bytes>,
 }
 /// The end of a process.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -208,6 +237,9 @@ pub struct ProcessEnd {
     /// The name of the cluster whose scheduler gave the job id.
     #[prost(bytes = "bytes", optional, tag = "25")]
     pub cluster: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Set by a server that passes the event on.
+    #[prost(message, optional, tag = "30")]
+    pub provenance: ::core::option::Option<Provenance>,
 }
 /// Processes of a job that a server counted instead of recording each, because the job had sent
 /// more events than its limit allows.
@@ -234,6 +266,9 @@ pub struct JobSummary {
     /// The name of the cluster whose scheduler gave the job id.
     #[prost(bytes = "bytes", optional, tag = "15")]
     pub cluster: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Set by a server that passes the summary on.
+    #[prost(message, optional, tag = "30")]
+    pub provenance: ::core::option::Option<Provenance>,
 }
 /// How often one program was started.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

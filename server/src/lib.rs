@@ -29,6 +29,7 @@ mod launches;
 mod metrics;
 mod move_builds;
 mod outputs;
+mod processes;
 mod queue;
 mod receive;
 mod registry;

@@ -75,6 +75,8 @@ metrics! {
         counter events_filtered = "ogrt_events_filtered_total",
         /// Events above the limit of their job, which are counted in summaries only.
         counter events_summarised = "ogrt_events_summarised_total",
+        /// Job summaries that were dropped because their sender is not a relay with a token.
+        counter summaries_refused = "ogrt_summaries_refused_total",
         /// Datagrams that were received.
         counter datagrams_received = "ogrt_datagrams_received_total",
         /// UDP datagrams that the kernel dropped because the receive buffer was full.

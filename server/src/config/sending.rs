@@ -172,8 +172,9 @@ sender! {
         address: String = "127.0.0.1:7971".into(),
         /// true: builds that are registered with this server are passed on, too.
         builds: bool = true,
-        /// File with a token of the other server, if it has access.register = "token". Empty: no
-        /// token.
+        /// File with a token of the other server. With scope relay ("ogrt-server token add NAME
+        /// --scope relay") the other server keeps as proved what this one has proved, and takes
+        /// builds even if it has access.register = "token". Empty: no token.
         token_file: PathBuf = PathBuf::new(),
         /// true: the connection is encrypted with TLS.
         tls: bool = false,

@@ -38,6 +38,8 @@ pub fn entry(end: &ProcessEnding, now_ns: i64) -> Entry {
         received_ns: now_ns,
         assigned_id: None,
         credentials: Some(start.credentials),
+        delivered_by: None,
+        via: None,
         is_final: false,
         is_whole: false,
         end_source: EndSource::Kernel,

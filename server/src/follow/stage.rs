@@ -163,7 +163,8 @@ impl FollowStage {
             for end in &ends {
                 submission.entries.push(&entry(end, now_ns));
             }
-            submission.closes = ends.iter().map(|end| end.start.event_id).collect();
+            submission.closes =
+                ends.iter().map(|end| (end.start.event_id, end.start.credentials.uid)).collect();
             self.follow.metrics.ends_followed.add(ends.len() as u64);
             submission.room = runtime.block_on(self.room.take(submission.bytes()));
             // The writer is gone only when the server stops.

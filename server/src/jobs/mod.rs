@@ -16,8 +16,9 @@ use crate::{
     database::{JobsStore, number},
     fair_shares::{ShareHolder, Shares},
     job_key::job_key,
-    join::{BatchReader, DocumentBatch, DocumentBatches, EventDocument, EventHead, Joiner, Want},
+    join::{BatchReader, DocumentBatch, DocumentBatches, EventDocument, Joiner, Want},
     metrics::Metrics,
+    processes::Processes,
     queue::{Entry, Kind, Queue},
     shutdown::Shutdown,
 };
@@ -212,11 +213,9 @@ impl Jobs {
     /// The processes of a job, with their ends, in the order in which they came; of one cluster
     /// where it is given, else of all that have such a job.
     pub fn answer(&self, job_id: &[u8], cluster: Option<&[u8]>) -> Result<JobAnswer> {
-        let mut processes: Vec<Vec<u8>> = Vec::new();
         // A client may have sent an event again: the first stands.
-        let mut known: HashSet<([u8; 16], Kind)> = HashSet::new();
-        let mut at: HashMap<[u8; 16], usize> = HashMap::new();
-        let mut ends: Vec<([u8; 16], Vec<u8>)> = Vec::new();
+        let mut processes = Processes::default();
+        let mut known_summaries = HashSet::new();
         let mut summaries = Vec::new();
         let mut is_cut = false;
         let mut clusters = BTreeSet::new();
@@ -236,49 +235,25 @@ impl Jobs {
             let mut rest = Bytes::from(entries);
             while let Some(entry) = Entry::read(&mut rest) {
                 let mut document = Vec::new();
-                let Some(EventHead { id, kind }) = self.joiner.document(&entry, &mut document) else {
-                    continue;
-                };
-                if known.contains(&(id, kind)) {
+                let Some(event) = self.joiner.document(&entry, &mut document) else { continue };
+                if processes.has(&event)
+                    || (event.kind == Kind::Summary && known_summaries.contains(&event.id))
+                {
                     continue;
                 }
-                if processes.len() + ends.len() + summaries.len() >= self.config.answer_processes_max {
+                if processes.events() + summaries.len() >= self.config.answer_processes_max {
                     is_cut = true;
                     break;
                 }
-                known.insert((id, kind));
-                match kind {
-                    Kind::Start => {
-                        at.insert(id, processes.len());
-                        processes.push(document);
-                    }
-                    Kind::End => ends.push((id, document)),
-                    Kind::Summary => summaries.push(document),
+                if event.kind == Kind::Summary {
+                    known_summaries.insert(event.id);
+                    summaries.push(document);
+                } else {
+                    processes.insert(&event, document);
                 }
             }
         }
-        for (id, end) in ends {
-            match at.get(&id).and_then(|at| processes.get_mut(*at)) {
-                Some(process) => add_end(process, &end),
-                None => processes.push(end),
-            }
-        }
-        Ok(JobAnswer { processes, summaries, clusters, is_cut })
-    }
-}
-
-/// Puts the `end` of an end's document into its process's document.
-fn add_end(process: &mut Vec<u8>, end: &[u8]) {
-    #[derive(serde::Deserialize)]
-    struct End<'a> {
-        #[serde(borrow)]
-        end: &'a serde_json::value::RawValue,
-    }
-    if let (Ok(End { end }), Some(b'}')) = (serde_json::from_slice(end), process.last()) {
-        process.pop();
-        process.extend_from_slice(b",\"end\":");
-        process.extend_from_slice(end.get().as_bytes());
-        process.push(b'}');
+        Ok(JobAnswer { processes: processes.into_documents(), summaries, clusters, is_cut })
     }
 }
 
@@ -403,6 +378,8 @@ mod tests {
             received_ns: 1,
             assigned_id: None,
             credentials: None,
+            delivered_by: None,
+            via: None,
             is_final: false,
             is_whole: false,
             end_source: EndSource::Client,

@@ -36,6 +36,7 @@ pub struct Event<'a> {
     /// A Note each.
     pub notes: Vec<&'a [u8]>,
     pub username: &'a [u8],
+    pub claimed_username: &'a [u8],
     pub uid: Option<u32>,
     pub gid: Option<u32>,
     pub cmdline: &'a [u8],
@@ -123,6 +124,7 @@ impl<'a> Event<'a> {
             process_info::JOB_ID => self.job_id = bytes,
             process_info::CLUSTER => self.cluster = bytes,
             process_info::USERNAME => self.username = bytes,
+            process_info::CLAIMED_USERNAME => self.claimed_username = bytes,
             process_info::HOSTNAME => self.hostname = bytes,
             process_info::CMDLINE => self.cmdline = bytes,
             process_info::ENVIRONMENT_VARIABLES => self.environment_variables.push(bytes),

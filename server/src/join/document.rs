@@ -37,6 +37,26 @@ pub fn user_name(joiner: &Joiner, entry: &Entry, event: &Event<'_>) -> Option<Ar
     uid(entry, event).filter(|_| is_asked).and_then(|uid| joiner.users.name(uid))
 }
 
+/// The name of the user, and the name that the process claims where the uid is proved and nobody
+/// knows a name for it. A claim never stands beside a proof as if it were one.
+fn user_names<'a>(entry: &Entry, event: &Event<'a>, known: Option<&'a str>) -> (&'a [u8], &'a [u8]) {
+    match known {
+        Some(name) => (name.as_bytes(), b""),
+        // The relay made the name, of the proved uid.
+        None if entry.credentials.is_none() || entry.via.is_some() => {
+            (event.username, event.claimed_username)
+        }
+        None => (b"", event.username),
+    }
+}
+
+/// Writes who says all this.
+fn identity(document: &mut Object<'_>, entry: &Entry) {
+    document.text("identity", if entry.credentials.is_some() { b"kernel" } else { b"claimed" });
+    document.number("delivered_by", entry.delivered_by);
+    document.text("via", entry.via.as_deref().unwrap_or_default());
+}
+
 /// The parts that may be missing from a start, by their bit in `ProcessInfo.incomplete`.
 const INCOMPLETE_PARTS: [(u64, &str); 4] =
     [(1, "arguments"), (2, "shared_objects"), (4, "binpath"), (8, "working_directory")];
@@ -59,10 +79,12 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
     marked(&mut document, joiner, event.signature, event.notes.iter().copied(), missing);
     document.text("job_id", event.job_id);
     document.text("cluster", event.cluster);
-    document.text("username", name.as_deref().map_or(event.username, str::as_bytes));
+    let (username, claimed_username) = user_names(entry, event, name.as_deref());
+    document.text("username", username);
+    document.text("claimed_username", claimed_username);
     document.number("uid", uid(entry, event));
     document.number("gid", kernel.map(|kernel| kernel.gid).or(event.gid));
-    document.text("identity", if kernel.is_some() { b"kernel" } else { b"claimed" });
+    identity(&mut document, entry);
     document.text("hostname", event.hostname);
     if event.cmdline.is_empty() {
         // Clients before 1.0 send it; of ours it is made from the arguments.
@@ -114,7 +136,10 @@ fn end(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing,
     let mut document = Object::begin(out);
     document.text("type", b"end");
     document.text("event_id", &uuid(super::event_id(entry, event)));
-    document.number("pid", event.pid);
+    let kernel_pid = entry.credentials.map(|kernel| i64::from(kernel.pid)).filter(|pid| *pid != 0);
+    document.number("pid", kernel_pid.or(event.pid.map(i64::from)));
+    document.number("uid", entry.credentials.map(|kernel| kernel.uid));
+    identity(&mut document, entry);
     document.text("job_id", event.job_id);
     document.text("cluster", event.cluster);
     document.text("hostname", event.hostname);
@@ -147,10 +172,12 @@ fn ended_by(number: u64) -> &'static str {
 }
 
 /// The teller of an end. A local process speaks for itself only; what came over a network may be
-/// from a server that followed the process, and says so.
+/// from a server that followed the process, and says so. Without a proof that is a claim like all
+/// of the event.
 fn told_by(entry: &Entry, event: &Event<'_>) -> &'static str {
-    let is_claimed = entry.credentials.is_none() && event.told_by == Some(ToldBy::Kernel as u64);
-    if entry.end_source == EndSource::Kernel || is_claimed { "kernel" } else { "process" }
+    let is_local = entry.delivered_by.is_some() || entry.credentials.is_some();
+    let is_told = (entry.via.is_some() || !is_local) && event.told_by == Some(ToldBy::Kernel as u64);
+    if entry.end_source == EndSource::Kernel || is_told { "kernel" } else { "process" }
 }
 
 /// Writes a summary of processes that were counted.
@@ -158,6 +185,7 @@ fn summary(entry: &Entry, event: &Event<'_>, out: &mut Vec<u8>) {
     let mut document = Object::begin(out);
     document.text("type", b"summary");
     document.text("event_id", &uuid(super::event_id(entry, event)));
+    document.text("via", entry.via.as_deref().unwrap_or_default());
     document.text("job_id", event.job_id);
     document.text("cluster", event.cluster);
     document.number("time", event.to_ns.map(|ns| ns.div_euclid(1_000_000_000)));

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     config::{FilterAction, FilterRule},
-    queue::{Entry, Kind},
+    queue::{Entry, Kind, Sender},
 };
 use std::{collections::HashSet, mem::take};
 
@@ -35,7 +35,8 @@ impl Filter {
     fn drops(&self, joiner: &Joiner, entry: &Entry, event: &Event<'_>) -> bool {
         let user = || match user_name(joiner, entry, event) {
             Some(name) => name.as_bytes().to_vec(),
-            None if event.username.is_empty() => {
+            // A process that is proved is not known by the name that it claims.
+            None if event.username.is_empty() || (entry.credentials.is_some() && entry.via.is_none()) => {
                 uid(entry, event).map(|uid| uid.to_string().into_bytes()).unwrap_or_default()
             }
             None => event.username.to_vec(),
@@ -49,12 +50,23 @@ impl Filter {
     }
 }
 
+/// The senders whose start the end of a sender may belong to, as far as both are one user.
+fn own_starts(end: Sender) -> Vec<Sender> {
+    match end {
+        Sender::Anybody => vec![end],
+        Sender::Local(uid) | Sender::Process(uid) => vec![Sender::Process(uid), Sender::Local(uid)],
+    }
+}
+
 /// Starts that were dropped.
 #[derive(Default)]
 pub struct DroppedStarts {
-    young: HashSet<[u8; 16]>,
-    old: HashSet<[u8; 16]>,
+    young: HashSet<SentStart>,
+    old: HashSet<SentStart>,
 }
+
+/// The id of a start, and its sender: whoever else tells an end under the id is not its process.
+type SentStart = ([u8; 16], Sender);
 
 impl DroppedStarts {
     /// Tells whether the filter drops this event, or has dropped its start.
@@ -62,13 +74,15 @@ impl DroppedStarts {
         let id = event.event_id.unwrap_or_default();
         match entry.kind {
             Kind::Summary => false,
-            Kind::End => self.young.remove(&id) || self.old.remove(&id),
+            Kind::End => own_starts(entry.sender())
+                .into_iter()
+                .any(|sender| self.young.remove(&(id, sender)) || self.old.remove(&(id, sender))),
             Kind::Start if filter.drops(joiner, entry, event) => {
                 if self.young.len() >= GENERATION {
                     self.old = take(&mut self.young);
                 }
                 if event.event_id.is_some() {
-                    self.young.insert(id);
+                    self.young.insert((id, entry.sender()));
                 }
                 true
             }

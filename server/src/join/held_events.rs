@@ -8,7 +8,7 @@
 
 use crate::{
     config::JoinConfig,
-    queue::{EndSource, Entry, HeldKey, Kind},
+    queue::{EndSource, Entry, HeldKey, Kind, Sender},
 };
 use ogrt_note::Signature;
 use std::{
@@ -16,8 +16,8 @@ use std::{
     time::Instant,
 };
 
-/// The id and the kind, which name an event.
-pub type EventKey = ([u8; 16], Kind);
+/// The id, the kind and the user, which name an event: parts of two users are never one event.
+pub type EventKey = ([u8; 16], Kind, Sender);
 
 /// A whole entry that is queued again, and the held ones that it replaces.
 pub struct Release {
@@ -134,7 +134,7 @@ impl HeldEvents {
     /// tells the end. `closes` says whether that is still to be expected; without it, what was told
     /// goes out after a while.
     pub fn hold_told_end(&mut self, id: [u8; 16], part: u32, key: HeldKey, entry: Entry, closes: bool) {
-        let event = (id, Kind::End);
+        let event = (id, Kind::End, entry.sender().of_user());
         self.bytes += entry.message.len();
         self.parts_held += 1;
         let parts = self.parts.entry(event).or_insert_with(|| EventParts {
@@ -153,14 +153,14 @@ impl HeldEvents {
     }
 
     /// True if the process has told of this end.
-    pub fn has_told_end(&self, id: [u8; 16]) -> bool {
-        self.parts.contains_key(&(id, Kind::End))
+    pub fn has_told_end(&self, end: EventKey) -> bool {
+        self.parts.contains_key(&end)
     }
 
     /// Lets the end go that the kernel tells, as one with what the process told. What another
     /// process said of it is dropped.
     pub fn close_told_end(&mut self, id: [u8; 16], key: HeldKey, entry: Entry) -> Option<Release> {
-        let event = (id, Kind::End);
+        let event = (id, Kind::End, entry.sender().of_user());
         if let Some(parts) = self.parts.get_mut(&event) {
             let pid = |entry: &Entry| entry.credentials.map(|sender| sender.pid);
             let pieces = parts.pieces.extract_if(.., |_, (told, _)| pid(told) != pid(&entry));
@@ -247,7 +247,12 @@ impl HeldEvents {
         let mut message = Vec::new();
         let mut whole = None;
         let mut end_source = EndSource::Client;
+        // One part that is claimed makes a claim of all.
+        let mut claimed = None;
         for (entry, key) in parts.pieces.into_values() {
+            if entry.credentials.is_none() {
+                claimed = Some(entry.delivered_by);
+            }
             end_source = entry.end_source;
             self.bytes -= entry.message.len();
             // Protobuf messages merge by concatenation.
@@ -255,7 +260,10 @@ impl HeldEvents {
             replaces.push(key);
             whole.get_or_insert(entry);
         }
-        let entry = Entry { message: message.into(), is_whole: true, end_source, ..whole? };
+        let mut entry = Entry { message: message.into(), is_whole: true, end_source, ..whole? };
+        if let Some(delivered_by) = claimed {
+            (entry.credentials, entry.delivered_by) = (None, delivered_by);
+        }
         Some(Release { entry, replaces, in_vain })
     }
 

@@ -201,6 +201,8 @@ impl OpenSummary {
             received_ns: self.summary.to_ns(),
             assigned_id: None,
             credentials: None,
+            delivered_by: None,
+            via: None,
             is_final: true,
             is_whole: true,
             end_source: EndSource::Client,

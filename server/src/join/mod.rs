@@ -22,9 +22,10 @@ pub use decode_event::note;
 pub use filter_and_limit::Rules;
 pub use reader::{BatchReader, DocumentBatches, Want};
 pub use stage::Join;
+pub use users::Users;
 
 use crate::{
-    queue::{Batch, Entry, Kind},
+    queue::{Batch, Entry, Kind, Sender},
     registry::{Registry, RegistryError, Summaries, Summary},
 };
 use bytes::Bytes;
@@ -32,7 +33,6 @@ use decode_event::Event;
 use ogrt_note::Signature;
 use std::{ops::Range, sync::Arc};
 use tracing::error;
-use users::Users;
 
 /// Documents of one batch of the queue.
 pub struct DocumentBatch {
@@ -54,6 +54,8 @@ pub struct EventDocument {
     pub id: [u8; 16],
     /// Start or end.
     pub kind: Kind,
+    /// The sender, who names the event with the id.
+    pub sender: Sender,
     /// Empty where the process has none.
     pub job_id: Bytes,
     /// The job's cluster; empty where nobody named it.
@@ -132,7 +134,8 @@ impl Joiner {
         let mut event = Event::default();
         event.read(entry.kind, &entry.message).ok()?;
         document::write(self, entry, &event, &mut Missing::new(), out);
-        Some(EventHead { id: event_id(entry, &event), kind: entry.kind })
+        let (id, kind, sender) = (event_id(entry, &event), entry.kind, entry.sender());
+        Some(EventHead { id, kind, sender, claimed_uid: event.uid })
     }
 
     /// The signatures of an entry that nobody registered.
@@ -237,6 +240,7 @@ fn event_document(
     EventDocument {
         id: event_id(entry, event),
         kind: entry.kind,
+        sender: entry.sender(),
         job_id,
         cluster,
         time_ns: event.time_ns().unwrap_or(entry.received_ns),
@@ -259,12 +263,16 @@ fn place(bytes: &[u8], text: &[u8]) -> Range<usize> {
     }
 }
 
-/// The id and the kind of an event.
+/// What names an event.
 pub struct EventHead {
     /// The id.
     pub id: [u8; 16],
     /// Start or end.
     pub kind: Kind,
+    /// The sender.
+    pub sender: Sender,
+    /// The uid that its message names.
+    pub claimed_uid: Option<u32>,
 }
 
 fn event_id(entry: &Entry, event: &Event<'_>) -> [u8; 16] {

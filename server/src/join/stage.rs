@@ -281,14 +281,17 @@ struct FirstPass<'a> {
     /// Something went on although a record or a part of it is missing.
     goes_incomplete: bool,
     /// Ends among `held` that their processes told, and the kernel has still to tell.
-    told_ends: HashSet<[u8; 16]>,
+    told_ends: HashSet<EventKey>,
 }
 
 impl FirstPass<'_> {
     /// True of an end that is held because both tell it, its process and the kernel. It is looked
     /// at when they are one.
     fn waits_for_its_other_half(&self, entry: &Entry, event: &Event<'_>) -> bool {
-        let has_told = |id| self.told_ends.contains(&id) || self.hold.has_told_end(id);
+        let has_told = |id| {
+            let end = (id, Kind::End, entry.sender().of_user());
+            self.told_ends.contains(&end) || self.hold.has_told_end(end)
+        };
         !self.is_decided
             && (is_told_end(entry) || (is_closing(entry) && event.event_id.is_some_and(has_told)))
     }
@@ -320,7 +323,7 @@ impl Pass for FirstPass<'_> {
                 self.left_out.push(index);
                 return true;
             }
-            self.told_ends.extend(event.event_id);
+            self.told_ends.extend(event.event_id.map(|id| (id, Kind::End, entry.sender().of_user())));
             self.held.insert(index, (entry.clone(), Missing::new()));
             return true;
         }
@@ -359,5 +362,5 @@ fn part(entry: &Entry) -> Option<(EventKey, u32, u32)> {
     let identity = identify(entry.kind, &entry.message)?;
     let id =
         identity.event_id.filter(|_| identity.part_count > 1 && identity.part_index < identity.part_count)?;
-    Some(((id, entry.kind), identity.part_index, identity.part_count))
+    Some(((id, entry.kind, entry.sender().of_user()), identity.part_index, identity.part_count))
 }

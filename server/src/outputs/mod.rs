@@ -24,21 +24,21 @@ pub use relay_builds::RelayBuilds;
 
 use crate::{
     config::{OutputConfig, Sending},
-    join::DocumentBatch,
+    join::{DocumentBatch, EventDocument},
     metrics::OutputMetrics,
-    queue::{Kind, Queue},
+    queue::{Kind, Queue, Sender},
     shutdown::Shutdown,
 };
 use anyhow::{Context, Result};
 use remote::{ConnectionSink, Remote, Sink};
 use std::{path::Path, pin::Pin, sync::Arc, time::Duration};
 
-/// The key of a document: an event's id, and whether the document is that of its end.
-pub type DocumentKey = ([u8; 16], bool);
+/// The key of a document: an event's id, whether the document is that of its end, and who sent it.
+pub type DocumentKey = ([u8; 16], bool, Sender);
 
 /// The key of an event's document.
-pub fn document_key(id: [u8; 16], kind: Kind) -> DocumentKey {
-    (id, kind == Kind::End)
+pub fn document_key(event: &EventDocument) -> DocumentKey {
+    (event.id, event.kind == Kind::End, event.sender)
 }
 
 /// A future that runs in the output's own thread.

@@ -3,18 +3,25 @@
 //!
 //! A request is done when the other server acknowledges that it is durable there. The other server
 //! recognises a repeated event by its id, and queues it once. The message goes on as it came. What
-//! we know better is appended, because later fields win: the id that we gave it, the pid, uid and
-//! gid that our kernel proved, and that it is whole. The other server takes them as claims of ours.
-//! Builds are sent by [`super::relay_builds`].
+//! we know better is appended, because later fields win: the id that we gave it, that it is whole,
+//! the pid, uid and gid that our kernel proved, and the user's name that belongs to them in the
+//! place of the one that the process claims. What is proved stands in [`Provenance`], which the
+//! other server believes if our token or certificate lets us relay. It stands in each event, so
+//! that what a sender wrote there never counts. Builds are sent by [`super::relay_builds`].
 
 use super::remote::{ByteStream, Connector, Document, Fate, Protocol, SendOutcome, read_secret};
 use crate::{
     config::OgrtConfig,
+    fields::{Fields, Value},
+    join::Users,
     queue::{Entry, Kind},
 };
 use anyhow::{Context, Result, bail, ensure};
-use bytes::BytesMut;
-use ogrt_proto::{Ack, Hello, JobSummary, MessageType, ProcessEnd, ProcessInfo, decode_frame, encode_frame};
+use bytes::{Bytes, BytesMut};
+use ogrt_proto::{
+    Ack, Hello, JobSummary, MessageType, ProcessEnd, ProcessInfo, Provenance, decode_frame, encode_frame,
+    field_numbers::process_info,
+};
 use prost::Message;
 use std::path::PathBuf;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -27,6 +34,7 @@ pub struct Relay {
     connector: Connector,
     address: String,
     token_file: PathBuf,
+    users: Users,
 }
 
 /// A stream that began with a Hello.
@@ -44,6 +52,7 @@ impl Relay {
             connector: Connector::new(&config.address, config.tls, &config.ca_file)?,
             address: config.address.clone(),
             token_file: config.token_file.clone(),
+            users: Users::new(),
         })
     }
 }
@@ -58,14 +67,15 @@ impl Protocol for Relay {
         };
         let client = Some(concat!("ogrt-server ", env!("CARGO_PKG_VERSION")).to_owned());
         let mut stream = self.connector.connect().await?;
-        stream.write_all(&encode_frame(MessageType::Hello, &Hello { client, token, frames: None })).await?;
+        let hello = Hello { client, token, frames: None, passes_on: Some(true) };
+        stream.write_all(&encode_frame(MessageType::Hello, &hello)).await?;
         Ok(RelayConnection { stream, received: BytesMut::new(), sent: 0, durable: 0 })
     }
 
     async fn send_over(&self, open: &mut RelayConnection, documents: &[Document<'_>]) -> SendOutcome {
         let mut frames = Vec::new();
         for document in documents {
-            frame(document, &mut frames)?;
+            frame(document, &self.users, &mut frames)?;
         }
         open.send(&frames, documents.len() as u64).await.with_context(|| self.address.clone())?;
         Ok(vec![Fate::Done; documents.len()])
@@ -100,21 +110,32 @@ impl RelayConnection {
 }
 
 /// Appends the document's event in the form that a client sends.
-fn frame(document: &Document<'_>, frames: &mut Vec<u8>) -> Result<()> {
-    let entry = Entry::read(&mut bytes::Bytes::copy_from_slice(document.entry()))
+fn frame(document: &Document<'_>, users: &Users, frames: &mut Vec<u8>) -> Result<()> {
+    let entry = Entry::read(&mut Bytes::copy_from_slice(document.entry()))
         .context("an entry of the queue is damaged")?;
-    let event_id = Some(bytes::Bytes::copy_from_slice(&document.key().0));
+    let event_id = Some(Bytes::copy_from_slice(&document.key().0));
     let known = entry.credentials;
     let pid = known.map(|known| known.pid as i32).filter(|pid| *pid != 0);
+    let provenance = Some(Provenance {
+        pid: known.map(|known| known.pid).filter(|pid| *pid != 0),
+        uid: known.map(|known| known.uid),
+        gid: known.map(|known| known.gid),
+        delivered_by: entry.delivered_by,
+        via: entry.via.clone(),
+    });
     let (kind, ours) = match entry.kind {
         Kind::Start => {
+            let (username, claimed_username) = user_names(&entry, users).unzip();
             let ours = ProcessInfo {
                 event_id,
                 pid,
                 uid: known.map(|known| known.uid),
                 gid: known.map(|known| known.gid),
+                username,
+                claimed_username,
                 part_index: entry.is_whole.then_some(0),
                 part_count: entry.is_whole.then_some(1),
+                provenance,
                 ..Default::default()
             };
             (MessageType::ProcessInfo, ours.encode_to_vec())
@@ -125,12 +146,14 @@ fn frame(document: &Document<'_>, frames: &mut Vec<u8>) -> Result<()> {
                 pid,
                 part_index: entry.is_whole.then_some(0),
                 part_count: entry.is_whole.then_some(1),
+                provenance,
                 ..Default::default()
             };
             (MessageType::ProcessEnd, ours.encode_to_vec())
         }
         Kind::Summary => {
-            (MessageType::JobSummary, JobSummary { event_id, ..Default::default() }.encode_to_vec())
+            let ours = JobSummary { event_id, provenance, ..Default::default() };
+            (MessageType::JobSummary, ours.encode_to_vec())
         }
     };
     let length = u32::try_from(entry.message.len() + ours.len()).context("an event is larger than 4 GiB")?;
@@ -139,4 +162,29 @@ fn frame(document: &Document<'_>, frames: &mut Vec<u8>) -> Result<()> {
     frames.extend_from_slice(&entry.message);
     frames.extend_from_slice(&ours);
     Ok(())
+}
+
+/// The name that belongs to the uid which is proved, or which the process gives without a name; and
+/// the name that the process claims where nobody knows one. `None`: the claims stand.
+fn user_names(entry: &Entry, users: &Users) -> Option<(Bytes, Bytes)> {
+    let (mut uid, mut username, mut claimed) = (None, &[][..], &[][..]);
+    for field in Fields::of(&entry.message).map_while(Result::ok) {
+        match field {
+            (process_info::UID, Value::Varint(value)) => uid = Some(value as u32),
+            (process_info::USERNAME, Value::Bytes(bytes)) => username = bytes,
+            (process_info::CLAIMED_USERNAME, Value::Bytes(bytes)) => claimed = bytes,
+            _ => {}
+        }
+    }
+    let name = |uid: u32| users.name(uid).map(|name| Bytes::copy_from_slice(name.as_bytes()));
+    match entry.credentials {
+        Some(known) => match name(known.uid) {
+            Some(name) => Some((name, Bytes::new())),
+            // The relay before this one has made it.
+            None if entry.via.is_some() => None,
+            None => Some((Bytes::new(), Bytes::copy_from_slice(username))),
+        },
+        None if username.is_empty() => Some((name(uid?)?, Bytes::copy_from_slice(claimed))),
+        None => None,
+    }
 }

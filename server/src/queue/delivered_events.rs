@@ -4,47 +4,90 @@
 //! Only such streams repeat themselves, so only their events are remembered: on disk, in the same
 //! write as the event. Two generations of a bounded number each: when the younger is full, the
 //! older is emptied and takes its place. The ends that the kernel told are remembered as well: what
-//! a process said of its own end may come from a spool much later.
+//! a process said of its own end may come from a spool much later. With each event stand its
+//! senders: what one of them sent does not keep out what another may know better.
 
-use super::event_key::PartKey;
+use super::{
+    Sender,
+    event_key::{PartKey, end_key},
+};
 use crate::database::{QueueStore, Writes};
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// Events in one generation.
 const GENERATION: u64 = 4_000_000;
+
+/// Senders of one event that are remembered; all but one or two of them forge.
+const SENDERS_MAX: usize = 16;
+
+/// The senders of an event, one after the other, as [`Sender::to_bytes`] writes them. Servers
+/// before 1.0 wrote none.
+type Senders = Vec<u8>;
 
 pub struct DeliveredEvents {
     store: QueueStore,
     young: usize,
     count: u64,
-    pending: HashSet<PartKey>,
+    pending: HashMap<PartKey, Senders>,
 }
 
 impl DeliveredEvents {
     pub fn open(store: QueueStore) -> fjall::Result<Self> {
         let (young, count) = (store.delivered_young.get()? as usize % 2, store.delivered_count.get()?);
-        Ok(DeliveredEvents { store, young, count, pending: HashSet::new() })
+        Ok(DeliveredEvents { store, young, count, pending: HashMap::new() })
     }
 
-    /// Remembers `key` with the writes of `batch`; false when it was known.
-    pub fn insert(&mut self, batch: &mut Writes, key: PartKey) -> fjall::Result<bool> {
-        if self.contains(&key)? {
+    /// Remembers an event with the writes of `batch`; false when it tells nothing new.
+    pub fn insert(
+        &mut self,
+        batch: &mut Writes,
+        key: PartKey,
+        sender: Sender,
+        claimed_uid: Option<u32>,
+    ) -> fjall::Result<bool> {
+        let mut senders = match self.senders(&key)? {
+            Some(known) if known.is_empty() => return Ok(false),
+            known => known.unwrap_or_default(),
+        };
+        let read = |bytes: &[u8]| Sender::from_bytes(bytes.try_into().ok()?);
+        if senders.chunks_exact(5).filter_map(read).any(|known| known.covers(sender, claimed_uid)) {
             return Ok(false);
         }
-        self.insert_new(batch, key);
+        if senders.len() < SENDERS_MAX * 5 {
+            senders.extend(sender.to_bytes());
+            batch.insert(&self.store.delivered[self.young], key, &senders);
+            self.pending.insert(key, senders);
+        }
         Ok(true)
     }
 
-    /// Remembers a key that is not known yet.
-    pub fn insert_new(&mut self, batch: &mut Writes, key: PartKey) {
-        self.pending.insert(key);
-        batch.insert(&self.store.delivered[self.young], key, []);
+    /// Remembers an end that the kernel told of a process of this user.
+    pub fn insert_end(&mut self, batch: &mut Writes, event_id: &[u8; 16], uid: u32) {
+        let (key, senders) = (end_key(event_id), Sender::Process(uid).to_bytes().to_vec());
+        batch.insert(&self.store.delivered[self.young], key, &senders);
+        self.pending.insert(key, senders);
     }
 
-    pub fn contains(&self, key: &PartKey) -> fjall::Result<bool> {
-        Ok(self.pending.contains(key)
-            || self.store.delivered[0].contains_key(key)?
-            || self.store.delivered[1].contains_key(key)?)
+    /// True if the kernel has told the end that this sender tells.
+    pub fn is_ended(&self, event_id: &[u8; 16], sender: Sender) -> fjall::Result<bool> {
+        let Some(known) = self.senders(&end_key(event_id))? else { return Ok(false) };
+        let teller = known.first_chunk().and_then(|bytes| Sender::from_bytes(*bytes));
+        Ok(match teller {
+            Some(Sender::Process(uid)) => Sender::kernel_covers(uid, sender),
+            _ => true,
+        })
+    }
+
+    fn senders(&self, key: &PartKey) -> fjall::Result<Option<Senders>> {
+        if let Some(known) = self.pending.get(key) {
+            return Ok(Some(known.clone()));
+        }
+        for table in [self.young, 1 - self.young] {
+            if let Some(known) = self.store.delivered[table].get(key)? {
+                return Ok(Some(known.to_vec()));
+            }
+        }
+        Ok(None)
     }
 
     /// Brings the numbers up to date; called before the batch is committed.

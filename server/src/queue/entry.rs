@@ -3,10 +3,13 @@
 //! ```text
 //! u8 flags, u8 kind, u32 length of the message, i64 receipt in Unix nanoseconds,
 //! [16 bytes event id, where the client sent none],
-//! [u32 pid, u32 uid, u32 gid, where the kernel told], message
+//! [u32 pid, u32 uid, u32 gid, where the kernel told them of the process],
+//! [u32 uid, where the kernel told only who delivered it],
+//! [u8 length, names of relays, where it came by those that we believe], message
 //! ```
 //! Numbers are little-endian: these bytes never leave the machine.
 
+use super::Sender;
 use bytes::{Buf, BufMut, Bytes};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -19,6 +22,11 @@ const END_SOURCE: u8 = 16 | 32;
 const FOLLOWED_PROCESS: u8 = 16;
 const KERNEL: u8 = 32;
 const OWN_PROCESS: u8 = 16 | 32;
+const DELIVERED: u8 = 64;
+const VIA: u8 = 128;
+
+/// Longest names of relays that an entry keeps.
+pub const VIA_MAX: usize = 255;
 
 /// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -77,8 +85,12 @@ pub struct Entry<M = Bytes> {
     pub received_ns: i64,
     /// The id that we gave, where the client sent none.
     pub assigned_id: Option<[u8; 16]>,
-    /// The sender, where a Unix socket told.
+    /// The process that the event is about, where it sent the event itself and a kernel told us.
     pub credentials: Option<Credentials>,
+    /// The user of the local process that delivered the event, where that is another one.
+    pub delivered_by: Option<u32>,
+    /// The relays that the event came by, if the last one has authenticated itself.
+    pub via: Option<M>,
     /// The event has waited for records, and waits no more.
     pub is_final: bool,
     /// The event was put together from the parts that came.
@@ -89,11 +101,23 @@ pub struct Entry<M = Bytes> {
     pub message: M,
 }
 
+impl<M> Entry<M> {
+    /// The sender.
+    pub fn sender(&self) -> Sender {
+        match (self.credentials, self.delivered_by) {
+            (Some(process), _) => Sender::Process(process.uid),
+            (None, Some(uid)) => Sender::Local(uid),
+            (None, None) => Sender::Anybody,
+        }
+    }
+}
+
 impl<M: AsRef<[u8]>> Entry<M> {
     /// Appends the entry to a batch under construction.
     pub fn write(&self, out: &mut Vec<u8>) {
         let message = self.message.as_ref();
         let flag = |condition: bool, flag: u8| if condition { flag } else { 0 };
+        let via = self.via.as_ref().map(|via| via.as_ref());
         out.put_u8(
             flag(self.assigned_id.is_some(), ASSIGNED_ID)
                 | flag(self.credentials.is_some(), CREDENTIALS)
@@ -101,7 +125,9 @@ impl<M: AsRef<[u8]>> Entry<M> {
                 | flag(self.is_whole, WHOLE)
                 | flag(self.end_source == EndSource::FollowedProcess, FOLLOWED_PROCESS)
                 | flag(self.end_source == EndSource::OwnProcess, OWN_PROCESS)
-                | flag(self.end_source == EndSource::Kernel, KERNEL),
+                | flag(self.end_source == EndSource::Kernel, KERNEL)
+                | flag(self.delivered_by.is_some(), DELIVERED)
+                | flag(via.is_some(), VIA),
         );
         out.put_u8(self.kind.frame_type());
         out.put_u32_le(message.len() as u32);
@@ -114,6 +140,14 @@ impl<M: AsRef<[u8]>> Entry<M> {
             out.put_u32_le(credentials.uid);
             out.put_u32_le(credentials.gid);
         }
+        if let Some(uid) = self.delivered_by {
+            out.put_u32_le(uid);
+        }
+        if let Some(via) = via {
+            let via = &via[..via.len().min(VIA_MAX)];
+            out.put_u8(via.len() as u8);
+            out.put_slice(via);
+        }
         out.put_slice(message);
     }
 }
@@ -123,11 +157,23 @@ impl Entry {
     pub fn read(from: &mut Bytes) -> Option<Entry> {
         let mut rest = &from[..];
         let entry = Entry::<&[u8]>::borrowed(&mut rest)?;
-        let (begin, len) = (from.len() - rest.len() - entry.message.len(), entry.message.len());
-        let Entry { kind, received_ns, assigned_id, credentials, is_final, is_whole, end_source, .. } = entry;
-        from.advance(begin);
-        let message = from.split_to(len);
-        Some(Entry { kind, received_ns, assigned_id, credentials, is_final, is_whole, end_source, message })
+        let taken = from.len() - rest.len();
+        let (message, via) = (from.slice_ref(entry.message), entry.via.map(|via| from.slice_ref(via)));
+        let Entry { kind, received_ns, assigned_id, credentials, delivered_by, .. } = entry;
+        let Entry { is_final, is_whole, end_source, .. } = entry;
+        from.advance(taken);
+        Some(Entry {
+            kind,
+            received_ns,
+            assigned_id,
+            credentials,
+            delivered_by,
+            via,
+            is_final,
+            is_whole,
+            end_source,
+            message,
+        })
     }
 }
 
@@ -159,6 +205,15 @@ impl<'a> Entry<&'a [u8]> {
         } else {
             None
         };
+        let delivered_by = if flags & DELIVERED != 0 { Some(from.try_get_u32_le().ok()?) } else { None };
+        let via = if flags & VIA != 0 {
+            let len = usize::from(from.try_get_u8().ok()?);
+            let (via, rest) = from.split_at_checked(len)?;
+            *from = rest;
+            Some(via)
+        } else {
+            None
+        };
         let (message, rest) = from.split_at_checked(len)?;
         *from = rest;
         Some(Entry {
@@ -166,6 +221,8 @@ impl<'a> Entry<&'a [u8]> {
             received_ns,
             assigned_id,
             credentials,
+            delivered_by,
+            via,
             is_final: flags & FINAL != 0,
             is_whole: flags & WHOLE != 0,
             end_source: match flags & END_SOURCE {
@@ -266,6 +323,8 @@ mod tests {
             received_ns: -5,
             assigned_id: Some([7; 16]),
             credentials: Some(Credentials { pid: 1, uid: 2, gid: 3 }),
+            delivered_by: Some(4),
+            via: Some(Bytes::from_static(b"rack")),
             is_final: true,
             is_whole: false,
             end_source: EndSource::Kernel,

@@ -9,8 +9,7 @@ use ogrt_proto::field_numbers::{job_summary, process_end, process_info};
 pub type PartKey = [u8; 21];
 
 /// The key of an entry among those of acknowledging streams; `None` when its client gave it no id.
-pub fn part_key(entry: &Entry) -> Option<PartKey> {
-    let identity = identify(entry.kind, &entry.message)?;
+pub fn part_key(entry: &Entry, identity: &Identity) -> Option<PartKey> {
     let mut key = [0; 21];
     key[..16].copy_from_slice(&identity.event_id?);
     key[16] = match entry.kind {
@@ -41,6 +40,8 @@ pub struct Identity {
     pub part_count: u32,
     /// The event names its cluster.
     pub has_cluster: bool,
+    /// The user that a start names.
+    pub claimed_uid: Option<u32>,
 }
 
 /// The field with the name of the cluster.
@@ -71,6 +72,9 @@ pub fn identify(kind: Kind, message: &[u8]) -> Option<Identity> {
             (field, Value::Varint(count)) if Some(field) == count_field => {
                 identity.part_count = (count as u32).max(1)
             }
+            (process_info::UID, Value::Varint(uid)) if kind == Kind::Start => {
+                identity.claimed_uid = Some(uid as u32)
+            }
             _ => {}
         }
     }
@@ -91,13 +95,20 @@ mod tests {
             event_id: Some(vec![9; 16].into()),
             part_index: Some(2),
             part_count: Some(5),
+            uid: Some(7),
             cluster: Some("alpha".into()),
             ..Default::default()
         };
-        let expected = Identity { event_id: Some([9; 16]), part_index: 2, part_count: 5, has_cluster: true };
+        let expected = Identity {
+            event_id: Some([9; 16]),
+            part_index: 2,
+            part_count: 5,
+            has_cluster: true,
+            claimed_uid: Some(7),
+        };
         assert_eq!(identify(Kind::Start, &info.encode_to_vec()), Some(expected));
         let end = ProcessEnd { event_id: Some(vec![8; 16].into()), pid: Some(4), ..Default::default() };
-        let expected = Identity { event_id: Some([8; 16]), part_index: 0, part_count: 1, has_cluster: false };
+        let expected = Identity { event_id: Some([8; 16]), part_count: 1, ..Identity::default() };
         assert_eq!(identify(Kind::End, &end.encode_to_vec()), Some(expected));
     }
 

@@ -9,11 +9,13 @@ mod delivered_events;
 mod entry;
 mod event_key;
 mod held_entries;
+mod sender;
 mod writer;
 
-pub use entry::{Credentials, EndSource, Entries, Entry, EventIds, Kind};
+pub use entry::{Credentials, EndSource, Entries, Entry, EventIds, Kind, VIA_MAX};
 pub use event_key::{cluster_field, identify};
 pub use held_entries::{HeldEntries, HeldKey};
+pub use sender::Sender;
 pub use writer::{Refusal, Room, Submission, SubmissionAnswer, Writer, WriterMessage};
 
 use crate::database::{QueueStore, Writes, number};

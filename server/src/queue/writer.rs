@@ -9,7 +9,7 @@
 use super::{
     Batch, Entries, Entry, HEADER, HeldEntries, HeldKey, Kind, Queue,
     delivered_events::DeliveredEvents,
-    event_key::{end_key, part_key},
+    event_key::{identify, part_key},
 };
 use crate::{
     clock::now_ns,
@@ -60,9 +60,9 @@ pub struct Submission {
     pub once: bool,
     /// Held entries that these replace.
     pub replaces: Vec<HeldKey>,
-    /// Event ids of ends among the entries that the kernel tells: no other end of them is queued
-    /// any more from an acknowledging stream.
-    pub closes: Vec<[u8; 16]>,
+    /// Event ids and users of ends among the entries that the kernel tells: no other end of them is
+    /// queued any more from an acknowledging stream.
+    pub closes: Vec<([u8; 16], u32)>,
     /// The way back to a receiver that waits for it.
     pub receipt: Option<Receipt>,
     /// The share of the bytes that may be pending.
@@ -301,8 +301,8 @@ impl Writer {
                     bytes.extend_from_slice(submission.entries.bytes());
                 }
             }
-            for event_id in &submission.closes {
-                self.delivered.insert_new(&mut batch, end_key(event_id));
+            for (event_id, uid) in &submission.closes {
+                self.delivered.insert_end(&mut batch, event_id, *uid);
             }
             waiting
                 .extend(submission.receipt.map(|receipt| (receipt, records.len(), submission.builds.len())));
@@ -330,14 +330,16 @@ impl Writer {
     /// Remembers an entry of an acknowledging stream; false where it came before, or the kernel has
     /// told the same end.
     fn is_new(&mut self, batch: &mut Writes, entry: &Entry) -> Result<bool> {
-        let Some(key) = part_key(entry) else { return Ok(true) };
+        let Some(identity) = identify(entry.kind, &entry.message) else { return Ok(true) };
+        let Some(key) = part_key(entry, &identity) else { return Ok(true) };
+        let sender = entry.sender();
         if entry.kind == Kind::End
             && let Some(event_id) = key.first_chunk()
-            && self.delivered.contains(&end_key(event_id))?
+            && self.delivered.is_ended(event_id, sender)?
         {
             return Ok(false);
         }
-        Ok(self.delivered.insert(batch, key)?)
+        Ok(self.delivered.insert(batch, key, sender, identity.claimed_uid)?)
     }
 
     fn time(&mut self, entries: &Entries) {

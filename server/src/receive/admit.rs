@@ -5,15 +5,14 @@
 //! sender is still known, and finds the event id and the part. The fields within are decoded by the
 //! join.
 
-use super::{Arrivals, Intake};
+use super::{Arrivals, Intake, origin::Origin, provenance::Knowledge};
 use crate::{
     follow::{EndTeller, ProcessStart},
-    queue::{Credentials, EndSource, Entry, Kind, identify},
+    queue::{EndSource, Entry, Kind, identify},
 };
 use anyhow::bail;
 use bytes::Bytes;
 use ogrt_proto::{FRAME_HEADER_LEN, MessageType, peek_frame};
-use std::{borrow::Cow, cell::Cell, os::fd::OwnedFd};
 
 /// Why a frame was not admitted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -29,37 +28,6 @@ pub enum NotAdmitted {
     Token,
 }
 
-/// The time of receipt, and the sender if the kernel told.
-#[derive(Clone, Copy)]
-pub struct Origin<'a> {
-    /// Unix time in nanoseconds.
-    pub received_ns: i64,
-    /// The sender, on Unix sockets.
-    pub credentials: Option<Credentials>,
-    /// The sender may register builds.
-    pub may_register: bool,
-    /// The process that sends, where it speaks for itself.
-    pub speaker: Option<&'a Speaker>,
-}
-
-/// A process that tells of its own start, in one part or several. A further start on the same
-/// connection is another process's.
-pub struct Speaker {
-    pidfd: Cell<Option<OwnedFd>>,
-    started: Cell<Option<[u8; 16]>>,
-}
-
-impl Speaker {
-    /// The process, with its pidfd where the kernel gave one.
-    pub fn new(pidfd: Option<OwnedFd>) -> Self {
-        Speaker { pidfd: Cell::new(pidfd), started: Cell::new(None) }
-    }
-
-    fn starts(&self, event_id: [u8; 16]) -> bool {
-        self.started.replace(self.started.get().or(Some(event_id))).is_none_or(|known| known == event_id)
-    }
-}
-
 /// Sorts a message into `arrivals`; what tells nothing is counted and left out.
 pub fn admit(
     frame_type: u32,
@@ -68,10 +36,15 @@ pub fn admit(
     intake: &Intake,
     arrivals: &mut Arrivals,
 ) -> Result<(), NotAdmitted> {
-    let Origin { received_ns, credentials, may_register, speaker } = origin;
+    let Origin { received_ns, may_register, speaker, .. } = origin;
     let kind = match MessageType::try_from(frame_type as i32) {
         Ok(MessageType::ProcessInfo) => Kind::Start,
         Ok(MessageType::ProcessEnd) => Kind::End,
+        Ok(MessageType::JobSummary) if origin.relay.is_none() => {
+            intake.metrics.summaries_refused.add(1);
+            arrivals.summaries_refused += 1;
+            return Ok(());
+        }
         Ok(MessageType::JobSummary) => Kind::Summary,
         Ok(MessageType::BuildRecord) if !may_register => {
             intake.metrics.builds_unauthorized.add(1);
@@ -92,36 +65,42 @@ pub fn admit(
     let message = &*intake.default_cluster.add_to(kind, message, identity.has_cluster);
     let assigned_id = identity.event_id.is_none().then(|| intake.ids.next(received_ns));
     let mut end_source = EndSource::Client;
-    if kind == Kind::Start
-        && let Some((speaker, credentials)) = speaker.zip(credentials)
-        && let Some(event_id) = identity.event_id.or(assigned_id)
-        && speaker.starts(event_id)
-    {
-        let start = ProcessStart::read(message, event_id, credentials, received_ns);
-        arrivals.begun.extend(intake.follow.begin(&start, speaker.pidfd.take()));
-    }
     if kind == Kind::End
         && let Some(event_id) = identity.event_id
     {
-        match intake.follow.teller(&event_id, credentials.map(|who| who.pid)) {
-            EndTeller::Unfollowed if speaker.is_some() && intake.follow.is_on() => {
-                end_source = EndSource::OwnProcess
-            }
+        let sender = origin.credentials.filter(|_| origin.relay.is_none());
+        match intake.follow.teller(&event_id, sender.map(|who| who.pid)) {
             EndTeller::Unfollowed => {}
             EndTeller::Process => end_source = EndSource::FollowedProcess,
             // The kernel will tell it.
             EndTeller::Stranger => return Ok(()),
         }
     }
+    let is_followed = end_source == EndSource::FollowedProcess;
+    let known = Knowledge::of(kind, message, &origin, &intake.numbering, is_followed);
+    let is_own_end = kind == Kind::End && known.credentials.is_some() && identity.event_id.is_some();
+    if is_own_end && !is_followed && speaker.is_some() && intake.follow.is_on() {
+        end_source = EndSource::OwnProcess;
+    }
+    if kind == Kind::Start
+        && let Some((speaker, credentials)) = speaker.zip(known.credentials)
+        && let Some(event_id) = identity.event_id.or(assigned_id)
+        && speaker.starts(event_id)
+    {
+        let start = ProcessStart::read(&known.message, event_id, credentials, received_ns);
+        arrivals.begun.extend(intake.follow.begin(&start, speaker.take_pidfd()));
+    }
     arrivals.submission.entries.push(&Entry {
         kind,
         received_ns,
         assigned_id,
-        credentials,
+        credentials: known.credentials,
+        delivered_by: known.delivered_by,
+        via: known.via.as_deref(),
         is_final: false,
         is_whole: false,
         end_source,
-        message,
+        message: &*known.message,
     });
     Ok(())
 }
@@ -136,15 +115,7 @@ pub fn admit_all(
     let mut rest = sent;
     while let Some((frame_type, message)) = peek_frame(rest, sent.len())? {
         rest = rest.get(FRAME_HEADER_LEN + message.len()..).unwrap_or_default();
-        // Who asks for acknowledgements tells of others; what comes at once, a process tells of
-        // itself.
-        let message = match origin.credentials {
-            Some(kernel) if frame_type == MessageType::ProcessInfo as u32 => {
-                intake.numbering.translate(message, kernel)
-            }
-            _ => Cow::Borrowed(message),
-        };
-        admit(frame_type, &message, origin, intake, arrivals)?;
+        admit(frame_type, message, origin, intake, arrivals)?;
     }
     if !rest.is_empty() || sent.is_empty() {
         bail!("it ends within a frame");

@@ -1,9 +1,10 @@
 //! Datagrams: UDP in batches, Unix with the kernel's word for who sent them.
 
 use super::{
-    Arrivals, Intake,
-    admit::{Origin, Speaker, admit_all},
+    Arrivals, Intake, SUMMARY_REFUSED,
+    admit::admit_all,
     local_streams::local_peer,
+    origin::{Manner, Origin, Speaker},
 };
 use crate::{clock::now_ns, config::Receive, follow::Follow, queue::Credentials};
 use anyhow::{Context, Result};
@@ -82,7 +83,14 @@ impl Udp {
         bytes_max: usize,
     ) -> bool {
         let may_register = intake.tokens.may_register(None);
-        let origin = Origin { received_ns: now_ns(), credentials: None, may_register, speaker: None };
+        let origin = Origin {
+            received_ns: now_ns(),
+            credentials: None,
+            relay: None,
+            manner: Manner::Sends,
+            may_register,
+            speaker: None,
+        };
         let mut bytes = self.first(intake, arrivals, origin);
         if bytes == 0 {
             return false;
@@ -181,7 +189,14 @@ impl UnixDatagrams {
             bytes += length.max(1);
             let peer = || local_peer(credentials);
             let speaker = Speaker::new(datagram.pidfd);
-            let origin = Origin { received_ns, credentials, may_register, speaker: Some(&speaker) };
+            let origin = Origin {
+                received_ns,
+                credentials,
+                relay: None,
+                manner: Manner::Sends,
+                may_register,
+                speaker: Some(&speaker),
+            };
             take(&self.buffer[..length], origin, &peer, intake, arrivals);
         }
         true
@@ -200,5 +215,8 @@ fn take(
     if let Err(problem) = admit_all(datagram, origin, intake, arrivals) {
         intake.metrics.protocol_errors.add(1);
         intake.datagram_complaints.say(&peer(), &problem);
+    }
+    if std::mem::take(&mut arrivals.summaries_refused) > 0 {
+        intake.datagram_complaints.say(&peer(), &SUMMARY_REFUSED);
     }
 }

@@ -6,8 +6,9 @@
 //! a stream of the runtime.
 
 use super::{
-    Arrivals, Intake,
-    admit::{Origin, Speaker, admit_all},
+    Arrivals, Intake, SUMMARY_REFUSED,
+    admit::admit_all,
+    origin::{Manner, Origin, Speaker},
 };
 use crate::{clock::now_ns, queue::Credentials};
 use anyhow::{Context, Result, bail};
@@ -137,10 +138,20 @@ impl LocalStreams {
         let is_start = sent.starts_with(&(MessageType::ProcessInfo as u32).to_be_bytes());
         let speaker = Speaker::new(if is_start { pidfd(&stream, intake) } else { None });
         let may_register = intake.tokens.may_register(None);
-        let origin = Origin { received_ns, credentials, may_register, speaker: Some(&speaker) };
+        let origin = Origin {
+            received_ns,
+            credentials,
+            relay: None,
+            manner: Manner::Sends,
+            may_register,
+            speaker: Some(&speaker),
+        };
         if let Err(problem) = admit_all(sent, origin, intake, arrivals) {
             intake.metrics.protocol_errors.add(1);
             intake.stream_complaints.say(&local_peer(credentials), &problem);
+        }
+        if std::mem::take(&mut arrivals.summaries_refused) > 0 {
+            intake.stream_complaints.say(&local_peer(credentials), &SUMMARY_REFUSED);
         }
         filled.max(1)
     }

@@ -11,6 +11,8 @@ mod default_cluster;
 mod drain;
 mod local_streams;
 mod numbering;
+mod origin;
+mod provenance;
 mod reading_half;
 mod stream;
 
@@ -72,18 +74,20 @@ pub struct Arrivals {
     pub submission: Submission,
     /// Processes that are followed once their starts among it are on their way.
     begun: Vec<ProcessKey>,
+    /// Summaries of jobs whose sender may not send any, to be said by who knows its name.
+    summaries_refused: u64,
 }
 
 impl From<Submission> for Arrivals {
     fn from(submission: Submission) -> Self {
-        Arrivals { submission, begun: Vec::new() }
+        Arrivals { submission, ..Arrivals::default() }
     }
 }
 
 impl Intake {
     /// Hands over, waiting for room; nothing tells when it is durable.
     pub async fn submit(&self, arrivals: impl Into<Arrivals>) {
-        let Arrivals { mut submission, begun } = arrivals.into();
+        let Arrivals { mut submission, begun, .. } = arrivals.into();
         submission.room = self.room.take(submission.bytes()).await;
         // The writer is gone only when the server stops.
         let _ = self.writer.send(WriterMessage::Submit(submission));
@@ -115,6 +119,10 @@ impl Intake {
         let _ = self.submit_for_answer(Submission::default()).await.await;
     }
 }
+
+/// Why a summary was left out.
+const SUMMARY_REFUSED: &str = "a job summary, which only a relay may send that has authenticated itself \
+                               by a token of scope relay or by a certificate";
 
 /// Log lines about what cannot be used: so many in ten seconds, then how many more there were.
 #[derive(Debug)]

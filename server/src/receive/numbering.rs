@@ -11,7 +11,7 @@ use crate::{
     queue::Credentials,
 };
 use bytes::BytesMut;
-use ogrt_proto::field_numbers::process_info;
+use ogrt_proto::field_numbers::{process_end, process_info};
 use std::{
     borrow::Cow,
     collections::{HashMap, VecDeque},
@@ -59,16 +59,20 @@ impl Claim {
 }
 
 impl Numbering {
-    /// The start of a process that the kernel knows, with numbers as they are here.
-    pub fn translate<'a>(&self, message: &'a [u8], kernel: Credentials) -> Cow<'a, [u8]> {
+    /// The start of a process that the kernel knows, with numbers as they are here; `None` where it
+    /// tells of another process than its sender.
+    pub fn translate<'a>(&self, message: &'a [u8], kernel: Credentials) -> Option<Cow<'a, [u8]>> {
         let claim = Claim::read(message);
         let Some(pid) = claim.pid.filter(|pid| *pid != kernel.pid as i32 && kernel.pid != 0) else {
-            return Cow::Borrowed(message);
+            return Some(Cow::Borrowed(message));
         };
         let alive = Alive::read(kernel.pid);
-        if alive.as_ref().is_some_and(|alive| alive.inside != pid) {
-            // It tells of another process than itself.
-            return Cow::Borrowed(message);
+        match &alive {
+            Some(alive) if alive.inside != pid => return None,
+            // A process of a container names it. One that is gone is believed that this was its
+            // number there: the user and the number here are the kernel's all the same.
+            None if claim.namespace.is_none() => return None,
+            _ => {}
         }
         let known = claim.namespace.and_then(|namespace| {
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -83,7 +87,19 @@ impl Numbering {
             push(&mut written, process_info::PARENT_PID, parent.unwrap_or(0));
         }
         push(&mut written, process_info::NAMESPACE_PID, pid as u32);
-        Cow::Owned(written)
+        Some(Cow::Owned(written))
+    }
+
+    /// True if the sender of an end is the process that it names.
+    pub fn is_own_end(message: &[u8], kernel: Credentials) -> bool {
+        let pid = Fields::of(message).map_while(Result::ok).fold(None, |pid, field| match field {
+            (process_end::PID, Value::Varint(value)) => Some(value as i32),
+            _ => pid,
+        });
+        let is_other = |pid: i32| pid != kernel.pid as i32 && kernel.pid != 0;
+        pid.is_none_or(|pid| {
+            !is_other(pid) || Alive::read(kernel.pid).is_some_and(|alive| alive.inside == pid)
+        })
     }
 }
 
@@ -140,7 +156,7 @@ mod tests {
             ..ProcessInfo::default()
         };
         let sender = Credentials { pid: kernel, uid: 7, gid: 7 };
-        ProcessInfo::decode(&*numbering.translate(&start.encode_to_vec(), sender)).unwrap()
+        ProcessInfo::decode(&*numbering.translate(&start.encode_to_vec(), sender).unwrap()).unwrap()
     }
 
     #[test]

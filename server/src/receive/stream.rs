@@ -6,9 +6,10 @@
 //! and no buffer; a slow one costs one message, bounded for each and for all together.
 
 use super::{
-    Arrivals, Intake,
-    admit::{Origin, Speaker, admit},
+    Arrivals, Intake, SUMMARY_REFUSED,
+    admit::admit,
     local_streams::{StayingStream, local_peer},
+    origin::{Manner, Origin, Speaker},
     reading_half::ReadingHalf,
 };
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     config::Receive,
     queue::{Credentials, Refusal, SubmissionAnswer},
     tls_server::Tls,
-    tokens::TokenHolder,
+    tokens::{Scope, TokenHolder},
 };
 use anyhow::{Context, Result, anyhow, bail};
 use bytes::{Buf, BytesMut};
@@ -159,7 +160,9 @@ impl Streams {
             speaker,
             holder: None,
             may_register: self.intake.tokens.may_register(None),
+            peer: &peer,
             greeted: None,
+            passes_on: false,
             frames: 0,
             announced: None,
             outstanding: VecDeque::new(),
@@ -197,8 +200,12 @@ struct Connection<'a, R, W> {
     /// Whoever holds the token that the Hello showed.
     holder: Option<Arc<TokenHolder>>,
     may_register: bool,
+    /// The name of the other end, for the log.
+    peer: &'a str,
     /// The stream opened with a Hello; unknown before its first frame.
     greeted: Option<bool>,
+    /// Its Hello said that the events are others'.
+    passes_on: bool,
     /// Frames after the Hello.
     frames: u64,
     /// The number of frames that its Hello announced.
@@ -309,11 +316,14 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                 self.holder = hello.token.as_deref().and_then(|token| intake.tokens.holder(token));
                 self.may_register = intake.tokens.may_register(self.holder.as_deref());
                 (self.greeted, self.announced) = (Some(true), hello.frames);
+                self.passes_on = hello.passes_on();
                 continue;
             }
             let origin = Origin {
                 received_ns,
                 credentials: self.credentials,
+                relay: self.relay(),
+                manner: self.manner(),
                 may_register: self.may_register,
                 // Who greets may deliver what others have left in a spool.
                 speaker: self.speaker.as_ref().filter(|_| self.greeted != Some(true)),
@@ -324,6 +334,9 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
             }
             self.greeted.get_or_insert(false);
             frames += 1;
+        }
+        if arrivals.summaries_refused > 0 {
+            intake.stream_complaints.say(&self.peer, &SUMMARY_REFUSED);
         }
         if frames > 0 {
             self.frames += frames;
@@ -336,6 +349,20 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
             }
         }
         problem.map_or(Ok(frames > 0), Err)
+    }
+
+    /// The name of the other end, where it is a relay.
+    fn relay(&self) -> Option<&str> {
+        let holder = self.holder.as_deref().filter(|holder| holder.scopes.has(Scope::Relay));
+        holder.map(|holder| holder.name.as_str())
+    }
+
+    fn manner(&self) -> Manner {
+        match self.greeted {
+            Some(true) if self.passes_on => Manner::PassesOn,
+            Some(true) => Manner::Greets,
+            _ => Manner::Sends,
+        }
     }
 
     /// Everything that the client wanted to send is acknowledged.

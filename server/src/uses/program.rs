@@ -297,6 +297,8 @@ mod tests {
                 received_ns: 3,
                 assigned_id: None,
                 credentials: None,
+                delivered_by: None,
+                via: None,
                 is_final: false,
                 is_whole: false,
                 end_source: crate::queue::EndSource::Client,

@@ -54,8 +54,6 @@ impl Stage {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64;
         let start = ProcessInfo {
             event_id: Some(ID.to_vec().into()),
-            // In another pid namespace it is another.
-            pid: Some(1),
             binpath: Some("/speaker".into()),
             job_id: Some("f".into()),
             hostname: Some("node".into()),
@@ -130,7 +128,6 @@ fn end_frame(id: [u8; 16], max_rss_kib: u64) -> Bytes {
     let end = ProcessEnd {
         event_id: Some(id.to_vec().into()),
         job_id: Some("f".into()),
-        pid: Some(1),
         max_rss_kib: Some(max_rss_kib),
         user_time_us: Some(5),
         told_by: Some(ToldBy::Kernel as i32),

@@ -1,5 +1,6 @@
 //! The server as its users meet it: the real program, real sockets, real files.
 
+mod adversary;
 mod backend;
 mod clusters;
 mod configuration;
@@ -9,6 +10,7 @@ mod database;
 mod durable;
 mod follow;
 mod hostile;
+mod identity;
 mod installations;
 mod join;
 mod operate;
@@ -19,6 +21,7 @@ mod receive;
 mod registry;
 mod rotation;
 mod security;
+mod senders;
 mod sending;
 mod shared_registry;
 mod siege;

@@ -70,7 +70,7 @@ fn the_kernel_says_who_sent_over_unix_sockets() {
     // One process that starts several times would have become other programs meanwhile.
     let daemon = Daemon::start("[follow]\nprocesses_max = 0\n");
     let lie = ProcessInfo {
-        pid: Some(1),
+        pid: Some(std::process::id() as i32),
         uid: Some(12_345),
         username: Some("somebody".into()),
         job_id: Some("unix".into()),

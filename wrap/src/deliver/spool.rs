@@ -1,22 +1,24 @@
 //! The spool: a directory where frames wait that no server has acknowledged yet.
 //!
-//! A file holds whole frames exactly as on the wire. It appears under its final name by one rename,
-//! so a reader never sees half of it, and hundreds of links may write at once. A sender first
-//! claims a file by renaming it; a claim whose owner died is taken back after [`CLAIM_MAX`]. A file
-//! is deleted when its frames are durable at the server. After a crash in between it is sent twice,
-//! which the server recognises by the signature. The directory is bounded in files and bytes; when
-//! it is full, new files are refused, and old ones are kept.
+//! A file holds whole frames as on the wire; whose file it is, is told with them when they are
+//! sent. It appears under its final name by one rename, so a reader never sees half of it, and
+//! hundreds of links may write at once. A sender first claims a file by renaming it; a claim whose
+//! owner died is taken back after [`CLAIM_MAX`]. A file is deleted when its frames are durable at
+//! the server. After a crash in between it is sent twice, which the server recognises by the
+//! signature. The directory is bounded in files and bytes; when it is full, new files are refused,
+//! and old ones are kept.
 //!
 //! A record whose digests are still being made lies here as `.unfinished`. If they are never
 //! finished, it is sent as it is after [`UNFINISHED_MAX`].
 
 use crate::deliver::connection::{Connection, DeliverError};
 use crate::environment;
-use ogrt_proto::FRAME_HEADER_LEN;
+use ogrt_proto::{FRAME_HEADER_LEN, MessageType, ProcessEnd, ProcessInfo, Provenance};
+use prost::Message;
 use rustix::fs::Access;
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -338,17 +340,28 @@ impl Claim {
         Some(Claim { path })
     }
 
-    /// The bytes, and the number of frames; `None` if the last frame is cut.
+    /// The bytes, and the number of frames; `None` if the last frame is cut. With each event stands
+    /// whose file it was in: a server believes that of root, who sends the files of all users.
     fn frames(&self) -> Option<(Vec<u8>, u64)> {
-        let bytes = std::fs::read(&self.path).ok()?;
-        let (mut at, mut count) = (0usize, 0);
-        while at < bytes.len() {
-            let header = bytes.get(at..at + FRAME_HEADER_LEN)?;
-            let len = u32::from_be_bytes(header[4..].try_into().ok()?) as usize;
-            at = at.checked_add(FRAME_HEADER_LEN)?.checked_add(len)?;
+        let mut file = File::open(&self.path).ok()?;
+        let owner = file.metadata().ok()?.uid();
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).ok()?;
+        let (mut rest, mut frames, mut count) = (&bytes[..], Vec::with_capacity(bytes.len() + 64), 0);
+        while !rest.is_empty() {
+            let (header, after) = rest.split_first_chunk::<FRAME_HEADER_LEN>()?;
+            let [kind @ .., _, _, _, _] = *header;
+            let [_, _, _, _, len @ ..] = *header;
+            let (message, after) = after.split_at_checked(u32::from_be_bytes(len) as usize)?;
+            let provenance = provenance(u32::from_be_bytes(kind), owner);
+            frames.extend_from_slice(&kind);
+            frames.extend_from_slice(&u32::try_from(message.len() + provenance.len()).ok()?.to_be_bytes());
+            frames.extend_from_slice(message);
+            frames.extend_from_slice(&provenance);
+            rest = after;
             count += 1;
         }
-        (at == bytes.len() && count > 0).then_some((bytes, count))
+        (count > 0).then_some((frames, count))
     }
 
     fn done(self) {
@@ -361,6 +374,17 @@ impl Claim {
 
     fn set_aside(self) {
         let _ = std::fs::rename(&self.path, self.path.with_extension("damaged"));
+    }
+}
+
+/// What is appended to a message that was found in a file of this user: of two values of a field
+/// the later counts.
+fn provenance(kind: u32, owner: u32) -> Vec<u8> {
+    let provenance = Some(Provenance { delivered_by: Some(owner), ..Provenance::default() });
+    match MessageType::try_from(kind as i32) {
+        Ok(MessageType::ProcessInfo) => ProcessInfo { provenance, ..ProcessInfo::default() }.encode_to_vec(),
+        Ok(MessageType::ProcessEnd) => ProcessEnd { provenance, ..ProcessEnd::default() }.encode_to_vec(),
+        _ => Vec::new(),
     }
 }
 

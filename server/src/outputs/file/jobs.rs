@@ -114,7 +114,7 @@ impl JobFiles {
             text.clear();
             let mut fresh = 0;
             for (batch, event) in processes {
-                if repeats && job.written.contains(&document_key(event.id, event.kind)) {
+                if repeats && job.written.contains(&document_key(event)) {
                     self.metrics.events_rewritten.add(1);
                     continue;
                 }

@@ -87,7 +87,7 @@ impl Lines {
             let repeats = !self.written.is_empty() && self.memory.may_repeat(batch.sequence);
             let lines = if repeats {
                 for event in &batch.events {
-                    if self.written.contains(&document_key(event.id, event.kind)) {
+                    if self.written.contains(&document_key(event)) {
                         self.metrics.events_rewritten.add(1);
                         continue;
                     }

@@ -1,6 +1,6 @@
 //! Reads back what was written after the remembered length, after a crash.
 
-use crate::outputs::DocumentKey;
+use crate::{outputs::DocumentKey, queue::Sender};
 use anyhow::{Context, Result};
 use ogrt_note::Signature;
 use serde::Deserialize;
@@ -17,6 +17,20 @@ struct Head<'a> {
     event_id: std::borrow::Cow<'a, str>,
     #[serde(default, borrow)]
     r#type: std::borrow::Cow<'a, str>,
+    #[serde(default, borrow)]
+    identity: std::borrow::Cow<'a, str>,
+    uid: Option<u32>,
+    delivered_by: Option<u32>,
+}
+
+impl Head<'_> {
+    fn sender(&self) -> Sender {
+        match (self.delivered_by, self.uid) {
+            (Some(uid), _) => Sender::Local(uid),
+            (None, Some(uid)) if self.identity == "kernel" => Sender::Process(uid),
+            _ => Sender::Anybody,
+        }
+    }
 }
 
 /// The whole documents after an offset in a file.
@@ -42,7 +56,7 @@ pub fn read_back(file: &File, path: &Path, offset: u64) -> Result<Readback> {
         let document = line.trim_ascii().strip_suffix(b",").unwrap_or(line.trim_ascii());
         let Ok(head) = serde_json::from_slice::<Head<'_>>(document) else { return Ok(found) };
         let Ok(id) = Signature::parse(head.event_id.as_bytes()) else { return Ok(found) };
-        found.keys.insert((*id.as_bytes(), head.r#type == "end"));
+        found.keys.insert((*id.as_bytes(), head.r#type == "end", head.sender()));
         found.good_until += read as u64;
     }
 }

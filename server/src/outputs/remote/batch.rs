@@ -3,7 +3,7 @@
 use crate::{
     join::{DocumentBatch, EventDocument},
     outputs::{DocumentKey, document_key},
-    queue::Kind,
+    queue::{Kind, Sender},
 };
 use ogrt_note::Signature;
 use std::sync::Arc;
@@ -28,14 +28,21 @@ impl<'a> Document<'a> {
 
     /// The document's key.
     pub fn key(&self) -> DocumentKey {
-        document_key(self.event.id, self.event.kind)
+        document_key(self.event)
     }
 
-    /// The document's id as text: the event's id, followed by `-end` for an end.
+    /// The document's id as text: the event's id, followed by `-end` for an end. Who has seen an
+    /// event's id may send an end under it, but not in the name of another, so the id of an end's
+    /// document names its sender.
     pub fn id(&self) -> String {
         let mut id = self.event_id();
         if self.event.kind == Kind::End {
             id.push_str("-end");
+            match self.event.sender {
+                Sender::Anybody => {}
+                Sender::Local(uid) => id.push_str(&format!("-by-{uid}")),
+                Sender::Process(uid) => id.push_str(&format!("-{uid}")),
+            }
         }
         id
     }

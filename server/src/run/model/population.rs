@@ -150,6 +150,8 @@ impl Process {
             received_ns,
             assigned_id: None,
             credentials,
+            delivered_by: None,
+            via: None,
             is_final: false,
             is_whole: false,
             end_source: EndSource::Client,

@@ -11,7 +11,7 @@ use crate::{
     daemon::{Acknowledged, Daemon, SERVER, wait_for},
     registry::{linked, register, signature_text, stack},
 };
-use ogrt_proto::{MessageType, encode_frame};
+use ogrt_proto::{MessageType, ProcessInfo, encode_frame};
 use std::{
     collections::BTreeMap,
     process::Command,
@@ -92,7 +92,8 @@ fn a_relay_that_is_cut_off_loses_nothing_and_keeps_the_order_of_each_process() {
     let mut send_for = |time: Duration| {
         let since = Instant::now();
         while since.elapsed() < time {
-            client.send(&encode_frame(MessageType::ProcessInfo, &start(15, sent))).unwrap();
+            let own = ProcessInfo { pid: Some(std::process::id() as i32), ..start(15, sent) };
+            client.send(&encode_frame(MessageType::ProcessInfo, &own)).unwrap();
             client.send(&encode_frame(MessageType::ProcessEnd, &end(15, sent))).unwrap();
             sent += 1;
             client.wait_for(2 * sent).unwrap();

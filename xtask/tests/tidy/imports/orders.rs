@@ -36,6 +36,7 @@ const SERVER: &Order = &[
     &["follow"],
     &["receive"],
     &["join"],
+    &["processes"],
     &["jobs", "launches", "outputs", "uses"],
     &["http", "move_builds", "reload", "retention"],
     &["run"],
