@@ -8,7 +8,7 @@
 //! nothing is deleted.
 
 use crate::{
-    clock::now_ns,
+    clock::oldest_kept_ns,
     config::RegistryConfig,
     registry::{Registry, RegistryError, RetiredSlice},
     shutdown::Shutdown,
@@ -129,8 +129,7 @@ async fn slice(
     config: &RegistryConfig,
     after: Option<u64>,
 ) -> Result<RetiredSlice, NotRetired> {
-    let before = |time: Duration| now_ns().saturating_sub(i64::try_from(time.as_nanos()).unwrap_or(i64::MAX));
-    let (keep, used) = (before(config.keep.0), before(config.keep_used.0));
+    let (keep, used) = (oldest_kept_ns(config.keep.0), oldest_kept_ns(config.keep_used.0));
     let is_unused = |last: Option<i64>| last.is_none_or(|last| last < used);
     let too_many = match config.builds_max {
         0 => 0,

@@ -6,7 +6,7 @@ use super::{
     keys::{WITH_SENDER, log_prefix},
 };
 use crate::{
-    clock::now_ns,
+    clock::oldest_kept_ns,
     database::Writes,
     fair_shares::{ShareHolder, Shares},
 };
@@ -21,8 +21,7 @@ impl Jobs {
     /// Removes events that are too old, and the oldest of senders with more than their share where
     /// there are too many.
     pub(super) fn prune(&self) -> Result<()> {
-        let oldest =
-            now_ns().saturating_sub(i64::try_from(self.config.keep.0.as_nanos()).unwrap_or(i64::MAX));
+        let oldest = oldest_kept_ns(self.config.keep.0);
         let bytes_max = self.config.bytes_max.0;
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
         let senders: Vec<ShareHolder> = shares.iter().map(|(sender, _)| sender.clone()).collect();

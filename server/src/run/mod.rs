@@ -10,6 +10,7 @@ mod shared;
 mod stage;
 
 use crate::{
+    clock,
     config::Config,
     database::Store,
     queue::WriterMessage,
@@ -36,6 +37,7 @@ pub async fn run(
 ) -> Result<()> {
     // What can fail is opened before anything runs.
     let store = Store::open(&config.data_dir)?;
+    let mark = clock::Mark::open(&config.data_dir);
     let (shared, Inlets { writer, registered }) = Shared::open(config, store, shutdown.clone())?;
     let Listeners { receive: sockets, http, addresses, tls } = Listeners::bind(&shared).await?;
     let join = shared.open_join(registered)?;
@@ -55,6 +57,7 @@ pub async fn run(
 
     let mut answering = answer(&shared, http);
     let targets = ReloadTargets { rules: shared.rules.clone(), tls };
+    let marking = tokio::spawn(mark.keep());
     let reloading = tokio::spawn(reload.at_each_hangup(shared.config.clone(), targets));
     addresses.announce(ready_file.as_deref())?;
     sd_notify::ready();
@@ -80,6 +83,7 @@ pub async fn run(
     shared.give_up.ask();
     answering.shutdown().await;
     reloading.abort();
+    marking.abort();
     match orderly {
         Ok(result) => result?,
         Err(_) => warn!(

@@ -11,7 +11,7 @@ use super::{
     rows::{self, Count, RowKey, Whole},
     use_counts::UseCounts,
 };
-use crate::clock::now_ns;
+use crate::clock::{now_ns, oldest_kept_ns};
 use anyhow::Result;
 use sha2::{Digest, Sha256};
 use std::{
@@ -45,10 +45,9 @@ pub struct Sweep {
 impl Uses {
     /// Sweeps a slice.
     pub fn sweep(&self, sweep: &mut Sweep, counts: &mut UseCounts) -> Result<()> {
-        let keep_ns = i64::try_from(self.config.jobs_keep.0.as_nanos()).unwrap_or(i64::MAX);
-        let now = now_ns();
-        self.sweep_rows(sweep, now, now.saturating_sub(keep_ns))?;
-        old_rows::sweep(&self.store, now.saturating_sub(keep_ns), SLICE, &mut sweep.after_old)?;
+        let oldest = oldest_kept_ns(self.config.jobs_keep.0);
+        self.sweep_rows(sweep, now_ns(), oldest)?;
+        old_rows::sweep(&self.store, oldest, SLICE, &mut sweep.after_old)?;
         let is_full = self.store.program_count.get()? >= self.config.programs_max as u64;
         if is_full && sweep.programs_went.is_none_or(|went| went.elapsed() > REMOVE_EVERY) {
             sweep.programs_went = Some(Instant::now());

@@ -358,6 +358,27 @@ on_every_backend! {
         register(&daemon, &stack()[..0]);
     }
 
+    fn nothing_goes_by_its_age_where_the_clock_is_in_doubt(backend) {
+        let mut daemon = backend.start("");
+        register(&daemon, &stack());
+        assert!(daemon.stop().success());
+        let mark = daemon.path().join("data/last-time");
+        // The clock says that the server was down for a month, or that it is a month ago.
+        for difference in [-30 * 86_400i64, 30 * 86_400] {
+            let last: i64 = std::fs::read_to_string(&mark).unwrap().trim().parse().unwrap();
+            std::fs::write(&mark, format!("{}\n", last + difference)).unwrap();
+            let more = format!("{}keep = \"1ms\"\nlook_every = \"50ms\"\n", backend.configuration());
+            daemon = daemon.crash_and_restart(&more);
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            assert_eq!(listed(&daemon, "?").len(), stack().len());
+            assert!(daemon.log().contains("the clock differs by"), "{}", daemon.log());
+        }
+        // By the new mark it has run since then.
+        let more = format!("{}keep = \"1ms\"\nlook_every = \"50ms\"\n", backend.configuration());
+        let daemon = daemon.crash_and_restart(&more);
+        wait_for("all builds to go", || (listed(&daemon, "?").is_empty()).then_some(()));
+    }
+
     fn too_many_builds_go_the_oldest_first(backend) {
         let daemon = backend.start("");
         let builds: Vec<BuildRecord> = (1..=9).map(|n| linked(n, "many", vec![])).collect();
