@@ -2,11 +2,11 @@
 //! knows by name.
 //!
 //! Such a script compiles and links a source in one call, runs the program or does not, removes it,
-//! and makes the next in the same directory. Each alone looks like somebody's program, and most are:
-//! so the first ones are registered at once. But where the two before it are gone or replaced by
-//! now, this one is on probation: its record waits two seconds in the spool (see `companion.rs`),
-//! and is dropped if the program is gone by then, in whatever place. A program that was moved is
-//! still there.
+//! and makes the next in the same directory. Each alone looks like somebody's program, and most
+//! are: so the first ones are registered at once. But where the two before it are gone or replaced
+//! by now, this one is on probation: its record waits two seconds in the spool (see
+//! `companion.rs`), and is dropped if the program is gone by then, in whatever place. A program
+//! that was moved is still there.
 //!
 //! Only a program of one source, compiled and linked by one call, small and linked shortly after
 //! other such ones is looked at. All other links pay nothing, and are registered at once.
@@ -33,7 +33,7 @@ const BYTES_MAX: u64 = 128 * 1024;
 /// A script asks its questions one after the other.
 const NEXT_WITHIN_S: u64 = 10;
 
-/// From this many programs in a row that are gone, the next one is on probation.
+/// The number of programs in a row that are gone, after which the next one is on probation.
 const GONE_MIN: u32 = 2;
 
 /// The files that remember the last program of this kind: a directory's have one of them.
