@@ -4,10 +4,10 @@
 //! deleted by its age or asked for by time goes by the receipt where the two differ much.
 //!
 //! This machine's own clock may jump by years too: a battery is empty, somebody sets it. What is
-//! deleted then is gone. So the clock is compared with the time that passed, which the kernel counts
-//! apart. After a jump of more than a day the time goes on as it was, for a day; if the clock says
-//! the same after that, it is believed. What happened while the server was down cannot be known:
-//! where its last mark is more than a day old, nothing is deleted by its age for a day.
+//! deleted then is gone. So the clock is compared with the time that passed, which the kernel
+//! counts apart. After a jump of more than a day the time goes on as it was, for a day; if the
+//! clock says the same after that, it is believed. What happened while the server was down cannot
+//! be known: where its last mark is more than a day old, nothing is deleted by its age for a day.
 
 use nix::time::{ClockId, clock_gettime};
 use std::{
@@ -154,7 +154,7 @@ impl Clock {
         }
     }
 
-    /// The time, and a jump that is to be told. Threads that read at the same time may tell it twice.
+    /// The time, and a jump that is to be told. Two threads that read at once may both tell it.
     fn read(&self, wall_ns: i64, passed_ns: i64) -> (i64, Option<Jump>) {
         let offset = wall_ns.saturating_sub(passed_ns);
         let believed = self.offset_ns.load(Relaxed);
