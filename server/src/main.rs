@@ -6,7 +6,7 @@ use ogrt_server::{
     Config, LogFormat, Reload, Shutdown,
     tokens::{self, Scopes},
 };
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -140,10 +140,13 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let shutdown = stop_on_signals()?;
         ogrt_server::run(config, reload, arguments.ready_file, shutdown).await
-    })
+    });
+    // A thread may wait for a disk that is full.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
 }
 
 fn manage_tokens(action: TokenAction, path: &std::path::Path) -> anyhow::Result<()> {

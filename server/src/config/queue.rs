@@ -17,8 +17,9 @@ table! {
         /// "drop-oldest": outputs that are behind lose the oldest events (metric
         /// ogrt_batches_lost_total).
         when_full: WhenFull = WhenFull::Refuse,
-        /// Free space that the queue leaves on its disk. With less, new events are refused,
-        /// whatever when_full says.
+        /// Free space that the server leaves on the disk of data_dir. With less, new events are
+        /// refused, whatever when_full says. Room for what the database has in memory, and for a
+        /// merge of its tables, is left besides: some 300 MiB in a large store.
         disk_free_min: Size = Size::mebibytes(256),
         /// How often events without an acknowledgement (UDP, datagrams) are flushed to disk. A
         /// power cut can lose the events of this time; a crash of the server loses none.

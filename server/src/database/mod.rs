@@ -6,9 +6,14 @@
 //! and the held events say. Each room is given its own tables ([`rooms`]), and can write only to
 //! those.
 
+mod condition;
+mod disk;
+mod engine;
+mod reading;
 mod rooms;
 mod tables;
 
+pub use condition::{Cause, Condition};
 pub use rooms::{
     HeldStore, InstallationStore, JobsStore, JoinStore, QueueStore, RegistryStore, UsesStore, WaitingStore,
 };
@@ -17,11 +22,12 @@ pub use tables::faults;
 pub use tables::{Database, Snapshot, Table, Total, Writes, number};
 
 use anyhow::{Context, Result};
+use engine::{Engine, TableSpec};
 use fjall::{
     CompressionType, KeyspaceCreateOptions,
     config::{BlockSizePolicy, CompressionPolicy, FilterPolicy, PartitioningPolicy},
 };
-use std::path::Path;
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 /// The number of the registry's first format.
 pub const FIRST_FORMAT: u64 = 1;
@@ -38,110 +44,148 @@ pub struct Store {
     jobs: JobsStore,
 }
 
+/// The tables, with names that are on disk and stay as they are.
+fn tables() -> Vec<TableSpec> {
+    // What finds a block is in pieces that are read when they are needed; whole, it would be kept
+    // in memory for as long as the table lies where it was written, and a registry's tables do.
+    let plain = |memtable: u64| {
+        KeyspaceCreateOptions::default()
+            .max_memtable_size(memtable)
+            .index_block_partitioning_policy(PartitioningPolicy::all(true))
+            .filter_block_partitioning_policy(PartitioningPolicy::all(true))
+    };
+    // Batches and jobs come compressed already.
+    let packed = |memtable: u64| {
+        plain(memtable).data_block_compression_policy(CompressionPolicy::all(CompressionType::None))
+    };
+    // Walked, never asked for one key: a filter would only take room.
+    let lists = |memtable: u64| plain(memtable).filter_policy(FilterPolicy::disabled());
+    let small = || plain(4 << 20);
+    vec![
+        ("totals", small()),
+        ("queue", packed(8 << 20)),
+        ("places", small()),
+        ("seen_0", small()),
+        ("seen_1", small()),
+        ("held_marks", small()),
+        ("held", small()),
+        ("build_of", plain(4 << 20).expect_point_read_hits(false)),
+        // Records of one package lie together and share much text.
+        (
+            "record_of",
+            lists(16 << 20)
+                .data_block_size_policy(BlockSizePolicy::all(32 << 10))
+                // They are never written anew at a deeper level, so the first one has to compress
+                // them.
+                .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4)),
+        ),
+        ("build_times", lists(4 << 20)),
+        ("made_again", small()),
+        ("terms", packed(8 << 20).filter_policy(FilterPolicy::disabled())),
+        ("linked", lists(4 << 20)),
+        ("unresolved", small()),
+        ("catalog", small()),
+        ("libraries", small()),
+        ("registrations_waiting", small()),
+        ("registrations_waiting_of", small()),
+        ("installations", small()),
+        ("image_numbers", small()),
+        ("images", small()),
+        ("images_with", lists(4 << 20)),
+        ("objects", small()),
+        ("object_index", small()),
+        ("programs_with_object", lists(4 << 20)),
+        ("use_tallies", packed(4 << 20)),
+        ("use_rows", plain(8 << 20)),
+        ("tallies", packed(4 << 20)),
+        ("uses", small()),
+        ("jobs", packed(4 << 20)),
+        ("job_log", small()),
+        ("job_senders", small()),
+    ]
+}
+
 impl Store {
     /// Opens the database in `directory`, or makes it.
     pub fn open(directory: &Path) -> Result<Self> {
         std::fs::create_dir_all(directory)
             .with_context(|| format!("cannot make the data directory {}", directory.display()))?;
         let path = directory.join("store");
-        Store::open_tables(&path).with_context(|| {
+        let engine = Engine::open(&path, tables).with_context(|| {
             format!("cannot open the database {} (is another ogrt-server using it?)", path.display())
-        })
+        })?;
+        Store::of(engine)
     }
 
-    /// Names that stand here are on disk, and stay as they are.
-    fn open_tables(path: &Path) -> fjall::Result<Store> {
+    fn of(engine: Arc<Engine>) -> Result<Store> {
         let database = Database {
-            inner: fjall::Database::builder(path)
-                .cache_size(16 << 20)
-                .max_cached_files(Some(128))
-                .max_journaling_size(256 << 20)
-                // It is gone in seconds; what is compressed once is compressed for the tables.
-                .journal_compression(CompressionType::None)
-                .worker_threads(1)
-                .open()?,
+            engine: engine.clone(),
+            waits_for_room: false,
             #[cfg(test)]
             faults: faults::Faults::default(),
         };
-        // What finds a block is in pieces that are read when they are needed; whole, it would be
-        // kept in memory for as long as the table lies where it was written, and a registry's
-        // tables do.
-        let plain = |memtable: u64| {
-            KeyspaceCreateOptions::default()
-                .max_memtable_size(memtable)
-                .index_block_partitioning_policy(PartitioningPolicy::all(true))
-                .filter_block_partitioning_policy(PartitioningPolicy::all(true))
+        let names: HashMap<&str, usize> =
+            tables().into_iter().enumerate().map(|(index, (name, _))| (name, index)).collect();
+        let table = |name: &str| -> Result<Table> {
+            let index = names.get(name).copied();
+            Ok(Table {
+                engine: engine.clone(),
+                index: index.with_context(|| format!("there is no table {name}"))?,
+            })
         };
-        // Batches and jobs come compressed already.
-        let packed = |memtable: u64| {
-            plain(memtable).data_block_compression_policy(CompressionPolicy::all(CompressionType::None))
-        };
-        // Walked, never asked for one key: a filter would only take room.
-        let lists = |memtable: u64| plain(memtable).filter_policy(FilterPolicy::disabled());
-        let small = || plain(4 << 20);
-        let table =
-            |name: &str, options: KeyspaceCreateOptions| database.inner.keyspace(name, || options).map(Table);
-        let totals = table("totals", small())?;
+        let totals = table("totals")?;
         let total = |name| Total { table: totals.clone(), name };
         Ok(Store {
             queue: QueueStore {
                 database: database.clone(),
-                batches: table("queue", packed(8 << 20))?,
-                offsets: table("places", small())?,
-                delivered: [table("seen_0", small())?, table("seen_1", small())?],
+                batches: table("queue")?,
+                offsets: table("places")?,
+                delivered: [table("seen_0")?, table("seen_1")?],
                 delivered_young: total("seen young"),
                 delivered_count: total("seen count"),
             },
             held: HeldStore {
                 database: database.clone(),
-                skipped: table("held_marks", small())?,
-                held: table("held", small())?,
+                skipped: table("held_marks")?,
+                held: table("held")?,
             },
             join: JoinStore { decided_until: total("sifted") },
             registry: RegistryStore {
                 database: database.clone(),
-                builds: table("build_of", plain(4 << 20).expect_point_read_hits(false))?,
-                // Records of one package lie together and share much text.
-                records: table(
-                    "record_of",
-                    lists(16 << 20)
-                        .data_block_size_policy(BlockSizePolicy::all(32 << 10))
-                        // They are never written anew at a deeper level, so the first one has to
-                        // compress them.
-                        .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4)),
-                )?,
-                builds_by_time: table("build_times", lists(4 << 20))?,
-                made_again: table("made_again", small())?,
-                terms: table("terms", packed(8 << 20).filter_policy(FilterPolicy::disabled()))?,
-                linked: table("linked", lists(4 << 20))?,
-                unresolved: table("unresolved", small())?,
-                catalog: table("catalog", small())?,
-                libraries: table("libraries", small())?,
+                builds: table("build_of")?,
+                records: table("record_of")?,
+                builds_by_time: table("build_times")?,
+                made_again: table("made_again")?,
+                terms: table("terms")?,
+                linked: table("linked")?,
+                unresolved: table("unresolved")?,
+                catalog: table("catalog")?,
+                libraries: table("libraries")?,
                 format: total("format"),
                 count: total("builds"),
             },
             waiting: WaitingStore {
                 database: database.clone(),
-                waiting: table("registrations_waiting", small())?,
-                waiting_of: table("registrations_waiting_of", small())?,
+                waiting: table("registrations_waiting")?,
+                waiting_of: table("registrations_waiting_of")?,
                 server_number: total("server"),
             },
             installations: InstallationStore {
                 database: database.clone(),
-                installations: table("installations", small())?,
+                installations: table("installations")?,
             },
             uses: UsesStore {
-                database: database.clone(),
-                program_numbers: table("image_numbers", small())?,
-                programs: table("images", small())?,
-                programs_with: table("images_with", lists(4 << 20))?,
-                objects: table("objects", small())?,
-                object_index: table("object_index", small())?,
-                programs_with_object: table("programs_with_object", lists(4 << 20))?,
-                tallies: table("use_tallies", packed(4 << 20))?,
-                rows: table("use_rows", plain(8 << 20))?,
-                old_tallies: table("tallies", packed(4 << 20))?,
-                old_rows: table("uses", small())?,
+                database: database.waiting_for_room(),
+                program_numbers: table("image_numbers")?,
+                programs: table("images")?,
+                programs_with: table("images_with")?,
+                objects: table("objects")?,
+                object_index: table("object_index")?,
+                programs_with_object: table("programs_with_object")?,
+                tallies: table("use_tallies")?,
+                rows: table("use_rows")?,
+                old_tallies: table("tallies")?,
+                old_rows: table("uses")?,
                 program_count: total("images"),
                 next_program: total("next image"),
                 row_count: total("rows of uses"),
@@ -150,13 +194,29 @@ impl Store {
                 objects_dropped: total("objects dropped"),
             },
             jobs: JobsStore {
-                values: table("jobs", packed(4 << 20))?,
-                log: table("job_log", small())?,
-                senders: table("job_senders", small())?,
+                values: table("jobs")?,
+                log: table("job_log")?,
+                senders: table("job_senders")?,
                 bytes: total("jobs bytes"),
-                database,
+                database: database.waiting_for_room(),
             },
         })
+    }
+
+    /// Has `free_min` bytes of the disk left free from now on.
+    pub fn watch_disk(&self, free_min: u64) -> Result<()> {
+        disk::watch(&self.queue.database.engine, free_min)
+            .context("cannot start the thread that watches the disk")
+    }
+
+    /// What the store can take.
+    pub fn condition(&self) -> Arc<Condition> {
+        self.queue.database.engine.condition().clone()
+    }
+
+    /// Has each write fail that waits for the database to be mended, or for room.
+    pub fn give_up(&self) {
+        self.queue.database.engine.give_up();
     }
 
     /// The tables of the queue.

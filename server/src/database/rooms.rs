@@ -4,7 +4,7 @@
 //! which stay, so that databases that exist can be opened: [`super::Store::open`] has them.
 
 use super::{Database, Table, Total};
-use fjall::KeyspaceCreateOptions;
+use fjall::{Iter, Keyspace, KeyspaceCreateOptions};
 
 /// The durable queue.
 #[derive(Clone)]
@@ -151,9 +151,15 @@ pub struct JobsStore {
 
 /// The registry's first format; server/src/registry/embedded/migrate.rs takes it over.
 pub struct FirstFormat {
-    /// Signature -> record.
-    pub records: Table,
-    others: [Table; 2],
+    records: Keyspace,
+    others: [Keyspace; 2],
+}
+
+impl FirstFormat {
+    /// The records.
+    pub fn records(&self) -> Iter {
+        self.records.iter()
+    }
 }
 
 impl WaitingStore {
@@ -175,32 +181,38 @@ impl WaitingStore {
 impl RegistryStore {
     /// The registry that a server of the first format left.
     pub fn first_format(&self) -> fjall::Result<Option<FirstFormat>> {
-        let database = &self.database.inner;
-        if !database.keyspace_exists("records") {
-            return Ok(None);
-        }
-        let open = |name| database.keyspace(name, KeyspaceCreateOptions::default).map(Table);
-        Ok(Some(FirstFormat {
-            records: open("records")?,
-            others: [open("builds")?, open("builds_by_time")?],
-        }))
+        self.database.engine.read(|opened| {
+            let database = &opened.database;
+            if !database.keyspace_exists("records") {
+                return Ok(None);
+            }
+            let open = |name| database.keyspace(name, KeyspaceCreateOptions::default);
+            Ok(Some(FirstFormat {
+                records: open("records")?,
+                others: [open("builds")?, open("builds_by_time")?],
+            }))
+        })
     }
 
     /// Removes it.
     pub fn remove_first_format(&self, first: FirstFormat) -> fjall::Result<()> {
         let [builds, times] = first.others;
-        // The records last: they are what tells that it is there.
-        let database = &self.database.inner;
-        [builds, times, first.records].into_iter().try_for_each(|gone| database.delete_keyspace(gone.0))
+        self.database.engine.read(|opened| {
+            // The records last: they are what tells that it is there.
+            let gone = [builds, times, first.records];
+            gone.into_iter().try_for_each(|gone| opened.database.delete_keyspace(gone))
+        })
     }
 
     /// Removes the lists of terms that servers of the second format kept.
     pub fn remove_second_format(&self) -> fjall::Result<()> {
-        let database = &self.database.inner;
-        if database.keyspace_exists("found_by") {
-            let lists = database.keyspace("found_by", KeyspaceCreateOptions::default)?;
-            database.delete_keyspace(lists)?;
-        }
-        Ok(())
+        self.database.engine.read(|opened| {
+            let database = &opened.database;
+            if database.keyspace_exists("found_by") {
+                let lists = database.keyspace("found_by", KeyspaceCreateOptions::default)?;
+                database.delete_keyspace(lists)?;
+            }
+            Ok(())
+        })
     }
 }

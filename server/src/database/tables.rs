@@ -4,13 +4,19 @@
 //! commit, whatever tables they touch. So whoever must move two things together has no second form
 //! to choose.
 
-use fjall::{Iter, PersistMode, Readable, Slice, UserKey, UserValue};
-use std::ops::RangeBounds;
+use super::{
+    engine::{Engine, Opened},
+    reading::TableIter,
+};
+use fjall::{Keyspace, PersistMode, Readable, Slice, UserKey, UserValue};
+use std::{ops::RangeBounds, sync::Arc};
 
 /// The database that all tables are in.
 #[derive(Clone)]
 pub struct Database {
-    pub(super) inner: fjall::Database,
+    pub(super) engine: Arc<Engine>,
+    /// Writes through this handle wait while the disk is full.
+    pub(super) waits_for_room: bool,
     #[cfg(test)]
     pub(super) faults: faults::Faults,
 }
@@ -18,82 +24,104 @@ pub struct Database {
 impl Database {
     /// Writes that take effect together.
     pub fn writes(&self) -> Writes {
-        Writes {
-            batch: self.inner.batch(),
-            #[cfg(test)]
-            faults: self.faults.clone(),
-        }
+        Writes { database: self.clone(), items: Vec::new() }
     }
 
     /// All tables as they are at this moment.
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot(self.inner.snapshot())
+        self.engine.read(|opened| Snapshot { opening: opened.number, inner: opened.database.snapshot() })
     }
 
     /// Returns when everything written so far survives power loss.
     pub fn sync(&self) -> fjall::Result<()> {
-        self.inner.persist(PersistMode::SyncData)
+        self.engine.write(|opened| opened.database.persist(PersistMode::SyncData))
+    }
+
+    /// The same database for what follows from events that were taken: its writes wait while the
+    /// disk is full, so that they do not take the last room.
+    pub(super) fn waiting_for_room(&self) -> Database {
+        Database { waits_for_room: true, ..self.clone() }
     }
 }
 
 /// Keys and their values, in the order of the keys.
 #[derive(Clone)]
-pub struct Table(pub(super) fjall::Keyspace);
+pub struct Table {
+    pub(super) engine: Arc<Engine>,
+    pub(super) index: usize,
+}
 
 impl Table {
+    fn read<T>(&self, reads: impl FnOnce(&Keyspace) -> T) -> T {
+        self.engine.read(|opened| reads(&opened.tables[self.index]))
+    }
+
+    fn walk(&self, iter: impl FnOnce(&Keyspace) -> fjall::Iter) -> TableIter {
+        TableIter::open(&self.engine, |opened| Some(iter(&opened.tables[self.index])))
+    }
+
     /// The value of a key.
     pub fn get(&self, key: impl AsRef<[u8]>) -> fjall::Result<Option<Slice>> {
-        self.0.get(key)
+        self.read(|table| table.get(key))
     }
 
     /// Tells whether the key has a value.
     pub fn contains_key(&self, key: impl AsRef<[u8]>) -> fjall::Result<bool> {
-        self.0.contains_key(key)
+        self.read(|table| table.contains_key(key))
     }
 
     /// Everything.
-    pub fn iter(&self) -> Iter {
-        self.0.iter()
+    pub fn iter(&self) -> TableIter {
+        self.walk(Keyspace::iter)
     }
 
     /// Keys within the range.
-    pub fn range<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> Iter {
-        self.0.range(range)
+    pub fn range<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> TableIter {
+        self.walk(|table| table.range(range))
     }
 
     /// Keys that begin with these bytes.
-    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> Iter {
-        self.0.prefix(prefix)
+    pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> TableIter {
+        self.walk(|table| table.prefix(prefix))
     }
 
     /// The first key and its value.
     pub fn first_key_value(&self) -> Option<fjall::Guard> {
-        self.0.first_key_value()
+        self.read(Keyspace::first_key_value)
     }
 
     /// The last key and its value.
     pub fn last_key_value(&self) -> Option<fjall::Guard> {
-        self.0.last_key_value()
+        self.read(Keyspace::last_key_value)
     }
 
     /// Empties it, at once and apart from other writes: for what may be lost.
     pub fn clear(&self) -> fjall::Result<()> {
-        self.0.clear()
+        self.engine.write(|opened| opened.tables[self.index].clear())
     }
 }
 
 /// Tables as they were at one moment.
-pub struct Snapshot(fjall::Snapshot);
+pub struct Snapshot {
+    opening: u64,
+    inner: fjall::Snapshot,
+}
 
 impl Snapshot {
     /// Keys within the range.
-    pub fn range<K: AsRef<[u8]>>(&self, table: &Table, range: impl RangeBounds<K>) -> Iter {
-        self.0.range(&table.0, range)
+    pub fn range<K: AsRef<[u8]>>(&self, table: &Table, range: impl RangeBounds<K>) -> TableIter {
+        self.walk(table, |keyspace| self.inner.range(keyspace, range))
     }
 
     /// Keys that begin with these bytes.
-    pub fn prefix(&self, table: &Table, prefix: impl AsRef<[u8]>) -> Iter {
-        self.0.prefix(&table.0, prefix)
+    pub fn prefix(&self, table: &Table, prefix: impl AsRef<[u8]>) -> TableIter {
+        self.walk(table, |keyspace| self.inner.prefix(keyspace, prefix))
+    }
+
+    fn walk(&self, table: &Table, iter: impl FnOnce(&Keyspace) -> fjall::Iter) -> TableIter {
+        TableIter::open(&table.engine, |opened| {
+            (opened.number == self.opening).then(|| iter(&opened.tables[table.index]))
+        })
     }
 }
 
@@ -113,20 +141,26 @@ impl Total {
 
 /// Writes that take effect together when they are committed; nothing is written before.
 pub struct Writes {
-    batch: fjall::OwnedWriteBatch,
-    #[cfg(test)]
-    faults: faults::Faults,
+    database: Database,
+    items: Vec<WriteItem>,
+}
+
+struct WriteItem {
+    table: usize,
+    key: UserKey,
+    /// `None` removes the key.
+    value: Option<UserValue>,
 }
 
 impl Writes {
     /// Sets the value of a key.
     pub fn insert(&mut self, table: &Table, key: impl Into<UserKey>, value: impl Into<UserValue>) {
-        self.batch.insert(&table.0, key, value);
+        self.items.push(WriteItem { table: table.index, key: key.into(), value: Some(value.into()) });
     }
 
     /// Removes a key.
     pub fn remove(&mut self, table: &Table, key: impl Into<UserKey>) {
-        self.batch.remove(&table.0, key);
+        self.items.push(WriteItem { table: table.index, key: key.into(), value: None });
     }
 
     /// Sets a number.
@@ -136,16 +170,39 @@ impl Writes {
 
     /// Tells that there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.batch.is_empty()
+        self.items.is_empty()
     }
 
-    /// Makes all of them, or none.
+    /// Makes all of them, or none. Where the database fails, this waits until it is mended.
     pub fn commit(self) -> fjall::Result<()> {
-        #[cfg(test)]
-        if !self.batch.is_empty() {
-            self.faults.pass()?;
+        if self.items.is_empty() {
+            return Ok(());
         }
-        self.batch.commit()
+        #[cfg(test)]
+        self.database.faults.pass()?;
+        if self.database.waits_for_room {
+            self.database.engine.wait_for_room()?;
+        }
+        self.database.engine.write(|opened| self.commit_to(opened))
+    }
+
+    fn commit_to(&self, opened: &Opened) -> fjall::Result<()> {
+        #[cfg(test)]
+        self.database.faults.break_if_due()?;
+        let mut batch = fjall::OwnedWriteBatch::with_capacity(opened.database.clone(), self.items.len());
+        batch = batch.durability(Some(PersistMode::Buffer));
+        let mut last = usize::MAX;
+        for WriteItem { table: index, key, value } in &self.items {
+            let table = &opened.tables[*index];
+            if std::mem::replace(&mut last, *index) != *index {
+                opened.wait_for_flushes(table)?;
+            }
+            match value {
+                Some(value) => batch.insert(table, key.clone(), value.clone()),
+                None => batch.remove(table, key.clone()),
+            }
+        }
+        batch.commit()
     }
 }
 
@@ -165,28 +222,45 @@ pub mod faults {
         atomic::{AtomicU64, Ordering},
     };
 
-    /// The number of commits that are still made.
+    /// The number of commits that are still made, and of those before the database breaks.
     #[derive(Clone)]
-    pub struct Faults(Arc<AtomicU64>);
+    pub struct Faults {
+        left: Arc<AtomicU64>,
+        whole: Arc<AtomicU64>,
+    }
 
     impl Default for Faults {
         fn default() -> Self {
-            Faults(Arc::new(AtomicU64::new(u64::MAX)))
+            let never = || Arc::new(AtomicU64::new(u64::MAX));
+            Faults { left: never(), whole: never() }
+        }
+    }
+
+    fn count_down(left: &AtomicU64, why: &str) -> fjall::Result<()> {
+        match left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(fjall::Error::Io(std::io::Error::other(why.to_owned()))),
         }
     }
 
     impl Faults {
         /// Each commit after this many fails.
         pub fn fail_after(&self, commits: u64) {
-            self.0.store(commits, Ordering::SeqCst);
+            self.left.store(commits, Ordering::SeqCst);
+        }
+
+        /// The database breaks once, in the commit after this many.
+        pub fn break_after(&self, commits: u64) {
+            self.whole.store(commits, Ordering::SeqCst);
         }
 
         pub(super) fn pass(&self) -> fjall::Result<()> {
-            let left = self.0.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1));
-            match left {
-                Ok(_) => Ok(()),
-                Err(_) => Err(fjall::Error::Io(std::io::Error::other("this commit fails for a test"))),
-            }
+            count_down(&self.left, "this commit fails for a test")
+        }
+
+        pub(super) fn break_if_due(&self) -> fjall::Result<()> {
+            count_down(&self.whole, "the database breaks for a test")
+                .inspect_err(|_| self.whole.store(u64::MAX, Ordering::SeqCst))
         }
     }
 }

@@ -72,6 +72,7 @@ fn routes() -> Vec<(&'static str, MethodRouter<Sources>)> {
         ("/v1/import", post(transfer::import)),
         ("/v1/openapi.json", get(openapi)),
         ("/healthz", get(health)),
+        ("/readyz", get(ready)),
         ("/metrics", get(metrics_text)),
     ]
 }
@@ -90,6 +91,7 @@ pub fn router(sources: Sources) -> Router {
             )
         })
         .layer(DefaultBodyLimit::max(sources.body_max))
+        .layer(from_fn_with_state(sources.clone(), require_room))
         .layer(from_fn_with_state(sources.clone(), require_token))
         .with_state(sources)
 }
@@ -110,7 +112,29 @@ async fn require_token(State(sources): State<Sources>, request: Request, next: N
     ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response()
 }
 
-/// `GET /healthz`: healthy while every output works.
+/// Nothing that is to be kept is taken while the store cannot keep it.
+async fn require_room(State(sources): State<Sources>, request: Request, next: Next) -> Response {
+    match request.method().is_safe() {
+        false if !sources.intake.condition.takes_events() => not_ready(&sources).into_response(),
+        _ => next.run(request).await,
+    }
+}
+
+fn not_ready(sources: &Sources) -> Problem {
+    let why = sources.intake.condition.refusals().join("; ");
+    let why = if why.is_empty() { "the server starts or stops".into() } else { why };
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, format!("no events are taken: {why}"))
+}
+
+/// `GET /readyz`: ready while events are taken.
+async fn ready(State(sources): State<Sources>) -> Response {
+    match sources.intake.condition.takes_events() && !sources.intake.shutdown.asked() {
+        true => Json(json!({ "status": "ready" })).into_response(),
+        false => not_ready(&sources).into_response(),
+    }
+}
+
+/// `GET /healthz`: healthy while events are taken and every output works.
 async fn health(State(sources): State<Sources>) -> Response {
     let outputs: BTreeMap<String, serde_json::Value> = sources
         .metrics
@@ -129,7 +153,14 @@ async fn health(State(sources): State<Sources>) -> Response {
     let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = if good { "ok" } else { "an output fails" };
     let follow = sources.intake.follow.offer();
-    (status, Json(json!({ "status": word, "outputs": outputs, "follow": follow }))).into_response()
+    let mut answer = json!({ "status": word, "outputs": outputs, "follow": follow });
+    let refusals = sources.intake.condition.refusals();
+    if refusals.is_empty() {
+        return (status, Json(answer)).into_response();
+    }
+    answer["status"] = "no events are taken".into();
+    answer["problem"] = refusals.join("; ").into();
+    (StatusCode::SERVICE_UNAVAILABLE, Json(answer)).into_response()
 }
 
 async fn metrics_text(State(sources): State<Sources>) -> Response {

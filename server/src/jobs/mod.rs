@@ -330,7 +330,7 @@ mod tests {
                 registry.clone(),
                 metrics.clone(),
                 QueueConfig::default(),
-                directory.to_owned(),
+                store.condition(),
             )
             .unwrap();
             let joiner = Arc::new(Joiner::new(registry, summaries));

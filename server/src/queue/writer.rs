@@ -4,7 +4,8 @@
 //! Group commit: while one synchronisation runs, submissions gather, and the next takes them all.
 //! It is done at once when somebody waits for an acknowledgement, else every `sync_every`. A full
 //! queue, or a disk with too little room, refuses new events or drops the oldest, as the
-//! configuration says; nothing is ever acknowledged that was not written.
+//! configuration says; nothing is ever acknowledged that was not written. While the database is
+//! mended after a failed write, the writer waits in its commit.
 
 use super::{
     Batch, Entries, Entry, HEADER, HeldEntries, HeldKey, Kind, Queue,
@@ -14,14 +15,13 @@ use super::{
 use crate::{
     clock::now_ns,
     config::{QueueConfig, WhenFull},
-    database::{QueueStore, Writes, number},
+    database::{Cause, Condition, QueueStore, Writes, number},
     metrics::Metrics,
     registry::{Registration, Registry},
 };
 use anyhow::{Context, Result};
 use bytes::Bytes;
 use std::{
-    path::PathBuf,
     sync::{
         Arc,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
@@ -29,13 +29,12 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tracing::{error, info, warn};
+use tracing::{error, warn};
 
 /// Most bytes of entries in one batch.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// The time between two removals of batches that every consumer has behind itself; the disk is
-/// looked at as often.
+/// The time between two removals of batches that every consumer has behind itself.
 const TRIM_EVERY: Duration = Duration::from_millis(200);
 
 /// Groups of events whose way to the disk is timed apart; beyond them, with the one before.
@@ -131,7 +130,7 @@ pub struct Writer {
     registry: Arc<dyn Registry>,
     metrics: Arc<Metrics>,
     config: QueueConfig,
-    data_dir: PathBuf,
+    condition: Arc<Condition>,
     messages: Receiver<WriterMessage>,
     delivered: DeliveredEvents,
     next: u64,
@@ -140,7 +139,6 @@ pub struct Writer {
     head: u64,
     bytes_before_head: u64,
     bytes_before_next: u64,
-    disk_full: bool,
     said_full: Option<Instant>,
     /// Times of receipt of events that are not yet synchronised, each with their number.
     timed: Vec<(i64, u64)>,
@@ -155,7 +153,7 @@ impl Writer {
         registry: Arc<dyn Registry>,
         metrics: Arc<Metrics>,
         config: QueueConfig,
-        data_dir: PathBuf,
+        condition: Arc<Condition>,
     ) -> Result<(Self, Sender<WriterMessage>)> {
         let (sender, messages) = channel();
         let next = queue.tail().borrow().next;
@@ -175,14 +173,13 @@ impl Writer {
             registry,
             metrics,
             config,
-            data_dir,
+            condition,
             messages,
             delivered,
             next,
             head,
             bytes_before_head,
             bytes_before_next,
-            disk_full: false,
             said_full: None,
             timed: Vec::new(),
         };
@@ -205,7 +202,6 @@ impl Writer {
         let mut trimmed = Instant::now();
         let mut synced = Instant::now();
         let mut unsynced = false;
-        self.look_at_disk();
         loop {
             let patience = self.config.sync_every.0.min(TRIM_EVERY);
             let mut submissions = Vec::new();
@@ -236,8 +232,8 @@ impl Writer {
                 self.queue.nudge();
             }
             if trimmed.elapsed() >= TRIM_EVERY {
-                self.look_at_disk();
                 self.trim().context("cannot trim the queue")?;
+                self.is_full()?;
                 trimmed = Instant::now();
             }
             if stop {
@@ -368,14 +364,13 @@ impl Writer {
     /// full.
     fn is_full(&mut self) -> Result<bool> {
         let over = self.bytes_before_next - self.bytes_before_head > self.config.bytes_max.0;
-        if !over && !self.disk_full {
-            return Ok(false);
-        }
-        if self.said_full.is_none_or(|said| said.elapsed() > Duration::from_secs(10)) {
+        let refuses = over && self.config.when_full == WhenFull::Refuse;
+        self.condition
+            .set(Cause::Queue, refuses.then(|| "the queue is full (queue.bytes_max is reached)".into()));
+        if over && self.said_full.is_none_or(|said| said.elapsed() > Duration::from_secs(10)) {
             self.said_full = Some(Instant::now());
-            let why = if over { "queue.bytes_max is reached" } else { "queue.disk_free_min is reached" };
             warn!(
-                "the queue is full ({why}): {}",
+                "the queue is full (queue.bytes_max is reached): {}",
                 match self.config.when_full {
                     WhenFull::Refuse => "new events are refused until an output catches up",
                     WhenFull::DropOldest => "the oldest events are dropped for the outputs that are behind",
@@ -393,7 +388,7 @@ impl Writer {
             }
             self.remove_before(to)?;
         }
-        Ok(self.disk_full || self.config.when_full == WhenFull::Refuse)
+        Ok(!self.condition.takes_events())
     }
 
     /// Removes what every output has behind itself; the newest batch stays.
@@ -420,20 +415,6 @@ impl Writer {
         }
         self.bytes_before_head = bytes_before(&self.store, self.head)?.unwrap_or(self.bytes_before_next);
         Ok(())
-    }
-
-    fn look_at_disk(&mut self) {
-        let free = nix::sys::statvfs::statvfs(&self.data_dir)
-            .map(|disk| disk.blocks_available() * disk.fragment_size());
-        let full = free.is_ok_and(|free| free < self.config.disk_free_min.0);
-        if full != self.disk_full {
-            info!(
-                "free space in {}: {}",
-                self.data_dir.display(),
-                if full { "too little" } else { "enough again" }
-            );
-            self.disk_full = full;
-        }
     }
 }
 

@@ -117,7 +117,12 @@ impl Drain {
             last_bytes = arrivals.submission.bytes();
             if !arrivals.submission.is_empty() {
                 last_event = Instant::now();
-                runtime.block_on(self.intake.submit(arrivals));
+                if self.intake.condition.takes_events() {
+                    runtime.block_on(self.intake.submit(arrivals));
+                } else {
+                    // While the database is mended nobody else would count it.
+                    self.intake.metrics.events_refused.add(arrivals.submission.entries.count());
+                }
             }
             if !more_local {
                 self.intake.emptied.fetch_add(1, Ordering::Release);

@@ -23,6 +23,7 @@ pub use numbering::Numbering;
 pub use stream::Streams;
 
 use crate::{
+    database::Condition,
     follow::{Follow, ProcessKey},
     metrics::Metrics,
     queue::{EventIds, Refusal, Room, Submission, SubmissionAnswer, WriterMessage},
@@ -53,6 +54,8 @@ pub struct Intake {
     pub tokens: Arc<Tokens>,
     /// The processes that are followed until they end.
     pub follow: Arc<Follow>,
+    /// What the store can take.
+    pub condition: Arc<Condition>,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// Complaints about datagrams: few, so that a flood of garbage does not fill the log.
@@ -112,11 +115,16 @@ impl Intake {
         let mut drained = self.drained.subscribe();
         // The one that runs now may have passed its sockets already.
         let enough = *drained.borrow() + 2;
+        let settled = async {
+            let _ = drained.wait_for(|passes| *passes >= enough).await;
+            let _ = self.submit_for_answer(Submission::default()).await.await;
+        };
         tokio::select! {
-            _ = drained.wait_for(|passes| *passes >= enough) => {}
+            () = settled => {}
             () = self.shutdown.wait() => {}
+            // What is refused does not come.
+            () = self.condition.refuses() => {}
         }
-        let _ = self.submit_for_answer(Submission::default()).await.await;
     }
 }
 

@@ -274,6 +274,10 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                         Err(_) => bail!("a message was not completed within {:?}", config.message_timeout.0),
                     }
                 }
+                // Its client keeps what is not acknowledged, and comes again.
+                () = self.streams.intake.condition.refuses(), if !self.outstanding.is_empty() => {
+                    return Err(Refusal::Full.into());
+                }
                 () = self.streams.intake.shutdown.wait() => {
                     self.take_the_rest().await?;
                     return self.finish().await;
@@ -337,6 +341,10 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
         }
         if arrivals.summaries_refused > 0 {
             intake.stream_complaints.say(&self.peer, &SUMMARY_REFUSED);
+        }
+        if frames > 0 && !intake.condition.takes_events() {
+            intake.metrics.events_refused.add(arrivals.submission.entries.count());
+            return Err(Refusal::Full.into());
         }
         if frames > 0 {
             self.frames += frames;

@@ -37,6 +37,7 @@ pub async fn run(
 ) -> Result<()> {
     // What can fail is opened before anything runs.
     let store = Store::open(&config.data_dir)?;
+    store.watch_disk(config.queue.disk_free_min.0)?;
     let mark = clock::Mark::open(&config.data_dir);
     let (shared, Inlets { writer, registered }) = Shared::open(config, store, shutdown.clone())?;
     let Listeners { receive: sockets, http, addresses, tls } = Listeners::bind(&shared).await?;
@@ -81,6 +82,7 @@ pub async fn run(
     })
     .await;
     shared.give_up.ask();
+    shared.store.give_up();
     answering.shutdown().await;
     reloading.abort();
     marking.abort();

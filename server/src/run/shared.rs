@@ -71,7 +71,7 @@ impl Shared {
             registry.clone(),
             metrics.clone(),
             config.queue.clone(),
-            config.data_dir.clone(),
+            store.condition(),
         )?;
         let intake = Intake {
             writer: to_writer,
@@ -81,6 +81,7 @@ impl Shared {
             default_cluster: Arc::new(DefaultCluster::new(&config.cluster)),
             follow: Arc::new(Follow::open(&config.follow, metrics.clone())),
             metrics: metrics.clone(),
+            condition: store.condition(),
             tokens: Arc::new(Tokens::new(&config.access, &config.data_dir)),
             datagram_complaints: Arc::new(Complaints::new(10)),
             stream_complaints: Arc::new(Complaints::new(1000)),

@@ -6,20 +6,22 @@
 //! forgot would show as an event that is missing, and one that did not recognise what it had would
 //! show as an event that is there twice. Ten rounds by default, a hundred with OGRT_TEST_FULL=1.
 
-use crate::daemon::{Acknowledged, Daemon, needs, wait_for};
+use crate::{
+    daemon::{Acknowledged, Daemon, needs, wait_for},
+    small_disk::SmallDisk,
+};
 use ogrt_proto::{Hello, MessageType, ProcessInfo, encode_frame};
 use std::{
     collections::{HashMap, HashSet},
     fs,
     net::TcpStream,
     path::{Path, PathBuf},
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle, sleep},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 const CLIENTS: u64 = 3;
@@ -172,71 +174,31 @@ fn acknowledged_events_survive_kill_9_and_appear_once() {
     println!("{rounds} rounds, {events} events acknowledged: none missing, none twice");
 }
 
-/// A file system of a few megabytes that goes with this value.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    /// `None` for who may not mount.
-    fn mount(mebibytes: u32) -> Option<Self> {
-        if !nix::unistd::geteuid().is_root() {
-            needs("root, to mount a small file system");
-            return None;
-        }
-        let path = tempfile::tempdir().unwrap().keep();
-        let size = format!("size={mebibytes}m");
-        let mount = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "ogrt-test"]).arg(&path).status();
-        assert!(mount.unwrap().success());
-        Some(SmallDisk(path))
-    }
-
-    /// Takes all that is free, as another program would.
-    fn fill(&self) {
-        let ballast = fs::File::create(self.0.join("ballast")).unwrap();
-        let megabyte = vec![1; 1 << 20];
-        while std::io::Write::write(&mut &ballast, &megabyte).is_ok_and(|written| written > 0) {}
-    }
-
-    /// Frees the disk again. Afterwards this much is free, whatever the outputs have written
-    /// meanwhile.
-    fn relieve(&self, mebibytes: u64) {
-        fs::remove_file(self.0.join("ballast")).unwrap();
-        let disk = nix::sys::statvfs::statvfs(&self.0).unwrap();
-        let used = (disk.blocks() - disk.blocks_free()) * disk.fragment_size();
-        let size = format!("remount,size={}", used + (mebibytes << 20));
-        let mount = Command::new("mount").args(["-o", &size]).arg(&self.0).status();
-        assert!(mount.unwrap().success());
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("--lazy").arg(&self.0).status();
-        let _ = fs::remove_dir(&self.0);
-    }
-}
-
 #[test]
 fn a_full_disk_loses_nothing_that_was_acknowledged() {
     let rounds = rounds(3, 20);
-    let Some(disk) = SmallDisk::mount(160) else { return };
+    let disk = SmallDisk::mount(160);
     // Its end is reached, which `disk_free_min` exists to prevent, only when another program takes
     // the rest.
     let more = "[queue]\ndisk_free_min = \"24MiB\"\n";
-    let mut daemon = Daemon::start_in(tempfile::tempdir_in(&disk.0).unwrap(), more);
+    let mut daemon = Daemon::start_in(tempfile::tempdir_in(disk.path()).unwrap(), more);
     let mut clients = clients(2000);
     for round in 0..rounds {
         // The queue and the outputs fill the disk: events are refused, and everything else goes on.
         let load = Load::on(&daemon, clients);
         sleep(Duration::from_millis(200 + uuid::Uuid::new_v4().as_u128() as u64 % 300));
         disk.fill();
+        let since = Instant::now();
+        wait_for("the server to say so", || (daemon.get("/readyz").0 == 503).then_some(()));
+        assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+        assert_eq!(daemon.get("/healthz").1["status"], "no events are taken");
         wait_for("the clients to be refused", || load.is_over().then_some(()));
         clients = load.end();
         // The outputs find no room, again and again. Readers see whole documents meanwhile.
         jobs_stay_whole(&daemon.path().join("jobs"), Duration::from_millis(300));
         disk.relieve(if round + 1 < rounds { 160 } else { 1024 });
-        // The server goes on by itself. It must end only where the disk was full before the queue
-        // counted as full: nothing can be promised after a write that failed.
-        wait_for("room, or an end", || {
+        // The same server goes on by itself, wherever the end of the disk was in what it wrote.
+        wait_for("room", || {
             let probe = Client { number: 9, ..Client::default() }.frame(round);
             let taken = TcpStream::connect(&daemon.tcp).and_then(|stream| {
                 stream.set_read_timeout(Some(Duration::from_secs(5)))?;
@@ -244,8 +206,11 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
                 stream.send(&probe)?;
                 stream.wait_for(1)
             });
-            (taken.is_ok() || !daemon.is_running()).then_some(())
+            taken.is_ok().then_some(())
         });
+        assert!(daemon.is_running(), "{}", daemon.log());
+        assert!(!daemon.log().contains("panicked"), "{}", daemon.log());
+        assert_eq!(daemon.get("/readyz").0, 200);
         daemon = daemon.crash_and_restart(more);
     }
     for output in ["jobs", "lines"] {
@@ -258,9 +223,38 @@ fn a_full_disk_loses_nothing_that_was_acknowledged() {
     drop(daemon);
 }
 
+#[test]
+fn the_server_leaves_the_room_that_it_is_told_to_leave() {
+    let disk = SmallDisk::mount(160);
+    let more = "[queue]\ndisk_free_min = \"40MiB\"\n";
+    let daemon = Daemon::start_in(tempfile::tempdir_in(disk.path()).unwrap(), more);
+    let mut least = u64::MAX;
+    let mut clients = clients(2000);
+    // Whoever is refused comes again; merges go on, and questions are answered.
+    for _ in 0..3 {
+        let load = Load::on(&daemon, clients);
+        while !load.is_over() {
+            least = least.min(disk.free());
+            sleep(Duration::from_millis(2));
+        }
+        clients = load.end();
+        assert!(clients.iter().any(|client| !client.acknowledged.is_empty()));
+        for _ in 0..100 {
+            least = least.min(disk.free());
+            sleep(Duration::from_millis(5));
+        }
+    }
+    assert!(least >= 40 << 20, "{} MiB were free at the least", least >> 20);
+    disk.fill();
+    wait_for("the reason", || (daemon.get("/readyz").0 == 503).then_some(()));
+    let reason = daemon.get("/readyz").1["detail"].as_str().unwrap().to_owned();
+    assert!(reason.contains("queue.disk_free_min"), "{reason}");
+    assert_eq!(daemon.http("POST", "/v1/builds", b"any").0, 503, "what cannot be kept is not taken");
+}
+
 /// Reads the jobs' documents for a while: each is whole, but perhaps in the very moment of a write.
 fn jobs_stay_whole(directory: &Path, time: Duration) {
-    let begin = std::time::Instant::now();
+    let begin = Instant::now();
     while begin.elapsed() < time {
         for job in (0..5).map(|job| directory.join(format!("job{job}.json"))).filter(|job| job.exists()) {
             let is_whole = || serde_json::from_slice::<serde_json::Value>(&fs::read(&job).unwrap()).is_ok();
@@ -273,8 +267,8 @@ fn jobs_stay_whole(directory: &Path, time: Duration) {
 #[test]
 fn a_job_file_is_whole_while_its_disk_is_full() {
     let rounds = rounds(5, 100);
-    let Some(disk) = SmallDisk::mount(2) else { return };
-    let path = disk.0.display();
+    let disk = SmallDisk::mount(2);
+    let path = disk.path().display();
     let mut daemon =
         Daemon::start(&format!("[outputs.small]\ntype = \"file\"\nlayout = \"jobs\"\npath = \"{path}\"\n"));
     let client = Client { number: 1, padding: 2000, ..Client::default() };
@@ -294,14 +288,14 @@ fn a_job_file_is_whole_while_its_disk_is_full() {
         disk.fill();
         let all = send(&daemon, 20);
         wait_for("no room", || (daemon.metric("ogrt_output_up{output=\"small\"}") == 0).then_some(()));
-        jobs_stay_whole(&disk.0, Duration::from_millis(100));
+        jobs_stay_whole(disk.path(), Duration::from_millis(100));
         disk.relieve(2);
         wait_for("room again", || (written(&daemon) == all).then_some(()));
     }
     assert!(daemon.stop().success(), "{}", daemon.log());
     let mut ids = HashSet::new();
     for job in 0..5 {
-        let text = fs::read(disk.0.join(format!("job{job}.json"))).unwrap();
+        let text = fs::read(disk.path().join(format!("job{job}.json"))).unwrap();
         let job: serde_json::Value = serde_json::from_slice(&text).unwrap();
         for process in job["processes"].as_array().unwrap() {
             assert!(ids.insert(process["event_id"].as_str().unwrap().to_owned()), "{process} is there twice");

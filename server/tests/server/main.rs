@@ -25,6 +25,7 @@ mod senders;
 mod sending;
 mod shared_registry;
 mod siege;
+mod small_disk;
 mod steering;
 mod twice;
 mod uses;

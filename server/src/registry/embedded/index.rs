@@ -153,6 +153,8 @@ impl Index {
             small.iter().map(|run| ((run.first - large.first) as u32, run.rows(&self.store, &snapshot)));
         let mut writes =
             large.write_in_parts(&self.store, |each| packed_rows::merge(parts.collect(), each))?;
+        // The parts were committed meanwhile, perhaps to a database that was opened again.
+        let snapshot = self.store.database.snapshot();
         small.iter().try_for_each(|run| run.remove(&self.store, &mut writes, &snapshot))?;
         writes.commit()?;
         let mut state = self.change();

@@ -48,7 +48,7 @@ pub fn migrate(registry: &Embedded) -> Result<()> {
     if let Some(first) = store.first_format()? {
         let mut builds: Vec<Build> = Vec::new();
         let mut moved = 0;
-        for entry in first.records.iter() {
+        for entry in first.records() {
             let record = Bytes::copy_from_slice(&entry.value()?);
             // The first format does not tell when a build was registered; the time of the link is
             // near.

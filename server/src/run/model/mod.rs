@@ -69,6 +69,9 @@ fn run_all(seeds: &[u64]) {
     assert!(failures.is_empty(), "{} seeds failed\n\n{}", failures.len(), failures.join("\n"));
 }
 
+/// The database breaks once after this many actions, and is mended under all stages.
+const BREAK_EVERY: usize = 7;
+
 /// One run: everything that the plan says, then what clients still have, then an end at which
 /// nothing waits.
 fn run(plan: &Plan, runtime: &Handle) -> Result<()> {
@@ -79,6 +82,9 @@ fn run(plan: &Plan, runtime: &Handle) -> Result<()> {
 
     let mut server = Server::open(&place, &plan.settings, &Opening::whole())?;
     for (number, action) in plan.actions.iter().enumerate() {
+        if number % BREAK_EVERY == 0 {
+            server.break_once(number as u64 % 11);
+        }
         server = step(&place, plan, action, &mut clients, server)
             .with_context(|| format!("action {number}, {action:?}"))?;
     }

@@ -89,6 +89,11 @@ impl Server {
         self.shared.store.faults().fail_after(commits);
     }
 
+    /// The database breaks in the commit after this many, once.
+    pub fn break_once(&self, commits: u64) {
+        self.shared.store.faults().break_after(commits);
+    }
+
     /// Returns when the join has let everything go, and that is in the queue.
     pub fn wait_until_nothing_is_held(&self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
