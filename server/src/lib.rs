@@ -30,6 +30,7 @@ mod metrics;
 mod move_builds;
 mod outputs;
 mod processes;
+mod progress;
 mod queue;
 mod receive;
 mod registry;

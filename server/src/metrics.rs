@@ -93,6 +93,10 @@ metrics! {
         counter connections = "ogrt_connections_total",
         /// Datagrams and streams that did not keep to the protocol.
         counter protocol_errors = "ogrt_protocol_errors_total",
+        /// HTTP requests that were refused because too many others were worked on.
+        counter http_refused = "ogrt_http_refused_total",
+        /// HTTP connections that were closed because they were idle or slow and others needed them.
+        counter http_displaced = "ogrt_http_displaced_total",
         /// Frames of OGRT 0.5 that were ignored because other frames say the same.
         counter frames_ignored = "ogrt_frames_ignored_total",
         /// Builds that were registered.

@@ -3,7 +3,7 @@
 use super::{
     Problem, Sources,
     question::{self, JsonAnswer},
-    run_heavy,
+    run_blocking,
 };
 use crate::registry::{ContainingBuilds, DEPTH_MAX, ListedBuild, RegistryError};
 use axum::{
@@ -43,7 +43,7 @@ pub async fn of(
     let depth = question::number::<u32>("depth", &question.depth)?.unwrap_or(DEPTH_MAX).clamp(1, DEPTH_MAX);
     let limit = question::page_limit(&question.limit)?;
     let from = question::number::<usize>("cursor", &question.cursor)?.unwrap_or(0);
-    let (found, builds) = run_heavy(&sources.clone(), move || {
+    let (found, builds) = run_blocking(move || {
         let found = sources.registry.containing(part, depth)?;
         let page = found.builds.get(from..).unwrap_or_default();
         let page = &page[..page.len().min(limit)];

@@ -3,11 +3,15 @@
 //! Every error is a problem document (RFC 9457). Work on the database runs in threads that may
 //! block.
 
+mod admission;
+mod bodies;
 mod builds;
 mod connections;
 mod dependents;
 mod installations;
 mod jobs;
+mod occupant;
+mod places;
 mod problem;
 mod question;
 mod transfer;
@@ -28,18 +32,16 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{MethodRouter, get, post},
 };
+use places::Class;
 use problem::Problem;
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc};
-use tokio::sync::Semaphore;
 
-pub use connections::serve;
+pub use connections::{Connections, serve};
+pub use places::Places;
 
 /// The OpenAPI document; a test compares it with the routes.
 const OPENAPI: &str = include_str!("../../openapi.json");
-
-/// How many questions that walk over millions of builds run at once; further ones wait.
-pub const HEAVY_MAX: usize = 2;
 
 /// What the handlers answer from.
 #[derive(Clone)]
@@ -51,35 +53,39 @@ pub struct Sources {
     pub metrics: Arc<Metrics>,
     /// The intake that registers builds.
     pub intake: Intake,
-    /// Largest body of a request, in bytes.
-    pub body_max: usize,
-    /// Bounds the questions that take much memory to [`HEAVY_MAX`].
-    pub heavy: Arc<Semaphore>,
+    /// Bounds what all requests together take.
+    pub places: Arc<Places>,
 }
 
-/// Every path with its handlers.
-fn routes() -> Vec<(&'static str, MethodRouter<Sources>)> {
+/// Every path with its class and its handlers.
+fn routes() -> Vec<(&'static str, Class, MethodRouter<Sources>)> {
+    use Class::{Always, Change, Heavy, Question, Stream};
     vec![
-        ("/v1/builds/{signature}", get(builds::one)),
-        ("/v1/builds", get(builds::list).post(builds::register)),
-        ("/v1/dependents/{what}", get(dependents::of)),
-        ("/v1/uses/{what}", get(uses::of)),
-        ("/v1/uses", get(uses::loaded)),
-        ("/v1/unregistered", get(uses::unregistered)),
-        ("/v1/installations", get(installations::list).post(installations::register)),
-        ("/v1/jobs/{job_id}", get(jobs::one)),
-        ("/v1/export", get(transfer::export)),
-        ("/v1/import", post(transfer::import)),
-        ("/v1/openapi.json", get(openapi)),
-        ("/healthz", get(health)),
-        ("/readyz", get(ready)),
-        ("/metrics", get(metrics_text)),
+        ("/v1/builds/{signature}", Question, get(builds::one)),
+        ("/v1/builds", Question, get(builds::list)),
+        ("/v1/builds", Change, post(builds::register)),
+        ("/v1/dependents/{what}", Heavy, get(dependents::of)),
+        ("/v1/uses/{what}", Heavy, get(uses::of)),
+        ("/v1/uses", Heavy, get(uses::loaded)),
+        ("/v1/unregistered", Heavy, get(uses::unregistered)),
+        ("/v1/installations", Question, get(installations::list)),
+        ("/v1/installations", Change, post(installations::register)),
+        ("/v1/jobs/{job_id}", Question, get(jobs::one)),
+        ("/v1/export", Stream, get(transfer::export)),
+        ("/v1/import", Change, post(transfer::import)),
+        ("/v1/openapi.json", Always, get(openapi)),
+        ("/healthz", Always, get(health)),
+        ("/readyz", Always, get(ready)),
+        ("/metrics", Always, get(metrics_text)),
     ]
 }
 
 /// The whole interface, ready to be served.
 pub fn router(sources: Sources) -> Router {
-    let routes = routes().into_iter().fold(Router::new(), |all, (path, answers)| all.route(path, answers));
+    let routes = routes().into_iter().fold(Router::new(), |all, (path, class, answers)| {
+        let place = from_fn_with_state((sources.places.clone(), class), admission::admit);
+        all.route(path, answers.route_layer(place))
+    });
     routes
         .fallback(|| async {
             Problem::new(StatusCode::NOT_FOUND, "this path does not exist: /v1/openapi.json lists all paths")
@@ -90,7 +96,7 @@ pub fn router(sources: Sources) -> Router {
                 "this path does not take this method: /v1/openapi.json lists those that it takes",
             )
         })
-        .layer(DefaultBodyLimit::max(sources.body_max))
+        .layer(DefaultBodyLimit::max(sources.places.body_max))
         .layer(from_fn_with_state(sources.clone(), require_room))
         .layer(from_fn_with_state(sources.clone(), require_token))
         .with_state(sources)
@@ -172,21 +178,6 @@ async fn openapi() -> Response {
     ([(header::CONTENT_TYPE, "application/json")], OPENAPI).into_response()
 }
 
-/// Does the same as [`run_blocking`], for at most [`HEAVY_MAX`] questions at once.
-async fn run_heavy<T: Send + 'static, E: Into<Problem> + Send + 'static>(
-    sources: &Sources,
-    work: impl FnOnce() -> Result<T, E> + Send + 'static,
-) -> Result<T, Problem> {
-    let stops = |_| Problem::new(StatusCode::SERVICE_UNAVAILABLE, "the server stops");
-    let permit = sources.heavy.clone().acquire_owned().await.map_err(stops)?;
-    // The work holds the permit: a client that hangs up does not free it while the work goes on.
-    run_blocking(move || {
-        let _permit = permit;
-        work()
-    })
-    .await
-}
-
 /// Runs work that may block in a thread where it holds up no other request.
 async fn run_blocking<T: Send + 'static, E: Into<Problem> + Send + 'static>(
     work: impl FnOnce() -> Result<T, E> + Send + 'static,
@@ -207,7 +198,7 @@ mod tests {
         let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
         let described = document["paths"].as_object().unwrap();
         let described: BTreeSet<&str> = described.keys().map(String::as_str).collect();
-        let answered: BTreeSet<&str> = routes().iter().map(|(path, _)| *path).collect();
+        let answered: BTreeSet<&str> = routes().iter().map(|(path, ..)| *path).collect();
         assert_eq!(described, answered);
     }
 

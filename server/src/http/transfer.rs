@@ -14,21 +14,28 @@ use axum::{
 };
 use std::io;
 
+/// Bytes of a part of an export, about.
+const PART_BYTES: usize = 256 << 10;
+
 /// `GET /v1/export`: all builds, read from the registry as fast as the client takes them.
 pub async fn export(State(sources): State<Sources>) -> Response {
-    let lines = futures_util::stream::try_unfold((sources, None), |(sources, after)| async move {
+    let lines = futures_util::stream::try_unfold((sources, None, 1), |(sources, after, count)| async move {
         let registry = sources.registry.clone();
+        let part = sources.places.part().await;
         let read = run_blocking(move || {
-            let builds = registry.export(after, AT_ONCE)?;
+            let _part = part;
+            let builds = registry.export(after, count)?;
             let mut lines = Vec::new();
             for (_, build) in &builds {
                 transfer::write_line(build, &mut lines)?;
             }
-            Ok::<_, RegistryError>(builds.last().map(|(last, _)| (Bytes::from(lines), *last)))
+            // Records differ much in size: the next part has as many as fit.
+            let count = (PART_BYTES * builds.len() / lines.len().max(1)).clamp(1, AT_ONCE);
+            Ok::<_, RegistryError>(builds.last().map(|(last, _)| (Bytes::from(lines), *last, count)))
         });
         // An answer that breaks off tells the client that it is not complete.
         let read = read.await.map_err(|_| io::Error::other("the registry cannot be read"))?;
-        Ok::<_, io::Error>(read.map(|(lines, last)| (lines, (sources, Some(last)))))
+        Ok::<_, io::Error>(read.map(|(lines, last, count)| (lines, (sources, Some(last), count))))
     });
     ([(header::CONTENT_TYPE, "application/jsonl")], Body::from_stream(lines)).into_response()
 }

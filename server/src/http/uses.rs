@@ -4,7 +4,7 @@
 use super::{
     Problem, Sources,
     question::{self, JsonAnswer, bad_request, nanoseconds, page_limit},
-    run_heavy,
+    run_blocking,
 };
 use crate::{
     registry::found_by::hexadecimal,
@@ -85,7 +85,7 @@ async fn answer(
         ..of
     };
     sources.uses.catch_up().await;
-    let answer = run_heavy(&sources.clone(), move || sources.uses.answer(&question)).await?;
+    let answer = run_blocking(move || sources.uses.answer(&question)).await?;
     let Some(answer) = answer else {
         return Err(Problem::new(
             StatusCode::NOT_FOUND,
@@ -149,7 +149,7 @@ pub async fn unregistered(
     };
     sources.uses.catch_up().await;
     let next = from.saturating_add(question.limit);
-    run_heavy(&sources.clone(), move || {
+    run_blocking(move || {
         Ok::<_, UsesError>(if by_job {
             page("jobs", sources.uses.unregistered_by_job(&question)?, next)
         } else {

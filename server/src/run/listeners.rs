@@ -12,10 +12,7 @@ use anyhow::{Context, Result, anyhow};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{
     net::TcpListener,
-    sync::{
-        Semaphore,
-        mpsc::{UnboundedReceiver, unbounded_channel},
-    },
+    sync::mpsc::{UnboundedReceiver, unbounded_channel},
     task::JoinSet,
 };
 
@@ -120,6 +117,8 @@ impl Receive {
 
 /// Answers questions until the shutdown.
 pub fn answer(shared: &Shared, HttpSockets(sockets): HttpSockets) -> JoinSet<()> {
+    let body_max = usize::try_from(shared.config.receive.message_bytes_max.0).unwrap_or(usize::MAX);
+    let connections = Arc::new(http::Connections::new(shared.metrics.clone()));
     let routes = http::router(http::Sources {
         registry: shared.registry.clone(),
         installations: shared.installations.clone(),
@@ -127,13 +126,14 @@ pub fn answer(shared: &Shared, HttpSockets(sockets): HttpSockets) -> JoinSet<()>
         uses: shared.uses.clone(),
         metrics: shared.metrics.clone(),
         intake: shared.intake.clone(),
-        heavy: Arc::new(Semaphore::new(http::HEAVY_MAX)),
-        body_max: usize::try_from(shared.config.receive.message_bytes_max.0).unwrap_or(usize::MAX),
+        places: Arc::new(http::Places::new(body_max, shared.metrics.clone())),
     });
     let mut answering = JoinSet::new();
-    answering.spawn(http::serve(sockets.plain, None, routes.clone(), shared.shutdown.clone()));
+    let shutdown = shared.shutdown.clone();
+    answering.spawn(http::serve(sockets.plain, None, routes.clone(), connections.clone(), shutdown));
     if let Some(encrypted) = sockets.encrypted {
-        answering.spawn(http::serve(encrypted, sockets.tls, routes, shared.shutdown.clone()));
+        let shutdown = shared.shutdown.clone();
+        answering.spawn(http::serve(encrypted, sockets.tls, routes, connections, shutdown));
     }
     answering
 }

@@ -3,8 +3,9 @@
 //! Each siege holds its connections while a good client sends on every way in and asks a question;
 //! all of it must be answered within seconds. Memory is compared with what the server had before.
 
-use crate::daemon::{Daemon, OGRT_0_5, needs, wait_for};
+use crate::daemon::{Daemon, OGRT_0_5, build, needs, wait_for};
 use nix::sys::resource::{Resource::RLIMIT_NOFILE, getrlimit, setrlimit};
+use prost::Message;
 use std::{
     io::Write,
     net::{TcpStream, UdpSocket},
@@ -49,12 +50,21 @@ impl Siege {
     }
 }
 
+/// Tells whether so many connections may be open, or says that they may not.
+fn may_open(connections: u64) -> bool {
+    let (_, hard) = getrlimit(RLIMIT_NOFILE).unwrap();
+    let may = hard >= connections + 1000 && setrlimit(RLIMIT_NOFILE, hard, hard).is_ok();
+    if !may {
+        needs("right to open more descriptors");
+    }
+    may
+}
+
 #[test]
 fn ten_thousand_idle_connections() {
     const CONNECTIONS: u64 = 10_000;
-    let (_, hard) = getrlimit(RLIMIT_NOFILE).unwrap();
-    if hard < CONNECTIONS + 1000 || setrlimit(RLIMIT_NOFILE, hard, hard).is_err() {
-        return needs("right to open 11,000 descriptors");
+    if !may_open(CONNECTIONS) {
+        return;
     }
     let mut siege = Siege::new("");
     let idle: Vec<TcpStream> = (0..CONNECTIONS)
@@ -117,6 +127,82 @@ fn slow_peers_that_announce_much() {
     // They are cut off, those of HTTP after ten seconds.
     let open = || std::fs::read_dir(format!("/proc/{}/fd", siege.daemon.pid())).unwrap().count();
     wait_for("the slow ones to be closed", || (open() < 100).then_some(()));
+    siege.good_clients_are_served();
+}
+
+/// Asks for health for a while: each answer must come at once.
+fn health_is_told_at_once(daemon: &Daemon, time: Duration) {
+    // The machine of the usual tests has other work.
+    let at_once =
+        Duration::from_millis(if std::env::var_os("OGRT_TEST_FULL").is_some() { 100 } else { 1000 });
+    let since = Instant::now();
+    while since.elapsed() < time {
+        for path in ["/healthz", "/readyz", "/metrics"] {
+            let asked = Instant::now();
+            assert_eq!(daemon.http("GET", path, &[]).0, 200);
+            assert!(asked.elapsed() < at_once, "{path} after {:?}", asked.elapsed());
+        }
+        sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn slow_bodies_and_idle_connections_hold_up_nobody() {
+    if !may_open(5000) {
+        return;
+    }
+    let mut siege = Siege::new("");
+    let connect = || TcpStream::connect(&siege.daemon.http).unwrap();
+    let mut held: Vec<TcpStream> = (0..1500).map(|_| connect()).collect();
+    let bodies = (0..1024).map(|number: u32| {
+        let mut stream = connect();
+        let (path, length) = if number.is_multiple_of(2) { ("builds", 10_000) } else { ("import", 16 << 20) };
+        let head = format!("POST /v1/{path} HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\nx");
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+    });
+    held.extend(bodies);
+    health_is_told_at_once(&siege.daemon, Duration::from_secs(1));
+    siege.good_clients_are_served();
+    assert_eq!(siege.daemon.http("POST", "/v1/builds", &build(3, "good").encode_to_vec()).0, 201);
+    // They keep dripping, and are cut off all the same.
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", siege.daemon.pid())).unwrap().count();
+    wait_for("the slow ones to be closed", || {
+        held.iter_mut().for_each(|stream| drop(stream.write_all(b"x")));
+        health_is_told_at_once(&siege.daemon, Duration::from_millis(300));
+        (open() < 100).then_some(())
+    });
+}
+
+#[test]
+fn large_bodies_that_stop_and_answers_that_nobody_reads_are_cut_off() {
+    let mut siege = Siege::new("");
+    for number in 0..50u8 {
+        let mut record = build(number, "large");
+        record.working_directory = Some("w".repeat(100_000).into());
+        assert_eq!(siege.daemon.http("POST", "/v1/builds", &record.encode_to_vec()).0, 201);
+    }
+    let ask = |text: &str| {
+        let mut stream = TcpStream::connect(&siege.daemon.http).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    };
+    let mut held: Vec<TcpStream> =
+        (0..40).map(|_| ask("GET /v1/export HTTP/1.1\r\nhost: x\r\n\r\n")).collect();
+    for _ in 0..40 {
+        let mut stream = ask("POST /v1/import HTTP/1.1\r\nhost: x\r\ncontent-length: 16000000\r\n\r\n");
+        stream.set_nonblocking(true).unwrap();
+        let _ = stream.write(&[b' '; 100_000]);
+        held.push(stream);
+    }
+    health_is_told_at_once(&siege.daemon, Duration::from_secs(1));
+    siege.good_clients_are_served();
+    assert_eq!(siege.daemon.http("GET", "/v1/export", &[]).0, 200);
+    let open = || std::fs::read_dir(format!("/proc/{}/fd", siege.daemon.pid())).unwrap().count();
+    wait_for("the slow ones to be closed", || {
+        health_is_told_at_once(&siege.daemon, Duration::from_millis(300));
+        (open() < 70).then_some(())
+    });
     siege.good_clients_are_served();
 }
 

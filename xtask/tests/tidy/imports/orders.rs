@@ -24,6 +24,7 @@ const SERVER: &Order = &[
         "fields",
         "job_key",
         "latency",
+        "progress",
         "sd_notify",
         "shutdown",
         "sockets",
