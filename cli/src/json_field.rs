@@ -1,6 +1,7 @@
 //! Values out of the server's JSON, as tables show them. A missing value is empty.
 
 use crate::utc;
+use ogrt_proto::KERNEL;
 use serde_json::Value;
 
 /// The text or number under `key`.
@@ -54,8 +55,10 @@ pub fn ending(process: &Value) -> String {
     }
 }
 
-/// The user of a build or process: the name, or the uid where no name is known.
+/// The user of a build or process: the name, or the uid where no name is known. One that is not
+/// proved is said to be claimed.
 pub fn user(object: &Value) -> String {
     let name = text(object, "username");
-    if name.is_empty() { text(object, "uid") } else { name }
+    let user = if name.is_empty() { text(object, "uid") } else { name };
+    if user.is_empty() || object["identity"] == KERNEL { user } else { format!("{user} (claimed)") }
 }

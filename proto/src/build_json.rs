@@ -2,7 +2,7 @@
 //! hexadecimal, paths as text (bytes that are not UTF-8 become U+FFFD), times in nanoseconds of
 //! Unix time.
 
-use crate::{BuildMetadata, BuildRecord, FileKind, Input, LoadedParts, Output, Tool, hex};
+use crate::{BuildMetadata, BuildRecord, Builder, FileKind, Input, LoadedParts, Output, Tool, hex};
 use ogrt_note::Signature;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -26,6 +26,23 @@ pub struct BuildJson {
     /// That user's name, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
+    /// `kernel` where the kernel proved the user, else `claimed`.
+    pub identity: String,
+    /// The uid that the record claims, where the proved one is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claimed_uid: Option<u32>,
+    /// The name that the record claims, where the proved user has another one, or none is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claimed_username: Option<String>,
+    /// Who registered it: the name of a token or of a client certificate, or `uid N`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registered_by: Option<String>,
+    /// What tells who registered it: `token`, `certificate` or `kernel`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registered_with: Option<String>,
+    /// Names of the relays that it came through, with commas between.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
     /// Working directory of the link.
     pub working_directory: String,
     /// argv of the compiler driver; empty when the linker was called directly.
@@ -87,6 +104,23 @@ pub struct LinkJson {
     /// That user's name, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
+    /// `kernel` where the kernel proved the user, else `claimed`.
+    pub identity: String,
+    /// The uid that the record claims, where the proved one is another.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claimed_uid: Option<u32>,
+    /// The name that the record claims, where the proved user has another one, or none is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claimed_username: Option<String>,
+    /// Who registered it: the name of a token or of a client certificate, or `uid N`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registered_by: Option<String>,
+    /// What tells who registered it: `token`, `certificate` or `kernel`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registered_with: Option<String>,
+    /// Names of the relays that it came through, with commas between.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
     /// Working directory of the link.
     pub working_directory: String,
     /// Name and version of the wrapper.
@@ -149,6 +183,9 @@ pub struct BuildSummary {
     /// That user's uid.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<u32>,
+    /// `kernel` where the kernel proved the user, `claimed` where the record alone says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
     /// SHA-256 of the output when it was linked.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output_sha256: Option<String>,
@@ -221,6 +258,22 @@ pub struct LoadedJson {
     pub run_path: String,
 }
 
+/// The words of answers for a [`crate::Registrar`].
+#[derive(Default)]
+struct Registration {
+    by: Option<String>,
+    with: Option<String>,
+    via: Option<String>,
+}
+
+impl Registration {
+    fn of(record: &BuildRecord) -> Self {
+        let Some(registrar) = &record.registrar else { return Registration::default() };
+        let (by, with) = registrar.name().unzip();
+        Registration { by, with: with.map(str::to_owned), via: registrar.via.clone() }
+    }
+}
+
 /// Records of links without a note say so.
 fn marked_unless_told() -> bool {
     true
@@ -229,14 +282,21 @@ fn marked_unless_told() -> bool {
 impl From<&BuildRecord> for BuildJson {
     fn from(record: &BuildRecord) -> Self {
         let texts = |items: &[bytes::Bytes]| items.iter().map(text).collect();
+        let (builder, registration) = (Builder::of(record), Registration::of(record));
         BuildJson {
             signature: signature_text(record.signature.as_deref()),
             metadata: record.metadata.as_ref().map(MetadataJson::from).unwrap_or_default(),
             time_ns: record.time_ns(),
             duration_ns: record.duration_ns(),
             hostname: record.hostname().into(),
-            uid: record.uid,
-            username: record.username.clone(),
+            identity: builder.identity().into(),
+            uid: builder.uid,
+            username: builder.username,
+            claimed_uid: builder.claimed_uid,
+            claimed_username: builder.claimed_username,
+            registered_by: registration.by,
+            registered_with: registration.with,
+            via: registration.via,
             working_directory: record.working_directory.as_ref().map(text).unwrap_or_default(),
             driver_command: texts(&record.driver_command),
             linker_command: texts(&record.linker_command),
@@ -264,12 +324,19 @@ impl From<&BuildRecord> for BuildJson {
 
 impl From<&BuildRecord> for LinkJson {
     fn from(record: &BuildRecord) -> Self {
+        let (builder, registration) = (Builder::of(record), Registration::of(record));
         LinkJson {
             time_ns: record.time_ns(),
             duration_ns: record.duration_ns(),
             hostname: record.hostname().into(),
-            uid: record.uid,
-            username: record.username.clone(),
+            identity: builder.identity().into(),
+            uid: builder.uid,
+            username: builder.username,
+            claimed_uid: builder.claimed_uid,
+            claimed_username: builder.claimed_username,
+            registered_by: registration.by,
+            registered_with: registration.with,
+            via: registration.via,
             working_directory: record.working_directory.as_ref().map(text).unwrap_or_default(),
             client: record.client().into(),
         }
@@ -296,13 +363,15 @@ impl From<&BuildMetadata> for MetadataJson {
 
 impl From<&BuildRecord> for BuildSummary {
     fn from(record: &BuildRecord) -> Self {
+        let builder = Builder::of(record);
         BuildSummary {
             signature: signature_text(record.signature.as_deref()),
             source: "record".into(),
             metadata: record.metadata.as_ref().map(MetadataJson::from).unwrap_or_default(),
             hostname: record.hostname.clone(),
-            username: record.username.clone(),
-            uid: record.uid,
+            identity: Some(builder.identity().into()),
+            username: builder.username,
+            uid: builder.uid,
             output_sha256: record.output.as_ref().and_then(|o| o.sha256.as_deref()).map(hex),
         }
     }

@@ -47,6 +47,8 @@ pub mod hello {
 pub mod ack {
     /// `optional uint64 durable_frames`
     pub const DURABLE_FRAMES: u32 = 1;
+    /// `optional string refused`
+    pub const REFUSED: u32 = 2;
 }
 
 /// Fields of `Note`.
@@ -323,6 +325,24 @@ pub mod build_record {
     pub const MARKED: u32 = 22;
     /// `optional string unmarked_reason`
     pub const UNMARKED_REASON: u32 = 23;
+    /// `optional Registrar registrar`
+    pub const REGISTRAR: u32 = 24;
+}
+
+/// Fields of `Registrar`.
+pub mod registrar {
+    /// `optional uint32 uid`
+    pub const UID: u32 = 1;
+    /// `optional uint32 gid`
+    pub const GID: u32 = 2;
+    /// `optional string username`
+    pub const USERNAME: u32 = 3;
+    /// `optional string token`
+    pub const TOKEN: u32 = 4;
+    /// `optional string certificate`
+    pub const CERTIFICATE: u32 = 5;
+    /// `optional string via`
+    pub const VIA: u32 = 6;
 }
 
 /// Fields of `Tool`.

@@ -6,6 +6,7 @@
 //! processes stays bytes until it is shown.
 
 mod build_json;
+mod builder;
 pub mod field_numbers;
 mod frame;
 mod hex;
@@ -21,6 +22,7 @@ mod messages;
 pub use build_json::{
     BuildJson, BuildSummary, CompilerJson, FileJson, LinkJson, LoadedJson, MetadataJson, ToolJson,
 };
+pub use builder::{Builder, CLAIMED, KERNEL};
 pub use frame::{
     DATAGRAM_MAX, FRAME_HEADER_LEN, FRAME_MAX, Frame, FrameError, decode_frame, encode_frame, peek_frame,
 };

@@ -18,11 +18,14 @@ pub struct Hello {
     pub passes_on: ::core::option::Option<bool>,
 }
 /// The server's answer on such a stream; sent again as more frames become durable.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Ack {
     /// The number of frames after this connection's Hello that are durable.
     #[prost(uint64, optional, tag = "1")]
     pub durable_frames: ::core::option::Option<u64>,
+    /// The reason why the server takes no more; it then closes the stream.
+    #[prost(string, optional, tag = "2")]
+    pub refused: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// A note (docs/note.md) of a loaded object.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -368,6 +371,31 @@ pub struct BuildRecord {
     /// The reason why there is no note.
     #[prost(string, optional, tag = "23")]
     pub unmarked_reason: ::core::option::Option<::prost::alloc::string::String>,
+    /// Set by the server that received the record. A server takes it from relays only that have
+    /// authenticated themselves.
+    #[prost(message, optional, tag = "24")]
+    pub registrar: ::core::option::Option<Registrar>,
+}
+/// Who registered a build.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Registrar {
+    /// The user and the group, where the kernel told.
+    #[prost(uint32, optional, tag = "1")]
+    pub uid: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "2")]
+    pub gid: ::core::option::Option<u32>,
+    /// That user's name, where the server knew it.
+    #[prost(string, optional, tag = "3")]
+    pub username: ::core::option::Option<::prost::alloc::string::String>,
+    /// The name of the token that was shown.
+    #[prost(string, optional, tag = "4")]
+    pub token: ::core::option::Option<::prost::alloc::string::String>,
+    /// The name in the client's certificate.
+    #[prost(string, optional, tag = "5")]
+    pub certificate: ::core::option::Option<::prost::alloc::string::String>,
+    /// Names of the relays that the record came through, with commas between.
+    #[prost(string, optional, tag = "6")]
+    pub via: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// A compiler driver or a linker.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

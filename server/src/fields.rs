@@ -34,6 +34,11 @@ impl<'a> Fields<'a> {
         Fields(message)
     }
 
+    /// The fields that are still to come, as their bytes stand in the message.
+    fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
     fn field(&mut self) -> Option<Field<'a>> {
         let tag = self.varint()?;
         let number = u32::try_from(tag >> 3).ok().filter(|number| *number > 0)?;
@@ -68,6 +73,24 @@ impl<'a> Fields<'a> {
         }
         None
     }
+}
+
+/// The message without the fields of this number; `None` where it has none.
+pub fn without(message: &[u8], number: u32) -> Result<Option<Vec<u8>>, Malformed> {
+    let mut fields = Fields::of(message);
+    let (mut kept, mut from): (Vec<u8>, &[u8]) = (Vec::new(), message);
+    let mut is_found = false;
+    loop {
+        let before = fields.rest();
+        let Some(field) = fields.next() else { break };
+        if field?.0 == number {
+            is_found = true;
+            kept.extend_from_slice(&from[..from.len() - before.len()]);
+            from = fields.rest();
+        }
+    }
+    kept.extend_from_slice(from);
+    Ok(is_found.then_some(kept))
 }
 
 impl<'a> Iterator for Fields<'a> {

@@ -43,6 +43,7 @@ mod sockets;
 mod tls_client;
 mod tls_server;
 pub mod tokens;
+mod users;
 mod uses;
 
 pub use config::{Config, LogFormat};

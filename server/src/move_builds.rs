@@ -21,7 +21,7 @@ pub fn export(config: &Config, to: impl Write) -> Result<()> {
 
 /// Registers the builds of an export. Returns the counts as JSON.
 pub fn import(config: &Config, from: impl BufRead) -> Result<String> {
-    Ok(serde_json::to_string(&transfer::import(&*open(config)?, from)?)?)
+    Ok(serde_json::to_string(&transfer::import(&*open(config)?, from, None)?)?)
 }
 
 fn open(config: &Config) -> Result<Arc<dyn Registry>> {

@@ -32,11 +32,11 @@ const TOKEN_MAX: usize = 256;
 pub enum Scope {
     /// To register builds and installations.
     Register,
-    /// To register builds that other servers received.
+    /// To register builds that other servers received, with what those know of the registrars.
     Relay,
     /// The scope of readers, for which nothing asks yet.
     Read,
-    /// The scope of administrators, for which nothing asks yet.
+    /// To withdraw builds.
     Administer,
 }
 
@@ -124,6 +124,22 @@ impl Tokens {
             return None;
         }
         let digest = digest(token);
+        self.with_known(|known| known.get(&digest).cloned())
+    }
+
+    /// May a client with this token, or with none, register builds? A relay may, for others.
+    pub fn may_register(&self, holder: Option<&TokenHolder>) -> bool {
+        let permitted =
+            |holder: &TokenHolder| holder.scopes.has(Scope::Register) || holder.scopes.has(Scope::Relay);
+        !self.needed || holder.is_some_and(permitted)
+    }
+
+    /// Is there a token that permits this?
+    pub fn some_have(&self, scope: Scope) -> bool {
+        self.with_known(|known| known.values().any(|holder| holder.scopes.has(scope)))
+    }
+
+    fn with_known<T>(&self, ask: impl FnOnce(&HashMap<String, Arc<TokenHolder>>) -> T) -> T {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.looked.is_none_or(|looked| looked.elapsed() > LOOK_EVERY) {
             known.looked = Some(Instant::now());
@@ -138,14 +154,7 @@ impl Tokens {
                     tokens.into_iter().map(|token| (token.digest, Arc::new(token.holder))).collect();
             }
         }
-        known.by_digest.get(&digest).cloned()
-    }
-
-    /// May a client with this token, or with none, register builds? A relay may, for others.
-    pub fn may_register(&self, holder: Option<&TokenHolder>) -> bool {
-        let permitted =
-            |holder: &TokenHolder| holder.scopes.has(Scope::Register) || holder.scopes.has(Scope::Relay);
-        !self.needed || holder.is_some_and(permitted)
+        ask(&known.by_digest)
     }
 }
 
@@ -280,6 +289,7 @@ mod tests {
         let holder = tokens.holder(&relay).unwrap();
         assert_eq!((holder.name.as_str(), holder.scopes.to_string().as_str()), ("node7", "relay,read"));
         assert!(holder.scopes.has(Scope::Relay) && !holder.scopes.has(Scope::Administer));
+        assert!(tokens.some_have(Scope::Relay) && !tokens.some_have(Scope::Administer));
         for wrong in ["", "all", "read,", "Read"] {
             assert!(wrong.parse::<Scopes>().is_err(), "{wrong:?}");
         }

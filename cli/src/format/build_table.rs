@@ -1,7 +1,7 @@
 //! `ogrt query` for people: who, when, where, with what, from what.
 
 use crate::{format::sheet::Sheet, utc};
-use ogrt_proto::{BuildJson, MetadataJson, ToolJson};
+use ogrt_proto::{BuildJson, KERNEL, MetadataJson, ToolJson};
 
 /// One build record.
 pub fn text(build: &BuildJson) -> String {
@@ -12,6 +12,8 @@ pub fn text(build: &BuildJson) -> String {
     sheet.line("duration", format!("{:.1} ms", build.duration_ns as f64 / 1e6));
     sheet.line("host", build.hostname.clone());
     sheet.line("user", user(build));
+    sheet.line("claimed user", claimed_user(build));
+    sheet.line("registered by", registered_by(build));
     sheet.line("directory", build.working_directory.clone());
     sheet.line("driver", build.driver.as_ref().map(tool));
     sheet.line("driver command", build.driver_command.join(" "));
@@ -54,12 +56,36 @@ pub fn add_metadata(sheet: &mut Sheet, metadata: &MetadataJson) {
     sheet.line("compiler", metadata.compiler.clone());
 }
 
-/// The user's name and uid, as far as they are known.
+/// The user's name and uid, as far as they are known, and that the record only claims them.
 pub fn user(build: &BuildJson) -> Option<String> {
-    match (&build.username, build.uid) {
+    let user = named(build.username.as_deref(), build.uid)?;
+    Some(if build.identity == KERNEL { user } else { format!("{user} (claimed)") })
+}
+
+/// The user that the record claims, where the kernel told of another.
+fn claimed_user(build: &BuildJson) -> Option<String> {
+    named(build.claimed_username.as_deref(), build.claimed_uid)
+}
+
+fn named(name: Option<&str>, uid: Option<u32>) -> Option<String> {
+    match (name, uid) {
         (Some(name), Some(uid)) => Some(format!("{name} (uid {uid})")),
-        (Some(name), None) => Some(name.clone()),
+        (Some(name), None) => Some(name.to_owned()),
         (None, uid) => uid.map(|uid| format!("uid {uid}")),
+    }
+}
+
+/// Who registered it, and the relays that it came through.
+fn registered_by(build: &BuildJson) -> Option<String> {
+    let with = match build.registered_with.as_deref() {
+        Some(with @ ("token" | "certificate")) => format!("{with} "),
+        _ => String::new(),
+    };
+    let by = build.registered_by.as_ref().map(|by| format!("{with}{by}"));
+    match (by, &build.via) {
+        (Some(by), Some(via)) => Some(format!("{by}, via {via}")),
+        (None, Some(via)) => Some(format!("via {via}")),
+        (by, None) => by,
     }
 }
 

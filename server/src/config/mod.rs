@@ -88,6 +88,11 @@ table! {
         /// Address and port of the HTTP interface, for questions and metrics. Everybody who can
         /// reach it can read everything. Port 0: any free port.
         http: String = "127.0.0.1:7972".into(),
+        /// Further names that HTTP requests may call the server by, for example
+        /// ["ogrt.site.example"]. Addresses, localhost, the names of this machine in /etc/hosts and
+        /// its name in the domains of /etc/resolv.conf need not be listed. A request for any other
+        /// name is refused (421): a browser that was led astray sends it.
+        http_hosts: Vec<String> = Vec::new(),
         /// Directory for the queue, the embedded registry, jobs and counts. One server uses it at a
         /// time. Empty: /var/lib/ogrt if the server can write there, else
         /// $XDG_STATE_HOME/ogrt-server, else ~/.local/state/ogrt-server. The option --data-dir and

@@ -63,6 +63,8 @@ pub struct RegistryStore {
     pub linked: Table,
     /// Term of an input behind which there was no build when it was registered -> nothing.
     pub unresolved: Table,
+    /// Time, signature -> a build that was withdrawn: server/src/registry/embedded/withdraw.rs.
+    pub withdrawn: Table,
     /// Blocks of 64 numbers -> their signatures.
     pub catalog: Table,
     /// Blocks of 4096 numbers -> a bit for each that was linked into another.

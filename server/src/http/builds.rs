@@ -2,15 +2,16 @@
 
 use super::{
     Problem, Sources,
+    callers::Caller,
     question::{self, JsonAnswer, nanoseconds, page_limit},
     run_blocking,
 };
 use crate::{
     queue::{Refusal, Submission},
-    registry::{BuildFilter, Page, Part, Registration, found_by, transfer::readable},
+    registry::{BuildFilter, Page, Part, RecordSender, Registration, found_by, stamp, transfer::readable},
 };
 use axum::{
-    Json,
+    Extension, Json,
     body::Bytes,
     extract::{
         Path, Query, State,
@@ -138,10 +139,12 @@ fn filter(question: &BuildsQuestion) -> Result<BuildFilter, Problem> {
 /// `POST /v1/builds`: registers a protobuf BuildRecord; answered when it is durable.
 pub async fn register(
     State(sources): State<Sources>,
+    Extension(Caller(holder)): Extension<Caller>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let body = body.map_err(|cause| Problem::new(cause.status(), cause.body_text()))?;
-    let submission = Submission { builds: vec![body], ..Submission::default() };
+    let sender = RecordSender { holder: holder.as_deref(), ..RecordSender::default() };
+    let submission = Submission { builds: vec![stamp(&body, sender)], ..Submission::default() };
     let answer = sources.intake.submit_for_answer(submission).await.await.unwrap_or(Err(Refusal::Closed));
     let answer =
         answer.map_err(|refusal| Problem::new(StatusCode::SERVICE_UNAVAILABLE, refusal.to_string()))?;

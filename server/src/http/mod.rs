@@ -6,6 +6,7 @@
 mod admission;
 mod bodies;
 mod builds;
+mod callers;
 mod connections;
 mod dependents;
 mod installations;
@@ -16,6 +17,7 @@ mod problem;
 mod question;
 mod transfer;
 mod uses;
+mod withdrawals;
 
 use crate::{
     jobs::Jobs,
@@ -30,13 +32,14 @@ use axum::{
     http::{StatusCode, header},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
-    routing::{MethodRouter, get, post},
+    routing::{MethodRouter, delete, get, post},
 };
 use places::Class;
 use problem::Problem;
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc};
 
+pub use callers::HostNames;
 pub use connections::{Connections, serve};
 pub use places::Places;
 
@@ -51,6 +54,8 @@ pub struct Sources {
     pub jobs: Arc<Jobs>,
     pub uses: Arc<Uses>,
     pub metrics: Arc<Metrics>,
+    /// The names that requests may call the server by.
+    pub host_names: Arc<HostNames>,
     /// The intake that registers builds.
     pub intake: Intake,
     /// Bounds what all requests together take.
@@ -62,6 +67,8 @@ fn routes() -> Vec<(&'static str, Class, MethodRouter<Sources>)> {
     use Class::{Always, Change, Heavy, Question, Stream};
     vec![
         ("/v1/builds/{signature}", Question, get(builds::one)),
+        ("/v1/builds/{signature}", Change, delete(withdrawals::withdraw)),
+        ("/v1/withdrawals", Question, get(withdrawals::list)),
         ("/v1/builds", Question, get(builds::list)),
         ("/v1/builds", Change, post(builds::register)),
         ("/v1/dependents/{what}", Heavy, get(dependents::of)),
@@ -98,24 +105,8 @@ pub fn router(sources: Sources) -> Router {
         })
         .layer(DefaultBodyLimit::max(sources.places.body_max))
         .layer(from_fn_with_state(sources.clone(), require_room))
-        .layer(from_fn_with_state(sources.clone(), require_token))
+        .layer(from_fn_with_state(sources.clone(), callers::check))
         .with_state(sources)
-}
-
-/// Requests that change something need a token, if the configuration asks for one.
-async fn require_token(State(sources): State<Sources>, request: Request, next: Next) -> Response {
-    let shown = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-    let token = shown.and_then(|value| value.strip_prefix("Bearer "));
-    let tokens = &sources.intake.tokens;
-    let holder = token.and_then(|token| tokens.holder(token));
-    if request.method().is_safe() || tokens.may_register(holder.as_deref()) {
-        return next.run(request).await;
-    }
-    sources.metrics.builds_unauthorized.add(1);
-    let detail = "this request needs a token that the server knows, in the header Authorization: Bearer TOKEN. \
-                  ogrt sends the token in the file that OGRT_TOKEN_FILE names";
-    let problem = Problem::new(StatusCode::UNAUTHORIZED, detail);
-    ([(header::WWW_AUTHENTICATE, "Bearer")], problem).into_response()
 }
 
 /// Nothing that is to be kept is taken while the store cannot keep it.

@@ -1,12 +1,13 @@
 //! `/v1/export` and `/v1/import`: the registry as JSON lines.
 
-use super::{Problem, Sources, question::JsonAnswer, run_blocking};
+use super::{Problem, Sources, callers::Caller, question::JsonAnswer, run_blocking};
 use crate::registry::{
-    RegistryError,
+    RecordSender, RegistryError,
     transfer::{self, AT_ONCE, ImportCounts, ImportError},
 };
+use crate::tokens::Scope;
 use axum::{
-    Json,
+    Extension, Json,
     body::{Body, Bytes},
     extract::{State, rejection::BytesRejection},
     http::{StatusCode, header},
@@ -43,11 +44,19 @@ pub async fn export(State(sources): State<Sources>) -> Response {
 /// `POST /v1/import`: registers the builds of an export.
 pub async fn import(
     State(sources): State<Sources>,
+    Extension(Caller(holder)): Extension<Caller>,
     body: Result<Bytes, BytesRejection>,
 ) -> JsonAnswer<ImportCounts> {
     let body = body.map_err(|cause| Problem::new(cause.status(), cause.body_text()))?;
     let registry = sources.registry.clone();
-    run_blocking(move || transfer::import(&*registry, &*body)).await.map(Json)
+    run_blocking(move || {
+        // Who administers the registry may move it, with what it knows.
+        let stranger = holder.as_deref().is_none_or(|holder| !holder.scopes.has(Scope::Administer));
+        let sender = RecordSender { holder: holder.as_deref(), ..RecordSender::default() };
+        transfer::import(&*registry, &*body, stranger.then_some(sender))
+    })
+    .await
+    .map(Json)
 }
 
 /// The client can mend a wrong line, but not the registry.

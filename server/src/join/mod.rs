@@ -16,17 +16,16 @@ mod limit;
 mod reader;
 mod repeated_events;
 mod stage;
-mod users;
 
 pub use decode_event::note;
 pub use filter_and_limit::Rules;
 pub use reader::{BatchReader, DocumentBatches, Want};
 pub use stage::Join;
-pub use users::Users;
 
 use crate::{
     queue::{Batch, Entry, Kind, Sender},
     registry::{Registry, RegistryError, Summaries, Summary},
+    users::Users,
 };
 use bytes::Bytes;
 use decode_event::Event;

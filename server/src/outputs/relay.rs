@@ -13,8 +13,8 @@ use super::remote::{ByteStream, Connector, Document, Fate, Protocol, SendOutcome
 use crate::{
     config::OgrtConfig,
     fields::{Fields, Value},
-    join::Users,
     queue::{Entry, Kind},
+    users::Users,
 };
 use anyhow::{Context, Result, bail, ensure};
 use bytes::{Bytes, BytesMut};
@@ -100,7 +100,15 @@ impl RelayConnection {
             );
             while let Some(frame) = decode_frame(&mut self.received, ACK_BYTES_MAX)? {
                 match frame.message_type() {
-                    Some(MessageType::Ack) => self.durable = Ack::decode(frame.message)?.durable_frames(),
+                    Some(MessageType::Ack) => {
+                        let ack = Ack::decode(frame.message)?;
+                        if let Some(reason) = ack.refused {
+                            bail!(
+                                "the other server refuses: {reason}; here token_file of the output names the file"
+                            );
+                        }
+                        self.durable = ack.durable_frames();
+                    }
                     _ => bail!("the peer is not an ogrt-server: it did not answer with an acknowledgement"),
                 }
             }

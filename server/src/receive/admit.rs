@@ -9,6 +9,7 @@ use super::{Arrivals, Intake, origin::Origin, provenance::Knowledge};
 use crate::{
     follow::{EndTeller, ProcessStart},
     queue::{EndSource, Entry, Kind, identify},
+    registry::{RecordSender, stamp},
 };
 use anyhow::bail;
 use bytes::Bytes;
@@ -36,7 +37,7 @@ pub fn admit(
     intake: &Intake,
     arrivals: &mut Arrivals,
 ) -> Result<(), NotAdmitted> {
-    let Origin { received_ns, may_register, speaker, .. } = origin;
+    let Origin { received_ns, credentials, may_register, holder, speaker, .. } = origin;
     let kind = match MessageType::try_from(frame_type as i32) {
         Ok(MessageType::ProcessInfo) => Kind::Start,
         Ok(MessageType::ProcessEnd) => Kind::End,
@@ -51,7 +52,13 @@ pub fn admit(
             return Err(NotAdmitted::Token);
         }
         Ok(MessageType::BuildRecord) => {
-            arrivals.submission.builds.push(Bytes::copy_from_slice(message));
+            let username = credentials.and_then(|who| intake.users.name(who.uid));
+            let sender = RecordSender {
+                user: credentials.map(|who| (who.uid, who.gid)),
+                username: username.as_deref(),
+                holder,
+            };
+            arrivals.submission.builds.push(stamp(&Bytes::copy_from_slice(message), sender));
             return Ok(());
         }
         Ok(MessageType::Ack) | Err(_) => return Err(NotAdmitted::Type(frame_type)),

@@ -89,6 +89,7 @@ impl Udp {
             relay: None,
             manner: Manner::Sends,
             may_register,
+            holder: None,
             speaker: None,
         };
         let mut bytes = self.first(intake, arrivals, origin);
@@ -195,6 +196,7 @@ impl UnixDatagrams {
                 relay: None,
                 manner: Manner::Sends,
                 may_register,
+                holder: None,
                 speaker: Some(&speaker),
             };
             take(&self.buffer[..length], origin, &peer, intake, arrivals);

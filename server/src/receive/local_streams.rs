@@ -144,6 +144,7 @@ impl LocalStreams {
             relay: None,
             manner: Manner::Sends,
             may_register,
+            holder: None,
             speaker: Some(&speaker),
         };
         if let Err(problem) = admit_all(sent, origin, intake, arrivals) {

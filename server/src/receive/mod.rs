@@ -29,6 +29,7 @@ use crate::{
     queue::{EventIds, Refusal, Room, Submission, SubmissionAnswer, WriterMessage},
     shutdown::Shutdown,
     tokens::Tokens,
+    users::Users,
 };
 use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64, mpsc::Sender},
@@ -52,6 +53,8 @@ pub struct Intake {
     pub default_cluster: Arc<DefaultCluster>,
     /// The tokens that permit registrations.
     pub tokens: Arc<Tokens>,
+    /// The names of users.
+    pub users: Arc<Users>,
     /// The processes that are followed until they end.
     pub follow: Arc<Follow>,
     /// What the store can take.

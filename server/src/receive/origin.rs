@@ -1,6 +1,6 @@
 //! Where frames come from, as far as that is known before they are read.
 
-use crate::queue::Credentials;
+use crate::{queue::Credentials, tokens::TokenHolder};
 use std::{cell::Cell, os::fd::OwnedFd};
 
 /// The way in which a client speaks.
@@ -28,6 +28,8 @@ pub struct Origin<'a> {
     pub manner: Manner,
     /// The sender may register builds.
     pub may_register: bool,
+    /// Whoever holds the token that the sender showed.
+    pub holder: Option<&'a TokenHolder>,
     /// The process that sends, where it speaks for itself.
     pub speaker: Option<&'a Speaker>,
 }

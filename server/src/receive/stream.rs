@@ -7,7 +7,7 @@
 
 use super::{
     Arrivals, Intake, SUMMARY_REFUSED,
-    admit::admit,
+    admit::{NotAdmitted, admit},
     local_streams::{StayingStream, local_peer},
     origin::{Manner, Origin, Speaker},
     reading_half::ReadingHalf,
@@ -48,6 +48,17 @@ const CROWDED_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The time that a peer may take to read an acknowledgement.
 const ACK_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The time that a client may take to read why it is refused, and how much of what it still sends
+/// is read meanwhile.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(2);
+const UNREAD_MAX: usize = 16 << 20;
+
+/// What a client is told whose build record is refused.
+const NO_TOKEN: &str = "a build is registered only with a token that the server knows: OGRT_TOKEN_FILE names the file \
+    with one, and `ogrt-server token add NAME` makes it";
+const TOKEN_WITHOUT_SCOPE: &str = "the token in the file that OGRT_TOKEN_FILE names does not permit to register builds: \
+    one made with --scope register does";
 
 /// Serves all streams.
 #[derive(Clone)]
@@ -165,9 +176,11 @@ impl Streams {
             passes_on: false,
             frames: 0,
             announced: None,
+            refused: None,
             outstanding: VecDeque::new(),
         };
         if let Err(problem) = connection.serve().await {
+            connection.tell_refusal().await;
             self.intake.metrics.protocol_errors.add(1);
             let problem = format!("{problem:#}, so the connection is closed");
             self.intake.stream_complaints.say(&peer, &problem);
@@ -210,6 +223,8 @@ struct Connection<'a, R, W> {
     frames: u64,
     /// The number of frames that its Hello announced.
     announced: Option<u64>,
+    /// The reason why the client's frames are not taken, where it is to be told.
+    refused: Option<&'static str>,
     /// Frames up to which an answer is awaited.
     outstanding: VecDeque<(u64, oneshot::Receiver<Result<SubmissionAnswer, Refusal>>)>,
 }
@@ -329,10 +344,14 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                 relay: self.relay(),
                 manner: self.manner(),
                 may_register: self.may_register,
+                holder: self.holder.as_deref(),
                 // Who greets may deliver what others have left in a spool.
                 speaker: self.speaker.as_ref().filter(|_| self.greeted != Some(true)),
             };
             if let Err(cause) = admit(frame.kind, &frame.message, origin, intake, &mut arrivals) {
+                if cause == NotAdmitted::Token {
+                    self.refused = Some(if self.holder.is_some() { TOKEN_WITHOUT_SCOPE } else { NO_TOKEN });
+                }
                 problem = Some(cause.into());
                 break;
             }
@@ -379,12 +398,37 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
     }
 
     async fn acknowledge(&mut self, durable_frames: u64) -> Result<()> {
-        let ack = encode_frame(MessageType::Ack, &Ack { durable_frames: Some(durable_frames) });
+        let ack = Ack { durable_frames: Some(durable_frames), refused: None };
+        let ack = encode_frame(MessageType::Ack, &ack);
         timeout(ACK_TIMEOUT, self.writer.write_all(&ack))
             .await
             .map_err(|_| anyhow!("an acknowledgement was not read within {ACK_TIMEOUT:?}"))?
             .context("cannot acknowledge")?;
         Ok(())
+    }
+
+    /// Tells a client that waits for acknowledgements why it gets none. Clients of before see the
+    /// end of the stream, as ever.
+    async fn tell_refusal(&mut self) {
+        let Some(refused) = self.refused.filter(|_| self.greeted == Some(true)) else { return };
+        let ack = Ack { durable_frames: None, refused: Some(refused.to_owned()) };
+        let ack = encode_frame(MessageType::Ack, &ack);
+        let tell = async {
+            self.writer.write_all(&ack).await?;
+            self.writer.shutdown().await?;
+            // Closing with bytes unread would take the answer from the client.
+            let mut unread = 0;
+            while unread < UNREAD_MAX {
+                self.buffer.clear();
+                match read_some(&mut self.reader, &mut self.buffer).await? {
+                    0 => break,
+                    read => unread += read,
+                }
+            }
+            Ok::<_, std::io::Error>(())
+        };
+        let _ = timeout(REFUSAL_TIMEOUT, tell).await;
+        self.buffer = BytesMut::new();
     }
 
     /// Takes what the kernel had taken when it was told to take no more.

@@ -5,7 +5,7 @@
 //! SHA-256 collides in 128 bits.
 
 use ogrt_note::Signature;
-use ogrt_proto::{BuildRecord, FileKind, Input};
+use ogrt_proto::{BuildRecord, Builder, FileKind, Input};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
@@ -106,8 +106,11 @@ pub fn of(record: &BuildRecord) -> Vec<Term> {
         terms.extend(metadata.name.as_deref().map(name));
         terms.extend(metadata.version.as_deref().map(version));
     }
-    terms.extend(record.username.as_deref().map(user));
-    terms.extend(record.uid.map(|uid| user(&uid.to_string())));
+    let builder = Builder::of(record);
+    // A name that the server does not know may belong to the proved uid, but not to a forged one.
+    let name = builder.username.or(builder.claimed_username.filter(|_| builder.claimed_uid.is_none()));
+    terms.extend(name.as_deref().map(user));
+    terms.extend(builder.uid.map(|uid| user(&uid.to_string())));
     if let Some(output) = &record.output {
         terms.extend(output.sha256.as_deref().and_then(as_digest).map(|digest| output_digest(&digest)));
         terms.extend(output.build_id.as_deref().map(output_build_id));

@@ -12,6 +12,7 @@ mod installations;
 mod lru_map;
 mod packed_rows;
 mod postgres;
+mod registrar;
 mod same_build;
 mod summaries;
 pub mod transfer;
@@ -24,6 +25,7 @@ pub use found_by::Part;
 pub use installations::{InstallationFilter, InstallationId, Installations};
 pub use lru_map::LruMap;
 use postgres::Postgres;
+pub use registrar::{RecordSender, stamp};
 pub use summaries::{RegisteredBuilds, Summaries, Summary};
 
 use crate::{
@@ -186,6 +188,17 @@ pub struct UsedElsewhere {
     pub silent: BTreeSet<String>,
 }
 
+/// A build that an administrator has withdrawn: what the registry keeps of that.
+#[derive(Clone, Debug)]
+pub struct Withdrawal {
+    /// The time of the withdrawal, by the server's clock.
+    pub time_ns: i64,
+    /// The name of the token that permitted it.
+    pub withdrawn_by: String,
+    /// The build as it was registered.
+    pub build: Build,
+}
+
 /// A registry of builds.
 pub trait Registry: Send + Sync {
     /// Registers records in order. They are durable when the queue is flushed next.
@@ -248,6 +261,13 @@ pub trait Registry: Send + Sync {
     fn is_shared(&self) -> bool {
         false
     }
+
+    /// Deletes a build, whatever contains it, and keeps the withdrawal. The signature may be
+    /// registered again. `None` where nobody registered it.
+    fn withdraw(&self, signature: Signature, withdrawn_by: &str) -> Result<Option<Withdrawal>>;
+
+    /// The last withdrawals, the newest first.
+    fn withdrawals(&self, limit: usize) -> Result<Vec<Withdrawal>>;
 
     /// How many builds there are.
     fn len(&self) -> Result<u64>;

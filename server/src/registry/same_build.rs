@@ -3,7 +3,7 @@
 use super::found_by::{Part, as_digest};
 use bytes::Bytes;
 use ogrt_note::Signature;
-use ogrt_proto::BuildRecord;
+use ogrt_proto::{BuildRecord, Builder};
 use prost::Message;
 use tracing::warn;
 
@@ -13,7 +13,9 @@ pub fn is_same(known: &[u8], bytes: &Bytes, record: &BuildRecord) -> bool {
     if known == bytes {
         return true;
     }
-    let Ok(known) = BuildRecord::decode(known) else { return false };
+    let Ok(mut known) = BuildRecord::decode(known) else { return false };
+    // Who registered it is not of the build.
+    known.registrar.clone_from(&record.registrar);
     if known == *record {
         return true;
     }
@@ -35,8 +37,14 @@ pub fn made(record: &BuildRecord) -> BuildRecord {
         username: record.username.clone(),
         working_directory: record.working_directory.clone(),
         client: record.client.clone(),
+        registrar: record.registrar.clone(),
         ..BuildRecord::default()
     }
+}
+
+/// Do both tell of one link, whoever registered them?
+pub fn is_same_link(one: &BuildRecord, other: &BuildRecord) -> bool {
+    BuildRecord { registrar: None, ..one.clone() } == BuildRecord { registrar: None, ..other.clone() }
 }
 
 /// The small part of the record that documents and lists show.
@@ -52,17 +60,23 @@ pub fn brief(record: &BuildRecord) -> BuildRecord {
             .output
             .as_ref()
             .map(|output| ogrt_proto::Output { sha256: output.sha256.clone(), ..Default::default() }),
+        registrar: record.registrar.clone(),
         ..BuildRecord::default()
     }
 }
 
 /// Logs that a record is refused, and who sent it.
 pub fn complain(signature: Signature, record: &BuildRecord) {
-    let user = record.username.clone().or_else(|| record.uid.map(|uid| uid.to_string()));
+    let builder = Builder::of(record);
+    let user = builder.username.clone().or_else(|| builder.uid.map(|uid| uid.to_string()));
+    let registrar = record.registrar.as_ref().and_then(|registrar| registrar.name());
     warn!(
-        "a second, different build record for signature {signature} (from {} on {}) is refused: the first stands",
+        "a second, different build record for signature {signature} (user {}, {}, host {}, registered by {}) is \
+         refused: the first stands. An administrator can withdraw that one: docs/server.md",
         user.unwrap_or_default(),
+        builder.identity(),
         record.hostname(),
+        registrar.map_or("nobody known".to_owned(), |(name, _)| name),
     );
 }
 

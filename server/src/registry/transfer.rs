@@ -4,8 +4,9 @@
 //! An import ignores it, because paths and arguments are bytes, and JSON has only text.
 
 use super::{
-    Build, Registration, Registry, RegistryError,
+    Build, RecordSender, Registration, Registry, RegistryError,
     error::{OrDamaged, Result},
+    stamp,
 };
 use anyhow::Context;
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -105,8 +106,13 @@ pub fn export(registry: &dyn Registry, mut to: impl Write) -> anyhow::Result<u64
     }
 }
 
-/// Registers the builds of an export. Those before a wrong line stay registered.
-pub fn import(registry: &dyn Registry, mut from: impl BufRead) -> Result<ImportCounts, ImportError> {
+/// Registers the builds of an export. Those before a wrong line stay registered. What they say of
+/// their registrars is believed where no `sender` brings them.
+pub fn import(
+    registry: &dyn Registry,
+    mut from: impl BufRead,
+    sender: Option<RecordSender<'_>>,
+) -> Result<ImportCounts, ImportError> {
     let mut imported = ImportCounts::default();
     let mut builds = Vec::new();
     let mut line = Vec::new();
@@ -114,7 +120,7 @@ pub fn import(registry: &dyn Registry, mut from: impl BufRead) -> Result<ImportC
         line.clear();
         let read =
             (&mut from).take(LINE_MAX).read_until(b'\n', &mut line).map_err(ImportError::Unreadable)?;
-        let trouble = match read_line(&line) {
+        let trouble = match read_line(&line, sender) {
             _ if read as u64 == LINE_MAX => Some(anyhow::anyhow!("the line is longer than {LINE_MAX} bytes")),
             Ok(build) => {
                 builds.extend(build);
@@ -146,17 +152,20 @@ pub fn import(registry: &dyn Registry, mut from: impl BufRead) -> Result<ImportC
     Ok(imported)
 }
 
-fn read_line(line: &[u8]) -> anyhow::Result<Option<Build>> {
+fn read_line(line: &[u8], sender: Option<RecordSender<'_>>) -> anyhow::Result<Option<Build>> {
     if line.trim_ascii().is_empty() {
         return Ok(None);
     }
     let line: Line = serde_json::from_slice(line).context("this is not a line of an export")?;
-    let record = STANDARD.decode(&line.record).context("`record` is not base64")?;
+    let stamped = |bytes: Vec<u8>| match sender {
+        Some(sender) => stamp(&bytes.into(), sender),
+        None => bytes.into(),
+    };
+    let record = stamped(STANDARD.decode(&line.record).context("`record` is not base64")?);
     let mut made_again = Vec::new();
     for made in &line.builds {
-        let made = STANDARD.decode(made).context("one of `builds` is not base64")?;
-        made_again
-            .push(BuildRecord::decode(&*made).context("one of `builds` is not a protobuf BuildRecord")?);
+        let made = stamped(STANDARD.decode(made).context("one of `builds` is not base64")?);
+        made_again.push(BuildRecord::decode(made).context("one of `builds` is not a protobuf BuildRecord")?);
     }
-    Ok(Some(Build { record: record.into(), registered_ns: line.registered_ns, made_again }))
+    Ok(Some(Build { record, registered_ns: line.registered_ns, made_again }))
 }

@@ -125,6 +125,7 @@ pub fn answer(shared: &Shared, HttpSockets(sockets): HttpSockets) -> JoinSet<()>
         jobs: shared.jobs.clone(),
         uses: shared.uses.clone(),
         metrics: shared.metrics.clone(),
+        host_names: Arc::new(http::HostNames::new(&shared.config.http_hosts)),
         intake: shared.intake.clone(),
         places: Arc::new(http::Places::new(body_max, shared.metrics.clone())),
     });

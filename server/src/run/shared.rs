@@ -12,6 +12,7 @@ use crate::{
     registry::{self, Installations, RegisteredBuilds, Registry, Summaries},
     shutdown::Shutdown,
     tokens::Tokens,
+    users::Users,
     uses::{self, Uses},
 };
 use anyhow::Result;
@@ -82,6 +83,7 @@ impl Shared {
             follow: Arc::new(Follow::open(&config.follow, metrics.clone())),
             metrics: metrics.clone(),
             condition: store.condition(),
+            users: Arc::new(Users::new()),
             tokens: Arc::new(Tokens::new(&config.access, &config.data_dir)),
             datagram_complaints: Arc::new(Complaints::new(10)),
             stream_complaints: Arc::new(Complaints::new(1000)),

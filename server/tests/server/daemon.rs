@@ -62,7 +62,8 @@ impl Daemon {
         let at = directory.path();
         let config = at.join("ogrt.conf");
         // Top-level keys stand in front of the first table.
-        let (top, tables) = more.split_at(more.find('[').unwrap_or(more.len()));
+        let first_table = if more.starts_with('[') { Some(0) } else { more.find("\n[").map(|at| at + 1) };
+        let (top, tables) = more.split_at(first_table.unwrap_or(more.len()));
         let listen = if top.contains("listen =") { "" } else { "listen = \"127.0.0.1:0\"\n" };
         let text = format!(
             "{listen}http = \"127.0.0.1:0\"\nunix = \"{0}/s\"\ndata_dir = \"{0}/data\"\n{top}\n{tables}\n\
@@ -143,15 +144,18 @@ impl Daemon {
 
     /// Makes a request with further header lines, each with its end.
     pub fn http_with(&self, method: &str, path: &str, headers: &str, body: &[u8]) -> (u16, Vec<u8>) {
+        let length = body.len();
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
+        );
+        self.raw_http(&[head.as_bytes(), body].concat())
+    }
+
+    /// Sends a whole request as it stands.
+    pub fn raw_http(&self, request: &[u8]) -> (u16, Vec<u8>) {
         let mut stream = TcpStream::connect(&self.http).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n{headers}\r\n"
-        )
-        .unwrap();
-        stream.write_all(body).unwrap();
+        stream.write_all(request).unwrap();
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
         let head_end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");

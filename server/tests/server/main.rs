@@ -2,6 +2,7 @@
 
 mod adversary;
 mod backend;
+mod browsers;
 mod clusters;
 mod configuration;
 mod crash;
@@ -17,6 +18,7 @@ mod operate;
 mod outputs;
 mod postgres;
 mod process_events;
+mod provenance;
 mod receive;
 mod registry;
 mod rotation;

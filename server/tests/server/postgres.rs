@@ -2,11 +2,12 @@
 //! lost, nothing half-written, and no event waits for it.
 
 use crate::{
-    daemon::{Daemon, OGRT_0_5, SERVER, wait_for},
+    daemon::{Daemon, OGRT_0_5, SERVER, build, wait_for},
     database::Database,
     registry::{digest_text, plain},
 };
-use ogrt_proto::{BuildRecord, FileKind, Input, MessageType, Output, encode_frame};
+use ogrt_proto::{BuildRecord, FileKind, Input, MessageType, Note, Output, ProcessInfo, encode_frame};
+use prost::Message;
 use std::time::{Duration, Instant};
 
 fn configuration(database: &Database) -> String {
@@ -262,7 +263,7 @@ fn a_database_of_the_second_format_is_brought_up_to_date() {
         (database.execute(rows), database.execute(libraries), database.execute(lists));
     assert_eq!(linked.lines().count(), 29);
     database.execute(
-        "DROP TABLE signatures, libraries, servers, inquiries, inquiry_answers;
+        "DROP TABLE signatures, libraries, servers, inquiries, inquiry_answers, withdrawn;
          ALTER TABLE dependents ADD numbers bigint[];
          UPDATE dependents SET numbers = ARRAY(SELECT first + (get_byte(offsets, i) << 24)
                 + (get_byte(offsets, i + 1) << 16) + (get_byte(offsets, i + 2) << 8) + get_byte(offsets, i + 3)
@@ -325,3 +326,38 @@ const FIRST_FORMAT: &str = "
     CREATE TABLE made_again (number bigint NOT NULL REFERENCES builds ON DELETE CASCADE, time_ns bigint NOT NULL,
         made bytea NOT NULL, PRIMARY KEY (number, time_ns, made));
 ";
+
+#[test]
+fn a_build_that_another_server_withdraws_is_shown_no_more() {
+    let Some(database) = Database::new() else { return };
+    let [one, other] = [(), ()].map(|()| Daemon::start(&configuration(&database)));
+    let operator =
+        crate::security::token(&one.path().join("data"), &["add", "operator", "--scope", "administer"]);
+    let post = |name: &str| one.http("POST", "/v1/builds", &build(7, name).encode_to_vec()).0;
+    assert_eq!(post("false"), 201);
+    let signature = uuid::Uuid::from_bytes([7; 16]);
+    let shown = |job: &str| {
+        let note = Note { signature: Some(vec![7; 16].into()), ..Note::default() };
+        let start = ProcessInfo {
+            job_id: Some(job.as_bytes().to_vec().into()),
+            notes: vec![note],
+            ..ProcessInfo::default()
+        };
+        other.datagram(&encode_frame(MessageType::ProcessInfo, &start));
+        let answer = wait_for("the event", || {
+            let (status, answer) = other.get(&format!("/v1/jobs/{job}"));
+            (status == 200).then_some(answer)
+        });
+        answer["processes"][0]["build"]["name"].clone()
+    };
+    assert_eq!(shown("before"), "false");
+    let header = format!("authorization: Bearer {operator}\r\n");
+    assert_eq!(one.http_with("DELETE", &format!("/v1/builds/{signature}"), &header, &[]).0, 200);
+    assert_eq!(post("true"), 201);
+    let mut asked = 0;
+    wait_for("the true one", || {
+        asked += 1;
+        (shown(&format!("after{asked}")) == "true").then_some(())
+    });
+    assert!(asked < 100, "{asked}");
+}

@@ -1,7 +1,7 @@
 //! Who may register builds, and what is said in private.
 
 use crate::daemon::{Acknowledged, Daemon, OGRT_0_5, build, build_frame, wait_for};
-use ogrt_proto::Hello;
+use ogrt_proto::{Hello, MessageType, encode_frame};
 use prost::Message;
 use std::{
     fs,
@@ -15,7 +15,8 @@ use tokio_rustls::rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned, crypto::ring, pki_types::ServerName,
 };
 
-fn token(data: &Path, arguments: &[&str]) -> String {
+/// Runs `ogrt-server token` with these arguments; what it prints.
+pub fn token(data: &Path, arguments: &[&str]) -> String {
     let mut server = Command::new(env!("CARGO_BIN_EXE_ogrt-server"));
     let output = server.arg("--data-dir").arg(data).arg("token").args(arguments).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -49,6 +50,16 @@ fn without_a_token_nobody_registers_builds_and_everybody_sends_events() {
     for bad in ["", "ogrt_guess", &removed, &long, &reader].map(hello).into_iter().chain([Hello::default()]) {
         assert!(!registers(&daemon, &bad, 2));
     }
+    // The client is told why.
+    let mut stream = TcpStream::connect(&daemon.tcp).unwrap();
+    stream.write_all(&encode_frame(MessageType::Hello, &Hello::default())).unwrap();
+    // More than the server takes before it refuses: the answer is not lost by that.
+    for _ in 0..2000 {
+        stream.write_all(&build_frame(2, &"software ".repeat(100))).unwrap();
+    }
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).unwrap();
+    assert!(String::from_utf8_lossy(&answer).contains("OGRT_TOKEN_FILE"));
     // Ways that have no Hello.
     daemon.short_tcp(&build_frame(2, "software"));
     daemon.datagram(&build_frame(2, "software"));

@@ -113,7 +113,7 @@ fn slow_peers_that_announce_much() {
         };
         let _ = tcp.write_all(bytes);
         let mut http = TcpStream::connect(&siege.daemon.http).unwrap();
-        let head = "POST /v1/builds HTTP/1.1\r\nhost: x\r\ncontent-length: 4294967295\r\n";
+        let head = "POST /v1/builds HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4294967295\r\n";
         let _ = http.write_all(&head.as_bytes()[..if number % 2 == 0 { 30 } else { head.len() }]);
         slow.push((tcp, http));
     }

@@ -111,7 +111,7 @@ fn serve(mut stream: TcpStream, manner: Manner, shared: &Shared) {
             }
         }
         if manner == Manner::Answers && frames > 0 {
-            let ack = encode_frame(MessageType::Ack, &Ack { durable_frames: Some(frames) });
+            let ack = encode_frame(MessageType::Ack, &Ack { durable_frames: Some(frames), refused: None });
             let _ = stream.write_all(&ack);
         }
     }

@@ -63,6 +63,14 @@ pub enum DeliverError {
         /// The reason.
         source: io::Error,
     },
+    /// The server does not take what was sent.
+    #[error("{server} refused the data: {reason}")]
+    Refused {
+        /// The server's address.
+        server: String,
+        /// The server's words.
+        reason: String,
+    },
     /// The answer does not follow our protocol.
     #[error("{server} is not an OGRT server (check OGRT_SERVER): {source}")]
     Protocol {
@@ -294,6 +302,9 @@ impl Connection {
                 if frame.message_type() == Some(MessageType::Ack) {
                     let ack = Ack::decode(frame.message).unwrap_or_default();
                     self.durable = self.durable.max(ack.durable_frames());
+                    if let Some(reason) = ack.refused {
+                        return Err(DeliverError::Refused { server: self.server.clone(), reason });
+                    }
                 }
             }
             if self.durable < self.sent {

@@ -18,10 +18,11 @@ mod migrate;
 mod postings;
 mod retire;
 mod runs;
+mod withdraw;
 
 use super::{
     Build, BuildFilter, ContainingBuilds, ListedBuild, MADE_AGAIN_MAX, Page, Part, Registration, Registry,
-    RetentionRule, RetiredSlice, Summaries,
+    RetentionRule, RetiredSlice, Summaries, Withdrawal,
     error::{OrDamaged, Result},
     found_by::{self, Term},
     lru_map::LruMap,
@@ -362,12 +363,14 @@ impl Embedded {
         known: &Bytes,
         made: &BuildRecord,
     ) -> Result<()> {
-        if BuildRecord::decode(known.clone()).is_ok_and(|first| same_build::made(&first) == *made) {
+        let is_first = |first| same_build::is_same_link(&same_build::made(&first), made);
+        if BuildRecord::decode(known.clone()).is_ok_and(is_first) {
             return Ok(());
         }
         let bytes = made.encode_to_vec();
+        let link = BuildRecord { registrar: None, ..made.clone() }.encode_to_vec();
         let time = u64::try_from(made.time_ns()).unwrap_or(0).to_be_bytes();
-        let key = [&number.to_be_bytes()[..], &time, &Sha256::digest(&bytes)[..16]].concat();
+        let key = [&number.to_be_bytes()[..], &time, &Sha256::digest(&link)[..16]].concat();
         let kept = self.store.made_again.prefix(number.to_be_bytes()).take(MADE_AGAIN_MAX).count();
         if group.again.contains(&key) || self.store.made_again.contains_key(&key)? {
             return Ok(());
@@ -494,6 +497,14 @@ impl Registry for Embedded {
         may_delete: RetentionRule<'_>,
     ) -> Result<RetiredSlice> {
         retire::slice(self, after, limit, may_delete)
+    }
+
+    fn withdraw(&self, signature: Signature, withdrawn_by: &str) -> Result<Option<Withdrawal>> {
+        withdraw::withdraw(self, signature, withdrawn_by)
+    }
+
+    fn withdrawals(&self, limit: usize) -> Result<Vec<Withdrawal>> {
+        withdraw::last(&self.store, limit)
     }
 
     fn len(&self) -> Result<u64> {

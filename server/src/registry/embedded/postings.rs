@@ -62,6 +62,15 @@ impl Postings {
         self.open.insert(list.into(), open);
     }
 
+    /// Deletes a list.
+    pub fn remove_all(&mut self, writes: &mut Writes, list: &[u8]) -> Result<()> {
+        self.open.remove(list);
+        for chunk in self.table.prefix(list) {
+            writes.remove(&self.table, chunk.key()?);
+        }
+        Ok(())
+    }
+
     /// Takes a number out; true if the list is empty now. The list's chunk leaves the memory,
     /// because it may be older than this write.
     pub fn remove(&mut self, writes: &mut Writes, list: &[u8], gone: Number) -> Result<bool> {

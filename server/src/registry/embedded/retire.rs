@@ -3,7 +3,7 @@
 //!
 //! A build stays while others contain it: without it, nothing would lead from its inputs to them.
 
-use super::{Embedded, Group, Number, catalog::Signatures, time_key};
+use super::{Embedded, Group, Number, RegistrationState, catalog::Signatures, time_key};
 use crate::{
     database::{RegistryStore, Writes, number},
     registry::{RetentionRule, RetiredSlice, error::Result, same_build},
@@ -63,12 +63,26 @@ pub fn slice(
 
 /// Deletes a build, unless another build came to contain it in the meantime.
 fn remove(registry: &Embedded, gone: Number, signature: Signature, record: &BuildRecord) -> Result<bool> {
-    let store = &registry.store;
     let mut state = registry.state();
     if registry.is_library(gone) {
         return Ok(false);
     }
-    let mut writes = store.database.writes();
+    let writes = registry.store.database.writes();
+    take_out(registry, &mut state, writes, gone, signature, record)?;
+    Ok(true)
+}
+
+/// Deletes a build in one write with what `writes` holds. Builds that contain it are linked with
+/// the next build that has one of its names.
+pub fn take_out(
+    registry: &Embedded,
+    state: &mut RegistrationState,
+    mut writes: Writes,
+    gone: Number,
+    signature: Signature,
+    record: &BuildRecord,
+) -> Result<()> {
+    let store = &registry.store;
     writes.remove(&store.builds, *signature.as_bytes());
     writes.remove(&store.records, gone.to_be_bytes());
     writes.remove(&store.builds_by_time, time_key(record.time_ns(), gone));
@@ -78,7 +92,7 @@ fn remove(registry: &Embedded, gone: Number, signature: Signature, record: &Buil
     let mut dependencies = Vec::new();
     let mut group = Group::default();
     for input in &record.inputs {
-        dependencies.extend(registry.behind(&mut state, &mut group, input, gone)?);
+        dependencies.extend(registry.behind(state, &mut group, input, gone)?);
     }
     dependencies.sort_unstable();
     dependencies.dedup();
@@ -96,12 +110,14 @@ fn remove(registry: &Embedded, gone: Number, signature: Signature, record: &Buil
     }
     state.forget(&names);
     count(store, &mut writes, -1)?;
+    state.linked.remove_all(&mut writes, &gone.to_be_bytes())?;
     let mut libraries = registry.libraries.write().unwrap_or_else(PoisonError::into_inner);
+    no_libraries.push(gone);
     for dependency in no_libraries {
         libraries.remove(store, &mut writes, dependency);
     }
     writes.commit()?;
     drop(libraries);
     registry.summaries.removed(signature);
-    Ok(true)
+    Ok(())
 }

@@ -16,11 +16,12 @@ mod read;
 mod schema;
 mod values;
 mod waiting;
+mod withdraw;
 mod write;
 
 use super::{
     Build, BuildFilter, ContainingBuilds, ListedBuild, Page, Part, Registration, Registry, RegistryError,
-    RetentionRule, RetiredSlice, Summaries, UsedElsewhere, error::Result,
+    RetentionRule, RetiredSlice, Summaries, UsedElsewhere, Withdrawal, error::Result,
 };
 use crate::{clock::now_ns, config::RegistryConfig, database::WaitingStore, metrics::Metrics};
 use anyhow::Context;
@@ -333,6 +334,27 @@ impl Registry for Postgres {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn withdraw(&self, signature: Signature, withdrawn_by: &str) -> Result<Option<Withdrawal>> {
+        // A record that is on its way would come after its withdrawal.
+        if !self.waiting.is_settled(signature, LOOKUP)? {
+            let why = "the build record is still on its way to the database: ask again";
+            return Err(RegistryError::Away(why.into()));
+        }
+        let (time_ns, withdrawn_by) = (now_ns(), withdrawn_by.to_owned());
+        let withdrawal = self.connections.ask(WALK, move |client| {
+            let withdrawn_by = withdrawn_by.clone();
+            Box::pin(async move { withdraw::withdraw(client, signature, time_ns, &withdrawn_by).await })
+        })?;
+        self.summaries.removed(signature);
+        Ok(withdrawal)
+    }
+
+    fn withdrawals(&self, limit: usize) -> Result<Vec<Withdrawal>> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.connections
+            .ask(LOOKUP, move |client| Box::pin(async move { withdraw::last(client, limit).await }))
     }
 
     fn len(&self) -> Result<u64> {

@@ -1,11 +1,12 @@
-//! Builds that other servers register, for events here that wait for them.
+//! Builds that other servers register, for events here that wait for them, and builds that they
+//! withdraw, which no event here shows any more.
 //!
 //! Builds have numbers in the order in which they are committed, since one server at a time
 //! registers. So one look for greater numbers finds every new build, however long the database was
 //! away, and it needs no session of its own. Only the summaries of builds that somebody here
 //! missed are read. `server/tests/server/postgres.rs` holds that.
 
-use super::{Postgres, connections::Connections, read};
+use super::{Postgres, connections::Connections, read, withdraw};
 use crate::registry::{Summaries, error::Result};
 use ogrt_note::Signature;
 use ogrt_proto::BuildSummary;
@@ -27,6 +28,8 @@ pub struct News {
     summaries: Weak<Summaries>,
     /// The last build that was seen; `None` before the first look.
     seen: Option<i64>,
+    /// The last withdrawal that was seen; `None` before the first look.
+    withdrawn: Option<i64>,
     /// What the last look found: a question may have missed one of these in the same moment.
     latest: Vec<Signature>,
 }
@@ -38,6 +41,7 @@ impl News {
             connections: Arc::downgrade(connections),
             summaries: Arc::downgrade(summaries),
             seen: None,
+            withdrawn: None,
             latest: Vec::new(),
         }
     }
@@ -53,6 +57,13 @@ impl News {
     }
 
     fn look(&mut self, connections: &Connections, summaries: &Summaries) -> Result<()> {
+        let withdrawn = self.withdrawn;
+        let (last, gone) = connections.ask(super::LOOKUP, move |client| {
+            Box::pin(async move { withdraw::after(client, withdrawn).await })
+        })?;
+        self.withdrawn = Some(last);
+        // Before the builds that came in their place.
+        gone.into_iter().for_each(|signature| summaries.removed(signature));
         let mut found = std::mem::take(&mut self.latest);
         loop {
             let seen = self.seen;

@@ -126,6 +126,17 @@ pub const STEPS: &[&str] = &[
         PRIMARY KEY (inquiry, server)
     );
     ",
+    // Builds that an administrator took back.
+    "
+    CREATE TABLE withdrawn (
+        number bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+        time_ns bigint NOT NULL,
+        signature uuid NOT NULL,
+        withdrawn_by text NOT NULL,
+        registered_ns bigint NOT NULL,
+        record bytea NOT NULL
+    );
+    ",
 ];
 
 /// The lock that one server holds while it changes the tables or registers builds.

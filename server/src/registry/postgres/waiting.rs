@@ -109,6 +109,20 @@ impl WaitingRecords {
         Ok(self.store.waiting.get(ticket)?.map(|value| build(&value)))
     }
 
+    /// Waits until no registration of this signature waits; false where one still does.
+    pub fn is_settled(&self, signature: Signature, within: Duration) -> Result<bool> {
+        let deadline = Instant::now() + within;
+        let mut state = self.state();
+        while self.store.waiting_of.contains_key(signature.as_bytes())? {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(false);
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Ok(true)
+    }
+
     /// Waits for a group to carry over.
     pub fn group(&self) -> Result<Vec<(Ticket, Build)>> {
         let mut state = self.state();

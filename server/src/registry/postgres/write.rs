@@ -63,7 +63,7 @@ pub async fn register(client: &mut Client, builds: &[Build]) -> Result<Registere
                 outcomes.push(Registration::Known(signature));
                 let made = same_build::made(&record);
                 let first = BuildRecord::decode(first.clone()).map(|first| same_build::made(&first));
-                if first.is_ok_and(|first| first != made) {
+                if first.is_ok_and(|first| !same_build::is_same_link(&first, &made)) {
                     again.push((signature, made));
                 }
             }

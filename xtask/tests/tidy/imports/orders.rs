@@ -29,6 +29,7 @@ const SERVER: &Order = &[
         "shutdown",
         "sockets",
         "tls_client",
+        "users",
     ],
     &["config", "metrics"],
     &["database", "tls_server", "tokens"],
