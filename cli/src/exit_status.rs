@@ -1,8 +1,13 @@
 //! How a command ends: its exit status, its line on standard error, its text on standard output.
+//!
+//! Everything that `ogrt` prints goes through here, which the lints of `main.rs` hold, and nothing
+//! leaves here that would steer a terminal (`no_command_lets_a_terminal_be_steered` in
+//! `cli/tests/`).
 
+use ogrt_proto::printable::{escaped, one_line};
 use std::{
     fmt::Display,
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
@@ -17,6 +22,10 @@ pub enum ExitStatus {
     Error,
 }
 
+/// The sequences for bold text and its end, as tables have them.
+const BOLD: &str = "\u{1b}[1m";
+const PLAIN: &str = "\u{1b}[0m";
+
 impl From<ExitStatus> for ExitCode {
     fn from(answer: ExitStatus) -> ExitCode {
         ExitCode::from(answer as u8)
@@ -25,13 +34,38 @@ impl From<ExitStatus> for ExitCode {
 
 /// Writes one line to standard error. A closed standard error is not a reason to fail.
 pub fn complain(line: impl Display) {
-    let _ = writeln!(io::stderr(), "ogrt: {line}");
+    let _ = writeln!(io::stderr(), "ogrt: {}", one_line(&line.to_string()));
 }
 
-/// Writes a whole answer. A closed pipe is an error here, where `print!` panics.
+/// Writes what is wrong with the command line to standard error, in its lines.
+pub fn complain_usage(lines: &str) {
+    let _ = io::stderr().write_all(escaped(lines).as_bytes());
+}
+
+/// Writes a whole answer, as text or JSON. A closed pipe is an error here, where `print!` panics.
 pub fn print(text: impl AsRef<[u8]>) -> io::Result<()> {
+    let text = String::from_utf8_lossy(text.as_ref());
+    // Our own labels are bold; a `Sheet` has shown every other escape by then.
+    let pieces = text.split(BOLD).map(|piece| {
+        let pieces = piece.split(PLAIN).map(escaped).collect::<Vec<_>>();
+        pieces.join(PLAIN)
+    });
+    write(pieces.collect::<Vec<_>>().join(BOLD).as_bytes())
+}
+
+/// Writes an answer of one line, whatever the names in it hold.
+pub fn print_line(line: impl Display) -> io::Result<()> {
+    write(format!("{}\n", one_line(&line.to_string())).as_bytes())
+}
+
+/// Writes bytes that other programs need as they are; a terminal gets them as [`print`] writes.
+pub fn print_bytes(bytes: &[u8]) -> io::Result<()> {
+    if io::stdout().is_terminal() { print(bytes) } else { write(bytes) }
+}
+
+fn write(bytes: &[u8]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_ref())?;
+    out.write_all(bytes)?;
     out.flush()
 }
 

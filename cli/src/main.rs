@@ -13,6 +13,8 @@
 //! wait), 2 an error or wrong usage. `ogrt run` ends as its command does, or as `env` would where
 //! it cannot be started.
 
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 mod api_client;
 mod build_with_origins;
 mod commands;
@@ -40,7 +42,16 @@ use exit_status::ExitStatus;
 use std::{io, process::ExitCode};
 
 fn main() -> ExitCode {
-    match CommandLine::parse().run() {
+    let command_line = match CommandLine::try_parse() {
+        Ok(command_line) => command_line,
+        Err(error) if error.use_stderr() => {
+            // It repeats arguments, and a pattern of the shell makes arguments of foreign names.
+            exit_status::complain_usage(&error.render().to_string());
+            return ExitStatus::Error.into();
+        }
+        Err(help) => help.exit(),
+    };
+    match command_line.run() {
         Ok(status) => status,
         Err(error) if reader_went_away(&error) => ExitCode::SUCCESS,
         Err(error) => {

@@ -7,6 +7,7 @@
 //! children.
 
 use crate::json_field::{ending, software, text};
+use ogrt_proto::KERNEL;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -26,6 +27,8 @@ pub struct Node {
     pub is_exec: bool,
     /// The number of processes in this line.
     pub processes: usize,
+    /// The number of them that the kernel did not prove.
+    pub claimed: usize,
     /// The number of them that are ranks of one launch.
     pub ranks: usize,
     /// The pid of the first process.
@@ -150,6 +153,7 @@ impl Tree {
 impl Node {
     fn count(&mut self, process: &Value, host: &str, is_rank: bool) {
         self.processes += 1;
+        self.claimed += usize::from(process["identity"] != KERNEL);
         self.ranks += usize::from(is_rank);
         if !host.is_empty() {
             self.hosts.insert(host.to_owned());

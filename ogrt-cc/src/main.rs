@@ -8,6 +8,7 @@
 mod companion_tool;
 mod which_compiler;
 
+use ogrt_wrap::complaint::complaint;
 use ogrt_wrap::environment;
 use ogrt_wrap::line::driver_line::{DriverJob, driver_job};
 use ogrt_wrap::line::probes;
@@ -33,7 +34,7 @@ fn main() -> ExitCode {
     match compile(&argv) {
         Ok(never) => match never {},
         Err(error) => {
-            eprintln!("ogrt-cc: {error}");
+            eprintln!("{}", complaint("ogrt-cc", &error));
             ExitCode::FAILURE
         }
     }

@@ -25,6 +25,7 @@ mod which_linker;
 
 use link_by_driver::LinkByDriver;
 use link_by_linker::LinkByLinker;
+use ogrt_wrap::complaint::complaint;
 use ogrt_wrap::environment;
 use ogrt_wrap::settings::Settings;
 use ogrt_wrap::tool::{driver_command, route};
@@ -52,7 +53,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if let Err(error) = run_under_mold::become_command(&argv) {
-        eprintln!("ogrt-ld: {error}");
+        eprintln!("{}", complaint("ogrt-ld", &error));
         return ExitCode::FAILURE;
     }
     let settings = Settings::from_environment();
@@ -64,7 +65,7 @@ fn main() -> ExitCode {
     match linked {
         Ok(status) => ogrt_wrap::tool::run_tool::end_like(status),
         Err(error) => {
-            eprintln!("ogrt-ld: {error}");
+            eprintln!("{}", complaint("ogrt-ld", &error));
             ExitCode::FAILURE
         }
     }

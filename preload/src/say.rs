@@ -26,10 +26,20 @@ impl Words {
     pub fn text(&mut self, text: &[u8]) -> &mut Self {
         for &byte in text {
             if let Some(room) = self.bytes.get_mut(self.len) {
-                // Text from the environment must not steer a terminal.
-                *room = if byte < b' ' && byte != b'\n' || byte == 0x7F { b'?' } else { byte };
+                // Text from the environment must not steer a terminal, nor begin a line. Beyond
+                // ASCII there are controls too.
+                *room = if (b' '..0x7F).contains(&byte) { byte } else { b'?' };
                 self.len += 1;
             }
+        }
+        self
+    }
+
+    /// Ends a line, and begins the next.
+    pub fn line_end(&mut self) -> &mut Self {
+        if let Some(room) = self.bytes.get_mut(self.len) {
+            *room = b'\n';
+            self.len += 1;
         }
         self
     }

@@ -11,6 +11,7 @@ pub mod field_numbers;
 mod frame;
 mod hex;
 mod installation_json;
+pub mod printable;
 
 /// The messages, generated from `ogrt.proto`, which documents each field. `tests/generated.rs`
 /// compares the file with a fresh one and writes it; it is committed so that a build needs no

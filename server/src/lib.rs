@@ -26,6 +26,7 @@ mod jobs;
 mod join;
 mod latency;
 mod launches;
+mod log_lines;
 mod metrics;
 mod move_builds;
 mod outputs;
@@ -47,6 +48,7 @@ mod users;
 mod uses;
 
 pub use config::{Config, LogFormat};
+pub use log_lines::LogLines;
 pub use move_builds::{export, import};
 pub use reload::Reload;
 pub use run::run;

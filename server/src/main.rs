@@ -2,8 +2,9 @@
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
+use ogrt_proto::printable::escaped;
 use ogrt_server::{
-    Config, LogFormat, Reload, Shutdown,
+    Config, LogFormat, LogLines, Reload, Shutdown,
     tokens::{self, Scopes},
 };
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -94,7 +95,7 @@ fn main() -> ExitCode {
     match dispatch(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
-            eprintln!("ogrt-server: {problem:#}");
+            eprintln!("ogrt-server: {}", escaped(&format!("{problem:#}")));
             ExitCode::FAILURE
         }
     }
@@ -185,7 +186,7 @@ fn start_log(config: &Config) -> anyhow::Result<impl Fn(&str) -> anyhow::Result<
         })
     };
     let (filter, handle) = reload::Layer::<Targets, Registry>::new(levels(&config.log_level)?);
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = tracing_subscriber::fmt::layer().with_writer(|| LogLines(std::io::stderr())).with_ansi(false);
     let lines: Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync> = match config.log_format {
         LogFormat::Text => lines.boxed(),
         LogFormat::Json => lines.json().flatten_event(true).boxed(),

@@ -19,6 +19,7 @@
 
 pub mod ask_tool;
 pub mod cache_dir;
+pub mod complaint;
 pub mod deliver;
 pub mod elf_head;
 pub mod environment;

@@ -3,7 +3,7 @@
 //! The wrappers do the same in passing, a few files with each link, but never wait for it. This
 //! command waits.
 
-use crate::exit_status::{ExitStatus, complain, print};
+use crate::exit_status::{ExitStatus, complain, print_line};
 use anyhow::Result;
 use clap::Args;
 use ogrt_wrap::deliver::connection::Server;
@@ -36,7 +36,7 @@ impl FlushCommand {
         let report =
             ogrt_wrap::deliver::deliver_or_spool::flush(&spool, &server, token_file.as_deref(), PATIENCE);
         let directory = spool.path().display();
-        print(format!("{directory}: {} sent, {} waiting\n", report.sent, report.left))?;
+        print_line(format_args!("{directory}: {} sent, {} waiting", report.sent, report.left))?;
         if report.damaged > 0 {
             complain(format_args!(
                 "{directory}: {} damaged files cannot be sent and were renamed to *.damaged",

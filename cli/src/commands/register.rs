@@ -8,7 +8,7 @@
 use crate::{
     api_client::ApiClient,
     elf_notes::{self, ElfError},
-    exit_status::{ExitStatus, complain, print},
+    exit_status::{ExitStatus, complain, print, print_line},
 };
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -89,8 +89,8 @@ impl RegisterCommand {
             }
             if problem.is_none() {
                 let done = if self.dry_run { "found" } else { "registered" };
-                print(format!(
-                    "{}: {} linked files {done}, {} without a note\n",
+                print_line(format_args!(
+                    "{}: {} linked files {done}, {} without a note",
                     prefix.display(),
                     files.len(),
                     unmarked.len()

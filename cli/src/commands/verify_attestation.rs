@@ -2,7 +2,7 @@
 
 use crate::{
     dsse,
-    exit_status::{ExitStatus, complain, print},
+    exit_status::{ExitStatus, complain, print, print_bytes, print_line},
     signing_key,
 };
 use anyhow::{Context, Result};
@@ -81,7 +81,7 @@ impl VerifyAttestationCommand {
         }
         let key_id = signing_key::key_id(&key);
         if self.payload {
-            print(&verified.payload)?;
+            print_bytes(&verified.payload)?;
         } else if self.json {
             let document = serde_json::json!({
                 "verified": status == ExitStatus::Yes, "payload_type": verified.payload_type, "key_id": key_id,
@@ -89,7 +89,7 @@ impl VerifyAttestationCommand {
             });
             print(serde_json::to_string_pretty(&document)? + "\n")?;
         } else if status == ExitStatus::Yes {
-            print(format!("{name}: signed with key {key_id}, {}\n", verified.payload_type))?;
+            print_line(format_args!("{name}: signed with key {key_id}, {}", verified.payload_type))?;
         }
         Ok(status)
     }

@@ -4,11 +4,12 @@ use crate::{
     format::{purl::base_name, sheet::Sheet},
     process_tree::{Node, Tree},
 };
+use ogrt_proto::{CLAIMED, KERNEL};
 
 /// The tree of a job.
 pub fn text(tree: &Tree) -> String {
     let mut sheet = Sheet::new();
-    sheet.titles(&["name", "software", "processes", "hosts", "duration", "end", "program"]);
+    sheet.titles(&["name", "software", "processes", "identity", "hosts", "duration", "end", "program"]);
     // Depth first, without recursion: strangers decide how deep a tree is.
     let mut open: Vec<(usize, usize, String, bool)> =
         tree.roots.iter().rev().map(|root| (*root, 0, String::new(), true)).collect();
@@ -24,6 +25,7 @@ pub fn text(tree: &Tree) -> String {
             format!("{indent}{branch}{exec}{}", base_name(&node.program)),
             software(node),
             count(node),
+            identity(node),
             hosts(node),
             duration(node),
             endings(node),
@@ -60,6 +62,15 @@ fn count(node: &Node) -> String {
         return format!("{} ranks", node.ranks);
     }
     if node.processes > 1 { format!("{} times", node.processes) } else { format!("pid {}", node.pid) }
+}
+
+/// The processes that the kernel proved, or that somebody only claims.
+fn identity(node: &Node) -> String {
+    match node.claimed {
+        0 => KERNEL.into(),
+        claimed if claimed == node.processes => CLAIMED.into(),
+        some => format!("{some} {CLAIMED}"),
+    }
 }
 
 fn hosts(node: &Node) -> String {

@@ -4,6 +4,7 @@
 //! shown, not sent: a terminal must not act on what a stranger put into a file.
 
 use comfy_table::{Attribute, Cell, Row, Table, presets};
+use ogrt_proto::printable::one_line;
 
 /// The lines of one answer.
 pub struct Sheet(Table);
@@ -21,13 +22,13 @@ impl Sheet {
 
     /// A line of text above a sheet.
     pub fn heading(text: &str) -> String {
-        printable(text) + "\n"
+        one_line(text).into_owned() + "\n"
     }
 
     /// Adds a line with a label. Without a value nothing is added.
     pub fn line(&mut self, label: &str, value: impl Into<Option<String>>) {
         if let Some(value) = value.into().filter(|value| !value.is_empty()) {
-            self.0.add_row([Cell::new(label).add_attribute(Attribute::Bold), Cell::new(printable(&value))]);
+            self.0.add_row([Cell::new(label).add_attribute(Attribute::Bold), Cell::new(one_line(&value))]);
         }
     }
 
@@ -39,25 +40,14 @@ impl Sheet {
 
     /// Adds a line of several columns.
     pub fn columns(&mut self, values: impl IntoIterator<Item = String>) {
-        self.0.add_row(Row::from(values.into_iter().map(|value| printable(&value)).collect::<Vec<_>>()));
+        let values = values.into_iter().map(|value| one_line(&value).into_owned());
+        self.0.add_row(Row::from(values.collect::<Vec<_>>()));
     }
 
     /// The text of the sheet, without spaces at the ends of lines.
     pub fn text(&self) -> String {
         self.0.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
     }
-}
-
-/// The text with every control character in its escaped form, such as `\u{1b}`.
-fn printable(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        if c.is_control() {
-            out.extend(c.escape_default())
-        } else {
-            out.push(c)
-        }
-        out
-    })
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ const SERVER: &Order = &[
         "fields",
         "job_key",
         "latency",
+        "log_lines",
         "progress",
         "sd_notify",
         "shutdown",
@@ -68,7 +69,7 @@ const CLI: &Order = &[
 
 /// The order of a link.
 const WRAP: &Order = &[
-    &["environment", "small_file"],
+    &["complaint", "environment", "small_file"],
     &["cache_dir", "elf_head"],
     &["ask_tool"],
     &["line"],
