@@ -91,6 +91,8 @@ enum TokenAction {
 }
 
 fn main() -> ExitCode {
+    // What we write tells who ran what: nobody else reads it unless the configuration says so.
+    private_files(UMASK);
     let arguments = Arguments::parse();
     match dispatch(arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -125,6 +127,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
         return manage_tokens(action, &config.tokens_file());
     }
     let set_log = start_log(&config)?;
+    private_files(config.umask());
     match arguments.command {
         Some(Command::Export) => return ogrt_server::export(&config, std::io::stdout().lock()),
         Some(Command::Import) => {
@@ -148,6 +151,13 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
     // A thread may wait for a disk that is full.
     runtime.shutdown_timeout(Duration::from_secs(1));
     result
+}
+
+/// The bits that files and directories of ours do not have, before the configuration is read.
+const UMASK: u32 = 0o077;
+
+fn private_files(umask: u32) {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(umask));
 }
 
 fn manage_tokens(action: TokenAction, path: &std::path::Path) -> anyhow::Result<()> {

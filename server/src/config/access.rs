@@ -14,6 +14,20 @@ table! {
         /// File with the SHA-256 digests of tokens, one per line. `ogrt-server token add NAME`
         /// makes a token. Empty: the file "tokens" in data_dir.
         tokens_file: PathBuf = PathBuf::new(),
+        /// Who of this machine may read the files that the server makes, whatever the umask.
+        /// "owner": its own user alone. "group": its group too, for example a program that ships
+        /// the outputs. Sockets are open to all.
+        files: FileReaders = FileReaders::Owner,
+    }
+}
+
+choice! {
+    /// Who may read the server's files.
+    FileReaders {
+        /// Its own user alone.
+        Owner = "owner",
+        /// Its group too.
+        Group = "group",
     }
 }
 

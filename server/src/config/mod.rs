@@ -31,7 +31,7 @@ use std::{
 };
 use table::{Table, choice, document_table, table};
 
-pub use access::{AccessConfig, MayRegister};
+pub use access::{AccessConfig, FileReaders, MayRegister};
 pub use filter::{FilterAction, FilterRule};
 pub use follow::FollowConfig;
 pub use jobs::JobsConfig;

@@ -1,7 +1,7 @@
 //! What depends on the machine where the configuration leaves it open: where data goes, which
 //! socket can be made.
 
-use super::{AccessConfig, Config, FileConfig, FileLayout, OutputConfig};
+use super::{AccessConfig, Config, FileConfig, FileLayout, FileReaders, OutputConfig};
 use std::path::{Path, PathBuf};
 
 impl Config {
@@ -26,6 +26,14 @@ impl Config {
 }
 
 impl Config {
+    /// The bits that files and directories of the server do not have.
+    pub fn umask(&self) -> u32 {
+        match self.access.files {
+            FileReaders::Owner => 0o077,
+            FileReaders::Group => 0o027,
+        }
+    }
+
     /// The file of the tokens' digests.
     pub fn tokens_file(&self) -> PathBuf {
         self.access.tokens_file(&self.data_dir)

@@ -174,7 +174,7 @@ pub fn local_peer(credentials: Option<Credentials>) -> String {
 /// left behind. It fails when that still answers, or when the file is not a socket.
 pub fn make_way(path: &Path) -> Result<()> {
     if let Some(directory) = path.parent() {
-        fs::create_dir_all(directory).with_context(|| format!("cannot make {}", directory.display()))?;
+        make_open(directory).with_context(|| format!("cannot make {}", directory.display()))?;
     }
     let Ok(there) = fs::symlink_metadata(path) else { return Ok(()) };
     if !there.file_type().is_socket() {
@@ -184,6 +184,15 @@ pub fn make_way(path: &Path) -> Result<()> {
         bail!("cannot listen on {}: another server answers there", path.display());
     }
     fs::remove_file(path).with_context(|| format!("cannot remove the old socket {}", path.display()))
+}
+
+/// Makes a directory that every process may pass on its way to a socket. One that is there stays
+/// as it is.
+fn make_open(directory: &Path) -> std::io::Result<()> {
+    let missing: Vec<&Path> =
+        directory.ancestors().take_while(|path| !path.as_os_str().is_empty() && !path.exists()).collect();
+    fs::create_dir_all(directory)?;
+    missing.into_iter().try_for_each(|path| fs::set_permissions(path, fs::Permissions::from_mode(0o755)))
 }
 
 /// Every process of the machine may send.

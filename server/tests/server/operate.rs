@@ -195,3 +195,32 @@ fn the_socket_unit_opens_what_the_server_listens_on_by_default() {
         assert!(config.contains(&format!("\"{address}\"")), "{address} is not in the default configuration");
     }
 }
+
+/// Everything below `path` that others may read, write or pass, sockets apart.
+fn open_to_others(path: &Path, open: &mut Vec<String>) {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    let Ok(file) = fs::symlink_metadata(path) else { return };
+    if !file.file_type().is_socket() && file.mode() & 0o077 != 0 {
+        open.push(format!("{} {:o}", path.display(), file.mode() & 0o777));
+    }
+    if file.is_dir() {
+        fs::read_dir(path).unwrap().flatten().for_each(|entry| open_to_others(&entry.path(), open));
+    }
+}
+
+#[test]
+fn nobody_else_reads_what_the_server_writes_whatever_the_umask() {
+    for (more, group) in [("", false), ("[access]\nfiles = \"group\"\n", true)] {
+        let mut command = Command::new("sh");
+        command.args(["-c", "umask 0; exec \"$0\" \"$@\"", SERVER]);
+        let daemon = Daemon::start_by(command, tempfile::tempdir().unwrap(), more);
+        daemon.datagram(OGRT_0_5);
+        wait_for("an event", || (daemon.lines().len() == 1).then_some(()));
+        let mut open = Vec::new();
+        for written in ["data", "jobs", "lines"] {
+            open_to_others(&daemon.path().join(written), &mut open);
+        }
+        assert!(open.iter().all(|file| file.ends_with('0')), "{open:?}");
+        assert_eq!(open.is_empty(), !group, "{open:?}");
+    }
+}

@@ -275,7 +275,11 @@ impl SpoolDir {
         let bytes = bytes * files as u64 / weighed.max(1) as u64;
         if files > MANY {
             // A half-written count is ignored, and the files are counted again.
-            let _ = std::fs::write(self.path.join(COUNTED), format!("{files} {bytes} "));
+            let mut options = File::options();
+            let count = options.write(true).create(true).truncate(true).mode(0o600);
+            let _ = count
+                .open(self.path.join(COUNTED))
+                .and_then(|mut file| file.write_all(format!("{files} {bytes} ").as_bytes()));
         }
         (files, bytes)
     }
