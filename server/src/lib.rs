@@ -22,6 +22,7 @@ mod fields;
 mod follow;
 mod http;
 mod job_key;
+mod job_name;
 mod jobs;
 mod join;
 mod latency;

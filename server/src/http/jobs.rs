@@ -3,15 +3,15 @@
 //! all clusters with this id, and names them.
 
 use super::{Problem, Sources, question, run_blocking};
-use crate::{jobs::JobAnswer, launches::launches};
+use crate::{job_name, jobs::JobAnswer, launches::launches};
 use axum::{
-    extract::{Path, Query, State, rejection::QueryRejection},
-    http::{StatusCode, header},
+    extract::{Query, State, rejection::QueryRejection},
+    http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 
-/// The job id that stands for processes without a job.
-const NO_JOB: &str = "no-job";
+/// The path of all jobs.
+const JOBS: &str = "/v1/jobs/";
 
 /// The parameters of a question about a job.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -24,29 +24,33 @@ pub struct JobParameters {
 /// `"truncated": true` if it has too many processes.
 pub async fn one(
     State(sources): State<Sources>,
-    Path(job_id): Path<String>,
+    uri: Uri,
     parameters: Result<Query<JobParameters>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let cluster = Some(question::read(parameters)?.cluster).filter(|cluster| !cluster.is_empty());
+    // A job id may be any bytes, which a path of text is not.
+    let asked = job_name::unescaped(uri.path().strip_prefix(JOBS).unwrap_or_default().as_bytes());
+    let named = job_name::id_of(&asked);
+    let name = job_name::of(&named);
     sources.intake.settle().await;
     sources.jobs.catch_up().await;
-    let key = job_id.clone();
     let document = run_blocking(move || {
+        // What answers call a job comes first; then an id that looks like another one's name.
         let cluster = cluster.as_deref().map(str::as_bytes);
-        let of = |job_id: &[u8]| sources.jobs.answer(job_id, cluster).map_err(Problem::unanswered);
-        let mut answer = of(key.as_bytes())?;
-        if answer.processes.is_empty() && key == NO_JOB {
-            answer = of(b"")?;
+        for id in [named, asked] {
+            let answer = sources.jobs.answer(&id, cluster).map_err(Problem::unanswered)?;
+            if !answer.processes.is_empty() || !answer.summaries.is_empty() {
+                return Ok::<_, Problem>(Some(document(&job_name::of(&id), &answer)));
+            }
         }
-        let is_known = !answer.processes.is_empty() || !answer.summaries.is_empty();
-        Ok::<_, Problem>(is_known.then(|| document(&key, &answer)))
+        Ok(None)
     })
     .await?;
     match document {
         Some(document) => Ok(([(header::CONTENT_TYPE, "application/json")], document).into_response()),
         None => Err(Problem::new(
             StatusCode::NOT_FOUND,
-            format!("no event of job {job_id} is kept: it had none, or they are older than jobs.keep"),
+            format!("no event of job {name} is kept: it had none, or they are older than jobs.keep"),
         )),
     }
 }

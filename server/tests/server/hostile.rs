@@ -1,7 +1,8 @@
 //! Whatever comes to the ports, the server goes on serving others.
 
-use crate::daemon::{Daemon, OGRT_0_5, wait_for};
+use crate::daemon::{Daemon, OGRT_0_5, build, wait_for};
 use ogrt_proto::{MessageType, ProcessInfo, encode_frame};
+use prost::Message;
 use std::{
     io::{Read, Write},
     net::TcpStream,
@@ -136,4 +137,52 @@ fn hostile_job_ids_stay_in_the_directory_and_apart() {
     assert_eq!(daemon.get("/v1/jobs/4711%5B1%5D.srv").0, 200);
     assert_eq!(daemon.get("/v1/jobs/a%2Fb").1["job_id"], "a/b");
     assert_eq!(daemon.get("/v1/jobs/unknown").0, 404);
+}
+
+#[test]
+fn each_job_id_has_an_answer_of_its_own_and_each_log_line_is_ours() {
+    let daemon = Daemon::start("");
+    let long = |last: &str| format!("{}{last}", "a".repeat(1024));
+    let (x, y) = (long("x"), long("y"));
+    // The name that answers have, as an address has it.
+    let ids: [(&[u8], &str); 8] = [
+        (b"\xFF\xFE", "%25FF%25FE"),
+        (b"%FF%FE", "%2525FF%2525FE"),
+        (b"no-job", "%256Eo-job"),
+        (b"", "no-job"),
+        (b"a\nb", "a%250Ab"),
+        (b"a b", "a%20b"),
+        (x.as_bytes(), &x),
+        (y.as_bytes(), &y),
+    ];
+    for (pid, (id, _)) in ids.iter().enumerate() {
+        let start = ProcessInfo {
+            pid: Some(pid as i32 + 1),
+            job_id: Some(id.to_vec().into()),
+            ..ProcessInfo::default()
+        };
+        daemon.datagram(&encode_frame(MessageType::ProcessInfo, &start));
+    }
+    let pids = |path: &str| {
+        let answer = daemon.get(&format!("/v1/jobs/{path}")).1;
+        let processes = answer["processes"].as_array().cloned().unwrap_or_default();
+        processes.iter().filter_map(|process| process["pid"].as_u64()).collect::<Vec<_>>()
+    };
+    for (at, (_, path)) in ids.iter().enumerate() {
+        wait_for("the job", || (!pids(path).is_empty()).then_some(()));
+        assert_eq!(pids(path), [at as u64 + 1], "{path}");
+    }
+    // The bytes themselves, too, where they are not another job's name.
+    assert_eq!((pids("%FF%FE"), pids("a%0Ab")), (vec![1], vec![5]));
+
+    let bad = "ann\r\nFORGED  INFO all is well \u{1b}[31m\u{9b}\u{202e}";
+    for version in ["1", "2"] {
+        let mut record = build(7, version);
+        (record.username, record.hostname) = (Some(bad.into()), Some(bad.into()));
+        daemon.http("POST", "/v1/builds", &record.encode_to_vec());
+    }
+    wait_for("the refusal", || daemon.log().contains("is refused").then_some(()));
+    let log = daemon.log().replace('\r', "\n");
+    assert!(log.contains("FORGED") && !log.lines().any(|line| line.starts_with("FORGED")), "{log}");
+    assert!(!log.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{log}");
 }

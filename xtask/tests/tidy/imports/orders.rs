@@ -23,6 +23,7 @@ const SERVER: &Order = &[
         "fair_shares",
         "fields",
         "job_key",
+        "job_name",
         "latency",
         "log_lines",
         "progress",
