@@ -9,6 +9,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use ogrt_note::Signature;
 use ogrt_proto::{BuildJson, Installation};
 use ogrt_wrap::deliver::connection::read_token;
+use ogrt_wrap::deliver::spool::SpoolDir;
 use ogrt_wrap::environment::non_empty;
 use prost::Message;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header::CONTENT_TYPE};
@@ -157,10 +158,7 @@ impl ApiClient {
 
     /// The line that says that a build is not registered.
     pub fn not_registered(&self, signature: Signature) -> String {
-        format!(
-            "{signature}: not registered at {}; if its record waits in a spool, run `ogrt flush` there",
-            self.address()
-        )
+        format!("{signature}: not registered at {}; {}", self.address(), what_waits())
     }
 
     /// Asks what the server's kernel tells of processes that end: "exit status", "exit time" or
@@ -222,6 +220,15 @@ impl ApiClient {
                 "answered {status}, but not as ogrt-server does; check that OGRT_HTTP is ogrt-server's HTTP address"
             ),
         }
+    }
+}
+
+/// What an answer of no may be due to: records that wait in this user's spool.
+pub fn what_waits() -> String {
+    let spool = SpoolDir::from_environment();
+    match spool.waiting().len() {
+        0 => "if its record waits in a spool, run `ogrt flush` there".to_owned(),
+        files => format!("{files} records wait in {}, `ogrt flush` sends them", spool.path().display()),
     }
 }
 

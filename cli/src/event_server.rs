@@ -23,6 +23,17 @@ pub fn problem(server: &str) -> Option<String> {
     Some(format!("OGRT_SERVER={server}: programs cannot send events there: {why}"))
 }
 
+/// The server as programs can be told of it: the address of a name that is looked up here. The
+/// error says what is wrong.
+pub fn for_programs(server: &str) -> Result<String, String> {
+    let Some(problem) = problem(server) else { return Ok(server.to_owned()) };
+    if server.starts_with("unix:") || server.contains(',') {
+        return Err(problem);
+    }
+    let address = server.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
+    address.map(|address| address.to_string()).ok_or(problem)
+}
+
 fn unix_problem(path: &str) -> Option<String> {
     if path.len() > SOCKET_PATH_MAX {
         Some(format!("a socket's path has at most {SOCKET_PATH_MAX} bytes, this one {}", path.len()))

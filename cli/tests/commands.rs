@@ -490,3 +490,24 @@ fn a_server_that_programs_cannot_reach_is_said_or_refused() {
         assert!(command.err.contains("programs cannot send events there"), "{}", command.err);
     }
 }
+
+/// `localhost.` is a name to everybody, and not the word that libogrt.so knows.
+#[test]
+fn a_host_name_is_looked_up_for_programs() {
+    if !has_gcc() {
+        return;
+    }
+    let prefix = prefix();
+    let name = "localhost.:7971";
+    let command = |arguments: &[&str]| run(installed(&prefix, arguments).env("OGRT_SERVER", name));
+    let tracked = command(&["run", "--", "printenv", "OGRT_SERVER"]);
+    if tracked.err.contains("programs cannot send") {
+        return println!("skipped: this machine does not know localhost");
+    }
+    let address = tracked.out.trim();
+    assert!(address.parse::<std::net::SocketAddr>().is_ok(), "{address}");
+    let lines = command(&["env"]);
+    assert!(lines.out.contains(&format!("export OGRT_SERVER='{address}'")), "{}", lines.out);
+    let module = command(&["env", "--module", "lua"]);
+    assert!(module.out.contains(&format!("pushenv(\"OGRT_SERVER\", \"{address}\")")), "{}", module.out);
+}

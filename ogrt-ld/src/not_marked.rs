@@ -1,6 +1,7 @@
 //! Why a link was not marked, or not registered. Only `decisions` of a saved link and strict builds
 //! show it.
 
+use ogrt_wrap::deliver::connection::DeliverError;
 use ogrt_wrap::deliver::spool::SpoolError;
 use ogrt_wrap::note::note_object::NoteObjectError;
 use std::io;
@@ -29,6 +30,8 @@ pub enum MarkError {
     Panic,
     #[error("the build record is lost: {0}")]
     Spool(#[from] SpoolError),
+    #[error("the build is not registered: {0}; its record waits in the spool")]
+    Unregistered(DeliverError),
     #[error("cannot remove the note's object from the dependency file {path}: {source}", path = path.display())]
     DependencyFile { path: PathBuf, source: io::Error },
     #[error("cannot read the output {path}: {source}", path = path.display())]

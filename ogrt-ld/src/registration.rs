@@ -13,7 +13,7 @@ use crate::probation;
 use crate::seal_note::seal;
 use ogrt_proto::{BuildRecord, MessageType, encode_frame};
 use ogrt_wrap::deliver::connection::{PATIENCE, PendingConnection};
-use ogrt_wrap::deliver::deliver_or_spool::deliver_or_spool;
+use ogrt_wrap::deliver::deliver_or_spool::{Delivery, deliver_or_spool};
 use ogrt_wrap::deliver::server_rest;
 use ogrt_wrap::deliver::spool::{SpoolDir, UnfinishedClaim};
 use ogrt_wrap::line::dependency_file;
@@ -262,7 +262,11 @@ impl<'a> Registration<'a> {
     fn send(self) -> Result<(), MarkError> {
         let frame = encode_frame(MessageType::BuildRecord, &self.record);
         let server = &self.settings.server;
-        deliver_or_spool(&frame, 1, self.connecting, self.has_more, PATIENCE, server, &self.spool)?;
-        Ok(())
+        let delivery =
+            deliver_or_spool(&frame, 1, self.connecting, self.has_more, PATIENCE, server, &self.spool)?;
+        match delivery {
+            Delivery::Refused(why) if self.settings.strict => Err(MarkError::Unregistered(why)),
+            _ => Ok(()),
+        }
     }
 }

@@ -11,6 +11,7 @@ use crate::{
 };
 use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
+use ogrt_proto::printable::one_line;
 
 const EXAMPLES: &str = "Examples:\n\
 \x20 eval \"$(ogrt env)\"                            # sh, bash, zsh\n\
@@ -20,8 +21,8 @@ const EXAMPLES: &str = "Examples:\n\
 /// Print the lines that switch tracking on in a shell, or a module file that does.
 ///
 /// The lines add libogrt.so to LD_PRELOAD and set OGRT_ACTIVE=1. When OGRT_SERVER is set, a module
-/// file sets it as well, if programs can send events there: libogrt.so takes an address with a port
-/// or `unix:/path`, and looks up no host names.
+/// file sets it as well. libogrt.so takes an address with a port or `unix:/path`, and looks up no
+/// host names: a name is looked up now, and the lines set its address.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct EnvCommand {
@@ -62,21 +63,36 @@ impl EnvCommand {
                 library.display()
             )
         })?;
-        let server = event_server::from_environment();
-        if let Some(problem) = server.as_deref().and_then(event_server::problem) {
-            // A module file would silence everybody who loads it.
-            ensure!(self.module.is_none(), problem);
-            complain(problem);
+        // Programs that send nowhere lose every event, and say nothing.
+        let given = event_server::from_environment();
+        let server = match given.as_deref().map(event_server::for_programs) {
+            Some(Err(problem)) => {
+                // A module file would silence everybody who loads it.
+                ensure!(self.module.is_none(), problem);
+                complain(problem);
+                None
+            }
+            server => server.and_then(Result::ok),
+        };
+        for text in [Some(library), server.as_deref()].into_iter().flatten() {
+            ensure!(one_line(text) == text, "{text}: characters that no script should hold");
         }
+        // A shell has the value already, where it needs no other.
+        let looked_up = server.as_deref().filter(|server| Some(*server) != given.as_deref());
         print(match (self.module, self.shell) {
             (Some(Module::Lua), _) => lua(library, server.as_deref()),
             (Some(Module::Tcl), _) => tcl(library, server.as_deref()),
-            (None, Shell::Sh) => sh(library),
-            (None, Shell::Csh) => csh(library),
-            (None, Shell::Fish) => fish(library),
+            (None, Shell::Sh) => sh(library) + &set(looked_up, "export OGRT_SERVER=", "\n"),
+            (None, Shell::Csh) => csh(library) + &set(looked_up, "setenv OGRT_SERVER ", ";\n"),
+            (None, Shell::Fish) => fish(library) + &set(looked_up, "set -gx OGRT_SERVER ", ";\n"),
         })?;
         Ok(ExitStatus::Yes)
     }
+}
+
+/// The line that sets OGRT_SERVER to an address that was looked up.
+fn set(address: Option<&str>, before: &str, after: &str) -> String {
+    address.map(|address| format!("{before}{}{after}", quoted(address, ""))).unwrap_or_default()
 }
 
 fn sh(library: &str) -> String {

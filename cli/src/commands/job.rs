@@ -1,7 +1,7 @@
 //! `ogrt job`: what one job ran, as the server keeps it.
 
 use crate::{
-    api_client::ApiClient,
+    api_client::{ApiClient, what_waits},
     exit_status::{ExitStatus, complain, print, print_document},
     format::{job_table, job_tree},
     process_tree::Tree,
@@ -48,7 +48,8 @@ impl JobCommand {
     pub fn run(self) -> Result<ExitStatus> {
         let server = ApiClient::from_environment()?;
         let Some(document) = find(&server, &self.job_id)? else {
-            complain(format_args!("job {}: nothing recorded at {}", self.job_id, server.address()));
+            let what = format!("job {}: nothing recorded at {}", self.job_id, server.address());
+            complain(format_args!("{what}; {}", what_waits()));
             return Ok(ExitStatus::No);
         };
         if !self.tree && !self.table {

@@ -20,8 +20,9 @@ const EXAMPLES: &str = "Examples:\n\
 
 /// Run a command tracked: with libogrt.so preloaded and OGRT_ACTIVE=1.
 ///
-/// A user's own LD_PRELOAD is kept, in front. The command is run even where OGRT_SERVER names a
-/// server that programs cannot send events to; then a line on standard error says so.
+/// A user's own LD_PRELOAD is kept, in front. A host name in OGRT_SERVER is looked up, because
+/// programs do not. Where programs cannot send events to the server, the command is run all the
+/// same, and a line on standard error says so.
 ///
 /// Exit status: that of the command; 127 there is no such command, 126 it cannot be run, 2
 /// libogrt.so was not found.
@@ -43,13 +44,15 @@ impl RunCommand {
                 return ExitStatus::Error.into();
             }
         };
-        if let Some(problem) = event_server::from_environment().as_deref().and_then(event_server::problem) {
-            complain(problem);
-        }
+        let server = event_server::from_environment().and_then(|server| {
+            event_server::for_programs(&server).map_err(complain).ok().filter(|address| *address != server)
+        });
         let Some((program, arguments)) = self.command.split_first() else { return ExitStatus::Error.into() };
         let preload = preload_library::append(env::var_os("LD_PRELOAD").as_deref(), library.as_os_str());
-        let error =
-            Command::new(program).args(arguments).env("LD_PRELOAD", preload).env("OGRT_ACTIVE", "1").exec();
+        let mut command = Command::new(program);
+        // Programs look up no names.
+        command.envs(server.map(|address| ("OGRT_SERVER", address)));
+        let error = command.args(arguments).env("LD_PRELOAD", preload).env("OGRT_ACTIVE", "1").exec();
         complain(format_args!("{}: {error}", program.display()));
         ExitCode::from(if error.kind() == ErrorKind::NotFound { 127 } else { 126 })
     }

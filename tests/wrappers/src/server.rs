@@ -19,6 +19,8 @@ pub enum Manner {
     Hangs,
     /// It closes the connection at once.
     Closes,
+    /// It takes no record, and says so.
+    Refuses,
     /// It answers in another protocol.
     Babbles,
 }
@@ -92,7 +94,7 @@ fn serve(mut stream: TcpStream, manner: Manner, shared: &Shared) {
         Manner::Babbles => {
             let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
         }
-        Manner::Answers | Manner::Hangs => {}
+        Manner::Answers | Manner::Refuses | Manner::Hangs => {}
     }
     let _ = stream.set_read_timeout(Some(Duration::from_secs(20)));
     let (mut buffer, mut received, mut frames) = ([0; 65536], BytesMut::new(), 0);
@@ -109,6 +111,11 @@ fn serve(mut stream: TcpStream, manner: Manner, shared: &Shared) {
                 }
                 other => panic!("unexpected frame {other:?}"),
             }
+        }
+        if manner == Manner::Refuses && frames > 0 {
+            let refused = Some("name a token in OGRT_TOKEN_FILE \u{1b}[31m".to_owned());
+            let _ = stream.write_all(&encode_frame(MessageType::Ack, &Ack { durable_frames: None, refused }));
+            return;
         }
         if manner == Manner::Answers && frames > 0 {
             let ack = encode_frame(MessageType::Ack, &Ack { durable_frames: Some(frames), refused: None });

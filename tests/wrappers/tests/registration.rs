@@ -220,6 +220,25 @@ fn a_bad_server_costs_a_moment_once_and_then_nothing() {
 }
 
 #[test]
+fn a_server_that_refuses_fails_strict_links_alone() {
+    if tool_missing() {
+        return;
+    }
+    let server = TestServer::start(Manner::Refuses);
+    let mut bench = Bench::new().with_program();
+    bench.set("OGRT_SERVER", server.address());
+    bench.ours_succeeds("ogrt-cc main.c answer.c -o program");
+    for _ in 0..2 {
+        let strict = bench.ours("OGRT_STRICT=1 ogrt-cc main.c answer.c -o strict");
+        assert_ne!(strict.code, Some(0));
+        let said = &strict.stderr;
+        assert!(said.contains("OGRT_TOKEN_FILE") && said.contains("refused"), "{said}");
+        assert!(!said.contains('\u{1b}'), "{said}");
+    }
+    assert_eq!(bench.spooled().len(), 3, "the records wait for a token");
+}
+
+#[test]
 fn a_server_whose_backlog_is_full_costs_no_more() {
     if tool_missing() {
         return;

@@ -1,11 +1,22 @@
 //! The delivery of a record: at once, or by the spool, where it waits until a later link or `ogrt
 //! flush` sends it.
 
-use crate::deliver::connection::{PendingConnection, Server};
+use crate::deliver::connection::{DeliverError, PendingConnection, Server};
 use crate::deliver::server_rest;
 use crate::deliver::spool::{FlushReport, SpoolDir, SpoolError};
 use std::path::Path;
 use std::time::{Duration, Instant};
+
+/// The place of frames that were to be delivered.
+#[derive(Debug)]
+pub enum Delivery {
+    /// The server has them.
+    Done,
+    /// They wait in the spool.
+    Spooled,
+    /// They wait in the spool, because the server does not take them from us.
+    Refused(DeliverError),
+}
 
 /// Sends all files that wait in the spool. Connecting may take `patience`, and so may each group of
 /// files.
@@ -42,7 +53,7 @@ pub fn flush(
 /// Delivers frames now, or else puts them into the spool.
 ///
 /// It waits for the server at most `patience`. If the spool `has_more`, some of its files are sent
-/// as well. Returns true if the server has the frames. An error means that the frames are lost.
+/// as well. An error means that the frames are lost.
 pub fn deliver_or_spool(
     frames: &[u8],
     count: u64,
@@ -51,11 +62,11 @@ pub fn deliver_or_spool(
     patience: Duration,
     server: &Server,
     spool: &SpoolDir,
-) -> Result<bool, SpoolError> {
+) -> Result<Delivery, SpoolError> {
     /// The most files of the spool that a link sends along.
     const TAKEN_ALONG: usize = 8;
 
-    let Some(connecting) = connecting else { return spool.put(frames).map(|()| false) };
+    let Some(connecting) = connecting else { return spool.put(frames).map(|()| Delivery::Spooled) };
     let deadline = Instant::now() + patience;
     let delivered = connecting.ready_by(deadline).and_then(|mut connection| {
         if has_more {
@@ -72,11 +83,16 @@ pub fn deliver_or_spool(
                 spool.take_back_dead_claims();
                 spool.send_some(&mut connection, TAKEN_ALONG, deadline);
             }
-            Ok(true)
+            Ok(Delivery::Done)
         }
-        Err(_) => {
+        Err(error) => {
+            spool.put(frames)?;
+            if let DeliverError::Refused { .. } = error {
+                // It answers at once, so it needs no rest, and each link hears what is wrong.
+                return Ok(Delivery::Refused(error));
+            }
             server_rest::let_rest(spool, server);
-            spool.put(frames).map(|()| false)
+            Ok(Delivery::Spooled)
         }
     }
 }
