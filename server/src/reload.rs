@@ -32,20 +32,26 @@ pub struct ReloadTargets {
 }
 
 impl Reload {
-    /// Reads the configuration again at each SIGHUP.
-    pub async fn at_each_hangup(self, mut current: Config, changing: ReloadTargets) -> Result<()> {
+    /// Reads the configuration again at each SIGHUP. A SIGHUP no longer ends the process from when
+    /// this returns, and the result is to be awaited.
+    pub fn at_each_hangup(
+        self,
+        mut current: Config,
+        changing: ReloadTargets,
+    ) -> Result<impl Future<Output = ()> + Send> {
         let mut hangups = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
-        while hangups.recv().await.is_some() {
-            sd_notify::reloading();
-            match (self.read)() {
-                Ok(fresh) => current = self.apply(current, fresh, &changing),
-                Err(problem) => {
-                    error!("the configuration stays as it was, because the new one is wrong: {problem:#}")
+        Ok(async move {
+            while hangups.recv().await.is_some() {
+                sd_notify::reloading();
+                match (self.read)() {
+                    Ok(fresh) => current = self.apply(current, fresh, &changing),
+                    Err(problem) => {
+                        error!("the configuration stays as it was, because the new one is wrong: {problem:#}")
+                    }
                 }
+                sd_notify::ready();
             }
-            sd_notify::ready();
-        }
-        Ok(())
+        })
     }
 
     /// Applies what can change. Returns the configuration that is valid from now on.

@@ -59,7 +59,7 @@ pub async fn run(
     let mut answering = answer(&shared, http);
     let targets = ReloadTargets { rules: shared.rules.clone(), tls };
     let marking = tokio::spawn(mark.keep());
-    let reloading = tokio::spawn(reload.at_each_hangup(shared.config.clone(), targets));
+    let reloading = tokio::spawn(reload.at_each_hangup(shared.config.clone(), targets)?);
     addresses.announce(ready_file.as_deref())?;
     sd_notify::ready();
 
