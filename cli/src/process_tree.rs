@@ -1,7 +1,9 @@
 //! The processes of a job as a tree: who started whom, with the ranks of an MPI launch as one.
 //!
 //! A parent is the process that had the parent's pid on that host when the child started. An exec
-//! leaves a record of its own with the same pid, and hangs below what it replaced. What runs below
+//! leaves a record of its own with the same pid, and hangs below what it replaced. Where the parent
+//! never was a program, such as a shell's copy of itself, the server tells the nearest process
+//! above it that was. The ranks of a launch are one line for each of its programs. What runs below
 //! ranks is put together by program: there is then one line for what each of a thousand ranks did.
 //! A job's documents come from anybody, so depth is bounded, and a parent always comes before its
 //! children.
@@ -31,6 +33,8 @@ pub struct Node {
     pub claimed: usize,
     /// The number of them that are ranks of one launch.
     pub ranks: usize,
+    /// The number of ranks of the launch that nobody saw.
+    pub missing: u64,
     /// The pid of the first process.
     pub pid: i64,
     /// The names of the hosts that they ran on.
@@ -78,7 +82,7 @@ impl Tree {
 
         let mut tree = Tree::default();
         let mut latest: HashMap<(String, i64), (usize, Option<i64>)> = HashMap::new();
-        let mut of_launch: HashMap<usize, usize> = HashMap::new();
+        let mut of_launch: HashMap<(usize, String), usize> = HashMap::new();
         let mut alike: HashMap<(usize, String), usize> = HashMap::new();
         for at in order {
             let process = &processes[at];
@@ -88,12 +92,13 @@ impl Tree {
                 end.is_none_or(|end| end >= start).then_some(*node)
             };
             let replaced = alive(pid);
-            let parent = replaced.or_else(|| alive(number(process, "parent_pid")));
+            let above = ["parent_pid", "ancestor_pid"].into_iter().map(|key| number(process, key));
+            let parent = replaced.or_else(|| above.into_iter().find_map(alive));
             let launch = launch_of.get(&at).copied();
             let program = text(process, "binpath");
             let below = parent.filter(|parent| tree.nodes[*parent].is_folded && launch.is_none());
             let known = match (launch, below) {
-                (Some(launch), _) => of_launch.get(&launch).copied(),
+                (Some(launch), _) => of_launch.get(&(launch, program.clone())).copied(),
                 (None, Some(parent)) => alike.get(&(parent, program.clone())).copied(),
                 (None, None) => None,
             };
@@ -106,7 +111,8 @@ impl Tree {
                     launch.is_some() || below.is_some(),
                 );
                 if let Some(launch) = launch {
-                    of_launch.insert(launch, node);
+                    of_launch.insert((launch, program.clone()), node);
+                    tree.nodes[node].missing = job["launches"][launch]["missing"].as_u64().unwrap_or(0);
                 }
                 if let Some(parent) = below {
                     alike.insert((parent, program.clone()), node);
@@ -222,13 +228,33 @@ mod tests {
             processes.push(process(200 + rank, 100 + rank, 20, "/bin/hostname", Some(21)));
         }
         let job = json!({
-            "processes": processes, "launches": [{ "processes": (1..9).collect::<Vec<_>>() }],
+            "processes": processes,
+            "launches": [{ "processes": (1..9).collect::<Vec<_>>(), "missing": 2 }],
         });
         let tree = Tree::of(&job);
         assert_eq!(tree.nodes.len(), 3, "{tree:?}");
         let solver = &tree.nodes[1];
         assert_eq!((solver.ranks, solver.ended, solver.start_ns, solver.end_ns), (8, 8, 1, 57));
+        assert_eq!(solver.missing, 2);
         assert_eq!((tree.nodes[2].processes, tree.nodes[2].ranks), (8, 0));
+    }
+
+    #[test]
+    fn each_program_of_a_launch_is_a_line() {
+        let programs = [(10, "/ocean"), (11, "/ocean"), (12, "/ice")];
+        let processes: Vec<Value> = programs.map(|(pid, program)| process(pid, 1, pid, program, None)).into();
+        let tree = Tree::of(&json!({ "processes": processes, "launches": [{ "processes": [0, 1, 2] }] }));
+        let lines: Vec<_> = tree.nodes.iter().map(|node| (&*node.program, node.ranks)).collect();
+        assert_eq!(lines, [("/ocean", 2), ("/ice", 1)]);
+    }
+
+    #[test]
+    fn a_shell_that_forks_does_not_cut_the_tree() {
+        let mut child = process(12, 11, 2, "/bin/date", Some(3));
+        child["ancestor_pid"] = json!(10);
+        let job = json!({ "processes": [process(10, 1, 1, "/bin/sh", None), child] });
+        let tree = Tree::of(&job);
+        assert_eq!((tree.roots, &tree.nodes[0].children), (vec![0], &vec![1]));
     }
 
     #[test]

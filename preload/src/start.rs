@@ -250,6 +250,9 @@ impl Facts<'_> {
         out.field_unless_empty(process_info::CONTAINER, around.container);
         out.varint_if_known(process_info::MPI_RANK, around.mpi_rank.map(u64::from));
         out.varint_if_known(process_info::MPI_SIZE, around.mpi_size.map(u64::from));
+        if let Some(pieces) = around.launch.pieces() {
+            out.gathered(process_info::LAUNCH, pieces);
+        }
         out.field(process_info::CLIENT, CLIENT.as_bytes());
         let mut summary = ObjectSummary { objects: 0, sandbox_library: false };
         let mut missing = match loader {

@@ -21,6 +21,8 @@ pub struct Surroundings {
     pub mpi_rank: Option<u32>,
     /// Size of MPI_COMM_WORLD.
     pub mpi_size: Option<u32>,
+    /// The launch that the rank belongs to.
+    pub launch: Launch,
     /// Name or kind of the container.
     pub container: &'static [u8],
     /// The value of LOADEDMODULES.
@@ -31,6 +33,32 @@ pub struct Surroundings {
     pub preload: &'static [u8],
     /// The value of LD_AUDIT.
     pub audit: &'static [u8],
+}
+
+/// What the launcher calls a launch: the pieces of its name, the launcher's kind first. A kind
+/// alone stands for launchers that name none, but start each rank themselves.
+#[derive(Clone, Copy, Default)]
+pub struct Launch([&'static [u8]; 4]);
+
+impl Launch {
+    fn named(kind: &'static [u8], name: &'static [u8]) -> Self {
+        if name.is_empty() { Launch::default() } else { Launch([kind, name, b"", b""]) }
+    }
+
+    /// A step of Slurm, unless the number is one of those that stand for what is no step: a batch
+    /// script, an interactive shell.
+    fn step(job: &'static [u8], step: &'static [u8]) -> Self {
+        const FIRST_SPECIAL: u32 = 0xFFFF_FFF0;
+        match literal::number(step, 10, u32::MAX) {
+            Some(number) if number < FIRST_SPECIAL => Launch([b"slurm:", job, b".", step]),
+            _ => Launch::default(),
+        }
+    }
+
+    /// The pieces of its name; `None` where no launch is known.
+    pub fn pieces(&self) -> Option<&[&'static [u8]]> {
+        (!self.0[0].is_empty()).then_some(&self.0)
+    }
 }
 
 /// The value with the lowest rank so far; of two with the same rank the first.
@@ -59,6 +87,8 @@ impl Surroundings {
     pub fn read(process: &Process, job_id_variables: &[u8]) -> Self {
         let mut found = Surroundings::default();
         let [mut cluster, mut step, mut array, mut rank, mut size, mut container] = [Best::NONE; 6];
+        let [mut pmix, mut pmi, mut flux, mut slurm_job] = [Best::NONE; 4];
+        let mut is_hydra = false;
         for entry in process.environment {
             let Some((name, value)) = split(entry) else { continue };
             match name {
@@ -86,6 +116,14 @@ impl Surroundings {
                 b"FLUX_JOB_SIZE" => size.offer(4, value),
                 b"SLURM_STEP_NUM_TASKS" => size.offer(5, value),
                 b"SLURM_NTASKS" => size.offer(6, value),
+                b"PMIX_NAMESPACE" => pmix.offer(0, value),
+                b"OMPI_MCA_ess_base_jobid" => pmix.offer(1, value),
+                b"PMI_JOBID" => pmi.offer(0, value),
+                b"PALS_APID" => pmi.offer(1, value),
+                b"FLUX_JOB_ID" => flux.offer(0, value),
+                b"SLURM_JOB_ID" => slurm_job.offer(0, value),
+                b"SLURM_JOBID" => slurm_job.offer(1, value),
+                b"MPI_LOCALRANKID" => is_hydra = true,
                 b"APPTAINER_CONTAINER" => container.offer(0, value),
                 b"SINGULARITY_CONTAINER" => container.offer(1, value),
                 b"APPTAINER_NAME" => container.offer(2, value),
@@ -111,6 +149,17 @@ impl Surroundings {
         found.array_index = array.value;
         found.mpi_rank = rank.number();
         found.mpi_size = size.number();
+        // By the variable that the rank is from: a launcher within a step has the step's, too.
+        found.launch = match rank.rank {
+            0 | 1 => Launch::named(b"pmix:", pmix.value),
+            2 if is_hydra => Launch([b"hydra", b"", b"", b""]),
+            2 if !pmi.value.is_empty() => Launch::named(b"pmi:", pmi.value),
+            2 | 4 if !flux.value.is_empty() => Launch::named(b"flux:", flux.value),
+            2 | 3 => Launch([b"pmi", b"", b"", b""]),
+            5 => Launch::named(b"pmi:", pmi.value),
+            6 => Launch::step(slurm_job.value, step.value),
+            _ => Launch::default(),
+        };
         found.container = container.value;
         found
     }

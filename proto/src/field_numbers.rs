@@ -173,6 +173,10 @@ pub mod process_info {
     pub const NAMESPACE_PID: u32 = 342;
     /// `optional bytes cluster`
     pub const CLUSTER: u32 = 345;
+    /// `optional bytes launch`
+    pub const LAUNCH: u32 = 347;
+    /// `optional int32 ancestor_pid`
+    pub const ANCESTOR_PID: u32 = 348;
     /// `optional Provenance provenance`
     pub const PROVENANCE: u32 = 350;
     /// `optional bytes claimed_username`

@@ -183,6 +183,14 @@ pub struct ProcessInfo {
     /// The name of the cluster whose scheduler gave the job id.
     #[prost(bytes = "bytes", optional, tag = "345")]
     pub cluster: ::core::option::Option<::prost::bytes::Bytes>,
+    /// The launch that the rank belongs to: its launcher's kind and, after a colon, the launcher's own
+    /// name for it. A kind alone says that the launcher is the parent of each rank.
+    #[prost(bytes = "bytes", optional, tag = "347")]
+    pub launch: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Where the parent has never been another program: the nearest process above it that has. A
+    /// server on the same machine writes it.
+    #[prost(int32, optional, tag = "348")]
+    pub ancestor_pid: ::core::option::Option<i32>,
     /// Set by a server that passes the event on.
     #[prost(message, optional, tag = "350")]
     pub provenance: ::core::option::Option<Provenance>,

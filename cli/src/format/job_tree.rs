@@ -58,8 +58,11 @@ fn software(node: &Node) -> String {
 }
 
 fn count(node: &Node) -> String {
-    if node.ranks > 0 {
-        return format!("{} ranks", node.ranks);
+    match (node.ranks, node.missing) {
+        (0, _) => {}
+        (1, 0) => return "1 rank".into(),
+        (ranks, 0) => return format!("{ranks} ranks"),
+        (ranks, missing) => return format!("{ranks} of {} ranks seen", ranks as u64 + missing),
     }
     if node.processes > 1 { format!("{} times", node.processes) } else { format!("pid {}", node.pid) }
 }

@@ -73,6 +73,7 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
     document.text("binpath", event.binpath);
     document.number("pid", pid.or(event.pid.map(i64::from)));
     document.number("parent_pid", event.parent_pid);
+    document.number("ancestor_pid", event.ancestor_pid);
     document.number("namespace_pid", event.namespace_pid);
     document.number("time", event.time.or(event.start_time_ns.map(seconds)));
     document.number("start_time_ns", event.start_time_ns);
@@ -109,6 +110,7 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
         let mut mpi = document.object("mpi");
         mpi.number("rank", event.mpi_rank);
         mpi.number("size", event.mpi_size);
+        mpi.text("launch", event.launch);
         mpi.end();
     }
     document.text("job_step", event.job_step);

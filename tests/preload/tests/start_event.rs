@@ -81,6 +81,40 @@ fn says_what_it_is(compiler: Compiler) {
 }
 
 #[test]
+fn a_launch_has_the_name_that_its_launcher_gives_it() {
+    if !has("gcc") {
+        return;
+    }
+    let folder = Folder::new();
+    let program = folder.compile(Compiler::Gcc, "hello", HELLO, &[]);
+    let slurm = [("SLURM_PROCID", "1"), ("SLURM_JOB_ID", "47"), ("SLURM_STEP_ID", "3")];
+    let batch = [("SLURM_PROCID", "0"), ("SLURM_JOB_ID", "47"), ("SLURM_STEP_ID", "4294967291")];
+    let hydra = [("PMI_RANK", "1"), ("MPI_LOCALRANKID", "1"), ("FLUX_JOB_ID", "f7")];
+    let cases: [(&[(&str, &str)], Option<&str>); 8] = [
+        (&[("OMPI_COMM_WORLD_RANK", "1"), ("PMIX_NAMESPACE", "575668225")], Some("pmix:575668225")),
+        (&[("OMPI_COMM_WORLD_RANK", "1"), ("OMPI_MCA_ess_base_jobid", "9")], Some("pmix:9")),
+        (&[("PMI_RANK", "1"), ("PMI_JOBID", "47.3")], Some("pmi:47.3")),
+        (&[("PALS_RANKID", "1"), ("PALS_APID", "a-b")], Some("pmi:a-b")),
+        (&[("FLUX_TASK_RANK", "1"), ("FLUX_JOB_ID", "f7")], Some("flux:f7")),
+        (&hydra, Some("hydra")),
+        (&slurm, Some("slurm:47.3")),
+        // A batch script is no rank of a launch.
+        (&batch, None),
+    ];
+    for (number, (variables, launch)) in cases.into_iter().enumerate() {
+        let receiver = Receiver::unix(&folder.join(&format!("ogrt{number}.sock")));
+        let mut command = tracked(&program, &receiver.server);
+        command.envs(variables.iter().copied());
+        assert_eq!(command.output().unwrap().status.code(), Some(7));
+        assert_eq!(
+            receiver.start().launch,
+            launch.map(|name| name.as_bytes().to_vec().into()),
+            "{variables:?}"
+        );
+    }
+}
+
+#[test]
 fn a_glibc_program_says_what_it_is() {
     says_what_it_is(Compiler::Gcc);
 }
