@@ -11,5 +11,10 @@ table! {
         /// this. Of further processes, only those have an end that tell it themselves (metric
         /// ogrt_processes_unfollowed_total). 0: no process is followed.
         processes_max: usize = 100_000,
+        /// true: where the kernel permits it (root, or CAP_NET_ADMIN, and no container), it tells
+        /// this server of each fork. Then what a shell starts from a copy of itself has its place
+        /// in the tree of its job, however short. false, or without permission: that is looked up
+        /// in /proc, while the processes are there.
+        forks: bool = true,
     }
 }

@@ -15,7 +15,9 @@
 //! that one, by the join. Who else tells it is not heard. A process that lives when the server
 //! stops has no end yet. What is not known is absent. Tests: `server/tests/server/follow.rs`.
 
+mod ancestors;
 mod end_message;
+mod forks;
 mod process_table;
 mod sender;
 mod stage;
@@ -24,6 +26,7 @@ pub use process_table::{ProcessKey, ProcessStart};
 pub use stage::FollowStage;
 
 use crate::{config::FollowConfig, metrics::Metrics};
+use ancestors::Ancestors;
 use nix::sys::{
     epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags},
     resource::{Resource, getrlimit},
@@ -61,6 +64,7 @@ pub struct Follow {
     epoll: Option<Epoll>,
     processes_max: usize,
     table: Mutex<ProcessTable>,
+    ancestors: Mutex<Ancestors>,
     metrics: Arc<Metrics>,
     has_warned: AtomicBool,
 }
@@ -79,11 +83,13 @@ impl Follow {
         // The other half is for connections and files.
         let (files, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
         let processes_max = config.processes_max.min(usize::try_from(files / 2).unwrap_or(usize::MAX));
+        let ancestors = Mutex::new(Ancestors::new(config.forks && epoll.is_some()));
         Follow {
             offer: if epoll.is_some() { offer } else { KernelOffer::Nothing },
             epoll,
             processes_max,
             table: Mutex::default(),
+            ancestors,
             metrics,
             has_warned: AtomicBool::new(false),
         }
@@ -128,6 +134,31 @@ impl Follow {
             StartOutcome::Followed(key) => Some(key),
             StartOutcome::Over => None,
         }
+    }
+
+    /// The nearest process above the sender of a start that has told of itself, where its parent
+    /// has not. Asked before [`Follow::begin`].
+    pub fn ancestor(&self, start: &ProcessStart<'_>) -> Option<u32> {
+        let (pid, parent) = (start.credentials.pid, start.parent_pid?);
+        if !self.is_on() || pid == 0 {
+            return None;
+        }
+        {
+            let table = self.table();
+            // What it was before exec stands above it.
+            if table.has_pid(parent) || table.has_pid(pid) {
+                return None;
+            }
+        }
+        let mut ancestors = self.ancestors.lock().unwrap_or_else(PoisonError::into_inner);
+        ancestors.read_forks();
+        let table = self.table();
+        ancestors.nearest(pid, parent, |pid| table.has_pid(pid))
+    }
+
+    /// Takes up which processes have forked.
+    fn read_forks(&self) {
+        self.ancestors.lock().unwrap_or_else(PoisonError::into_inner).read_forks();
     }
 
     /// Has the kernel tell the ends of processes that [`Follow::begin`] returned.

@@ -52,6 +52,8 @@ pub struct ProcessStart<'a> {
     /// The time of the start, as the process says.
     pub start_ns: Option<i64>,
     pub received_ns: i64,
+    /// The parent, as the process says.
+    pub parent_pid: Option<u32>,
     pub job_id: &'a [u8],
     pub cluster: &'a [u8],
     pub hostname: &'a [u8],
@@ -70,6 +72,7 @@ impl<'a> ProcessStart<'a> {
             credentials,
             start_ns: None,
             received_ns,
+            parent_pid: None,
             job_id: b"",
             cluster: b"",
             hostname: b"",
@@ -77,6 +80,9 @@ impl<'a> ProcessStart<'a> {
         for field in Fields::of(message).flatten() {
             match field {
                 (process_info::START_TIME_NS, Value::Varint(value)) => start.start_ns = Some(value as i64),
+                (process_info::PARENT_PID, Value::Varint(value)) => {
+                    start.parent_pid = u32::try_from(value).ok().filter(|pid| *pid != 0)
+                }
                 (process_info::JOB_ID, Value::Bytes(bytes)) => start.job_id = bytes,
                 (process_info::CLUSTER, Value::Bytes(bytes)) => start.cluster = bytes,
                 (process_info::HOSTNAME, Value::Bytes(bytes)) => start.hostname = bytes,
@@ -138,6 +144,8 @@ pub struct ProcessTable {
     processes: HashMap<ProcessKey, FollowedProcess>,
     /// Each start that has no end yet, with the pid of its process.
     pids: HashMap<[u8; 16], u32>,
+    /// The number of such starts by pid.
+    starts_by_pid: HashMap<u32, u32>,
     /// Starts that were over when their process went on, or could not be found.
     over: Vec<ProcessEnding>,
     cluster: Arc<[u8]>,
@@ -153,6 +161,21 @@ impl ProcessTable {
     /// The pid of the process whose start has this event id, until its end is told.
     pub fn pid_of(&self, event_id: &[u8; 16]) -> Option<u32> {
         self.pids.get(event_id).copied()
+    }
+
+    /// True if the process with this pid has told of its start, and its end is not told.
+    pub fn has_pid(&self, pid: u32) -> bool {
+        self.starts_by_pid.contains_key(&pid)
+    }
+
+    fn forget_start(&mut self, event_id: &[u8; 16]) {
+        let Some(pid) = self.pids.remove(event_id) else { return };
+        if let Some(starts) = self.starts_by_pid.get_mut(&pid) {
+            *starts -= 1;
+            if *starts == 0 {
+                self.starts_by_pid.remove(&pid);
+            }
+        }
     }
 
     /// Follows a process. Of two starts of one process, the earlier ended where the later began, by
@@ -225,6 +248,7 @@ impl ProcessTable {
             self.cluster = start.cluster.into();
         }
         self.pids.insert(start.event_id, start.credentials.pid);
+        *self.starts_by_pid.entry(start.credentials.pid).or_default() += 1;
         FollowedStart {
             event_id: start.event_id,
             credentials: start.credentials,
@@ -245,7 +269,7 @@ impl ProcessTable {
     /// Follows a process no more, without an end.
     pub fn forget(&mut self, key: ProcessKey) {
         if let Some(process) = self.processes.remove(&key) {
-            self.pids.remove(&process.start.event_id);
+            self.forget_start(&process.start.event_id);
         }
     }
 
@@ -280,7 +304,7 @@ impl ProcessTable {
     /// Notes that these ends are told.
     pub fn told(&mut self, ends: &[ProcessEnding]) {
         for end in ends {
-            self.pids.remove(&end.start.event_id);
+            self.forget_start(&end.start.event_id);
         }
     }
 }

@@ -86,6 +86,7 @@ mod tests {
                 credentials,
                 start_ns: Some(start_ns),
                 received_ns: now_ns(),
+                parent_pid: None,
                 job_id: b"",
                 cluster: b"",
                 hostname: b"",

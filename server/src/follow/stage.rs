@@ -82,6 +82,7 @@ impl FollowStage {
         let mut last_end = Instant::now();
         loop {
             let is_last = self.stop.asked();
+            self.follow.read_forks();
             if self.look(&mut pending) {
                 last_end = Instant::now();
             }

@@ -84,7 +84,7 @@ pub fn admit(
         }
     }
     let is_followed = end_source == EndSource::FollowedProcess;
-    let known = Knowledge::of(kind, message, &origin, &intake.numbering, is_followed);
+    let mut known = Knowledge::of(kind, message, &origin, &intake.numbering, is_followed);
     let is_own_end = kind == Kind::End && known.credentials.is_some() && identity.event_id.is_some();
     if is_own_end && !is_followed && speaker.is_some() && intake.follow.is_on() {
         end_source = EndSource::OwnProcess;
@@ -95,7 +95,11 @@ pub fn admit(
         && speaker.starts(event_id)
     {
         let start = ProcessStart::read(&known.message, event_id, credentials, received_ns);
+        let ancestor = intake.follow.ancestor(&start);
         arrivals.begun.extend(intake.follow.begin(&start, speaker.take_pidfd()));
+        if let Some(ancestor) = ancestor {
+            known.add_ancestor(ancestor);
+        }
     }
     arrivals.submission.entries.push(&Entry {
         kind,

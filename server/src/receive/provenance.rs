@@ -59,6 +59,13 @@ impl<'a> Knowledge<'a> {
         }
     }
 
+    /// Adds the nearest process above that is known.
+    pub fn add_ancestor(&mut self, pid: u32) {
+        let mut field = BytesMut::new();
+        prost::encoding::uint32::encode(process_info::ANCESTOR_PID, &pid, &mut field);
+        self.message.to_mut().extend_from_slice(&field);
+    }
+
     fn by_relay(mut self, kind: Kind, relay: &str) -> Self {
         let told = provenance(kind, &self.message);
         if let (Some(uid), Some(gid)) = (told.uid, told.gid) {

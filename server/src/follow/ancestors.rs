@@ -1,0 +1,102 @@
+//! The nearest process above a start that has told of itself, where its parent has not.
+//!
+//! A shell that forks without exec, a make that runs a recipe by itself, a parent that is gone: the
+//! parent of what they start is no program that we know. So the way up is walked at once: by what
+//! the kernel tells of forks, where we may hear it, else by procfs while the processes are there.
+
+use super::forks::Forks;
+use std::{
+    collections::HashSet,
+    fs,
+    time::{Duration, Instant},
+};
+
+/// Most processes on the way up.
+const STEPS_MAX: usize = 32;
+
+/// The time for which it is remembered that nobody above a process is known. A daemon that starts
+/// thousands is asked about once.
+const REMEMBERED: Duration = Duration::from_millis(200);
+
+/// See the module.
+pub struct Ancestors {
+    /// `None` where we may not hear of them.
+    forks: Option<Forks>,
+    /// Processes without a known one above them, since then.
+    unrelated: HashSet<u32>,
+    since: Instant,
+}
+
+impl Ancestors {
+    /// Begins to listen to forks, where that is wanted and permitted.
+    pub fn new(hears_forks: bool) -> Self {
+        let forks = if hears_forks { Forks::listen() } else { None };
+        Ancestors { forks, unrelated: HashSet::new(), since: Instant::now() }
+    }
+
+    /// Takes up which processes have forked.
+    pub fn read_forks(&mut self) {
+        if let Some(forks) = &mut self.forks {
+            forks.read();
+        }
+    }
+
+    /// The nearest known process above `pid`, whose parent by its own word is `parent`. `None`
+    /// where that is the parent itself, or there is none.
+    pub fn nearest(&mut self, pid: u32, parent: u32, is_known: impl Fn(u32) -> bool) -> Option<u32> {
+        if self.since.elapsed() > REMEMBERED {
+            self.unrelated.clear();
+            self.since = Instant::now();
+        }
+        // A process whose parent is gone has another one by now.
+        let first = self.forked_by(pid).unwrap_or(parent);
+        if self.unrelated.contains(&first) {
+            return None;
+        }
+        let mut at = first;
+        for _ in 0..STEPS_MAX {
+            if at != pid && is_known(at) {
+                return (at != parent).then_some(at);
+            }
+            match self.forked_by(at).or_else(|| parent_by_procfs(at)) {
+                // The first process of the machine, or of a container, is nobody's program.
+                None | Some(0 | 1) => break,
+                Some(above) => at = above,
+            }
+        }
+        self.unrelated.insert(first);
+        None
+    }
+
+    fn forked_by(&self, pid: u32) -> Option<u32> {
+        self.forks.as_ref()?.parent(pid)
+    }
+}
+
+fn parent_by_procfs(pid: u32) -> Option<u32> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Field 4; the name of the program, field 2, may hold anything but ends with the last
+    // parenthesis.
+    text.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_up_ends_at_the_first_that_is_known() {
+        let ours = std::process::id();
+        let parent = parent_by_procfs(ours).unwrap();
+        // No process has a pid this large: a child of ours, that is gone.
+        let child = 1 << 30;
+        let nearest = |pid: u32, parent: u32, known: &dyn Fn(u32) -> bool| {
+            Ancestors::new(false).nearest(pid, parent, known)
+        };
+        assert_eq!(nearest(child, ours, &|pid| pid == ours), None, "it is the parent");
+        assert_eq!(nearest(child, ours, &|pid| pid == parent), Some(parent));
+        assert_eq!(nearest(child, ours, &|_| false), None);
+        assert_eq!(nearest(child, child + 1, &|_| true), None, "it is the parent");
+        assert_eq!(nearest(child, child + 1, &|pid| pid == ours), None, "a parent that is gone");
+    }
+}
