@@ -14,6 +14,7 @@
 //! the queue again when whole. Every buffer is bounded, and every input is hostile until proved
 //! otherwise.
 
+mod backup;
 mod clock;
 mod config;
 mod database;
@@ -48,6 +49,7 @@ pub mod tokens;
 mod users;
 mod uses;
 
+pub use backup::backup;
 pub use config::{Config, LogFormat};
 pub use log_lines::LogLines;
 pub use move_builds::{export, import};

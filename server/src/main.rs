@@ -16,6 +16,7 @@ const EXAMPLES: &str = "Examples:\n\
 \x20 ogrt-server -c ogrt.conf check-config         is the configuration valid?\n\
 \x20 ogrt-server -c ogrt.conf                      run the server\n\
 \x20 ogrt-server -c ogrt.conf export > builds      save all builds\n\
+\x20 ogrt-server -c ogrt.conf backup /backup/new   save everything, while it runs\n\
 \x20 ogrt-server -c ogrt.conf token add easybuild  a token to register builds";
 
 const TOKEN_EXAMPLES: &str = "Examples:\n\
@@ -32,6 +33,10 @@ const IMPORT_EXAMPLES: &str = "Examples:\n\
 \x20 ogrt-server -c ogrt.conf import < builds            while the server does not run\n\
 \x20 split -l 1000 builds part. && for part in part.*; do\n\
 \x20     curl --data-binary @$part http://127.0.0.1:7972/v1/import; done   while it runs";
+
+const BACKUP_EXAMPLES: &str = "Examples:\n\
+\x20 ogrt-server -c ogrt.conf backup /backup/$(date +%F)  while the server runs, or not\n\
+\x20 cp -a /backup/2026-11-29 /var/lib/ogrt               as data_dir, before the server starts";
 
 /// Receives events and build records from clients, joins them, and writes documents to outputs.
 #[derive(Parser)]
@@ -63,6 +68,14 @@ enum Command {
     /// POST /v1/import instead.
     #[command(after_help = IMPORT_EXAMPLES)]
     Import,
+    /// Save everything that the server keeps: queue, registry, jobs, uses and tokens. The server
+    /// may run meanwhile.
+    #[command(after_help = BACKUP_EXAMPLES)]
+    Backup {
+        /// A directory that is empty or does not exist. Afterwards a server can start with it as
+        /// its data_dir.
+        dir: PathBuf,
+    },
     /// Add, remove or list tokens: who may register builds, relay events, or withdraw builds.
     #[command(after_help = TOKEN_EXAMPLES)]
     Token {
@@ -133,6 +146,12 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
         Some(Command::Import) => {
             let imported = ogrt_server::import(&config, std::io::stdin().lock())?;
             println!("{imported}");
+            return Ok(());
+        }
+        Some(Command::Backup { dir }) => {
+            raise_descriptors();
+            let bytes = ogrt_server::backup(&config, &dir)?;
+            println!("{}: a backup of {} MiB", dir.display(), bytes >> 20);
             return Ok(());
         }
         _ => {}

@@ -7,6 +7,7 @@
 //! those.
 
 mod condition;
+mod copy;
 mod disk;
 mod engine;
 mod reading;
@@ -31,6 +32,9 @@ use std::{collections::HashMap, path::Path, sync::Arc};
 
 /// The number of the registry's first format.
 pub const FIRST_FORMAT: u64 = 1;
+
+/// Name of the database in the data directory.
+const FOLDER: &str = "store";
 
 /// The database; each room takes its own part of it.
 pub struct Store {
@@ -111,7 +115,7 @@ impl Store {
     pub fn open(directory: &Path) -> Result<Self> {
         std::fs::create_dir_all(directory)
             .with_context(|| format!("cannot make the data directory {}", directory.display()))?;
-        let path = directory.join("store");
+        let path = directory.join(FOLDER);
         let engine = Engine::open(&path, tables).with_context(|| {
             format!("cannot open the database {} (is another ogrt-server using it?)", path.display())
         })?;
@@ -203,6 +207,12 @@ impl Store {
                 database: database.waiting_for_room(),
             },
         })
+    }
+
+    /// Copies the database in `directory`, which a server may be using, to the same place in `to`.
+    /// Leaves `spare` bytes of that disk free. Returns how many bytes it has.
+    pub fn copy(directory: &Path, to: &Path, spare: u64) -> Result<u64> {
+        copy::copy(&directory.join(FOLDER), &to.join(FOLDER), tables, spare)
     }
 
     /// Has `free_min` bytes of the disk left free from now on.

@@ -21,6 +21,7 @@ mod splunk_hec;
 
 pub use drive::drive;
 pub use relay_builds::RelayBuilds;
+pub use remote::DEAD_LETTERS;
 
 use crate::{
     config::{OutputConfig, Sending},

@@ -2,6 +2,7 @@
 
 mod adversary;
 mod backend;
+mod backup;
 mod browsers;
 mod clusters;
 mod configuration;

@@ -17,6 +17,9 @@ use std::{
     path::PathBuf,
 };
 
+/// The directory in the data directory.
+pub const DEAD_LETTERS: &str = "dead-letters";
+
 const REMEMBERED_AS: &str = "dead letters";
 
 /// See the module.
@@ -34,7 +37,7 @@ pub struct DeadLetters {
 impl DeadLetters {
     /// Reads back what a crash may have left. The file itself is made when something is refused.
     pub fn open(bytes_max: u64, around: &Surroundings<'_>) -> Result<Self> {
-        let path = around.data_dir.join("dead-letters").join(format!("{}.jsonl", around.name));
+        let path = around.data_dir.join(DEAD_LETTERS).join(format!("{}.jsonl", around.name));
         let mut known = HashSet::new();
         if let Ok(file) = OpenOptions::new().read(true).write(true).open(&path) {
             let there = file.metadata().with_context(|| cannot(&path))?.len();

@@ -18,6 +18,7 @@ mod stream;
 
 pub use batch::Document;
 pub use connected::{ConnectionSink, Protocol};
+pub use dead_letters::DEAD_LETTERS;
 pub use http::{Http, read_secret, shown};
 pub use stream::{ByteStream, Connector};
 

@@ -42,7 +42,7 @@ const SERVER: &Order = &[
     &["join"],
     &["processes"],
     &["jobs", "launches", "outputs", "uses"],
-    &["http", "move_builds", "reload", "retention"],
+    &["backup", "http", "move_builds", "reload", "retention"],
     &["run"],
     &["lib"],
     &["main"],
