@@ -165,7 +165,7 @@ fn drained(server: &Daemon, sent: u64) -> Result<(u64, Instant)> {
 fn metric(server: &Daemon, name: &str) -> Result<u64> {
     let address = server.http.trim_start_matches("http://");
     let mut stream = TcpStream::connect(address).with_context(|| address.to_owned())?;
-    write!(stream, "GET /metrics HTTP/1.1\r\nHost: ogrt\r\nConnection: close\r\n\r\n")
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .context("cannot send GET /metrics")?;
     let mut text = String::new();
     stream.read_to_string(&mut text).context("cannot read the answer to GET /metrics")?;
