@@ -103,7 +103,9 @@ fn a_malformed_signature_is_refused_by_name() {
     let stage = Stage::new();
     let address = stage.server.as_ref().unwrap().http.trim_start_matches("http://").to_owned();
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(b"GET /v1/builds/nonsense HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    stream
+        .write_all(b"GET /v1/builds/nonsense HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
