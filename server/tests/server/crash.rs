@@ -13,6 +13,7 @@ use crate::{
 use ogrt_proto::{Hello, MessageType, ProcessInfo, encode_frame};
 use std::{
     collections::{HashMap, HashSet},
+    ffi::OsStr,
     fs,
     net::TcpStream,
     path::{Path, PathBuf},
@@ -317,6 +318,17 @@ fn set_clock(file: &Path, offset: i64) {
     fs::rename(&fresh, file).unwrap();
 }
 
+/// Ends the server as a crash would, and starts it again. What libfaketime left of the dead process
+/// is deleted: another process with its number could not use the library.
+fn crash_under_faketime(daemon: Daemon, environment: &[(&str, &OsStr)]) -> Daemon {
+    let dead = daemon.pid();
+    let daemon = daemon.crash_and_restart_with("", environment);
+    for name in ["faketime_shm_", "sem.faketime_sem_"] {
+        let _ = fs::remove_file(format!("/dev/shm/{name}{dead}"));
+    }
+    daemon
+}
+
 #[test]
 fn a_clock_that_is_set_back_loses_and_doubles_nothing() {
     let Some(library) = faketime() else { return needs("libfaketime (Debian: faketime)") };
@@ -338,13 +350,13 @@ fn a_clock_that_is_set_back_loses_and_doubles_nothing() {
         sleep(Duration::from_millis(150));
         set_clock(&clock, *offset);
         sleep(Duration::from_millis(150));
-        daemon = daemon.crash_and_restart_with("", &environment);
+        daemon = crash_under_faketime(daemon, &environment);
         clients = load.end();
     }
     // The server did see another time: what came without an id carries it in the id that it was
     // given. While it runs, it follows no such jump.
     set_clock(&clock, -400 * day);
-    daemon = daemon.crash_and_restart_with("", &environment);
+    daemon = crash_under_faketime(daemon, &environment);
     set_clock(&clock, 400 * day);
     let before = daemon.lines().len();
     let frame = encode_frame(MessageType::ProcessInfo, &ProcessInfo { pid: Some(1), ..Default::default() });
