@@ -89,9 +89,9 @@ table! {
         /// reach it can read everything. Port 0: any free port.
         http: String = "127.0.0.1:7972".into(),
         /// Further names that HTTP requests may call the server by, for example
-        /// ["ogrt.site.example"]. Addresses, localhost, the names of this machine in /etc/hosts and
-        /// its name in the domains of /etc/resolv.conf need not be listed. A request for any other
-        /// name is refused (421): a browser that was led astray sends it.
+        /// ["ogrt.site.example"]. Addresses, names without a dot, the names of this machine in
+        /// /etc/hosts and its name in the domains of /etc/resolv.conf need not be listed. A request
+        /// for any other name is refused (421): a browser that was led astray sends it.
         http_hosts: Vec<String> = Vec::new(),
         /// Directory for the queue, the embedded registry, jobs and counts. One server uses it at a
         /// time. Empty: /var/lib/ogrt if the server can write there, else

@@ -54,14 +54,16 @@ impl HostNames {
         HostNames(names)
     }
 
-    /// May a request call the server by this `Host`? An address is nobody else's name.
+    /// May a request call the server by this `Host`? An address is nobody else's name. Nor is a
+    /// name without a dot: only this site's name server answers for it.
     fn allow(&self, host: &str) -> bool {
         let name = normal(without_port(host));
+        let is_of_label = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        if !name.is_empty() && without_port(host).chars().all(is_of_label) {
+            return true;
+        }
         let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(&name);
-        address.parse::<IpAddr>().is_ok()
-            || name == "localhost"
-            || name.ends_with(".localhost")
-            || self.0.contains(&name)
+        address.parse::<IpAddr>().is_ok() || name.ends_with(".localhost") || self.0.contains(&name)
     }
 }
 
@@ -217,6 +219,8 @@ mod tests {
             "[::1]",
             "localhost:7972",
             "a.localhost",
+            "ogrt",
+            "ogrt-server:7972",
             "OGRT.site.example.:80",
             "ogrt.site.example",
         ] {
@@ -230,6 +234,7 @@ mod tests {
             "localhost.evil.example",
             "x.ogrt.site.example",
             "",
+            "ai.",
             "::evil",
         ] {
             assert_eq!(status(&Method::GET, &[("host", bad)]), 421, "{bad}");
