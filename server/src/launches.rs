@@ -186,7 +186,13 @@ fn ranks<'a>(processes: &[Option<Process<'a>>]) -> Vec<(usize, u32, Launcher<'a>
             } else {
                 // A helper, or what the rank became by exec, is of its launch.
                 let same = alive(process.pid).or_else(above).and_then(|(_, place)| found.get(place?));
-                let same = same.filter(|(_, same, _)| *same == rank).map(|(_, _, launcher)| launcher.clone());
+                // A proxy that Slurm started is a rank as well, but of Slurm's step.
+                let says_the_same = |at: usize| {
+                    let above = processes.get(at).and_then(|process| process.as_ref()?.mpi.as_ref());
+                    above.is_some_and(|above| above.launch.as_ref() == Some(launch))
+                };
+                let same = same.filter(|(at, same, _)| *same == rank && says_the_same(*at));
+                let same = same.map(|(_, _, launcher)| launcher.clone());
                 same.or_else(|| match above() {
                     Some((proxy, _)) => Some(by_proxy(proxy, processes)),
                     None => Some(Launcher::Unseen(process.hostname.clone(), process.parent_pid?)),
@@ -387,6 +393,15 @@ mod tests {
         let processes = [node("a", 0), node("b", 1)].concat();
         let found = of(&processes);
         assert_eq!((members(&found), &found[0]["hosts"]), (vec![&json!([1, 3])], &json!(["a", "b"])));
+    }
+
+    #[test]
+    fn a_proxy_that_slurm_started_takes_no_rank_for_its_own() {
+        let mut proxy = process(5, 1, "/usr/bin/hydra_pmi_proxy", Some((0, 1, "slurm:9.0")));
+        proxy["arguments"] = json!(["/usr/bin/hydra_pmi_proxy", "--control-port", "a:1"]);
+        let mut processes = vec![proxy];
+        processes.extend((0..3).map(|rank| process(6 + rank, 5, "/app", Some((rank as u32, 3, "hydra")))));
+        assert_eq!(members(&of(&processes)), [&json!([0]), &json!([1, 2, 3])]);
     }
 
     #[test]
