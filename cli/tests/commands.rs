@@ -3,7 +3,10 @@
 //! The server's side is in `tests/end_to_end`, with the real one; here are only servers that are
 //! away or strangers.
 
+mod program;
+
 use ogrt_note::{ByteOrder, encode, encoded_len};
+use program::{SIGNATURE, ogrt};
 use std::{
     fmt::Write as _,
     fs,
@@ -15,19 +18,6 @@ use std::{
     thread,
 };
 use tempfile::TempDir;
-
-const SIGNATURE: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
-
-fn ogrt(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ogrt"));
-    command.args(arguments).stdin(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("OGRT_") || name == "LD_PRELOAD" {
-            command.env_remove(name);
-        }
-    }
-    command
-}
 
 struct Outcome {
     status: Option<i32>,

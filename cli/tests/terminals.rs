@@ -1,26 +1,16 @@
 //! What the program prints when everything that it reads comes from somebody hostile.
 
+mod program;
+
+use program::{SIGNATURE, ogrt};
 use std::{
     fs,
     io::{Read, Write},
     net::TcpListener,
-    process::{Command, Output, Stdio},
+    process::{Command, Output},
     thread,
 };
 use tempfile::TempDir;
-
-const SIGNATURE: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
-
-fn ogrt(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_ogrt"));
-    command.args(arguments).stdin(Stdio::null());
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("OGRT_") || name == "LD_PRELOAD" {
-            command.env_remove(name);
-        }
-    }
-    command
-}
 
 struct Printed {
     out: String,
