@@ -12,8 +12,8 @@ pub struct Hello {
     /// after it has acknowledged the last.
     #[prost(uint64, optional, tag = "3")]
     pub frames: ::core::option::Option<u64>,
-    /// The events that follow are not the client's own: they waited in a spool, or other machines sent
-    /// them. They are recorded as claims.
+    /// The events that follow are not the client's own: they waited in a spool, or other machines
+    /// sent them. They are recorded as claims.
     #[prost(bool, optional, tag = "4")]
     pub passes_on: ::core::option::Option<bool>,
 }
@@ -183,12 +183,12 @@ pub struct ProcessInfo {
     /// The name of the cluster whose scheduler gave the job id.
     #[prost(bytes = "bytes", optional, tag = "345")]
     pub cluster: ::core::option::Option<::prost::bytes::Bytes>,
-    /// The launch that the rank belongs to: its launcher's kind and, after a colon, the launcher's own
-    /// name for it. A kind alone says that the launcher is the parent of each rank.
+    /// The launch that the rank belongs to: its launcher's kind and, after a colon, the launcher's
+    /// own name for it. A kind alone says that the launcher is the parent of each rank.
     #[prost(bytes = "bytes", optional, tag = "347")]
     pub launch: ::core::option::Option<::prost::bytes::Bytes>,
-    /// Where the parent has never been another program: the nearest process above it that has. A
-    /// server on the same machine writes it.
+    /// The nearest process above that became a program, where the parent never did. A server on the
+    /// same machine writes it.
     #[prost(int32, optional, tag = "348")]
     pub ancestor_pid: ::core::option::Option<i32>,
     /// Set by a server that passes the event on.
