@@ -15,6 +15,7 @@
 //! otherwise.
 
 mod backup;
+mod bounded_map;
 mod clock;
 mod config;
 mod database;

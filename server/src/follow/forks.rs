@@ -6,6 +6,7 @@
 //! message of a fork is there before its child runs, so it is there before what the child sends.
 //! Nobody sleeps on the socket: it is emptied by the thread that looks for ends.
 
+use crate::bounded_map::BoundedMap;
 use rustix::{
     fd::OwnedFd,
     io::Errno,
@@ -14,10 +15,7 @@ use rustix::{
         netlink::SocketAddrNetlink, recvfrom, send, socket_with, sockopt::set_socket_recv_buffer_size_force,
     },
 };
-use std::{
-    collections::{HashMap, VecDeque},
-    num::NonZeroU32,
-};
+use std::num::NonZeroU32;
 
 /// Forks that are remembered: about 2 MB. The oldest is forgotten.
 const REMEMBERED_MAX: usize = 65_536;
@@ -39,10 +37,13 @@ const FORK: u32 = 1;
 /// Headers of netlink and of the connector.
 const HEADER: usize = 16 + 20;
 
+type Parents = BoundedMap<u32, u32, REMEMBERED_MAX>;
+
 /// See the module.
 pub struct Forks {
     socket: OwnedFd,
-    table: ForkTable,
+    /// The parent of each child.
+    parents: Parents,
 }
 
 impl Forks {
@@ -58,7 +59,7 @@ impl Forks {
         for wish in [&[LISTEN][..], &[LISTEN, FORK]] {
             send(&socket, &request(wish), SendFlags::empty()).ok()?;
         }
-        Some(Forks { socket, table: ForkTable::default() })
+        Some(Forks { socket, parents: Parents::default() })
     }
 
     /// Takes up what the kernel has told.
@@ -71,7 +72,7 @@ impl Forks {
                     let is_kernel = SocketAddrNetlink::try_from(from).is_ok_and(|from| from.pid() == 0);
                     if let Some((parent, child)) = message.get(..length).filter(|_| is_kernel).and_then(fork)
                     {
-                        self.table.remember(child, parent);
+                        self.parents.remember(child, parent);
                     }
                 }
                 // Some were lost; there are more.
@@ -83,27 +84,7 @@ impl Forks {
 
     /// The process that forked this one.
     pub fn parent(&self, pid: u32) -> Option<u32> {
-        self.table.parents.get(&pid).copied()
-    }
-}
-
-#[derive(Default)]
-struct ForkTable {
-    parents: HashMap<u32, u32>,
-    order: VecDeque<u32>,
-}
-
-impl ForkTable {
-    fn remember(&mut self, child: u32, parent: u32) {
-        if self.parents.insert(child, parent).is_some() {
-            return;
-        }
-        self.order.push_back(child);
-        if self.order.len() > REMEMBERED_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.parents.remove(&oldest);
-        }
+        self.parents.get(&pid).copied()
     }
 }
 
@@ -159,11 +140,11 @@ mod tests {
 
     #[test]
     fn only_so_many_are_remembered() {
-        let mut table = ForkTable::default();
+        let mut parents = Parents::default();
         for child in 0..REMEMBERED_MAX as u32 + 9 {
-            table.remember(child, 1);
+            parents.remember(child, 1);
         }
-        assert_eq!((table.parents.len(), table.order.len()), (REMEMBERED_MAX, REMEMBERED_MAX));
-        assert!(!table.parents.contains_key(&8) && table.parents.contains_key(&9));
+        assert_eq!(parents.len(), REMEMBERED_MAX);
+        assert!(parents.get(&8).is_none() && parents.get(&9).is_some());
     }
 }

@@ -102,6 +102,22 @@ pub struct Entry<M = Bytes> {
 }
 
 impl<M> Entry<M> {
+    /// The same entry with its bytes in another form.
+    fn map<N>(self, mut form: impl FnMut(M) -> N) -> Entry<N> {
+        Entry {
+            kind: self.kind,
+            received_ns: self.received_ns,
+            assigned_id: self.assigned_id,
+            credentials: self.credentials,
+            delivered_by: self.delivered_by,
+            via: self.via.map(&mut form),
+            is_final: self.is_final,
+            is_whole: self.is_whole,
+            end_source: self.end_source,
+            message: form(self.message),
+        }
+    }
+
     /// The sender.
     pub fn sender(&self) -> Sender {
         match (self.credentials, self.delivered_by) {
@@ -158,22 +174,9 @@ impl Entry {
         let mut rest = &from[..];
         let entry = Entry::<&[u8]>::borrowed(&mut rest)?;
         let taken = from.len() - rest.len();
-        let (message, via) = (from.slice_ref(entry.message), entry.via.map(|via| from.slice_ref(via)));
-        let Entry { kind, received_ns, assigned_id, credentials, delivered_by, .. } = entry;
-        let Entry { is_final, is_whole, end_source, .. } = entry;
+        let entry = entry.map(|bytes| from.slice_ref(bytes));
         from.advance(taken);
-        Some(Entry {
-            kind,
-            received_ns,
-            assigned_id,
-            credentials,
-            delivered_by,
-            via,
-            is_final,
-            is_whole,
-            end_source,
-            message,
-        })
+        Some(entry)
     }
 }
 

@@ -4,7 +4,7 @@ use super::{
     Arrivals, Intake, SUMMARY_REFUSED,
     admit::admit_all,
     local_streams::local_peer,
-    origin::{Manner, Origin, Speaker},
+    origin::{Origin, Speaker},
 };
 use crate::{clock::now_ns, config::Receive, follow::Follow, queue::Credentials};
 use anyhow::{Context, Result};
@@ -82,16 +82,7 @@ impl Udp {
         arrivals: &mut Arrivals,
         bytes_max: usize,
     ) -> bool {
-        let may_register = intake.tokens.may_register(None);
-        let origin = Origin {
-            received_ns: now_ns(),
-            credentials: None,
-            relay: None,
-            manner: Manner::Sends,
-            may_register,
-            holder: None,
-            speaker: None,
-        };
+        let origin = Origin::unannounced(now_ns(), intake.tokens.may_register(None));
         let mut bytes = self.first(intake, arrivals, origin);
         if bytes == 0 {
             return false;
@@ -190,15 +181,8 @@ impl UnixDatagrams {
             bytes += length.max(1);
             let peer = || local_peer(credentials);
             let speaker = Speaker::new(datagram.pidfd);
-            let origin = Origin {
-                received_ns,
-                credentials,
-                relay: None,
-                manner: Manner::Sends,
-                may_register,
-                holder: None,
-                speaker: Some(&speaker),
-            };
+            let speaker = Some(&speaker);
+            let origin = Origin { credentials, speaker, ..Origin::unannounced(received_ns, may_register) };
             take(&self.buffer[..length], origin, &peer, intake, arrivals);
         }
         true

@@ -8,7 +8,7 @@
 use super::{
     Arrivals, Intake, SUMMARY_REFUSED,
     admit::admit_all,
-    origin::{Manner, Origin, Speaker},
+    origin::{Origin, Speaker},
 };
 use crate::{clock::now_ns, queue::Credentials};
 use anyhow::{Context, Result, bail};
@@ -138,15 +138,8 @@ impl LocalStreams {
         let is_start = sent.starts_with(&(MessageType::ProcessInfo as u32).to_be_bytes());
         let speaker = Speaker::new(if is_start { pidfd(&stream, intake) } else { None });
         let may_register = intake.tokens.may_register(None);
-        let origin = Origin {
-            received_ns,
-            credentials,
-            relay: None,
-            manner: Manner::Sends,
-            may_register,
-            holder: None,
-            speaker: Some(&speaker),
-        };
+        let speaker = Some(&speaker);
+        let origin = Origin { credentials, speaker, ..Origin::unannounced(received_ns, may_register) };
         if let Err(problem) = admit_all(sent, origin, intake, arrivals) {
             intake.metrics.protocol_errors.add(1);
             intake.stream_complaints.say(&local_peer(credentials), &problem);

@@ -7,6 +7,7 @@
 //! else in procfs while the process is there. Where neither knows it, the event has none.
 
 use crate::{
+    bounded_map::BoundedMap,
     fields::{Fields, Value},
     queue::Credentials,
 };
@@ -14,7 +15,6 @@ use bytes::BytesMut;
 use ogrt_proto::field_numbers::{process_end, process_info};
 use std::{
     borrow::Cow,
-    collections::{HashMap, VecDeque},
     fs,
     sync::{Mutex, PoisonError},
 };
@@ -27,13 +27,7 @@ type Inside = (u32, u64, i32);
 
 /// The processes of containers.
 #[derive(Debug, Default)]
-pub struct Numbering(Mutex<PidTable>);
-
-#[derive(Debug, Default)]
-struct PidTable {
-    outside: HashMap<Inside, u32>,
-    order: VecDeque<Inside>,
-}
+pub struct Numbering(Mutex<BoundedMap<Inside, u32, REMEMBERED_MAX>>);
 
 /// What a start says of its numbers.
 #[derive(Default)]
@@ -78,7 +72,7 @@ impl Numbering {
             let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             known.remember((kernel.uid, namespace, pid), kernel.pid);
             let parent = (kernel.uid, namespace, claim.parent_pid?);
-            known.outside.get(&parent).copied()
+            known.get(&parent).copied()
         });
         let parent = known.or_else(|| alive?.parent_pid);
         // Of two values of a field the later counts.
@@ -100,20 +94,6 @@ impl Numbering {
         pid.is_none_or(|pid| {
             !is_other(pid) || Alive::read(kernel.pid).is_some_and(|alive| alive.inside == pid)
         })
-    }
-}
-
-impl PidTable {
-    fn remember(&mut self, inside: Inside, outside: u32) {
-        if self.outside.insert(inside, outside).is_some() {
-            return;
-        }
-        self.order.push_back(inside);
-        if self.order.len() > REMEMBERED_MAX
-            && let Some(oldest) = self.order.pop_front()
-        {
-            self.outside.remove(&oldest);
-        }
     }
 }
 
@@ -182,6 +162,6 @@ mod tests {
             translated(&numbering, pid, 0, 11, (1 << 30) + pid as u32);
         }
         let known = numbering.0.lock().unwrap();
-        assert_eq!((known.order.len(), known.outside.len()), (REMEMBERED_MAX, REMEMBERED_MAX));
+        assert_eq!(known.len(), REMEMBERED_MAX);
     }
 }

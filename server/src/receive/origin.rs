@@ -34,6 +34,21 @@ pub struct Origin<'a> {
     pub speaker: Option<&'a Speaker>,
 }
 
+impl Origin<'_> {
+    /// The origin of what comes without a Hello, from nobody known.
+    pub fn unannounced(received_ns: i64, may_register: bool) -> Self {
+        Origin {
+            received_ns,
+            credentials: None,
+            relay: None,
+            manner: Manner::Sends,
+            may_register,
+            holder: None,
+            speaker: None,
+        }
+    }
+}
+
 /// A process that tells of its own start, in one part or several. A further start on the same
 /// connection is another process's.
 pub struct Speaker {

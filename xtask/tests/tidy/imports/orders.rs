@@ -19,6 +19,7 @@ pub const ORDERS: &[(&str, &Order)] = &[
 
 const SERVER: &Order = &[
     &[
+        "bounded_map",
         "clock",
         "fair_shares",
         "fields",
