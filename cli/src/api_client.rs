@@ -5,11 +5,11 @@
 //! server's 404 page is not. Proxies of the environment are not asked: the server stands inside the
 //! site. HTTP only, no TLS.
 
+use crate::spool_contents::what_waits;
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use ogrt_note::Signature;
 use ogrt_proto::{BuildJson, Installation};
 use ogrt_wrap::deliver::connection::read_token;
-use ogrt_wrap::deliver::spool::SpoolDir;
 use ogrt_wrap::environment::non_empty;
 use prost::Message;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header::CONTENT_TYPE};
@@ -51,10 +51,14 @@ impl ApiClient {
             Ok(_) | Err(env::VarError::NotPresent) => DEFAULT.to_owned(),
             Err(error) => return Err(anyhow!("OGRT_HTTP: {error}")),
         };
-        let base = Url::parse(&text)
+        // `host:port` alone means http.
+        let port = text.rsplit_once(':').map(|(_, port)| port.trim_end_matches('/'));
+        let is_bare = !text.contains("://") && port.is_some_and(|port| port.parse::<u16>().is_ok());
+        let url = if is_bare { format!("http://{text}") } else { text.clone() };
+        let base = Url::parse(&url)
             .with_context(|| format!("OGRT_HTTP: {text}: expected an address such as {DEFAULT}"))?;
         ensure!(
-            base.scheme() == "http" && base.has_host(),
+            base.scheme() == "http" && base.has_host() && !text.starts_with("unix:"),
             "OGRT_HTTP: {text}: expected an address such as {DEFAULT}"
         );
         // Cargo.toml has the reason. A second call fails, and changes nothing.
@@ -86,7 +90,13 @@ impl ApiClient {
     /// Fetches a job's document as the server's JSON text; `None` where the server has no such job.
     /// Without a cluster, those of all clusters.
     pub fn job(&self, cluster: Option<&str>, job_id: &str) -> Result<Option<Vec<u8>>> {
-        ensure!(!matches!(job_id, "" | "." | ".."), "{job_id:?}: not a job id");
+        // An address has no place for a part that is empty, nor for the names of directories.
+        let job_id = match job_id {
+            "" => bail!("{job_id:?}: not a job id"),
+            "." => "%2E",
+            ".." => "%2E.",
+            job_id => job_id,
+        };
         let question: Vec<_> = cluster.map(|cluster| ("cluster", cluster.to_owned())).into_iter().collect();
         self.get(&["v1", "jobs", job_id], &question)
     }
@@ -220,15 +230,6 @@ impl ApiClient {
                 "answered {status}, but not as ogrt-server does; check that OGRT_HTTP is ogrt-server's HTTP address"
             ),
         }
-    }
-}
-
-/// What an answer of no may be due to: records that wait in this user's spool.
-pub fn what_waits() -> String {
-    let spool = SpoolDir::from_environment();
-    match spool.waiting().len() {
-        0 => "if its record waits in a spool, run `ogrt flush` there".to_owned(),
-        files => format!("{files} records wait in {}, `ogrt flush` sends them", spool.path().display()),
     }
 }
 

@@ -4,10 +4,16 @@
 //! works in other people's programs. So a value that is right for the one can silence the other,
 //! and the commands that switch tracking on say so.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::{
+    net::{SocketAddr, TcpStream, ToSocketAddrs},
+    time::Duration,
+};
 
 /// Longest path of a Unix socket (unix(7)).
 const SOCKET_PATH_MAX: usize = 108;
+
+/// The time that each address of a name has to answer, where it has several.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The variable, where it is set to something.
 pub fn from_environment() -> Option<String> {
@@ -30,8 +36,11 @@ pub fn for_programs(server: &str) -> Result<String, String> {
     if server.starts_with("unix:") || server.contains(',') {
         return Err(problem);
     }
-    let address = server.to_socket_addrs().ok().and_then(|mut addresses| addresses.next());
-    address.map(|address| address.to_string()).ok_or(problem)
+    let addresses: Vec<SocketAddr> = server.to_socket_addrs().into_iter().flatten().collect();
+    // A name may have an address that the server does not listen on, such as ::1.
+    let answers = |address: &&SocketAddr| TcpStream::connect_timeout(address, PATIENCE).is_ok();
+    let chosen = if addresses.len() > 1 { addresses.iter().find(answers) } else { None };
+    chosen.or(addresses.first()).map(|address| address.to_string()).ok_or(problem)
 }
 
 fn unix_problem(path: &str) -> Option<String> {

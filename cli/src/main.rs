@@ -30,6 +30,7 @@ mod mapped_files;
 mod preload_library;
 mod process_tree;
 mod signing_key;
+mod spool_contents;
 mod subject;
 mod time_argument;
 mod try_toolchain;

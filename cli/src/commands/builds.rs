@@ -4,6 +4,7 @@ use crate::{
     api_client::ApiClient,
     exit_status::{ExitStatus, complain, print},
     format::builds_table,
+    spool_contents::what_waits,
     subject,
     time_argument::{FORMS, TimeArgument},
 };
@@ -110,7 +111,7 @@ impl BuildsCommand {
             builds_table::text_of(builds)
         })?;
         if builds.is_empty() {
-            complain(format_args!("no registered build fits at {}", server.address()));
+            complain(format_args!("no registered build fits at {}; {}", server.address(), what_waits()));
             return Ok(ExitStatus::No);
         }
         if found["next"].is_string() {

@@ -4,6 +4,7 @@ use crate::{
     api_client::ApiClient,
     exit_status::{ExitStatus, complain, print},
     format::dependents_table,
+    spool_contents::what_waits,
     subject,
 };
 use anyhow::Result;
@@ -48,11 +49,14 @@ impl DependentsCommand {
         for (index, key) in keys.iter().enumerate() {
             let found = server.list(&["v1", "dependents", key], &question, "builds", self.limit)?;
             let Some(dependents) = found else {
-                complain(format_args!("{}: nothing is known of {key} at {}", self.subject, server.address()));
+                let what = format!("{}: nothing is known of {key} at {}", self.subject, server.address());
+                complain(format_args!("{what}; {}", what_waits()));
                 continue;
             };
             if dependents["builds"].as_array().is_some_and(|builds| !builds.is_empty()) {
                 status = ExitStatus::Yes;
+            } else {
+                complain(format_args!("{key}: nothing that is registered contains it; {}", what_waits()));
             }
             print(if self.json {
                 serde_json::to_string_pretty(&dependents)? + "\n"

@@ -1,14 +1,20 @@
 //! `ogrt job`: what one job ran, as the server keeps it.
 
 use crate::{
-    api_client::{ApiClient, what_waits},
+    api_client::ApiClient,
     exit_status::{ExitStatus, complain, print, print_document},
     format::{job_table, job_tree},
     process_tree::Tree,
+    spool_contents::what_waits,
 };
 use anyhow::{Context, Result};
 use clap::Args;
+use ogrt_proto::printable::is_unprintable;
 use serde_json::Value;
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::OsStrExt,
+};
 
 const EXAMPLES: &str = "Examples:\n\
 \x20 ogrt job 4711 --tree\n\
@@ -27,7 +33,7 @@ pub struct JobCommand {
     /// The id that the scheduler gave the job, with the name of its cluster in front where several
     /// clusters have such a job.
     #[arg(value_name = "[CLUSTER/]JOBID")]
-    job_id: String,
+    job_id: OsString,
 
     /// Print the process tree: programs, versions, durations. The ranks of an MPI launch are one
     /// line.
@@ -47,8 +53,9 @@ impl JobCommand {
     /// Prints the document. Answers no where the server has no process of the job.
     pub fn run(self) -> Result<ExitStatus> {
         let server = ApiClient::from_environment()?;
-        let Some(document) = find(&server, &self.job_id)? else {
-            let what = format!("job {}: nothing recorded at {}", self.job_id, server.address());
+        let job_id = name(&self.job_id);
+        let Some(document) = find(&server, &job_id)? else {
+            let what = format!("job {job_id}: nothing recorded at {}", server.address());
             complain(format_args!("{what}; {}", what_waits()));
             return Ok(ExitStatus::No);
         };
@@ -63,20 +70,33 @@ impl JobCommand {
         if let Some(first) = clusters.iter().find(|cluster| !cluster.is_empty()) {
             let named = clusters.iter().map(|name| if name.is_empty() { "(no name)" } else { name });
             complain(format_args!(
-                "job {}: there is one in each of the clusters {}; `ogrt job {first}/{}` shows one of them",
-                self.job_id,
-                named.collect::<Vec<_>>().join(", "),
-                self.job_id
+                "job {job_id}: there is one in each of the clusters {}; `ogrt job {first}/{job_id}` shows one of them",
+                named.collect::<Vec<_>>().join(", ")
             ));
         }
         if job["truncated"] == true {
             complain(format_args!(
-                "job {}: incomplete, the server gives no more processes at once (jobs.answer_processes_max)",
-                self.job_id
+                "job {job_id}: incomplete, the server gives no more processes at once (jobs.answer_processes_max)"
             ));
         }
         Ok(ExitStatus::Yes)
     }
+}
+
+/// What was typed, as the name of a job (docs/api.md): an id of any bytes, or such a name.
+fn name(typed: &OsStr) -> String {
+    typed.as_bytes().utf8_chunks().fold(String::new(), |mut name: String, chunk| {
+        let escaped = |bytes: &[u8]| bytes.iter().map(|byte| format!("%{byte:02X}")).collect::<String>();
+        for c in chunk.valid().chars() {
+            // An address would lose line ends.
+            if is_unprintable(c) {
+                name.push_str(&escaped(c.encode_utf8(&mut [0; 4]).as_bytes()));
+            } else {
+                name.push(c);
+            }
+        }
+        name + &escaped(chunk.invalid())
+    })
 }
 
 /// The document of the job. Text before a slash is a cluster's name, unless no such job is there: a

@@ -4,6 +4,7 @@ use crate::{
     api_client::ApiClient,
     exit_status::{ExitStatus, complain, print},
     format::unregistered_table,
+    spool_contents::what_waits,
     use_filter::UseFilter,
 };
 use anyhow::Result;
@@ -57,7 +58,11 @@ impl UnregisteredCommand {
             unregistered_table::programs(listed)
         })?;
         if listed.is_empty() {
-            complain(format_args!("no unregistered program is known at {}", server.address()));
+            complain(format_args!(
+                "no unregistered program is known at {}; {}",
+                server.address(),
+                what_waits()
+            ));
             return Ok(ExitStatus::No);
         }
         if found["truncated"] == true {

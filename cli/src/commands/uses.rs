@@ -4,6 +4,7 @@ use crate::{
     api_client::ApiClient,
     exit_status::{ExitStatus, complain, print},
     format::uses_table,
+    spool_contents::what_waits,
     subject::{self, UsesSubject},
     use_filter::UseFilter,
 };
@@ -69,11 +70,14 @@ impl UsesCommand {
             let mut question = question.clone();
             question.extend(loaded);
             let Some(uses) = server.answer_to(&path, &question)? else {
-                complain(format_args!("{subject_text}: nothing is known of it at {}", server.address()));
+                let what = format!("{subject_text}: nothing is known of it at {}", server.address());
+                complain(format_args!("{what}; {}", what_waits()));
                 continue;
             };
             if was_run(&uses) {
                 status = ExitStatus::Yes;
+            } else {
+                complain(format_args!("{subject_text}: nobody ran it; {}", what_waits()));
             }
             print(if self.json {
                 serde_json::to_string_pretty(&uses)? + "\n"

@@ -6,6 +6,7 @@ use crate::{
     elf_notes,
     exit_status::{ExitStatus, complain, print},
     format::verify_table,
+    spool_contents::what_waits,
 };
 use anyhow::{Context, Result};
 use clap::Args;
@@ -66,6 +67,9 @@ impl VerifyCommand {
             let good = if self.exact { Verdict::Identical } else { Verdict::Relocated };
             status = status.max(if comparison.verdict <= good { ExitStatus::Yes } else { ExitStatus::No });
             comparisons.push(comparison);
+        }
+        if comparisons.iter().any(|comparison| comparison.verdict == Verdict::Unknown) {
+            complain(what_waits());
         }
         print(if self.json {
             serde_json::to_string_pretty(&comparisons)? + "\n"

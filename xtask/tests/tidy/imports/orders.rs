@@ -52,15 +52,16 @@ const SERVER: &Order = &[
 /// Commands, formatters and comparisons: a formatter knows no command, a comparison knows neither.
 const CLI: &Order = &[
     &[
-        "api_client",
         "elf_notes",
         "event_server",
         "exit_status",
         "mapped_files",
         "preload_library",
         "signing_key",
+        "spool_contents",
         "utc",
     ],
+    &["api_client"],
     &["dsse", "json_field", "subject", "time_argument"],
     &["use_filter"],
     &["build_with_origins", "compare_builds", "compare_with_record", "process_tree", "try_toolchain"],
