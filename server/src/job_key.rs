@@ -8,18 +8,30 @@ use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 
 /// Bytes of the key of an id that was cut; no key of a whole id has as many.
-const CUT_LEN: usize = 1024;
+pub const CUT_LEN: usize = 1024;
 
 /// Bytes of the digest in it.
-const DIGEST_LEN: usize = 32;
+pub const DIGEST_LEN: usize = 32;
+
+/// Bytes of the key of a cluster's name that was cut.
+const CLUSTER_CUT_LEN: usize = 255;
 
 /// The key of a job id.
 pub fn job_key(job_id: &[u8]) -> Cow<'_, [u8]> {
-    if job_id.len() < CUT_LEN {
-        return Cow::Borrowed(job_id);
+    cut(job_id, CUT_LEN)
+}
+
+/// The key of a cluster's name.
+pub fn cluster_key(cluster: &[u8]) -> Cow<'_, [u8]> {
+    cut(cluster, CLUSTER_CUT_LEN)
+}
+
+fn cut(whole: &[u8], length: usize) -> Cow<'_, [u8]> {
+    if whole.len() < length {
+        return Cow::Borrowed(whole);
     }
-    let mut key = job_id[..CUT_LEN - DIGEST_LEN].to_vec();
-    key.extend_from_slice(&Sha256::digest(job_id));
+    let mut key = whole[..length - DIGEST_LEN].to_vec();
+    key.extend_from_slice(&Sha256::digest(whole));
     Cow::Owned(key)
 }
 

@@ -3,7 +3,7 @@
 //! all clusters with this id, and names them.
 
 use super::{Problem, Sources, question, run_blocking};
-use crate::{job_name, jobs::JobAnswer, launches::launches};
+use crate::{job_key::job_key, job_name, jobs::JobAnswer, launches::launches};
 use axum::{
     extract::{Query, State, rejection::QueryRejection},
     http::{StatusCode, Uri, header},
@@ -28,19 +28,19 @@ pub async fn one(
     parameters: Result<Query<JobParameters>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let cluster = Some(question::read(parameters)?.cluster).filter(|cluster| !cluster.is_empty());
+    let cluster = cluster.map(|name| job_name::cluster_key_of(&name));
     // A job id may be any bytes, which a path of text is not.
     let asked = job_name::unescaped(uri.path().strip_prefix(JOBS).unwrap_or_default().as_bytes());
-    let named = job_name::id_of(&asked);
-    let name = job_name::of(&named);
+    let named = job_name::key_of(&asked);
+    let name = job_name::of_key(&named).into_owned();
     sources.intake.settle().await;
     sources.jobs.catch_up().await;
     let document = run_blocking(move || {
         // What answers call a job comes first; then an id that looks like another one's name.
-        let cluster = cluster.as_deref().map(str::as_bytes);
-        for id in [named, asked] {
-            let answer = sources.jobs.answer(&id, cluster).map_err(Problem::unanswered)?;
+        for key in [named, job_key(&asked).into_owned()] {
+            let answer = sources.jobs.answer(&key, cluster.as_deref()).map_err(Problem::unanswered)?;
             if !answer.processes.is_empty() || !answer.summaries.is_empty() {
-                return Ok::<_, Problem>(Some(document(&job_name::of(&id), &answer)));
+                return Ok::<_, Problem>(Some(document(&job_name::of_key(&key), &answer)));
             }
         }
         Ok(None)
@@ -58,7 +58,7 @@ pub async fn one(
 fn document(job_id: &str, answer: &JobAnswer) -> Vec<u8> {
     let mut body = b"{\"job_id\":".to_vec();
     body.extend(serde_json::to_vec(job_id).unwrap_or_default());
-    let clusters: Vec<_> = answer.clusters.iter().map(|name| String::from_utf8_lossy(name)).collect();
+    let clusters: Vec<_> = answer.clusters.iter().map(|name| job_name::of_cluster(name)).collect();
     if let [cluster] = &clusters[..]
         && !cluster.is_empty()
     {

@@ -7,6 +7,7 @@ use super::{
     run_blocking,
 };
 use crate::{
+    job_name::cluster_key_of,
     registry::found_by::hexadecimal,
     uses::{Narrowing, ObjectQuestion, UnregisteredPage, UnregisteredQuestion, UsesError, UsesQuestion},
 };
@@ -102,7 +103,7 @@ async fn answer(
 /// refuses unknown ones only in a type without parts.
 fn narrowing([since, until]: [&String; 2], [user, host, cluster]: [String; 3]) -> Result<Narrowing, Problem> {
     let (since_ns, until_ns) = (nanoseconds("since", since)?, nanoseconds("until", until)?);
-    Ok(Narrowing { since_ns, until_ns, user, host, cluster })
+    Ok(Narrowing { since_ns, until_ns, user, host, cluster: cluster_key_of(&cluster) })
 }
 
 fn build_id(text: &str) -> Result<Vec<u8>, Problem> {

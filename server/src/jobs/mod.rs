@@ -15,7 +15,7 @@ use crate::{
     config::JobsConfig,
     database::{JobsStore, number},
     fair_shares::{ShareHolder, Shares},
-    job_key::job_key,
+    job_key::{cluster_key, job_key},
     join::{BatchReader, DocumentBatch, DocumentBatches, EventDocument, Joiner, Want},
     metrics::Metrics,
     processes::Processes,
@@ -44,9 +44,6 @@ const GATHER_BYTES: usize = 4 << 20;
 
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
 
-/// Longest name of a cluster that is told apart.
-const CLUSTER_MAX: usize = 255;
-
 /// See the module.
 pub struct Jobs {
     store: JobsStore,
@@ -65,7 +62,7 @@ pub struct JobAnswer {
     pub processes: Vec<Vec<u8>>,
     /// Counts of events that were over the job's limit, one document each.
     pub summaries: Vec<Vec<u8>>,
-    /// The clusters in which there is such a job; an empty name where none was said.
+    /// Keys of the clusters in which there is such a job; an empty one where none was said.
     pub clusters: BTreeSet<Vec<u8>>,
     /// The job has more processes than one answer may have.
     pub is_cut: bool,
@@ -154,7 +151,7 @@ impl Jobs {
                         senders.len() - 1
                     }
                 };
-                let cluster = &event.cluster[..event.cluster.len().min(CLUSTER_MAX)];
+                let cluster = cluster_key(&event.cluster);
                 let group = (job_key(&event.job_id), cluster, sender);
                 let fresh = by_job.len() as u32;
                 let (_, entries) = by_job.entry(group).or_insert_with(|| (fresh, Vec::new()));
@@ -210,20 +207,19 @@ impl Jobs {
         }
     }
 
-    /// The processes of a job, with their ends, in the order in which they came; of one cluster
-    /// where it is given, else of all that have such a job.
-    pub fn answer(&self, job_id: &[u8], cluster: Option<&[u8]>) -> Result<JobAnswer> {
+    /// The processes of the job with this key, with their ends, in the order in which they came; of
+    /// one cluster where its key is given, else of all that have such a job.
+    pub fn answer(&self, job: &[u8], cluster: Option<&[u8]>) -> Result<JobAnswer> {
         // A client may have sent an event again: the first stands.
         let mut processes = Processes::default();
         let mut known_summaries = HashSet::new();
         let mut summaries = Vec::new();
         let mut is_cut = false;
         let mut clusters = BTreeSet::new();
-        let job = job_key(job_id);
-        let old = self.store.values.prefix(old_value_prefix(&job));
-        for value in old.chain(self.store.values.prefix(value_prefix(&job))) {
+        let old = self.store.values.prefix(old_value_prefix(job));
+        for value in old.chain(self.store.values.prefix(value_prefix(job))) {
             let (key, packed) = value.into_inner()?;
-            let in_cluster = cluster_of(&key, &job);
+            let in_cluster = cluster_of(&key, job);
             if cluster.is_some_and(|cluster| cluster != in_cluster) {
                 continue;
             }

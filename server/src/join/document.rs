@@ -1,15 +1,18 @@
 //! The document: what an output writes of one event. Outsiders rely on its keys; docs/outputs.md
 //! lists them.
 //!
-//! Keys are those of OGRT 0.5 where it had one. Empty values are left out. Bytes that are not UTF-8
-//! become U+FFFD.
+//! Keys are those of OGRT 0.5 where it had one. Empty values are left out. Jobs and clusters have
+//! their names (`server/src/job_name.rs`). Elsewhere bytes that are not UTF-8 become U+FFFD.
 
 use super::{
     Joiner, Missing,
     decode_event::{Event, LoadedObject, module, note, program},
     json::{Object, string},
 };
-use crate::queue::{EndSource, Entry, Kind};
+use crate::{
+    job_name,
+    queue::{EndSource, Entry, Kind},
+};
 use ogrt_note::Signature;
 use ogrt_proto::{BuildMetadata, BuildSummary, EndedBy, ToldBy};
 use prost::Message;
@@ -78,8 +81,7 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
     document.number("time", event.time.or(event.start_time_ns.map(seconds)));
     document.number("start_time_ns", event.start_time_ns);
     marked(&mut document, joiner, event.signature, event.notes.iter().copied(), missing);
-    document.text("job_id", event.job_id);
-    document.text("cluster", event.cluster);
+    job(&mut document, event);
     let (username, claimed_username) = user_names(entry, event, name.as_deref());
     document.text("username", username);
     document.text("claimed_username", claimed_username);
@@ -133,6 +135,14 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
     document.end();
 }
 
+/// Writes the names of the event's job and of its cluster.
+fn job(document: &mut Object<'_>, event: &Event<'_>) {
+    if !event.job_id.is_empty() {
+        document.text("job_id", job_name::of(event.job_id).as_bytes());
+    }
+    document.text("cluster", job_name::of_cluster(event.cluster).as_bytes());
+}
+
 /// Writes the end of a process.
 fn end(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing, out: &mut Vec<u8>) {
     let mut document = Object::begin(out);
@@ -142,8 +152,7 @@ fn end(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing,
     document.number("pid", kernel_pid.or(event.pid.map(i64::from)));
     document.number("uid", entry.credentials.map(|kernel| kernel.uid));
     identity(&mut document, entry);
-    document.text("job_id", event.job_id);
-    document.text("cluster", event.cluster);
+    job(&mut document, event);
     document.text("hostname", event.hostname);
     let mut end = document.object("end");
     end.number("end_time_ns", event.end_time_ns);
@@ -188,8 +197,7 @@ fn summary(entry: &Entry, event: &Event<'_>, out: &mut Vec<u8>) {
     document.text("type", b"summary");
     document.text("event_id", &uuid(super::event_id(entry, event)));
     document.text("via", entry.via.as_deref().unwrap_or_default());
-    document.text("job_id", event.job_id);
-    document.text("cluster", event.cluster);
+    job(&mut document, event);
     document.number("time", event.to_ns.map(|ns| ns.div_euclid(1_000_000_000)));
     let mut summary = document.object("summary");
     summary.number("starts", Some(event.starts));

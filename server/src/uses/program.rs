@@ -21,7 +21,6 @@ use prost::encoding::{decode_varint, encode_varint};
 /// Longest texts that are told apart; of longer ones only so much counts.
 const PATH_MAX: usize = 4096;
 const NAME_MAX: usize = super::rows::NAME_MAX;
-const JOB_MAX: usize = u16::MAX as usize;
 const BUILD_ID_MAX: usize = 64;
 
 /// Most signatures of one program, and most objects that are loaded with it.
@@ -79,8 +78,6 @@ impl<'a> UseEvent<'a> {
         self.build_id = cut(self.build_id, BUILD_ID_MAX);
         self.username = cut(self.username, NAME_MAX);
         self.host = cut(self.host, NAME_MAX);
-        self.cluster = cut(self.cluster, NAME_MAX);
-        self.job = cut(self.job, JOB_MAX);
         self.objects.truncate(OBJECTS_MAX);
         is_good
     }

@@ -5,6 +5,7 @@ use super::{
     old_rows::{self, About},
     rows::{self, Count, RowKey, Whole},
 };
+use crate::job_name;
 use serde::Serialize;
 use std::{
     cmp::Reverse,
@@ -28,8 +29,8 @@ pub struct Narrowing {
     pub user: String,
     /// The host; any where this is empty.
     pub host: String,
-    /// The cluster; any where this is empty.
-    pub cluster: String,
+    /// The cluster's key; any where this is empty.
+    pub cluster: Vec<u8>,
 }
 
 impl Narrowing {
@@ -46,8 +47,10 @@ impl Narrowing {
     }
 
     fn names_fit(&self, row: &RowKey<'_>) -> bool {
-        let fits = |asked: &str, name: &[u8]| asked.is_empty() || asked.as_bytes() == name;
-        fits(&self.user, row.user) && fits(&self.host, row.host) && fits(&self.cluster, row.cluster)
+        let fits = |asked: &[u8], name: &[u8]| asked.is_empty() || asked == name;
+        fits(self.user.as_bytes(), row.user)
+            && fits(self.host.as_bytes(), row.host)
+            && fits(&self.cluster, row.cluster)
     }
 
     fn takes_all_names(&self) -> bool {
@@ -153,7 +156,12 @@ pub struct JobUse {
 impl JobUse {
     /// What a user ran in a job.
     pub fn new((cluster, job_id): &JobName, user: &[u8], count: Count) -> JobUse {
-        JobUse { job_id: text(job_id), cluster: text(cluster), user: text(user), count: count.into() }
+        JobUse {
+            job_id: job_name::of_key(job_id).into_owned(),
+            cluster: job_name::of_cluster(cluster).into_owned(),
+            user: text(user),
+            count: count.into(),
+        }
     }
 }
 

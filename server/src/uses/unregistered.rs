@@ -10,7 +10,7 @@ use super::{
     rows::Count,
     sum::{Budget, CountJson, JobName, JobUse, Narrowing, Sum, text},
 };
-use crate::database::number;
+use crate::{database::number, job_name};
 use ogrt_note::Signature;
 use ogrt_proto::hex;
 use serde::Serialize;
@@ -122,9 +122,9 @@ impl Uses {
                 name: name(&key, &group),
                 count: sum.count.into(),
                 jobs: sum.jobs.len(),
-                users: latest(users),
+                users: latest(users, text),
                 hosts: sum.hosts.len(),
-                job_ids: latest(jobs),
+                job_ids: latest(jobs, |job| job_name::of_key(job).into_owned()),
             });
         }
         Ok(UnregisteredPage { elements, has_next, is_rounded, is_cut: budget.is_cut })
@@ -250,9 +250,9 @@ fn name((build_id, path): &GroupKey, group: &Group) -> ProgramName {
 }
 
 /// The names that were seen last.
-fn latest(names: HashMap<Vec<u8>, i64>) -> Vec<String> {
+fn latest(names: HashMap<Vec<u8>, i64>, shown: impl Fn(&[u8]) -> String) -> Vec<String> {
     let mut names: Vec<(Vec<u8>, i64)> = names.into_iter().collect();
     names.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
     names.truncate(NAMED_MAX);
-    names.into_iter().map(|(name, _)| text(&name)).collect()
+    names.into_iter().map(|(name, _)| shown(&name)).collect()
 }

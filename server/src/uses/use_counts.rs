@@ -12,7 +12,7 @@ use super::{
     rows::{Count, RowKey, day},
     tally::Tally,
 };
-use crate::job_key::job_key;
+use crate::job_key::{cluster_key, job_key};
 use bytes::BufMut;
 use std::collections::HashMap;
 
@@ -71,7 +71,7 @@ impl UseCounts {
             bytes.put_u32(event.uid.unwrap_or_default());
             bytes.put_u16(day(event.time_ns));
             for text in [event.username, event.host, event.cluster, event.job] {
-                bytes.put_u16(text.len() as u16);
+                bytes.put_u32(text.len() as u32);
                 bytes.put_slice(text);
             }
         })
@@ -86,8 +86,8 @@ impl UseCounts {
 
     /// Counts the first.
     pub fn add_first(&mut self, key: HashKey, program: ProgramNumber, user: &[u8], event: &UseEvent<'_>) {
-        let job = job_key(event.job);
-        let texts = [user, event.host, event.cluster, &*job];
+        let (cluster, job) = (cluster_key(event.cluster), job_key(event.job));
+        let texts = [user, event.host, &*cluster, &*job];
         let [user, host, cluster, job] = texts.map(|text| self.names.name(text));
         let (is_claimed, day) = (!event.is_proved, day(event.time_ns));
         let count = Count::one(event.is_end, is_claimed, event.time_ns);

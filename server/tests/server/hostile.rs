@@ -3,6 +3,7 @@
 use crate::daemon::{Daemon, OGRT_0_5, build, wait_for};
 use ogrt_proto::{MessageType, ProcessInfo, encode_frame};
 use prost::Message;
+use serde_json::Value;
 use std::{
     io::{Read, Write},
     net::TcpStream,
@@ -144,17 +145,20 @@ fn each_job_id_has_an_answer_of_its_own_and_each_log_line_is_ours() {
     let daemon = Daemon::start("");
     let long = |last: &str| format!("{}{last}", "a".repeat(1024));
     let (x, y) = (long("x"), long("y"));
-    // The name that answers have, as an address has it.
-    let ids: [(&[u8], &str); 8] = [
-        (b"\xFF\xFE", "%25FF%25FE"),
-        (b"%FF%FE", "%2525FF%2525FE"),
-        (b"no-job", "%256Eo-job"),
+    // The name that answers have.
+    let ids: [(&[u8], &str); 10] = [
+        (b"\xFF\xFE", "%FF%FE"),
+        (b"%FF%FE", "%25FF%25FE"),
+        (b"no-job", "%6Eo-job"),
         (b"", "no-job"),
-        (b"a\nb", "a%250Ab"),
-        (b"a b", "a%20b"),
+        (b"a\nb", "a%0Ab"),
+        (b"a b", "a b"),
+        (b"..", "%2E."),
+        (b"\xC3\xA4", "\u{e4}"),
         (x.as_bytes(), &x),
         (y.as_bytes(), &y),
     ];
+    let address = |name: &str| name.replace('%', "%25").replace(' ', "%20").replace('\u{e4}', "%C3%A4");
     for (pid, (id, _)) in ids.iter().enumerate() {
         let start = ProcessInfo {
             pid: Some(pid as i32 + 1),
@@ -168,9 +172,26 @@ fn each_job_id_has_an_answer_of_its_own_and_each_log_line_is_ours() {
         let processes = answer["processes"].as_array().cloned().unwrap_or_default();
         processes.iter().filter_map(|process| process["pid"].as_u64()).collect::<Vec<_>>()
     };
-    for (at, (_, path)) in ids.iter().enumerate() {
-        wait_for("the job", || (!pids(path).is_empty()).then_some(()));
-        assert_eq!(pids(path), [at as u64 + 1], "{path}");
+    for (at, (id, name)) in ids.iter().enumerate() {
+        let path = address(name);
+        wait_for("the job", || (!pids(&path).is_empty()).then_some(()));
+        assert_eq!(pids(&path), [at as u64 + 1], "{path}");
+        let answer = daemon.get(&format!("/v1/jobs/{path}")).1;
+        let shown = answer["job_id"].as_str().unwrap();
+        assert!(shown == *name || (id.len() > 1024 && shown.contains("%%")), "{answer}");
+        assert_eq!(pids(&address(shown)), [at as u64 + 1], "asked by the name that is answered");
+        let in_document = answer["processes"][0]["job_id"].as_str();
+        assert_eq!(in_document, Some(shown).filter(|_| !id.is_empty()), "{answer}");
+    }
+    // The files: each with its job alone, and with the job's name in it.
+    let files: Vec<Value> = std::fs::read_dir(daemon.path().join("jobs"))
+        .unwrap()
+        .map(|file| serde_json::from_slice(&std::fs::read(file.unwrap().path()).unwrap()).unwrap())
+        .collect();
+    assert_eq!(files.len(), ids.len());
+    for file in files {
+        let [process] = &file["processes"].as_array().unwrap()[..] else { panic!("{file}") };
+        assert_eq!(file["job_id"], process["job_id"].as_str().unwrap_or_default());
     }
     // The bytes themselves, too, where they are not another job's name.
     assert_eq!((pids("%FF%FE"), pids("a%0Ab")), (vec![1], vec![5]));

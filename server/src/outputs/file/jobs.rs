@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     config::{FileConfig, FileSync},
+    job_name,
     join::{DocumentBatch, EventDocument},
     metrics::OutputMetrics,
     outputs::{DocumentKey, document_key},
@@ -196,12 +197,13 @@ impl JobFiles {
         let name = format!("{stem}.json");
         let path = self.directory.join(&name);
         let cannot = || format!("cannot write {}", path.display());
-        let mut opening = serde_json::to_vec(&String::from_utf8_lossy(job_id)).with_context(cannot)?;
+        let shown = if job_id.is_empty() { "".into() } else { job_name::of(job_id) };
+        let mut opening = serde_json::to_vec(&*shown).with_context(cannot)?;
         opening.splice(..0, *b"{\"job_id\":");
         let any_cluster = opening.clone();
         if !cluster.is_empty() {
             opening.extend_from_slice(b",\"cluster\":");
-            opening.extend(serde_json::to_vec(&String::from_utf8_lossy(cluster)).with_context(cannot)?);
+            opening.extend(serde_json::to_vec(&*job_name::of_cluster(cluster)).with_context(cannot)?);
         }
         opening.extend_from_slice(b",\"processes\":[");
         let start = opening.len() as u64;

@@ -1,17 +1,15 @@
 //! File names for jobs. Users choose job ids, because these come from an environment variable.
 //!
-//! Letters, digits and `_ . + - @ [ ]` stay, except a dot in front; every other byte becomes `%`
-//! and two digits. That can be decoded, so two jobs do not share a file. A name that is too long
-//! for a file system is cut, and ends with `%%` and a digest of the whole id. No job can take the
-//! name that processes without a job have (`hostile_ids_stay_in_the_directory_and_apart`). Where a
-//! name is taken by the same job id of another cluster, the cluster stands in front, and `%-`.
+//! A file has the job's name (`server/src/job_name.rs`), but for more bytes that become `%` and two
+//! digits: only letters, digits and `_ . + - @ [ ]` stay, except a dot in front. What is asked by
+//! such a name is answered alike, and two jobs do not share a file. A name that is too long for a
+//! file system is cut, and ends with `%%` and a digest of the whole id. No job can take the name
+//! that processes without a job have (`hostile_ids_stay_in_the_directory_and_apart`). Where a name
+//! is taken by the same job id of another cluster, the cluster stands in front, and `%-`.
 
+use crate::job_name::{NO_JOB, escape};
 use ogrt_proto::hex;
 use sha2::{Digest, Sha256};
-use std::fmt::Write;
-
-/// The file of processes without a job.
-pub const NO_JOB: &str = "no-job";
 
 /// Longest name before the extension.
 const NAME_MAX: usize = 180;
@@ -24,21 +22,17 @@ pub fn file_stem(job_id: &[u8]) -> String {
     if job_id.is_empty() {
         return NO_JOB.to_owned();
     }
-    let mut stem = String::with_capacity(job_id.len());
-    for (at, byte) in job_id.iter().enumerate() {
-        let plain = byte.is_ascii_alphanumeric()
-            || matches!(byte, b'_' | b'+' | b'-' | b'@' | b'[' | b']')
-            || (*byte == b'.' && at > 0);
-        if plain && !(at == 0 && job_id == NO_JOB.as_bytes()) {
-            stem.push(char::from(*byte));
-        } else {
-            let _ = write!(stem, "%{byte:02X}");
-        }
-        if stem.len() > NAME_MAX {
-            let digest = hex(&Sha256::digest(job_id)[..16]);
-            stem.truncate(CUT);
-            return format!("{stem}%%{digest}");
-        }
+    // Each byte takes a place in the name at least, so what is behind need not be looked at.
+    let begin = &job_id[..job_id.len().min(NAME_MAX + 1)];
+    let is_first_escaped = job_id[0] == b'.' || job_id == NO_JOB.as_bytes();
+    let (first, rest) = begin.split_at(usize::from(is_first_escaped));
+    let mut stem = String::with_capacity(NAME_MAX);
+    escape(first, |_| false, &mut stem);
+    escape(rest, |c| c.is_ascii_alphanumeric() || "_+-@[].".contains(c), &mut stem);
+    if stem.len() > NAME_MAX {
+        let digest = hex(&Sha256::digest(job_id)[..16]);
+        stem.truncate(CUT);
+        return format!("{stem}%%{digest}");
     }
     stem
 }
@@ -57,6 +51,7 @@ pub fn file_stem_in(cluster: &[u8], job_id: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job_name::key_of;
     use std::collections::HashSet;
 
     #[test]
@@ -89,6 +84,9 @@ mod tests {
                 !name.starts_with('.') && !name.contains('/') && !name.contains('\0') && name.len() < 200,
                 "{name}"
             );
+        }
+        for id in ids.iter().filter(|id| id.len() < NAME_MAX) {
+            assert_eq!(key_of(file_stem(id).as_bytes()), *id, "asked by the file's name");
         }
         let mut in_clusters: HashSet<String> = names.clone();
         for cluster in ids {
