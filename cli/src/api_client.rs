@@ -87,9 +87,14 @@ impl ApiClient {
             .with_context(|| format!("{}: the answer is not a build record", self.address()))
     }
 
-    /// Fetches a job's document as the server's JSON text; `None` where the server has no such job.
-    /// Without a cluster, those of all clusters.
-    pub fn job(&self, cluster: Option<&str>, job_id: &str) -> Result<Option<Vec<u8>>> {
+    /// Fetches a page of a job's document as the server's JSON text; `None` where the server has no
+    /// such job. Without a cluster, those of all clusters.
+    pub fn job(
+        &self,
+        cluster: Option<&str>,
+        job_id: &str,
+        page: &[(&str, String)],
+    ) -> Result<Option<Vec<u8>>> {
         // An address has no place for a part that is empty, nor for the names of directories.
         let job_id = match job_id {
             "" => bail!("{job_id:?}: not a job id"),
@@ -97,7 +102,8 @@ impl ApiClient {
             ".." => "%2E.",
             job_id => job_id,
         };
-        let question: Vec<_> = cluster.map(|cluster| ("cluster", cluster.to_owned())).into_iter().collect();
+        let mut question = page.to_vec();
+        question.extend(cluster.map(|cluster| ("cluster", cluster.to_owned())));
         self.get(&["v1", "jobs", job_id], &question)
     }
 

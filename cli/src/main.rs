@@ -25,6 +25,7 @@ mod elf_notes;
 mod event_server;
 mod exit_status;
 mod format;
+mod job_pages;
 mod json_field;
 mod mapped_files;
 mod preload_library;

@@ -8,27 +8,30 @@
 //!
 //! A rank's helpers have its environment, and so its rank. Of all that say they are a rank, the one
 //! is counted that loads an MPI library, else the outermost; after an exec, what it became.
+//!
+//! Of each process only what this needs is kept, some 100 bytes: a job may have very many.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
 };
 
 /// Ranks of one launch, and where they ran.
 #[derive(Debug, Serialize)]
-pub struct Launch<'a> {
-    binpath: Cow<'a, str>,
+pub struct Launch {
+    binpath: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    signature: Option<Cow<'a, str>>,
+    signature: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    build: Option<&'a RawValue>,
+    build: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    job_step: Option<Cow<'a, str>>,
+    job_step: Option<String>,
     /// The programs, where there are several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    programs: Vec<RankProgram<'a>>,
+    programs: Vec<RankProgram>,
     /// Number of ranks, as the ranks say.
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u32>,
@@ -39,7 +42,7 @@ pub struct Launch<'a> {
     missing: Option<usize>,
     /// Number of these ranks that have ended.
     ended: usize,
-    hosts: BTreeSet<Cow<'a, str>>,
+    hosts: BTreeSet<String>,
     /// Start of the first rank.
     #[serde(skip_serializing_if = "Option::is_none")]
     start_time_ns: Option<i64>,
@@ -54,14 +57,14 @@ pub struct Launch<'a> {
 
 /// One program of a launch.
 #[derive(Debug, Serialize)]
-struct RankProgram<'a> {
-    binpath: Cow<'a, str>,
+struct RankProgram {
+    binpath: String,
     ranks: usize,
 }
 
 /// The keys that are read of a process's document.
 #[derive(Deserialize)]
-struct Process<'a> {
+struct Document<'a> {
     #[serde(borrow, rename = "type")]
     kind: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
@@ -76,9 +79,9 @@ struct Process<'a> {
     cluster: Cow<'a, str>,
     #[serde(borrow, default)]
     hostname: Cow<'a, str>,
-    pid: Option<i64>,
-    parent_pid: Option<i64>,
-    ancestor_pid: Option<i64>,
+    pid: Option<i32>,
+    parent_pid: Option<i32>,
+    ancestor_pid: Option<i32>,
     start_time_ns: Option<i64>,
     #[serde(borrow)]
     arguments: Option<&'a RawValue>,
@@ -106,99 +109,204 @@ struct End<'a> {
     ended_by: Option<Cow<'a, str>>,
 }
 
-impl Process<'_> {
-    /// True if it loads a library of MPI.
-    fn is_mpi(&self) -> bool {
-        self.shared_objects.is_some_and(|objects| objects.get().contains("/libmpi"))
-    }
+/// What is kept of a process.
+#[derive(Debug)]
+struct Process {
+    is_start: bool,
+    hostname: Arc<str>,
+    pid: Option<i32>,
+    parent_pid: Option<i32>,
+    ancestor_pid: Option<i32>,
+    start_time_ns: Option<i64>,
+    end: Option<ProcessEnd>,
+    /// The name of the launch whose proxy of MPICH's launcher it is, in its cluster.
+    proxy_of: Option<Box<(String, String)>>,
+    rank: Option<Box<Rank>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct ProcessEnd {
+    end_time_ns: Option<i64>,
+    max_rss_kib: Option<u64>,
+    is_exec: bool,
+}
+
+/// What is kept of a process that says it is a rank.
+#[derive(Debug)]
+struct Rank {
+    number: u32,
+    size: Option<u32>,
+    launch: Option<String>,
+    cluster: String,
+    binpath: String,
+    signature: Option<String>,
+    build: Option<Box<RawValue>>,
+    job_step: Option<String>,
+    /// It loads a library of MPI.
+    is_mpi: bool,
 }
 
 /// The launcher of a rank.
 #[derive(Clone, PartialEq, Eq, Hash)]
-enum Launcher<'a> {
+enum Launcher {
     /// The name that it gives, in a cluster.
-    Named(Cow<'a, str>, Cow<'a, str>),
+    Named(String, String),
     /// The index of the process.
     Process(usize),
     /// Its pid on a host, where it is not among the processes.
-    Unseen(Cow<'a, str>, i64),
+    Unseen(Arc<str>, i32),
 }
 
-/// The launches among the documents of a job's processes, in the order of their first ranks.
-pub fn launches(processes: &[Vec<u8>]) -> Vec<Launch<'_>> {
-    let processes: Vec<Option<Process<'_>>> =
-        processes.iter().map(|document| serde_json::from_slice(document).ok()).collect();
-    let mut launches: Vec<BTreeMap<u32, Vec<usize>>> = Vec::new();
-    let mut known: HashMap<Launcher<'_>, usize> = HashMap::new();
-    let mut unseen = Vec::new();
-    for (at, rank, launcher) in ranks(&processes) {
-        let is_unseen = matches!(launcher, Launcher::Unseen(..));
-        let launch = *known.entry(launcher).or_insert(launches.len());
-        if launch == launches.len() {
-            launches.push(BTreeMap::new());
-            unseen.extend(is_unseen.then_some(launch));
-        }
-        if let Some(ranks) = launches.get_mut(launch) {
-            ranks.entry(rank).or_default().push(at);
+/// True if the document of a process may be a rank's. Most jobs have none, and need no launches.
+pub fn may_be_rank(document: &[u8]) -> bool {
+    const KEY: &[u8] = b"\"mpi\":";
+    document.windows(KEY.len()).any(|bytes| bytes == KEY)
+}
+
+/// The launches among the processes of a job that were taken so far.
+#[derive(Debug, Default)]
+pub struct Launches {
+    processes: Vec<Option<Process>>,
+    hosts: HashSet<Arc<str>>,
+}
+
+impl Launches {
+    /// Takes the document of the next process.
+    pub fn take(&mut self, document: &[u8]) {
+        let process = serde_json::from_slice(document).ok().map(|document| self.kept(document));
+        self.processes.push(process);
+    }
+
+    fn kept(&mut self, document: Document<'_>) -> Process {
+        let hostname = match self.hosts.get(&*document.hostname) {
+            Some(known) => known.clone(),
+            None => {
+                let hostname: Arc<str> = document.hostname.as_ref().into();
+                self.hosts.insert(hostname.clone());
+                hostname
+            }
+        };
+        let end = document.end.as_ref().map(|end| ProcessEnd {
+            end_time_ns: end.end_time_ns,
+            max_rss_kib: end.max_rss_kib,
+            is_exec: end.ended_by.as_deref() == Some("exec"),
+        });
+        Process {
+            is_start: document.kind.is_none(),
+            hostname,
+            pid: document.pid,
+            parent_pid: document.parent_pid,
+            ancestor_pid: document.ancestor_pid,
+            start_time_ns: document.start_time_ns,
+            end,
+            proxy_of: document.proxy_of().map(Box::new),
+            rank: document.into_rank().map(Box::new),
         }
     }
-    drop_helpers(&processes, &mut launches, &unseen);
-    let of = |at: &usize| processes.get(*at)?.as_ref();
-    let rank = |candidates: &Vec<usize>| {
-        let of: Vec<(usize, &Process<'_>)> =
-            candidates.iter().filter_map(|at| Some((*at, of(at)?))).collect();
-        true_rank(&of)
-    };
-    let mut launches: Vec<Launch<'_>> = launches
-        .iter()
-        .filter_map(|ranks| Launch::of(&ranks.values().filter_map(rank).collect::<Vec<_>>()))
-        .collect();
-    launches.sort_by_key(|launch| launch.processes.first().copied());
-    launches
+
+    /// The launches, in the order of their first ranks.
+    pub fn into_list(self) -> Vec<Launch> {
+        let processes = self.processes;
+        let mut launches: Vec<BTreeMap<u32, Vec<usize>>> = Vec::new();
+        let mut known: HashMap<Launcher, usize> = HashMap::new();
+        let mut unseen = Vec::new();
+        for (at, rank, launcher) in ranks(&processes) {
+            let is_unseen = matches!(launcher, Launcher::Unseen(..));
+            let launch = *known.entry(launcher).or_insert(launches.len());
+            if launch == launches.len() {
+                launches.push(BTreeMap::new());
+                unseen.extend(is_unseen.then_some(launch));
+            }
+            if let Some(ranks) = launches.get_mut(launch) {
+                ranks.entry(rank).or_default().push(at);
+            }
+        }
+        drop_helpers(&processes, &mut launches, &unseen);
+        let of = |at: &usize| {
+            let process = processes.get(*at)?.as_ref()?;
+            Some(RankProcess { at: *at, process, rank: process.rank.as_deref()? })
+        };
+        let rank = |candidates: &Vec<usize>| true_rank(&candidates.iter().filter_map(of).collect::<Vec<_>>());
+        let mut launches: Vec<Launch> = launches
+            .iter()
+            .filter_map(|ranks| Launch::of(&ranks.values().filter_map(rank).collect::<Vec<_>>()))
+            .collect();
+        launches.sort_by_key(|launch| launch.processes.first().copied());
+        launches
+    }
+}
+
+impl Document<'_> {
+    /// MPICH tells each proxy of a launch the same control port, and the number of the group of
+    /// ranks.
+    fn proxy_of(&self) -> Option<(String, String)> {
+        let arguments = self.arguments.filter(|arguments| arguments.get().contains("\"--control-port\""))?;
+        let arguments: Vec<Cow<'_, str>> = serde_json::from_str(arguments.get()).ok()?;
+        let after = |name: &str| {
+            let at = arguments.iter().position(|argument| argument == name)?;
+            arguments.get(at + 1)
+        };
+        let name = format!("{} {}", after("--control-port")?, after("--pgid").map_or("", |group| group));
+        Some((self.cluster.as_ref().to_owned(), name))
+    }
+
+    fn into_rank(self) -> Option<Rank> {
+        let mpi = self.mpi?;
+        Some(Rank {
+            number: mpi.rank?,
+            size: mpi.size,
+            launch: mpi.launch.map(Cow::into_owned),
+            cluster: self.cluster.into_owned(),
+            binpath: self.binpath.into_owned(),
+            signature: self.signature.map(Cow::into_owned),
+            build: self.build.map(RawValue::to_owned),
+            job_step: self.job_step.map(Cow::into_owned),
+            is_mpi: self.shared_objects.is_some_and(|objects| objects.get().contains("/libmpi")),
+        })
+    }
 }
 
 /// The index, the rank and the launcher of each process that says it is a rank, in the order of
 /// their starts.
-fn ranks<'a>(processes: &[Option<Process<'a>>]) -> Vec<(usize, u32, Launcher<'a>)> {
-    let mut order: Vec<(usize, &Process<'a>)> = processes
+fn ranks(processes: &[Option<Process>]) -> Vec<(usize, u32, Launcher)> {
+    let mut order: Vec<(usize, &Process)> = processes
         .iter()
         .enumerate()
         .filter_map(|(at, process)| Some((at, process.as_ref()?)))
-        .filter(|(_, process)| process.kind.is_none())
+        .filter(|(_, process)| process.is_start)
         .collect();
     order.sort_by_key(|(_, process)| process.start_time_ns);
-    let mut found: Vec<(usize, u32, Launcher<'a>)> = Vec::new();
+    let mut found: Vec<(usize, u32, Launcher)> = Vec::new();
     // The last process with a pid, and its place among the ranks.
-    let mut latest: HashMap<(&str, i64), (usize, Option<usize>)> = HashMap::new();
+    let mut latest: HashMap<(&str, i32), (usize, Option<usize>)> = HashMap::new();
     for (at, process) in order {
-        let alive = |pid: Option<i64>| {
+        let alive = |pid: Option<i32>| {
             let (at, place) = latest.get(&(&*process.hostname, pid?)).copied()?;
-            let end = processes.get(at)?.as_ref()?.end.as_ref().and_then(|end| end.end_time_ns);
+            let end = processes.get(at)?.as_ref()?.end.and_then(|end| end.end_time_ns);
             end.is_none_or(|end| process.start_time_ns.is_none_or(|start| start <= end))
                 .then_some((at, place))
         };
         let above = || alive(process.parent_pid).or_else(|| alive(process.ancestor_pid));
-        let mpi = process.mpi.as_ref();
-        let rank = mpi.and_then(|mpi| Some((mpi.rank?, mpi.launch.as_ref()?)));
+        let rank = process.rank.as_deref().and_then(|rank| Some((rank, rank.launch.as_ref()?)));
         let place = rank.and_then(|(rank, launch)| {
             let launcher = if launch.contains(':') {
-                Launcher::Named(process.cluster.clone(), launch.clone())
+                Launcher::Named(rank.cluster.clone(), launch.clone())
             } else {
                 // A helper, or what the rank became by exec, is of its launch.
                 let same = alive(process.pid).or_else(above).and_then(|(_, place)| found.get(place?));
                 // A proxy that Slurm started is a rank as well, but of Slurm's step.
                 let says_the_same = |at: usize| {
-                    let above = processes.get(at).and_then(|process| process.as_ref()?.mpi.as_ref());
+                    let above = processes.get(at).and_then(|process| process.as_ref()?.rank.as_deref());
                     above.is_some_and(|above| above.launch.as_ref() == Some(launch))
                 };
-                let same = same.filter(|(at, same, _)| *same == rank && says_the_same(*at));
+                let same = same.filter(|(at, same, _)| *same == rank.number && says_the_same(*at));
                 let same = same.map(|(_, _, launcher)| launcher.clone());
                 same.or_else(|| match above() {
                     Some((proxy, _)) => Some(by_proxy(proxy, processes)),
                     None => Some(Launcher::Unseen(process.hostname.clone(), process.parent_pid?)),
                 })?
             };
-            found.push((at, rank, launcher));
+            found.push((at, rank.number, launcher));
             Some(found.len() - 1)
         });
         if let Some(pid) = process.pid {
@@ -210,16 +318,14 @@ fn ranks<'a>(processes: &[Option<Process<'a>>]) -> Vec<(usize, u32, Launcher<'a>
 
 /// Drops what looks like a rank alone of a launch of its own, but is the child of a rank's child
 /// that nobody saw.
-fn drop_helpers(
-    processes: &[Option<Process<'_>>],
-    launches: &mut [BTreeMap<u32, Vec<usize>>],
-    unseen: &[usize],
-) {
-    let of = |at: usize| processes.get(at)?.as_ref();
+fn drop_helpers(processes: &[Option<Process>], launches: &mut [BTreeMap<u32, Vec<usize>>], unseen: &[usize]) {
+    let of = |at: usize| {
+        let process = processes.get(at)?.as_ref()?;
+        Some((process, process.rank.as_deref()?))
+    };
     let name = |at: usize| {
-        let process = of(at)?;
-        let mpi = process.mpi.as_ref()?;
-        Some((&*process.hostname, mpi.rank?, mpi.size?))
+        let (process, rank) = of(at)?;
+        Some((&*process.hostname, rank.number, rank.size?))
     };
     let first = |ranks: &BTreeMap<u32, Vec<usize>>| ranks.values().flatten().copied().min();
     let mut earliest: HashMap<(&str, u32, u32), usize> = HashMap::new();
@@ -234,38 +340,40 @@ fn drop_helpers(
         let is_late = |at: usize| {
             name(at).is_some_and(|name| name.2 > 1 && earliest.get(&name).is_some_and(|first| *first < at))
         };
-        let is_mpi = ranks.values().flatten().filter_map(|at| of(*at)).any(Process::is_mpi);
+        let is_mpi = ranks.values().flatten().filter_map(|at| of(*at)).any(|(_, rank)| rank.is_mpi);
         if first(ranks).is_some_and(is_late) && !is_mpi {
             ranks.clear();
         }
     }
 }
 
-/// The launcher whose proxy started a rank: MPICH tells each proxy of a launch the same control
-/// port, and the number of the group of ranks.
-fn by_proxy<'a>(proxy: usize, processes: &[Option<Process<'a>>]) -> Launcher<'a> {
-    let named = || {
-        let process = processes.get(proxy)?.as_ref()?;
-        let arguments: Vec<Cow<'a, str>> = serde_json::from_str(process.arguments?.get()).ok()?;
-        let after = |name: &str| {
-            let at = arguments.iter().position(|argument| argument == name)?;
-            arguments.get(at + 1)
-        };
-        let name = format!("{} {}", after("--control-port")?, after("--pgid").map_or("", |group| group));
-        Some(Launcher::Named(process.cluster.clone(), name.into()))
-    };
-    named().unwrap_or(Launcher::Process(proxy))
+/// The launcher whose proxy started a rank.
+fn by_proxy(proxy: usize, processes: &[Option<Process>]) -> Launcher {
+    let process = processes.get(proxy).and_then(|process| process.as_ref());
+    match process.and_then(|process| process.proxy_of.as_deref()) {
+        Some((cluster, name)) => Launcher::Named(cluster.clone(), name.clone()),
+        None => Launcher::Process(proxy),
+    }
+}
+
+/// A process that is a rank, and its index.
+#[derive(Clone, Copy)]
+struct RankProcess<'p> {
+    at: usize,
+    process: &'p Process,
+    rank: &'p Rank,
 }
 
 /// The process that is the rank, of all that have its environment, in the order of their starts.
-fn true_rank<'p, 'a>(candidates: &[(usize, &'p Process<'a>)]) -> Option<(usize, &'p Process<'a>)> {
-    if let Some(mpi) = candidates.iter().find(|(_, process)| process.is_mpi()) {
+fn true_rank<'p>(candidates: &[RankProcess<'p>]) -> Option<RankProcess<'p>> {
+    if let Some(mpi) = candidates.iter().find(|candidate| candidate.rank.is_mpi) {
         return Some(*mpi);
     }
     let mut rank = *candidates.first()?;
     for later in candidates {
-        let is_same = later.1.pid == rank.1.pid && later.1.hostname == rank.1.hostname;
-        let has_gone_on = rank.1.end.as_ref().is_none_or(|end| end.ended_by.as_deref() == Some("exec"));
+        let is_same =
+            later.process.pid == rank.process.pid && later.process.hostname == rank.process.hostname;
+        let has_gone_on = rank.process.end.is_none_or(|end| end.is_exec);
         if is_same && has_gone_on {
             rank = *later;
         }
@@ -273,12 +381,12 @@ fn true_rank<'p, 'a>(candidates: &[(usize, &'p Process<'a>)]) -> Option<(usize, 
     Some(rank)
 }
 
-impl<'a> Launch<'a> {
+impl Launch {
     /// The launch of these ranks.
-    fn of(ranks: &[(usize, &Process<'a>)]) -> Option<Self> {
-        let (_, first) = ranks.first()?;
-        let mut programs: Vec<RankProgram<'a>> = Vec::new();
-        for (_, rank) in ranks {
+    fn of(ranks: &[RankProcess<'_>]) -> Option<Self> {
+        let first = ranks.first()?.rank;
+        let mut programs: Vec<RankProgram> = Vec::new();
+        for RankProcess { rank, .. } in ranks {
             match programs.iter_mut().find(|program| program.binpath == rank.binpath) {
                 Some(program) => program.ranks += 1,
                 None => programs.push(RankProgram { binpath: rank.binpath.clone(), ranks: 1 }),
@@ -287,15 +395,15 @@ impl<'a> Launch<'a> {
         if programs.len() == 1 {
             programs.clear();
         }
-        let ends = || ranks.iter().filter_map(|(_, rank)| rank.end.as_ref());
-        let size = ranks.iter().filter_map(|(_, rank)| rank.mpi.as_ref()?.size).max();
-        let mut processes: Vec<usize> = ranks.iter().map(|(at, _)| *at).collect();
+        let ends = || ranks.iter().filter_map(|rank| rank.process.end);
+        let size = ranks.iter().filter_map(|rank| rank.rank.size).max();
+        let mut processes: Vec<usize> = ranks.iter().map(|rank| rank.at).collect();
         processes.sort_unstable();
-        let hosts = ranks.iter().map(|(_, rank)| &rank.hostname).filter(|host| !host.is_empty());
+        let hosts = ranks.iter().map(|rank| &rank.process.hostname).filter(|host| !host.is_empty());
         Some(Launch {
             binpath: first.binpath.clone(),
             signature: first.signature.clone(),
-            build: first.build,
+            build: first.build.clone(),
             job_step: first.job_step.clone(),
             programs,
             size,
@@ -304,8 +412,8 @@ impl<'a> Launch<'a> {
                 .and_then(|size| (size as usize).checked_sub(ranks.len()))
                 .filter(|count| *count > 0),
             ended: ends().count(),
-            hosts: hosts.cloned().collect(),
-            start_time_ns: ranks.iter().filter_map(|(_, rank)| rank.start_time_ns).min(),
+            hosts: hosts.map(|host| host.as_ref().to_owned()).collect(),
+            start_time_ns: ranks.iter().filter_map(|rank| rank.process.start_time_ns).min(),
             end_time_ns: ends().filter_map(|end| end.end_time_ns).max(),
             max_rss_kib: ends().filter_map(|end| end.max_rss_kib).max(),
             processes,
@@ -332,7 +440,9 @@ mod tests {
     fn of(processes: &[Value]) -> Value {
         let documents: Vec<Vec<u8>> =
             processes.iter().map(|process| process.to_string().into_bytes()).collect();
-        serde_json::to_value(launches(&documents)).unwrap()
+        let mut launches = Launches::default();
+        documents.iter().for_each(|document| launches.take(document));
+        serde_json::to_value(launches.into_list()).unwrap()
     }
 
     /// The processes of each launch.
@@ -450,6 +560,8 @@ mod tests {
         script["mpi"] = json!({ "rank": 0, "size": 4 });
         assert_eq!(of(&[script.clone(), script]), json!([]));
         let no_ranks: [&[u8]; 4] = [b"", b"{}", br#"{"mpi":{}}"#, br#"{"mpi":{"size":4,"launch":"pmix:1"}}"#];
-        assert!(launches(&no_ranks.map(<[u8]>::to_vec)).is_empty());
+        let mut launches = Launches::default();
+        no_ranks.iter().for_each(|document| launches.take(document));
+        assert!(launches.into_list().is_empty());
     }
 }

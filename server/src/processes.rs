@@ -14,36 +14,58 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::HashMap;
 
-/// See the module.
-#[derive(Default)]
-pub struct Processes {
-    starts: Vec<Start>,
+/// See the module. `D` is what stands for an event: its document, or where it is found.
+pub struct Processes<D> {
+    starts: Vec<Start<D>>,
     /// Indexes of the starts with an id: more than one only where somebody forges.
     starts_by_id: HashMap<[u8; 16], Vec<usize>>,
-    ends: Vec<End>,
+    ends: Vec<End<D>>,
     ends_by_id: HashMap<[u8; 16], Vec<Sender>>,
 }
 
-struct Start {
+struct Start<D> {
     sender: Sender,
     claimed_uid: Option<u32>,
-    document: Vec<u8>,
-    end: Option<End>,
-    claimed_end: Option<End>,
+    document: D,
+    end: Option<End<D>>,
+    claimed_end: Option<End<D>>,
 }
 
-struct End {
+struct End<D> {
     id: [u8; 16],
     sender: Sender,
-    document: Vec<u8>,
+    document: D,
 }
 
-impl Processes {
-    /// The number of events among them.
-    pub fn events(&self) -> usize {
-        self.starts.len() + self.ends.len()
-    }
+/// What the end of a process is to its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndKind {
+    /// An end as good as the start.
+    Own,
+    /// A proof, where the start is only claimed.
+    Proof,
+    /// A claim about a process that is proved.
+    Claim,
+}
 
+/// One process: its start and its end, or an end whose start is unknown.
+pub struct Process<D> {
+    pub first: D,
+    pub end: Option<(D, EndKind)>,
+}
+
+impl<D> Default for Processes<D> {
+    fn default() -> Self {
+        Processes {
+            starts: Vec::new(),
+            starts_by_id: HashMap::new(),
+            ends: Vec::new(),
+            ends_by_id: HashMap::new(),
+        }
+    }
+}
+
+impl<D> Processes<D> {
     /// True if an event is among them that tells the same.
     pub fn has(&self, event: &EventHead) -> bool {
         match event.kind {
@@ -59,7 +81,7 @@ impl Processes {
     }
 
     /// Takes a start or an end.
-    pub fn insert(&mut self, event: &EventHead, document: Vec<u8>) {
+    pub fn insert(&mut self, event: &EventHead, document: D) {
         let EventHead { id, sender, claimed_uid, .. } = *event;
         if event.kind != Kind::Start {
             self.ends_by_id.entry(id).or_default().push(sender);
@@ -68,7 +90,7 @@ impl Processes {
         }
         let same_id = self.starts_by_id.entry(id).or_default();
         // The same process, of which less was proved so far.
-        let is_weaker = |start: &Start, uid: u32| {
+        let is_weaker = |start: &Start<D>, uid: u32| {
             let is_users = start.sender == Sender::Local(uid) || start.claimed_uid == Some(uid);
             sender.is_stronger_than(start.sender) && is_users
         };
@@ -83,21 +105,20 @@ impl Processes {
         self.starts.push(Start { sender, claimed_uid, document, end: None, claimed_end: None });
     }
 
-    /// Each process as one document, in the order of the starts; then the ends whose starts are
-    /// unknown.
-    pub fn into_documents(mut self) -> Vec<Vec<u8>> {
+    /// Each process, in the order of the starts; then the ends whose starts are unknown.
+    pub fn into_each(mut self) -> Vec<Process<D>> {
         let mut orphans = Vec::new();
         for end in self.ends {
             let Some(same_id) = self.starts_by_id.get(&end.id) else {
-                orphans.push(end.document);
+                orphans.push(Process { first: end.document, end: None });
                 continue;
             };
-            let may_end = |start: &Start| end.sender.may_end(start.sender, start.claimed_uid);
-            let known = |start: &Start| {
+            let may_end = |start: &Start<D>| end.sender.may_end(start.sender, start.claimed_uid);
+            let known = |start: &Start<D>| {
                 start.end.as_ref().is_some_and(|known| !end.sender.is_stronger_than(known.sender))
             };
             // Of several starts the one that is proved best: a forged one may have come first.
-            let of = |fits: &dyn Fn(&Start) -> bool| {
+            let of = |fits: &dyn Fn(&Start<D>) -> bool| {
                 let fitting = same_id.iter().copied().filter(|at| self.starts.get(*at).is_some_and(fits));
                 fitting.reduce(|best, at| {
                     if self.starts[at].sender.is_stronger_than(self.starts[best].sender) { at } else { best }
@@ -112,21 +133,38 @@ impl Processes {
                 self.starts[at].claimed_end = Some(end);
             }
         }
-        let mut documents: Vec<Vec<u8>> = self.starts.into_iter().map(Start::into_document).collect();
-        documents.append(&mut orphans);
-        documents
+        let mut processes: Vec<_> = self.starts.into_iter().map(Start::into_process).collect();
+        processes.append(&mut orphans);
+        processes
     }
 }
 
-impl Start {
-    fn into_document(mut self) -> Vec<u8> {
-        if let Some(end) = self.end {
-            let differs = end.sender.is_proved() != self.sender.is_proved();
-            add(&mut self.document, "end", &end.document, differs);
-        } else if let Some(end) = self.claimed_end {
-            add(&mut self.document, "claimed_end", &end.document, false);
+impl<D> Start<D> {
+    fn into_process(self) -> Process<D> {
+        let end = match (self.end, self.claimed_end) {
+            (Some(end), _) => Some((end.document, EndKind::of(end.sender, self.sender))),
+            (None, Some(end)) => Some((end.document, EndKind::Claim)),
+            (None, None) => None,
+        };
+        Process { first: self.document, end }
+    }
+}
+
+impl EndKind {
+    /// What an end is that a sender may tell of a start of another.
+    pub fn of(end: Sender, start: Sender) -> Self {
+        if end.is_proved() != start.is_proved() { EndKind::Proof } else { EndKind::Own }
+    }
+}
+
+impl Process<Vec<u8>> {
+    /// All that is known of it as one document.
+    pub fn into_document(mut self) -> Vec<u8> {
+        if let Some((end, kind)) = self.end {
+            let key = if kind == EndKind::Claim { "claimed_end" } else { "end" };
+            add(&mut self.first, key, &end, kind == EndKind::Proof);
         }
-        self.document
+        self.first
     }
 }
 
@@ -178,7 +216,7 @@ mod tests {
             let json: Value = serde_json::from_slice(&document).unwrap();
             [text(&json["name"]), text(&json["end"]["name"]), text(&json["claimed_end"]["name"])]
         };
-        processes.into_documents().into_iter().map(of).collect()
+        processes.into_each().into_iter().map(Process::into_document).map(of).collect()
     }
 
     fn process(start: usize, end: Option<usize>, claimed_end: Option<usize>) -> [Option<String>; 3] {

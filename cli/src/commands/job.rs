@@ -4,6 +4,7 @@ use crate::{
     api_client::ApiClient,
     exit_status::{ExitStatus, complain, print, print_document},
     format::{job_table, job_tree},
+    job_pages::whole_job,
     process_tree::Tree,
     spool_contents::what_waits,
 };
@@ -76,7 +77,7 @@ impl JobCommand {
         }
         if job["truncated"] == true {
             complain(format_args!(
-                "job {job_id}: incomplete, the server gives no more processes at once (jobs.answer_processes_max)"
+                "job {job_id}: incomplete, the job has more processes than the server answers"
             ));
         }
         Ok(ExitStatus::Yes)
@@ -105,9 +106,9 @@ fn find(server: &ApiClient, job: &str) -> Result<Option<Vec<u8>>> {
     if let Some((cluster, job_id)) = job.split_once('/')
         && !cluster.is_empty()
         && !job_id.is_empty()
-        && let Some(document) = server.job(Some(cluster), job_id)?
+        && let Some(document) = whole_job(server, Some(cluster), job_id)?
     {
         return Ok(Some(document));
     }
-    server.job(None, job)
+    whole_job(server, None, job)
 }

@@ -11,7 +11,7 @@ table! {
         /// than their share lose their oldest events (metric ogrt_sender_over_share_total).
         bytes_max: Size = Size(16 << 30),
         /// Largest number of processes in one answer. The answer about a larger job holds the first
-        /// ones and says "truncated": true.
+        /// ones, says "truncated": true, and names the cursor of the next page.
         answer_processes_max: usize = 100_000,
     }
 }

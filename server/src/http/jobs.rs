@@ -1,90 +1,218 @@
 //! `GET /v1/jobs/{job_id}`: what a job ran, each process with its end, and the ranks of each launch
 //! together. A job is known by its cluster and its id: without `cluster` the answer has the jobs of
 //! all clusters with this id, and names them.
+//!
+//! The answer is made while it is read, a part at a time. It holds a page of the job's processes,
+//! which for most jobs is all of them.
 
 use super::{Problem, Sources, question, run_blocking};
-use crate::{job_key::job_key, job_name, jobs::JobAnswer, launches::launches};
+use crate::{
+    job_key::job_key,
+    job_name,
+    jobs::{JobCursor, JobError, JobPage, Jobs},
+    launches::{Launch, Launches, may_be_rank},
+};
 use axum::{
+    body::{Body, Bytes},
     extract::{Query, State, rejection::QueryRejection},
     http::{StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
+use std::{io, sync::Arc};
 
 /// The path of all jobs.
 const JOBS: &str = "/v1/jobs/";
+
+/// Processes of one part of an answer.
+const PART: usize = 500;
 
 /// The parameters of a question about a job.
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct JobParameters {
     cluster: String,
+    limit: String,
+    cursor: String,
 }
 
-/// The job's document, in the form of the `jobs` files, with `launches` if it had any, and with
-/// `"truncated": true` if it has too many processes.
+/// The job's document, in the form of the `jobs` files, with `launches` if it had any. Where it
+/// goes on, `next` is the cursor of the next page, and it says `"truncated": true` if the question
+/// did not ask for a page.
 pub async fn one(
     State(sources): State<Sources>,
     uri: Uri,
     parameters: Result<Query<JobParameters>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let cluster = Some(question::read(parameters)?.cluster).filter(|cluster| !cluster.is_empty());
+    let parameters = question::read(parameters)?;
+    let cluster = Some(parameters.cluster).filter(|cluster| !cluster.is_empty());
     let cluster = cluster.map(|name| job_name::cluster_key_of(&name));
+    let after = match &parameters.cursor[..] {
+        "" => None,
+        text => Some(text.parse::<JobCursor>().map_err(|()| {
+            question::bad_request(format!("cursor={text}: expected the value of `next` in the page before"))
+        })?),
+    };
+    let limit = question::number::<usize>("limit", &parameters.limit)?;
     // A job id may be any bytes, which a path of text is not.
     let asked = job_name::unescaped(uri.path().strip_prefix(JOBS).unwrap_or_default().as_bytes());
     let named = job_name::key_of(&asked);
     let name = job_name::of_key(&named).into_owned();
     sources.intake.settle().await;
     sources.jobs.catch_up().await;
-    let document = run_blocking(move || {
+    let jobs = sources.jobs.clone();
+    let part = sources.places.part().await;
+    let found = run_blocking(move || {
+        let _part = part;
+        let max = jobs.page_max();
         // What answers call a job comes first; then an id that looks like another one's name.
         for key in [named, job_key(&asked).into_owned()] {
-            let answer = sources.jobs.answer(&key, cluster.as_deref()).map_err(Problem::unanswered)?;
-            if !answer.processes.is_empty() || !answer.summaries.is_empty() {
-                return Ok::<_, Problem>(Some(document(&job_name::of_key(&key), &answer)));
+            let limit = limit.unwrap_or(max).clamp(1, max);
+            let page = jobs.page(&key, cluster.as_deref(), after.as_ref(), limit)?;
+            if !page.is_of_nothing() {
+                return Ok::<_, JobError>(Some((job_name::of_key(&key).into_owned(), page)));
             }
         }
         Ok(None)
     })
     .await?;
-    match document {
-        Some(document) => Ok(([(header::CONTENT_TYPE, "application/json")], document).into_response()),
-        None => Err(Problem::new(
+    let Some((job_id, page)) = found else {
+        return Err(Problem::new(
             StatusCode::NOT_FOUND,
             format!("no event of job {name} is kept: it had none, or they are older than jobs.keep"),
-        )),
+        ));
+    };
+    let answer = Answer {
+        jobs: sources.jobs.clone(),
+        job_id,
+        page,
+        written: 0,
+        processes: 0,
+        has_ranks: false,
+        is_page: limit.is_some(),
+    };
+    let parts = futures_util::stream::try_unfold(Some(answer), move |answer| {
+        let places = sources.places.clone();
+        async move {
+            let Some(mut answer) = answer else { return Ok(None) };
+            let part = places.part().await;
+            let made = run_blocking(move || {
+                let _part = part;
+                let bytes = answer.part()?;
+                Ok::<_, JobError>((bytes, (!answer.is_whole()).then_some(answer)))
+            });
+            // An answer that breaks off tells the client that it is not complete.
+            let (bytes, rest) = made.await.map_err(|_| io::Error::other("the job cannot be read"))?;
+            Ok::<_, io::Error>(Some((bytes, rest)))
+        }
+    });
+    Ok(([(header::CONTENT_TYPE, "application/json")], Body::from_stream(parts)).into_response())
+}
+
+/// An answer in the making.
+struct Answer {
+    jobs: Arc<Jobs>,
+    job_id: String,
+    page: JobPage,
+    /// Processes of the page that were asked for, and those that were there: others may be deleted
+    /// meanwhile.
+    written: usize,
+    processes: usize,
+    /// One of them may be a rank.
+    has_ranks: bool,
+    /// The question asked for a page.
+    is_page: bool,
+}
+
+impl Answer {
+    /// True if there is no part left.
+    fn is_whole(&self) -> bool {
+        self.written > self.page.len()
+    }
+
+    /// The next part.
+    fn part(&mut self) -> Result<Bytes, JobError> {
+        let mut body = Vec::new();
+        if self.written == 0 {
+            self.begin(&mut body);
+        }
+        let to = (self.written + PART).min(self.page.len());
+        for document in self.page.processes(&self.jobs, self.written..to)? {
+            if self.processes > 0 {
+                body.push(b',');
+            }
+            self.has_ranks |= may_be_rank(&document);
+            self.processes += 1;
+            body.extend(document);
+        }
+        self.written = to;
+        if to == self.page.len() {
+            self.end(&mut body)?;
+            self.written += 1;
+        }
+        Ok(Bytes::from(body))
+    }
+
+    /// The launches of the page: its processes are read again, since most jobs have none.
+    fn launches(&self) -> Result<Vec<Launch>, JobError> {
+        let mut launches = Launches::default();
+        if self.has_ranks {
+            for from in (0..self.page.len()).step_by(PART) {
+                let to = (from + PART).min(self.page.len());
+                let documents = self.page.processes(&self.jobs, from..to)?;
+                documents.iter().for_each(|document| launches.take(document));
+            }
+        }
+        Ok(launches.into_list())
+    }
+
+    fn begin(&self, body: &mut Vec<u8>) {
+        body.extend_from_slice(b"{\"job_id\":");
+        body.extend(serde_json::to_vec(&self.job_id).unwrap_or_default());
+        let clusters: Vec<_> = self.page.clusters().iter().map(|key| job_name::of_cluster(key)).collect();
+        if let [cluster] = &clusters[..]
+            && !cluster.is_empty()
+        {
+            body.extend_from_slice(b",\"cluster\":");
+            body.extend(serde_json::to_vec(cluster).unwrap_or_default());
+        }
+        if clusters.len() > 1 {
+            body.extend_from_slice(b",\"clusters\":");
+            body.extend(serde_json::to_vec(&clusters).unwrap_or_default());
+        }
+        body.extend_from_slice(b",\"processes\":[");
+    }
+
+    fn end(&mut self, body: &mut Vec<u8>) -> Result<(), JobError> {
+        body.push(b']');
+        let launches = self.launches()?;
+        if !launches.is_empty() {
+            body.extend_from_slice(b",\"launches\":");
+            body.extend(serde_json::to_vec(&launches).unwrap_or_else(|_| b"[]".to_vec()));
+        }
+        let summaries = self.page.summaries(&self.jobs)?;
+        if !summaries.is_empty() {
+            body.extend_from_slice(b",\"summaries\":[");
+            body.extend(summaries.join(&b','));
+            body.push(b']');
+        }
+        let next = self.page.next();
+        if self.page.is_cut() || (next.is_some() && !self.is_page) {
+            body.extend_from_slice(b",\"truncated\":true");
+        }
+        if let Some(next) = next {
+            body.extend_from_slice(format!(",\"next\":\"{next}\"").as_bytes());
+        }
+        body.push(b'}');
+        Ok(())
     }
 }
 
-fn document(job_id: &str, answer: &JobAnswer) -> Vec<u8> {
-    let mut body = b"{\"job_id\":".to_vec();
-    body.extend(serde_json::to_vec(job_id).unwrap_or_default());
-    let clusters: Vec<_> = answer.clusters.iter().map(|name| job_name::of_cluster(name)).collect();
-    if let [cluster] = &clusters[..]
-        && !cluster.is_empty()
-    {
-        body.extend_from_slice(b",\"cluster\":");
-        body.extend(serde_json::to_vec(cluster).unwrap_or_default());
+/// A client may ask again where others ask for too much.
+impl From<JobError> for Problem {
+    fn from(cause: JobError) -> Self {
+        match cause {
+            JobError::Busy => Problem::new(StatusCode::SERVICE_UNAVAILABLE, cause.to_string()),
+            _ => Problem::unanswered(cause),
+        }
     }
-    if clusters.len() > 1 {
-        body.extend_from_slice(b",\"clusters\":");
-        body.extend(serde_json::to_vec(&clusters).unwrap_or_default());
-    }
-    body.extend_from_slice(b",\"processes\":[");
-    body.extend(answer.processes.join(&b','));
-    body.push(b']');
-    let launches = launches(&answer.processes);
-    if !launches.is_empty() {
-        body.extend_from_slice(b",\"launches\":");
-        body.extend(serde_json::to_vec(&launches).unwrap_or_else(|_| b"[]".to_vec()));
-    }
-    if !answer.summaries.is_empty() {
-        body.extend_from_slice(b",\"summaries\":[");
-        body.extend(answer.summaries.join(&b','));
-        body.push(b']');
-    }
-    if answer.is_cut {
-        body.extend_from_slice(b",\"truncated\":true");
-    }
-    body.push(b'}');
-    body
 }

@@ -77,7 +77,7 @@ fn routes() -> Vec<(&'static str, Class, MethodRouter<Sources>)> {
         ("/v1/unregistered", Heavy, get(uses::unregistered)),
         ("/v1/installations", Question, get(installations::list)),
         ("/v1/installations", Change, post(installations::register)),
-        ("/v1/jobs/{job_id}", Question, get(jobs::one)),
+        ("/v1/jobs/{job_id}", Stream, get(jobs::one)),
         ("/v1/export", Stream, get(transfer::export)),
         ("/v1/import", Change, post(transfer::import)),
         ("/v1/openapi.json", Always, get(openapi)),

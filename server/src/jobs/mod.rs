@@ -7,6 +7,8 @@
 //! and by bytes. Where there is too much, senders with more than their share lose their oldest
 //! (`who_floods_pushes_out_nobody_else`).
 
+mod answer;
+mod index;
 mod keys;
 mod retention;
 
@@ -18,20 +20,23 @@ use crate::{
     job_key::{cluster_key, job_key},
     join::{BatchReader, DocumentBatch, DocumentBatches, EventDocument, Joiner, Want},
     metrics::Metrics,
-    processes::Processes,
-    queue::{Entry, Kind, Queue},
+    queue::Queue,
     shutdown::Shutdown,
 };
-use anyhow::{Context, Result};
-use bytes::{BufMut, Bytes};
-use keys::{cluster_of, log_key, old_value_prefix, value_key, value_prefix};
+use anyhow::Result;
+use bytes::BufMut;
+use index::IndexCache;
+use keys::{log_key, value_key};
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 use tokio::{time::sleep, time::timeout};
 use tracing::error;
+
+pub use answer::{JobCursor, JobPage};
+pub use index::JobError;
 
 /// The consumer's name in the queue, which no output can have.
 pub const CONSUMER: &str = ".jobs";
@@ -54,18 +59,7 @@ pub struct Jobs {
     config: JobsConfig,
     /// Bytes of each sender.
     shares: Mutex<Shares>,
-}
-
-/// The processes of a job.
-pub struct JobAnswer {
-    /// One document each, as JSON.
-    pub processes: Vec<Vec<u8>>,
-    /// Counts of events that were over the job's limit, one document each.
-    pub summaries: Vec<Vec<u8>>,
-    /// Keys of the clusters in which there is such a job; an empty one where none was said.
-    pub clusters: BTreeSet<Vec<u8>>,
-    /// The job has more processes than one answer may have.
-    pub is_cut: bool,
+    indexes: IndexCache,
 }
 
 impl Jobs {
@@ -83,7 +77,8 @@ impl Jobs {
             let (sender, bytes) = entry.into_inner()?;
             shares.set(ShareHolder::read(&sender), number(&bytes));
         }
-        Ok(Jobs { store, queue, documents, joiner, metrics, config, shares: Mutex::new(shares) })
+        let (shares, indexes) = (Mutex::new(shares), IndexCache::default());
+        Ok(Jobs { store, queue, documents, joiner, metrics, config, shares, indexes })
     }
 
     /// Keeps events until the join is closed. Runs in a thread of its own.
@@ -109,6 +104,7 @@ impl Jobs {
             }
             if pruned.elapsed() > PRUNE_EVERY {
                 pruned = Instant::now();
+                self.indexes.forget_old();
                 if let Err(problem) = self.prune() {
                     error!("old events of jobs cannot be removed: {problem:#}");
                 }
@@ -206,51 +202,6 @@ impl Jobs {
             sleep(Duration::from_millis(5)).await;
         }
     }
-
-    /// The processes of the job with this key, with their ends, in the order in which they came; of
-    /// one cluster where its key is given, else of all that have such a job.
-    pub fn answer(&self, job: &[u8], cluster: Option<&[u8]>) -> Result<JobAnswer> {
-        // A client may have sent an event again: the first stands.
-        let mut processes = Processes::default();
-        let mut known_summaries = HashSet::new();
-        let mut summaries = Vec::new();
-        let mut is_cut = false;
-        let mut clusters = BTreeSet::new();
-        let old = self.store.values.prefix(old_value_prefix(job));
-        for value in old.chain(self.store.values.prefix(value_prefix(job))) {
-            let (key, packed) = value.into_inner()?;
-            let in_cluster = cluster_of(&key, job);
-            if cluster.is_some_and(|cluster| cluster != in_cluster) {
-                continue;
-            }
-            if !clusters.contains(in_cluster) {
-                clusters.insert(in_cluster.to_vec());
-            }
-            let entries =
-                lz4_flex::decompress_size_prepended(&packed).context("what is kept of a job is damaged")?;
-            let mut rest = Bytes::from(entries);
-            while let Some(entry) = Entry::read(&mut rest) {
-                let mut document = Vec::new();
-                let Some(event) = self.joiner.document(&entry, &mut document) else { continue };
-                if processes.has(&event)
-                    || (event.kind == Kind::Summary && known_summaries.contains(&event.id))
-                {
-                    continue;
-                }
-                if processes.events() + summaries.len() >= self.config.answer_processes_max {
-                    is_cut = true;
-                    break;
-                }
-                if event.kind == Kind::Summary {
-                    known_summaries.insert(event.id);
-                    summaries.push(document);
-                } else {
-                    processes.insert(&event, document);
-                }
-            }
-        }
-        Ok(JobAnswer { processes: processes.into_documents(), summaries, clusters, is_cut })
-    }
 }
 
 /// What is written of one sender.
@@ -292,9 +243,11 @@ mod tests {
     use crate::{
         config::{QueueConfig, RegistryConfig},
         database::Store,
-        queue::{EndSource, HeldEntries, Submission, Writer, WriterMessage},
+        queue::{EndSource, Entry, HeldEntries, Kind, Submission, Writer, WriterMessage},
         registry::{self, Summaries},
     };
+    use answer::tests::answer;
+    use bytes::Bytes;
     use ogrt_proto::{ProcessEnd, ProcessInfo};
     use prost::Message;
     use std::path::Path;
@@ -438,7 +391,7 @@ mod tests {
         let ends = [end(1, "r", 7), end(1, "r", 8), unknown.clone(), unknown];
         line.queue(&[&[first.clone(), first, other], &ends[..]].concat());
         line.write().unwrap();
-        let answer = line.jobs.answer(b"r", None).unwrap();
+        let answer = answer(&line.jobs, b"r", None).unwrap();
         let processes: Vec<serde_json::Value> =
             answer.processes.iter().map(|process| serde_json::from_slice(process).unwrap()).collect();
         let durations: Vec<_> =
@@ -462,7 +415,7 @@ mod tests {
         line.queue(&[of(1, "alpha"), of(2, "beta"), of(3, ""), of(4, "alpha")]);
         line.write().unwrap();
         let count = |cluster: Option<&str>| {
-            let answer = line.jobs.answer(b"900", cluster.map(str::as_bytes)).unwrap();
+            let answer = answer(&line.jobs, b"900", cluster.map(str::as_bytes)).unwrap();
             (answer.processes.len(), answer.clusters.len())
         };
         assert_eq!(
@@ -470,7 +423,7 @@ mod tests {
             [(4, 3), (2, 1), (1, 1), (1, 1)]
         );
         assert_eq!(count(Some("alph")), (0, 0));
-        assert_eq!(line.jobs.answer(b"90", None).unwrap().processes.len(), 0);
+        assert_eq!(answer(&line.jobs, b"90", None).unwrap().processes.len(), 0);
     }
 
     #[test]
@@ -498,7 +451,7 @@ mod tests {
         let (events, said, there) = line.kept();
         assert!(said == there && said <= 20_000, "{events} events, {said} of {there} bytes");
         for n in 0..20 {
-            let answer = line.jobs.answer(format!("real{n}").as_bytes(), None).unwrap();
+            let answer = answer(&line.jobs, format!("real{n}").as_bytes(), None).unwrap();
             assert_eq!(answer.processes.len(), 1, "real{n}");
         }
         assert!(line.jobs.metrics.text().contains("sender=\"claimed flood@node1\""));

@@ -137,6 +137,14 @@ impl Joiner {
         Some(EventHead { id, kind, sender, claimed_uid: event.uid })
     }
 
+    /// What names the event of an entry; `None` when its message cannot be read.
+    pub fn head(&self, entry: &Entry) -> Option<EventHead> {
+        let mut event = Event::default();
+        event.read(entry.kind, &entry.message).ok()?;
+        let (id, kind, sender) = (event_id(entry, &event), entry.kind, entry.sender());
+        Some(EventHead { id, kind, sender, claimed_uid: event.uid })
+    }
+
     /// The signatures of an entry that nobody registered.
     fn missing(&self, entry: &Entry) -> Missing {
         let (mut event, mut missing) = (Event::default(), Missing::new());

@@ -46,9 +46,11 @@ impl Answers {
 }
 
 fn of_job(server: &Server, job: Option<usize>) -> Result<Vec<Value>> {
-    let answer = server.shared.jobs.answer(job_id(job).as_bytes(), None)?;
-    ensure!(!answer.is_cut && answer.summaries.is_empty(), "the answer about a job is cut");
-    answer.processes.iter().map(|process| Ok(serde_json::from_slice(process)?)).collect()
+    let page = server.shared.jobs.page(job_id(job).as_bytes(), None, None, LIMIT)?;
+    ensure!(!page.is_cut() && page.next().is_none(), "the answer about a job is cut");
+    ensure!(page.summaries(&server.shared.jobs)?.is_empty(), "events of a job were only counted");
+    let processes = page.processes(&server.shared.jobs, 0..page.len())?;
+    processes.iter().map(|process| Ok(serde_json::from_slice(process)?)).collect()
 }
 
 fn of_build(server: &Server, build: Build) -> Result<Option<Value>> {

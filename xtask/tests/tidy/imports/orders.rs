@@ -61,7 +61,7 @@ const CLI: &Order = &[
         "utc",
     ],
     &["api_client"],
-    &["dsse", "json_field", "subject", "time_argument"],
+    &["dsse", "job_pages", "json_field", "subject", "time_argument"],
     &["use_filter"],
     &["build_with_origins", "compare_builds", "compare_with_record", "process_tree", "try_toolchain"],
     &["format"],

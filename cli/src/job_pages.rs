@@ -1,0 +1,131 @@
+//! A job's document, put together from its pages.
+
+use crate::api_client::ApiClient;
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+/// Processes of each page after the first.
+const PAGE: &str = "100000";
+
+/// The document of a job, whole, as JSON text; `None` where the server has no such job. Without a
+/// cluster, those of all clusters.
+pub fn whole_job(server: &ApiClient, cluster: Option<&str>, job_id: &str) -> Result<Option<Vec<u8>>> {
+    let Some(first) = server.job(cluster, job_id, &[])? else { return Ok(None) };
+    let mut job: Value = read(server, &first)?;
+    // Most jobs are one page: their text stays as the server wrote it.
+    let Some(mut next) = next(&job) else { return Ok(Some(first)) };
+    drop(first);
+    loop {
+        let question = [("limit", PAGE.to_owned()), ("cursor", next)];
+        // A job may be deleted while it is read.
+        let Some(page) = server.job(cluster, job_id, &question)? else { break };
+        let page = read(server, &page)?;
+        let following = self::next(&page);
+        append(&mut job, page);
+        match following {
+            Some(cursor) => next = cursor,
+            None => break,
+        }
+    }
+    Ok(Some(serde_json::to_vec(&job)?))
+}
+
+fn read(server: &ApiClient, page: &[u8]) -> Result<Value> {
+    serde_json::from_slice(page).with_context(|| server.address().to_owned())
+}
+
+fn next(page: &Value) -> Option<String> {
+    page["next"].as_str().map(str::to_owned)
+}
+
+/// Puts a page behind those before it. Whether the job is cut is what the last page says: the first
+/// says it of itself.
+fn append(job: &mut Value, mut page: Value) {
+    let before = job["processes"].as_array().map_or(0, Vec::len);
+    let take = |page: &mut Value, key: &str| match page[key].take() {
+        Value::Array(list) => list,
+        _ => Vec::new(),
+    };
+    let processes = take(&mut page, "processes");
+    if let Some(all) = job["processes"].as_array_mut() {
+        all.extend(processes);
+    }
+    for mut launch in take(&mut page, "launches") {
+        for index in launch["processes"].as_array_mut().into_iter().flatten() {
+            *index = (before as u64 + index.as_u64().unwrap_or(0)).into();
+        }
+        if job["launches"].is_null() {
+            job["launches"] = Value::Array(Vec::new());
+        }
+        let Some(all) = job["launches"].as_array_mut() else { continue };
+        match all.iter_mut().rev().find(|known| is_rest_of(known, &launch)) {
+            Some(known) => join(known, launch),
+            None => all.push(launch),
+        }
+    }
+    if let Some(job) = job.as_object_mut() {
+        job.remove("next");
+        match page["truncated"] == true {
+            true => job.insert("truncated".to_owned(), true.into()),
+            false => job.remove("truncated"),
+        };
+    }
+}
+
+/// True if the ranks of a page belong to a launch of the pages before: the same program, and room
+/// for them.
+fn is_rest_of(known: &Value, launch: &Value) -> bool {
+    let ranks = |launch: &Value| launch["ranks"].as_u64().unwrap_or(0);
+    ["binpath", "signature", "job_step", "size"].iter().all(|key| known[*key] == launch[*key])
+        && launch["size"].as_u64().is_some_and(|size| ranks(known) + ranks(launch) <= size)
+}
+
+fn join(known: &mut Value, mut more: Value) {
+    for key in ["ranks", "ended"] {
+        known[key] = (known[key].as_u64().unwrap_or(0) + more[key].as_u64().unwrap_or(0)).into();
+    }
+    for key in ["processes", "hosts"] {
+        if let (Some(all), Value::Array(list)) = (known[key].as_array_mut(), more[key].take()) {
+            let fresh: Vec<Value> =
+                list.into_iter().filter(|one| key == "processes" || !all.contains(one)).collect();
+            all.extend(fresh);
+        }
+    }
+    // What one page lacks, the other may have.
+    let missing = known["size"].as_u64().unwrap_or(0).saturating_sub(known["ranks"].as_u64().unwrap_or(0));
+    if let Some(launch) = known.as_object_mut() {
+        match missing {
+            0 => launch.remove("missing"),
+            missing => launch.insert("missing".to_owned(), missing.into()),
+        };
+    }
+    for (key, takes_larger) in [("start_time_ns", false), ("end_time_ns", true), ("max_rss_kib", true)] {
+        let (old, new) = (known[key].as_i64(), more[key].as_i64());
+        if new.is_some() && (old.is_none() || (new > old) == takes_larger) {
+            known[key] = more[key].take();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn pages_become_one_job_and_a_launch_over_two_is_one() {
+        let launch = |ranks: u64, at: &[u64], end: u64| {
+            json!({ "binpath": "/app", "size": 3, "ranks": ranks, "ended": ranks, "hosts": ["a"],
+                "start_time_ns": 5, "end_time_ns": end, "processes": at })
+        };
+        let mut job = json!({ "job_id": "1", "processes": [0, 1], "launches": [launch(2, &[0, 1], 7)],
+            "truncated": true, "next": "x" });
+        append(&mut job, json!({ "job_id": "1", "processes": [2, 3], "launches": [launch(1, &[0], 9)] }));
+        let expected =
+            json!({ "job_id": "1", "processes": [0, 1, 2, 3], "launches": [launch(3, &[0, 1, 2], 9)] });
+        assert_eq!(job, expected);
+        // A second launch of the same program.
+        append(&mut job, json!({ "processes": [4], "launches": [launch(3, &[0], 9)], "truncated": true }));
+        assert_eq!((&job["launches"][1]["processes"], &job["truncated"]), (&json!([4]), &json!(true)));
+    }
+}

@@ -1,0 +1,120 @@
+//! Large jobs: answered whole, page after page, in bounded memory, to many readers at once.
+
+use crate::daemon::{Acknowledged, Daemon, wait_for};
+use ogrt_proto::{Hello, MessageType, ProcessEnd, ProcessInfo, encode_frame};
+use serde_json::Value;
+use std::{
+    collections::BTreeSet,
+    net::TcpStream,
+    thread::{scope, sleep},
+    time::{Duration, Instant},
+};
+
+/// The number of processes, which is a million where the whole tests run.
+fn size(usual: u64) -> u64 {
+    if std::env::var_os("OGRT_TEST_FULL").is_some() { 1_000_000 } else { usual }
+}
+
+fn id(number: u64) -> Option<bytes::Bytes> {
+    let mut id = [9; 16];
+    id[..8].copy_from_slice(&number.to_be_bytes());
+    Some(id.to_vec().into())
+}
+
+/// Sends a job, whose ends come in another order than its starts.
+fn send_job(daemon: &Daemon, job: &str, processes: u64) {
+    let stream = TcpStream::connect(&daemon.tcp).unwrap();
+    let mut stream = Acknowledged::greet(stream, &Hello::default()).unwrap();
+    let start = |number: u64| {
+        let info = ProcessInfo {
+            event_id: id(number),
+            job_id: Some(job.to_owned().into()),
+            binpath: Some(format!("/sw/app/{number}").into()),
+            ..ProcessInfo::default()
+        };
+        encode_frame(MessageType::ProcessInfo, &info)
+    };
+    let end = |number: u64| {
+        let end = ProcessEnd {
+            event_id: id(number),
+            job_id: Some(job.to_owned().into()),
+            duration_ns: Some(number),
+            ..ProcessEnd::default()
+        };
+        encode_frame(MessageType::ProcessEnd, &end)
+    };
+    let mut sent = 0;
+    let mut send = |frames: &mut dyn Iterator<Item = bytes::Bytes>| {
+        let frames: Vec<_> = frames.collect();
+        sent += frames.len() as u64;
+        stream.send(&frames.concat()).unwrap();
+        stream.wait_for(sent).unwrap();
+    };
+    for from in (0..processes).step_by(2000) {
+        send(&mut (from..processes.min(from + 2000)).map(start));
+    }
+    for from in (0..processes).step_by(2000) {
+        send(&mut (from..processes.min(from + 2000)).map(|number| end(number * 7919 % processes)));
+    }
+}
+
+fn processes(page: &Value) -> impl Iterator<Item = (&str, Option<u64>)> {
+    let all = page["processes"].as_array().unwrap().iter();
+    all.map(|process| (process["binpath"].as_str().unwrap(), process["end"]["duration_ns"].as_u64()))
+}
+
+#[test]
+fn a_large_job_is_answered_whole_in_pages_and_in_bounded_memory() {
+    let count = size(6_011);
+    let daemon = Daemon::start("[jobs]\nanswer_processes_max = 4000\n");
+    send_job(&daemon, "large", count);
+    wait_for("the job to be kept", || (daemon.metric("ogrt_jobs_lag_batches") == 0).then_some(()));
+    let memory = daemon.metric("process_resident_memory_bytes");
+    // A client that knows of no pages is told that it has not all.
+    let (_, first) = daemon.get("/v1/jobs/large");
+    assert_eq!((processes(&first).count(), &first["truncated"]), (4_000, &Value::Bool(true)));
+    let (mut seen, mut cursor, mut pages) = (BTreeSet::new(), String::new(), 0);
+    loop {
+        let (status, page) = daemon.get(&format!("/v1/jobs/large?limit=1500&cursor={cursor}"));
+        assert_eq!((status, &page["truncated"]), (200, &Value::Null), "{}", page["detail"]);
+        for (path, duration) in processes(&page) {
+            let number: u64 = path.rsplit('/').next().unwrap().parse().unwrap();
+            assert_eq!(duration, Some(number), "{path}");
+            assert!(seen.insert(number), "{path} twice");
+        }
+        pages += 1;
+        match page["next"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    assert_eq!((seen.len() as u64, pages), (count, count.div_ceil(1500)));
+    let grown = daemon.metric("process_resident_memory_bytes").saturating_sub(memory);
+    assert!(grown < 64 << 20, "{} MiB more than before", grown >> 20);
+    assert_eq!(daemon.get("/v1/jobs/large?cursor=nonsense").0, 400);
+}
+
+#[test]
+fn many_readers_of_a_large_job_hold_up_nobody() {
+    let daemon = Daemon::start("");
+    send_job(&daemon, "large", 5_000);
+    wait_for("the job to be kept", || (daemon.metric("ogrt_jobs_lag_batches") == 0).then_some(()));
+    let memory = daemon.metric("process_resident_memory_bytes");
+    let mut largest = 0;
+    scope(|scope| {
+        let read = || {
+            let (status, page) = daemon.get("/v1/jobs/large");
+            assert_eq!((status, processes(&page).count()), (200, 5_000));
+        };
+        let readers: Vec<_> = (0..24).map(|_| scope.spawn(read)).collect();
+        while readers.iter().any(|reader| !reader.is_finished()) {
+            let asked = Instant::now();
+            assert_eq!(daemon.get("/healthz").0, 200);
+            assert!(asked.elapsed() < Duration::from_secs(1), "{:?}", asked.elapsed());
+            largest = largest.max(daemon.metric("process_resident_memory_bytes"));
+            sleep(Duration::from_millis(50));
+        }
+    });
+    let grown = largest.saturating_sub(memory);
+    assert!(grown < 64 << 20, "{} MiB more than before", grown >> 20);
+}
