@@ -2,7 +2,7 @@
 
 use crate::api_client::ApiClient;
 use anyhow::{Context, Result};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Processes of each page after the first.
 const PAGE: &str = "100000";
@@ -72,15 +72,40 @@ fn append(job: &mut Value, mut page: Value) {
     }
 }
 
-/// True if the ranks of a page belong to a launch of the pages before: the same program, and room
-/// for them.
+/// True if the ranks of a page belong to a launch of the pages before: one that its launcher calls
+/// the same; where it has no name, one of the same program with room for them.
 fn is_rest_of(known: &Value, launch: &Value) -> bool {
     let ranks = |launch: &Value| launch["ranks"].as_u64().unwrap_or(0);
+    if !(known["launch"].is_null() && launch["launch"].is_null()) {
+        return known["launch"] == launch["launch"];
+    }
     ["binpath", "signature", "job_step", "size"].iter().all(|key| known[*key] == launch[*key])
         && launch["size"].as_u64().is_some_and(|size| ranks(known) + ranks(launch) <= size)
 }
 
+/// Adds the programs of further ranks to those of a launch, which names them where it has several.
+fn join_programs(known: &mut Value, more: &Value) {
+    let programs = |launch: &Value| match launch["programs"].as_array() {
+        Some(programs) => programs.clone(),
+        None => vec![json!({ "binpath": launch["binpath"], "ranks": launch["ranks"] })],
+    };
+    let mut all = programs(known);
+    for program in programs(more) {
+        match all.iter_mut().find(|known| known["binpath"] == program["binpath"]) {
+            Some(known) => {
+                let ranks = |program: &Value| program["ranks"].as_u64().unwrap_or(0);
+                known["ranks"] = (ranks(known) + ranks(&program)).into();
+            }
+            None => all.push(program),
+        }
+    }
+    if all.len() > 1 {
+        known["programs"] = all.into();
+    }
+}
+
 fn join(known: &mut Value, mut more: Value) {
+    join_programs(known, &more);
     for key in ["ranks", "ended"] {
         known[key] = (known[key].as_u64().unwrap_or(0) + more[key].as_u64().unwrap_or(0)).into();
     }
@@ -110,7 +135,6 @@ fn join(known: &mut Value, mut more: Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
 
     #[test]
     fn pages_become_one_job_and_a_launch_over_two_is_one() {
@@ -127,5 +151,20 @@ mod tests {
         // A second launch of the same program.
         append(&mut job, json!({ "processes": [4], "launches": [launch(3, &[0], 9)], "truncated": true }));
         assert_eq!((&job["launches"][1]["processes"], &job["truncated"]), (&json!([4]), &json!(true)));
+    }
+    #[test]
+    fn a_launch_of_two_programs_is_known_by_its_name_over_pages() {
+        let launch = |name: &str, program: &str, at: &[u64]| {
+            json!({ "binpath": program, "launch": name, "size": 4, "ranks": at.len(), "missing": 4 - at.len(),
+                "ended": 0, "hosts": [], "processes": at })
+        };
+        let mut job = json!({ "processes": [0, 1], "launches": [launch("pmix:a", "/sw/one", &[0, 1])] });
+        let page = [launch("pmix:a", "/sw/two", &[0, 2]), launch("pmix:b", "/sw/two", &[1])];
+        append(&mut job, json!({ "processes": [2, 3, 4], "launches": page }));
+        let launches = job["launches"].as_array().unwrap();
+        let programs = json!([{ "binpath": "/sw/one", "ranks": 2 }, { "binpath": "/sw/two", "ranks": 2 }]);
+        assert_eq!((launches.len(), &launches[0]["programs"]), (2, &programs));
+        assert_eq!((&launches[0]["ranks"], &launches[0]["missing"]), (&json!(4), &Value::Null));
+        assert_eq!((&launches[1]["launch"], &launches[1]["processes"]), (&json!("pmix:b"), &json!([3])));
     }
 }

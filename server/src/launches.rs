@@ -29,6 +29,9 @@ pub struct Launch {
     build: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     job_step: Option<String>,
+    /// The name that the launcher gives it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    launch: Option<String>,
     /// The programs, where there are several.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     programs: Vec<RankProgram>,
@@ -266,6 +269,11 @@ impl Document<'_> {
     }
 }
 
+/// True if no other launch of the cluster has this name.
+fn is_name_of_one(launch: &str) -> bool {
+    launch.contains(':')
+}
+
 /// The index, the rank and the launcher of each process that says it is a rank, in the order of
 /// their starts.
 fn ranks(processes: &[Option<Process>]) -> Vec<(usize, u32, Launcher)> {
@@ -289,7 +297,7 @@ fn ranks(processes: &[Option<Process>]) -> Vec<(usize, u32, Launcher)> {
         let above = || alive(process.parent_pid).or_else(|| alive(process.ancestor_pid));
         let rank = process.rank.as_deref().and_then(|rank| Some((rank, rank.launch.as_ref()?)));
         let place = rank.and_then(|(rank, launch)| {
-            let launcher = if launch.contains(':') {
+            let launcher = if is_name_of_one(launch) {
                 Launcher::Named(rank.cluster.clone(), launch.clone())
             } else {
                 // A helper, or what the rank became by exec, is of its launch.
@@ -405,6 +413,7 @@ impl Launch {
             signature: first.signature.clone(),
             build: first.build.clone(),
             job_step: first.job_step.clone(),
+            launch: first.launch.clone().filter(|name| is_name_of_one(name)),
             programs,
             size,
             ranks: ranks.len(),
@@ -461,7 +470,7 @@ mod tests {
         };
         let processes = [process(1, 0, "/mpirun", None), rank(2, "b"), rank(0, "a"), rank(1, "a")];
         let expected = json!([{
-            "binpath": "/app", "job_step": "0", "size": 3, "ranks": 3, "ended": 3, "hosts": ["a", "b"],
+            "binpath": "/app", "job_step": "0", "launch": "pmix:7", "size": 3, "ranks": 3, "ended": 3, "hosts": ["a", "b"],
             "start_time_ns": 100, "end_time_ns": 1002, "max_rss_kib": 20, "processes": [1, 2, 3],
         }]);
         assert_eq!(of(&processes), expected);
@@ -521,6 +530,7 @@ mod tests {
         let found = of(&[rank(0, "/ocean"), rank(1, "/ocean"), rank(2, "/ice")]);
         let programs = json!([{ "binpath": "/ocean", "ranks": 2 }, { "binpath": "/ice", "ranks": 1 }]);
         assert_eq!((members(&found), &found[0]["programs"]), (vec![&json!([0, 1, 2])], &programs));
+        assert_eq!(found[0]["launch"], "pmix:1");
     }
 
     #[test]
