@@ -7,6 +7,7 @@
 
 use anyhow::{Context, Result};
 use listenfd::ListenFd;
+use nix::sys::socket::{Backlog, listen};
 use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
     os::unix::net::{UnixDatagram, UnixListener},
@@ -61,7 +62,11 @@ impl Sockets {
             socket.set_nonblocking(true).with_context(cannot)?;
             return tokio::net::TcpListener::from_std(socket).with_context(cannot);
         }
-        tokio::net::TcpListener::bind(address).await.with_context(cannot)
+        let socket = tokio::net::TcpListener::bind(address).await.with_context(cannot)?;
+        // A job's processes connect all at once. Beyond the backlog, which is 128, each would wait for
+        // a second; so it is what the kernel allows (net.core.somaxconn).
+        listen(&socket, Backlog::MAXALLOWABLE).with_context(cannot)?;
+        Ok(socket)
     }
 
     /// Warns about passed sockets that are not used.

@@ -22,7 +22,7 @@ fn id(number: u64) -> Option<bytes::Bytes> {
 }
 
 /// Sends a job, whose ends come in another order than its starts.
-fn send_job(daemon: &Daemon, job: &str, processes: u64) {
+pub fn send_job(daemon: &Daemon, job: &str, processes: u64) {
     let stream = TcpStream::connect(&daemon.tcp).unwrap();
     let mut stream = Acknowledged::greet(stream, &Hello::default()).unwrap();
     let start = |number: u64| {

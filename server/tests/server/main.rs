@@ -31,5 +31,6 @@ mod shared_registry;
 mod siege;
 mod small_disk;
 mod steering;
+mod together;
 mod twice;
 mod uses;

@@ -4,7 +4,10 @@
 //! all of it must be answered within seconds. Memory is compared with what the server had before.
 
 use crate::daemon::{Daemon, OGRT_0_5, build, needs, wait_for};
-use nix::sys::resource::{Resource::RLIMIT_NOFILE, getrlimit, setrlimit};
+use nix::sys::{
+    resource::{Resource::RLIMIT_NOFILE, getrlimit, setrlimit},
+    signal::{SIGCONT, SIGSTOP},
+};
 use prost::Message;
 use std::{
     io::Write,
@@ -51,7 +54,7 @@ impl Siege {
 }
 
 /// Tells whether so many connections may be open, or says that they may not.
-fn may_open(connections: u64) -> bool {
+pub fn may_open(connections: u64) -> bool {
     let (_, hard) = getrlimit(RLIMIT_NOFILE).unwrap();
     let may = hard >= connections + 1000 && setrlimit(RLIMIT_NOFILE, hard, hard).is_ok();
     if !may {
@@ -83,6 +86,22 @@ fn ten_thousand_idle_connections() {
     siege.good_clients_are_served();
     drop(idle);
     siege.good_clients_are_served();
+}
+
+#[test]
+fn a_thousand_clients_at_once_wait_for_nobody() {
+    let mut siege = Siege::new("");
+    // A server that is busy elsewhere: connections wait for it in the kernel.
+    siege.daemon.signal(SIGSTOP);
+    let since = Instant::now();
+    let connect = |address: &str| (0..500).map(|_| TcpStream::connect(address).unwrap()).collect::<Vec<_>>();
+    let waiting = [connect(&siege.daemon.tcp), connect(&siege.daemon.http)];
+    let elapsed = since.elapsed();
+    siege.daemon.signal(SIGCONT);
+    // The kernel's first repetition comes after a second.
+    assert!(elapsed < Duration::from_secs(1), "{elapsed:?}");
+    siege.good_clients_are_served();
+    drop(waiting);
 }
 
 #[test]
