@@ -63,8 +63,8 @@ impl Sockets {
             return tokio::net::TcpListener::from_std(socket).with_context(cannot);
         }
         let socket = tokio::net::TcpListener::bind(address).await.with_context(cannot)?;
-        // A job's processes connect all at once. Beyond the backlog, which is 128, each would wait for
-        // a second; so it is what the kernel allows (net.core.somaxconn).
+        // A job's processes connect all at once. Beyond the backlog, which is 128, each would wait
+        // for a second; so it is what the kernel allows (net.core.somaxconn).
         listen(&socket, Backlog::MAXALLOWABLE).with_context(cannot)?;
         Ok(socket)
     }
