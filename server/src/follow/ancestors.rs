@@ -3,8 +3,10 @@
 //! A shell that forks without exec, a make that runs a recipe by itself, a parent that is gone: the
 //! parent of what they start is no program that we know. So the way up is walked at once: by what
 //! the kernel tells of forks, where we may hear it, else by procfs while the processes are there.
+//! One that has ended stands above what its copies start: a script may leave them and be gone.
 
-use super::forks::Forks;
+use super::forks::{Fork, Forks};
+use crate::bounded_map::BoundedMap;
 use std::{
     collections::HashSet,
     fs,
@@ -18,10 +20,15 @@ const STEPS_MAX: usize = 32;
 /// thousands is asked about once.
 const REMEMBERED: Duration = Duration::from_millis(200);
 
+/// Processes that have ended and are remembered: about 2 MB. The oldest is forgotten.
+const GONE_MAX: usize = 65_536;
+
 /// See the module.
 pub struct Ancestors {
     /// `None` where we may not hear of them.
     forks: Option<Forks>,
+    /// Processes that had told of themselves, and the time at which their end was seen.
+    gone: BoundedMap<u32, i64, GONE_MAX>,
     /// Processes without a known one above them, since then.
     unrelated: HashSet<u32>,
     since: Instant,
@@ -31,13 +38,21 @@ impl Ancestors {
     /// Begins to listen to forks, where that is wanted and permitted.
     pub fn new(hears_forks: bool) -> Self {
         let forks = if hears_forks { Forks::listen() } else { None };
-        Ancestors { forks, unrelated: HashSet::new(), since: Instant::now() }
+        Ancestors { forks, gone: BoundedMap::default(), unrelated: HashSet::new(), since: Instant::now() }
     }
 
     /// Takes up which processes have forked.
     pub fn read_forks(&mut self) {
         if let Some(forks) = &mut self.forks {
             forks.read();
+        }
+    }
+
+    /// Remembers that a process which had told of itself has ended.
+    pub fn has_ended(&mut self, pid: u32, ended_ns: i64) {
+        // Without forks nobody can tell what it had left.
+        if self.forks.is_some() {
+            self.gone.remember(pid, ended_ns);
         }
     }
 
@@ -49,16 +64,17 @@ impl Ancestors {
             self.since = Instant::now();
         }
         // A process whose parent is gone has another one by now.
-        let first = self.forked_by(pid).unwrap_or(parent);
+        let first = self.fork(pid).map_or(parent, |fork| fork.parent);
         if self.unrelated.contains(&first) {
             return None;
         }
         let mut at = first;
         for _ in 0..STEPS_MAX {
-            if at != pid && is_known(at) {
+            let fork = self.fork(at);
+            if at != pid && (is_known(at) || self.is_gone(at, fork)) {
                 return (at != parent).then_some(at);
             }
-            match self.forked_by(at).or_else(|| parent_by_procfs(at)) {
+            match fork.map(|fork| fork.parent).or_else(|| parent_by_procfs(at)) {
                 // The first process of the machine, or of a container, is nobody's program.
                 None | Some(0 | 1) => break,
                 Some(above) => at = above,
@@ -68,8 +84,14 @@ impl Ancestors {
         None
     }
 
-    fn forked_by(&self, pid: u32) -> Option<u32> {
-        self.forks.as_ref()?.parent(pid)
+    fn fork(&self, pid: u32) -> Option<Fork> {
+        self.forks.as_ref()?.of(pid)
+    }
+
+    /// True if the last process with this pid had told of itself: no later one was forked.
+    fn is_gone(&self, pid: u32, fork: Option<Fork>) -> bool {
+        let ended_ns = self.gone.get(&pid);
+        fork.zip(ended_ns).is_some_and(|(fork, ended_ns)| fork.heard_ns <= *ended_ns)
     }
 }
 
@@ -98,5 +120,15 @@ mod tests {
         assert_eq!(nearest(child, ours, &|_| false), None);
         assert_eq!(nearest(child, child + 1, &|_| true), None, "it is the parent");
         assert_eq!(nearest(child, child + 1, &|pid| pid == ours), None, "a parent that is gone");
+    }
+
+    #[test]
+    fn one_that_has_ended_is_known_until_its_pid_is_anothers() {
+        let mut ancestors = Ancestors::new(false);
+        ancestors.gone.remember(7, 100);
+        let fork = |heard_ns| Some(Fork { parent: 1, heard_ns });
+        assert!(ancestors.is_gone(7, fork(90)));
+        assert!(!ancestors.is_gone(7, fork(110)), "a later one has its pid");
+        assert!(!ancestors.is_gone(7, None) && !ancestors.is_gone(8, fork(90)));
     }
 }

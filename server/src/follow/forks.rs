@@ -6,7 +6,7 @@
 //! message of a fork is there before its child runs, so it is there before what the child sends.
 //! Nobody sleeps on the socket: it is emptied by the thread that looks for ends.
 
-use crate::bounded_map::BoundedMap;
+use crate::{bounded_map::BoundedMap, clock::now_ns};
 use rustix::{
     fd::OwnedFd,
     io::Errno,
@@ -37,7 +37,15 @@ const FORK: u32 = 1;
 /// Headers of netlink and of the connector.
 const HEADER: usize = 16 + 20;
 
-type Parents = BoundedMap<u32, u32, REMEMBERED_MAX>;
+type Parents = BoundedMap<u32, Fork, REMEMBERED_MAX>;
+
+/// The fork that a process came from.
+#[derive(Clone, Copy)]
+pub struct Fork {
+    pub parent: u32,
+    /// The time at which we heard of it.
+    pub heard_ns: i64,
+}
 
 /// See the module.
 pub struct Forks {
@@ -65,6 +73,7 @@ impl Forks {
     /// Takes up what the kernel has told.
     pub fn read(&mut self) {
         let mut message = [0; 256];
+        let heard_ns = now_ns();
         for _ in 0..AT_ONCE {
             match recvfrom(&self.socket, &mut message[..], RecvFlags::empty()) {
                 Ok((_, length, Some(from))) => {
@@ -72,7 +81,7 @@ impl Forks {
                     let is_kernel = SocketAddrNetlink::try_from(from).is_ok_and(|from| from.pid() == 0);
                     if let Some((parent, child)) = message.get(..length).filter(|_| is_kernel).and_then(fork)
                     {
-                        self.parents.remember(child, parent);
+                        self.parents.remember(child, Fork { parent, heard_ns });
                     }
                 }
                 // Some were lost; there are more.
@@ -82,8 +91,8 @@ impl Forks {
         }
     }
 
-    /// The process that forked this one.
-    pub fn parent(&self, pid: u32) -> Option<u32> {
+    /// The fork that the last process with this pid came from.
+    pub fn of(&self, pid: u32) -> Option<Fork> {
         self.parents.get(&pid).copied()
     }
 }
@@ -142,7 +151,7 @@ mod tests {
     fn only_so_many_are_remembered() {
         let mut parents = Parents::default();
         for child in 0..REMEMBERED_MAX as u32 + 9 {
-            parents.remember(child, 1);
+            parents.remember(child, Fork { parent: 1, heard_ns: 0 });
         }
         assert_eq!(parents.len(), REMEMBERED_MAX);
         assert!(parents.get(&8).is_none() && parents.get(&9).is_some());

@@ -32,7 +32,7 @@ use nix::sys::{
     resource::{Resource, getrlimit},
 };
 use ogrt_observe::KernelOffer;
-use process_table::{ProcessTable, StartOutcome};
+use process_table::{ProcessEnding, ProcessTable, StartOutcome};
 use sender::SenderProcess;
 use std::{
     os::fd::OwnedFd,
@@ -154,6 +154,15 @@ impl Follow {
         ancestors.read_forks();
         let table = self.table();
         ancestors.nearest(pid, parent, |pid| table.has_pid(pid))
+    }
+
+    /// Remembers which processes of these ends are gone.
+    fn are_over(&self, ends: &[ProcessEnding]) {
+        let table = self.table();
+        let gone: Vec<_> = ends.iter().filter(|end| !table.has_pid(end.start.credentials.pid)).collect();
+        drop(table);
+        let mut ancestors = self.ancestors.lock().unwrap_or_else(PoisonError::into_inner);
+        gone.into_iter().for_each(|end| ancestors.has_ended(end.start.credentials.pid, end.ended_ns));
     }
 
     /// Takes up which processes have forked.

@@ -175,6 +175,8 @@ impl FollowStage {
             let mut table = self.follow.table();
             table.told(&ends);
             self.follow.metrics.processes_followed.set(table.count() as u64);
+            drop(table);
+            self.follow.are_over(&ends);
         }
     }
 }
