@@ -87,7 +87,7 @@ impl Surroundings {
     pub fn read(process: &Process, job_id_variables: &[u8]) -> Self {
         let mut found = Surroundings::default();
         let [mut cluster, mut step, mut array, mut rank, mut size, mut container] = [Best::NONE; 6];
-        let [mut pmix, mut pmi, mut flux, mut slurm_job] = [Best::NONE; 4];
+        let [mut pmix, mut pmi, mut flux, mut slurm_job, mut intel, mut group] = [Best::NONE; 6];
         let mut is_hydra = false;
         for entry in process.environment {
             let Some((name, value)) = split(entry) else { continue };
@@ -124,6 +124,8 @@ impl Surroundings {
                 b"SLURM_JOB_ID" => slurm_job.offer(0, value),
                 b"SLURM_JOBID" => slurm_job.offer(1, value),
                 b"MPI_LOCALRANKID" => is_hydra = true,
+                b"I_MPI_HYDRA_UUID" => intel.offer(0, value),
+                b"HYDRA_BSTRAP_PGID" => group.offer(0, value),
                 b"APPTAINER_CONTAINER" => container.offer(0, value),
                 b"SINGULARITY_CONTAINER" => container.offer(1, value),
                 b"APPTAINER_NAME" => container.offer(2, value),
@@ -152,6 +154,9 @@ impl Surroundings {
         // By the variable that the rank is from: a launcher within a step has the step's, too.
         found.launch = match rank.rank {
             0 | 1 => Launch::named(b"pmix:", pmix.value),
+            2 if is_hydra && !intel.value.is_empty() => {
+                Launch([b"hydra:", intel.value, b".", group.value])
+            }
             2 if is_hydra => Launch([b"hydra", b"", b"", b""]),
             2 if !pmi.value.is_empty() => Launch::named(b"pmi:", pmi.value),
             2 | 4 if !flux.value.is_empty() => Launch::named(b"flux:", flux.value),
