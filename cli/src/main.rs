@@ -29,6 +29,7 @@ mod job_pages;
 mod json_field;
 mod mapped_files;
 mod preload_library;
+mod process_parents;
 mod process_tree;
 mod signing_key;
 mod spool_contents;

@@ -1,20 +1,36 @@
 //! The processes of a job as a tree: who started whom, with the ranks of an MPI launch as one.
 //!
-//! A parent is the process that had the parent's pid on that host when the child started. An exec
-//! leaves a record of its own with the same pid, and hangs below what it replaced. Where the parent
-//! never was a program, such as a shell's copy of itself, the server tells the nearest process
-//! above it that was. The ranks of a launch are one line for each of its programs. What runs below
-//! ranks is put together by program: there is then one line for what each of a thousand ranks did.
-//! A job's documents come from anybody, so depth is bounded, and a parent always comes before its
-//! children.
+//! An exec leaves a record of its own with the same pid, and hangs below what it replaced. Where a
+//! parent never was a program, such as a shell's copy of itself, the server tells the nearest
+//! process above it that was. The ranks of a launch are one line for each of its programs, and so
+//! are the scripts that they run in. What runs below ranks is put together by program: there is
+//! then one line for what each of a thousand ranks did. A job's documents come from anybody, so
+//! depth is bounded, and a parent always comes before its children.
 
-use crate::json_field::{ending, software, text};
+use crate::{
+    json_field::{ending, software, text},
+    process_parents::{Relations, number, rank_name, start_ns},
+};
 use ogrt_proto::KERNEL;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The depth of the tree. Deeper processes are shown at this depth.
 const DEPTH_MAX: usize = 64;
+
+/// Most processes above one that started after it.
+const CHAIN_MAX: usize = 64;
+
+/// What stands above processes of one program that are one line.
+#[derive(PartialEq, Eq, Hash)]
+enum Above {
+    /// The line of the ranks, or of a program that each of them runs.
+    Node(usize),
+    /// The launcher of this launch.
+    Launcher(usize),
+    /// The launcher of a step with this name, where no more is known of it.
+    Step(String),
+}
 
 /// A line of the tree: one process, or several of the same program.
 #[derive(Debug, Default)]
@@ -69,61 +85,68 @@ impl Tree {
     /// Builds the tree of a job's document.
     pub fn of(job: &Value) -> Tree {
         let processes = job["processes"].as_array().map(Vec::as_slice).unwrap_or_default();
-        let mut launch_of = HashMap::new();
-        for (launch, ranks) in job["launches"].as_array().into_iter().flatten().enumerate() {
-            for rank in ranks["processes"].as_array().into_iter().flatten().filter_map(Value::as_u64) {
-                launch_of.insert(rank as usize, launch);
-            }
-        }
         // An end that came without its start is not drawn.
         let mut order: Vec<usize> =
             (0..processes.len()).filter(|at| processes[*at]["type"] != "end").collect();
         order.sort_by_key(|at| start_ns(&processes[*at]));
 
+        let relations = Relations::of(job, processes, &order);
         let mut tree = Tree::default();
-        let mut latest: HashMap<(String, i64), (usize, Option<i64>)> = HashMap::new();
-        let mut of_launch: HashMap<(usize, String), usize> = HashMap::new();
-        let mut alike: HashMap<(usize, String), usize> = HashMap::new();
+        let mut nodes: Vec<Option<usize>> = vec![None; processes.len()];
+        let mut alike: HashMap<(Above, String, bool), usize> = HashMap::new();
+        let mut chain = Vec::new();
         for at in order {
-            let process = &processes[at];
-            let (host, pid, start) = (text(process, "hostname"), number(process, "pid"), start_ns(process));
-            let alive = |pid: i64| {
-                let (node, end) = latest.get(&(host.clone(), pid))?;
-                end.is_none_or(|end| end >= start).then_some(*node)
-            };
-            let replaced = alive(pid);
-            let above = ["parent_pid", "ancestor_pid"].into_iter().map(|key| number(process, key));
-            let parent = replaced.or_else(|| above.into_iter().find_map(alive));
-            let launch = launch_of.get(&at).copied();
-            let program = text(process, "binpath");
-            let below = parent.filter(|parent| tree.nodes[*parent].is_folded && launch.is_none());
-            let known = match (launch, below) {
-                (Some(launch), _) => of_launch.get(&(launch, program.clone())).copied(),
-                (None, Some(parent)) => alike.get(&(parent, program.clone())).copied(),
-                (None, None) => None,
-            };
-            let node = known.unwrap_or_else(|| {
-                let node = tree.add(
-                    process,
-                    &program,
-                    parent,
-                    replaced.is_some(),
-                    launch.is_some() || below.is_some(),
-                );
-                if let Some(launch) = launch {
-                    of_launch.insert((launch, program.clone()), node);
-                    tree.nodes[node].missing = job["launches"][launch]["missing"].as_u64().unwrap_or(0);
-                }
-                if let Some(parent) = below {
-                    alike.insert((parent, program.clone()), node);
-                }
-                node
-            });
-            tree.nodes[node].count(process, &host, launch.is_some());
-            let end = process["end"]["end_time_ns"].as_i64();
-            latest.insert((host, pid), (node, end));
+            // What is above it may have started later.
+            let mut next = Some(at);
+            while let Some(above) = next.filter(|above| nodes[*above].is_none() && !chain.contains(above)) {
+                chain.push(above);
+                next = relations.parent[above].filter(|_| chain.len() < CHAIN_MAX);
+            }
+            while let Some(at) = chain.pop() {
+                nodes[at] = Some(tree.take(job, &processes[at], at, &relations, &nodes, &mut alike));
+            }
         }
         tree
+    }
+
+    /// Takes a process, whose parent was taken before, and returns its line.
+    fn take(
+        &mut self,
+        job: &Value,
+        process: &Value,
+        at: usize,
+        relations: &Relations,
+        nodes: &[Option<usize>],
+        alike: &mut HashMap<(Above, String, bool), usize>,
+    ) -> usize {
+        let parent = relations.parent[at].and_then(|parent| nodes[parent]);
+        let (group, launch) = (relations.group[at], relations.launch[at]);
+        let above_group = relations.parent[at].and_then(|parent| relations.group[parent]);
+        let is_exec = relations.is_exec[at];
+        let above = match (group, parent) {
+            (Some(group), _) if above_group != Some(group) => Some(Above::Launcher(group)),
+            (_, Some(parent)) if self.nodes[parent].is_folded => Some(Above::Node(parent)),
+            // Many tasks of a step, such as the proxies that Slurm starts for a launcher.
+            (None, None) => rank_name(process)
+                .filter(|(launch, _)| launch.contains(':'))
+                .map(|(launch, _)| Above::Step(launch.to_owned())),
+            _ => None,
+        };
+        let program = text(process, "binpath");
+        let key = above.map(|above| (above, program.clone(), is_exec));
+        let known = key.as_ref().and_then(|key| alike.get(key).copied());
+        let node = known.unwrap_or_else(|| {
+            let node = self.add(process, &program, parent, is_exec, key.is_some());
+            if let Some(key) = key {
+                alike.insert(key, node);
+            }
+            node
+        });
+        if let Some(launch) = launch {
+            self.nodes[node].missing = job["launches"][launch]["missing"].as_u64().unwrap_or(0);
+        }
+        self.nodes[node].count(process, &text(process, "hostname"), launch.is_some());
+        node
     }
 
     fn add(
@@ -159,6 +182,7 @@ impl Tree {
 impl Node {
     fn count(&mut self, process: &Value, host: &str, is_rank: bool) {
         self.processes += 1;
+        self.start_ns = self.start_ns.min(start_ns(process));
         self.claimed += usize::from(process["identity"] != KERNEL);
         self.ranks += usize::from(is_rank);
         if !host.is_empty() {
@@ -174,15 +198,6 @@ impl Node {
         }
         self.longest_ns = self.longest_ns.max(process["end"]["duration_ns"].as_u64().unwrap_or(0));
     }
-}
-
-fn number(process: &Value, key: &str) -> i64 {
-    process[key].as_i64().unwrap_or(-1)
-}
-
-fn start_ns(process: &Value) -> i64 {
-    let seconds = || process["time"].as_i64().map(|seconds| seconds.saturating_mul(1_000_000_000));
-    process["start_time_ns"].as_i64().or_else(seconds).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -206,7 +221,7 @@ mod tests {
             process(10, 1, 1, "/bin/sh", None),
             process(10, 1, 2, "/bin/app", Some(5)),
             process(11, 10, 3, "/bin/child", Some(4)),
-            process(11, 10, 9, "/bin/later", Some(10)),
+            process(11, 10, 9_000_000_000, "/bin/later", Some(9_000_000_001)),
         ]});
         let tree = Tree::of(&job);
         let [sh, app, child, later] = tree.nodes.as_slice() else { panic!("{tree:?}") };
@@ -239,6 +254,79 @@ mod tests {
         assert_eq!((tree.nodes[2].processes, tree.nodes[2].ranks), (8, 0));
     }
 
+    /// A process that says it is a rank.
+    fn of_rank(pid: i64, parent: i64, start: i64, program: &str, rank: u64, launch: &str) -> Value {
+        let mut process = process(pid, parent, start, program, Some(start + 5));
+        process["mpi"] = json!({ "rank": rank, "size": 2, "launch": launch });
+        process
+    }
+
+    #[test]
+    fn what_slurm_runs_for_a_rank_hangs_below_the_rank() {
+        // The prolog runs in the rank's place, before it; nobody is above it or the epilog.
+        let processes: Vec<Value> = (0..2)
+            .flat_map(|rank| {
+                let pid = 10 + 10 * rank as i64;
+                [
+                    of_rank(pid + 1, pid, pid + 1, "/bin/prolog", rank, "slurm:1.0"),
+                    of_rank(pid + 2, pid + 1, pid + 2, "/bin/hostname", rank, "slurm:1.0"),
+                    of_rank(pid, 1, pid + 3, "/bin/solver", rank, "slurm:1.0"),
+                    of_rank(pid + 4, 1, pid + 9, "/bin/epilog", rank, "slurm:1.0"),
+                ]
+            })
+            .collect();
+        let job = json!({ "processes": processes, "launches": [{ "processes": [2, 6] }] });
+        let tree = Tree::of(&job);
+        assert_eq!((tree.roots.len(), tree.nodes.len()), (1, 4), "{tree:?}");
+        let solver = &tree.nodes[tree.roots[0]];
+        assert_eq!((&*solver.program, solver.ranks, solver.start_ns), ("/bin/solver", 2, 13));
+        assert_eq!(solver.children.len(), 2, "{tree:?}");
+        assert!(tree.nodes.iter().all(|node| node.processes == 2), "{tree:?}");
+    }
+
+    #[test]
+    fn scripts_around_ranks_are_one_line_and_so_are_tasks_without_ranks() {
+        for launch in ["pmix:1", "hydra"] {
+            let processes: Vec<Value> = (0..2)
+                .flat_map(|rank| {
+                    let pid = 10 + 10 * rank as i64;
+                    [
+                        of_rank(pid, 1, pid, "/bin/sh", rank, launch),
+                        of_rank(pid + 1, pid, pid + 1, "/bin/hostname", rank, launch),
+                        of_rank(pid, 1, pid + 2, "/bin/bash", rank, launch),
+                        of_rank(pid + 3, pid, pid + 3, "/bin/solver", rank, launch),
+                    ]
+                })
+                .collect();
+            let job = json!({ "processes": processes, "launches": [{ "processes": [3, 7] }] });
+            let tree = Tree::of(&job);
+            let lines: Vec<_> =
+                tree.nodes.iter().map(|node| (&*node.program, node.is_exec, node.processes)).collect();
+            let expected = [
+                ("/bin/sh", false, 2),
+                ("/bin/hostname", false, 2),
+                ("/bin/bash", true, 2),
+                ("/bin/solver", false, 2),
+            ];
+            assert_eq!((lines, tree.roots), (expected.to_vec(), vec![0]), "{launch}");
+        }
+        // Proxies that Slurm started, whose ranks have another launcher.
+        let proxies: Vec<Value> =
+            (0..3).map(|rank| of_rank(10 + rank, 1, rank, "/bin/proxy", rank as u64, "slurm:1.0")).collect();
+        let tree = Tree::of(&json!({ "processes": proxies }));
+        assert_eq!((tree.roots.len(), tree.nodes[0].processes), (1, 3));
+    }
+
+    #[test]
+    fn processes_above_each_other_are_drawn() {
+        let circle =
+            [(10, 11), (11, 10)].map(|(pid, parent)| of_rank(pid, parent, pid, "/bin/a", 0, "slurm:1.0"));
+        for launches in [json!([]), json!([{ "processes": [0] }]), json!([{ "processes": [1] }])] {
+            let tree = Tree::of(&json!({ "processes": circle, "launches": launches }));
+            assert_eq!((tree.roots.len(), tree.nodes.len()), (1, 2), "{tree:?}");
+        }
+    }
+
     #[test]
     fn each_program_of_a_launch_is_a_line() {
         let programs = [(10, "/ocean"), (11, "/ocean"), (12, "/ice")];
@@ -255,6 +343,21 @@ mod tests {
         let job = json!({ "processes": [process(10, 1, 1, "/bin/sh", None), child] });
         let tree = Tree::of(&job);
         assert_eq!((tree.roots, &tree.nodes[0].children), (vec![0], &vec![1]));
+    }
+
+    #[test]
+    fn what_a_script_left_behind_hangs_below_it() {
+        // Its copy goes on when it has ended: then the server knows. It may be late by a little.
+        let mut left = process(12, 1, 9_000_000_000, "/bin/date", None);
+        left["ancestor_pid"] = json!(10);
+        let processes = [
+            process(10, 1, 1, "/bin/sh", Some(5)),
+            process(11, 10, 6, "/bin/uname", None),
+            left,
+            process(13, 10, 9_000_000_000, "/bin/other", None),
+        ];
+        let tree = Tree::of(&json!({ "processes": processes }));
+        assert_eq!((tree.roots, &tree.nodes[0].children), (vec![0, 3], &vec![1, 2]));
     }
 
     #[test]

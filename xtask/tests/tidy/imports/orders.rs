@@ -56,6 +56,7 @@ const CLI: &Order = &[
         "exit_status",
         "mapped_files",
         "preload_library",
+        "process_parents",
         "signing_key",
         "spool_contents",
         "utc",

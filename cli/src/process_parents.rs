@@ -1,0 +1,135 @@
+//! Which process of a job stands above which, and what belongs to the ranks of a launch.
+//!
+//! A parent is the process that had the parent's pid on that host when the child started. An exec
+//! leaves a record of its own with the same pid, and stands below what it replaced. Where the
+//! parent never was a program, the server tells the nearest that was, which may have ended. What
+//! ran in a rank's place before, such as Slurm's task prolog, stands below the rank, and so does
+//! what says that it is the rank and has nobody above it.
+
+use serde_json::Value;
+use std::collections::HashMap;
+
+/// Most processes of one rank above it.
+const WRAPPERS_MAX: usize = 64;
+
+/// Time for which a pid is not another's: a process may tell its end before a copy of it starts a
+/// program.
+const TOLD_EARLY_NS: i64 = 1_000_000_000;
+
+/// What is known of each process of a job, by its index.
+pub struct Relations {
+    /// The process above it.
+    pub parent: Vec<Option<usize>>,
+    /// True where that became this one by exec.
+    pub is_exec: Vec<bool>,
+    /// The index of the launch whose rank it is.
+    pub launch: Vec<Option<usize>>,
+    /// The index of the launch that it belongs to, as a rank, or what starts a rank and has its
+    /// environment.
+    pub group: Vec<Option<usize>>,
+}
+
+/// The launch and the rank that a process says it is.
+type RankName<'a> = (&'a str, u64);
+
+impl Relations {
+    /// The relations of a job's processes, whose indices are given in the order of their starts.
+    pub fn of(job: &Value, processes: &[Value], order: &[usize]) -> Relations {
+        let none = vec![None; processes.len()];
+        let mut relations = Relations {
+            parent: none.clone(),
+            is_exec: vec![false; processes.len()],
+            launch: none.clone(),
+            group: none,
+        };
+        let mut known: HashMap<RankName<'_>, usize> = HashMap::new();
+        for (launch, document) in job["launches"].as_array().into_iter().flatten().enumerate() {
+            for rank in document["processes"].as_array().into_iter().flatten().filter_map(Value::as_u64) {
+                let Some(process) = processes.get(rank as usize) else { continue };
+                relations.launch[rank as usize] = Some(launch);
+                if let Some(name) = rank_name(process) {
+                    known.insert(name, rank as usize);
+                }
+            }
+        }
+        relations.find_parents(processes, order);
+        relations.find_groups(processes);
+        for &at in order {
+            // Launchers without a name for a launch say one that is not its own.
+            let name = rank_name(&processes[at]).filter(|(launch, _)| launch.contains(':'));
+            if relations.parent[at].is_none() && relations.group[at].is_none() {
+                relations.parent[at] = name.and_then(|name| known.get(&name).copied());
+            }
+        }
+        relations
+    }
+
+    fn find_parents(&mut self, processes: &[Value], order: &[usize]) {
+        let mut ranks: HashMap<(&str, i64), Vec<usize>> = HashMap::new();
+        for &at in order.iter().filter(|at| rank_name(&processes[**at]).is_some()) {
+            ranks.entry(place(&processes[at])).or_default().push(at);
+        }
+        let mut latest: HashMap<(&str, i64), usize> = HashMap::new();
+        for &at in order {
+            let process = &processes[at];
+            let (host, pid) = place(process);
+            let start = start_ns(process);
+            let last = |pid: i64| latest.get(&(host, pid)).copied();
+            let alive = |pid: i64| {
+                last(pid).filter(|known| {
+                    let end = processes[*known]["end"]["end_time_ns"].as_i64();
+                    end.is_none_or(|end| end.saturating_add(TOLD_EARLY_NS) >= start)
+                })
+            };
+            let [parent, ancestor] = ["parent_pid", "ancestor_pid"].map(|key| number(process, key));
+            let replaced = alive(pid);
+            self.is_exec[at] = replaced.is_some();
+            self.parent[at] = replaced.or_else(|| alive(parent)).or_else(|| last(ancestor)).or_else(|| {
+                let name = rank_name(process)?;
+                let later = ranks.get(&(host, parent))?.iter().copied();
+                later
+                    .filter(|rank| *rank != at && start_ns(&processes[*rank]) >= start)
+                    .find(|rank| rank_name(&processes[*rank]) == Some(name))
+            });
+            latest.insert((host, pid), at);
+        }
+    }
+
+    fn find_groups(&mut self, processes: &[Value]) {
+        for at in 0..processes.len() {
+            let Some(launch) = self.launch[at] else { continue };
+            self.group[at] = Some(launch);
+            let name = rank_name(&processes[at]);
+            let mut above = self.parent[at];
+            for _ in 0..WRAPPERS_MAX {
+                let wrapper = above.filter(|above| {
+                    name.is_some() && rank_name(&processes[*above]) == name && self.group[*above].is_none()
+                });
+                let Some(wrapper) = wrapper else { break };
+                self.group[wrapper] = Some(launch);
+                above = self.parent[wrapper];
+            }
+        }
+    }
+}
+
+/// The launch and the rank that a process says it is.
+pub fn rank_name(process: &Value) -> Option<(&str, u64)> {
+    let mpi = &process["mpi"];
+    Some((mpi["launch"].as_str()?, mpi["rank"].as_u64()?))
+}
+
+fn place(process: &Value) -> (&str, i64) {
+    (process["hostname"].as_str().unwrap_or_default(), number(process, "pid"))
+}
+
+/// The number under `key`; -1 where there is none.
+pub fn number(process: &Value, key: &str) -> i64 {
+    process[key].as_i64().unwrap_or(-1)
+}
+
+/// The start of a process.
+pub fn start_ns(process: &Value) -> i64 {
+    let seconds = || process["time"].as_i64().map(|seconds| seconds.saturating_mul(1_000_000_000));
+    process["start_time_ns"].as_i64().or_else(seconds).unwrap_or(0)
+}
