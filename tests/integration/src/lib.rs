@@ -8,6 +8,7 @@
 pub mod easybuild;
 pub mod images;
 pub mod module_tools;
+pub mod mpi;
 pub mod needs;
 pub mod sections;
 pub mod slurm;

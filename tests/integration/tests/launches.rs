@@ -2,48 +2,12 @@
 //! what their ranks start.
 
 use ogrt_end_to_end::{Stage, see, text};
-use ogrt_integration::{easybuild::success, needs};
-use serde_json::Value;
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
+use ogrt_integration::{
+    mpi::{self, MPICH, OPEN_MPI, job, launches},
+    needs,
 };
-
-/// Each launcher with the wrapper of its compiler, and the options that let it start as many ranks
-/// as it is told to.
-const LAUNCHERS: [(&str, &str, &str); 2] = [
-    ("mpicc.openmpi", "OMPI_CC", "mpirun.openmpi --oversubscribe"),
-    ("mpicc.mpich", "MPICH_CC", "mpiexec.hydra"),
-];
-
-fn compile(stage: &Stage, compiler: &str, variable: &str) -> PathBuf {
-    let program = stage.folder().join(format!("ranks-{compiler}"));
-    let mut command = stage.command(compiler);
-    command.env(variable, "gcc").arg(needs::file("sources/ranks.c")).arg("-o").arg(&program);
-    success(&mut command);
-    program
-}
-
-/// The job that a shell script is, once all its processes have ended.
-fn job(stage: &Stage, id: &str, script: &str) -> Value {
-    let path = stage.folder().join(format!("{id}.sh"));
-    fs::write(&path, script).unwrap();
-    let mut command = stage.site.ogrt(&["run", "--", "bash"]);
-    command.arg(path).current_dir(stage.folder()).env("JOBID", id);
-    command.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-    let output = see(&mut command);
-    assert!(output.status.success(), "{output:?}");
-    stage.job(id, |document| {
-        let processes = document["processes"].as_array().unwrap();
-        processes.iter().any(|process| process["parent_pid"] != Value::Null)
-            && processes.iter().all(|process| process["end"].is_object())
-    })
-}
-
-fn launches(document: &Value) -> Vec<Value> {
-    document["launches"].as_array().cloned().unwrap_or_default()
-}
+use serde_json::Value;
+use std::{collections::BTreeSet, fs, path::Path};
 
 /// The programs of processes above which no other of the job stands.
 fn roots(document: &Value) -> Vec<&str> {
@@ -62,16 +26,15 @@ fn roots(document: &Value) -> Vec<&str> {
 
 #[test]
 fn launches_side_by_side_are_told_apart_and_helpers_are_no_ranks() {
-    let tools: Vec<&str> = LAUNCHERS
-        .iter()
-        .flat_map(|(compiler, _, line)| [*compiler, line.split(' ').next().unwrap()])
-        .collect();
-    if !needs::has(&tools, true) {
+    if !mpi::has_all() {
         return;
     }
     let stage = Stage::new();
-    for (compiler, variable, launcher) in LAUNCHERS {
-        let program = compile(&stage, compiler, variable);
+    for (library, launcher) in
+        [(OPEN_MPI, "mpirun.openmpi --oversubscribe"), (MPICH, "mpiexec.hydra -launcher fork")]
+    {
+        let compiler = library.compiler;
+        let program = library.compile(&stage, "ranks.c");
         let path = program.to_str().unwrap();
         // Four at once; a rank that is a script with helpers; two programs in one launch.
         let script = format!(
@@ -134,7 +97,20 @@ fn a_shell_that_forks_does_not_cut_the_tree() {
                   echo 1 2 3 | while read -r a; do ( ( date ); : ) | ( cat; : ); done\n\
                   ( sleep 0.1 & ) ; sleep 0.3\n\
                   seq 4 | xargs -P 4 -I% sh -c '( date; uname ) | cat'\n\
+                  ( setsid sh -c '( sleep 0.2; uname ) & exit' ); sleep 0.4\n\
                   make -s -j4\n";
     let document = job(&stage, "forks", script);
+    assert_eq!(roots(&document).len(), 1, "{:?} of {document:#}", roots(&document));
+
+    // What a script leaves behind when it has ended.
+    let script =
+        "( sleep 0.3; uname; date ) >/dev/null 2>&1 &\n( ( sleep 0.2; hostname ) & ) >/dev/null 2>&1\n";
+    job(&stage, "left", script);
+    let is_whole = |document: &Value| {
+        let processes = document["processes"].as_array().cloned().unwrap_or_default();
+        let programs = ["date", "hostname"].map(|name| format!("/usr/bin/{name}"));
+        programs.iter().all(|program| processes.iter().any(|process| process["binpath"] == **program))
+    };
+    let document = stage.job("left", is_whole);
     assert_eq!(roots(&document).len(), 1, "{:?} of {document:#}", roots(&document));
 }
