@@ -43,7 +43,6 @@ pub struct Store {
     join: JoinStore,
     registry: RegistryStore,
     waiting: WaitingStore,
-    installations: InstallationStore,
     uses: UsesStore,
     jobs: JobsStore,
 }
@@ -140,6 +139,9 @@ impl Store {
         };
         let totals = table("totals")?;
         let total = |name| Total { table: totals.clone(), name };
+        let installations = || -> Result<InstallationStore> {
+            Ok(InstallationStore { database: database.clone(), installations: table("installations")? })
+        };
         Ok(Store {
             queue: QueueStore {
                 database: database.clone(),
@@ -169,16 +171,14 @@ impl Store {
                 libraries: table("libraries")?,
                 format: total("format"),
                 count: total("builds"),
+                installations: installations()?,
             },
             waiting: WaitingStore {
                 database: database.clone(),
                 waiting: table("registrations_waiting")?,
                 waiting_of: table("registrations_waiting_of")?,
                 server_number: total("server"),
-            },
-            installations: InstallationStore {
-                database: database.clone(),
-                installations: table("installations")?,
+                installations: installations()?,
             },
             uses: UsesStore {
                 database: database.waiting_for_room(),
@@ -254,11 +254,6 @@ impl Store {
     /// The tables of registrations that wait for the registry's own database.
     pub fn waiting(&self) -> WaitingStore {
         self.waiting.clone()
-    }
-
-    /// The tables of installations.
-    pub fn installations(&self) -> InstallationStore {
-        self.installations.clone()
     }
 
     /// The tables of uses.

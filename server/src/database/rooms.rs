@@ -73,6 +73,8 @@ pub struct RegistryStore {
     pub format: Total,
     /// The number of builds.
     pub count: Total,
+    /// Installations.
+    pub installations: InstallationStore,
 }
 
 /// Registrations on their way to a database of the registry's own.
@@ -86,6 +88,8 @@ pub struct WaitingStore {
     pub waiting_of: Table,
     /// This server's number among those that share the registry: random, and never zero.
     pub server_number: Total,
+    /// Installations that wait as well.
+    pub installations: InstallationStore,
 }
 
 /// Installations of package managers.

@@ -3,7 +3,7 @@
 use super::{Problem, Sources, run_blocking};
 use crate::{
     clock::now_ns,
-    registry::{InstallationFilter, InstallationId, Installations},
+    registry::{InstallationFilter, InstallationId, read_installation},
 };
 use axum::{
     Json,
@@ -55,7 +55,7 @@ pub async fn list(
         before: given(question.cursor).map(|text| cursor(&text)).transpose()?,
         limit: question.limit.unwrap_or(LIMIT).min(LIMIT_MAX),
     };
-    let page = run_blocking(move || sources.installations.list(&filter)).await?;
+    let page = run_blocking(move || sources.registry.installations(&filter)).await?;
     let found: Vec<InstallationJson> = page.installations.iter().map(InstallationJson::from).collect();
     let mut answer = json!({ "installations": found });
     if let Some(next) = page.next {
@@ -80,13 +80,13 @@ pub async fn register(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let body = body.map_err(|cause| Problem::new(cause.status(), cause.body_text()))?;
-    let mut installation = Installations::read(&body)
+    let mut installation = read_installation(&body)
         .map_err(|refused| Problem::new(StatusCode::BAD_REQUEST, refused.to_string()))?;
     installation.time_ns.get_or_insert_with(now_ns);
     let answer = json!({
         "prefix": String::from_utf8_lossy(installation.prefix()),
         "files": installation.files.len(),
     });
-    run_blocking(move || sources.installations.register(&installation)).await?;
+    run_blocking(move || sources.registry.register_installation(&installation)).await?;
     Ok((StatusCode::CREATED, Json(answer)))
 }

@@ -19,13 +19,7 @@ mod transfer;
 mod uses;
 mod withdrawals;
 
-use crate::{
-    jobs::Jobs,
-    metrics::Metrics,
-    receive::Intake,
-    registry::{Installations, Registry},
-    uses::Uses,
-};
+use crate::{jobs::Jobs, metrics::Metrics, receive::Intake, registry::Registry, uses::Uses};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request, State},
@@ -50,7 +44,6 @@ const OPENAPI: &str = include_str!("../../openapi.json");
 #[derive(Clone)]
 pub struct Sources {
     pub registry: Arc<dyn Registry>,
-    pub installations: Arc<Installations>,
     pub jobs: Arc<Jobs>,
     pub uses: Arc<Uses>,
     pub metrics: Arc<Metrics>,

@@ -3,7 +3,8 @@
 //!
 //! Each registration is kept: a prefix may be built again while people still ask about jobs that
 //! ran the old one. The newest registration of a prefix is the one that is installed. One keyspace
-//! holds them by time, and three indexes by what they are found by.
+//! holds them by time, and three indexes by what they are found by. Here the embedded registry keeps
+//! them; with PostgreSQL they wait here until they are in its table (`postgres/installations.rs`).
 
 use super::{
     RegistryError,
@@ -78,45 +79,64 @@ pub enum RefusedInstallation {
     TooMany,
 }
 
+/// Decodes what a client sent, and checks that it can be kept.
+pub fn read_installation(body: &[u8]) -> Result<Installation, RefusedInstallation> {
+    let installation = Installation::decode(body).map_err(|_| RefusedInstallation::Malformed)?;
+    let prefix = installation.prefix();
+    if !prefix.starts_with(b"/") || prefix.len() > NAME_BYTES_MAX || prefix.contains(&0) {
+        return Err(RefusedInstallation::Prefix);
+    }
+    let module = module_of(&installation).unwrap_or_default();
+    if module.len() > NAME_BYTES_MAX || module.contains('\0') {
+        return Err(RefusedInstallation::Module);
+    }
+    if installation.files.iter().map(|file| file.signatures.len()).sum::<usize>() > SIGNATURES_MAX {
+        return Err(RefusedInstallation::TooMany);
+    }
+    Ok(installation)
+}
+
 impl Installations {
     /// Keeps them in `store`.
     pub fn new(store: InstallationStore) -> Self {
         Installations { store }
     }
 
-    /// Decodes what a client sent, and checks that it can be kept.
-    pub fn read(body: &[u8]) -> Result<Installation, RefusedInstallation> {
-        let installation = Installation::decode(body).map_err(|_| RefusedInstallation::Malformed)?;
-        let prefix = installation.prefix();
-        if !prefix.starts_with(b"/") || prefix.len() > NAME_BYTES_MAX || prefix.contains(&0) {
-            return Err(RefusedInstallation::Prefix);
-        }
-        let module = module_of(&installation).unwrap_or_default();
-        if module.len() > NAME_BYTES_MAX || module.contains('\0') {
-            return Err(RefusedInstallation::Module);
-        }
-        if installation.files.iter().map(|file| file.signatures.len()).sum::<usize>() > SIGNATURES_MAX {
-            return Err(RefusedInstallation::TooMany);
-        }
-        Ok(installation)
-    }
-
     /// Keeps an installation, durable when this returns. The same one again changes nothing.
     pub fn register(&self, installation: &Installation) -> Result<()> {
-        let bytes = installation.encode_to_vec();
-        let id = id_of(installation.time_ns(), &bytes);
         let mut writes = self.store.database.writes();
         let space = &self.store.installations;
-        writes.insert(space, key(BY_PREFIX, installation.prefix(), &id), []);
-        if let Some(module) = module_of(installation) {
-            writes.insert(space, key(BY_MODULE, module.as_bytes(), &id), []);
-        }
-        for signature in signatures_of(installation) {
-            writes.insert(space, key(BY_SIGNATURE, signature.as_bytes(), &id), []);
+        let (id, bytes) = (id_of(installation), installation.encode_to_vec());
+        for key in index_keys(installation, &id) {
+            writes.insert(space, key, []);
         }
         writes.insert(space, key(BY_TIME, &[], &id), bytes);
         writes.commit()?;
         Ok(self.store.database.sync()?)
+    }
+
+    /// The oldest installations.
+    pub fn oldest(&self, limit: usize) -> Result<Vec<Installation>> {
+        let oldest = self.store.installations.prefix([BY_TIME]).take(limit);
+        let decoded = oldest.map(|entry| {
+            let (_, value) = entry.into_inner()?;
+            Installation::decode(&*value).or_damaged(|| "an installation")
+        });
+        decoded.collect()
+    }
+
+    /// Deletes installations.
+    pub fn remove(&self, installations: &[Installation]) -> Result<()> {
+        let mut writes = self.store.database.writes();
+        let space = &self.store.installations;
+        for installation in installations {
+            let id = id_of(installation);
+            for key in index_keys(installation, &id) {
+                writes.remove(space, key);
+            }
+            writes.remove(space, key(BY_TIME, &[], &id));
+        }
+        Ok(writes.commit()?)
     }
 
     /// A page of the installations that fit, the newest first.
@@ -157,11 +177,13 @@ impl InstallationFilter {
     }
 }
 
-fn module_of(installation: &Installation) -> Option<&str> {
+/// The name of its module.
+pub fn module_of(installation: &Installation) -> Option<&str> {
     installation.metadata.as_ref()?.module.as_deref().filter(|module| !module.is_empty())
 }
 
-fn signatures_of(installation: &Installation) -> impl Iterator<Item = Signature> {
+/// The signatures of its files.
+pub fn signatures_of(installation: &Installation) -> impl Iterator<Item = Signature> {
     installation
         .files
         .iter()
@@ -176,9 +198,18 @@ fn key(tag: u8, found_by: &[u8], id: &[u8]) -> Vec<u8> {
     [&[tag], found_by, end, id].concat()
 }
 
-fn id_of(time_ns: i64, bytes: &[u8]) -> [u8; ID_LEN] {
+/// The keys by which an installation is found.
+fn index_keys(installation: &Installation, id: &InstallationId) -> Vec<Vec<u8>> {
+    let mut keys = vec![key(BY_PREFIX, installation.prefix(), id)];
+    keys.extend(module_of(installation).map(|module| key(BY_MODULE, module.as_bytes(), id)));
+    keys.extend(signatures_of(installation).map(|signature| key(BY_SIGNATURE, signature.as_bytes(), id)));
+    keys
+}
+
+/// The id of an installation: time and digest.
+pub fn id_of(installation: &Installation) -> InstallationId {
     let mut id = [0; ID_LEN];
-    id[..8].copy_from_slice(&u64::try_from(time_ns).unwrap_or(0).to_be_bytes());
-    id[8..].copy_from_slice(&Sha256::digest(bytes)[..8]);
+    id[..8].copy_from_slice(&u64::try_from(installation.time_ns()).unwrap_or(0).to_be_bytes());
+    id[8..].copy_from_slice(&Sha256::digest(installation.encode_to_vec())[..8]);
     id
 }

@@ -22,7 +22,7 @@ use embedded::Embedded;
 pub use error::RegistryError;
 use error::Result;
 pub use found_by::Part;
-pub use installations::{InstallationFilter, InstallationId, Installations};
+pub use installations::{InstallationFilter, InstallationId, InstallationPage, read_installation};
 pub use lru_map::LruMap;
 use postgres::Postgres;
 pub use registrar::{RecordSender, stamp};
@@ -36,7 +36,7 @@ use crate::{
 use bytes::Bytes;
 use found_by::Term;
 use ogrt_note::Signature;
-use ogrt_proto::{BuildRecord, BuildSummary};
+use ogrt_proto::{BuildRecord, BuildSummary, Installation};
 use serde::Serialize;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tracing::info;
@@ -268,6 +268,12 @@ pub trait Registry: Send + Sync {
 
     /// The last withdrawals, the newest first.
     fn withdrawals(&self, limit: usize) -> Result<Vec<Withdrawal>>;
+
+    /// Registers an installation, durable when this returns. The same one again changes nothing.
+    fn register_installation(&self, installation: &Installation) -> Result<()>;
+
+    /// A page of the installations that fit, the newest first.
+    fn installations(&self, filter: &InstallationFilter) -> Result<InstallationPage>;
 
     /// How many builds there are.
     fn len(&self) -> Result<u64>;

@@ -121,7 +121,6 @@ pub fn answer(shared: &Shared, HttpSockets(sockets): HttpSockets) -> JoinSet<()>
     let connections = Arc::new(http::Connections::new(shared.metrics.clone()));
     let routes = http::router(http::Sources {
         registry: shared.registry.clone(),
-        installations: shared.installations.clone(),
         jobs: shared.jobs.clone(),
         uses: shared.uses.clone(),
         metrics: shared.metrics.clone(),

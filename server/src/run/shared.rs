@@ -9,7 +9,7 @@ use crate::{
     metrics::Metrics,
     queue::{EventIds, HeldEntries, Queue, Room, Writer},
     receive::{Complaints, DefaultCluster, Intake},
-    registry::{self, Installations, RegisteredBuilds, Registry, Summaries},
+    registry::{self, RegisteredBuilds, Registry, Summaries},
     shutdown::Shutdown,
     tokens::Tokens,
     users::Users,
@@ -33,7 +33,6 @@ pub struct Shared {
     pub intake: Intake,
     /// Filter and limit, which a reload exchanges.
     pub rules: watch::Sender<Arc<Rules>>,
-    pub installations: Arc<Installations>,
     pub jobs: Arc<Jobs>,
     pub uses: Arc<Uses>,
     /// Batches below may have been delivered before a restart.
@@ -112,7 +111,6 @@ impl Shared {
         )?;
         let shared = Shared {
             runtime: Handle::current(),
-            installations: Arc::new(Installations::new(store.installations())),
             rules: watch::Sender::new(Arc::new(Rules::new(&config))),
             jobs: Arc::new(jobs),
             uses: Arc::new(uses),

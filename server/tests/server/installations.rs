@@ -1,6 +1,10 @@
 //! Installations are found by what a person has in hand: a directory, a module's name, a signature.
 
-use crate::daemon::Daemon;
+use crate::{
+    backend::{Backend, on_every_backend},
+    daemon::{Daemon, wait_for},
+    database::Database,
+};
 use ogrt_proto::{BuildMetadata, Installation, InstalledFile};
 use prost::Message;
 use serde_json::Value;
@@ -28,9 +32,9 @@ fn prefixes(daemon: &Daemon, question: &str) -> Vec<String> {
     answer["installations"].as_array().unwrap().iter().map(prefix).collect()
 }
 
-#[test]
-fn they_are_found_by_prefix_module_and_signature() {
-    let daemon = Daemon::start("");
+on_every_backend! {
+fn they_are_found_by_prefix_module_and_signature(backend) {
+    let daemon = backend.start("");
     for body in [
         installation("/sw/zlib/1", "zlib/1", 10, &[1, 2]),
         installation("/sw/hdf5/2", "hdf5/2", 20, &[3]),
@@ -65,6 +69,7 @@ fn they_are_found_by_prefix_module_and_signature() {
         (&"lib/lib3.so".into(), &"03030303-0303-0303-0303-030303030303".into())
     );
 }
+}
 
 fn hex(byte: u8, times: usize) -> String {
     format!("{byte:02x}").repeat(times)
@@ -84,4 +89,41 @@ fn what_is_none_is_refused_and_what_was_taken_survives() {
     assert_eq!(daemon.http("POST", "/v1/installations", &installation("/sw/a", "a", 1, &[1])).0, 201);
     let daemon = daemon.crash_and_restart("");
     assert_eq!(prefixes(&daemon, ""), ["/sw/a@1"]);
+}
+
+#[test]
+fn servers_of_one_registry_know_the_same_installations() {
+    let Some(backend) = Backend::postgres() else { return };
+    let [here, there] = [0, 1].map(|_| backend.start(""));
+    // A path and a name that are longer than an index entry of the database.
+    let (path, module) = (format!("/sw/{}", "p".repeat(4000)), "m".repeat(4000));
+    for body in [installation("/sw/a", "a", 1, &[1]), installation(&path, &module, 2, &[2])] {
+        assert_eq!(here.http("POST", "/v1/installations", &body).0, 201);
+    }
+    assert_eq!(there.http("POST", "/v1/installations", &installation("/sw/c", "c", 3, &[1])).0, 201);
+    for daemon in [&here, &there] {
+        assert_eq!(prefixes(daemon, ""), ["/sw/c@3", &format!("{path}@2"), "/sw/a@1"]);
+        assert_eq!(prefixes(daemon, &format!("?signature={}", hex(1, 16))), ["/sw/c@3", "/sw/a@1"]);
+        assert_eq!(prefixes(daemon, &format!("?module={module}&prefix={path}")), [format!("{path}@2")]);
+    }
+}
+
+#[test]
+fn an_installation_is_taken_while_the_database_is_away_and_so_is_what_was_kept_before_it() {
+    let Some(database) = Database::alone() else { return };
+    let daemon = Daemon::start("");
+    assert_eq!(daemon.http("POST", "/v1/installations", &installation("/sw/old", "old", 1, &[1])).0, 201);
+    // The site takes a database.
+    let configuration = format!("[registry]\nbackend = \"postgres\"\nurl = \"{}\"\n", database.url());
+    let daemon = daemon.crash_and_restart(&configuration);
+    wait_for("what was kept before", || (prefixes(&daemon, "") == ["/sw/old@1"]).then_some(()));
+    database.goes_away();
+    assert_eq!(daemon.http("POST", "/v1/installations", &installation("/sw/new", "new", 2, &[1])).0, 201);
+    assert_eq!(daemon.get("/v1/installations").0, 503);
+    database.comes_back();
+    let all = || (daemon.get("/v1/installations").0 == 200).then(|| prefixes(&daemon, ""));
+    assert_eq!(wait_for("the database", all), ["/sw/new@2", "/sw/old@1"]);
+    // They are in the database, and not only here.
+    let other = Daemon::start(&configuration);
+    wait_for("what waited", || (prefixes(&other, "") == ["/sw/new@2", "/sw/old@1"]).then_some(()));
 }

@@ -21,10 +21,11 @@ mod runs;
 mod withdraw;
 
 use super::{
-    Build, BuildFilter, ContainingBuilds, ListedBuild, MADE_AGAIN_MAX, Page, Part, Registration, Registry,
-    RetentionRule, RetiredSlice, Summaries, Withdrawal,
+    Build, BuildFilter, ContainingBuilds, InstallationFilter, InstallationPage, ListedBuild, MADE_AGAIN_MAX,
+    Page, Part, Registration, Registry, RetentionRule, RetiredSlice, Summaries, Withdrawal,
     error::{OrDamaged, Result},
     found_by::{self, Term},
+    installations::Installations,
     lru_map::LruMap,
     same_build,
 };
@@ -37,7 +38,7 @@ use bytes::Bytes;
 use catalog::{Catalog, Libraries, Signatures};
 use index::Index;
 use ogrt_note::Signature;
-use ogrt_proto::{BuildRecord, BuildSummary};
+use ogrt_proto::{BuildRecord, BuildSummary, Installation};
 use postings::Postings;
 use prost::Message;
 use sha2::{Digest, Sha256};
@@ -65,6 +66,7 @@ pub struct Embedded {
     state: Mutex<RegistrationState>,
     index: Index,
     libraries: RwLock<Libraries>,
+    installations: Installations,
 }
 
 /// What only a registration needs.
@@ -124,7 +126,9 @@ impl Embedded {
         };
         let libraries = RwLock::new(Libraries::open(&store)?);
         let index = Index::open(store.clone())?;
-        let registry = Embedded { store, summaries, metrics, state: Mutex::new(state), index, libraries };
+        let installations = Installations::new(store.installations.clone());
+        let state = Mutex::new(state);
+        let registry = Embedded { store, summaries, metrics, state, index, libraries, installations };
         migrate::migrate(&registry)?;
         Ok(registry)
     }
@@ -505,6 +509,14 @@ impl Registry for Embedded {
 
     fn withdrawals(&self, limit: usize) -> Result<Vec<Withdrawal>> {
         withdraw::last(&self.store, limit)
+    }
+
+    fn register_installation(&self, installation: &Installation) -> Result<()> {
+        self.installations.register(installation)
+    }
+
+    fn installations(&self, filter: &InstallationFilter) -> Result<InstallationPage> {
+        self.installations.list(filter)
     }
 
     fn len(&self) -> Result<u64> {

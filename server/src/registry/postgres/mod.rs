@@ -7,6 +7,7 @@
 mod connections;
 mod index;
 mod inquiries;
+mod installations;
 mod links;
 mod list;
 mod migrate;
@@ -20,15 +21,16 @@ mod withdraw;
 mod write;
 
 use super::{
-    Build, BuildFilter, ContainingBuilds, ListedBuild, Page, Part, Registration, Registry, RegistryError,
-    RetentionRule, RetiredSlice, Summaries, UsedElsewhere, Withdrawal, error::Result,
+    Build, BuildFilter, ContainingBuilds, InstallationFilter, InstallationPage, ListedBuild, Page, Part,
+    Registration, Registry, RegistryError, RetentionRule, RetiredSlice, Summaries, UsedElsewhere, Withdrawal,
+    error::Result, installations::Installations,
 };
 use crate::{clock::now_ns, config::RegistryConfig, database::WaitingStore, metrics::Metrics};
 use anyhow::Context;
 use bytes::Bytes;
 use connections::Connections;
 use ogrt_note::Signature;
-use ogrt_proto::{BuildRecord, BuildSummary};
+use ogrt_proto::{BuildRecord, BuildSummary, Installation};
 use prost::Message;
 use std::{
     sync::{
@@ -58,6 +60,8 @@ const PAUSE: Duration = Duration::from_millis(500);
 pub struct Postgres {
     connections: Arc<Connections>,
     waiting: Arc<WaitingRecords>,
+    /// Installations that wait here.
+    installations: Arc<Installations>,
     summaries: Arc<Summaries>,
     metrics: Arc<Metrics>,
     /// This server's number among those of the registry.
@@ -82,12 +86,15 @@ impl Postgres {
             Err(problem) => return Err(problem.into()),
         }
         let server = store.server()? as i64;
+        let installations = Arc::new(Installations::new(store.installations.clone()));
         let waiting = Arc::new(WaitingRecords::open(store, metrics.clone(), config.waiting_bytes_max.0)?);
         let has_joined = AtomicBool::new(false);
-        let registry = Postgres { connections, waiting, summaries, metrics, server, has_joined };
+        let registry =
+            Postgres { connections, waiting, installations, summaries, metrics, server, has_joined };
         let carrier = Postgres {
             connections: registry.connections.clone(),
             waiting: registry.waiting.clone(),
+            installations: registry.installations.clone(),
             summaries: registry.summaries.clone(),
             metrics: registry.metrics.clone(),
             server,
@@ -97,6 +104,7 @@ impl Postgres {
             .name("registrations".into())
             .spawn(move || carrier.carry())
             .context("cannot start the thread that writes build records to the registry's database")?;
+        registry.carry_installations().context("cannot start the thread that carries installations")?;
         registry.follow_news().context("cannot start the thread that looks for new builds")?;
         Ok(registry)
     }
@@ -355,6 +363,17 @@ impl Registry for Postgres {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.connections
             .ask(LOOKUP, move |client| Box::pin(async move { withdraw::last(client, limit).await }))
+    }
+
+    fn register_installation(&self, installation: &Installation) -> Result<()> {
+        self.installations.register(installation)?;
+        // What does not arrive now arrives later.
+        let _ = self.carry_waiting_installations();
+        Ok(())
+    }
+
+    fn installations(&self, filter: &InstallationFilter) -> Result<InstallationPage> {
+        self.installations_everywhere(filter)
     }
 
     fn len(&self) -> Result<u64> {

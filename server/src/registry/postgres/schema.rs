@@ -137,6 +137,20 @@ pub const STEPS: &[&str] = &[
         record bytea NOT NULL
     );
     ",
+    // What package managers installed. An index entry has less room than a path may take, so paths
+    // and names of modules are looked up by their digest.
+    "
+    CREATE TABLE installations (
+        id bytea PRIMARY KEY,
+        prefix bytea NOT NULL,
+        module bytea,
+        signatures uuid[] NOT NULL,
+        installation bytea NOT NULL
+    );
+    CREATE INDEX installations_by_prefix ON installations (sha256(prefix), id);
+    CREATE INDEX installations_by_module ON installations (sha256(module), id) WHERE module IS NOT NULL;
+    CREATE INDEX installations_by_signature ON installations USING gin (signatures);
+    ",
 ];
 
 /// The lock that one server holds while it changes the tables or registers builds.
