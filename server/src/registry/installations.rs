@@ -3,8 +3,9 @@
 //!
 //! Each registration is kept: a prefix may be built again while people still ask about jobs that
 //! ran the old one. The newest registration of a prefix is the one that is installed. One keyspace
-//! holds them by time, and three indexes by what they are found by. Here the embedded registry keeps
-//! them; with PostgreSQL they wait here until they are in its table (`postgres/installations.rs`).
+//! holds them by time, and three indexes by what they are found by. The embedded registry keeps
+//! them here; with PostgreSQL they wait here until they are in its table
+//! (`postgres/installations.rs`).
 
 use super::{
     RegistryError,

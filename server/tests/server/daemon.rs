@@ -50,8 +50,7 @@ impl Daemon {
         Daemon::start_with(directory, more, &[])
     }
 
-    /// Starts one with these further variables; the program that OGRT_TEST_SERVER names, if it names
-    /// one.
+    /// Starts one with these further variables. OGRT_TEST_SERVER may name another program to test.
     pub fn start_with(directory: TempDir, more: &str, environment: &[(&str, &OsStr)]) -> Self {
         let mut command = Command::new(std::env::var_os("OGRT_TEST_SERVER").unwrap_or_else(|| SERVER.into()));
         command.envs(environment.iter().copied());

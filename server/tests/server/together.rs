@@ -132,17 +132,17 @@ impl Client {
     }
 }
 
-/// What was seen of the server while everything went on.
+/// What was observed of the server while everything went on.
 #[derive(Default)]
-struct Seen {
+struct Observation {
     asked: usize,
     slowest: Duration,
     memory: u64,
 }
 
 /// Asks for health and memory until told to stop.
-fn watch(daemon: &Daemon, stop: &AtomicBool) -> Seen {
-    let mut seen = Seen::default();
+fn watch(daemon: &Daemon, stop: &AtomicBool) -> Observation {
+    let mut seen = Observation::default();
     while !stop.load(Ordering::Relaxed) {
         let since = Instant::now();
         let status = daemon.http("GET", "/healthz", &[]).0;

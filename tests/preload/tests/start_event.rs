@@ -90,8 +90,12 @@ fn a_launch_has_the_name_that_its_launcher_gives_it() {
     let slurm = [("SLURM_PROCID", "1"), ("SLURM_JOB_ID", "47"), ("SLURM_STEP_ID", "3")];
     let batch = [("SLURM_PROCID", "0"), ("SLURM_JOB_ID", "47"), ("SLURM_STEP_ID", "4294967291")];
     let hydra = [("PMI_RANK", "1"), ("MPI_LOCALRANKID", "1"), ("FLUX_JOB_ID", "f7")];
-    let intel =
-        [("PMI_RANK", "1"), ("MPI_LOCALRANKID", "1"), ("I_MPI_HYDRA_UUID", "f-1"), ("HYDRA_BSTRAP_PGID", "0")];
+    let intel = [
+        ("PMI_RANK", "1"),
+        ("MPI_LOCALRANKID", "1"),
+        ("I_MPI_HYDRA_UUID", "f-1"),
+        ("HYDRA_BSTRAP_PGID", "0"),
+    ];
     type Variables<'a> = &'a [(&'a str, &'a str)];
     let cases: [(Variables<'_>, Option<&str>); 9] = [
         (&[("OMPI_COMM_WORLD_RANK", "1"), ("PMIX_NAMESPACE", "575668225")], Some("pmix:575668225")),
