@@ -103,7 +103,9 @@ impl Relations {
             let mut above = self.parent[at];
             for _ in 0..WRAPPERS_MAX {
                 let wrapper = above.filter(|above| {
-                    name.is_some() && rank_name(&processes[*above]) == name && self.group[*above].is_none()
+                    let above_name = rank_name(&processes[*above]);
+                    let is_same = name.zip(above_name).is_some_and(|(name, above)| may_be(name, above));
+                    is_same && self.group[*above].is_none()
                 });
                 let Some(wrapper) = wrapper else { break };
                 self.group[wrapper] = Some(launch);
@@ -111,6 +113,12 @@ impl Relations {
             }
         }
     }
+}
+
+/// True if what says the first name may be started by the second: it is the same, or says only of
+/// what kind the launch is. What a rank of MPICH starts knows no more.
+fn may_be((launch, rank): RankName<'_>, (above, of_above): RankName<'_>) -> bool {
+    rank == of_above && (launch == above || Some(launch) == above.split(':').next())
 }
 
 /// The launch and the rank that a process says it is.

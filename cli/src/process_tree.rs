@@ -286,15 +286,15 @@ mod tests {
 
     #[test]
     fn scripts_around_ranks_are_one_line_and_so_are_tasks_without_ranks() {
-        for launch in ["pmix:1", "hydra"] {
+        for (launch, of_child) in [("pmix:1", "pmix:1"), ("hydra", "hydra"), ("hydra:a:1.0", "hydra")] {
             let processes: Vec<Value> = (0..2)
                 .flat_map(|rank| {
                     let pid = 10 + 10 * rank as i64;
                     [
                         of_rank(pid, 1, pid, "/bin/sh", rank, launch),
-                        of_rank(pid + 1, pid, pid + 1, "/bin/hostname", rank, launch),
+                        of_rank(pid + 1, pid, pid + 1, "/bin/hostname", rank, of_child),
                         of_rank(pid, 1, pid + 2, "/bin/bash", rank, launch),
-                        of_rank(pid + 3, pid, pid + 3, "/bin/solver", rank, launch),
+                        of_rank(pid + 3, pid, pid + 3, "/bin/solver", rank, of_child),
                     ]
                 })
                 .collect();

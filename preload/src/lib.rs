@@ -41,6 +41,7 @@ mod objects;
 mod parts;
 mod path_buffer;
 mod process;
+mod proxy;
 mod reach;
 mod say;
 mod settings;

@@ -41,6 +41,8 @@ pub struct Surroundings {
 pub struct Launch([&'static [u8]; 4]);
 
 impl Launch {
+    const HYDRA: Launch = Launch([b"hydra", b"", b"", b""]);
+
     fn named(kind: &'static [u8], name: &'static [u8]) -> Self {
         if name.is_empty() { Launch::default() } else { Launch([kind, name, b"", b""]) }
     }
@@ -53,6 +55,11 @@ impl Launch {
             Some(number) if number < FIRST_SPECIAL => Launch([b"slurm:", job, b".", step]),
             _ => Launch::default(),
         }
+    }
+
+    /// True if only the proxy that starts the ranks knows more.
+    pub fn is_by_proxy(&self) -> bool {
+        self.0 == Self::HYDRA.0
     }
 
     /// The pieces of its name; `None` where no launch is known.
@@ -154,10 +161,8 @@ impl Surroundings {
         // By the variable that the rank is from: a launcher within a step has the step's, too.
         found.launch = match rank.rank {
             0 | 1 => Launch::named(b"pmix:", pmix.value),
-            2 if is_hydra && !intel.value.is_empty() => {
-                Launch([b"hydra:", intel.value, b".", group.value])
-            }
-            2 if is_hydra => Launch([b"hydra", b"", b"", b""]),
+            2 if is_hydra && !intel.value.is_empty() => Launch([b"hydra:", intel.value, b".", group.value]),
+            2 if is_hydra => Launch::HYDRA,
             2 if !pmi.value.is_empty() => Launch::named(b"pmi:", pmi.value),
             2 | 4 if !flux.value.is_empty() => Launch::named(b"flux:", flux.value),
             2 | 3 => Launch([b"pmi", b"", b"", b""]),

@@ -25,6 +25,8 @@ enum Name {
 /// The processes of one launch.
 #[derive(Default)]
 pub(super) struct Members {
+    /// The name that the launcher gave.
+    pub name: Option<String>,
     /// The indices of those that say they are a rank, for each rank, in the order of their starts.
     pub ranks: BTreeMap<u32, Vec<usize>>,
     /// Nobody saw what started them.
@@ -105,7 +107,8 @@ impl Found<'_> {
         let helped = before.or(above.filter(|_| is_below)).and_then(|(at, launch)| {
             let other = self.of(at)?.rank.as_deref()?;
             // A proxy that Slurm started is a rank as well, but of Slurm's step.
-            launch.filter(|_| other.number == rank.number && other.launch.as_ref() == Some(given))
+            let is_same = other.launch.as_ref().is_some_and(|other| given.may_be(other));
+            launch.filter(|_| other.number == rank.number && is_same)
         });
         let above = above.map(|(above, _)| above);
         let launch = match helped {
@@ -118,7 +121,7 @@ impl Found<'_> {
                     }
                     (false, None) => Name::Unseen(process.hostname.clone(), process.parent_pid?),
                 };
-                let is_again = !is_named && parent.is_some();
+                let is_again = given.is_of_proxy() || !is_named && parent.is_some();
                 self.started(name, rank.number, above, is_again)
             }
         };
@@ -131,10 +134,11 @@ impl Found<'_> {
     fn started(&mut self, name: Name, rank: u32, parent: Option<usize>, is_again: bool) -> usize {
         let is_unseen = matches!(name, Name::Unseen(..));
         let known = self.by_name.get(&name).map(Vec::as_slice).unwrap_or_default();
+        let is_free = |launch: &usize| !self.launches[*launch].children.contains(&rank);
         let launch = match parent {
+            None if is_again => known.iter().copied().find(is_free),
             None => known.last().copied(),
             Some(parent) => {
-                let is_free = |launch: &usize| !self.launches[*launch].children.contains(&rank);
                 match known.iter().rposition(|launch| self.launches[*launch].parents.contains(&parent)) {
                     Some(latest) if !is_again || is_free(&known[latest]) => Some(known[latest]),
                     Some(latest) => known[latest..].iter().copied().find(is_free),
@@ -146,14 +150,18 @@ impl Found<'_> {
             }
         };
         let launch = launch.unwrap_or_else(|| {
-            self.launches.push(Members { is_unseen, ..Members::default() });
+            let given = match &name {
+                Name::Given(name) => Some(name.name.clone()),
+                _ => None,
+            };
+            self.launches.push(Members { name: given, is_unseen, ..Members::default() });
             let launch = self.launches.len() - 1;
             self.by_name.entry(name).or_default().push(launch);
             launch
         });
-        if let Some(parent) = parent {
-            let members = &mut self.launches[launch];
-            members.parents.insert(parent);
+        let members = &mut self.launches[launch];
+        members.parents.extend(parent);
+        if parent.is_some() || is_again {
             members.children.insert(rank);
         }
         launch
@@ -171,6 +179,7 @@ impl Found<'_> {
         self.processes.get(at)?.as_ref()
     }
 }
+
 /// Drops what looks like a rank alone of a launch of its own, but is the child of a rank's child
 /// that nobody saw.
 fn drop_helpers(processes: &[Option<Process>], launches: &mut [Members]) {

@@ -100,7 +100,7 @@ impl Launches {
         let true_ranks = |launch: &Members| launch.ranks.values().filter_map(true_rank).collect::<Vec<_>>();
         let found = launchers::find(&self.processes);
         let mut launches: Vec<Launch> =
-            found.iter().filter_map(|launch| Launch::of(&true_ranks(launch))).collect();
+            found.iter().filter_map(|launch| Launch::of(launch.name.clone(), &true_ranks(launch))).collect();
         launches.sort_by_key(|launch| launch.processes.first().copied());
         launches
     }
@@ -149,7 +149,7 @@ fn true_rank<'p>(candidates: &[RankProcess<'p>]) -> Option<RankProcess<'p>> {
 
 impl Launch {
     /// The launch of these ranks.
-    fn of(ranks: &[RankProcess<'_>]) -> Option<Self> {
+    fn of(name: Option<String>, ranks: &[RankProcess<'_>]) -> Option<Self> {
         let first = ranks.first()?.rank;
         if ranks.iter().all(|rank| rank.process.is_daemon) {
             return None;
@@ -174,11 +174,7 @@ impl Launch {
             signature: first.signature.clone(),
             build: first.build.clone(),
             job_step: first.job_step.clone(),
-            launch: first
-                .launch
-                .as_ref()
-                .filter(|launch| launch.is_given())
-                .map(|launch| launch.name.clone()),
+            launch: name,
             programs,
             size,
             ranks: ranks.len(),
@@ -310,6 +306,28 @@ mod tests {
     }
 
     #[test]
+    fn ranks_that_say_what_their_proxy_was_told_are_one_launch_over_nodes() {
+        // Only one node's proxy was seen. Each rank is a script that runs the program, which cannot
+        // know the name, and a helper by a shell that forked.
+        let mut processes = vec![launcher(5, 5, 99, "a:1")];
+        for (rank, host) in ["a", "b", "c"].into_iter().enumerate() {
+            let (rank, pid) = (rank as u32, 10 + 10 * rank as i64);
+            let mut script = process(pid, 5, "/bin/sh", Some((rank, 3, "hydra:a:1.0")));
+            let mut program = process(pid + 1, pid, "/app", Some((rank, 3, "hydra")));
+            let mut helper = process(pid + 2, pid + 9, "/bin/date", Some((rank, 3, "hydra")));
+            program["shared_objects"] = json!([{ "path": "/usr/lib/libmpich.so.12" }]);
+            helper["ancestor_pid"] = json!(pid);
+            for process in [&mut script, &mut program, &mut helper] {
+                process["hostname"] = json!(host);
+            }
+            processes.extend([script, program, helper]);
+        }
+        processes[0]["hostname"] = json!("a");
+        let found = of(&processes);
+        assert_eq!((members(&found), &found[0]["launch"]), (vec![&json!([2, 5, 8])], &json!("hydra:a:1.0")));
+    }
+
+    #[test]
     fn what_a_launcher_has_slurm_start_for_it_is_no_rank() {
         for program in ["/usr/bin/hydra_pmi_proxy", "/usr/bin/orted", "/usr/bin/prted"] {
             let mut proxy = process(5, 1, program, Some((0, 1, "slurm:9.0")));
@@ -412,6 +430,11 @@ mod tests {
         let mut processes = on("a", &[(10, 0, 3), (11, 1, 3), (20, 0, 2)]);
         processes.extend(on("b", &[(12, 2, 3), (21, 1, 2)]));
         assert_eq!(members(&of(&processes)), [&json!([1, 2, 5]), &json!([3, 6])]);
+        // The same where nobody saw the proxies, but the ranks say what those were told.
+        let mut unseen: Vec<Value> =
+            processes.into_iter().filter(|process| process["mpi"].is_object()).collect();
+        unseen.iter_mut().for_each(|rank| rank["mpi"]["launch"] = json!("hydra:a:1.0"));
+        assert_eq!(members(&of(&unseen)), [&json!([0, 1, 3]), &json!([2, 4])]);
         // Open MPI names them. A rank that is started again is the same one.
         let named: Vec<Value> =
             [(10, 0), (11, 1), (20, 0)].map(|(pid, rank)| rank_at(pid, 5, pid, (rank, 2, "pmix:1"))).into();

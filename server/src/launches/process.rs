@@ -5,6 +5,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
+/// The kind of launch of MPICH and Intel MPI.
+const HYDRA: &str = "hydra";
+
 /// The keys that are read of a process's document.
 #[derive(Deserialize)]
 struct Document<'a> {
@@ -88,6 +91,18 @@ impl LaunchName {
     pub fn is_given(&self) -> bool {
         self.name.contains(':')
     }
+
+    /// True if it is what a proxy of MPICH's launcher was told. What a rank starts cannot know it.
+    pub fn is_of_proxy(&self) -> bool {
+        self.name.strip_prefix(HYDRA).is_some_and(|rest| rest.starts_with(':'))
+    }
+
+    /// True if what says this name may be of a launch with that one: it is the same, or the kind
+    /// alone.
+    pub fn may_be(&self, other: &LaunchName) -> bool {
+        let kind = other.name.split(':').next().unwrap_or_default();
+        self.cluster == other.cluster && (self.name == other.name || self.name == kind)
+    }
 }
 
 /// What is kept of a process that says it is a rank.
@@ -169,7 +184,8 @@ impl Document<'_> {
         };
         let upstream = || Some(format!("{}:{}", after("--upstream-host")?, after("--upstream-port")?));
         let port = after("--control-port").map(str::to_owned).or_else(upstream)?;
-        let name = format!("{port} {}", after("--pgid").unwrap_or_default());
+        // As its ranks say it, where they know it.
+        let name = format!("{HYDRA}:{port}.{}", after("--pgid").unwrap_or_default());
         Some(LaunchName { cluster: self.cluster.as_ref().to_owned(), name })
     }
 

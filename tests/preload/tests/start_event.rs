@@ -123,6 +123,35 @@ fn a_launch_has_the_name_that_its_launcher_gives_it() {
 }
 
 #[test]
+fn a_rank_of_mpich_has_the_name_that_its_proxy_was_told() {
+    if !has("gcc") {
+        return;
+    }
+    let folder = Folder::new();
+    let program = folder.compile(Compiler::Gcc, "hello", HELLO, &[]);
+    let cases: [(&[&str], &str); 3] = [
+        (&["--control-port", "n1:4711", "--rmk", "user", "--pgid", "2"], "hydra:n1:4711.2"),
+        (&["--pgid", "2", "--control-port"], "hydra"),
+        (&[], "hydra"),
+    ];
+    for (number, (arguments, launch)) in cases.into_iter().enumerate() {
+        let receiver = Receiver::unix(&folder.join(&format!("proxy{number}.sock")));
+        // A shell that stays the parent, and is not tracked.
+        let line = format!(
+            "LD_PRELOAD='{}' OGRT_ACTIVE=1 OGRT_SERVER='{}' '{}'; exit $?",
+            library().display(),
+            receiver.server,
+            program.display()
+        );
+        let mut command = Command::new("sh");
+        command.args(["-c", &line, "proxy"]).args(arguments);
+        command.env("PMI_RANK", "1").env("MPI_LOCALRANKID", "1");
+        assert_eq!(command.output().unwrap().status.code(), Some(7));
+        assert_eq!(receiver.start().launch, Some(launch.as_bytes().to_vec().into()), "{arguments:?}");
+    }
+}
+
+#[test]
 fn a_glibc_program_says_what_it_is() {
     says_what_it_is(Compiler::Gcc);
 }

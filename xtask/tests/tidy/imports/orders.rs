@@ -102,7 +102,7 @@ const PRELOAD: &Order = &[
     &["memory"],
     &["path_buffer"],
     &["canonical", "destination", "encoder", "event_id", "namespaces", "process", "reach", "say"],
-    &["loader", "parts", "settings"],
+    &["loader", "parts", "proxy", "settings"],
     &["disclosure", "executable", "imports", "objects", "spool", "surroundings"],
     &["deliver", "state"],
     &["end", "start"],
