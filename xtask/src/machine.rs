@@ -105,6 +105,7 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "lua5.4", package: "lua5.4" },
     Tool { program: "sqlite3", package: "sqlite3" },
     Tool { program: "rsync", package: "rsync" },
+    Tool { program: "parallel", package: "parallel" },
     Tool { program: "sudo", package: "sudo" },
     Tool { program: "tmux", package: "tmux" },
     Tool { program: "screen", package: "screen" },

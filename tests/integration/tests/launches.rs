@@ -79,7 +79,7 @@ fn ranks_that_nobody_tracked_are_said_to_be_missing() {
 
 #[test]
 fn a_shell_that_forks_does_not_cut_the_tree() {
-    if !needs::has(&["make", "xargs"], true) {
+    if !needs::has(&["make", "xargs", "parallel"], true) {
         return;
     }
     // Of the machine itself, whose number never changes.
@@ -97,6 +97,7 @@ fn a_shell_that_forks_does_not_cut_the_tree() {
                   echo 1 2 3 | while read -r a; do ( ( date ); : ) | ( cat; : ); done\n\
                   ( sleep 0.1 & ) ; sleep 0.3\n\
                   seq 4 | xargs -P 4 -I% sh -c '( date; uname ) | cat'\n\
+                  seq 4 | parallel --will-cite -j2 '( date; uname {} ) | cat >/dev/null; hostname'\n\
                   ( setsid sh -c '( sleep 0.2; uname ) & exit' ); sleep 0.4\n\
                   make -s -j4\n";
     let document = job(&stage, "forks", script);
