@@ -31,7 +31,7 @@ impl ShareHolder {
     }
 
     /// All who are claimed and beyond the bound of those who are told apart.
-    fn others() -> Self {
+    pub fn others() -> Self {
         ShareHolder(b"c".to_vec())
     }
 
@@ -45,7 +45,8 @@ impl ShareHolder {
         &self.0
     }
 
-    fn is_claimed(&self) -> bool {
+    /// Nobody proved it.
+    pub fn is_claimed(&self) -> bool {
         self.0.first() == Some(&b'c')
     }
 }
@@ -71,6 +72,13 @@ pub struct Shares(HashMap<ShareHolder, u64>);
 pub struct Allowance {
     proved: u64,
     claimed: u64,
+}
+
+/// There is room for all.
+impl Default for Allowance {
+    fn default() -> Self {
+        Allowance { proved: u64::MAX, claimed: u64::MAX }
+    }
 }
 
 impl Allowance {

@@ -125,9 +125,9 @@ metrics! {
         gauge events_held = "ogrt_events_held",
         /// Programs with counts; a program is an executable with the libraries loaded with it.
         gauge programs = "ogrt_programs",
-        /// Counts that are kept: one per program and user, program and host, program and job.
+        /// Counts that are kept: one per program, user, host and job.
         gauge use_rows = "ogrt_use_rows",
-        /// Events that were not counted because uses.programs_max or uses.rows_max was reached.
+        /// Events that were not counted because of uses.programs_max or uses.rows_max.
         counter uses_dropped = "ogrt_uses_dropped_total",
         /// Disk space of the events that are kept for questions about jobs, in bytes.
         gauge jobs_bytes = "ogrt_jobs_bytes",

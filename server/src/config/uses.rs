@@ -10,12 +10,14 @@ table! {
         /// on which hosts, is kept for longer.
         jobs_keep: Time = Time::from_secs(400 * 86_400),
         /// Largest number of programs with counts. A program is an executable with the libraries
-        /// that are loaded with it. When the number is reached, the programs that were not used for
-        /// longest lose their counts; until then new ones are not counted (metric
+        /// that are loaded with it. When there are nearly as many, senders with more than their
+        /// share lose the counts of programs that were not used for longest (metric
+        /// ogrt_sender_over_share_total). New programs of these senders are not counted (metric
         /// ogrt_uses_dropped_total).
         programs_max: usize = 1_000_000,
-        /// Largest number of counts: one per program and user, program and host, program and job.
-        /// When the number is reached, new ones are not kept (metric ogrt_uses_dropped_total).
+        /// Largest number of counts: one per program, user, host and job. When there are nearly as
+        /// many, senders with more than their share are counted without jobs (metric
+        /// ogrt_sender_over_share_total).
         rows_max: usize = 50_000_000,
         /// How often counts are written to disk. A question has them written at once.
         write_every: Time = Time::from_secs(10),

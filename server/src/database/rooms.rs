@@ -122,6 +122,8 @@ pub struct UsesStore {
     pub tallies: Table,
     /// Who ran a program, where, in which job: server/src/uses/rows.rs.
     pub rows: Table,
+    /// Sender -> the number of its programs and rows: server/src/uses/shares.rs.
+    pub senders: Table,
     /// What servers left that kept rows of users, of hosts and of jobs apart.
     pub old_tallies: Table,
     /// Their rows: server/src/uses/old_rows.rs.
@@ -136,8 +138,8 @@ pub struct UsesStore {
     pub object_count: Total,
     /// Number of the next new object.
     pub next_object: Total,
-    /// Objects that were left out of programs, because there were too many.
-    pub objects_dropped: Total,
+    /// Marks of programs that were deleted or not counted: server/src/uses/forgotten.rs.
+    pub forgotten: Total,
 }
 
 /// The events that are kept of jobs.

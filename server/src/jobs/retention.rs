@@ -51,9 +51,12 @@ impl Jobs {
         }
         if shares.total() + unknown > bytes_max {
             // A little less, so that this is not done for each event.
-            let allowance = shares.allowance((bytes_max - bytes_max / 16).saturating_sub(unknown));
+            let capacity = (bytes_max - bytes_max / 16).saturating_sub(unknown);
+            let allowance = shares.allowance(capacity);
             for (sender, before) in shares.over(allowance) {
-                self.prune_one(&mut shares, &sender, oldest, allowance.of(&sender))?;
+                let excess = shares.total().saturating_sub(capacity);
+                let least = allowance.of(&sender).max(before.saturating_sub(excess));
+                self.prune_one(&mut shares, &sender, oldest, least)?;
                 let lost = before.saturating_sub(shares.get(&sender));
                 self.metrics.sender_over("jobs.bytes_max", &sender, lost);
             }

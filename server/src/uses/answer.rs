@@ -6,6 +6,7 @@
 
 use super::{
     ProgramNumber, Uses, UsesError,
+    forgotten::is_mark,
     objects::{LoadedBy, ObjectQuestion},
     rows::Count,
     sum::{Budget, CountJson, HostUse, JobUse, Narrowing, Sum, Totals, UserUse},
@@ -78,17 +79,24 @@ impl Uses {
     pub fn answer(&self, question: &UsesQuestion) -> Result<Option<UsesAnswer>, UsesError> {
         let containing = question.part.map(|part| self.registry.containing(part, DEPTH_MAX)).transpose()?;
         let ContainingBuilds { itself, builds, is_cut, is_known } = containing.unwrap_or_default();
+        let missing = self.missing(&question.narrowing.user, question.narrowing.since_ns)?;
         let LoadedBy { programs: mut direct, is_known: is_loaded, is_cut: is_loaded_cut } =
-            self.loaded_by(&question.objects)?;
+            self.loaded_by(&question.objects, missing)?;
         for signature in &itself {
             direct.extend(self.programs_with(*signature)?);
         }
-        if !is_known && !is_loaded && direct.is_empty() {
+        let mut is_forgotten = false;
+        for signature in &itself {
+            is_forgotten |= self.last_forgotten(signature)?.is_some();
+        }
+        if !is_known && !is_loaded && !is_loaded_cut && !is_forgotten && direct.is_empty() {
             return Ok(None);
         }
-        let mut budget = Budget::default();
-        budget.is_cut = is_cut || is_loaded_cut;
-        let mut through = self.used(builds)?;
+        is_forgotten |= missing.is_unmarked() && direct.is_empty();
+        let mut through = self.used(builds, &mut is_forgotten)?;
+        let is_forgotten = is_forgotten && missing.is_any();
+        let mut budget =
+            Budget::new(is_cut || is_loaded_cut || is_forgotten || missing.is_anything(), missing);
         let mut all = direct.clone();
         all.extend(through.iter().flat_map(|used| &used.programs));
         let (mut total, mut alone) = (Sum::default(), HashMap::new());
@@ -137,14 +145,19 @@ impl Uses {
         }))
     }
 
-    /// The builds that some program has.
-    fn used(&self, mut builds: Vec<(Signature, u32)>) -> fjall::Result<Vec<BuildUse>> {
+    /// The builds that some program has; programs may have been forgotten.
+    fn used(
+        &self,
+        mut builds: Vec<(Signature, u32)>,
+        is_forgotten: &mut bool,
+    ) -> fjall::Result<Vec<BuildUse>> {
         let mut used: Vec<BuildUse> = Vec::new();
         let new =
             |signature, depth, programs| BuildUse { signature, depth, count: Count::default(), programs };
         if builds.len() <= ONE_BY_ONE_MAX {
             for (signature, depth) in builds {
                 let programs = self.programs_with(signature)?;
+                *is_forgotten |= self.last_forgotten(&signature)?.is_some();
                 if !programs.is_empty() {
                     used.push(new(signature, depth, programs));
                 }
@@ -166,6 +179,10 @@ impl Uses {
                     used.extend(found.map(|(_, depth)| new(signature, depth, vec![program])));
                 }
             }
+        }
+        for used in &mut used {
+            *is_forgotten |= used.programs.iter().any(|program| is_mark(*program));
+            used.programs.retain(|program| !is_mark(*program));
         }
         Ok(used)
     }

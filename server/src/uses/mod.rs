@@ -8,7 +8,9 @@
 //! of rows ([`sum`]).
 
 mod answer;
+mod forgotten;
 mod hash_key;
+mod object_names;
 mod objects;
 mod old_rows;
 mod pending_tallies;
@@ -16,6 +18,7 @@ mod program;
 mod program_numbers;
 mod retention;
 mod rows;
+mod shares;
 mod sum;
 mod tally;
 mod unregistered;
@@ -27,6 +30,7 @@ pub use sum::Narrowing;
 pub use unregistered::{UnregisteredPage, UnregisteredQuestion};
 
 use crate::{
+    clock::now_ns,
     config::UsesConfig,
     database::{UsesStore, number},
     join::{DocumentBatches, Joiner},
@@ -39,9 +43,10 @@ use anyhow::Result;
 use ogrt_note::Signature;
 use program::{Program, UseEvent};
 use retention::Sweep;
+use shares::UseShares;
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -76,6 +81,8 @@ pub struct Uses {
     config: UsesConfig,
     /// A server of before left rows.
     has_old_rows: bool,
+    /// Who has how much; only the stage's thread changes it.
+    shares: Mutex<UseShares>,
     /// Batches before this one are wanted in the rows; and those that are.
     wanted: AtomicU64,
     complete: AtomicU64,
@@ -117,6 +124,7 @@ impl Uses {
         metrics.use_rows.set(store.row_count.get()?);
         let (wanted, complete, asked) = (AtomicU64::new(0), AtomicU64::new(0), Notify::new());
         let has_old_rows = store.old_rows.first_key_value().is_some();
+        let shares = Mutex::new(UseShares::open(&store, &config)?);
         Ok(Uses {
             store,
             queue,
@@ -126,6 +134,7 @@ impl Uses {
             metrics,
             config,
             has_old_rows,
+            shares,
             wanted,
             complete,
             asked,
@@ -147,7 +156,7 @@ impl Uses {
                 let done = self.gather(&mut counts);
                 if done.is_err() {
                     // Half of a batch may be in the counts.
-                    counts.start_over(self.queue.offset(CONSUMER));
+                    counts.start_over(self.queue.offset(CONSUMER), &mut self.shares());
                     patiently("uses cannot be counted", done, &give_up).await;
                     break;
                 }
@@ -197,6 +206,7 @@ impl Uses {
                 head - counts.next
             );
             counts.next = head;
+            self.forget_events(now_ns())?;
             return Ok(());
         };
         let mut rest = &batch.bytes[..];
@@ -216,11 +226,6 @@ impl Uses {
         if counts.add(key, event) {
             return Ok(());
         }
-        let Some(program) = counts.programs.number(&self.store, event, self.config.programs_max as u64)?
-        else {
-            self.metrics.uses_dropped.add(1);
-            return Ok(());
-        };
         let name = match event.uid {
             // A name is only claimed, unless the kernel gave the uid that it belongs to.
             Some(uid) if event.is_proved || event.username.is_empty() => {
@@ -229,6 +234,11 @@ impl Uses {
             _ => None,
         };
         let user = name.as_deref().map_or(event.username, str::as_bytes);
+        let holder = event.holder(user);
+        let Some(program) = counts.programs.number(self, event, &holder, &mut self.shares())? else {
+            self.metrics.uses_dropped.add(1);
+            return Ok(());
+        };
         counts.add_first(key, program, user, event);
         Ok(())
     }
@@ -256,12 +266,16 @@ impl Uses {
     /// When something with the signature last ran, nanoseconds of Unix time, as far as it is
     /// counted by now.
     pub fn last_used(&self, signature: Signature) -> fjall::Result<Option<i64>> {
-        let mut last = None;
+        let mut last = self.last_forgotten(&signature)?;
         for program in self.programs_with(signature)? {
             let count = self.whole(program)?.count;
             last = last.max((count.all() > 0).then_some(count.last_ns));
         }
         Ok(last)
+    }
+
+    fn shares(&self) -> MutexGuard<'_, UseShares> {
+        self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn program(&self, program: ProgramNumber) -> Result<Option<Program>> {
@@ -274,6 +288,7 @@ impl Uses {
         for entry in self.store.programs_with.prefix(signature.as_bytes()) {
             programs.push(number(entry.key()?.get(16..).unwrap_or_default()));
         }
+        programs.retain(|program| !forgotten::is_mark(*program));
         Ok(programs)
     }
 }

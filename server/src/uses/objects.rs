@@ -4,23 +4,27 @@
 //! ```text
 //! objects       number -> length of the build-id, build-id, path
 //! object_index  'd' digest -> number    'b' length, build-id, number    'p' path, number
-//!               'n' file's name, number
+//!               'n' file's name, number 'o' number -> the sender who had it first
 //! programs_with_object  number of the object, number of a program
 //! ```
 //! A program names its objects by number, so a file stands here once, whoever loads it. A new
 //! object is on disk before, or with, the first program that has it.
 
-use super::{ProgramNumber, Uses, UsesError};
+use super::{
+    ProgramNumber, Uses, UsesError,
+    forgotten::{Forgotten, Missing, is_mark},
+    object_names::{ObjectName, ObjectNumber, build_id_prefix, file_name},
+    shares::{KeptShares, Owner, ShareChanges, UseShares},
+};
 use crate::{
     database::{Table, UsesStore, Writes, number},
+    fair_shares::ShareHolder,
     registry::LruMap,
 };
+use anyhow::Result;
 use regex::bytes::Regex;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeSet, HashMap};
-
-/// The number of an object.
-pub type ObjectNumber = u64;
 
 /// Objects in one generation of those remembered, 3 MB.
 const RECENT: usize = (1 << 16) / 8 * 7;
@@ -28,51 +32,14 @@ const RECENT: usize = (1 << 16) / 8 * 7;
 /// Largest number of keys that are looked at for one question.
 const KEYS_MAX: usize = 5_000_000;
 
-/// The build-id and the path of an object; one of them may be unknown.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ObjectName<'a> {
-    pub build_id: &'a [u8],
-    pub path: &'a [u8],
-}
-
-impl<'a> ObjectName<'a> {
-    fn bytes(&self) -> Vec<u8> {
-        [&[self.build_id.len() as u8], self.build_id, self.path].concat()
-    }
-
-    fn read(bytes: &'a [u8]) -> Option<ObjectName<'a>> {
-        let (len, rest) = bytes.split_first()?;
-        let (build_id, path) = rest.split_at_checked(usize::from(*len))?;
-        Some(ObjectName { build_id, path })
-    }
-
-    /// The keys that it is found by, but for its digest.
-    fn keys(&self, object: ObjectNumber) -> Vec<Vec<u8>> {
-        let number = object.to_be_bytes();
-        let mut keys = Vec::new();
-        if !self.build_id.is_empty() {
-            keys.push([&build_id_prefix(self.build_id)[..], &number].concat());
-        }
-        if !self.path.is_empty() {
-            keys.push([b"p", self.path, &number].concat());
-            keys.push([b"n", file_name(self.path), &number].concat());
-        }
-        keys
-    }
-}
-
 fn digest_key(bytes: &[u8]) -> [u8; 17] {
     let mut key = [b'd'; 17];
     key[1..].copy_from_slice(&Sha256::digest(bytes)[..16]);
     key
 }
 
-fn build_id_prefix(build_id: &[u8]) -> Vec<u8> {
-    [&[b'b', build_id.len() as u8], build_id].concat()
-}
-
-fn file_name(path: &[u8]) -> &[u8] {
-    path.rsplit(|byte| *byte == b'/').next().unwrap_or_default()
+fn owner_key(object: ObjectNumber) -> Vec<u8> {
+    [&b"o"[..], &object.to_be_bytes()].concat()
 }
 
 /// The key under which a program of an object stands.
@@ -83,9 +50,15 @@ fn program_key(object: ObjectNumber, program: ProgramNumber) -> Vec<u8> {
 /// Numbers of objects: those seen lately from memory, the others from disk, new ones given.
 pub struct ObjectNumbers {
     recent: LruMap<[u8; 17], ObjectNumber>,
-    fresh: HashMap<[u8; 17], (ObjectNumber, Vec<u8>)>,
+    fresh: HashMap<[u8; 17], NewObject>,
     /// Objects on disk and fresh, and the number of the next; read when first needed.
     numbers: Option<(u64, ObjectNumber)>,
+}
+
+struct NewObject {
+    number: ObjectNumber,
+    name: Vec<u8>,
+    owner: ShareHolder,
 }
 
 impl Default for ObjectNumbers {
@@ -95,12 +68,13 @@ impl Default for ObjectNumbers {
 }
 
 impl ObjectNumbers {
-    /// The number of an object; `None` when there are too many to take another.
+    /// The number of an object. `None` when it is new, and none may be taken: of nobody, or there
+    /// are too many to take another one of this sender.
     pub fn number(
         &mut self,
         store: &UsesStore,
         name: &ObjectName<'_>,
-        objects_max: u64,
+        new: Option<(&mut KeptShares, &ShareHolder)>,
     ) -> fjall::Result<Option<ObjectNumber>> {
         let bytes = name.bytes();
         let digest = digest_key(&bytes);
@@ -108,7 +82,7 @@ impl ObjectNumbers {
             return Ok(Some(*known));
         }
         let known = match self.fresh.get(&digest) {
-            Some((fresh, _)) => Some(*fresh),
+            Some(fresh) => Some(fresh.number),
             None => store.object_index.get(digest)?.map(|known| number(&known)),
         };
         let known = match known {
@@ -118,11 +92,14 @@ impl ObjectNumbers {
                     Some(numbers) => numbers,
                     None => (store.object_count.get()?, store.next_object.get()?),
                 };
-                if objects >= objects_max {
+                let Some((shares, sender)) = new else { return Ok(None) };
+                let owner = shares.holder(sender.clone());
+                if !shares.has_room(&owner, objects) {
                     return Ok(None);
                 }
+                shares.add_fresh(owner.clone());
                 self.numbers = Some((objects + 1, next + 1));
-                self.fresh.insert(digest, (next, bytes));
+                self.fresh.insert(digest, NewObject { number: next, name: bytes, owner });
                 next
             }
         };
@@ -138,10 +115,11 @@ impl ObjectNumbers {
     /// Puts the new ones among the writes; [`ObjectNumbers::written`] when these are made.
     pub fn put(&self, store: &UsesStore, writes: &mut Writes) {
         let Some((objects, next)) = self.numbers else { return };
-        for (digest, (object, bytes)) in &self.fresh {
-            writes.insert(&store.objects, object.to_be_bytes(), &bytes[..]);
+        for (digest, NewObject { number: object, name, owner }) in &self.fresh {
+            writes.insert(&store.objects, object.to_be_bytes(), &name[..]);
             writes.insert(&store.object_index, *digest, object.to_be_bytes());
-            for key in ObjectName::read(bytes).into_iter().flat_map(|name| name.keys(*object)) {
+            writes.insert(&store.object_index, owner_key(*object), owner.as_bytes());
+            for key in ObjectName::read(name).into_iter().flat_map(|name| name.keys(*object)) {
                 writes.insert(&store.object_index, key, []);
             }
         }
@@ -176,23 +154,39 @@ pub fn remove_program(
 }
 
 /// Removes those of these objects that no program has any more.
-pub fn remove_unused(store: &UsesStore, objects: &BTreeSet<ObjectNumber>) -> fjall::Result<()> {
-    let (mut writes, mut gone) = (store.database.writes(), 0);
+pub fn remove_unused(uses: &Uses, objects: &BTreeSet<ObjectNumber>, shares: &mut UseShares) -> Result<()> {
+    let store = &uses.store;
+    let mut forgotten = Forgotten::default();
+    let (mut writes, mut gone, mut changes) = (store.database.writes(), 0, ShareChanges::default());
     for object in objects {
         let key = object.to_be_bytes();
-        if store.programs_with_object.prefix(key).next().is_some() {
+        let first = store.programs_with_object.prefix(key).next();
+        let mark = first.map(|first| first.into_inner()).transpose()?;
+        if mark.as_ref().is_some_and(|(key, _)| !is_mark(number(key.get(8..).unwrap_or_default()))) {
             continue;
         }
         let Some(bytes) = store.objects.get(key)? else { continue };
-        for name in ObjectName::read(&bytes).into_iter().flat_map(|name| name.keys(*object)) {
-            writes.remove(&store.object_index, name);
+        if let Some(name) = ObjectName::read(&bytes) {
+            name.keys(*object).into_iter().for_each(|key| writes.remove(&store.object_index, key));
+            if let Some((mark, last_ns)) = mark {
+                forgotten.add_file(&name, number(&last_ns) as i64);
+                writes.remove(&store.programs_with_object, mark);
+            }
         }
         writes.remove(&store.object_index, digest_key(&bytes));
+        let owner = owner_key(*object);
+        let holder = store.object_index.get(&owner)?.map(|holder| ShareHolder::read(&holder));
+        changes.add(&holder.map_or(Owner::Several, Owner::One), -1);
+        writes.remove(&store.object_index, owner);
         writes.remove(&store.objects, key);
         gone += 1;
     }
     writes.set(&store.object_count, store.object_count.get()?.saturating_sub(gone));
-    writes.commit()
+    shares.objects.put(store, &changes, &mut writes);
+    forgotten.put(uses, &mut shares.forgotten, &mut writes)?;
+    writes.commit()?;
+    shares.objects.apply(changes);
+    Ok(())
 }
 
 /// What was loaded, by what is known of a file from outside. All that is named must fit.
@@ -296,7 +290,11 @@ pub struct LoadedBy {
 
 impl Uses {
     /// The programs that had such an object loaded.
-    pub(super) fn loaded_by(&self, question: &ObjectQuestion) -> Result<LoadedBy, UsesError> {
+    pub(super) fn loaded_by(
+        &self,
+        question: &ObjectQuestion,
+        missing: Missing,
+    ) -> Result<LoadedBy, UsesError> {
         let mut found = LoadedBy::default();
         if question.is_empty() {
             return Ok(found);
@@ -309,13 +307,18 @@ impl Uses {
                 continue;
             }
             found.is_known = true;
-            found.programs.extend(keys(
-                &self.store.programs_with_object,
-                object.to_be_bytes().to_vec(),
-                &mut left,
-            )?);
+            let of_object = object.to_be_bytes().to_vec();
+            for program in keys(&self.store.programs_with_object, of_object, &mut left)? {
+                match is_mark(program) {
+                    true => found.is_cut |= missing.is_any(),
+                    false => drop(found.programs.insert(program)),
+                }
+            }
         }
-        found.is_cut = left == 0 || self.store.objects_dropped.get()? > 0;
+        let begin = path.as_ref().map_or(&[][..], |path| &path.begin[..]);
+        found.is_cut |= left == 0
+            || (missing.is_any()
+                && self.misses_file(question.build_id.as_deref(), question.soname.as_deref(), begin)?);
         Ok(found)
     }
 }

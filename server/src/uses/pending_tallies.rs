@@ -2,20 +2,25 @@
 //! when it is time.
 //!
 //! What was gathered is written as it is, in one write with the offset: short, because a count is
-//! some twenty bytes here. Adding it to the rows comes later, for the tallies
-//! of many writes together, a group of programs at a time; a group's tallies go in the same write
-//! as its rows change, so that each is added once whatever crashes. So a program that runs all the
-//! time costs a row's change a minute, and no write is ever large.
+//! some twenty bytes here. Adding it to the rows comes later, for the tallies of many writes
+//! together, a group of programs at a time; a group's tallies go in the same write as its rows
+//! change, so that each is added once whatever crashes. So a program that runs all the time costs a
+//! row's change a minute, and no write is ever large.
 
 use super::{
     Uses,
-    rows::{self, Count, Whole},
+    forgotten::Forgotten,
+    rows::{self, Count, RowKey, Whole},
+    shares::{Owner, ShareChanges, UseShares},
     tally::Tally,
     use_counts::UseCounts,
 };
-use crate::database::{Table, UsesStore, Writes};
+use crate::{
+    database::{Table, UsesStore, Writes},
+    fair_shares::ShareHolder,
+};
 use anyhow::Result;
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeMap, sync::atomic::Ordering};
 use tracing::error;
 
 /// Programs of one group: their rows lie together.
@@ -42,7 +47,7 @@ impl Uses {
         if counts.next == self.queue.offset(super::CONSUMER) {
             return Ok(());
         }
-        counts.programs.write(&self.store)?;
+        counts.programs.write(self, &mut self.shares())?;
         self.metrics.programs.set(self.store.program_count.get()?);
         let (mut writes, mut index, mut group) = (self.store.database.writes(), 0, 0);
         let mut text = Vec::with_capacity(TALLY_BYTES + 4096);
@@ -105,44 +110,114 @@ impl Uses {
                 false => Tally::read(&mut rest),
             }));
         }
-        let rows = self.add(&mut writes, &mut tallies)?;
+        let mut shares = self.shares();
+        let added = self.add(&shares, &mut writes, &mut tallies)?;
+        added.forgotten.put(self, &mut shares.forgotten, &mut writes)?;
+        shares.rows.put(&self.store, &added.row_shares, &mut writes);
+        shares.programs.put(&self.store, &added.program_shares, &mut writes);
         writes.commit()?;
-        self.metrics.use_rows.set(rows);
+        shares.rows.apply(added.row_shares);
+        shares.programs.apply(added.program_shares);
+        shares.rows.look();
+        for (holder, over) in added.forgotten.over() {
+            self.metrics.sender_over("uses.rows_max", holder, over);
+        }
+        self.metrics.use_rows.set(added.rows);
         Ok(true)
     }
 
-    /// Adds tallies to the rows; how many rows there are then.
-    fn add(&self, writes: &mut Writes, tallies: &mut [Tally<'_>]) -> Result<u64> {
+    /// Adds tallies to the rows.
+    fn add(&self, shares: &UseShares, writes: &mut Writes, tallies: &mut [Tally<'_>]) -> Result<AddedRows> {
         let store: &UsesStore = &self.store;
         let rows_before = store.row_count.get()?;
-        let mut rows = rows_before;
+        let mut added = AddedRows { rows: rows_before, ..AddedRows::default() };
         let mut key = Vec::new();
         tallies.sort_unstable_by_key(|tally| tally.row);
         for of_program in tallies.chunk_by(|a, b| a.row.program == b.row.program) {
             let program = of_program[0].row.program.to_be_bytes();
             let mut whole = store.rows.get(program)?.map(|value| Whole::read(&value)).unwrap_or_default();
+            // What is written, in order; and what has no room for a row of its own, by the row
+            // without the job.
+            let mut changed: Vec<(RowKey<'_>, Count)> = Vec::new();
+            let mut coarse: BTreeMap<RowKey<'_>, Count> = BTreeMap::new();
             for same in of_program.chunk_by(|a, b| a.row == b.row) {
                 let row = &same[0].row;
                 let mut total = Count::default();
                 same.iter().for_each(|tally| total.add(&tally.count));
                 whole.count.add(&total);
+                self.add_owner(shares, row, &mut whole, &mut added);
                 row.write(&mut key);
                 match store.rows.get(&key)? {
                     Some(value) => total.add(&rows::read(&value, row.is_claimed)),
-                    None if rows >= self.config.rows_max as u64 => {
+                    None => {
+                        let holder = shares.rows.holder(row.holder());
+                        if !shares.rows.has_room(&holder, added.rows) {
+                            whole.is_cut = true;
+                            let without_job = RowKey { cluster: b"", job: b"", ..*row };
+                            coarse.entry(without_job).or_default().add(&total);
+                            continue;
+                        }
+                        added.count_row(holder);
+                    }
+                }
+                changed.push((*row, total));
+            }
+            for (row, mut total) in coarse {
+                let holder = shares.rows.holder(row.holder());
+                added.forgotten.add_sender(holder.clone(), total.last_ns, shares.rows.has_share(&holder));
+                if let Ok(at) = changed.binary_search_by_key(&row, |(row, _)| *row) {
+                    changed[at].1.add(&total);
+                    continue;
+                }
+                row.write(&mut key);
+                match store.rows.get(&key)? {
+                    Some(value) => total.add(&rows::read(&value, row.is_claimed)),
+                    None if !shares.rows.has_room(&holder, added.rows) => {
                         self.metrics.uses_dropped.add(total.all());
-                        whole.is_cut = true;
                         continue;
                     }
-                    None => rows += 1,
+                    None => added.count_row(holder),
                 }
                 writes.insert(&store.rows, &key[..], rows::value(&total));
             }
+            for (row, count) in changed {
+                row.write(&mut key);
+                writes.insert(&store.rows, &key[..], rows::value(&count));
+            }
             writes.insert(&store.rows, program, whole.value());
         }
-        if rows != rows_before {
-            writes.set(&store.row_count, rows);
+        if added.rows != rows_before {
+            writes.set(&store.row_count, added.rows);
         }
-        Ok(rows)
+        Ok(added)
+    }
+
+    /// Changes the program's owner where another sender has run it.
+    fn add_owner(&self, shares: &UseShares, row: &RowKey<'_>, whole: &mut Whole, added: &mut AddedRows) {
+        let Owner::One(owner) = &whole.owner else { return };
+        let holder = shares.programs.holder(row.holder());
+        if *owner != holder {
+            let with = whole.owner.with(&holder);
+            added.program_shares.add(&whole.owner, -1);
+            added.program_shares.add(&with, 1);
+            whole.owner = with;
+        }
+    }
+}
+
+/// What has become of the rows.
+#[derive(Default)]
+struct AddedRows {
+    /// How many there are.
+    rows: u64,
+    row_shares: ShareChanges,
+    program_shares: ShareChanges,
+    forgotten: Forgotten,
+}
+
+impl AddedRows {
+    fn count_row(&mut self, holder: ShareHolder) {
+        self.rows += 1;
+        self.row_shares.add_one(holder, 1);
     }
 }

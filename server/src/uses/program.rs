@@ -6,9 +6,10 @@
 //! for. An event is compared with those before as its bytes stand; only that of a new program is
 //! taken apart.
 
-use super::objects::{ObjectName, ObjectNumber};
+use super::object_names::{ObjectName, ObjectNumber};
 use crate::{
     clock::believed_ns,
+    fair_shares::ShareHolder,
     fields::{Fields, Value},
     join::note,
     queue::{Entry, Kind},
@@ -123,6 +124,14 @@ impl<'a> UseEvent<'a> {
             }
         }
         !self.objects.is_empty()
+    }
+
+    /// The sender, by the user's name as it is counted.
+    pub fn holder(&self, user: &[u8]) -> ShareHolder {
+        match self.is_proved {
+            true => ShareHolder::proved(user),
+            false => ShareHolder::claimed(user, self.host),
+        }
     }
 
     /// The bytes that tell of the program, as they stand in the event. Two events with the same are

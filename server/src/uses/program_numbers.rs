@@ -5,16 +5,16 @@
 //! its events come again.
 
 use super::{
-    ProgramNumber,
+    ProgramNumber, Uses,
+    forgotten::Forgotten,
     hash_key::{HashKey, HashKeys},
-    objects::{self, ObjectNumber, ObjectNumbers},
-    program::UseEvent,
+    object_names::ObjectNumber,
+    objects::{self, ObjectNumbers},
+    program::{Program, UseEvent},
     rows::Whole,
+    shares::{Owner, UseShares},
 };
-use crate::{
-    database::{UsesStore, number},
-    registry::LruMap,
-};
+use crate::{database::number, fair_shares::ShareHolder, registry::LruMap};
 use anyhow::Result;
 use ogrt_note::Signature;
 use sha2::{Digest, Sha256};
@@ -29,18 +29,15 @@ const FRESH_MAX: usize = 1000;
 const FRESH_BYTES_MAX: usize = 1 << 20;
 const FRESH_OBJECTS_MAX: usize = 8192;
 
-/// Objects for each program that there may be.
-const OBJECTS_FOR_EACH: u64 = 4;
-
 /// See the module.
 pub struct ProgramNumbers {
     recent: LruMap<HashKey, ProgramNumber>,
     keys: HashKeys,
     objects: ObjectNumbers,
-    /// Objects that were left out of programs, because there are too many.
-    objects_dropped: u64,
     fresh: HashMap<[u8; 16], NewProgram>,
     fresh_bytes: usize,
+    /// Programs that were not counted.
+    forgotten: Forgotten,
     /// Programs on disk and fresh, and the number of the next; read when first needed.
     numbers: Option<(u64, ProgramNumber)>,
 }
@@ -50,6 +47,7 @@ struct NewProgram {
     bytes: Vec<u8>,
     signatures: Vec<(Signature, bool)>,
     objects: Vec<ObjectNumber>,
+    owner: Owner,
 }
 
 impl Default for ProgramNumbers {
@@ -58,44 +56,59 @@ impl Default for ProgramNumbers {
             recent: LruMap::new(RECENT),
             keys: HashKeys::default(),
             objects: ObjectNumbers::default(),
-            objects_dropped: 0,
             fresh: HashMap::new(),
             fresh_bytes: 0,
+            forgotten: Forgotten::default(),
             numbers: None,
         }
     }
 }
 
 impl ProgramNumbers {
-    /// The number of the event's program; `None` when there are too many to take another.
+    /// The number of the event's program; `None` when there are too many to take another one of
+    /// this sender.
     pub fn number(
         &mut self,
-        store: &UsesStore,
+        uses: &Uses,
         event: &UseEvent<'_>,
-        programs_max: u64,
+        sender: &ShareHolder,
+        shares: &mut UseShares,
     ) -> Result<Option<ProgramNumber>> {
         let key = self.keys.of(|bytes| event.write_raw(bytes));
         if let Some(program) = self.recent.get(&key) {
             return Ok(Some(*program));
         }
         let is_full = self.fresh.len() >= FRESH_MAX || self.fresh_bytes >= FRESH_BYTES_MAX;
-        if is_full || self.objects.fresh() >= FRESH_OBJECTS_MAX {
-            self.write(store)?;
+        let is_full = is_full || self.objects.fresh() >= FRESH_OBJECTS_MAX;
+        // Nobody is over its share by what is on disk, and yet there are too many.
+        let there = self.numbers.map_or(0, |(programs, _)| programs);
+        let is_late = there >= shares.programs.soft_max() && !shares.programs.is_limited();
+        if is_full || is_late || self.forgotten.len() >= FRESH_MAX {
+            self.write(uses, shares)?;
         }
+        let store = &uses.store;
         let (programs, next) = match self.numbers {
             Some(numbers) => numbers,
             None => (store.program_count.get()?, store.next_program.get()?),
         };
-        let has_room = programs < programs_max;
+        let holder = shares.programs.holder(sender.clone());
+        let has_room = shares.programs.has_room(&holder, programs);
         let (mut program, names) = event.program();
+        let mut missing = Vec::new();
         for name in &names {
-            let objects_max = if has_room { programs_max.saturating_mul(OBJECTS_FOR_EACH) } else { 0 };
-            match self.objects.number(store, name, objects_max)? {
+            let new = has_room.then_some((&mut shares.objects, sender));
+            match self.objects.number(store, name, new)? {
                 Some(object) => program.objects.push(object),
-                // What nobody had is no known program's.
-                None if !has_room => return Ok(None),
-                None => self.objects_dropped += 1,
+                None => missing.push(name),
             }
+        }
+        missing.iter().for_each(|name| self.forgotten.add_file(name, event.time_ns));
+        if has_room && !missing.is_empty() {
+            self.forgotten.add_sender(holder.clone(), event.time_ns, shares.objects.has_share(sender));
+        }
+        // What nobody had is no known program's.
+        if !has_room && !missing.is_empty() {
+            return Ok(self.refuse(&program, event, holder, shares));
         }
         program.objects.sort_unstable();
         let bytes = program.bytes();
@@ -107,15 +120,16 @@ impl ProgramNumbers {
         };
         let found = match known {
             Some(known) => known,
-            None if !has_room => return Ok(None),
+            None if !has_room => return Ok(self.refuse(&program, event, holder, shares)),
             None => {
                 self.numbers = Some((programs + 1, next + 1));
                 let of_executable = program.executable.iter().map(|signature| (*signature, true));
                 let of_libraries = program.libraries.iter().map(|signature| (*signature, false));
                 let signatures = of_executable.chain(of_libraries).collect();
                 self.fresh_bytes += bytes.len() + 8 * program.objects.len();
-                self.fresh
-                    .insert(digest, NewProgram { number: next, bytes, signatures, objects: program.objects });
+                shares.programs.add_fresh(holder.clone());
+                let (objects, owner) = (program.objects, Owner::One(holder));
+                self.fresh.insert(digest, NewProgram { number: next, bytes, signatures, objects, owner });
                 next
             }
         };
@@ -123,15 +137,33 @@ impl ProgramNumbers {
         Ok(Some(found))
     }
 
+    fn refuse(
+        &mut self,
+        program: &Program,
+        event: &UseEvent<'_>,
+        holder: ShareHolder,
+        shares: &UseShares,
+    ) -> Option<ProgramNumber> {
+        let is_over = shares.programs.has_share(&holder);
+        self.forgotten.add_sender(holder, event.time_ns, is_over);
+        self.forgotten.add(program.signatures().copied(), &program.objects, event.time_ns);
+        None
+    }
+
     /// Writes the new ones.
-    pub fn write(&mut self, store: &UsesStore) -> Result<()> {
+    pub fn write(&mut self, uses: &Uses, shares: &mut UseShares) -> Result<()> {
+        let store = &uses.store;
         let mut writes = store.database.writes();
         self.objects.put(store, &mut writes);
         for (digest, fresh) in &self.fresh {
             let program = fresh.number;
             writes.insert(&store.program_numbers, *digest, program.to_be_bytes());
             writes.insert(&store.programs, program.to_be_bytes(), &fresh.bytes[..]);
-            writes.insert(&store.rows, program.to_be_bytes(), Whole::default().value());
+            writes.insert(
+                &store.rows,
+                program.to_be_bytes(),
+                Whole { owner: fresh.owner.clone(), ..Whole::default() }.value(),
+            );
             for (signature, is_program) in &fresh.signatures {
                 let key = [&signature.as_bytes()[..], &program.to_be_bytes()].concat();
                 writes.insert(&store.programs_with, key, [u8::from(*is_program)]);
@@ -142,14 +174,25 @@ impl ProgramNumbers {
             writes.set(&store.program_count, programs);
             writes.set(&store.next_program, next);
         }
-        if self.objects_dropped > 0 {
-            writes.set(&store.objects_dropped, store.objects_dropped.get()? + self.objects_dropped);
-        }
+        self.forgotten.put(uses, &mut shares.forgotten, &mut writes)?;
+        let new = [&shares.programs, &shares.objects].map(|kept| {
+            let changes = kept.fresh();
+            kept.put(store, &changes, &mut writes);
+            changes
+        });
         if !writes.is_empty() {
             writes.commit()?;
         }
+        for (kept, changes) in [&mut shares.programs, &mut shares.objects].into_iter().zip(new) {
+            kept.apply(changes);
+            kept.forget_fresh();
+            kept.look();
+        }
+        for (holder, over) in self.forgotten.over() {
+            uses.metrics.sender_over("uses.programs_max", holder, over);
+        }
+        self.forgotten = Forgotten::default();
         self.objects.written();
-        self.objects_dropped = 0;
         self.fresh.clear();
         self.fresh_bytes = 0;
         self.numbers = None;
@@ -157,7 +200,9 @@ impl ProgramNumbers {
     }
 
     /// Forgets all, because some were removed from the disk, or were never written.
-    pub fn forget(&mut self) {
+    pub fn forget(&mut self, shares: &mut UseShares) {
+        shares.programs.forget_fresh();
+        shares.objects.forget_fresh();
         *self = ProgramNumbers::default();
     }
 }

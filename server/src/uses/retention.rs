@@ -1,21 +1,25 @@
 //! What goes from the uses, so that they stay bounded: the jobs of old rows, and programs that were
-//! unused the longest.
+//! unused the longest. What is too much is taken from senders with more than their share.
 //!
 //! Rows are swept a slice at a time, all the time, so that no sweep is ever long. A row that is old
 //! loses its job, and later its day: what was many rows becomes one, and no process is lost.
-//! Programs go when there are as many as there may be: a sixteenth at once, so that this is rare.
+//! Programs go when there are nearly as many as there may be: a sixteenth at once, so that this is
+//! rare.
 
 use super::{
-    ProgramNumber, Uses, objects,
+    ProgramNumber, Uses,
+    forgotten::Forgotten,
+    objects,
     old_rows::{self, About},
     rows::{self, Count, RowKey, Whole},
+    shares::{Owner, ShareChanges},
     use_counts::UseCounts,
 };
 use crate::clock::{now_ns, oldest_kept_ns};
 use anyhow::Result;
 use sha2::{Digest, Sha256};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 use tracing::info;
@@ -39,6 +43,8 @@ const PERIOD_DAYS: u16 = 30;
 pub struct Sweep {
     after: Vec<u8>,
     after_old: Vec<u8>,
+    /// Passes since there were too many rows.
+    pressure: u32,
     programs_went: Option<Instant>,
 }
 
@@ -48,21 +54,37 @@ impl Uses {
         let oldest = oldest_kept_ns(self.config.jobs_keep.0);
         self.sweep_rows(sweep, now_ns(), oldest)?;
         old_rows::sweep(&self.store, oldest, SLICE, &mut sweep.after_old)?;
-        let is_full = self.store.program_count.get()? >= self.config.programs_max as u64;
+        let is_full = {
+            let shares = self.shares();
+            self.store.program_count.get()? >= shares.programs.soft_max()
+                || self.store.object_count.get()? >= shares.objects.soft_max()
+        };
         if is_full && sweep.programs_went.is_none_or(|went| went.elapsed() > REMOVE_EVERY) {
             sweep.programs_went = Some(Instant::now());
             // What is gathered or on its way may count a program that goes.
             self.write(counts)?;
             while self.add_some()? {}
-            counts.programs.forget();
-            self.remove_longest_unused()?;
+            counts.programs.forget(&mut self.shares());
+            self.remove_excess()?;
         }
         Ok(())
     }
 
-    /// Takes their jobs from rows that were last seen before `oldest`.
+    /// Takes their jobs from rows that are old, and from those of senders with more rows than their
+    /// share: half as old with each pass, while there are too many rows.
     fn sweep_rows(&self, sweep: &mut Sweep, now: i64, oldest: i64) -> Result<()> {
         let from = std::mem::take(&mut sweep.after);
+        let mut shares = self.shares();
+        let is_full = self.store.row_count.get()? >= shares.rows.soft_max();
+        sweep.pressure = if is_full { sweep.pressure.max(1) } else { 0 };
+        // Nothing is old while the clock is in doubt.
+        let oldest_of_excess = match oldest {
+            i64::MIN => oldest,
+            _ => now.saturating_sub(now.saturating_sub(oldest).checked_shr(sweep.pressure).unwrap_or(0)),
+        };
+        let mut changes = ShareChanges::default();
+        // Programs whose rows lost a job before it was old, and whose rows they were.
+        let (mut cut, mut forgotten) = (BTreeSet::new(), Forgotten::default());
         let mut writes = self.store.database.writes();
         let (mut looked, mut gone) = (0, 0u64);
         // What old rows become, with what is there under the same key.
@@ -73,16 +95,26 @@ impl Uses {
             looked += 1;
             if let Some(row) = RowKey::read(&key) {
                 let count = rows::read(&value, row.is_claimed);
-                let coarse = coarse(&row, &count, now, oldest);
+                let is_excess =
+                    is_full && shares.rows.excess(&Owner::One(shares.rows.holder(row.holder()))) > 0;
+                let coarse = coarse(&row, &count, now, if is_excess { oldest_of_excess } else { oldest });
                 if coarse != row {
+                    if coarse.job != row.job && count.last_ns >= oldest {
+                        cut.insert(row.program);
+                        forgotten.add_sender(row.holder(), count.last_ns, true);
+                    }
                     coarse.write(&mut coarse_key);
                     writes.remove(&self.store.rows, key.clone());
                     gone += 1;
+                    changes.add_one(shares.rows.holder(row.holder()), -1);
                     let known = match merged.get_mut(&coarse_key) {
                         Some(known) => known,
                         None => {
                             let there = self.store.rows.get(&coarse_key)?;
-                            gone -= u64::from(there.is_none());
+                            if there.is_none() {
+                                gone -= 1;
+                                changes.add_one(shares.rows.holder(row.holder()), 1);
+                            }
                             let before = there.map_or(Count::default(), |v| rows::read(&v, row.is_claimed));
                             merged.entry(coarse_key.clone()).or_insert(before)
                         }
@@ -95,42 +127,108 @@ impl Uses {
         for (key, count) in merged {
             writes.insert(&self.store.rows, key, rows::value(&count));
         }
+        for program in cut {
+            let key = program.to_be_bytes();
+            let whole = self.store.rows.get(key)?.map(|value| Whole::read(&value)).unwrap_or_default();
+            if !whole.is_cut {
+                writes.insert(&self.store.rows, key, Whole { is_cut: true, ..whole }.value());
+            }
+        }
         if looked < SLICE {
             sweep.after.clear();
+            sweep.pressure += u32::from(is_full);
         }
         if !writes.is_empty() {
             let rows = self.store.row_count.get()?.saturating_sub(gone);
             writes.set(&self.store.row_count, rows);
+            shares.rows.put(&self.store, &changes, &mut writes);
+            forgotten.put(self, &mut shares.forgotten, &mut writes)?;
             writes.commit()?;
+            shares.rows.apply(changes);
+            shares.rows.look();
             self.metrics.use_rows.set(rows);
+            for (holder, lost) in forgotten.over() {
+                self.metrics.sender_over("uses.rows_max", holder, lost);
+            }
         }
         Ok(())
     }
 
-    fn remove_longest_unused(&self) -> Result<()> {
-        let mut last_used: Vec<(i64, ProgramNumber)> = Vec::new();
+    /// Removes programs of senders with more than their share, those that were unused the longest.
+    fn remove_excess(&self) -> Result<()> {
+        let mut shares = self.shares();
+        shares.programs.look();
+        shares.objects.look();
+        let are_objects_full = self.store.object_count.get()? >= shares.objects.soft_max();
+        let mut excess = self.store.program_count.get()?.saturating_sub(shares.programs.capacity());
+        let mut last_used: Vec<(i64, ProgramNumber, u32)> = Vec::new();
+        // Each with the number of programs that are too many, and with that of those which go in
+        // any case, because of their objects.
+        let mut owners: Vec<(Owner, u64, u64)> = Vec::new();
+        let mut numbers: HashMap<Vec<u8>, u32> = HashMap::new();
         for entry in self.store.programs.iter() {
             let program = rows::program(&entry.key()?);
-            last_used.push((self.whole(program)?.count.last_ns, program));
+            let Whole { count, owner, .. } = self.whole(program)?;
+            let number = match numbers.get(owner.as_bytes()) {
+                Some(known) => *known,
+                None => {
+                    numbers.insert(owner.as_bytes().to_vec(), owners.len() as u32);
+                    let has = shares.programs.get(&owner);
+                    let by_objects = match are_objects_full {
+                        true => shares.objects.excess_percent(&owner) * has / 100,
+                        false => 0,
+                    };
+                    owners.push((owner.clone(), shares.programs.excess(&owner), by_objects));
+                    owners.len() as u32 - 1
+                }
+            };
+            if owners.get(number as usize).is_some_and(|(_, excess, by_objects)| excess + by_objects > 0) {
+                last_used.push((count.last_ns, program, number));
+            }
         }
         last_used.sort_unstable();
-        let count = self.store.program_count.get()? as usize;
-        last_used.truncate(count.saturating_sub(self.config.programs_max - self.config.programs_max / 16));
-        info!("uses.programs_max is reached: {} programs that were unused the longest go", last_used.len());
+        drop(shares);
+        let mut gone = vec![0; owners.len()];
+        last_used.retain(|(_, _, owner)| {
+            let at = *owner as usize;
+            let goes = gone[at] < owners[at].2 || (excess > 0 && gone[at] < owners[at].1);
+            if goes {
+                gone[at] += 1;
+                excess = excess.saturating_sub(1);
+            }
+            goes
+        });
+        for ((owner, ..), gone) in owners.iter().zip(gone).filter(|(_, gone)| *gone > 0) {
+            match owner {
+                Owner::One(holder) => self.metrics.sender_over("uses.programs_max", holder, gone),
+                Owner::Several => info!("{gone} programs of several users were unused the longest, and go"),
+            }
+        }
         for group in last_used.chunks(REMOVED_AT_ONCE) {
             self.remove_programs(group)?;
         }
         Ok(())
     }
 
-    fn remove_programs(&self, group: &[(i64, ProgramNumber)]) -> Result<()> {
+    fn remove_programs(&self, group: &[(i64, ProgramNumber, u32)]) -> Result<()> {
         let store = &self.store;
         let (mut writes, mut rows_gone) = (store.database.writes(), 0);
         let mut unused = BTreeSet::new();
-        for (_, program) in group {
+        let (mut program_shares, mut row_shares) = (ShareChanges::default(), ShareChanges::default());
+        let mut forgotten = Forgotten::default();
+        let mut shares = self.shares();
+        for (last_ns, program, _) in group {
             for row in store.rows.prefix(program.to_be_bytes()) {
-                let key = row.key()?;
-                rows_gone += u64::from(key.len() > 8);
+                let (key, value) = row.into_inner()?;
+                match RowKey::read(&key) {
+                    Some(row) => {
+                        rows_gone += 1;
+                        let last_ns = rows::read(&value, row.is_claimed).last_ns;
+                        forgotten.add_sender(row.holder(), last_ns, false);
+                        row_shares.add_one(shares.rows.holder(row.holder()), -1);
+                    }
+                    None => program_shares.add(&Whole::read(&value).owner, -1),
+                }
                 writes.remove(&store.rows, key);
             }
             old_rows::remove(store, *program, &mut writes)?;
@@ -141,18 +239,24 @@ impl Uses {
                 let key = [&signature.as_bytes()[..], &program.to_be_bytes()].concat();
                 writes.remove(&store.programs_with, key);
             }
+            forgotten.add(read.signatures().copied(), &read.objects, *last_ns);
             objects::remove_program(store, *program, &read.objects, &mut writes);
             unused.extend(read.objects);
             writes.remove(&store.programs, program.to_be_bytes());
         }
+        forgotten.put(self, &mut shares.forgotten, &mut writes)?;
         let programs = store.program_count.get()?.saturating_sub(group.len() as u64);
         let rows = store.row_count.get()?.saturating_sub(rows_gone);
         writes.set(&store.program_count, programs);
         writes.set(&store.row_count, rows);
+        shares.programs.put(store, &program_shares, &mut writes);
+        shares.rows.put(store, &row_shares, &mut writes);
         writes.commit()?;
+        shares.programs.apply(program_shares);
+        shares.rows.apply(row_shares);
         self.metrics.programs.set(programs);
         self.metrics.use_rows.set(rows);
-        Ok(objects::remove_unused(store, &unused)?)
+        objects::remove_unused(self, &unused, &mut shares)
     }
 
     /// The whole of a program, with what old rows have of it.

@@ -9,8 +9,8 @@
 //! in time: the times that count stand in the row. When they are old, rows of many jobs or days
 //! become one ([`super::retention`]).
 
-use super::ProgramNumber;
-use crate::database::number;
+use super::{ProgramNumber, shares::Owner};
+use crate::{database::number, fair_shares::ShareHolder};
 use bytes::{Buf, BufMut};
 use prost::encoding::{decode_varint, encode_varint};
 
@@ -114,6 +114,14 @@ impl<'a> RowKey<'a> {
         key.put_slice(self.job);
     }
 
+    /// The sender to whose share the row counts.
+    pub fn holder(&self) -> ShareHolder {
+        match self.is_claimed {
+            true => ShareHolder::claimed(self.user, self.host),
+            false => ShareHolder::proved(self.user),
+        }
+    }
+
     /// Reads what was written; `None` where it is the key of a whole program.
     pub fn read(mut key: &'a [u8]) -> Option<RowKey<'a>> {
         let program = key.try_get_u64().ok()?;
@@ -171,6 +179,8 @@ pub struct Whole {
     pub count: Count,
     /// Rows of it were left out, because a bound was reached.
     pub is_cut: bool,
+    /// The sender to whose share it counts.
+    pub owner: Owner,
 }
 
 impl Whole {
@@ -181,6 +191,7 @@ impl Whole {
         out.put_u8(u8::from(self.is_cut));
         encode_varint(self.count.claimed, &mut out);
         self.count.write(&mut out);
+        out.put_slice(self.owner.as_bytes());
         out
     }
 
@@ -193,7 +204,7 @@ impl Whole {
             let is_cut = value.try_get_u8().ok()? & 1 == 1;
             let claimed = decode_varint(&mut value).ok()?;
             let count = Count { claimed, ..Count::read(&mut value, false)? };
-            Some(Whole { count, is_cut })
+            Some(Whole { count, is_cut, owner: Owner::read(value) })
         };
         read().unwrap_or_default()
     }
@@ -232,7 +243,8 @@ mod tests {
             claimed: 0,
         };
         assert!(value(&few).len() <= 20, "what the database keeps without a pointer");
-        let whole = Whole { count: Count { claimed: 2, ..count }, is_cut: true };
+        let owner = Owner::One(ShareHolder::proved(b"ann"));
+        let whole = Whole { count: Count { claimed: 2, ..count }, is_cut: true, owner };
         assert_eq!(Whole::read(&whole.value()), whole);
         assert_eq!(read(b"", false), Count::default());
     }

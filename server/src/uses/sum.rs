@@ -2,6 +2,7 @@
 
 use super::{
     ProgramNumber, Uses,
+    forgotten::Missing,
     old_rows::{self, About},
     rows::{self, Count, RowKey, Whole},
 };
@@ -74,11 +75,14 @@ pub struct Budget {
     names: usize,
     /// There was more to look at, or more was counted than is kept.
     pub is_cut: bool,
+    /// Something of the user's is missing.
+    is_missing: bool,
 }
 
-impl Default for Budget {
-    fn default() -> Self {
-        Budget { rows: ROWS_MAX, names: NAMES_MAX, is_cut: false }
+impl Budget {
+    /// A whole one, of an answer that may be cut already.
+    pub fn new(is_cut: bool, missing: Missing) -> Self {
+        Budget { rows: ROWS_MAX, names: NAMES_MAX, is_cut, is_missing: missing.is_any() }
     }
 }
 
@@ -176,7 +180,10 @@ impl Uses {
     ) -> fjall::Result<()> {
         let prefix = match narrowing.user.as_str() {
             "" => program.to_be_bytes().to_vec(),
-            user => rows::user_prefix(program, user.as_bytes()),
+            user => {
+                budget.is_cut |= budget.is_missing && self.whole(program)?.is_cut;
+                rows::user_prefix(program, user.as_bytes())
+            }
         };
         for row in self.store.rows.prefix(prefix) {
             let (key, value) = row.into_inner()?;
@@ -393,9 +400,9 @@ mod tests {
         assert_eq!(of(count(9, 10)), (true, true));
         assert_eq!(of(count(19, 20)), (true, true));
         assert!(!narrowing.is_within(&count(5, 9)) && !narrowing.is_within(&count(20, 30)));
-        let whole = Whole { count: count(10, 19), is_cut: false };
+        let whole = Whole { count: count(10, 19), ..Whole::default() };
         assert!(narrowing.takes_all(&whole));
         assert!(!Narrowing { host: "n".into(), ..narrowing.clone() }.takes_all(&whole));
-        assert!(narrowing.takes_none(&Whole { count: count(20, 30), is_cut: false }));
+        assert!(narrowing.takes_none(&Whole { count: count(20, 30), ..Whole::default() }));
     }
 }

@@ -101,7 +101,8 @@ impl Uses {
         &self,
         question: &UnregisteredQuestion,
     ) -> Result<UnregisteredPage<UnregisteredProgram>, UsesError> {
-        let mut budget = Budget::default();
+        let missing = self.missing(&question.narrowing.user, question.narrowing.since_ns)?;
+        let mut budget = Budget::new(missing.is_any(), missing);
         let mut groups: Vec<(GroupKey, Group)> = self.groups(question, &mut budget)?.into_iter().collect();
         groups.sort_by_key(|(_, group)| Reverse(group.count.last_ns));
         let has_next = groups.len() > question.from.saturating_add(question.limit);
@@ -140,7 +141,8 @@ impl Uses {
             count: Count,
             programs: BTreeMap<GroupKey, u64>,
         }
-        let mut budget = Budget::default();
+        let missing = self.missing(&question.narrowing.user, question.narrowing.since_ns)?;
+        let mut budget = Budget::new(missing.is_any(), missing);
         let groups = self.groups(question, &mut budget)?;
         let mut jobs: HashMap<(JobName, Vec<u8>), Job> = HashMap::new();
         let mut is_rounded = false;

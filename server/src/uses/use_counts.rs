@@ -10,6 +10,7 @@ use super::{
     program::UseEvent,
     program_numbers::ProgramNumbers,
     rows::{Count, RowKey, day},
+    shares::UseShares,
     tally::Tally,
 };
 use crate::job_key::{cluster_key, job_key};
@@ -121,9 +122,9 @@ impl UseCounts {
     }
 
     /// Goes back to what is on disk, and begins again with this batch.
-    pub fn start_over(&mut self, next: u64) {
+    pub fn start_over(&mut self, next: u64, shares: &mut UseShares) {
         self.written();
-        self.programs.forget();
+        self.programs.forget(shares);
         self.next = next;
     }
 }

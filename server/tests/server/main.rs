@@ -28,6 +28,7 @@ mod security;
 mod senders;
 mod sending;
 mod shared_registry;
+mod shares;
 mod siege;
 mod small_disk;
 mod steering;

@@ -62,18 +62,21 @@ fn uses(store: &Store) -> Result<()> {
     ensure!(said == programs.len() as u64, "uses: {said} programs are said, {} are there", programs.len());
     let next = uses.next_program.get()?;
     ensure!(programs.iter().all(|program| *program < next), "uses: the next program {next} is there");
+    // Or it is a mark of what is missing.
+    let is_there = |program: &[u8]| programs.contains(&number(program)) || number(program) == u64::MAX;
     for key in keys(&uses.programs_with)? {
-        ensure!(programs.contains(&number(&key[16..])), "uses: a signature of a program that is not there");
+        ensure!(is_there(&key[16..]), "uses: a signature of a program that is not there");
     }
     let objects: BTreeSet<u64> = keys(&uses.objects)?.iter().map(|key| number(key)).collect();
     let said = uses.object_count.get()?;
     ensure!(said == objects.len() as u64, "uses: {said} objects are said, {} are there", objects.len());
     for key in keys(&uses.programs_with_object)? {
         ensure!(objects.contains(&number(&key)), "uses: an object that is not there has a program");
-        ensure!(programs.contains(&number(&key[8..])), "uses: an object of a program that is not there");
+        ensure!(is_there(&key[8..]), "uses: an object of a program that is not there");
     }
     for key in keys(&uses.object_index)? {
         let object = match key[0] {
+            b's' | b'i' | b'm' => continue,
             b'd' => number(&uses.object_index.get(&key)?.context("a key without its value")?),
             _ => number(&key[key.len() - 8..]),
         };
@@ -84,8 +87,15 @@ fn uses(store: &Store) -> Result<()> {
     ensure!(said == rows.len() as u64, "uses: {said} rows are said, {} are there", rows.len());
     let wholes: BTreeSet<u64> = wholes.iter().map(|key| number(key)).collect();
     ensure!(wholes == programs, "uses: programs {programs:?}, with whole counts {wholes:?}");
-    for row in rows {
-        ensure!(programs.contains(&number(&row)), "uses: a row of a program that is not there");
+    for row in &rows {
+        ensure!(programs.contains(&number(row)), "uses: a row of a program that is not there");
+    }
+    for (letter, there) in [(b'p', programs.len()), (b'o', objects.len()), (b'r', rows.len())] {
+        let mut shares = 0;
+        for entry in uses.senders.prefix([letter]) {
+            shares += number(&entry.value()?);
+        }
+        ensure!(shares == there as u64, "uses: senders have {shares} of {there} {}", char::from(letter));
     }
     Ok(())
 }

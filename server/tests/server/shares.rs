@@ -1,0 +1,119 @@
+//! Bounds are shared among senders: who floods pushes out nobody else.
+//!
+//! 20,000 programs and jobs of one sender, with small bounds; with OGRT_TEST_FULL=1 it is 20
+//! million, with the bounds that a server has by itself; with another number it is that many.
+
+use crate::{
+    daemon::{Daemon, wait_for},
+    process_events::event,
+    registry::{linked, register, signature_text},
+};
+use ogrt_proto::{MessageType, ProcessInfo, SharedObject, encode_frame};
+use prost::Message;
+use serde_json::Value;
+use std::time::Instant;
+
+fn start(number: u32, path: &str, job: &str, user: &str, program: u8, library: &str) -> bytes::Bytes {
+    let frame = event(number, job, user, program, &[]);
+    let mut info = ProcessInfo::decode(&frame[8..]).unwrap();
+    info.binpath = Some(path.to_owned().into());
+    info.hostname = Some("node1".into());
+    info.start_time_ns = None;
+    info.shared_objects.push(SharedObject { path: Some(library.to_owned().into()), ..Default::default() });
+    // So that it does not compress away.
+    info.arguments = vec![uuid::Uuid::new_v4().as_bytes().to_vec().into(); 4];
+    encode_frame(MessageType::ProcessInfo, &info)
+}
+
+fn send(daemon: &Daemon, events: impl IntoIterator<Item = bytes::Bytes>) {
+    let mut stream = daemon.acknowledged();
+    let mut count = 0;
+    for event in events {
+        stream.send(&event).unwrap();
+        count += 1;
+    }
+    stream.wait_for(count).unwrap();
+}
+
+fn uses(daemon: &Daemon, signature: u8) -> Value {
+    daemon.get(&format!("/v1/uses/{}", signature_text(signature))).1
+}
+
+#[test]
+fn one_sender_with_very_many_programs_and_jobs_changes_no_answer_about_others() {
+    let full = std::env::var("OGRT_TEST_FULL").ok().and_then(|value| value.parse().ok()).unwrap_or(0);
+    let is_full = full > 0;
+    let (flood, bounds) = match full {
+        0 => (20_000, "programs_max = 2000\n[jobs]\nbytes_max = \"1MiB\"\n".to_owned()),
+        1 => (20_000_000, String::new()),
+        events => (events, format!("programs_max = {}\n", events / 20)),
+    };
+    let daemon = Daemon::start(&format!("[join]\nwait = \"0s\"\n[uses]\nwrite_every = \"50ms\"\n{bounds}"));
+    register(&daemon, &[linked(1, "good", vec![])]);
+    let good = |n: u32| start(n, &format!("/sw/good{n}"), &format!("real{n}"), "ann", 1, "/sw/libgood.so.1");
+    send(&daemon, (0..300).map(good));
+    let own = |n: u32| start(300 + n, &format!("/home/ann/{n}"), "own", "ann", 4, "/sw/libown.so");
+    send(&daemon, (0..9).map(own));
+    wait_for("the counts", || (uses(&daemon, 1)["total"]["processes"] == 300).then_some(()));
+    let of_ann = || {
+        [
+            &format!("/v1/uses/{}", signature_text(1)),
+            "/v1/uses?soname=libgood.so",
+            "/v1/uses?path=/sw/*&user=ann",
+            "/v1/unregistered?user=ann",
+            "/v1/unregistered?user=ann&by=job",
+        ]
+        .map(|path| daemon.get(path))
+    };
+    let before = of_ann();
+    assert!(before.iter().all(|(status, answer)| *status == 200 && answer["truncated"].is_null()));
+    let began = Instant::now();
+    for begin in (0..flood).step_by(2000) {
+        let library = |n: u32| format!("/t/lib{n}.so");
+        let bad = |n: u32| start(1000 + n, &format!("/t/{n}"), &format!("x{n}"), "flood", 2, &library(n));
+        send(&daemon, (begin..begin + 2000).map(bad));
+    }
+    let over = |bound: &str| {
+        let line =
+            format!("ogrt_sender_over_share_total{{bound=\"{bound}\",sender=\"claimed flood@node1\"}} ");
+        let text = String::from_utf8(daemon.http("GET", "/metrics", &[]).1).unwrap();
+        let lost = text.lines().find_map(|all| all.strip_prefix(&line)?.parse::<u64>().ok());
+        lost.unwrap_or(0)
+    };
+    wait_for("what is over to be told", || {
+        // Who asks has the counts added to the rows.
+        uses(&daemon, 2);
+        (over("uses.programs_max") > 0).then_some(())
+    });
+    assert_eq!(of_ann(), before, "not one is missing, and nothing is truncated");
+    // What is missing of the flood is said.
+    assert_eq!(uses(&daemon, 2)["truncated"], true);
+    for question in ["/v1/unregistered", "/v1/unregistered?user=flood", "/v1/uses?path=/t/*"] {
+        assert_eq!(daemon.get(question).1["truncated"], true, "{question}");
+    }
+    if !is_full {
+        let last = format!("/v1/uses?soname=lib{}.so", flood - 1);
+        wait_for("the last of the flood", || (daemon.get(&last).1["truncated"] == true).then_some(()));
+    }
+    // Somebody new has room.
+    send(&daemon, [start(900, "/sw/new", "new", "carol", 3, "/sw/libnew.so")]);
+    wait_for("the newcomer", || (uses(&daemon, 3)["total"]["processes"] == 1).then_some(()));
+    assert_eq!(
+        (uses(&daemon, 3)["total"]["jobs"].as_u64(), &uses(&daemon, 3)["truncated"]),
+        (Some(1), &Value::Null)
+    );
+    if !is_full {
+        // Bytes are looked at every ten seconds.
+        wait_for("the bytes of jobs to be few", || {
+            (over("jobs.bytes_max") > 0 && daemon.metric("ogrt_jobs_bytes") <= 1 << 20).then_some(())
+        });
+    }
+    for number in [0, 5, 299] {
+        assert_eq!(daemon.get(&format!("/v1/jobs/real{number}")).0, 200);
+    }
+    if is_full {
+        let memory = daemon.metric("process_resident_memory_bytes") >> 20;
+        println!("{flood} events in {:?}, memory {memory} MiB", began.elapsed());
+    }
+    assert!(daemon.log().contains("claimed flood@node1 has more than its share"), "{}", daemon.log());
+}
