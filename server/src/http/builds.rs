@@ -3,7 +3,7 @@
 use super::{
     Problem, Sources,
     callers::Caller,
-    question::{self, JsonAnswer, nanoseconds, page_limit},
+    question::{self, JsonAnswer, Named, nanoseconds, page_limit},
     run_blocking,
 };
 use crate::{
@@ -14,7 +14,7 @@ use axum::{
     Extension, Json,
     body::Bytes,
     extract::{
-        Path, Query, State,
+        Query, State,
         rejection::{BytesRejection, QueryRejection},
     },
     http::StatusCode,
@@ -30,7 +30,7 @@ use std::time::Duration;
 const SETTLED_WITHIN: Duration = Duration::from_secs(3);
 
 /// `GET /v1/builds/{signature}`
-pub async fn one(State(sources): State<Sources>, Path(signature): Path<String>) -> JsonAnswer<BuildJson> {
+pub async fn one(State(sources): State<Sources>, Named(signature): Named) -> JsonAnswer<BuildJson> {
     let signature = Signature::parse(signature.as_bytes())
         .map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, format!("{signature:?}: {cause}")))?;
     match run_blocking(move || sources.registry.build(signature)?.as_ref().map(readable).transpose()).await? {

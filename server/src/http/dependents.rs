@@ -2,13 +2,13 @@
 
 use super::{
     Problem, Sources,
-    question::{self, JsonAnswer},
+    question::{self, JsonAnswer, Named},
     run_blocking,
 };
 use crate::registry::{ContainingBuilds, DEPTH_MAX, ListedBuild, RegistryError};
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
 };
 use ogrt_note::Signature;
@@ -35,7 +35,7 @@ pub struct Dependent {
 /// `GET /v1/dependents/{what}`: the builds that contain it, the nearest first.
 pub async fn of(
     State(sources): State<Sources>,
-    Path(what): Path<String>,
+    Named(what): Named,
     question: Result<Query<DependentsQuestion>, QueryRejection>,
 ) -> JsonAnswer<Value> {
     let question = question::read(question)?;

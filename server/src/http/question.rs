@@ -7,8 +7,8 @@ use super::Problem;
 use crate::registry::{ListCursor, Part};
 use axum::{
     Json,
-    extract::{Query, rejection::QueryRejection},
-    http::StatusCode,
+    extract::{FromRequestParts, Path, Query, rejection::QueryRejection},
+    http::{StatusCode, request::Parts},
 };
 use serde_json::Value;
 
@@ -18,6 +18,20 @@ const LIMIT_MAX: usize = 10_000;
 
 /// An answer as JSON, or the error.
 pub type JsonAnswer<T> = Result<Json<T>, Problem>;
+
+/// The end of the path, which names what is asked for.
+pub struct Named(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, sources: &S) -> Result<Self, Problem> {
+        match Path::from_request_parts(parts, sources).await {
+            Ok(Path(name)) => Ok(Named(name)),
+            Err(cause) => Err(bad_request(cause.body_text())),
+        }
+    }
+}
 
 /// A 400 with this reason.
 pub fn bad_request(why: impl Into<String>) -> Problem {
@@ -93,5 +107,25 @@ pub fn add_page(answer: &mut Value, next: Option<String>, is_cut: bool) {
     }
     if is_cut {
         answer["truncated"] = true.into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, body::Body, extract::Request, http::header, routing::get};
+    use hyper::service::Service;
+    use hyper_util::service::TowerToHyperService;
+
+    #[tokio::test]
+    async fn a_name_that_is_not_text_is_refused_with_a_problem() {
+        let routes = Router::new().route("/{what}", get(|Named(what): Named| async { what }));
+        let routes = TowerToHyperService::new(routes);
+        for (path, status) in [("/a%20b", 200), ("/%FF", 400), ("/a%E2%28", 400)] {
+            let answer = routes.call(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
+            assert_eq!(answer.status(), status, "{path}");
+            let kind = answer.headers()[header::CONTENT_TYPE].to_str().unwrap();
+            assert_eq!(kind == "application/problem+json", status == 400, "{path}: {kind}");
+        }
     }
 }

@@ -3,7 +3,7 @@
 
 use super::{
     Problem, Sources,
-    question::{self, JsonAnswer, bad_request, nanoseconds, page_limit},
+    question::{self, JsonAnswer, Named, bad_request, nanoseconds, page_limit},
     run_blocking,
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
 };
 use axum::{
     Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
 };
 use serde::{Deserialize, Serialize};
@@ -37,7 +37,7 @@ pub struct UsesParameters {
 /// `GET /v1/uses/{what}`: who ran it, directly or through what contains it.
 pub async fn of(
     sources: State<Sources>,
-    Path(what): Path<String>,
+    Named(what): Named,
     question: Result<Query<UsesParameters>, QueryRejection>,
 ) -> JsonAnswer<Value> {
     let part = question::part(&what)?;

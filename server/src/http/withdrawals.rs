@@ -4,13 +4,13 @@
 use super::{
     Problem, Sources,
     callers::Caller,
-    question::{self, JsonAnswer, page_limit},
+    question::{self, JsonAnswer, Named, page_limit},
     run_blocking,
 };
 use crate::registry::{RegistryError, Withdrawal, transfer::readable};
 use axum::{
     Extension, Json,
-    extract::{Path, Query, State, rejection::QueryRejection},
+    extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
 };
 use ogrt_note::Signature;
@@ -42,7 +42,7 @@ impl WithdrawalJson {
 pub async fn withdraw(
     State(sources): State<Sources>,
     Extension(Caller(holder)): Extension<Caller>,
-    Path(signature): Path<String>,
+    Named(signature): Named,
 ) -> JsonAnswer<WithdrawalJson> {
     let signature = Signature::parse(signature.as_bytes())
         .map_err(|cause| question::bad_request(format!("{signature:?}: {cause}")))?;

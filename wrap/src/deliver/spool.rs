@@ -13,8 +13,9 @@
 
 use crate::deliver::connection::{Connection, DeliverError};
 use crate::environment;
-use ogrt_proto::{FRAME_HEADER_LEN, MessageType, ProcessEnd, ProcessInfo, Provenance};
+use ogrt_proto::{FRAME_HEADER_LEN, FRAME_MAX, MessageType, ProcessEnd, ProcessInfo, Provenance, peek_frame};
 use prost::Message;
+use prost::encoding::{DecodeContext, WireType, decode_key, skip_field};
 use rustix::fs::Access;
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File};
@@ -96,7 +97,8 @@ pub struct FlushReport {
     pub sent: usize,
     /// The number of files that still wait.
     pub left: usize,
-    /// The number of files that do not hold whole frames, and were renamed to `.damaged`.
+    /// The number of files that do not hold whole frames that a server takes, and were renamed to
+    /// `.damaged`.
     pub damaged: usize,
     /// The error that stopped the flush.
     pub error: Option<DeliverError>,
@@ -344,28 +346,14 @@ impl Claim {
         Some(Claim { path })
     }
 
-    /// The bytes, and the number of frames; `None` if the last frame is cut. With each event stands
+    /// The bytes, and the number of frames; `None` if the file is damaged. With each event stands
     /// whose file it was in: a server believes that of root, who sends the files of all users.
     fn frames(&self) -> Option<(Vec<u8>, u64)> {
         let mut file = File::open(&self.path).ok()?;
         let owner = file.metadata().ok()?.uid();
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes).ok()?;
-        let (mut rest, mut frames, mut count) = (&bytes[..], Vec::with_capacity(bytes.len() + 64), 0);
-        while !rest.is_empty() {
-            let (header, after) = rest.split_first_chunk::<FRAME_HEADER_LEN>()?;
-            let [kind @ .., _, _, _, _] = *header;
-            let [_, _, _, _, len @ ..] = *header;
-            let (message, after) = after.split_at_checked(u32::from_be_bytes(len) as usize)?;
-            let provenance = provenance(u32::from_be_bytes(kind), owner);
-            frames.extend_from_slice(&kind);
-            frames.extend_from_slice(&u32::try_from(message.len() + provenance.len()).ok()?.to_be_bytes());
-            frames.extend_from_slice(message);
-            frames.extend_from_slice(&provenance);
-            rest = after;
-            count += 1;
-        }
-        (count > 0).then_some((frames, count))
+        spooled_frames(&bytes, owner)
     }
 
     fn done(self) {
@@ -379,6 +367,38 @@ impl Claim {
     fn set_aside(self) {
         let _ = std::fs::rename(&self.path, self.path.with_extension("damaged"));
     }
+}
+
+/// The frames of a file of this user as they are sent, and their number; `None` if the file has no
+/// frame, or one that is cut or that no server takes: it would end the stream for all others.
+pub fn spooled_frames(mut rest: &[u8], owner: u32) -> Option<(Vec<u8>, u64)> {
+    let (mut frames, mut count) = (Vec::with_capacity(rest.len() + 64), 0);
+    while !rest.is_empty() {
+        let (kind, message) = peek_frame(rest, FRAME_MAX).ok()??;
+        if MessageType::try_from(kind as i32) == Ok(MessageType::Ack) || !is_protobuf(message) {
+            return None;
+        }
+        let provenance = provenance(kind, owner);
+        frames.extend_from_slice(&kind.to_be_bytes());
+        frames.extend_from_slice(&u32::try_from(message.len() + provenance.len()).ok()?.to_be_bytes());
+        frames.extend_from_slice(message);
+        frames.extend_from_slice(&provenance);
+        rest = &rest[FRAME_HEADER_LEN + message.len()..];
+        count += 1;
+    }
+    (count > 0).then_some((frames, count))
+}
+
+/// Are these the fields of a protobuf message, as the server looks at them? No message has groups.
+fn is_protobuf(mut message: &[u8]) -> bool {
+    while !message.is_empty() {
+        let Ok((number, kind)) = decode_key(&mut message) else { return false };
+        let is_group = matches!(kind, WireType::StartGroup | WireType::EndGroup);
+        if is_group || skip_field(kind, number, &mut message, DecodeContext::default()).is_err() {
+            return false;
+        }
+    }
+    true
 }
 
 /// What is appended to a message that was found in a file of this user: of two values of a field
@@ -400,6 +420,29 @@ fn seconds_since(unix_time_s: i64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ogrt_proto::{Ack, BuildRecord, encode_frame};
+
+    #[test]
+    fn a_file_with_a_frame_that_ends_a_stream_is_damaged() {
+        let good = encode_frame(MessageType::BuildRecord, &BuildRecord::default());
+        assert!(spooled_frames(&good, 1).is_some());
+        let frame = |kind: u32, message: &[u8]| {
+            [&kind.to_be_bytes(), &(message.len() as u32).to_be_bytes(), message].concat()
+        };
+        let start = MessageType::ProcessInfo as u32;
+        assert!(spooled_frames(&frame(start, &[0x0A, 1, b'x']), 1).is_some());
+        for (bad, why) in [
+            (frame(9999, &[]), "a type that is unknown"),
+            (encode_frame(MessageType::Ack, &Ack::default()).to_vec(), "a type that a server sends"),
+            (frame(start, &[0x0A, 9, b'x']), "a field that is cut"),
+            (frame(start, &[0x00, 0x00]), "a field without a number"),
+            (frame(start, &[0x0B, 0x0C]), "a group"),
+            (frame(start, &[])[..7].to_vec(), "a header that is cut"),
+            (frame(start, &vec![0; FRAME_MAX + 1]), "a message that is too long"),
+        ] {
+            assert_eq!(spooled_frames(&[&good[..], &bad].concat(), 1), None, "{why}");
+        }
+    }
 
     #[test]
     fn what_was_counted_holds_for_a_moment() {
