@@ -22,6 +22,8 @@ mod database;
 mod fair_shares;
 mod fields;
 mod follow;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod http;
 mod job_key;
 mod job_name;

@@ -179,7 +179,7 @@ impl Config {
     }
 
     /// Reads the text of a file; the error is one line, and names the line and the key.
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let source = Source::parse(text)?;
         if let Some(old_names) = renamed::old_names(&source) {
             return Err(old_names);

@@ -9,6 +9,7 @@ use crate::{
     tls_server::Tls,
 };
 use anyhow::{Context, Result, anyhow};
+use axum::Router;
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{
     net::TcpListener,
@@ -115,11 +116,10 @@ impl Receive {
     }
 }
 
-/// Answers questions until the shutdown.
-pub fn answer(shared: &Shared, HttpSockets(sockets): HttpSockets) -> JoinSet<()> {
+/// The HTTP interface.
+pub fn routes(shared: &Shared) -> Router {
     let body_max = usize::try_from(shared.config.receive.message_bytes_max.0).unwrap_or(usize::MAX);
-    let connections = Arc::new(http::Connections::new(shared.metrics.clone()));
-    let routes = http::router(http::Sources {
+    http::router(http::Sources {
         registry: shared.registry.clone(),
         jobs: shared.jobs.clone(),
         uses: shared.uses.clone(),
@@ -127,7 +127,13 @@ pub fn answer(shared: &Shared, HttpSockets(sockets): HttpSockets) -> JoinSet<()>
         host_names: Arc::new(http::HostNames::new(&shared.config.http_hosts)),
         intake: shared.intake.clone(),
         places: Arc::new(http::Places::new(body_max, shared.metrics.clone())),
-    });
+    })
+}
+
+/// Answers questions until the shutdown.
+pub fn answer(shared: &Shared, HttpSockets(sockets): HttpSockets) -> JoinSet<()> {
+    let connections = Arc::new(http::Connections::new(shared.metrics.clone()));
+    let routes = routes(shared);
     let mut answering = JoinSet::new();
     let shutdown = shared.shutdown.clone();
     answering.spawn(http::serve(sockets.plain, None, routes.clone(), connections.clone(), shutdown));

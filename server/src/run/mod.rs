@@ -3,6 +3,8 @@
 
 mod addresses;
 mod consumers;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod listeners;
 #[cfg(test)]
 mod model;

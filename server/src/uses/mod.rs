@@ -26,6 +26,7 @@ mod use_counts;
 
 pub use answer::UsesQuestion;
 pub use objects::ObjectQuestion;
+pub use program::{Program, UseEvent};
 pub use sum::Narrowing;
 pub use unregistered::{UnregisteredPage, UnregisteredQuestion};
 
@@ -41,7 +42,6 @@ use crate::{
 };
 use anyhow::Result;
 use ogrt_note::Signature;
-use program::{Program, UseEvent};
 use retention::Sweep;
 use shares::UseShares;
 use std::{

@@ -44,6 +44,7 @@ const SERVER: &Order = &[
     &["jobs", "launches", "outputs", "uses"],
     &["backup", "http", "move_builds", "reload", "retention"],
     &["run"],
+    &["fuzzing"],
     &["lib"],
     &["main"],
 ];
