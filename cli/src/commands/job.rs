@@ -77,7 +77,7 @@ impl JobCommand {
         }
         if job["truncated"] == true {
             complain(format_args!(
-                "job {job_id}: incomplete, the job has more processes than the server answers"
+                "job {job_id}: incomplete, it had more processes than the server keeps or answers"
             ));
         }
         Ok(ExitStatus::Yes)

@@ -206,6 +206,7 @@ impl Store {
                 log: table("job_log")?,
                 senders: table("job_senders")?,
                 bytes: total("jobs bytes"),
+                losses: total("jobs losses"),
                 database: database.waiting_for_room(),
             },
         })

@@ -155,6 +155,8 @@ pub struct JobsStore {
     pub senders: Table,
     /// Bytes of all values.
     pub bytes: Total,
+    /// The number of jobs of which something is lost.
+    pub losses: Total,
 }
 
 /// The registry's first format; server/src/registry/embedded/migrate.rs takes it over.

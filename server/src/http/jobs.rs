@@ -78,7 +78,9 @@ pub async fn one(
     let Some((job_id, page)) = found else {
         return Err(Problem::new(
             StatusCode::NOT_FOUND,
-            format!("no event of job {name} is kept: it had none, or they are older than jobs.keep"),
+            format!(
+                "no event of job {name} is kept: it had none, or they were deleted (jobs.keep, jobs.bytes_max)"
+            ),
         ));
     };
     let answer = Answer {

@@ -45,6 +45,7 @@ pub struct JobPage {
     index: Arc<JobIndex>,
     range: Range<usize>,
     is_first: bool,
+    has_lost: bool,
 }
 
 impl JobPage {
@@ -58,9 +59,9 @@ impl JobPage {
         self.index.len() == 0 && self.index.summaries.is_empty()
     }
 
-    /// True if the job has more than is ever answered.
+    /// True if the job has more than is ever answered, or had more before a part was deleted.
     pub fn is_cut(&self) -> bool {
-        self.index.is_cut
+        self.index.is_cut || self.has_lost
     }
 
     /// Keys of the clusters in which there is such a job; an empty one where none was said.
@@ -145,7 +146,8 @@ impl Jobs {
         let index = self.index(job, cluster)?;
         let from = after.map_or(0, |after| index.count_until((after.is_new, &after.tail, after.offset)));
         let to = from.saturating_add(limit).min(index.len());
-        Ok(JobPage { index, range: from..to, is_first: after.is_none() })
+        let has_lost = self.has_lost(job, cluster)?;
+        Ok(JobPage { index, range: from..to, is_first: after.is_none(), has_lost })
     }
 
     /// Most processes in one answer.
@@ -167,7 +169,7 @@ pub mod tests {
 
     pub fn answer(jobs: &Jobs, job_id: &[u8], cluster: Option<&[u8]>) -> Result<Answer, JobError> {
         let page = jobs.page(&job_key(job_id), cluster, None, usize::MAX)?;
-        assert!(!page.is_cut() && page.next().is_none());
+        assert!(!page.index.is_cut && page.next().is_none());
         Ok(Answer { processes: page.processes(jobs, 0..page.len())?, clusters: page.clusters().clone() })
     }
 

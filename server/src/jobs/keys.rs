@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! jobs     0x8000 | length of the job's key, key, sequence, index, cluster -> entries, compressed
+//! jobs     0x4000 | length of the job's key, key, cluster -> time: a part of the job was deleted
 //! job_log  0xFF, length of the sender, sender, sequence -> time, bytes, keys of values
 //! ```
 //! Before there were clusters, a value's key was the job's key with its length in front, and the
@@ -12,6 +13,9 @@ use bytes::BufMut;
 
 /// The mark of a value's key that has a cluster, on the length in front.
 const WITH_CLUSTER: u16 = 0x8000;
+
+/// The mark of a key that says that something is lost.
+const LOSS: u16 = 0x4000;
 
 /// The first byte of a key of the log that has a sender: no sequence begins so.
 pub const WITH_SENDER: u8 = 0xFF;
@@ -45,6 +49,31 @@ pub fn value_key(job: &[u8], cluster: &[u8], sequence: u64, index: u32) -> Vec<u
     key.put_u32(index);
     key.put_slice(cluster);
     key
+}
+
+/// What the keys begin with that say that something of a job is lost.
+pub fn loss_prefix(job: &[u8]) -> Vec<u8> {
+    [&(LOSS | job.len() as u16).to_be_bytes(), job].concat()
+}
+
+/// The key that says that something of a job is lost.
+pub fn loss_key(job: &[u8], cluster: &[u8]) -> Vec<u8> {
+    [&loss_prefix(job)[..], cluster].concat()
+}
+
+/// The beginning of all such keys, and their end.
+pub fn losses_begin() -> Vec<u8> {
+    LOSS.to_be_bytes().to_vec()
+}
+
+pub fn losses_end() -> Vec<u8> {
+    WITH_CLUSTER.to_be_bytes().to_vec()
+}
+
+/// The job in a key of any kind.
+pub fn job_of(key: &[u8]) -> Option<&[u8]> {
+    let (len, rest) = key.split_first_chunk()?;
+    rest.get(..usize::from(u16::from_be_bytes(*len) & !(WITH_CLUSTER | LOSS)))
 }
 
 /// The cluster in the key of one of the job's values.

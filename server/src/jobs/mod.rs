@@ -10,6 +10,7 @@
 mod answer;
 mod index;
 mod keys;
+mod losses;
 mod retention;
 
 use crate::{
@@ -27,6 +28,7 @@ use anyhow::Result;
 use bytes::BufMut;
 use index::IndexCache;
 use keys::{log_key, value_key};
+use losses::LossSweep;
 use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, PoisonError},
@@ -60,6 +62,7 @@ pub struct Jobs {
     /// Bytes of each sender.
     shares: Mutex<Shares>,
     indexes: IndexCache,
+    sweep: LossSweep,
 }
 
 impl Jobs {
@@ -77,8 +80,8 @@ impl Jobs {
             let (sender, bytes) = entry.into_inner()?;
             shares.set(ShareHolder::read(&sender), number(&bytes));
         }
-        let (shares, indexes) = (Mutex::new(shares), IndexCache::default());
-        Ok(Jobs { store, queue, documents, joiner, metrics, config, shares, indexes })
+        let (shares, indexes, sweep) = (Mutex::new(shares), IndexCache::default(), LossSweep::default());
+        Ok(Jobs { store, queue, documents, joiner, metrics, config, shares, indexes, sweep })
     }
 
     /// Keeps events until the join is closed. Runs in a thread of its own.
@@ -309,6 +312,9 @@ mod tests {
             let (mut events, mut bytes) = (0, 0);
             for entry in self.jobs.store.values.iter() {
                 let (key, packed) = entry.into_inner().unwrap();
+                if (keys::losses_begin()..keys::losses_end()).contains(&key.to_vec()) {
+                    continue;
+                }
                 bytes += (packed.len() + key.len()) as u64;
                 let mut rest = Bytes::from(lz4_flex::decompress_size_prepended(&packed).unwrap());
                 events += std::iter::from_fn(|| Entry::read(&mut rest)).count();
@@ -445,6 +451,7 @@ mod tests {
         };
         let mut entries: Vec<Entry> = (0..20).map(|n| of(n, "ann", format!("real{n}"))).collect();
         entries.extend((100..1000).map(|n| of(n, "flood", format!("x{n}"))));
+        entries.push(of(1000, "flood", "real5".to_owned()));
         line.queue(&entries);
         line.write().unwrap();
         line.jobs.prune().unwrap();
@@ -454,6 +461,15 @@ mod tests {
             let answer = answer(&line.jobs, format!("real{n}").as_bytes(), None).unwrap();
             assert_eq!(answer.processes.len(), 1, "real{n}");
         }
+        // What is lost of a job is said, also where nothing of it is left.
+        let lost = ["real4", "real5", "x100", "x1000000"];
+        let lost = lost.map(|job| line.jobs.has_lost(job.as_bytes(), None).unwrap());
+        assert_eq!(lost, [false, true, true, false]);
+        assert_eq!(line.jobs.store.losses.get().unwrap(), 901);
+        // The marks of what has nothing left go when they are old, the others stay.
+        line.jobs.sweep_losses(i64::MAX).unwrap();
+        assert_eq!(line.jobs.store.losses.get().unwrap(), 1);
+        assert!(line.jobs.has_lost(b"real5", Some(b"")).unwrap());
         assert!(line.jobs.metrics.text().contains("sender=\"claimed flood@node1\""));
         // What is kept of each is known after a restart.
         let before = line.jobs.shares.lock().unwrap().total();

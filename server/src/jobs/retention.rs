@@ -39,11 +39,13 @@ impl Jobs {
                 break;
             }
             let mut writes = self.store.database.writes();
+            let mut keys = Vec::new();
             while let Ok(len) = log.try_get_u16() {
                 let Some(job) = log.get(..usize::from(len)) else { break };
-                writes.remove(&self.store.values, [&len.to_be_bytes(), job, &sequence].concat());
+                keys.push([&len.to_be_bytes(), job, &sequence].concat());
                 log.advance(usize::from(len));
             }
+            self.remove_values(&keys, time < oldest, &mut writes)?;
             unknown = unknown.saturating_sub(bytes);
             writes.set(&self.store.bytes, shares.total() + unknown);
             writes.remove(&self.store.log, sequence);
@@ -62,7 +64,7 @@ impl Jobs {
             }
         }
         self.metrics.jobs_bytes.set(shares.total() + unknown);
-        Ok(())
+        Ok(self.sweep_losses(oldest)?)
     }
 
     /// Removes events of a sender that are too old, and the oldest beyond so many bytes.
@@ -82,11 +84,13 @@ impl Jobs {
                 break;
             }
             let mut writes = self.store.database.writes();
+            let mut keys = Vec::new();
             while let Ok(len) = log.try_get_u16() {
                 let Some(value) = log.get(..usize::from(len)) else { break };
-                writes.remove(&self.store.values, value);
+                keys.push(value.to_vec());
                 log.advance(usize::from(len));
             }
+            self.remove_values(&keys, time < oldest, &mut writes)?;
             let left = there.saturating_sub(bytes);
             self.put_share(&mut writes, sender, left);
             writes.set(&self.store.bytes, self.store.bytes.get()?.saturating_sub(bytes));
