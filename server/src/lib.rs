@@ -56,6 +56,7 @@ pub use backup::backup;
 pub use config::{Config, LogFormat};
 pub use log_lines::LogLines;
 pub use move_builds::{export, import};
+pub use registry::token_store;
 pub use reload::Reload;
 pub use run::run;
 pub use shutdown::Shutdown;

@@ -5,7 +5,7 @@ use clap::{Parser, Subcommand};
 use ogrt_proto::printable::escaped;
 use ogrt_server::{
     Config, LogFormat, LogLines, Reload, Shutdown,
-    tokens::{self, Scopes},
+    tokens::{self, Scopes, TokenStore},
 };
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
@@ -137,7 +137,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
         return Ok(());
     }
     if let Some(Command::Token { action }) = arguments.command {
-        return manage_tokens(action, &config.tokens_file());
+        return manage_tokens(action, &*ogrt_server::token_store(&config)?);
     }
     let set_log = start_log(&config)?;
     private_files(config.umask());
@@ -179,13 +179,13 @@ fn private_files(umask: u32) {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(umask));
 }
 
-fn manage_tokens(action: TokenAction, path: &std::path::Path) -> anyhow::Result<()> {
+fn manage_tokens(action: TokenAction, store: &dyn TokenStore) -> anyhow::Result<()> {
     match action {
-        TokenAction::Add { name, scope } => println!("{}", tokens::add(path, &name, scope)?),
-        TokenAction::Remove { name } => tokens::remove(path, &name)?,
+        TokenAction::Add { name, scope } => println!("{}", tokens::add(store, &name, scope)?),
+        TokenAction::Remove { name } => tokens::remove(store, &name)?,
         TokenAction::List => {
-            for tokens::TokenHolder { name, scopes } in tokens::list(path)? {
-                println!("{name} {scopes}");
+            for token in store.list()? {
+                println!("{} {}", token.holder.name, token.holder.scopes);
             }
         }
     }

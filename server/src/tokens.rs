@@ -4,6 +4,9 @@
 //! without scopes is of an older server, whose tokens permitted to register. A token is 244 random
 //! bits, which nobody guesses, so a plain digest is enough. The file is read again when it changed:
 //! a token that is removed stops to permit anything without a restart.
+//!
+//! Servers that share a registry share its tokens. Each writes them into a second file of this
+//! form, from which it knows them while the registry's database is away.
 
 use crate::config::{AccessConfig, MayRegister};
 use anyhow::{Context, Result, bail};
@@ -23,6 +26,9 @@ use tracing::error;
 
 /// How often we check whether the file has changed.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The file of the registry's tokens, in a server's data directory.
+const OF_REGISTRY: &str = "tokens.registry";
 
 /// Longest token; what is longer is refused without computing its digest.
 const TOKEN_MAX: usize = 256;
@@ -86,7 +92,7 @@ impl fmt::Display for Scopes {
 }
 
 /// Whoever showed a token that the server knows.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenHolder {
     /// The token's name.
     pub name: String,
@@ -96,26 +102,59 @@ pub struct TokenHolder {
 
 /// The tokens that the server knows, and who may register without one.
 pub struct Tokens {
-    path: PathBuf,
+    /// The server's own tokens, and those of its registry.
+    files: [Mutex<TokensFile>; 2],
     needed: bool,
-    known: Mutex<KnownTokens>,
 }
 
-#[derive(Default)]
-struct KnownTokens {
+/// A file of tokens, as it was when somebody last looked.
+struct TokensFile {
+    path: PathBuf,
     by_digest: HashMap<String, Arc<TokenHolder>>,
     modified: Option<SystemTime>,
     looked: Option<Instant>,
 }
 
-impl Tokens {
-    /// Reads the configuration; the file is read when a token is first shown.
-    pub fn new(config: &AccessConfig, data_dir: &Path) -> Self {
-        Tokens {
-            path: config.tokens_file(data_dir),
-            needed: config.register == MayRegister::Token,
-            known: Mutex::default(),
+impl TokensFile {
+    fn new(path: PathBuf) -> Mutex<Self> {
+        Mutex::new(TokensFile { path, by_digest: HashMap::new(), modified: None, looked: None })
+    }
+
+    /// Reads the file where it has changed.
+    fn look(&mut self) {
+        if self.looked.is_some_and(|looked| looked.elapsed() <= LOOK_EVERY) {
+            return;
         }
+        self.looked = Some(Instant::now());
+        let modified = fs::metadata(&self.path).and_then(|file| file.modified()).ok();
+        if modified != self.modified || modified.is_none() {
+            self.modified = modified;
+            let tokens = read(&self.path).unwrap_or_else(|problem| {
+                error!("{problem:#}. Until that is mended, no token in it permits anything");
+                Vec::new()
+            });
+            self.by_digest = tokens.into_iter().map(|token| (token.digest, Arc::new(token.holder))).collect();
+        }
+    }
+}
+
+impl Tokens {
+    /// Reads the configuration; the files are read when a token is first shown.
+    pub fn new(config: &AccessConfig, data_dir: &Path) -> Self {
+        let paths = [config.tokens_file(data_dir), data_dir.join(OF_REGISTRY)];
+        Tokens { files: paths.map(TokensFile::new), needed: config.register == MayRegister::Token }
+    }
+
+    /// Writes the tokens of the registry into their file, unless they are there; of a registry that
+    /// is the server's own there are none.
+    pub fn mirror(&self, tokens: &[StoredToken]) -> Result<()> {
+        let mut file = self.files[1].lock().unwrap_or_else(PoisonError::into_inner);
+        if read(&file.path).is_ok_and(|known| known == tokens) {
+            return Ok(());
+        }
+        write(&file.path, tokens)?;
+        file.looked = None;
+        Ok(())
     }
 
     /// Whoever holds this token; `None` for a token that the server does not know.
@@ -124,7 +163,7 @@ impl Tokens {
             return None;
         }
         let digest = digest(token);
-        self.with_known(|known| known.get(&digest).cloned())
+        self.find(|known| known.get(&digest).cloned())
     }
 
     /// May a client with this token, or with none, register builds? A relay may, for others.
@@ -136,65 +175,91 @@ impl Tokens {
 
     /// Is there a token that permits this?
     pub fn some_have(&self, scope: Scope) -> bool {
-        self.with_known(|known| known.values().any(|holder| holder.scopes.has(scope)))
+        let has = |known: &HashMap<_, Arc<TokenHolder>>| known.values().any(|one| one.scopes.has(scope));
+        self.find(|known| has(known).then_some(())).is_some()
     }
 
-    fn with_known<T>(&self, ask: impl FnOnce(&HashMap<String, Arc<TokenHolder>>) -> T) -> T {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.looked.is_none_or(|looked| looked.elapsed() > LOOK_EVERY) {
-            known.looked = Some(Instant::now());
-            let modified = fs::metadata(&self.path).and_then(|file| file.modified()).ok();
-            if modified != known.modified || modified.is_none() {
-                known.modified = modified;
-                let tokens = read(&self.path).unwrap_or_else(|problem| {
-                    error!("{problem:#}. Until that is mended, no token permits anything");
-                    Vec::new()
-                });
-                known.by_digest =
-                    tokens.into_iter().map(|token| (token.digest, Arc::new(token.holder))).collect();
-            }
-        }
-        ask(&known.by_digest)
+    fn find<T>(&self, ask: impl Fn(&HashMap<String, Arc<TokenHolder>>) -> Option<T>) -> Option<T> {
+        self.files.iter().find_map(|file| {
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            file.look();
+            ask(&file.by_digest)
+        })
     }
 }
 
-/// A line of the file.
-struct StoredToken {
-    digest: String,
-    holder: TokenHolder,
+/// A token as it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredToken {
+    /// SHA-256 of the token, in hexadecimal digits.
+    pub digest: String,
+    /// Who holds it.
+    pub holder: TokenHolder,
+}
+
+/// A place where tokens are kept.
+pub trait TokenStore {
+    /// Keeps a token; false where one has this name already.
+    fn add(&self, token: StoredToken) -> Result<bool>;
+
+    /// Removes the token with this name; false where there is none.
+    fn remove(&self, name: &str) -> Result<bool>;
+
+    /// All tokens.
+    fn list(&self) -> Result<Vec<StoredToken>>;
+}
+
+/// The file of a server's own tokens.
+pub struct TokensOfServer {
+    /// The file.
+    pub path: PathBuf,
+}
+
+impl TokenStore for TokensOfServer {
+    fn add(&self, token: StoredToken) -> Result<bool> {
+        let mut tokens = read(&self.path)?;
+        if tokens.iter().any(|known| known.holder.name == token.holder.name) {
+            return Ok(false);
+        }
+        tokens.push(token);
+        write(&self.path, &tokens).map(|()| true)
+    }
+
+    fn remove(&self, name: &str) -> Result<bool> {
+        let mut tokens = read(&self.path)?;
+        let before = tokens.len();
+        tokens.retain(|known| known.holder.name != name);
+        if tokens.len() == before {
+            return Ok(false);
+        }
+        write(&self.path, &tokens).map(|()| true)
+    }
+
+    fn list(&self) -> Result<Vec<StoredToken>> {
+        read(&self.path)
+    }
 }
 
 /// Makes a token with this name and returns it. Only its digest is kept.
-pub fn add(path: &Path, name: &str, scopes: Scopes) -> Result<String> {
+pub fn add(store: &dyn TokenStore, name: &str, scopes: Scopes) -> Result<String> {
     if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control()) {
         bail!("{name:?} cannot name a token: a name is one word without control characters");
     }
-    let mut tokens = read(path)?;
-    if tokens.iter().any(|known| known.holder.name == name) {
-        bail!("{} has a token {name} already: choose another name, or remove it first", path.display());
-    }
     let random = || uuid::Uuid::new_v4().simple().to_string();
     let token = format!("ogrt_{}{}", random(), random());
-    tokens
-        .push(StoredToken { digest: digest(&token), holder: TokenHolder { name: name.to_owned(), scopes } });
-    write(path, &tokens)?;
+    let holder = TokenHolder { name: name.to_owned(), scopes };
+    if !store.add(StoredToken { digest: digest(&token), holder })? {
+        bail!("there is a token {name} already: choose another name, or remove it first");
+    }
     Ok(token)
 }
 
 /// Removes the token with this name.
-pub fn remove(path: &Path, name: &str) -> Result<()> {
-    let mut tokens = read(path)?;
-    let before = tokens.len();
-    tokens.retain(|known| known.holder.name != name);
-    if tokens.len() == before {
-        bail!("{} has no token {name}: `ogrt-server token list` shows their names", path.display());
+pub fn remove(store: &dyn TokenStore, name: &str) -> Result<()> {
+    if !store.remove(name)? {
+        bail!("there is no token {name}: `ogrt-server token list` shows their names");
     }
-    write(path, &tokens)
-}
-
-/// The names of all tokens, with what each permits.
-pub fn list(path: &Path) -> Result<Vec<TokenHolder>> {
-    Ok(read(path)?.into_iter().map(|token| token.holder).collect())
+    Ok(())
 }
 
 fn digest(token: &str) -> String {
@@ -258,21 +323,20 @@ mod tests {
         let config = AccessConfig { register: MayRegister::Token, ..AccessConfig::default() };
         let tokens = Tokens::new(&config, directory.path());
         let path = config.tokens_file(directory.path());
+        let store = TokensOfServer { path: path.clone() };
         assert!(!tokens.may_register(None));
         assert!(!may_register(&tokens, "") && !may_register(&tokens, "ogrt_guess"));
-        let token = add(&path, "easybuild", Scopes::REGISTER).unwrap();
-        assert!(add(&path, "easybuild", Scopes::REGISTER).is_err());
-        assert!(add(&path, "two words", Scopes::REGISTER).is_err());
-        assert_eq!(
-            list(&path).unwrap(),
-            [TokenHolder { name: "easybuild".into(), scopes: Scopes::REGISTER }]
-        );
+        let token = add(&store, "easybuild", Scopes::REGISTER).unwrap();
+        assert!(add(&store, "easybuild", Scopes::REGISTER).is_err());
+        assert!(add(&store, "two words", Scopes::REGISTER).is_err());
+        let holders: Vec<_> = store.list().unwrap().into_iter().map(|token| token.holder).collect();
+        assert_eq!(holders, [TokenHolder { name: "easybuild".into(), scopes: Scopes::REGISTER }]);
         assert!(!fs::read_to_string(&path).unwrap().contains(&token[5..]));
         let again = Tokens::new(&config, directory.path());
         assert!(may_register(&again, &token) && !may_register(&again, &token[1..]));
         assert!(!again.may_register(None));
-        remove(&path, "easybuild").unwrap();
-        assert!(remove(&path, "easybuild").is_err());
+        remove(&store, "easybuild").unwrap();
+        assert!(remove(&store, "easybuild").is_err());
         assert!(!may_register(&Tokens::new(&config, directory.path()), &token));
         assert!(Tokens::new(&AccessConfig::default(), directory.path()).may_register(None));
     }
@@ -281,9 +345,9 @@ mod tests {
     fn a_token_permits_what_its_scopes_name_and_no_more() {
         let directory = tempfile::tempdir().unwrap();
         let config = AccessConfig { register: MayRegister::Token, ..AccessConfig::default() };
-        let path = config.tokens_file(directory.path());
-        let reader = add(&path, "reader", "read".parse().unwrap()).unwrap();
-        let relay = add(&path, "node7", "relay,read".parse().unwrap()).unwrap();
+        let store = TokensOfServer { path: config.tokens_file(directory.path()) };
+        let reader = add(&store, "reader", "read".parse().unwrap()).unwrap();
+        let relay = add(&store, "node7", "relay,read".parse().unwrap()).unwrap();
         let tokens = Tokens::new(&config, directory.path());
         assert!(!may_register(&tokens, &reader) && may_register(&tokens, &relay));
         let holder = tokens.holder(&relay).unwrap();
@@ -304,5 +368,21 @@ mod tests {
         assert_eq!(tokens.holder("secret").unwrap().scopes, Scopes::REGISTER);
         assert!(may_register(&tokens, "secret"));
         assert_eq!(tokens.holder("secret").unwrap().scopes, Scopes::REGISTER);
+    }
+    #[test]
+    fn tokens_of_the_registry_permit_beside_those_of_the_server() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = AccessConfig { register: MayRegister::Token, ..AccessConfig::default() };
+        let tokens = Tokens::new(&config, directory.path());
+        let own = TokensOfServer { path: config.tokens_file(directory.path()) };
+        let own = add(&own, "own", Scopes::REGISTER).unwrap();
+        let holder = TokenHolder { name: "shared".into(), scopes: "register,administer".parse().unwrap() };
+        tokens.mirror(&[StoredToken { digest: digest("shared"), holder }]).unwrap();
+        assert!(may_register(&tokens, &own) && may_register(&tokens, "shared"));
+        assert!(tokens.some_have(Scope::Administer));
+        // They are known while the registry is away, and gone when it has them no more.
+        assert!(may_register(&Tokens::new(&config, directory.path()), "shared"));
+        tokens.mirror(&[]).unwrap();
+        assert!(may_register(&tokens, &own) && !may_register(&tokens, "shared"));
     }
 }

@@ -29,9 +29,10 @@ pub use registrar::{RecordSender, stamp};
 pub use summaries::{RegisteredBuilds, Summaries, Summary};
 
 use crate::{
-    config::{RegistryBackend, RegistryConfig},
+    config::{Config, RegistryBackend, RegistryConfig},
     database::Store,
     metrics::Metrics,
+    tokens::{StoredToken, TokenStore, TokensOfServer},
 };
 use bytes::Bytes;
 use found_by::Term;
@@ -67,6 +68,15 @@ pub fn open(
             Ok(Arc::new(Postgres::open(config, store.waiting(), summaries, metrics)?))
         }
     }
+}
+
+/// The tokens that a server knows with this configuration, for whoever changes them.
+pub fn token_store(config: &Config) -> anyhow::Result<Box<dyn TokenStore>> {
+    let own = TokensOfServer { path: config.tokens_file() };
+    Ok(match config.registry.backend {
+        RegistryBackend::Embedded => Box::new(own),
+        RegistryBackend::Postgres => Box::new(postgres::token_store(&config.registry, own)?),
+    })
 }
 
 /// The outcome of a registration.
@@ -274,6 +284,11 @@ pub trait Registry: Send + Sync {
 
     /// A page of the installations that fit, the newest first.
     fn installations(&self, filter: &InstallationFilter) -> Result<InstallationPage>;
+
+    /// The tokens that hold at every server of the registry.
+    fn tokens(&self) -> Result<Vec<StoredToken>> {
+        Ok(Vec::new())
+    }
 
     /// How many builds there are.
     fn len(&self) -> Result<u64>;

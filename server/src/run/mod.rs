@@ -8,6 +8,7 @@ pub mod fuzzing;
 mod listeners;
 #[cfg(test)]
 mod model;
+mod registry_tokens;
 mod shared;
 mod stage;
 
@@ -61,6 +62,8 @@ pub async fn run(
     let mut answering = answer(&shared, http);
     let targets = ReloadTargets { rules: shared.rules.clone(), tls };
     let marking = tokio::spawn(mark.keep());
+    let tokens = registry_tokens::follow(shared.registry.clone(), shared.intake.tokens.clone());
+    let following_tokens = tokio::spawn(tokens);
     let reloading = tokio::spawn(reload.at_each_hangup(shared.config.clone(), targets)?);
     addresses.announce(ready_file.as_deref())?;
     sd_notify::ready();
@@ -88,6 +91,7 @@ pub async fn run(
     answering.shutdown().await;
     reloading.abort();
     marking.abort();
+    following_tokens.abort();
     match orderly {
         Ok(result) => result?,
         Err(_) => warn!(

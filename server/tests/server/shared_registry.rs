@@ -3,11 +3,13 @@
 
 use crate::{
     backend::Backend,
-    daemon::{Daemon, build_frame, wait_for},
+    daemon::{Daemon, SERVER, build, build_frame, wait_for},
     process_events::event,
     registry::signature_text,
 };
+use prost::Message;
 use std::{
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -79,4 +81,31 @@ fn what_ran_a_moment_ago_stays_though_counts_are_written_late() {
         thread::sleep(Duration::from_millis(700));
         assert!(is_registered(&daemon, 1));
     }
+}
+
+#[test]
+fn a_token_that_is_added_or_removed_at_one_server_is_so_at_all() {
+    let Some(backend) = Backend::postgres() else { return };
+    let [here, there] = [0, 1].map(|_| backend.start("[access]\nregister = \"token\"\n"));
+    let manage = |daemon: &Daemon, arguments: &[&str]| {
+        let config = daemon.path().join("ogrt.conf");
+        let output = Command::new(SERVER).arg("--config").arg(config).arg("token").args(arguments).output();
+        let output = output.unwrap();
+        (output.status.success(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (is_made, token) = manage(&here, &["add", "easybuild"]);
+    assert!(is_made && token.starts_with("ogrt_"), "{token}");
+    let header = format!("authorization: Bearer {}\r\n", token.trim());
+    let record = build(1, "app").encode_to_vec();
+    let register = |daemon: &Daemon| daemon.http_with("POST", "/v1/builds", &header, &record).0;
+    for daemon in [&here, &there] {
+        wait_for("the token to hold", || matches!(register(daemon), 200..=202).then_some(()));
+        assert_eq!(manage(daemon, &["list"]).1, "easybuild register\n");
+        assert!(!manage(daemon, &["add", "easybuild"]).0);
+    }
+    assert!(manage(&there, &["remove", "easybuild"]).0);
+    for daemon in [&here, &there] {
+        wait_for("the token to hold no more", || matches!(register(daemon), 401 | 403).then_some(()));
+    }
+    assert!(!manage(&here, &["remove", "easybuild"]).0);
 }

@@ -15,6 +15,7 @@ mod names;
 mod news;
 mod read;
 mod schema;
+mod tokens;
 mod values;
 mod waiting;
 mod withdraw;
@@ -25,7 +26,13 @@ use super::{
     Registration, Registry, RegistryError, RetentionRule, RetiredSlice, Summaries, UsedElsewhere, Withdrawal,
     error::Result, installations::Installations,
 };
-use crate::{clock::now_ns, config::RegistryConfig, database::WaitingStore, metrics::Metrics};
+use crate::{
+    clock::now_ns,
+    config::RegistryConfig,
+    database::WaitingStore,
+    metrics::Metrics,
+    tokens::{StoredToken, TokensOfServer},
+};
 use anyhow::Context;
 use bytes::Bytes;
 use connections::Connections;
@@ -40,6 +47,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use tokens::TokensOfRegistry;
 use tracing::{error, warn};
 use uuid::Uuid;
 use values::signature_uuid;
@@ -68,6 +76,11 @@ pub struct Postgres {
     server: i64,
     /// The others know of it.
     has_joined: AtomicBool,
+}
+
+/// The tokens of the registry, and the server's own, for whoever changes them.
+pub fn token_store(config: &RegistryConfig, own: TokensOfServer) -> anyhow::Result<TokensOfRegistry> {
+    Ok(TokensOfRegistry { connections: Connections::new(config, 1)?, own })
 }
 
 impl Postgres {
@@ -374,6 +387,10 @@ impl Registry for Postgres {
 
     fn installations(&self, filter: &InstallationFilter) -> Result<InstallationPage> {
         self.installations_everywhere(filter)
+    }
+
+    fn tokens(&self) -> Result<Vec<StoredToken>> {
+        self.all_tokens()
     }
 
     fn len(&self) -> Result<u64> {

@@ -151,6 +151,14 @@ pub const STEPS: &[&str] = &[
     CREATE INDEX installations_by_module ON installations (sha256(module), id) WHERE module IS NOT NULL;
     CREATE INDEX installations_by_signature ON installations USING gin (signatures);
     ",
+    // Tokens, which hold at every server of the registry.
+    "
+    CREATE TABLE tokens (
+        name text PRIMARY KEY,
+        digest text NOT NULL,
+        scopes text NOT NULL
+    );
+    ",
 ];
 
 /// The lock that one server holds while it changes the tables or registers builds.
