@@ -2,8 +2,16 @@
 //! loader gets little to do: two segments, no .bss, no GNU_RELRO page to protect, no library to
 //! look for (`tests/preload/tests/shape.rs`).
 
-fn main() {
+use std::{env, error::Error, fs, path::PathBuf};
+
+/// Nothing finds tables for unwinding at run time, since there is no header to them.
+const DISCARD: &str = "SECTIONS { /DISCARD/ : { *(.eh_frame) } } INSERT BEFORE .text;\n";
+
+fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo::rerun-if-changed=build.rs");
+    let script = PathBuf::from(env::var_os("OUT_DIR").ok_or("OUT_DIR is not set")?).join("discard.ld");
+    fs::write(&script, DISCARD)?;
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-T,{}", script.display());
     for argument in [
         // Nothing of the C library or of gcc: the constructor is ours and every symbol from libc is
         // weak.
@@ -29,4 +37,5 @@ fn main() {
     ] {
         println!("cargo::rustc-cdylib-link-arg={argument}");
     }
+    Ok(())
 }

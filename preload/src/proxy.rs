@@ -6,41 +6,36 @@
 //! (`a_rank_of_mpich_has_the_name_that_its_proxy_was_told`): their parent is the proxy, and that
 //! of what they start is not.
 
-use crate::{path_buffer::PathBuffer, say::decimal, sys};
+use crate::{say::decimal, sys};
 
 /// Bytes of a command line that are read. A proxy's has about 300.
-const ROOM: usize = 1024;
+pub const ROOM: usize = 1024;
 
-/// The command line of the parent.
-pub struct Proxy {
-    room: [u8; ROOM],
-    len: usize,
+/// The command line of a process, with a NUL behind each argument.
+pub type CommandLine = [u8; ROOM];
+
+/// The pieces of the launch's name; `None` where the process with this pid is no proxy.
+pub fn launch(pid: i32, line: &mut CommandLine) -> Option<[&[u8]; 4]> {
+    let mut digits = [0u8; 20];
+    let pid = decimal(u64::try_from(pid).ok()?, &mut digits);
+    // The rest stays NUL.
+    let mut path = [0u8; 40];
+    let mut room = path.iter_mut();
+    for piece in [&b"/proc/"[..], pid, b"/cmdline"] {
+        piece.iter().zip(&mut room).for_each(|(from, to)| *to = *from);
+    }
+    let file = sys::open(&path).ok()?;
+    let read = sys::read(file, line);
+    sys::close(file);
+    read.ok()?;
+    let port = after(line, b"\0--control-port\0")?;
+    Some([b"hydra:", port, b".", after(line, b"\0--pgid\0").unwrap_or_default()])
 }
 
-impl Proxy {
-    /// Reads the command line of this process.
-    pub fn read(pid: i32) -> Option<Self> {
-        let mut digits = [0u8; 20];
-        let mut path = PathBuffer::new();
-        path.push(b"/proc/")?;
-        path.push(decimal(u64::try_from(pid).ok()?, &mut digits))?;
-        path.push(b"/cmdline")?;
-        let file = sys::open(path.with_nul()?).ok()?;
-        let mut proxy = Proxy { room: [0; ROOM], len: 0 };
-        let read = sys::read(file, &mut proxy.room);
-        sys::close(file);
-        proxy.len = read.ok()?;
-        Some(proxy)
-    }
-
-    /// The pieces of the launch's name; `None` where it is no proxy.
-    pub fn launch(&self) -> Option<[&[u8]; 4]> {
-        Some([b"hydra:", self.after(b"--control-port")?, b".", self.after(b"--pgid").unwrap_or_default()])
-    }
-
-    fn after(&self, name: &[u8]) -> Option<&[u8]> {
-        let mut arguments = self.room.get(..self.len)?.split(|&byte| byte == 0);
-        arguments.find(|argument| *argument == name)?;
-        arguments.next().filter(|value| !value.is_empty())
-    }
+#[inline(never)]
+fn after<'a>(line: &'a CommandLine, name: &[u8]) -> Option<&'a [u8]> {
+    let at = line.windows(name.len()).position(|bytes| bytes == name)?;
+    let value = line.get(at + name.len()..)?;
+    let end = value.iter().position(|&byte| byte == 0)?;
+    value.get(..end).filter(|value| !value.is_empty())
 }

@@ -16,7 +16,7 @@ use crate::{
     parts::Event,
     path_buffer::PathBuffer,
     process::Process,
-    proxy::Proxy,
+    proxy,
     say::Words,
     settings::{Settings, split},
     spool::Spool,
@@ -251,8 +251,9 @@ impl Facts<'_> {
         out.field_unless_empty(process_info::CONTAINER, around.container);
         out.varint_if_known(process_info::MPI_RANK, around.mpi_rank.map(u64::from));
         out.varint_if_known(process_info::MPI_SIZE, around.mpi_size.map(u64::from));
-        let proxy = around.launch.is_by_proxy().then(|| Proxy::read(self.identity.parent_pid)).flatten();
-        let told = proxy.as_ref().and_then(Proxy::launch);
+        let mut line = [0; proxy::ROOM];
+        let is_by_proxy = around.launch.is_by_proxy();
+        let told = is_by_proxy.then(|| proxy::launch(self.identity.parent_pid, &mut line)).flatten();
         if let Some(pieces) = told.as_ref().map(<[_; 4]>::as_slice).or(around.launch.pieces()) {
             out.gathered(process_info::LAUNCH, pieces);
         }
