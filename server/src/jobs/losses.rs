@@ -24,6 +24,9 @@ const MARKS_MAX: u64 = 1_000_000;
 /// Marks that are looked at in one pass.
 const SWEPT_AT_ONCE: usize = 10_000;
 
+/// The keys of a job and of its cluster.
+type JobInCluster<'a> = (&'a [u8], &'a [u8]);
+
 /// The progress of the sweep over marks.
 #[derive(Default)]
 pub struct LossSweep(Mutex<Vec<u8>>);
@@ -36,7 +39,7 @@ impl Jobs {
         is_old: bool,
         writes: &mut Writes,
     ) -> fjall::Result<()> {
-        let mut jobs: BTreeMap<(&[u8], &[u8]), BTreeSet<&[u8]>> = BTreeMap::new();
+        let mut jobs: BTreeMap<JobInCluster<'_>, BTreeSet<&[u8]>> = BTreeMap::new();
         for key in keys {
             writes.remove(&self.store.values, &key[..]);
             if let Some(job) = job_of(key) {
