@@ -23,6 +23,7 @@ mod tls;
 mod units;
 mod uses;
 
+use ogrt_proto::printable::one_line;
 use source::Source;
 use std::{
     collections::BTreeMap,
@@ -180,6 +181,11 @@ impl Config {
 
     /// Reads the text of a file; the error is one line, and names the line and the key.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        // A reason may quote the text, which may hold anything.
+        Config::parse_text(text).map_err(|reason| one_line(&reason).into_owned())
+    }
+
+    fn parse_text(text: &str) -> Result<Self, String> {
         let source = Source::parse(text)?;
         if let Some(old_names) = renamed::old_names(&source) {
             return Err(old_names);
@@ -351,6 +357,14 @@ mod tests {
             (
                 "[outputs.a]\ntype = \"fax\"\n",
                 "line 2: outputs.a.type: there is no type \"fax\": expected one of \"file\"",
+            ),
+            (
+                "[outputs.a]\ntype = \"\\u001b[2J\\nfax\"\n",
+                "line 2: outputs.a.type: there is no type \"\\u{1b}[2J\\nfax\": expected one of \"file\"",
+            ),
+            (
+                "listen = \"some\\nwhere\"\n",
+                "line 1: listen: \"some\\nwhere\" is not an IP address with a port",
             ),
             (
                 "[outputs.\"a b\"]\ntype = \"null\"\n",
