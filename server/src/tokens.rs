@@ -133,8 +133,12 @@ impl TokensFile {
                 error!("{problem:#}. Until that is mended, no token in it permits anything");
                 Vec::new()
             });
-            self.by_digest = tokens.into_iter().map(|token| (token.digest, Arc::new(token.holder))).collect();
+            self.take(tokens);
         }
+    }
+
+    fn take(&mut self, tokens: Vec<StoredToken>) {
+        self.by_digest = tokens.into_iter().map(|token| (token.digest, Arc::new(token.holder))).collect();
     }
 }
 
@@ -149,11 +153,15 @@ impl Tokens {
     /// is the server's own there are none.
     pub fn mirror(&self, tokens: &[StoredToken]) -> Result<()> {
         let mut file = self.files[1].lock().unwrap_or_else(PoisonError::into_inner);
-        if read(&file.path).is_ok_and(|known| known == tokens) {
+        file.look();
+        let is_known =
+            |token: &StoredToken| file.by_digest.get(&token.digest).is_some_and(|one| **one == token.holder);
+        if file.by_digest.len() == tokens.len() && tokens.iter().all(is_known) {
             return Ok(());
         }
         write(&file.path, tokens)?;
-        file.looked = None;
+        // Two writes within a moment have one time.
+        file.take(tokens.to_vec());
         Ok(())
     }
 

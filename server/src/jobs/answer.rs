@@ -4,8 +4,9 @@ use super::{
     Jobs,
     index::{JobError, JobIndex, Position},
 };
-use crate::{processes::Process, queue::Entry};
+use crate::{processes::Process, queue::Entry, registry::found_by::hexadecimal};
 use bytes::Bytes;
+use ogrt_proto::hex;
 use std::{collections::BTreeSet, fmt, ops::Range, str::FromStr, sync::Arc};
 
 /// The place in a job's list of processes where the next page begins.
@@ -18,8 +19,7 @@ pub struct JobCursor {
 
 impl fmt::Display for JobCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{:x}.", u8::from(self.is_new), self.offset)?;
-        self.tail.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write!(f, "{}.{:x}.{}", u8::from(self.is_new), self.offset, hex(&self.tail))
     }
 }
 
@@ -31,11 +31,7 @@ impl FromStr for JobCursor {
         let mut field = || fields.next().ok_or(());
         let (is_new, offset, tail) = (field()? == "1", field()?, field()?);
         let offset = u32::from_str_radix(offset, 16).map_err(drop)?;
-        let byte = |pair: &[u8]| {
-            let pair = std::str::from_utf8(pair).map_err(drop)?;
-            u8::from_str_radix(pair, 16).map_err(drop)
-        };
-        let tail = tail.as_bytes().chunks(2).map(byte).collect::<Result<_, ()>>()?;
+        let tail = hexadecimal(tail).ok_or(())?;
         Ok(JobCursor { is_new, tail, offset })
     }
 }

@@ -35,13 +35,14 @@ impl Jobs {
     /// Removes values, given by their keys, and puts marks where something of their jobs is lost.
     pub(super) fn remove_values(
         &self,
-        keys: &[Vec<u8>],
+        keys: &[impl AsRef<[u8]>],
         is_old: bool,
         writes: &mut Writes,
     ) -> fjall::Result<()> {
         let mut jobs: BTreeMap<JobInCluster<'_>, BTreeSet<&[u8]>> = BTreeMap::new();
         for key in keys {
-            writes.remove(&self.store.values, &key[..]);
+            let key = key.as_ref();
+            writes.remove(&self.store.values, key);
             if let Some(job) = job_of(key) {
                 jobs.entry((job, cluster_of(key, job))).or_default().insert(key);
             }

@@ -3,7 +3,7 @@
 
 use super::{
     Jobs,
-    keys::{WITH_SENDER, log_prefix},
+    keys::{WITH_SENDER, log_prefix, old_value_prefix},
 };
 use crate::{
     clock::oldest_kept_ns,
@@ -39,12 +39,8 @@ impl Jobs {
                 break;
             }
             let mut writes = self.store.database.writes();
-            let mut keys = Vec::new();
-            while let Ok(len) = log.try_get_u16() {
-                let Some(job) = log.get(..usize::from(len)) else { break };
-                keys.push([&len.to_be_bytes(), job, &sequence].concat());
-                log.advance(usize::from(len));
-            }
+            let jobs = listed(log).into_iter();
+            let keys: Vec<_> = jobs.map(|job| [&old_value_prefix(job)[..], &sequence].concat()).collect();
             self.remove_values(&keys, time < oldest, &mut writes)?;
             unknown = unknown.saturating_sub(bytes);
             writes.set(&self.store.bytes, shares.total() + unknown);
@@ -84,13 +80,7 @@ impl Jobs {
                 break;
             }
             let mut writes = self.store.database.writes();
-            let mut keys = Vec::new();
-            while let Ok(len) = log.try_get_u16() {
-                let Some(value) = log.get(..usize::from(len)) else { break };
-                keys.push(value.to_vec());
-                log.advance(usize::from(len));
-            }
-            self.remove_values(&keys, time < oldest, &mut writes)?;
+            self.remove_values(&listed(log), time < oldest, &mut writes)?;
             let left = there.saturating_sub(bytes);
             self.put_share(&mut writes, sender, left);
             writes.set(&self.store.bytes, self.store.bytes.get()?.saturating_sub(bytes));
@@ -108,4 +98,13 @@ impl Jobs {
             _ => writes.insert(&self.store.senders, sender.as_bytes(), amount.to_be_bytes()),
         }
     }
+}
+
+/// What stands behind the time and the bytes in a value of the log, each with its length in front.
+fn listed(mut log: &[u8]) -> Vec<&[u8]> {
+    let next = || {
+        let len = log.try_get_u16().ok()?;
+        log.split_off(..usize::from(len))
+    };
+    std::iter::from_fn(next).collect()
 }
