@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The longest time that a tool may take to print its version.
-const VERSION_TIME: Duration = Duration::from_millis(300);
+/// The longest time that a tool may take to print its version. It is long, since it is waited for
+/// once in an hour at most, and a tool of a hundred megabytes on a busy node needs most of a second.
+const VERSION_TIME: Duration = Duration::from_secs(3);
 
 /// The time for which a failure holds.
 const FAILURE_HOLDS: Duration = Duration::from_secs(60 * 60);
