@@ -83,6 +83,72 @@ fn clang_is_told_in_files_and_variables() {
     other_runs(&bench, "clang", &format!("CCC_OVERRIDE_OPTIONS='# +-B{here}/bin' %CC {LINK}"));
 }
 
+#[test]
+fn gcc_is_told_by_gcc_exec_prefix() {
+    if !has_tool("gcc") {
+        return;
+    }
+    let bench = bench();
+    let machine = bench.bare("gcc -dumpmachine").stdout.trim().to_owned();
+    let version = bench.bare("gcc -dumpversion").stdout.trim().to_owned();
+    let own = format!("lib/gcc/{machine}/{version}");
+    let tree = bench.bare(&format!("mkdir -p {own} && ln -s /usr/{own}/* {own}"));
+    assert_eq!(tree.code, Some(0), "{tree:?}");
+    // The directory of gcc's own programs, and that of the machine's.
+    for place in [format!("{own}/ld"), format!("{own}/real-ld"), format!("{machine}/bin/ld")] {
+        let line = format!("GCC_EXEC_PREFIX=$PWD/lib/gcc/ %CC {LINK}");
+        assert_eq!(same_linker(&bench, "gcc", &line), "", "{place}");
+        other_linker(&bench, &place);
+        other_runs(&bench, "gcc", &line);
+        assert_eq!(same_linker(&bench, "gcc", &format!("%CC {LINK}")), "", "{place}");
+        fs::remove_file(bench.path(&place)).expect("a linker");
+        assert_eq!(same_linker(&bench, "gcc", &line), "", "{place} is gone");
+    }
+}
+
+/// The clangs of this machine; from 16 on they read `clang.cfg` without being asked.
+fn clangs() -> Vec<String> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = |name: &String| std::env::split_paths(&path).any(|dir| dir.join(name).is_file());
+    (16..=21).map(|version| format!("clang-{version}")).filter(is_there).collect()
+}
+
+#[test]
+fn clang_is_told_by_files_that_no_line_names() {
+    if !has_tool("gcc") || !has_tool("clang") {
+        return;
+    }
+    let bench = bench();
+    let here = bench.dir().display().to_string();
+    let names_it = format!("--ld-path={here}/bin/ld\n");
+    // A name without a slash, and the name by which clang is called.
+    std::os::unix::fs::symlink("/usr/bin/clang", bench.path("x86_64-linux-gnu-clang")).expect("a link");
+    let mut forms = vec![
+        ("clang".to_owned(), "--config mine.cfg", "mine.cfg"),
+        ("./x86_64-linux-gnu-clang".to_owned(), "", "x86_64-linux-gnu-clang.cfg"),
+    ];
+    forms.extend(clangs().into_iter().map(|clang| (clang, "", "clang.cfg")));
+    for (clang, options, file) in forms {
+        for place in ["--config-user-dir", "--config-system-dir"] {
+            let line = format!("%CC {options} {place}={here}/configuration {LINK}");
+            bench.write(&format!("configuration/{file}"), "-O2\n");
+            assert_eq!(same_linker(&bench, &clang, &line), "", "{clang} {line}");
+            bench.write(&format!("configuration/{file}"), &names_it);
+            other_runs(&bench, &clang, &line);
+            // One file includes another, in either notation.
+            bench.write("configuration/inner.cfg", "-O2\n");
+            bench.write(&format!("configuration/{file}"), "@inner.cfg\n");
+            assert_eq!(same_linker(&bench, &clang, &line), "", "{clang} {line}");
+            bench.write("configuration/inner.cfg", &names_it);
+            other_runs(&bench, &clang, &line);
+            fs::remove_dir_all(bench.path("configuration")).expect("a directory");
+            if options.is_empty() {
+                assert_eq!(same_linker(&bench, &clang, &line), "", "{clang} {line}");
+            }
+        }
+    }
+}
+
 /// A script may take the choice of the emulation, of the start files and of the directories away.
 #[test]
 fn scripts_and_specs_in_front_of_a_driver() {
