@@ -129,3 +129,55 @@ fn branch_protection_of_aarch64_is_kept() {
         assert_eq!(signatures_of(&bench.path("ours")).len(), 1, "{linker}");
     }
 }
+
+#[test]
+fn what_riscv_objects_say_of_themselves_is_kept() {
+    let triple = "riscv64-linux-gnu";
+    if !has_tool(&format!("{triple}-gcc")) {
+        return;
+    }
+    // The linker refuses objects of another way to pass numbers, or of another width, and merges
+    // what they say of extensions and of the stack's alignment.
+    let bench = Bench::new();
+    bench.write("start.c", "void _start(void) { for (;;) ; }\n");
+    let mut compilers = vec![format!("{triple}-gcc")];
+    if has_tool("clang") && has_tool("ld.lld") {
+        compilers.push(format!("clang --target={triple} -fuse-ld=lld"));
+    }
+    for compiler in compilers {
+        for machine in [
+            "-march=rv64gc -mabi=lp64d",
+            "-march=rv64imac -mabi=lp64",
+            "-march=rv64imafc -mabi=lp64f",
+            "-march=rv64i -mabi=lp64 -mstrict-align",
+            "-march=rv64gc -mabi=lp64d -pie",
+            "-march=rv64gc -mabi=lp64d -shared",
+            "-march=rv32gc -mabi=ilp32d",
+            "-march=rv32imac -mabi=ilp32",
+            "-march=rv32e -mabi=ilp32e",
+        ] {
+            let case = format!("{compiler} {machine}");
+            let line = format!("{machine} -nostdlib -fPIC start.c");
+            let bare = bench.bare(&format!("rm -f bare; {compiler} {line} -o bare"));
+            if bare.code != Some(0) {
+                println!("{case:<70} fails without us too");
+                continue;
+            }
+            let ours = bench.ours(&format!("ogrt-cc {compiler} {line} -o ours"));
+            assert_eq!((ours.code, &ours.stderr), (bare.code, &bare.stderr), "{case}");
+            let attributes = |name: &str| {
+                let shown =
+                    bench.bare(&format!("{triple}-readelf -AnW {name} | grep -v 'ogrt\\|OGRT'")).stdout;
+                shown
+                    .lines()
+                    .filter(|line| line.contains("Tag_") || line.contains("roperties"))
+                    .collect::<String>()
+            };
+            assert!(attributes("bare").contains("Tag_RISCV_arch"), "{case}: {}", attributes("bare"));
+            assert_eq!(attributes("ours"), attributes("bare"), "{case}");
+            assert_eq!(headers(&bench, "ours"), headers(&bench, "bare"), "{case}: the ELF header");
+            let marks = bench.bare(&format!("{triple}-readelf -SW ours | grep -c note.ogrt")).stdout;
+            assert_eq!(marks.trim(), "1", "{case}");
+        }
+    }
+}
