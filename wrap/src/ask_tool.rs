@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// The longest time that a tool may take to print its version. It is long, since it is waited for
-/// once in an hour at most, and a tool of a hundred megabytes on a busy node needs most of a second.
+/// The longest time that a tool may take to print its version. A tool of a hundred megabytes needs
+/// most of a second on a busy node, and none is asked twice in an hour.
 const VERSION_TIME: Duration = Duration::from_secs(3);
 
 /// The time for which a failure holds.

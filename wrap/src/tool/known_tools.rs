@@ -212,11 +212,6 @@ pub fn system_compilers(language: Language) -> impl Iterator<Item = &'static str
     drivers().filter(move |driver| (driver.1, driver.2) == (language, System)).map(|(name, ..)| name)
 }
 
-/// The names by which drivers look for a linker: each linker's, and two of gcc's own.
-pub fn linker_names() -> impl Iterator<Item = &'static str> {
-    linkers().map(|(name, _)| name).chain(["real-ld", "collect-ld"])
-}
-
 /// The names of linkers, each with the NAME of its `-fuse-ld=NAME`.
 pub fn linkers() -> impl Iterator<Item = (&'static str, Option<&'static str>)> {
     TOOLS.iter().filter_map(|tool| match tool.kind {

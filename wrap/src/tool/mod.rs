@@ -9,7 +9,6 @@ pub mod mold_run;
 pub mod processor;
 pub mod route;
 pub mod run_tool;
-pub mod searched_dirs;
 pub mod steering;
 
 pub use crate::ask_tool;

@@ -16,7 +16,6 @@ use crate::line::response_file;
 use crate::tool::ask_tool::{KeptAnswer, Question};
 use crate::tool::driver_command;
 use crate::tool::mold_run;
-use crate::tool::searched_dirs;
 use crate::tool::steering::Steering;
 use std::ffi::{OsStr, OsString};
 use std::fs::Metadata;
@@ -94,13 +93,9 @@ impl Crossroads<'_> {
         let steering = Steering::of(self.arguments);
         let subject = steering.words.iter().chain(&steering.circumstances).map(OsString::as_os_str);
         let subject: Vec<&OsStr> = subject.chain([OsStr::new(&wrapper), self.linkers.as_os_str()]).collect();
-        let kept = KeptAnswer::about("routes-3", self.driver, &subject);
+        let kept = KeptAnswer::about("routes-2", self.driver, &subject);
         if let Some(answer) = kept.as_ref().and_then(KeptAnswer::answer) {
-            let mut lines = answer.lines();
-            let route = lines.next().unwrap_or_default();
-            if searched_dirs::still_hold(lines) {
-                return self.remembered(route);
-            }
+            return self.remembered(&answer);
         }
         let (answer, route) = self.tried(&steering.words);
         if let Some(kept) = kept {
@@ -116,19 +111,9 @@ impl Crossroads<'_> {
         Some(self.by(*way, Some(linker).filter(|linker| !linker.is_empty()).map(Path::new)))
     }
 
-    /// Tries the ways, and says what is to be kept: the route, and the directories that it
-    /// depends on.
+    /// Tries the ways, and says what is to be kept.
     fn tried(&self, words: &[OsString]) -> (String, Option<Route>) {
-        let says = self.shown_command(words).unwrap_or_default();
-        let (mut answer, route) = self.tried_against(self.shown_linker(&says), words);
-        if route.is_some() {
-            answer += &searched_dirs::lines(&says);
-        }
-        (answer, route)
-    }
-
-    /// Tries the ways to a driver that has shown its linker, or has not.
-    fn tried_against(&self, shown: Option<PathBuf>, words: &[OsString]) -> (String, Option<Route>) {
+        let shown = self.shown_linker(words);
         for (number, way) in WAYS.into_iter().enumerate() {
             let by_path = matches!(way, Way::LinkerPath | Way::OlderLinkerPath);
             let linker = shown.as_deref().filter(|_| by_path);
@@ -192,19 +177,15 @@ impl Crossroads<'_> {
         Some(lines.next().filter(|line| line.starts_with('/')).map(PathBuf::from))
     }
 
-    /// What the driver says of itself and of its commands, without us.
-    fn shown_command(&self, words: &[OsString]) -> Option<String> {
-        let mut arguments = vec![OsString::from("-v"), OsString::from("-###")];
+    /// The linker that the driver would run without us, if it says so. gcc shows only `collect2`,
+    /// which searches where it is told to by COMPILER_PATH.
+    fn shown_linker(&self, words: &[OsString]) -> Option<PathBuf> {
+        let mut arguments = vec![OsString::from("-###")];
         arguments.extend(words.iter().cloned());
         arguments.extend(["-o", "/proc/self/no-output", "/dev/null"].map(OsString::from));
         let question = Question { arguments, set: vec![("OGRT_DISABLE", "1".into())], patience: TRIAL_TIME };
-        Some(question.ask(self.driver)?.stderr)
-    }
-
-    /// The linker that the driver would run without us, if it says so. gcc shows only `collect2`,
-    /// which searches where it is told to by COMPILER_PATH.
-    fn shown_linker(&self, says: &str) -> Option<PathBuf> {
-        let command = says.lines().rev().find(|line| line.starts_with(" \""))?;
+        let shown = question.ask(self.driver)?.stderr;
+        let command = shown.lines().rev().find(|line| line.starts_with(" \""))?;
         let linker = PathBuf::from(response_file::split(command.trim().as_bytes()).into_iter().next()?);
         let is_ours = || {
             let real = |path: &Path| std::fs::canonicalize(path).ok();

@@ -92,7 +92,8 @@ impl Steering {
         }
         let prefixes = values(&words).map(PathBuf::from).chain(dirs_of("COMPILER_PATH"));
         for dir in prefixes.filter(|dir| dir.is_dir()) {
-            circumstances.extend(known_tools::linker_names().filter_map(|name| stamp(&dir.join(name))));
+            let names = known_tools::linkers().map(|(name, _)| name).chain(["real-ld", "collect-ld"]);
+            circumstances.extend(names.filter_map(|name| stamp(&dir.join(name))));
         }
         Steering { words, circumstances }
     }
