@@ -93,6 +93,11 @@ pub fn output_build_id(build_id: &[u8]) -> Term {
     hashed(b'b', build_id)
 }
 
+/// Is the term one of a build's output, which at most a few builds have?
+pub fn is_of_output(term: &Term) -> bool {
+    matches!(term[0], b'o' | b'b')
+}
+
 /// Is the word a flag that can be searched? Flags with a path differ from build to build and say
 /// little.
 pub fn is_flag(word: &str) -> bool {

@@ -6,7 +6,9 @@
 //! registration is some 320 bytes on disk, written twice, in order, whatever its terms are.
 //!
 //! Every 65,536 builds are a run that a question has to look into: 150 runs among ten million
-//! builds. Deleted builds stay in their run until half of it is deleted, so callers check that a
+//! builds. A question about an output looks only into the runs that may have it
+//! ([`OutputFilter`](super::output_filter)), or each registration would be slower than the one
+//! before. Deleted builds stay in their run until half of it is deleted, so callers check that a
 //! build still exists.
 
 use super::{
@@ -120,15 +122,15 @@ impl Index {
             state.pieces.first().cloned().unwrap_or_default()
         };
         let rest: Vec<Row> = tail.extract_if(.., |(_, number)| u64::from(*number) >= BUILDS[0]).collect();
-        let run = Run { first: self.state().first, level: 0, builds: BUILDS[0] as u32 };
+        let mut run = Run::new(self.state().first, 0, BUILDS[0] as u32);
         let fill = |each: &mut dyn FnMut(Row)| {
             tail.iter().for_each(|row| each(*row));
             Ok(())
         };
         run.write(&self.store, self.store.database.writes(), fill)?.commit()?;
         let mut state = self.change();
-        state.runs.push(run);
         state.first = run.end();
+        state.runs.push(run);
         state.count -= BUILDS[0];
         state.pieces =
             vec![rest.into_iter().map(|(term, number)| (term, number - BUILDS[0] as u32)).collect()];
@@ -141,16 +143,16 @@ impl Index {
             let state = self.state();
             let begin = state.first.saturating_sub(BUILDS[1]);
             let small = state.runs.iter().filter(|run| run.level == 0 && run.first >= begin);
-            (state.first, small.copied().collect::<Vec<Run>>())
+            (state.first, small.cloned().collect::<Vec<Run>>())
         };
         if end % BUILDS[1] != 0 || small.is_empty() {
             return Ok(());
         }
         let builds = small.iter().map(|run| run.builds).sum();
-        let large = Run { first: end - BUILDS[1], level: 1, builds };
+        let first = end - BUILDS[1];
+        let mut large = Run::new(first, 1, builds);
         let snapshot = self.store.database.snapshot();
-        let parts =
-            small.iter().map(|run| ((run.first - large.first) as u32, run.rows(&self.store, &snapshot)));
+        let parts = small.iter().map(|run| ((run.first - first) as u32, run.rows(&self.store, &snapshot)));
         let mut writes =
             large.write_in_parts(&self.store, |each| packed_rows::merge(parts.collect(), each))?;
         // The parts were committed meanwhile, perhaps to a database that was opened again.
@@ -185,8 +187,9 @@ impl Index {
             let mut writes = self.store.database.writes();
             let snapshot = self.store.database.snapshot();
             run.remove(&self.store, &mut writes, &snapshot)?;
+            let mut smaller = Run::new(run.first, run.level, builds);
             if builds > 0 {
-                writes = Run { builds, ..run }.write(&self.store, writes, |each| {
+                writes = smaller.write(&self.store, writes, |each| {
                     for row in run.rows(&self.store, &snapshot) {
                         let row = row?;
                         if there.get(row.1 as usize).is_some_and(|there| *there) {
@@ -199,7 +202,7 @@ impl Index {
             writes.commit()?;
             let mut state = self.change();
             match state.runs.iter().position(|known| *known == run) {
-                Some(at) if builds > 0 => state.runs[at].builds = builds,
+                Some(at) if builds > 0 => state.runs[at] = smaller,
                 Some(at) => {
                     state.runs.remove(at);
                 }
@@ -259,8 +262,9 @@ impl Index {
                 return Ok(state.pieces.iter().any(|piece| piece.binary_search(&row).is_ok()));
             }
             let after = state.runs.partition_point(|run| run.first <= wanted);
-            let run = after.checked_sub(1).and_then(|at| state.runs.get(at)).copied();
-            (run.filter(|run| wanted < run.end()), self.store.database.snapshot())
+            let run = after.checked_sub(1).and_then(|at| state.runs.get(at));
+            let run = run.filter(|run| wanted < run.end() && run.outputs.may_have(term)).cloned();
+            (run, self.store.database.snapshot())
         };
         let Some(run) = run else { return Ok(false) };
         let mut found = false;
@@ -286,7 +290,8 @@ impl Index {
 
     fn view(&self, term: &Term) -> View {
         let state = self.state();
-        View { snapshot: self.store.database.snapshot(), runs: state.runs.clone(), tail: state.tail(term) }
+        let runs = state.runs.iter().filter(|run| run.outputs.may_have(term)).cloned().collect();
+        View { snapshot: self.store.database.snapshot(), runs, tail: state.tail(term) }
     }
 }
 
@@ -368,6 +373,11 @@ mod tests {
                 assert_eq!(index.contains(&term(b't', 3), number).unwrap(), number % 10 == 3);
             }
             assert!(all(&index, term(b'o', count)).is_empty());
+            // However many runs there are, an output is looked for where it is.
+            for number in [0, 4095, count / 2, count, count + 1] {
+                let runs = index.view(&term(b'o', number)).runs;
+                assert!(runs.len() <= 1, "{number}: {runs:?}");
+            }
             let (mut back, mut expected) = (Vec::new(), Vec::new());
             index
                 .each_before(&term(b't', 2), count - 3, |number| {

@@ -15,6 +15,7 @@ mod contents;
 mod index;
 mod list;
 mod migrate;
+mod output_filter;
 mod postings;
 mod retire;
 mod runs;

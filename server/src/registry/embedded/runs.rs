@@ -1,8 +1,8 @@
 //! Runs of the index on disk. A run is a header with its number of builds, and blocks of [`packed
 //! rows`](crate::registry::packed_rows), each under its first row. A run without a header does not
-//! count.
+//! count. The header has the run's [`OutputFilter`] as well, unless an earlier version wrote it.
 
-use super::Number;
+use super::{Number, output_filter::OutputFilter};
 use crate::{
     database::{RegistryStore, Snapshot, Writes, number},
     registry::{
@@ -26,7 +26,7 @@ const PART: usize = 2 << 20;
 const PREFIX: usize = 9;
 
 /// The rows of consecutive builds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Run {
     /// The first number that may be in the run.
     pub first: Number,
@@ -34,6 +34,8 @@ pub struct Run {
     pub level: usize,
     /// How many builds existed when the run was written.
     pub builds: u32,
+    /// The outputs of the builds.
+    pub outputs: OutputFilter,
 }
 
 /// All runs, in the order of numbers.
@@ -46,8 +48,9 @@ pub fn all(store: &RegistryStore) -> Result<Vec<Run>> {
         if key.len() != PREFIX || level >= BUILDS.len() {
             return Err(RegistryError::damaged("the registry's index", "a run has no header"));
         }
-        let builds = value.first_chunk().map_or(0, |builds| u32::from_be_bytes(*builds));
-        let run = Run { first: number(&key), level, builds };
+        let (builds, outputs) = value.split_first_chunk().unwrap_or((&[0; 4], &[]));
+        let (builds, outputs) = (u32::from_be_bytes(*builds), OutputFilter::from_bytes(outputs));
+        let run = Run { first: number(&key), level, builds, outputs };
         from = run.end();
         runs.push(run);
     }
@@ -55,6 +58,11 @@ pub fn all(store: &RegistryStore) -> Result<Vec<Run>> {
 }
 
 impl Run {
+    /// A run that is to be written.
+    pub fn new(first: Number, level: usize, builds: u32) -> Self {
+        Run { first, level, builds, outputs: OutputFilter::of(builds) }
+    }
+
     /// The number after the last that may be in the run.
     pub fn end(&self) -> Number {
         self.first + BUILDS[self.level]
@@ -71,9 +79,9 @@ impl Run {
         [&self.prefix()[..], &row.0, &row.1.to_be_bytes()].concat()
     }
 
-    /// Adds the run to `writes`.
+    /// Adds the run to `writes`, and its outputs to its filter.
     pub fn write(
-        self,
+        &mut self,
         store: &RegistryStore,
         writes: Writes,
         fill: impl FnOnce(&mut dyn FnMut(Row)) -> Result<()>,
@@ -86,7 +94,7 @@ impl Run {
     /// caller adds the deletion of the smaller runs and commits. What a crash leaves of a run is
     /// overwritten later.
     pub fn write_in_parts(
-        self,
+        &mut self,
         store: &RegistryStore,
         fill: impl FnOnce(&mut dyn FnMut(Row)) -> Result<()>,
     ) -> Result<Writes> {
@@ -96,16 +104,22 @@ impl Run {
     }
 
     fn fill(
-        self,
+        &mut self,
         mut parts: BlockWrites,
         fill: impl FnOnce(&mut dyn FnMut(Row)) -> Result<()>,
     ) -> Result<Writes> {
+        let mut outputs = OutputFilter::of(self.builds);
         let mut packer = Packer::new(BLOCK, |first, block| parts.put(self.key(&first), block));
-        fill(&mut |row| packer.push(row))?;
+        fill(&mut |row| {
+            outputs.add(&row.0);
+            packer.push(row);
+        })?;
         packer.finish();
         let store = parts.store;
         let mut writes = parts.last()?;
-        writes.insert(&store.terms, self.prefix(), self.builds.to_be_bytes());
+        let header = [&self.builds.to_be_bytes(), outputs.as_bytes()].concat();
+        writes.insert(&store.terms, self.prefix(), header);
+        self.outputs = outputs;
         Ok(writes)
     }
 
@@ -213,7 +227,7 @@ mod tests {
         rows
     }
 
-    fn write(store: &RegistryStore, run: Run, rows: &[Row]) -> Writes {
+    fn write(store: &RegistryStore, run: &mut Run, rows: &[Row]) -> Writes {
         let fill = |each: &mut dyn FnMut(Row)| {
             rows.iter().for_each(|row| each(*row));
             Ok(())
@@ -225,19 +239,19 @@ mod tests {
     fn what_a_crash_leaves_of_a_large_run_is_not_there_and_is_written_over() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap().registry();
-        let run = Run { first: 0, level: 1, builds: 20_000 };
-        let small = Run { first: 0, level: 0, builds: 4096 };
+        let mut run = Run::new(0, 1, 20_000);
+        let mut small = Run::new(0, 0, 4096);
         small.write(&store, store.database.writes(), |_| Ok(())).unwrap().commit().unwrap();
         // The last writes are lost.
-        drop(write(&store, run, &rows(0..20_000)));
+        drop(write(&store, &mut run, &rows(0..20_000)));
         assert!(store.terms.iter().count() > 1000, "some of it is on disk");
-        assert_eq!(all(&store).unwrap(), [small]);
+        assert_eq!(all(&store).unwrap(), std::slice::from_ref(&small));
         // Some builds were removed in the meantime.
         let left = rows(0..6000);
-        let mut writes = write(&store, run, &left);
+        let mut writes = write(&store, &mut run, &left);
         small.remove(&store, &mut writes, &store.database.snapshot()).unwrap();
         writes.commit().unwrap();
-        assert_eq!(all(&store).unwrap(), [run]);
+        assert_eq!(all(&store).unwrap(), std::slice::from_ref(&run));
         let found: Vec<Row> = run.rows(&store, &store.database.snapshot()).map(Result::unwrap).collect();
         assert!(found == left);
     }
