@@ -74,8 +74,11 @@ pub async fn drive(
                 let work = output.deliver(&batches, &give_up);
                 match watched(work, || metrics.lag.set(tail.borrow().next.saturating_sub(next))).await {
                     Ok(()) => {
-                        backoff.reset();
                         let events = batches.iter().flat_map(|batch| &batch.events);
+                        // Nothing is delivered everywhere, also where nobody listens.
+                        if events.clone().next().is_some() {
+                            backoff.reset();
+                        }
                         metrics.written.until(now_ns(), events.map(|event| event.received_ns));
                         next = taken_to;
                         metrics.lag.set(tail.borrow().next.saturating_sub(next));
