@@ -13,8 +13,8 @@ const SENDERS_MAX: usize = 20_000;
 /// Longest name of a sender.
 const NAME_MAX: usize = 128;
 
-/// A sender, as its bytes stand on disk: `p` and the user whom the kernel proved, or `c` and what
-/// is claimed.
+/// A sender, as its bytes stand on disk: `p` and the user whom the kernel proved, `r` and the relay
+/// that authenticated itself, or `c` and what is claimed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShareHolder(Vec<u8>);
 
@@ -22,6 +22,11 @@ impl ShareHolder {
     /// A user whom the kernel proved, by name or number.
     pub fn proved(user: &[u8]) -> Self {
         ShareHolder([b"p", &user[..user.len().min(NAME_MAX)]].concat())
+    }
+
+    /// A relay that has authenticated itself.
+    pub fn relay(name: &[u8]) -> Self {
+        ShareHolder([b"r", &name[..name.len().min(NAME_MAX)]].concat())
     }
 
     /// A user on a host, as they say.
@@ -58,6 +63,7 @@ impl fmt::Display for ShareHolder {
         match (self.is_claimed(), name.is_empty()) {
             (true, true) => f.write_str("claimed by many names"),
             (true, false) => write!(f, "claimed {}", name.escape_default()),
+            (false, _) if self.0.first() == Some(&b'r') => write!(f, "relay {}", name.escape_default()),
             (false, _) => write!(f, "{}", name.escape_default()),
         }
     }

@@ -211,6 +211,15 @@ impl Metrics {
     /// Notes that a sender had more than its share of what this key of the configuration bounds.
     /// `lost` is what it lost of that.
     pub fn sender_over(&self, bound: &'static str, sender: &dyn Display, lost: u64) {
+        self.over(bound, sender, lost, "what it sent longest ago is deleted");
+    }
+
+    /// The same where this many events of the sender were refused, and nothing was deleted.
+    pub fn sender_refused(&self, bound: &'static str, sender: &dyn Display, events: u64) {
+        self.over(bound, sender, events, "its events are refused until the outputs have caught up");
+    }
+
+    fn over(&self, bound: &'static str, sender: &dyn Display, lost: u64, consequence: &str) {
         let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
         let mut name = sender.to_string();
         if over.len() >= OVER_MAX && !over.contains_key(&(bound, name.clone())) {
@@ -220,7 +229,7 @@ impl Metrics {
         known.lost += lost;
         if known.said.is_none_or(|said| said.elapsed() > SAY_EVERY) {
             known.said = Some(Instant::now());
-            warn!("sender {sender} has more than its share of {bound}: what it sent longest ago is deleted");
+            warn!("sender {sender} has more than its share of {bound}: {consequence}");
         }
     }
 
@@ -242,7 +251,7 @@ impl Metrics {
             head(&mut out, name, kind, about);
             let _ = writeln!(out, "{name} {}", value(self));
         }
-        let about = " What was deleted or not counted of senders with more than their share of a bound.";
+        let about = " What was deleted, refused or not counted of senders with more than their share.";
         head(&mut out, "ogrt_sender_over_share_total", "counter", about);
         for ((bound, sender), over) in self.over.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let sender = sender.replace('\\', "\\\\").replace('"', "\\\"");

@@ -72,7 +72,6 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "/usr/lib32/libc.so", package: "libc6-dev-i386" },
     Tool { program: "openssl", package: "openssl" },
     Tool { program: "python3-config", package: "python3-dev" },
-    Tool { program: "autoconf", package: "autoconf" },
     Tool { program: "meson", package: "meson" },
     Tool { program: "ninja", package: "ninja-build" },
     Tool { program: "ccache", package: "ccache" },

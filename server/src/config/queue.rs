@@ -9,7 +9,9 @@ table! {
     /// The queue: received events on disk, until all outputs have written them.
     QueueConfig {
         /// Largest size of the queue on disk. An output that is down fills it; when_full says what
-        /// happens then.
+        /// happens then. With when_full = "refuse", a sender may have as much of the second half
+        /// as there is left; what it sends beyond that is refused (metric
+        /// ogrt_sender_over_share_total).
         bytes_max: Size = Size(8 << 30),
         /// What happens when the queue is full. "refuse": new events are refused. Clients keep
         /// theirs in a spool; what comes over UDP or as a datagram is lost (metric

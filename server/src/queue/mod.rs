@@ -9,6 +9,7 @@ mod delivered_events;
 mod entry;
 mod event_key;
 mod held_entries;
+mod second_half;
 mod sender;
 mod writer;
 

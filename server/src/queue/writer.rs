@@ -11,6 +11,7 @@ use super::{
     Batch, Entries, Entry, HEADER, HeldEntries, HeldKey, Kind, Queue,
     delivered_events::DeliveredEvents,
     event_key::{identify, part_key},
+    second_half::SecondHalf,
 };
 use crate::{
     clock::now_ns,
@@ -96,6 +97,9 @@ pub enum Refusal {
     /// The bound of the queue, or of the disk, is reached.
     #[error("the queue is full")]
     Full,
+    /// The sender has more than its share of the queue.
+    #[error("the sender has more than its share of the queue")]
+    Share,
     /// The database failed, or the server stops.
     #[error("the queue is closed")]
     Closed,
@@ -139,6 +143,7 @@ pub struct Writer {
     head: u64,
     bytes_before_head: u64,
     bytes_before_next: u64,
+    second_half: SecondHalf,
     said_full: Option<Instant>,
     /// Times of receipt of events that are not yet synchronised, each with their number.
     timed: Vec<(i64, u64)>,
@@ -166,6 +171,7 @@ impl Writer {
             None => (0, 0),
         };
         let delivered = DeliveredEvents::open(store.clone())?;
+        let second_half = SecondHalf::of(&config);
         let writer = Writer {
             store,
             queue,
@@ -180,6 +186,7 @@ impl Writer {
             head,
             bytes_before_head,
             bytes_before_next,
+            second_half,
             said_full: None,
             timed: Vec::new(),
         };
@@ -266,7 +273,8 @@ impl Writer {
         let mut records = Vec::new();
         let mut waiting = Vec::new();
         let mut rooms = Vec::new();
-        for submission in submissions {
+        self.second_half.look(self.bytes_before_next - self.bytes_before_head);
+        for mut submission in submissions {
             // What was held is in the database already and may always come back.
             if (full && submission.replaces.is_empty()) || (no_room && !submission.builds.is_empty()) {
                 self.metrics.events_refused.add(submission.entries.count());
@@ -275,6 +283,16 @@ impl Writer {
             }
             // What was held was durable before.
             if submission.replaces.is_empty() {
+                let events = submission.entries.count();
+                submission.entries = self.second_half.admit(submission.entries, &self.metrics);
+                if submission.entries.count() < events
+                    && let Some(receipt) = submission.receipt.take()
+                {
+                    // Nothing of it is kept, as after any refusal.
+                    self.metrics.events_refused.add(submission.entries.count());
+                    receipts.answers.push((receipt, Err(Refusal::Share)));
+                    continue;
+                }
                 self.time(&submission.entries);
             }
             for key in &submission.replaces {
@@ -352,6 +370,7 @@ impl Writer {
         value.extend_from_slice(&self.bytes_before_next.to_be_bytes());
         debug_assert_eq!(value.len(), HEADER);
         value.extend_from_slice(&lz4_flex::compress_prepend_size(&bytes));
+        self.second_half.wrote(value.len(), bytes.len());
         self.bytes_before_next += value.len() as u64;
         batch.insert(&self.store.batches, self.next.to_be_bytes(), value);
         let published = Batch { sequence: self.next, bytes: bytes.into() };

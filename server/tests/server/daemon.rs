@@ -52,13 +52,34 @@ impl Daemon {
 
     /// Starts one with these further variables. OGRT_TEST_SERVER may name another program to test.
     pub fn start_with(directory: TempDir, more: &str, environment: &[(&str, &OsStr)]) -> Self {
-        let mut command = Command::new(std::env::var_os("OGRT_TEST_SERVER").unwrap_or_else(|| SERVER.into()));
+        let mut command = Daemon::command();
         command.envs(environment.iter().copied());
         Daemon::start_by(command, directory, more)
     }
 
+    /// Starts one that writes no files of outputs.
+    pub fn start_without_files(more: &str) -> Self {
+        let (mut command, directory) = (Daemon::command(), tempfile::tempdir().unwrap());
+        Daemon::start_on(&mut command, directory, more, "[outputs.nothing]\ntype = \"null\"\n")
+    }
+
+    /// The command of the program that is tested.
+    fn command() -> Command {
+        Command::new(std::env::var_os("OGRT_TEST_SERVER").unwrap_or_else(|| SERVER.into()))
+    }
+
     /// Starts one by a command that runs [`SERVER`] with the arguments that it gets.
     pub fn start_by(mut command: Command, directory: TempDir, more: &str) -> Self {
+        let at = directory.path().display();
+        let outputs = format!(
+            "[outputs.jobs]\ntype = \"file\"\nlayout = \"jobs\"\npath = \"{at}/jobs\"\n\
+             [outputs.lines]\ntype = \"file\"\nlayout = \"lines\"\npath = \"{at}/lines\"\n\
+             [outputs.nothing]\ntype = \"null\"\n"
+        );
+        Daemon::start_on(&mut command, directory, more, &outputs)
+    }
+
+    fn start_on(command: &mut Command, directory: TempDir, more: &str, outputs: &str) -> Self {
         let at = directory.path();
         let config = at.join("ogrt.conf");
         // Top-level keys stand in front of the first table.
@@ -67,8 +88,7 @@ impl Daemon {
         let listen = if top.contains("listen =") { "" } else { "listen = \"127.0.0.1:0\"\n" };
         let text = format!(
             "{listen}http = \"127.0.0.1:0\"\nunix = \"{0}/s\"\ndata_dir = \"{0}/data\"\n{top}\n{tables}\n\
-             [outputs.jobs]\ntype = \"file\"\nlayout = \"jobs\"\npath = \"{0}/jobs\"\n\
-             [outputs.lines]\ntype = \"file\"\nlayout = \"lines\"\npath = \"{0}/lines\"\n[outputs.nothing]\ntype = \"null\"\n",
+             {outputs}",
             at.display()
         );
         fs::write(&config, text).unwrap();

@@ -4,7 +4,7 @@
 //! million, with the bounds that a server has by itself; with another number it is that many.
 
 use crate::{
-    daemon::{Daemon, wait_for},
+    daemon::{Acknowledged, Daemon, wait_for},
     process_events::event,
     registry::{linked, register, signature_text},
 };
@@ -48,7 +48,10 @@ fn one_sender_with_very_many_programs_and_jobs_changes_no_answer_about_others() 
         1 => (20_000_000, String::new()),
         events => (events, format!("programs_max = {}\n", events / 20)),
     };
-    let daemon = Daemon::start(&format!("[join]\nwait = \"0s\"\n[uses]\nwrite_every = \"50ms\"\n{bounds}"));
+    // A file for each job would be what such a run measures.
+    let daemon = Daemon::start_without_files(&format!(
+        "[join]\nwait = \"0s\"\n[uses]\nwrite_every = \"50ms\"\n{bounds}"
+    ));
     register(&daemon, &[linked(1, "good", vec![])]);
     let good = |n: u32| start(n, &format!("/sw/good{n}"), &format!("real{n}"), "ann", 1, "/sw/libgood.so.1");
     send(&daemon, (0..300).map(good));
@@ -116,4 +119,44 @@ fn one_sender_with_very_many_programs_and_jobs_changes_no_answer_about_others() 
         println!("{flood} events in {:?}, memory {memory} MiB", began.elapsed());
     }
     assert!(daemon.log().contains("claimed flood@node1 has more than its share"), "{}", daemon.log());
+}
+
+#[test]
+fn a_flood_that_no_output_takes_refuses_nobody_else() {
+    let daemon = Daemon::start(
+        "[join]\nwait = \"0s\"\n[queue]\nbytes_max = \"1MiB\"\n[outputs.away]\ntype = \"json_tcp\"\naddress = \"127.0.0.1:1\"\n",
+    );
+    // Claims fill the half of the queue that is anybody's, and half of the other one.
+    let mut refused = None;
+    for begin in (0..20_000).step_by(100) {
+        let mut stream = daemon.acknowledged();
+        // A name of their own for each, that does not compress.
+        let path = || (0..16).map(|_| uuid::Uuid::new_v4().to_string()).collect::<String>();
+        let bad = |n: u32| start(n, &path(), &format!("x{n}"), "flood", 2, "/t/lib.so");
+        let events: Vec<u8> = (begin..begin + 100).flat_map(bad).collect();
+        if stream.send(&events).and_then(|()| stream.wait_for(100)).is_err() {
+            refused = Some(begin);
+            break;
+        }
+    }
+    assert!(refused.is_some_and(|events| events >= 1000), "{refused:?}: {}", daemon.log());
+    let line = "ogrt_sender_over_share_total{bound=\"queue.bytes_max\",sender=\"claimed by many names\"}";
+    assert!(daemon.metric(line) > 0);
+    assert!(daemon.log().contains("has more than its share of queue.bytes_max: its events are refused"));
+    assert_eq!(daemon.get("/readyz").0, 200, "it takes the events of others");
+    // Datagrams of the same sender are refused as well, and a local user has room.
+    let before = daemon.metric("ogrt_events_refused_total");
+    daemon.datagram(&start(30_000, "/t/x", "x", "flood", 2, "/t/lib.so"));
+    wait_for("the datagram to be refused", || {
+        (daemon.metric("ogrt_events_refused_total") == before + 1).then_some(())
+    });
+    let mut local = Acknowledged::unix(&daemon.unix);
+    for number in 40_000..40_100 {
+        local.send(&start(number, "/sw/own", "own", "ann", 3, "/sw/lib.so")).unwrap();
+    }
+    assert_eq!(local.wait_for(100).unwrap(), 100);
+    assert_eq!(daemon.metric("ogrt_events_refused_total"), before + 1);
+    let last = start(30_001, "/t/x", "x", "flood", 2, "/t/lib.so");
+    let mut stream = daemon.acknowledged();
+    assert!(stream.send(&last).and_then(|()| stream.wait_for(1)).is_err(), "still refused");
 }

@@ -211,7 +211,7 @@ fn a_trial_that_failed_is_made_again_after_a_time() {
     for (line, kind) in [
         (format!("ogrt-cc gcc -Blib {objects}"), "notes-1"),
         (format!("ogrt-cc ./fixed {objects}"), "drivers-1"),
-        (format!("ogrt-cc ./led {objects}"), "routes-3"),
+        (format!("ogrt-cc ./led {objects}"), "routes-2"),
     ] {
         for (before, marked) in [
             ("touch trouble", false),
