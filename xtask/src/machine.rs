@@ -113,6 +113,8 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2", package: "libjemalloc2" },
     Tool { program: "/usr/share/doc/python3-setproctitle/copyright", package: "python3-setproctitle" },
     Tool { program: "fish", package: "fish" },
+    Tool { program: "man", package: "man-db" },
+    Tool { program: "file", package: "file" },
     Tool { program: "nim", package: "nim" },
     Tool { program: "/usr/include/sqlite3.h", package: "libsqlite3-dev" },
 ];
@@ -130,6 +132,19 @@ pub const FULL_TEST_TOOLS: &[Tool] = &[
     },
     Tool { program: "/usr/lib/linux-kbuild-6.1/scripts/mod/modpost", package: "linux-headers-amd64" },
     Tool { program: "/usr/include/zlib.h", package: "zlib1g-dev" },
+    Tool { program: "/usr/include/pcre2.h", package: "libpcre2-dev" },
+    Tool { program: "/usr/include/ncurses.h", package: "libncurses-dev" },
+    Tool { program: "automake", package: "automake" },
+    Tool { program: "pkg-config", package: "pkg-config" },
+    Tool { program: "rr", package: "rr" },
+    Tool { program: "chromium", package: "chromium" },
+    Tool { program: "firefox-esr", package: "firefox-esr" },
+    Tool { program: "sbcl", package: "sbcl" },
+    Tool { program: "php", package: "php-cli" },
+    Tool { program: "erl", package: "erlang-base" },
+    Tool { program: "guile", package: "guile-3.0" },
+    Tool { program: "emacs", package: "emacs-nox" },
+    Tool { program: "firejail", package: "firejail" },
 ];
 
 /// The other targets that libogrt.so is built for. Its tests run there in qemu's user mode.

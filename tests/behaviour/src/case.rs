@@ -5,6 +5,7 @@
 //! # needs: gcc python3          programs that must be there
 //! # events: none                where no event is expected (static, setuid, env -i)
 //! # mode: audit                 by LD_AUDIT only; `preload` by LD_PRELOAD only. Else by both
+//! # full: yes                   only where OGRT_TEST_FULL is 1: a heavy program
 //! # prepare:
 //! shell lines, run once, without us
 //! # run:
@@ -21,6 +22,8 @@ pub struct Case {
     pub name: String,
     /// Programs that it needs.
     pub needs: Vec<String>,
+    /// It runs at full size only, because its program is too heavy to be installed for each run.
+    pub is_heavy: bool,
     /// At least one event must reach a server that listens.
     pub expects_events: bool,
     /// The variables that name the library, one run each.
@@ -56,6 +59,7 @@ impl Case {
             needs: directive("needs")
                 .map(|needs| needs.split(' ').map(str::to_owned).collect())
                 .unwrap_or_default(),
+            is_heavy: directive("full") == Some("yes"),
             expects_events: directive("events") != Some("none"),
             modes: match directive("mode") {
                 Some("audit") => &["LD_AUDIT"],
