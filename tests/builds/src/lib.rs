@@ -13,11 +13,13 @@ mod manual;
 mod registered;
 mod same_elf;
 mod table;
+mod toolkits;
 mod trial;
 
-pub use archive::{Archive, Wheel, wheels};
+pub use archive::Archive;
 pub use bench::{Bench, Outcome};
 pub use machine::{full_run_only, has_tools, is_full_run, lacks};
 pub use manual::block;
 pub use registered::{LinkedBy, Registered, is_linked_elf};
+pub use toolkits::{cuda, zig};
 pub use trial::{Place, Software};

@@ -38,8 +38,9 @@ pub fn complaints(record: &Value, scratch: &Path) -> Result<Option<String>> {
     let needed = needed(&output)?;
     fs::remove_file(&output)?;
 
-    let opened: BTreeSet<PathBuf> =
-        trace.lines().filter_map(|line| real(&folder.join(file_of(line)))).collect();
+    // Where the line asks for it, the linker says more, with empty lines in between.
+    let named = trace.lines().filter_map(|line| real(&folder.join(file_of(line))));
+    let opened: BTreeSet<PathBuf> = named.filter(|path| path.is_file()).collect();
     let of = |keep: &dyn Fn(&Value) -> bool| -> BTreeSet<PathBuf> {
         inputs.iter().filter(|input| keep(input)).filter_map(|input| real(&path_of(input))).collect()
     };

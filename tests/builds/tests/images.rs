@@ -1,7 +1,8 @@
 //! Outputs that are not ordinary programs: firmware, kernel modules, programs of another machine,
-//! and CUDA. What gets no note is the same byte by byte, and its record tells the reason.
+//! programs with a linker script or a libc of their own, and CUDA. What gets no note is the same
+//! byte by byte, and its record tells the reason.
 
-use ogrt_builds_tests::{Archive, LinkedBy, Software, Wheel, full_run_only, lacks, wheels};
+use ogrt_builds_tests::{Archive, LinkedBy, Software, cuda, full_run_only, lacks};
 
 #[test]
 fn firmware_for_arm() {
@@ -97,21 +98,76 @@ fn kernel_module() {
     .try_out();
 }
 
-/// nvcc and what it links, as NVIDIA ships them on PyPI.
-const CUDA: [Wheel; 4] = [
-    ("nvidia-cuda-nvcc==13.0.88", "56fe502eb77625a12f25172caa3cdddb4e4c8ba2c8c17dba44b164761b380f03"),
-    ("nvidia-cuda-runtime==13.0.96", "7f82250d7782aa23b6cfe765ecc7db554bd3c2870c43f3d1821f1d18aebf0548"),
-    ("nvidia-cuda-crt==13.0.88", "2c8043c7c9e02492716426e9919fc78d2c5b3b2a7a768a88e952676b08aa55a4"),
-    ("nvidia-nvvm==13.0.88", "c5f41ffeb6466944a026dfa5317d7d85355c119bbec279205d22f1869d1054e0"),
-];
+#[test]
+fn static_shell_of_musl() {
+    if !full_run_only() {
+        return;
+    }
+    // Its tests know terminals that there are not here; what counts is that the same ones pass.
+    let lines = "export OGRT_META_NAME=mksh\n\
+                 CC='ogrt-cc musl-gcc' LDSTATIC=-static sh Build.sh -r > /dev/null 2>&1\n\
+                 ./test.sh -v || true\n\
+                 mkdir -p /opt/mksh/bin\n\
+                 cp mksh /opt/mksh/bin\n";
+    Software {
+        name: "mksh",
+        archive: Archive::Debian {
+            package: "mksh",
+            file: "mksh_59c.orig.tar.gz",
+            sha256: "77ae1665a337f1c48c61d6b961db3e52119b38e58884d1c89684af31f87bc506",
+        },
+        tools: &["musl-gcc", "perl"],
+        lines: lines.into(),
+        results: &["pass ", "FAIL ", "Total"],
+        results_min: 500,
+        installs: &["bin/mksh"],
+        ..Software::PLAIN
+    }
+    .try_out();
+}
+
+#[test]
+fn static_tools_with_a_script_that_links() {
+    if !full_run_only() {
+        return;
+    }
+    let lines = "export OGRT_META_NAME=busybox KCONFIG_NOTIMESTAMP=1\n\
+                 make allnoconfig HOSTCC=ogrt-cc > /dev/null\n\
+                 for option in STATIC ASH SH_IS_ASH CAT ECHO SED GREP AWK SORT SHA256SUM HEAD; do\n\
+                 sed -i \"s/^# CONFIG_$option is not set/CONFIG_$option=y/\" .config\n\
+                 done\n\
+                 yes '' | make oldconfig HOSTCC=ogrt-cc > /dev/null\n\
+                 make busybox HOSTCC=ogrt-cc CC=ogrt-cc SKIP_STRIP=y\n\
+                 ./busybox ash -c 'for i in 3 1 2; do echo line $i; done | ./busybox sort'\n\
+                 ./busybox sha256sum LICENSE\n\
+                 mkdir -p /opt/busybox/bin\n\
+                 cp busybox /opt/busybox/bin\n";
+    Software {
+        name: "busybox",
+        archive: Archive::Debian {
+            package: "busybox",
+            file: "busybox_1.35.0.orig.tar.bz2",
+            sha256: "faeeb244c35a348a334f4a59e44626ee870fb07b6884d68c10ae8bc19f83a694",
+        },
+        tools: &["gcc", "make"],
+        lines: lines.into(),
+        results: &["line ", "LICENSE"],
+        results_min: 4,
+        installs: &["bin/busybox"],
+        probes: &["tmp."],
+        unmarked: &["an object for a later link"],
+        ..Software::PLAIN
+    }
+    .try_out();
+}
 
 #[test]
 fn cuda_with_separable_compilation() {
     if !full_run_only() {
         return;
     }
-    let toolkit = match wheels("cuda-13.0", &CUDA) {
-        Ok(folder) => folder.join("nvidia/cu13"),
+    let toolkit = match cuda() {
+        Ok(folder) => folder,
         Err(why) => {
             lacks("nvcc", Some(&why));
             return;
