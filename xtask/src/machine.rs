@@ -145,6 +145,7 @@ pub const FULL_TEST_TOOLS: &[Tool] = &[
     Tool { program: "guile", package: "guile-3.0" },
     Tool { program: "emacs", package: "emacs-nox" },
     Tool { program: "firejail", package: "firejail" },
+    Tool { program: "/usr/lib/wine/wine64", package: "wine64" },
 ];
 
 /// The other targets that libogrt.so is built for. Its tests run there in qemu's user mode.
