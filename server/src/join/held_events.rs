@@ -4,8 +4,9 @@
 //! What is held is durable: it is written, in one write with the list of what its batch skips,
 //! before any output may go past it. So no output has to wait for it or keep its offset back. When
 //! it may go, it enters the queue again as a new event at the end, and this copy is removed in the
-//! same write. All of it is bounded, by number, bytes and time.
+//! same write. All of it is bounded, by number, bytes and time, and shared among senders.
 
+use super::held_shares::HeldShares;
 use crate::{
     config::JoinConfig,
     queue::{EndSource, Entry, HeldKey, Kind, Sender},
@@ -32,13 +33,12 @@ pub struct Release {
 /// Everything that is held.
 pub struct HeldEvents {
     config: JoinConfig,
-    bytes: usize,
+    shares: HeldShares,
     late: HashMap<HeldKey, LateEvent>,
     by_signature: HashMap<Signature, VecDeque<HeldKey>>,
     late_deadlines: VecDeque<(Instant, HeldKey)>,
     parts: HashMap<EventKey, EventParts>,
     parts_deadlines: VecDeque<(Instant, EventKey)>,
-    parts_held: usize,
     /// Signatures that were waited for in vain: two generations, exchanged every `forget`.
     given_up: [HashSet<Signature>; 2],
     exchanged: Instant,
@@ -61,15 +61,15 @@ const GIVEN_UP_MAX: usize = 200_000;
 impl HeldEvents {
     /// Begins with nothing held.
     pub fn new(config: JoinConfig) -> Self {
+        let shares = HeldShares::new(config.waiting_max, config.waiting_bytes_max.0 as usize);
         HeldEvents {
             config,
-            bytes: 0,
+            shares,
             late: HashMap::new(),
             by_signature: HashMap::new(),
             late_deadlines: VecDeque::new(),
             parts: HashMap::new(),
             parts_deadlines: VecDeque::new(),
-            parts_held: 0,
             given_up: Default::default(),
             exchanged: Instant::now(),
         }
@@ -80,15 +80,14 @@ impl HeldEvents {
         !self.config.wait.0.is_zero() && missing.iter().any(|signature| !self.has_given_up(signature))
     }
 
-    /// Tells whether there is room for one more.
+    /// Tells whether there is room for one more of its sender.
     pub fn has_room(&self, entry: &Entry) -> bool {
-        self.len() < self.config.waiting_max
-            && self.bytes + entry.message.len() <= self.config.waiting_bytes_max.0 as usize
+        self.shares.has_room(entry)
     }
 
     /// The number of events and parts that are held.
     pub fn len(&self) -> usize {
-        self.late.len() + self.parts_held
+        self.shares.len()
     }
 
     /// Holds an event until records for these signatures come.
@@ -98,7 +97,7 @@ impl HeldEvents {
         for signature in &missing {
             self.by_signature.entry(*signature).or_default().push_back(key);
         }
-        self.bytes += entry.message.len();
+        self.shares.add(&entry);
         self.late_deadlines.push_back((Instant::now() + self.config.wait.0, key));
         self.late.insert(key, LateEvent { entry, missing });
     }
@@ -112,16 +111,14 @@ impl HeldEvents {
         key: HeldKey,
         entry: Entry,
     ) -> Option<Release> {
-        self.bytes += entry.message.len();
-        self.parts_held += 1;
+        self.shares.add(&entry);
         let deadline = Instant::now() + self.config.parts_wait.0;
         let parts = self.parts.entry(event).or_insert_with(|| {
             self.parts_deadlines.push_back((deadline, event));
             EventParts { pieces: BTreeMap::new(), count, copies: Vec::new() }
         });
         if let Some((copy, copy_key)) = parts.pieces.insert(index, (entry, key)) {
-            self.bytes -= copy.message.len();
-            self.parts_held -= 1;
+            self.shares.remove(&copy);
             parts.copies.push(copy_key);
         }
         if parts.pieces.len() < parts.count as usize {
@@ -135,8 +132,7 @@ impl HeldEvents {
     /// goes out after a while.
     pub fn hold_told_end(&mut self, id: [u8; 16], part: u32, key: HeldKey, entry: Entry, closes: bool) {
         let event = (id, Kind::End, entry.sender().of_user());
-        self.bytes += entry.message.len();
-        self.parts_held += 1;
+        self.shares.add(&entry);
         let parts = self.parts.entry(event).or_insert_with(|| EventParts {
             pieces: BTreeMap::new(),
             count: 0,
@@ -146,8 +142,7 @@ impl HeldEvents {
             self.parts_deadlines.push_back((Instant::now() + self.config.parts_wait.0, event));
         }
         if let Some((copy, copy_key)) = parts.pieces.insert(part, (entry, key)) {
-            self.bytes -= copy.message.len();
-            self.parts_held -= 1;
+            self.shares.remove(&copy);
             parts.copies.push(copy_key);
         }
     }
@@ -165,8 +160,7 @@ impl HeldEvents {
             let pid = |entry: &Entry| entry.credentials.map(|sender| sender.pid);
             let pieces = parts.pieces.extract_if(.., |_, (told, _)| pid(told) != pid(&entry));
             for (_, (told, told_key)) in pieces {
-                self.bytes -= told.message.len();
-                self.parts_held -= 1;
+                self.shares.remove(&told);
                 parts.copies.push(told_key);
             }
         }
@@ -220,7 +214,7 @@ impl HeldEvents {
 
     fn release_late(&mut self, key: HeldKey) -> Option<Release> {
         let LateEvent { mut entry, missing } = self.late.remove(&key)?;
-        self.bytes -= entry.message.len();
+        self.shares.remove(&entry);
         for signature in &missing {
             // Events leave in the order in which they came, so those that are gone stand in front.
             if let Some(keys) = self.by_signature.get_mut(signature) {
@@ -241,7 +235,6 @@ impl HeldEvents {
 
     fn release_parts(&mut self, event: EventKey) -> Option<Release> {
         let parts = self.parts.remove(&event)?;
-        self.parts_held -= parts.pieces.len();
         let mut replaces = parts.copies;
         let in_vain = parts.pieces.len() < parts.count as usize;
         let mut message = Vec::new();
@@ -254,7 +247,7 @@ impl HeldEvents {
                 claimed = Some(entry.delivered_by);
             }
             end_source = entry.end_source;
-            self.bytes -= entry.message.len();
+            self.shares.remove(&entry);
             // Protobuf messages merge by concatenation.
             message.extend_from_slice(&entry.message);
             replaces.push(key);

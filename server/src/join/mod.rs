@@ -11,6 +11,7 @@ mod document;
 mod filter;
 mod filter_and_limit;
 mod held_events;
+mod held_shares;
 mod json;
 mod limit;
 mod reader;

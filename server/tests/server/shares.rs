@@ -160,3 +160,68 @@ fn a_flood_that_no_output_takes_refuses_nobody_else() {
     let mut stream = daemon.acknowledged();
     assert!(stream.send(&last).and_then(|()| stream.wait_for(1)).is_err(), "still refused");
 }
+
+/// A start of this process, which the kernel proves.
+fn own_start(number: u32, path: &str, job: &str, program: u8) -> bytes::Bytes {
+    let frame = start(number, path, job, "anybody", program, "/sw/libown.so");
+    let mut info = ProcessInfo::decode(&frame[8..]).unwrap();
+    info.pid = Some(std::process::id() as i32);
+    encode_frame(MessageType::ProcessInfo, &info)
+}
+
+#[test]
+fn who_claims_a_users_name_takes_nothing_from_the_user_who_is_proved() {
+    let daemon = Daemon::start(
+        "[follow]\nprocesses_max = 0\n[join]\nwait = \"0s\"\n[uses]\nwrite_every = \"50ms\"\n\
+         programs_max = 600\nrows_max = 1500\n[jobs]\nbytes_max = \"1MiB\"\n",
+    );
+    register(&daemon, &[linked(1, "good", vec![])]);
+    let mut stream = Acknowledged::unix(&daemon.unix);
+    for number in 0..100 {
+        let (path, job) = (format!("/sw/own{number}"), format!("own{number}"));
+        stream.send(&own_start(number, &path, &job, 1)).unwrap();
+    }
+    stream.wait_for(100).unwrap();
+    wait_for("the counts", || (uses(&daemon, 1)["total"]["processes"] == 100).then_some(()));
+    let before = uses(&daemon, 1);
+    assert_eq!((&before["total"]["jobs"], &before["total"]["claimed"]), (&100.into(), &0.into()));
+    let user = before["users"][0]["user"].as_str().unwrap().to_owned();
+    let lost = |bound: &str| {
+        let text = String::from_utf8(daemon.http("GET", "/metrics", &[]).1).unwrap();
+        let begin = format!("ogrt_sender_over_share_total{{bound=\"{bound}\",sender=\"claimed ");
+        text.lines().any(|line| line.starts_with(&begin))
+    };
+    // Under the user's name: one program in very many jobs, and then very many programs.
+    let programs = |n: u32| start(1000 + n, &format!("/t/{n}"), "one", &user, 2, "/t/lib.so");
+    let jobs = |n: u32| start(9000 + n, "/t/0", &format!("x{n}"), &user, 2, "/t/lib.so");
+    send(&daemon, (0..4000).map(jobs));
+    wait_for("rows to be too many", || (uses(&daemon, 2).is_object() && lost("uses.rows_max")).then_some(()));
+    send(&daemon, (0..4000).map(programs));
+    wait_for("programs to be too many", || {
+        (uses(&daemon, 2).is_object() && lost("uses.programs_max")).then_some(())
+    });
+    assert_eq!(uses(&daemon, 1), before, "not one is missing, and nothing is truncated");
+    for number in [0, 57, 99] {
+        assert_eq!(daemon.get(&format!("/v1/jobs/own{number}")).1["truncated"], Value::Null);
+    }
+    assert_eq!(uses(&daemon, 2)["truncated"], true);
+}
+
+#[test]
+fn who_has_very_many_events_waiting_lets_others_wait() {
+    let daemon = Daemon::start("[join]\nwait = \"20s\"\nwaiting_max = 64\n");
+    let waiting = |number: u32, user: &str, program: u8| {
+        start(number, "/sw/app", &format!("w{number}"), user, program, "/sw/lib.so")
+    };
+    // None of these programs is ever registered.
+    for number in 0..60 {
+        send(&daemon, [waiting(number, "flood", 100 + number as u8)]);
+    }
+    wait_for("the flood to be told", || (daemon.metric("ogrt_join_overflows_total") >= 28).then_some(()));
+    assert_eq!(daemon.metric("ogrt_events_held"), 32, "half of what may wait");
+    send(&daemon, [waiting(100, "ann", 7)]);
+    wait_for("the event to wait", || (daemon.metric("ogrt_events_held") == 33).then_some(()));
+    register(&daemon, &[linked(7, "late", vec![])]);
+    let line = wait_for("the event", || daemon.lines().into_iter().find(|line| line["job_id"] == "w100"));
+    assert_eq!((&line["build"]["name"], &line["build"]["source"]), (&"late".into(), &"record".into()));
+}
