@@ -3,7 +3,7 @@
 use super::{
     Problem, bodies,
     occupant::{Occupant, holding},
-    places::{ANSWERS_KIB, Class, Places, kib},
+    places::{AnswerShare, Class, Places},
 };
 use axum::{
     body::{Body, HttpBody},
@@ -13,9 +13,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use std::sync::Arc;
-
-/// Answers up to this size need no share of that memory.
-const SMALL: u64 = 64 << 10;
 
 /// Lets a request through when there is a place for it.
 pub async fn admit(
@@ -48,12 +45,12 @@ async fn admit_or_refuse(
     let work = places.wait_for(class).await?;
     // A client that hangs up does not free the place while the work goes on.
     let answer = tokio::spawn(async move {
-        let answer = next.run(request).await;
+        let mut answer = next.run(request).await;
         drop((place, body_share));
         let size = answer.body().size_hint().exact().unwrap_or(0);
-        let share = match size {
-            0..=SMALL => None,
-            _ => Some(places.wait(&places.answers, kib(size).min(ANSWERS_KIB as u32)).await?),
+        let share = match answer.extensions_mut().remove::<AnswerShare>() {
+            Some(share) => Some(share),
+            None => places.share(size).await?,
         };
         // The place of a stream is free when all of it is sent.
         let stream = work.filter(|_| class == Class::Stream);

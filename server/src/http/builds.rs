@@ -18,9 +18,9 @@ use axum::{
         rejection::{BytesRejection, QueryRejection},
     },
     http::StatusCode,
+    response::{IntoResponse, Response},
 };
 use ogrt_note::Signature;
-use ogrt_proto::BuildJson;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -30,16 +30,19 @@ use std::time::Duration;
 const SETTLED_WITHIN: Duration = Duration::from_secs(3);
 
 /// `GET /v1/builds/{signature}`
-pub async fn one(State(sources): State<Sources>, Named(signature): Named) -> JsonAnswer<BuildJson> {
+pub async fn one(State(sources): State<Sources>, Named(signature): Named) -> Result<Response, Problem> {
     let signature = Signature::parse(signature.as_bytes())
         .map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, format!("{signature:?}: {cause}")))?;
-    match run_blocking(move || sources.registry.build(signature)?.as_ref().map(readable).transpose()).await? {
-        Some(build) => Ok(Json(build)),
-        None => Err(Problem::new(
+    let registry = sources.registry.clone();
+    let Some(build) = run_blocking(move || registry.build(signature)).await? else {
+        return Err(Problem::new(
             StatusCode::NOT_FOUND,
             format!("no build with signature {signature} is registered"),
-        )),
-    }
+        ));
+    };
+    let share = sources.places.share_of_json(build.record.len()).await?;
+    let build = run_blocking(move || readable(&build)).await?;
+    Ok((share.map(Extension), Json(build)).into_response())
 }
 
 /// The parameters that narrow a list. All are text, so that an empty one counts as missing.

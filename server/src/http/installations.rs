@@ -6,21 +6,23 @@ use crate::{
     registry::{InstallationFilter, InstallationId, read_installation},
 };
 use axum::{
-    Json,
+    Extension, Json,
     body::Bytes,
     extract::{
         Query, State,
         rejection::{BytesRejection, QueryRejection},
     },
     http::StatusCode,
+    response::{IntoResponse, Response},
 };
 use ogrt_note::Signature;
 use ogrt_proto::InstallationJson;
+use prost::Message;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// How many installations a list has by default, and at most. They are few, because each holds the
-/// list of its files.
+/// list of its files; a page has fewer where these are long.
 const LIMIT: usize = 20;
 const LIMIT_MAX: usize = 1_000;
 
@@ -40,7 +42,7 @@ pub struct InstallationsQuestion {
 pub async fn list(
     State(sources): State<Sources>,
     question: Result<Query<InstallationsQuestion>, QueryRejection>,
-) -> Result<Json<Value>, Problem> {
+) -> Result<Response, Problem> {
     let Query(question) =
         question.map_err(|cause| Problem::new(StatusCode::BAD_REQUEST, cause.body_text()))?;
     let given = |text: Option<String>| text.filter(|text| !text.is_empty());
@@ -55,13 +57,16 @@ pub async fn list(
         before: given(question.cursor).map(|text| cursor(&text)).transpose()?,
         limit: question.limit.unwrap_or(LIMIT).min(LIMIT_MAX),
     };
-    let page = run_blocking(move || sources.registry.installations(&filter)).await?;
+    let registry = sources.registry.clone();
+    let page = run_blocking(move || registry.installations(&filter)).await?;
+    let bytes = page.installations.iter().map(Message::encoded_len);
+    let share = sources.places.share_of_json(bytes.sum()).await?;
     let found: Vec<InstallationJson> = page.installations.iter().map(InstallationJson::from).collect();
     let mut answer = json!({ "installations": found });
     if let Some(next) = page.next {
         answer["next"] = format!("{:032x}", u128::from_be_bytes(next)).into();
     }
-    Ok(Json(answer))
+    Ok((share.map(Extension), Json(answer)).into_response())
 }
 
 fn cursor(text: &str) -> Result<InstallationId, Problem> {

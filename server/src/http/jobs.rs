@@ -3,7 +3,8 @@
 //! all clusters with this id, and names them.
 //!
 //! The answer is made while it is read, a part at a time. It holds a page of the job's processes,
-//! which for most jobs is all of them.
+//! which for most jobs is all of them. A part is bounded in bytes; one process may have more, and
+//! then its part has a share of the memory of all answers while it is sent.
 
 use super::{Problem, Sources, question, run_blocking};
 use crate::{
@@ -23,8 +24,12 @@ use std::{io, sync::Arc};
 /// The path of all jobs.
 const JOBS: &str = "/v1/jobs/";
 
-/// Processes of one part of an answer.
+/// Most processes of one part of an answer, and most bytes of several processes in one.
 const PART: usize = 500;
+const PART_BYTES: usize = 1 << 20;
+
+/// Parts up to this size need no share of memory.
+const LARGE: usize = 2 * PART_BYTES;
 
 /// The parameters of a question about a job.
 #[derive(Debug, Default, serde::Deserialize)]
@@ -88,23 +93,31 @@ pub async fn one(
         job_id,
         page,
         written: 0,
+        at_once: PART,
         processes: 0,
         has_ranks: false,
         is_page: limit.is_some(),
     };
-    let parts = futures_util::stream::try_unfold(Some(answer), move |answer| {
+    let parts = futures_util::stream::try_unfold((Some(answer), None), move |(answer, sent)| {
         let places = sources.places.clone();
         async move {
+            // The share of the part that was sent is free.
+            drop(sent);
             let Some(mut answer) = answer else { return Ok(None) };
             let part = places.part().await;
             let made = run_blocking(move || {
-                let _part = part;
                 let bytes = answer.part()?;
-                Ok::<_, JobError>((bytes, (!answer.is_whole()).then_some(answer)))
+                Ok::<_, JobError>((bytes, (!answer.is_whole()).then_some(answer), part))
             });
             // An answer that breaks off tells the client that it is not complete.
-            let (bytes, rest) = made.await.map_err(|_| io::Error::other("the job cannot be read"))?;
-            Ok::<_, io::Error>(Some((bytes, rest)))
+            let broken = |_| io::Error::other("the job cannot be read");
+            let (bytes, rest, part) = made.await.map_err(broken)?;
+            let share = match bytes.len() {
+                0..=LARGE => None,
+                len => places.share(len as u64).await.map_err(broken)?,
+            };
+            drop(part);
+            Ok::<_, io::Error>(Some((bytes, (rest, share))))
         }
     });
     Ok(([(header::CONTENT_TYPE, "application/json")], Body::from_stream(parts)).into_response())
@@ -119,6 +132,8 @@ struct Answer {
     /// meanwhile.
     written: usize,
     processes: usize,
+    /// The number of processes to be tried for the next part.
+    at_once: usize,
     /// One of them may be a rank.
     has_ranks: bool,
     /// The question asked for a page.
@@ -137,31 +152,42 @@ impl Answer {
         if self.written == 0 {
             self.begin(&mut body);
         }
-        let to = (self.written + PART).min(self.page.len());
-        for document in self.page.processes(&self.jobs, self.written..to)? {
+        let mut bytes = 0;
+        let (taken, documents) = self.documents(self.written, self.at_once)?;
+        for document in documents {
             if self.processes > 0 {
                 body.push(b',');
             }
             self.has_ranks |= may_be_rank(&document);
             self.processes += 1;
+            bytes += document.len();
             body.extend(document);
         }
-        self.written = to;
-        if to == self.page.len() {
+        self.at_once = at_once(taken, bytes);
+        self.written += taken;
+        if self.written == self.page.len() {
             self.end(&mut body)?;
             self.written += 1;
         }
         Ok(Bytes::from(body))
     }
 
+    /// Documents of some of the page's processes, as many as a part may have, and their number.
+    fn documents(&self, from: usize, at_once: usize) -> Result<(usize, Vec<Vec<u8>>), JobError> {
+        let to = (from + at_once).min(self.page.len());
+        self.page.processes(&self.jobs, from..to, PART_BYTES)
+    }
+
     /// The launches of the page: its processes are read again, since most jobs have none.
     fn launches(&self) -> Result<Vec<Launch>, JobError> {
         let mut launches = Launches::default();
         if self.has_ranks {
-            for from in (0..self.page.len()).step_by(PART) {
-                let to = (from + PART).min(self.page.len());
-                let documents = self.page.processes(&self.jobs, from..to)?;
+            let (mut from, mut count) = (0, PART);
+            while from < self.page.len() {
+                let (taken, documents) = self.documents(from, count)?;
                 documents.iter().for_each(|document| launches.take(document));
+                from += taken;
+                count = at_once(taken, documents.iter().map(Vec::len).sum());
             }
         }
         Ok(launches.into_list())
@@ -207,6 +233,11 @@ impl Answer {
         body.push(b'}');
         Ok(())
     }
+}
+
+/// The number of processes to try for a part, after one with so many.
+fn at_once(taken: usize, bytes: usize) -> usize {
+    (taken * (PART_BYTES / 4 * 3) / bytes.max(1)).clamp(1, PART)
 }
 
 /// A client may ask again where others ask for too much.

@@ -29,8 +29,21 @@ const STREAMS_MAX: usize = 64;
 const PARTS_MAX: usize = 2;
 
 /// Memory of large answers that are not yet read, and of large bodies, in KiB.
-pub const ANSWERS_KIB: usize = 64 << 10;
+const ANSWERS_KIB: usize = 64 << 10;
 const BODIES_KIB: usize = 64 << 10;
+
+/// Answers up to this size need no share of that memory.
+const SMALL_ANSWER: u64 = 64 << 10;
+
+/// How much more memory JSON may take than the message that it is made from: a byte may be six in a
+/// text, which grows by doubling, and there are the strings between.
+const JSON_GROWTH: u64 = 16;
+
+/// A part of the memory of answers, held by the answer.
+#[derive(Clone)]
+pub struct AnswerShare {
+    _permit: Arc<OwnedSemaphorePermit>,
+}
 
 /// How long a request waits for a place.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -57,7 +70,7 @@ pub struct Places {
     heavy: Arc<Semaphore>,
     streams: Arc<Semaphore>,
     parts: Arc<Semaphore>,
-    pub answers: Arc<Semaphore>,
+    answers: Arc<Semaphore>,
     pub bodies: Arc<Semaphore>,
     /// Largest body of a request, in bytes.
     pub body_max: usize,
@@ -103,6 +116,21 @@ impl Places {
             Class::Stream => &self.streams,
         };
         self.wait(places, 1).await.map(Some)
+    }
+
+    /// Waits for the share of memory that an answer of this size needs until it is sent.
+    pub async fn share(&self, bytes: u64) -> Result<Option<AnswerShare>, Problem> {
+        if bytes <= SMALL_ANSWER {
+            return Ok(None);
+        }
+        let permit = self.wait(&self.answers, kib(bytes).min(ANSWERS_KIB as u32)).await?;
+        Ok(Some(AnswerShare { _permit: Arc::new(permit) }))
+    }
+
+    /// The same before the answer is made, from messages of so many bytes. It goes with the answer,
+    /// as an extension.
+    pub async fn share_of_json(&self, bytes: usize) -> Result<Option<AnswerShare>, Problem> {
+        self.share((bytes as u64).saturating_mul(JSON_GROWTH)).await
     }
 
     /// The answer where there is no place.

@@ -18,26 +18,41 @@ use std::io;
 /// Bytes of a part of an export, about.
 const PART_BYTES: usize = 256 << 10;
 
+/// Parts up to this size need no share of memory. Those of usual records have less.
+const LARGE: usize = 2 << 20;
+
 /// `GET /v1/export`: all builds, read from the registry as fast as the client takes them.
 pub async fn export(State(sources): State<Sources>) -> Response {
-    let lines = futures_util::stream::try_unfold((sources, None, 1), |(sources, after, count)| async move {
-        let registry = sources.registry.clone();
-        let part = sources.places.part().await;
-        let read = run_blocking(move || {
-            let _part = part;
-            let builds = registry.export(after, count)?;
-            let mut lines = Vec::new();
-            for (_, build) in &builds {
-                transfer::write_line(build, &mut lines)?;
-            }
-            // Records differ much in size: the next part has as many as fit.
-            let count = (PART_BYTES * builds.len() / lines.len().max(1)).clamp(1, AT_ONCE);
-            Ok::<_, RegistryError>(builds.last().map(|(last, _)| (Bytes::from(lines), *last, count)))
-        });
-        // An answer that breaks off tells the client that it is not complete.
-        let read = read.await.map_err(|_| io::Error::other("the registry cannot be read"))?;
-        Ok::<_, io::Error>(read.map(|(lines, last, count)| (lines, (sources, Some(last), count))))
-    });
+    let lines = futures_util::stream::try_unfold(
+        (sources, None, 1, None),
+        |(sources, after, count, sent)| async move {
+            // The share of the part that was sent is free.
+            drop(sent);
+            let registry = sources.registry.clone();
+            let part = sources.places.part().await;
+            let read = run_blocking(move || {
+                let builds = registry.export(after, count)?;
+                let mut lines = Vec::new();
+                for (_, build) in &builds {
+                    transfer::write_line(build, &mut lines)?;
+                }
+                // Records differ much in size: the next part has as many as fit.
+                let count = (PART_BYTES * builds.len() / lines.len().max(1)).clamp(1, AT_ONCE);
+                Ok::<_, RegistryError>(
+                    builds.last().map(|(last, _)| (Bytes::from(lines), *last, count, part)),
+                )
+            });
+            // An answer that breaks off tells the client that it is not complete.
+            let broken = |_| io::Error::other("the registry cannot be read");
+            let Some((lines, last, count, part)) = read.await.map_err(broken)? else { return Ok(None) };
+            let share = match lines.len() {
+                0..=LARGE => None,
+                len => sources.places.share(len as u64).await.map_err(broken)?,
+            };
+            drop(part);
+            Ok::<_, io::Error>(Some((lines, (sources, Some(last), count, share))))
+        },
+    );
     ([(header::CONTENT_TYPE, "application/jsonl")], Body::from_stream(lines)).into_response()
 }
 

@@ -12,11 +12,12 @@ use axum::{
     Extension, Json,
     extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
+    response::{IntoResponse, Response},
 };
 use ogrt_note::Signature;
 use ogrt_proto::BuildJson;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use tracing::warn;
 
 /// A withdrawal as it is answered.
@@ -81,16 +82,18 @@ pub struct WithdrawalsQuestion {
 pub async fn list(
     State(sources): State<Sources>,
     question: Result<Query<WithdrawalsQuestion>, QueryRejection>,
-) -> JsonAnswer<Value> {
+) -> Result<Response, Problem> {
     let limit = page_limit(&question::read(question)?.limit)?;
-    let mut withdrawals = run_blocking(move || {
-        let withdrawals = sources.registry.withdrawals(limit + 1)?;
-        withdrawals.iter().map(WithdrawalJson::of).collect::<Result<Vec<_>, RegistryError>>()
-    })
-    .await?;
-    let is_cut = withdrawals.len() > limit;
-    withdrawals.truncate(limit);
-    let mut answer = json!({ "withdrawals": withdrawals });
-    question::add_page(&mut answer, None, is_cut);
-    Ok(Json(answer))
+    let registry = sources.registry.clone();
+    let (withdrawals, are_more) = run_blocking(move || registry.withdrawals(limit)).await?;
+    let bytes = withdrawals.iter().map(|withdrawal| withdrawal.build.record.len());
+    let share = sources.places.share_of_json(bytes.sum()).await?;
+    let answer = run_blocking(move || {
+        let withdrawals =
+            withdrawals.iter().map(WithdrawalJson::of).collect::<Result<Vec<_>, RegistryError>>()?;
+        let mut answer = json!({ "withdrawals": withdrawals });
+        question::add_page(&mut answer, None, are_more);
+        Ok::<_, RegistryError>(answer)
+    });
+    Ok((share.map(Extension), Json(answer.await?)).into_response())
 }

@@ -75,13 +75,25 @@ impl JobPage {
         Some(JobCursor { is_new, tail: tail.to_vec(), offset })
     }
 
-    /// Documents of some of the page's processes, by their numbers in it.
-    pub fn processes(&self, jobs: &Jobs, part: Range<usize>) -> Result<Vec<Vec<u8>>, JobError> {
-        let part = self.range.start + part.start..(self.range.start + part.end).min(self.range.end);
-        let found: Vec<_> = part.filter_map(|number| self.index.process(number)).collect();
-        let firsts = found.iter().map(|process| process.first);
-        let ends = found.iter().filter_map(|process| process.end).map(|(end, _)| end);
-        let mut documents = documents(jobs, &self.index, firsts.chain(ends).collect())?;
+    /// Documents of some of the page's processes, by their numbers in it: of the first of them that
+    /// have at most so many bytes together, and of one at least. The number of those, and theirs.
+    pub fn processes(
+        &self,
+        jobs: &Jobs,
+        part: Range<usize>,
+        bytes_max: usize,
+    ) -> Result<(usize, Vec<Vec<u8>>), JobError> {
+        let mut part = self.range.start + part.start..(self.range.start + part.end).min(self.range.end);
+        let (found, mut documents) = loop {
+            let found: Vec<_> = part.clone().filter_map(|number| self.index.process(number)).collect();
+            let firsts = found.iter().map(|process| process.first);
+            let ends = found.iter().filter_map(|process| process.end).map(|(end, _)| end);
+            let bytes_max = if part.len() > 1 { bytes_max } else { usize::MAX };
+            match documents(jobs, &self.index, firsts.chain(ends).collect(), bytes_max)? {
+                Some(documents) => break (found, documents),
+                None => part.end = part.start + part.len() / 2,
+            }
+        };
         let mut take = |position| {
             let at = documents.binary_search_by_key(&position, |(position, _)| *position).ok()?;
             Some(std::mem::take(&mut documents[at].1))
@@ -92,7 +104,7 @@ impl JobPage {
             let end = process.end.and_then(|(end, kind)| Some((take(end)?, kind)));
             Some(Process { first, end }.into_document())
         };
-        Ok(found.into_iter().filter_map(whole).collect())
+        Ok((part.len(), found.into_iter().filter_map(whole).collect()))
     }
 
     /// Counts of events that were over the job's limit, one document each; they stand in the first
@@ -101,19 +113,25 @@ impl JobPage {
         if !self.is_first {
             return Ok(Vec::new());
         }
-        let found = documents(jobs, &self.index, self.index.summaries.clone())?;
-        Ok(found.into_iter().map(|(_, document)| document).collect())
+        let found = documents(jobs, &self.index, self.index.summaries.clone(), usize::MAX)?;
+        Ok(found.unwrap_or_default().into_iter().map(|(_, document)| document).collect())
     }
 }
 
-/// The documents of events, in the order of their places. Each value is unpacked once.
+/// Documents of events, each with its place.
+type Documents = Vec<(Position, Vec<u8>)>;
+
+/// The documents of events, in the order of their places; `None` where they have more bytes than
+/// that. Each value is unpacked once.
 fn documents(
     jobs: &Jobs,
     index: &JobIndex,
     mut positions: Vec<Position>,
-) -> Result<Vec<(Position, Vec<u8>)>, JobError> {
+    bytes_max: usize,
+) -> Result<Option<Documents>, JobError> {
     positions.sort_unstable();
     let mut documents = Vec::with_capacity(positions.len());
+    let mut bytes: usize = 0;
     for of_value in positions.chunk_by(|left, right| left.value == right.value) {
         let Some(packed) = jobs.store.values.get(index.key(of_value[0].value))? else { continue };
         let entries = Bytes::from(lz4_flex::decompress_size_prepended(&packed)?);
@@ -122,11 +140,15 @@ fn documents(
             let Some(entry) = Entry::read(&mut rest) else { continue };
             let mut document = Vec::new();
             if jobs.joiner.document(&entry, &mut document).is_some() {
+                bytes += document.len();
                 documents.push((*position, document));
+            }
+            if bytes > bytes_max {
+                return Ok(None);
             }
         }
     }
-    Ok(documents)
+    Ok(Some(documents))
 }
 
 impl Jobs {
@@ -166,7 +188,8 @@ pub mod tests {
     pub fn answer(jobs: &Jobs, job_id: &[u8], cluster: Option<&[u8]>) -> Result<Answer, JobError> {
         let page = jobs.page(&job_key(job_id), cluster, None, usize::MAX)?;
         assert!(!page.index.is_cut && page.next().is_none());
-        Ok(Answer { processes: page.processes(jobs, 0..page.len())?, clusters: page.clusters().clone() })
+        let (_, processes) = page.processes(jobs, 0..page.len(), usize::MAX)?;
+        Ok(Answer { processes, clusters: page.clusters().clone() })
     }
 
     #[test]

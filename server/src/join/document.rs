@@ -3,6 +3,9 @@
 //!
 //! Keys are those of OGRT 0.5 where it had one. Empty values are left out. Jobs and clusters have
 //! their names (`server/src/job_name.rs`). Elsewhere bytes that are not UTF-8 become U+FFFD.
+//!
+//! An event names its files in a few bytes each, and each may stand for a build with much text. So
+//! a document has at most so many builds, and says where one is left out.
 
 use super::{
     Joiner, Missing,
@@ -12,11 +15,53 @@ use super::{
 use crate::{
     job_name,
     queue::{EndSource, Entry, Kind},
+    registry::Summary,
 };
 use ogrt_note::Signature;
 use ogrt_proto::{BuildMetadata, BuildSummary, EndedBy, ToldBy};
 use prost::Message;
 use std::sync::Arc;
+
+/// Most builds that are looked up for one document, and most bytes of them in it.
+const BUILDS_MAX: usize = 8192;
+const BUILDS_BYTES_MAX: usize = 4 << 20;
+
+/// Most signatures of one file.
+const SIGNATURES_MAX: usize = 1024;
+
+/// Looks up the builds of one document, within those bounds.
+struct BuildsOfDocument<'a> {
+    joiner: &'a Joiner,
+    missing: &'a mut Missing,
+    builds_left: usize,
+    bytes_left: usize,
+    /// A build, or a signature, was left out.
+    is_cut: bool,
+}
+
+impl<'a> BuildsOfDocument<'a> {
+    fn new(joiner: &'a Joiner, missing: &'a mut Missing) -> Self {
+        let (builds_left, bytes_left) = (BUILDS_MAX, BUILDS_BYTES_MAX);
+        BuildsOfDocument { joiner, missing, builds_left, bytes_left, is_cut: false }
+    }
+
+    fn get(&mut self, signature: Signature) -> Option<Summary> {
+        let Some(left) = self.builds_left.checked_sub(1) else {
+            self.is_cut = true;
+            return None;
+        };
+        self.builds_left = left;
+        let build = self.joiner.build(signature, self.missing)?;
+        match self.bytes_left.checked_sub(build.get().len()) {
+            Some(left) => self.bytes_left = left,
+            None => {
+                self.is_cut = true;
+                return None;
+            }
+        }
+        Some(build)
+    }
+}
 
 /// Writes the document of an event, without a newline. Signatures that nobody registered are added
 /// to `missing`.
@@ -64,12 +109,16 @@ fn identity(document: &mut Object<'_>, entry: &Entry) {
 const INCOMPLETE_PARTS: [(u64, &str); 4] =
     [(1, "arguments"), (2, "shared_objects"), (4, "binpath"), (8, "working_directory")];
 
+/// The part that is missing where the bounds of a document left out a build.
+const BUILDS: &str = "builds";
+
 /// Writes the start of a process.
 fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing, out: &mut Vec<u8>) {
     let kernel = entry.credentials;
     let pid = kernel.map(|kernel| i64::from(kernel.pid)).filter(|pid| *pid != 0);
     let name = user_name(joiner, entry, event);
     let seconds = |ns: i64| ns.div_euclid(1_000_000_000);
+    let mut builds = BuildsOfDocument::new(joiner, missing);
 
     let mut document = Object::begin(out);
     document.text("event_id", &uuid(super::event_id(entry, event)));
@@ -80,7 +129,7 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
     document.number("namespace_pid", event.namespace_pid);
     document.number("time", event.time.or(event.start_time_ns.map(seconds)));
     document.number("start_time_ns", event.start_time_ns);
-    marked(&mut document, joiner, event.signature, event.notes.iter().copied(), missing);
+    marked(&mut document, &mut builds, event.signature, event.notes.iter().copied());
     job(&mut document, event);
     let (username, claimed_username) = user_names(entry, event, name.as_deref());
     document.text("username", username);
@@ -106,7 +155,7 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
         module.text("file", file);
         module.end();
     });
-    shared_objects(&mut document, joiner, event, missing);
+    shared_objects(&mut document, &mut builds, event);
     document.hexadecimal("build_id", event.build_id);
     if event.mpi_rank.is_some() || event.mpi_size.is_some() {
         let mut mpi = document.object("mpi");
@@ -125,11 +174,11 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
         }
         namespaces.end();
     }
-    let missing: Vec<&str> = INCOMPLETE_PARTS
+    let incomplete = INCOMPLETE_PARTS
         .into_iter()
         .filter_map(|(bit, name)| (event.incomplete & bit != 0).then_some(name))
-        .collect();
-    document.list("incomplete", &missing, |out, name| string(out, name.as_bytes()));
+        .chain(builds.is_cut.then_some(BUILDS));
+    document.list("incomplete", incomplete, |out, name| string(out, name.as_bytes()));
     document.text("client", event.client);
     document.number("events_lost", event.events_lost.filter(|lost| *lost > 0));
     document.end();
@@ -167,8 +216,10 @@ fn end(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing,
     end.truth("core_dumped", event.core_dumped && ended_by == "signal");
     end.text("told_by", told_by(entry, event).as_bytes());
     // Those that were loaded since the start.
-    shared_objects(&mut end, joiner, event, missing);
+    let mut builds = BuildsOfDocument::new(joiner, missing);
+    shared_objects(&mut end, &mut builds, event);
     end.end();
+    document.list("incomplete", builds.is_cut.then_some(BUILDS), |out, name| string(out, name.as_bytes()));
     document.number("events_lost", event.events_lost.filter(|lost| *lost > 0));
     document.end();
 }
@@ -215,12 +266,12 @@ fn summary(entry: &Entry, event: &Event<'_>, out: &mut Vec<u8>) {
     document.end();
 }
 
-fn shared_objects(document: &mut Object<'_>, joiner: &Joiner, event: &Event<'_>, missing: &mut Missing) {
+fn shared_objects(document: &mut Object<'_>, builds: &mut BuildsOfDocument<'_>, event: &Event<'_>) {
     document.list("shared_objects", &event.shared_objects, |out, message| {
         let read = LoadedObject::read(message);
         let mut object = Object::begin(out);
         object.text_always("path", read.path);
-        marked(&mut object, joiner, read.signature, LoadedObject::notes(message), missing);
+        marked(&mut object, builds, read.signature, LoadedObject::notes(message));
         object.hexadecimal("build_id", read.build_id);
         object.truth("preloaded", read.preloaded);
         object.end();
@@ -231,10 +282,9 @@ fn shared_objects(document: &mut Object<'_>, joiner: &Joiner, event: &Event<'_>,
 /// one.
 fn marked<'a>(
     object: &mut Object<'_>,
-    joiner: &Joiner,
+    builds: &mut BuildsOfDocument<'_>,
     claimed: &[u8],
     notes: impl Iterator<Item = &'a [u8]> + Clone,
-    missing: &mut Missing,
 ) {
     let mut first = None;
     let mut others: Vec<Signature> = Vec::new();
@@ -246,9 +296,13 @@ fn marked<'a>(
         match first {
             None => first = Some(signature),
             Some(first) if first == signature || others.contains(&signature) => continue,
+            Some(_) if others.len() >= SIGNATURES_MAX => {
+                builds.is_cut = true;
+                break;
+            }
             Some(_) => others.push(signature),
         }
-        build = build.or_else(|| joiner.build(signature, missing));
+        build = build.or_else(|| builds.get(signature));
     }
     match first {
         Some(signature) => object.text("signature", &signature.text()),

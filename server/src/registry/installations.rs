@@ -8,7 +8,7 @@
 //! (`postgres/installations.rs`).
 
 use super::{
-    RegistryError,
+    PAGE_BYTES_MAX, RegistryError,
     error::{OrDamaged, Result},
 };
 use crate::database::InstallationStore;
@@ -148,7 +148,7 @@ impl Installations {
             (None, None, Some(module)) => key(BY_MODULE, module.as_bytes(), &[]),
             (None, None, None) => key(BY_TIME, &[], &[]),
         };
-        let mut page = InstallationPage::default();
+        let (mut page, mut bytes) = (InstallationPage::default(), 0);
         // Ids end the keys, and none is longer than these bytes.
         let end = [&start[..], &filter.before.unwrap_or([0xFF; ID_LEN])].concat();
         for (looked_at, entry) in self.store.installations.range(start..end).rev().enumerate() {
@@ -158,13 +158,17 @@ impl Installations {
             if page.installations.len() >= filter.limit || looked_at >= LOOKED_AT_MAX {
                 return Ok(page);
             }
-            page.next = Some(*id);
             let value = self.store.installations.get(key(BY_TIME, &[], id))?;
             let value = value.ok_or_else(|| damaged("an installation that it names is missing"))?;
             let installation = Installation::decode(&*value).or_damaged(|| "an installation")?;
             if filter.accepts(&installation) {
+                bytes += value.len();
+                if bytes > PAGE_BYTES_MAX && !page.installations.is_empty() {
+                    return Ok(page);
+                }
                 page.installations.push(installation);
             }
+            page.next = Some(*id);
         }
         page.next = None;
         Ok(page)

@@ -51,6 +51,10 @@ pub const DEPTH_MAX: u32 = 64;
 /// Most rebuilds of one reproducible signature that are kept.
 pub const MADE_AGAIN_MAX: usize = 999;
 
+/// Most bytes that one page of whole records or installations has, but for its first. Each of them
+/// may have as many as a message.
+pub const PAGE_BYTES_MAX: usize = 4 << 20;
+
 /// Opens the registry that is configured.
 pub fn open(
     config: &RegistryConfig,
@@ -120,7 +124,7 @@ pub struct ListedBuild {
 impl ListedBuild {
     /// The line of a list that belongs to this short record.
     pub fn of(brief: &BuildRecord) -> Self {
-        ListedBuild { time_ns: brief.time_ns(), build: BuildSummary::from(brief) }
+        ListedBuild { time_ns: brief.time_ns(), build: same_build::summary(brief) }
     }
 }
 
@@ -240,7 +244,8 @@ pub trait Registry: Send + Sync {
     /// Every build that contains the part, at most `depth_max` links deep.
     fn containing(&self, part: Part, depth_max: u32) -> Result<ContainingBuilds>;
 
-    /// Builds with their numbers, in the order of registration, from the one after `after`.
+    /// Builds with their numbers, in the order of registration, from the one after `after`: at most
+    /// `limit`, and no more bytes than a page has. Only where there are none, there are no more.
     fn export(&self, after: Option<u64>, limit: usize) -> Result<Vec<(u64, Build)>>;
 
     /// Registers builds as an export holds them, durable when this returns.
@@ -276,8 +281,9 @@ pub trait Registry: Send + Sync {
     /// registered again. `None` where nobody registered it.
     fn withdraw(&self, signature: Signature, withdrawn_by: &str) -> Result<Option<Withdrawal>>;
 
-    /// The last withdrawals, the newest first.
-    fn withdrawals(&self, limit: usize) -> Result<Vec<Withdrawal>>;
+    /// The last withdrawals, the newest first: at most `limit`, and no more bytes than a page has.
+    /// True if there are more.
+    fn withdrawals(&self, limit: usize) -> Result<(Vec<Withdrawal>, bool)>;
 
     /// Registers an installation, durable when this returns. The same one again changes nothing.
     fn register_installation(&self, installation: &Installation) -> Result<()>;

@@ -15,6 +15,7 @@ mod hostile;
 mod identity;
 mod installations;
 mod join;
+mod large_answers;
 mod large_jobs;
 mod operate;
 mod outputs;

@@ -269,6 +269,29 @@ on_every_backend! {
         assert_eq!(listed(&daemon, "?"), ["01"]);
     }
 
+    fn a_build_from_the_future_was_made_when_its_record_came(backend) {
+        let daemon = backend.start("");
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+        let far = now + 100 * 365 * 86_400;
+        let at = |signature: u8, seconds: i64| {
+            BuildRecord { time_ns: Some(seconds * 1_000_000_000), ..linked(signature, "x", vec![]) }
+        };
+        register(&daemon, &[at(1, far)]);
+        register(&daemon, &[at(2, now - 86_400)]);
+        std::thread::sleep(std::time::Duration::from_millis(1100));
+        let now = now + 1;
+        register(&daemon, &[at(3, now)]);
+        assert_eq!(listed(&daemon, &format!("?since={}", now - 60)), ["03", "01"]);
+        assert_eq!(listed(&daemon, &format!("?since={}", now + 3600)), [""; 0]);
+        assert_eq!(listed(&daemon, &format!("?until={}&name=x", now - 60)), ["02"]);
+        // What the builder said stands in the record.
+        let whole = daemon.get(&format!("/v1/builds/{}", signature_text(1))).1;
+        assert_eq!(whole["time_ns"], far * 1_000_000_000);
+        let (_, all) = daemon.get("/v1/builds?limit=2");
+        let next = format!("?limit=2&cursor={}", all["next"].as_str().unwrap());
+        assert_eq!((signatures(&all["builds"]), listed(&daemon, &next)), (vec!["03".into(), "01".into()], vec!["02".to_owned()]));
+    }
+
     fn rings_and_self_links_end(backend) {
         let daemon = backend.start("");
         register(&daemon, &[

@@ -4,9 +4,10 @@
 use crate::{
     backend::Backend,
     daemon::{Daemon, SERVER, build, build_frame, wait_for},
-    process_events::event,
-    registry::signature_text,
+    process_events::{event, object},
+    registry::{linked, marked, signature_text},
 };
+use ogrt_proto::{MessageType, ProcessEnd, encode_frame};
 use prost::Message;
 use std::{
     process::Command,
@@ -45,6 +46,43 @@ fn a_late_record_lets_its_event_go_at_once_whichever_server_has_it() {
 }
 
 #[test]
+fn a_late_record_lets_its_event_go_by_whatever_way_it_comes() {
+    for backend in Backend::all() {
+        let servers = [0, 1].map(|_| backend.start("[join]\nwait = \"30s\"\n"));
+        let here = &servers[0];
+        // What several servers share is told by any of them.
+        let registrar = &servers[usize::from(backend.is_postgres())];
+        let export = {
+            let other = Daemon::start("");
+            register(&other, 3);
+            other.http("GET", "/v1/export", &[]).1
+        };
+        // Of a program, of a library, and of one that is moved here with others.
+        let events =
+            [event(1, "job", "ann", 1, &[]), event(2, "job", "ann", 0, &[2]), event(3, "job", "ann", 3, &[])];
+        let post =
+            |path: &str, body: &[u8]| assert!(matches!(registrar.http("POST", path, body).0, 200..=202));
+        for (number, waiting) in (1..).zip(&events) {
+            let before = here.lines().len();
+            here.datagram(waiting);
+            wait_for("the event to wait", || (here.metric("ogrt_events_held") == 1).then_some(()));
+            let since = Instant::now();
+            match number {
+                3 => post("/v1/import", &export),
+                _ => post("/v1/builds", &build(number, "app").encode_to_vec()),
+            }
+            wait_for("the event", || (here.lines().len() > before).then_some(()));
+            assert!(since.elapsed() < Duration::from_secs(3), "{number}: {:?}", since.elapsed());
+        }
+        assert_eq!(here.metric("ogrt_join_timeouts_total"), 0);
+        let lines = here.lines();
+        assert_eq!(lines[0]["build"]["source"], "record");
+        assert_eq!(lines[1]["shared_objects"][0]["build"]["source"], "record");
+        assert_eq!(lines[2]["build"]["source"], "record");
+    }
+}
+
+#[test]
 fn what_ran_at_another_server_stays_and_so_does_what_nobody_can_know() {
     let Some(backend) = Backend::postgres() else { return };
     let deleting = format!("{}keep = \"1s\"\nlook_every = \"200ms\"\n", backend.configuration());
@@ -80,6 +118,36 @@ fn what_ran_a_moment_ago_stays_though_counts_are_written_late() {
         wait_for("the unused build to go", || (!is_registered(&daemon, 2)).then_some(()));
         thread::sleep(Duration::from_millis(700));
         assert!(is_registered(&daemon, 1));
+    }
+}
+
+#[test]
+fn what_was_loaded_or_contained_a_moment_ago_stays_though_counts_are_written_late() {
+    for backend in Backend::all() {
+        let configuration = format!(
+            "[uses]\nwrite_every = \"1h\"\n{}keep = \"1s\"\nlook_every = \"300ms\"\n",
+            backend.configuration()
+        );
+        let daemon = Daemon::start(&configuration);
+        // A library that is loaded, a plugin that is loaded later, a library within a program that
+        // runs, and what nobody runs.
+        let records = [linked(1, "lib", vec![]), linked(2, "plugin", vec![]), linked(3, "base", vec![])];
+        crate::registry::register(&daemon, &records);
+        crate::registry::register(&daemon, &[linked(4, "app", vec![marked(3)]), linked(5, "unused", vec![])]);
+        let end = ProcessEnd {
+            event_id: Some(vec![9; 16].into()),
+            job_id: Some("job".into()),
+            hostname: Some("node1".into()),
+            shared_objects: vec![object(2)],
+            ..ProcessEnd::default()
+        };
+        daemon.datagram(&event(1, "job", "ann", 0, &[1]));
+        daemon.datagram(&encode_frame(MessageType::ProcessEnd, &end));
+        daemon.datagram(&event(2, "job", "ann", 4, &[]));
+        wait_for("the unused build to go", || (!is_registered(&daemon, 5)).then_some(()));
+        thread::sleep(Duration::from_millis(700));
+        let there: Vec<u8> = (1..=5).filter(|signature| is_registered(&daemon, *signature)).collect();
+        assert_eq!(there, [1, 2, 3, 4]);
     }
 }
 

@@ -23,7 +23,7 @@ mod withdraw;
 
 use super::{
     Build, BuildFilter, ContainingBuilds, InstallationFilter, InstallationPage, ListedBuild, MADE_AGAIN_MAX,
-    Page, Part, Registration, Registry, RetentionRule, RetiredSlice, Summaries, Withdrawal,
+    PAGE_BYTES_MAX, Page, Part, Registration, Registry, RetentionRule, RetiredSlice, Summaries, Withdrawal,
     error::{OrDamaged, Result},
     found_by::{self, Term},
     installations::Installations,
@@ -253,12 +253,12 @@ impl Embedded {
     ) -> Number {
         let number = state.next;
         state.next += 1;
-        let brief = same_build::brief(record).encode_to_vec();
-        let short = [&number.to_be_bytes(), &brief[..]].concat();
+        let brief = same_build::listed(record, registered_ns);
+        let short = [&number.to_be_bytes(), &brief.encode_to_vec()[..]].concat();
         writes.insert(&self.store.builds, *signature.as_bytes(), short);
         let whole = [&registered_ns.to_be_bytes(), bytes.as_ref()].concat();
         writes.insert(&self.store.records, number.to_be_bytes(), whole);
-        writes.insert(&self.store.builds_by_time, time_key(record.time_ns(), number), []);
+        writes.insert(&self.store.builds_by_time, time_key(brief.time_ns(), number), []);
         state.catalog.add(number, signature);
         number
     }
@@ -301,7 +301,7 @@ impl Embedded {
             }
         }
         group.rows.extend(found_by::of(record).into_iter().map(|term| (term, number)));
-        let fresh = FreshBuild { number, record: bytes.clone(), summary: BuildSummary::from(record) };
+        let fresh = FreshBuild { number, record: bytes.clone(), summary: same_build::summary(record) };
         group.fresh.insert(signature, fresh);
         Ok(())
     }
@@ -441,7 +441,7 @@ impl Registry for Embedded {
     }
 
     fn summary(&self, signature: Signature) -> Result<Option<BuildSummary>> {
-        Ok(self.brief(signature)?.map(|(_, brief)| BuildSummary::from(&brief)))
+        Ok(self.brief(signature)?.map(|(_, brief)| same_build::summary(&brief)))
     }
 
     fn listed(&self, signatures: &[Signature]) -> Result<Vec<Option<ListedBuild>>> {
@@ -460,9 +460,13 @@ impl Registry for Embedded {
 
     fn export(&self, after: Option<u64>, limit: usize) -> Result<Vec<(u64, Build)>> {
         let from = after.map_or(0, |after| after.saturating_add(1));
-        let mut builds = Vec::new();
+        let (mut builds, mut bytes) = (Vec::new(), 0);
         for entry in self.store.records.range(from.to_be_bytes()..).take(limit) {
             let (key, value) = entry.into_inner()?;
+            bytes += value.len();
+            if bytes > PAGE_BYTES_MAX && !builds.is_empty() {
+                break;
+            }
             builds.push((number(&key), self.whole(number(&key), &value)?));
         }
         Ok(builds)
@@ -483,7 +487,7 @@ impl Registry for Embedded {
                 };
                 for made in known.iter().flat_map(|_| &build.made_again) {
                     let number = known.unwrap_or_default();
-                    self.made_again(&mut writes, &mut group, number, &build.record, made)?;
+                    self.made_again(&mut writes, &mut group, number, &build.record, &same_build::made(made))?;
                 }
             }
             outcomes.push(outcome);
@@ -492,6 +496,8 @@ impl Registry for Embedded {
         drop(state);
         self.store.database.sync()?;
         self.tell(&group.fresh);
+        // No batch of the queue comes with it, which would wake the join.
+        self.summaries.announce();
         Ok(outcomes)
     }
 
@@ -508,7 +514,7 @@ impl Registry for Embedded {
         withdraw::withdraw(self, signature, withdrawn_by)
     }
 
-    fn withdrawals(&self, limit: usize) -> Result<Vec<Withdrawal>> {
+    fn withdrawals(&self, limit: usize) -> Result<(Vec<Withdrawal>, bool)> {
         withdraw::last(&self.store, limit)
     }
 

@@ -85,7 +85,8 @@ pub fn take_out(
     let store = &registry.store;
     writes.remove(&store.builds, *signature.as_bytes());
     writes.remove(&store.records, gone.to_be_bytes());
-    writes.remove(&store.builds_by_time, time_key(record.time_ns(), gone));
+    let listed_ns = registry.brief(signature)?.map_or(record.time_ns(), |(_, brief)| brief.time_ns());
+    writes.remove(&store.builds_by_time, time_key(listed_ns, gone));
     for made in store.made_again.prefix(gone.to_be_bytes()) {
         writes.remove(&store.made_again, made.key()?);
     }

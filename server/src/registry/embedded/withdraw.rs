@@ -8,7 +8,7 @@ use crate::{
     clock::now_ns,
     database::{RegistryStore, number},
     registry::{
-        Build, Withdrawal,
+        Build, PAGE_BYTES_MAX, Withdrawal,
         error::{OrDamaged, Result},
     },
 };
@@ -36,14 +36,18 @@ pub fn withdraw(registry: &Embedded, signature: Signature, withdrawn_by: &str) -
     Ok(Some(withdrawal))
 }
 
-/// The last withdrawals, the newest first.
-pub fn last(store: &RegistryStore, limit: usize) -> Result<Vec<Withdrawal>> {
-    let mut withdrawals = Vec::new();
-    for entry in store.withdrawn.iter().rev().take(limit) {
+/// The last withdrawals, the newest first, and whether there are more.
+pub fn last(store: &RegistryStore, limit: usize) -> Result<(Vec<Withdrawal>, bool)> {
+    let (mut withdrawals, mut bytes) = (Vec::new(), 0);
+    for entry in store.withdrawn.iter().rev() {
         let (key, value) = entry.into_inner()?;
+        bytes += value.len();
+        if withdrawals.len() >= limit || (bytes > PAGE_BYTES_MAX && !withdrawals.is_empty()) {
+            return Ok((withdrawals, true));
+        }
         withdrawals.push(read(number(&key) as i64, &value).or_damaged(|| "the entry of a withdrawal")?);
     }
-    Ok(withdrawals)
+    Ok((withdrawals, false))
 }
 
 fn value_of(withdrawal: &Withdrawal) -> Vec<u8> {

@@ -10,7 +10,7 @@ use super::{
     values::signature_uuid,
 };
 use crate::registry::{
-    InstallationFilter, InstallationId, InstallationPage, RegistryError,
+    InstallationFilter, InstallationId, InstallationPage, PAGE_BYTES_MAX, RegistryError,
     error::{OrDamaged, Result},
     installations::{Installations, id_of, module_of, signatures_of},
 };
@@ -42,16 +42,20 @@ async fn keep(session: &mut Session, installations: &[Installation]) -> Result<(
     Ok(transaction.commit().await?)
 }
 
-/// The installations of the table that fit, the newest first, by their ids.
+/// The installations of the table that fit, the newest first, by their ids; no more bytes than a
+/// page has, and whether some are left out for that.
 async fn list(
     session: &mut Session,
     filter: &InstallationFilter,
-) -> Result<Vec<(InstallationId, Installation)>> {
+) -> Result<(Vec<(InstallationId, Installation)>, bool)> {
     let limit = i64::try_from(filter.limit).unwrap_or(i64::MAX);
     let signature = filter.signature.map(|signature| vec![signature_uuid(signature)]);
     let module = filter.module.as_deref().map(str::as_bytes);
     let before = filter.before.as_ref().map(|id| &id[..]);
-    let mut select = "SELECT id, installation FROM installations WHERE true".to_owned();
+    let mut select = "WITH page AS (SELECT id, octet_length(installation) AS own,
+            sum(octet_length(installation)) OVER (ORDER BY id DESC) AS with_all_before
+            FROM installations WHERE true"
+        .to_owned();
     let mut parameters: Vec<&(dyn ToSql + Sync)> = Vec::new();
     if let Some(prefix) = &filter.prefix {
         parameters.push(prefix);
@@ -72,15 +76,22 @@ async fn list(
         select += &format!(" AND id < ${}::bytea", parameters.len());
     }
     parameters.push(&limit);
-    select += &format!(" ORDER BY id DESC LIMIT ${}", parameters.len());
-    let mut found = Vec::new();
+    select += &format!(
+        " ORDER BY id DESC LIMIT ${}) SELECT id, installation, (SELECT count(*) FROM page) FROM installations
+            WHERE id IN (SELECT id FROM page WHERE with_all_before <= {PAGE_BYTES_MAX} OR with_all_before = own)
+            ORDER BY id DESC",
+        parameters.len()
+    );
+    let (mut found, mut fitting) = (Vec::new(), 0);
     for row in session.query(&select, &parameters).await? {
+        fitting = row.get::<_, i64>(2);
         let damaged = || "an installation";
         let id = row.get::<_, &[u8]>(0).try_into();
         let id = id.map_err(|_| RegistryError::damaged("the table of installations", "an id is cut"))?;
         found.push((id, Installation::decode(row.get::<_, &[u8]>(1)).or_damaged(damaged)?));
     }
-    Ok(found)
+    let is_cut = (found.len() as i64) < fitting;
+    Ok((found, is_cut))
 }
 
 /// Carries what waits into the table.
@@ -133,16 +144,22 @@ impl Postgres {
         // What arrives meanwhile is found twice rather than never.
         let waiting = self.installations.list(filter)?;
         let (asked, limit) = (filter.clone(), filter.limit);
-        let kept = self.connections.ask(LOOKUP, move |client| {
+        let (kept, is_cut) = self.connections.ask(LOOKUP, move |client| {
             // One more tells whether there is a next page.
             let filter = InstallationFilter { limit: asked.limit.saturating_add(1), ..asked.clone() };
             Box::pin(async move { list(client, &filter).await })
         })?;
+        // Where a list ends early, nothing older of the other list is of this page.
+        let kept_until = kept.last().map(|(id, _)| *id).filter(|_| is_cut);
+        let until = kept_until.max(waiting.next);
         let mut all: BTreeMap<InstallationId, Installation> = kept.into_iter().collect();
         all.extend(waiting.installations.into_iter().map(|one| (id_of(&one), one)));
-        let is_last = all.len() <= limit && waiting.next.is_none();
+        if let Some(until) = &until {
+            all = all.split_off(until);
+        }
+        let is_last = all.len() <= limit && until.is_none();
         let page: Vec<_> = all.into_iter().rev().take(limit).collect();
-        let next = page.last().map(|(id, _)| *id).filter(|_| !is_last);
+        let next = page.last().map(|(id, _)| *id).or(until).filter(|_| !is_last);
         Ok(InstallationPage { installations: page.into_iter().map(|(_, one)| one).collect(), next })
     }
 }

@@ -24,7 +24,7 @@ mod write;
 use super::{
     Build, BuildFilter, ContainingBuilds, InstallationFilter, InstallationPage, ListedBuild, Page, Part,
     Registration, Registry, RegistryError, RetentionRule, RetiredSlice, Summaries, UsedElsewhere, Withdrawal,
-    error::Result, installations::Installations,
+    error::Result, installations::Installations, same_build,
 };
 use crate::{
     clock::now_ns,
@@ -238,7 +238,7 @@ impl Registry for Postgres {
             .connections
             .ask(LOOKUP, move |client| Box::pin(async move { read::briefs(client, &[signature]).await }));
         match known.map(|mut briefs| briefs.pop().flatten()) {
-            Ok(Some(brief)) => Ok(Some(BuildSummary::from(&brief))),
+            Ok(Some(brief)) => Ok(Some(same_build::summary(&brief))),
             without => match self.waiting.get(signature)? {
                 Some(build) => Ok(summary_of(&build)),
                 None => without.map(|_| None),
@@ -372,7 +372,7 @@ impl Registry for Postgres {
         Ok(withdrawal)
     }
 
-    fn withdrawals(&self, limit: usize) -> Result<Vec<Withdrawal>> {
+    fn withdrawals(&self, limit: usize) -> Result<(Vec<Withdrawal>, bool)> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.connections
             .ask(LOOKUP, move |client| Box::pin(async move { withdraw::last(client, limit).await }))
@@ -399,5 +399,5 @@ impl Registry for Postgres {
 }
 
 fn summary_of(build: &Build) -> Option<BuildSummary> {
-    BuildRecord::decode(build.record.clone()).ok().map(|record| BuildSummary::from(&record))
+    BuildRecord::decode(build.record.clone()).ok().map(|record| same_build::summary(&record))
 }

@@ -7,9 +7,8 @@
 //! missed are read. `server/tests/server/postgres.rs` holds that.
 
 use super::{Postgres, connections::Connections, read, withdraw};
-use crate::registry::{Summaries, error::Result};
+use crate::registry::{Summaries, error::Result, same_build};
 use ogrt_note::Signature;
-use ogrt_proto::BuildSummary;
 use std::{
     sync::{Arc, Weak},
     thread,
@@ -84,7 +83,7 @@ impl News {
                 })?;
                 for (signature, brief) in signatures.iter().zip(briefs) {
                     if let Some(brief) = brief {
-                        summaries.registered(*signature, &BuildSummary::from(&brief));
+                        summaries.registered(*signature, &same_build::summary(&brief));
                     }
                 }
                 summaries.announce();

@@ -9,7 +9,7 @@ use super::{
     values::{names_of, signature_uuid},
 };
 use crate::registry::{
-    Build, CONTAINING_MAX, ContainingBuilds, DEPTH_MAX, Part,
+    Build, CONTAINING_MAX, ContainingBuilds, DEPTH_MAX, PAGE_BYTES_MAX, Part,
     error::{OrDamaged, Result},
     visited::VisitedSet,
 };
@@ -18,7 +18,7 @@ use ogrt_note::Signature;
 use ogrt_proto::BuildRecord;
 use prost::Message;
 use std::collections::HashMap;
-use tokio_postgres::{Client, GenericClient, IsolationLevel, Row, Transaction};
+use tokio_postgres::{Client, GenericClient, IsolationLevel, Row, Transaction, types::ToSql};
 use uuid::Uuid;
 
 /// How many numbers one statement has.
@@ -50,11 +50,17 @@ fn whole(row: &Row) -> Result<(u64, Build)> {
     Ok((number as u64, Build { record: Bytes::copy_from_slice(record), registered_ns, made_again }))
 }
 
-/// Builds in the order of registration.
+/// Builds in the order of registration, as many as a page has.
 pub async fn export(client: &Client, after: Option<u64>, limit: usize) -> Result<Vec<(u64, Build)>> {
-    let select = whole!("number > $1 ORDER BY number LIMIT $2");
+    let select = whole!(
+        "number IN (SELECT number FROM (SELECT number, octet_length(record) AS own,
+            sum(octet_length(record)) OVER (ORDER BY number) AS all_before
+            FROM builds WHERE number > $1 ORDER BY number LIMIT $2) AS page
+        WHERE all_before <= $3 OR all_before = own) ORDER BY number"
+    );
     let after = after.map_or(-1, |after| after as i64);
-    client.query(select, &[&after, &(limit as i64)]).await?.iter().map(whole).collect()
+    let values: [&(dyn ToSql + Sync); 3] = [&after, &(limit as i64), &(PAGE_BYTES_MAX as i64)];
+    client.query(select, &values).await?.iter().map(whole).collect()
 }
 
 /// The builds with numbers after `after`, in order, and the number of the last one. Without

@@ -3,7 +3,7 @@
 
 use super::{connections::Session, index, links, names, schema, values::signature_uuid};
 use crate::registry::{
-    Build, Withdrawal,
+    Build, PAGE_BYTES_MAX, Withdrawal,
     error::{OrDamaged, Result},
 };
 use bytes::Bytes;
@@ -60,11 +60,19 @@ pub async fn after(session: &mut Session, number: Option<i64>) -> Result<(i64, V
     Ok((rows.last().map_or(number, |row| row.get(0)), rows.iter().map(signature).collect()))
 }
 
-/// The last withdrawals, the newest first.
-pub async fn last(client: &Client, limit: i64) -> Result<Vec<Withdrawal>> {
-    let select = "SELECT time_ns, withdrawn_by, registered_ns, record FROM withdrawn
-        ORDER BY number DESC LIMIT $1";
-    Ok(client.query(select, &[&limit]).await?.iter().map(withdrawal).collect())
+/// The last withdrawals, the newest first, and whether there are more.
+pub async fn last(client: &Client, limit: i64) -> Result<(Vec<Withdrawal>, bool)> {
+    let select = "SELECT time_ns, withdrawn_by, registered_ns, record FROM withdrawn WHERE number IN
+            (SELECT number FROM (SELECT number, octet_length(record) AS own,
+                sum(octet_length(record)) OVER (ORDER BY number DESC) AS all_before
+                FROM withdrawn ORDER BY number DESC LIMIT $1) AS page
+            WHERE all_before <= $2 OR all_before = own)
+        ORDER BY number DESC";
+    let rows = client.query(select, &[&limit, &(PAGE_BYTES_MAX as i64)]).await?;
+    let all: i64 = client.query_one("SELECT count(*) FROM withdrawn", &[]).await?.get(0);
+    let withdrawals: Vec<_> = rows.iter().map(withdrawal).collect();
+    let are_more = (withdrawals.len() as i64) < all;
+    Ok((withdrawals, are_more))
 }
 
 fn withdrawal(row: &Row) -> Withdrawal {

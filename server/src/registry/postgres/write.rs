@@ -73,7 +73,7 @@ pub async fn register(client: &mut Client, builds: &[Build]) -> Result<Registere
                 continue;
             }
         }
-        again.extend(build.made_again.iter().map(|made| (signature, made.clone())));
+        again.extend(build.made_again.iter().map(|made| (signature, same_build::made(made))));
     }
     let numbers = "SELECT nextval('build_numbers') FROM generate_series(1, $1::bigint)";
     let numbers = transaction.query(numbers, &[&(fresh.len() as i64)]).await?;
@@ -97,7 +97,7 @@ pub async fn register(client: &mut Client, builds: &[Build]) -> Result<Registere
         transaction.execute(insert, &values).await?;
     }
     transaction.commit().await?;
-    let summary = |build: FreshBuild| (build.signature, BuildSummary::from(&build.record));
+    let summary = |build: FreshBuild| (build.signature, same_build::summary(&build.record));
     Ok(RegisteredBuilds { outcomes, summaries: fresh.into_iter().map(summary).collect() })
 }
 
@@ -116,16 +116,16 @@ async fn insert(transaction: &Transaction<'_>, fresh: &[FreshBuild]) -> Result<(
     let types = [Type::INT8, Type::UUID, Type::INT8, Type::INT8, Type::BYTEA, Type::BYTEA, Type::BYTEA];
     let mut rows = pin!(BinaryCopyInWriter::new(transaction.copy_in(copy).await?, &types));
     for build in fresh {
-        let brief = same_build::brief(&build.record).encode_to_vec();
+        let brief = same_build::listed(&build.record, build.registered_ns);
         let digest = output_digest(&build.record);
         rows.as_mut()
             .write(&[
                 &build.number,
                 &signature_uuid(build.signature),
                 &build.registered_ns,
-                &build.record.time_ns(),
+                &brief.time_ns(),
                 &digest,
-                &brief,
+                &brief.encode_to_vec(),
                 &build.bytes.as_ref(),
             ])
             .await?;

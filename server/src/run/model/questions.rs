@@ -49,7 +49,7 @@ fn of_job(server: &Server, job: Option<usize>) -> Result<Vec<Value>> {
     let page = server.shared.jobs.page(job_id(job).as_bytes(), None, None, LIMIT)?;
     ensure!(!page.is_cut() && page.next().is_none(), "the answer about a job is cut");
     ensure!(page.summaries(&server.shared.jobs)?.is_empty(), "events of a job were only counted");
-    let processes = page.processes(&server.shared.jobs, 0..page.len())?;
+    let (_, processes) = page.processes(&server.shared.jobs, 0..page.len(), usize::MAX)?;
     processes.iter().map(|process| Ok(serde_json::from_slice(process)?)).collect()
 }
 
