@@ -16,6 +16,16 @@ fn a_page_of_another_site_neither_asks_nor_changes_anything() {
     ] {
         assert_eq!(post(refused), 403, "{refused}");
     }
+    for (method, path) in [
+        ("POST", "/v1/import"),
+        ("POST", "/v1/installations"),
+        ("DELETE", "/v1/builds/01010101-0101-0101-0101-010101010101"),
+        ("GET", "/v1/unregistered"),
+        ("GET", "/v1/jobs/1"),
+    ] {
+        let status = daemon.http_with(method, path, "origin: http://evil.example\r\n", &record).0;
+        assert_eq!(status, 403, "{method} {path}");
+    }
     assert_eq!(post("content-type: text/plain\r\n"), 415);
     assert_eq!(post("content-type: multipart/form-data; boundary=x\r\n"), 415);
     assert_eq!(daemon.get("/v1/builds").1["builds"].as_array().unwrap().len(), 0);

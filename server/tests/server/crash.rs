@@ -7,10 +7,11 @@
 //! show as an event that is there twice. Ten rounds by default, a hundred with OGRT_TEST_FULL=1.
 
 use crate::{
-    daemon::{Acknowledged, Daemon, needs, wait_for},
+    daemon::{Acknowledged, Daemon, build, needs, wait_for},
     small_disk::SmallDisk,
 };
-use ogrt_proto::{Hello, MessageType, ProcessInfo, encode_frame};
+use ogrt_proto::{BuildRecord, Hello, Installation, MessageType, ProcessInfo, encode_frame};
+use prost::Message;
 use std::{
     collections::{HashMap, HashSet},
     ffi::OsStr,
@@ -251,6 +252,34 @@ fn the_server_leaves_the_room_that_it_is_told_to_leave() {
     let reason = daemon.get("/readyz").1["detail"].as_str().unwrap().to_owned();
     assert!(reason.contains("queue.disk_free_min"), "{reason}");
     assert_eq!(daemon.http("POST", "/v1/builds", b"any").0, 503, "what cannot be kept is not taken");
+}
+
+#[test]
+fn records_and_installations_leave_that_room_as_well() {
+    let disk = SmallDisk::mount(160);
+    let more = "[queue]\ndisk_free_min = \"40MiB\"\n";
+    let daemon = Daemon::start_in(tempfile::tempdir_in(disk.path()).unwrap(), more);
+    let mut least = u64::MAX;
+    let mut fill = |path: &str, body: &dyn Fn(u8) -> Vec<u8>| {
+        let refused = (0..200u8).find(|number| {
+            let status = daemon.http("POST", path, &body(*number)).0;
+            least = least.min(disk.free());
+            status == 503
+        });
+        assert!(refused.is_some(), "{path} is never refused");
+    };
+    let text = |number: u8| noise(u64::from(number) + 1, 2 << 20);
+    fill("/v1/installations", &|number| {
+        let prefix = format!("/sw/{number}");
+        let module_file = Some(text(number).into());
+        Installation { prefix: Some(prefix.into()), module_file, ..Installation::default() }.encode_to_vec()
+    });
+    fill("/v1/builds", &|number| {
+        let record = build(number, "large");
+        BuildRecord { working_directory: Some(text(number).into()), ..record }.encode_to_vec()
+    });
+    sleep(Duration::from_millis(500));
+    assert!(least.min(disk.free()) >= 40 << 20, "{} MiB were free at the least", least >> 20);
 }
 
 /// Reads the jobs' documents for a while: each is whole, but perhaps in the very moment of a write.

@@ -228,3 +228,46 @@ fn summaries_are_taken_from_relays_with_a_token_alone() {
         });
     }
 }
+
+#[test]
+fn two_relays_in_a_row_pass_on_the_name_of_the_proved_user_and_no_other() {
+    let Some([mut user, _]) = users() else { return };
+    // A user whom no machine knows.
+    let Some(mut nameless) = UserProcess::start(54_321) else { return needs("python3") };
+    let server = unfollowing("");
+    let inner = relay_to(&server, Some("inner"), "");
+    let outer = relay_to(&inner, Some("outer"), "");
+    let named = ProcessInfo { username: Some("bob".into()), uid: Some(OTHER), ..ProcessInfo::default() };
+    for (number, sender) in [(1, &mut user), (2, &mut nameless)] {
+        let job = format!("chain{number}");
+        let frames = [start(number, &job, sender.pid, named.clone()), end(number, &job, sender.pid, 9)];
+        sender.send(&outer.unix, Way::Stream, &frames);
+    }
+    let of = |number: u64| {
+        let job = format!("chain{number}");
+        wait_for("the end", || {
+            Some(processes(&server, &job, 1).remove(0)).filter(|process| !process["end"].is_null())
+        })
+    };
+    let name = nix::unistd::User::from_uid(nix::unistd::Uid::from_raw(USER)).unwrap().unwrap().name;
+    let (known, unknown) = (of(1), of(2));
+    assert_eq!(
+        keys(&known, &["identity", "uid", "username", "claimed_username"]),
+        [json!("kernel"), json!(USER), json!(name), Value::Null]
+    );
+    assert_eq!(
+        keys(&unknown, &["identity", "uid", "username", "claimed_username"]),
+        [json!("kernel"), json!(54_321), Value::Null, json!("bob")]
+    );
+    for process in [&known, &unknown] {
+        let via = process["via"].as_str().unwrap();
+        assert!(via.contains("inner") && via.contains("outer"), "{process}");
+        assert_eq!(process["end"]["duration_ns"], 9);
+    }
+    // Who ran it is counted under the proved user.
+    let users = wait_for("the counts", || {
+        let programs = server.get("/v1/unregistered").1["programs"].clone();
+        (programs[0]["processes"] == 2).then(|| programs[0]["users"].clone())
+    });
+    assert!(!users.as_array().unwrap().contains(&json!("bob")), "{users}");
+}

@@ -224,3 +224,38 @@ fn nobody_else_reads_what_the_server_writes_whatever_the_umask() {
         assert_eq!(open.is_empty(), !group, "{open:?}");
     }
 }
+
+#[test]
+fn nobody_else_reads_a_closed_file_a_token_or_a_backup_whatever_the_umask() {
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 0; exec \"$0\" \"$@\"", SERVER]);
+    let directory = tempfile::tempdir().unwrap();
+    let rotated = directory.path().join("rotated");
+    let more = format!(
+        "[outputs.rotated]\ntype = \"file\"\npath = \"{}\"\nrotate_every = \"1s\"\n",
+        rotated.display()
+    );
+    let daemon = Daemon::start_by(command, directory, &more);
+    let closed = |extension: &str| {
+        let files = fs::read_dir(&rotated).into_iter().flatten().flatten();
+        files.filter(|file| file.path().extension().is_some_and(|end| end == extension)).count()
+    };
+    wait_for("a packed file", || {
+        daemon.datagram(OGRT_0_5);
+        (closed("gz") >= 1).then_some(())
+    });
+    let config = daemon.path().join("ogrt.conf");
+    let run = |arguments: &str| {
+        let command = format!("umask 0; exec \"$0\" --config \"$1\" {arguments}");
+        let done = Command::new("sh").args(["-c", &command, SERVER]).arg(&config).output().unwrap();
+        assert!(done.status.success(), "{arguments}: {}", String::from_utf8_lossy(&done.stderr));
+    };
+    run("token add somebody");
+    run(&format!("backup {}", daemon.path().join("backup").display()));
+    let mut open = Vec::new();
+    for written in ["data", "rotated", "backup"] {
+        assert!(daemon.path().join(written).exists(), "{written}");
+        open_to_others(&daemon.path().join(written), &mut open);
+    }
+    assert!(open.is_empty(), "{open:?}");
+}

@@ -50,6 +50,7 @@ fn who_shows_the_token_registers_and_nobody_else() {
     assert_eq!(stage.spooled(), 1);
     let flushed = see(&mut stage.site.ogrt(&["flush"]));
     assert_eq!((flushed.status.code(), text(&flushed.stderr).lines().count()), (Some(2), 1), "{flushed:?}");
+    assert!(text(&flushed.stderr).contains("OGRT_TOKEN_FILE"), "{flushed:?}");
     assert_eq!(stage.spooled(), 1);
 
     // Without a token, with a file that does not exist, and with another token: one line, status 2,

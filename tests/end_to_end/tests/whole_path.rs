@@ -139,3 +139,30 @@ fn the_datagram_of_ogrt_0_5_becomes_a_document_over_udp_and_tcp() {
     // They have no id of their own, so they are two events and not one and its copy.
     assert_ne!(job["processes"][0]["event_id"], job["processes"][1]["event_id"]);
 }
+
+#[test]
+fn events_that_waited_in_a_spool_are_of_the_processes_that_ran() {
+    let mut stage = Stage::new();
+    stage.stop_server();
+    let mut command = stage.site.ogrt(&["run", "--", "/bin/sh", "-c", "echo $$; /bin/true; /bin/ls /; :"]);
+    let ran = see(command.env("JOBID", "spooled").env("OGRT_END", "1"));
+    assert!(ran.status.success(), "{}", text(&ran.stderr));
+    let shell: u64 = text(&ran.stdout).lines().next().unwrap().parse().unwrap();
+    assert!(stage.spooled() > 0);
+    stage.start_server();
+    let flushed = see(&mut stage.site.ogrt(&["flush"]));
+    assert_eq!((flushed.status.code(), text(&flushed.stderr)), (Some(0), String::new()));
+    let job = stage.job("spooled", |job| job["processes"].as_array().is_some_and(|all| all.len() == 3));
+    let own_uid =
+        text(&see(std::process::Command::new("id").arg("-u")).stdout).trim().parse::<u64>().unwrap();
+    let mut pids = std::collections::BTreeSet::new();
+    for process in job["processes"].as_array().unwrap() {
+        let pid = process["pid"].as_u64().unwrap();
+        assert!(pids.insert(pid), "twice: {job}");
+        assert_eq!(process["parent_pid"] == shell, pid != shell, "{process}");
+        assert_eq!((&process["identity"], &process["uid"]), (&"claimed".into(), &own_uid.into()));
+        assert!(process["end"]["duration_ns"].is_u64() || pid == shell, "{process}");
+    }
+    // Once more from a copy of the spool it would be the same three.
+    assert!(pids.contains(&shell), "{job}");
+}

@@ -190,6 +190,32 @@ fn a_long_job_id_is_in_the_end_too() {
     }
 }
 
+#[test]
+fn a_process_names_its_cluster_from_start_to_end() {
+    let folder = Folder::new();
+    let receiver = Receiver::unix(&folder.join("ogrt.sock"));
+    let [slurms_longest, long] = [40, 5000].map(|len| "c".repeat(len));
+    for (count, (slurm, own, cluster)) in [
+        (Some("alpha"), None, "alpha"),
+        (Some("alpha"), Some("site"), "site"),
+        (Some(&*slurms_longest), None, &*slurms_longest),
+        (None, Some(&*long), &*long),
+        (None, None, ""),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let mut command = tracked_to_its_end("/bin/true", &receiver.server);
+        command.env("JOBID", "900");
+        command.envs(slurm.map(|name| ("SLURM_CLUSTER_NAME", name)));
+        command.envs(own.map(|name| ("OGRT_CLUSTER", name)));
+        assert!(command.status().unwrap().success());
+        let process = receiver.ended(count + 1).remove(count);
+        assert_eq!(process.start.unwrap().cluster(), cluster.as_bytes());
+        assert_eq!(process.end.unwrap().cluster(), cluster.as_bytes());
+    }
+}
+
 /// getrusage is kept by exec: what another program has used is not this one's.
 #[test]
 fn resources_of_the_program_before_exec_are_not_ours() {
