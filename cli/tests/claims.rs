@@ -27,7 +27,7 @@ fn answer(identity: &str) -> String {
         r#"{{{build},"of":"x","job_id":"1","count":1,"build":{{{build}}},"builds":[{{{build}}}],
         "direct":{{{count}}},"total":{{{count}}},"users":[{{"user":"ann",{count}}}],
         "hosts":[{{"hostname":"node1",{count}}}],"through":[],"counted_by":["signature"],
-        "jobs":[{{"job_id":"1","user":"ann",{count},"programs":[{program}]}}],"programs":[{program}],
+        "jobs":[{{"job_id":"1","user":"ann",{count},"programs":[{{"binpath":"/sw/app","processes":1}}]}}],"programs":[{program}],
         "processes":[{{"binpath":"/sw/app","hostname":"node1","pid":9,"parent_pid":1,"time":1,{who}}}]}}"#
     )
 }

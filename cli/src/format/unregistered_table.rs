@@ -35,6 +35,14 @@ fn processes(program: &Value) -> String {
     }
 }
 
+/// The user of a job's processes, and how many of them nobody proved.
+fn user(job: &Value) -> String {
+    match number(job, "claimed") {
+        0 => text(job, "user"),
+        claimed => format!("{} ({claimed} claimed)", text(job, "user")),
+    }
+}
+
 /// A line for each job and program.
 pub fn jobs(jobs: &[Value]) -> String {
     if jobs.is_empty() {
@@ -46,7 +54,7 @@ pub fn jobs(jobs: &[Value]) -> String {
         for program in job["programs"].as_array().into_iter().flatten() {
             sheet.columns([
                 job_name(job),
-                text(job, "user"),
+                user(job),
                 time(job, "last_ns"),
                 text(program, "processes"),
                 text(program, "binpath"),
