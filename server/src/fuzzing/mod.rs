@@ -12,6 +12,7 @@ use crate::{
     metrics::Metrics,
     queue::Entry,
     registry::{self, Summaries},
+    run::fuzzing::check_json,
     uses::{Program, UseEvent},
 };
 use bytes::Bytes;
@@ -57,7 +58,7 @@ impl StoredEntries {
             uses = UseEvent::default();
             let mut document = Vec::new();
             if self.joiner.document(entry, &mut document).is_some() {
-                serde_json::from_slice::<serde_json::Value>(&document).expect("a document is JSON");
+                check_json(&document);
                 launches.take(&document);
             }
         }

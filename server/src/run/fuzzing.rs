@@ -1,5 +1,5 @@
 //! The HTTP interface for a fuzz target: a server without sockets and, once it is filled, without
-//! stages.
+//! stages. Whatever an execution need not do is done once, before them.
 
 use super::{
     listeners,
@@ -23,6 +23,7 @@ use ogrt_proto::{
     ProcessInfo, SharedObject,
 };
 use prost::Message;
+use serde::de::IgnoredAny;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::{
@@ -34,11 +35,15 @@ use std::{
 };
 use tokio::{
     runtime::{Builder, Runtime},
+    select,
     task::yield_now,
 };
 
 /// Changes after which a server is a new one: an answer stays small.
-const CHANGES_MAX: usize = 256;
+const CHANGES_MAX: usize = 1024;
+
+/// The longest that the line may take to fill a server.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Most bytes of an answer.
 const ANSWER_MAX: usize = 16 << 20;
@@ -49,6 +54,8 @@ const TOKEN: &str = "t";
 /// A server that answers one request after another.
 pub struct Questions {
     runtime: Runtime,
+    /// What each server begins with, and where the present one keeps that and what came to it.
+    filled: PathBuf,
     directory: PathBuf,
     server: Option<Server>,
 }
@@ -56,26 +63,33 @@ pub struct Questions {
 impl Questions {
     /// Keeps what the server keeps in this directory.
     pub fn new(directory: &Path) -> Self {
-        let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime");
-        Questions { runtime, directory: directory.to_owned(), server: None }
+        // With sockets, each turn of a task would be a system call.
+        let runtime = Builder::new_current_thread().enable_time().build().expect("a runtime");
+        let [filled, directory] = ["filled", "present"].map(|name| directory.join(name));
+        fill(&runtime, &filled);
+        Questions { runtime, filled, directory, server: None }
     }
 
     /// Answers a request. No answer is a failure of the server; each is of its declared type, and
     /// text has no control characters. A build that is registered can be read.
     pub fn ask(&mut self, input: &[u8]) {
         let Some(request) = read_request(input) else { return };
-        let (runtime, directory) = (&self.runtime, &self.directory);
-        let server = self.server.get_or_insert_with(|| Server::new(runtime, directory));
+        let server = self.server.get_or_insert_with(|| {
+            let _ = fs::remove_dir_all(&self.directory);
+            copy(&self.filled, &self.directory);
+            Server::new(&self.runtime, &self.directory)
+        });
+        let runtime = &self.runtime;
         let method = request.method().clone();
-        let (status, answer) = runtime.block_on(server.answer(request));
+        let (status, body) = runtime.block_on(server.answer(request));
         if method.is_safe() || !status.is_success() {
             return;
         }
         server.changes += 1;
-        if let (Method::POST, Some(signature)) = (method, answer["signature"].as_str()) {
+        if let (Method::POST, Some(signature)) = (method, read(&body)["signature"].as_str()) {
             let question = read_request(format!("GET /v1/builds/{signature}").as_bytes()).expect("a request");
             let (status, build) = runtime.block_on(server.answer(question));
-            assert_eq!((status, build["signature"].as_str()), (StatusCode::OK, Some(signature)));
+            assert_eq!((status, read(&build)["signature"].as_str()), (StatusCode::OK, Some(signature)));
         }
         if server.changes >= CHANGES_MAX {
             self.server = None;
@@ -93,26 +107,23 @@ struct Server {
 }
 
 impl Server {
-    /// Fills an empty directory: builds, an installation, and what a few processes told.
+    /// A server of what is in this directory.
     fn new(runtime: &Runtime, directory: &Path) -> Self {
-        let _ = fs::remove_dir_all(directory);
-        fs::create_dir_all(directory).expect("a directory");
-        let _guard = runtime.enter();
-        let config = Config { data_dir: directory.to_owned(), ..Config::default() };
-        let digest = ogrt_proto::hex(&Sha256::digest(TOKEN));
-        fs::write(directory.join("tokens"), format!("all {digest} register,relay,read,administer\n"))
-            .expect("a file of tokens");
-        let store = Store::open(directory).expect("a store");
-        let (mut shared, inlets) = Shared::open(config, store, Shutdown::new()).expect("a server");
-        fill(runtime, &shared, inlets);
+        let (mut shared, _) = open(runtime, directory);
         let (writer, messages) = channel();
         shared.intake.writer = writer;
+        runtime.block_on(async {
+            select! {
+                is_done = shared.uses.catch_up_within(PATIENCE) => assert!(is_done),
+                () = shared.uses.count(Shutdown::new()) => unreachable!("nobody stops it"),
+            }
+        });
         let routes = TowerToHyperService::new(listeners::routes(&shared));
         Server { routes, shared, messages, changes: 0 }
     }
 
-    /// The status and the answer, where it is one JSON document.
-    async fn answer(&self, request: Request) -> (StatusCode, Value) {
+    /// The status and the answer.
+    async fn answer(&self, request: Request) -> (StatusCode, Bytes) {
         let has_body = request.method() != Method::HEAD;
         let answered = async {
             let answer = self.routes.call(request).await.unwrap_or_else(|never| match never {});
@@ -120,18 +131,20 @@ impl Server {
             let body = to_bytes(body, ANSWER_MAX).await.expect("a whole answer");
             (head, body)
         };
-        let (head, body) = tokio::select! {
+        let (head, body) = select! {
             biased;
             answered = answered => answered,
             () = self.stand_in() => unreachable!("the others go on"),
         };
         assert!(head.status.as_u16() < 500, "{}: {body:?}", head.status);
-        let answer = if has_body { read_answer(&head.headers, &body) } else { Value::Null };
-        if !head.status.is_success() && has_body {
-            assert_eq!(head.headers[header::CONTENT_TYPE], "application/problem+json");
-            assert_eq!(answer["status"], head.status.as_u16());
+        if has_body {
+            check_answer(&head.headers, &body);
         }
-        (head.status, answer)
+        if has_body && !head.status.is_success() {
+            assert_eq!(head.headers[header::CONTENT_TYPE], "application/problem+json");
+            assert_eq!(read(&body)["status"], head.status.as_u16());
+        }
+        (head.status, body)
     }
 
     /// Does what the drain and the queue's writer do for questions and registrations.
@@ -167,23 +180,66 @@ fn read_request(input: &[u8]) -> Option<Request> {
 }
 
 /// Reads an answer by its declared type.
-fn read_answer(headers: &HeaderMap, body: &[u8]) -> Value {
-    let json = |text: &[u8]| serde_json::from_slice::<Value>(text).expect("JSON");
+fn check_answer(headers: &HeaderMap, body: &[u8]) {
     let kind = headers[header::CONTENT_TYPE].to_str().expect("a type");
     match kind {
-        "application/json" | "application/problem+json" => return json(body),
-        "application/jsonl" => body.split_inclusive(|byte| *byte == b'\n').for_each(|line| drop(json(line))),
+        "application/json" | "application/problem+json" => check_json(body),
+        "application/jsonl" => body.split_inclusive(|byte| *byte == b'\n').for_each(check_json),
         _ => {
             assert!(kind.starts_with("text/plain; "), "{kind}");
             let text = str::from_utf8(body).expect("text");
             assert!(text.chars().all(|c| c == '\n' || !ogrt_proto::printable::is_unprintable(c)), "{text:?}");
         }
     }
-    Value::Null
+}
+
+/// A JSON document.
+fn read(body: &[u8]) -> Value {
+    serde_json::from_slice(body).expect("JSON")
+}
+
+/// Reads JSON, keeping nothing of it: most of an execution's time would go there.
+pub fn check_json(text: &[u8]) {
+    let text = str::from_utf8(text).expect("UTF-8");
+    serde_json::from_str::<IgnoredAny>(text).expect("JSON");
+}
+
+/// Opens a server on what is in this directory.
+fn open(runtime: &Runtime, directory: &Path) -> (Shared, Inlets) {
+    let _guard = runtime.enter();
+    let config = Config { data_dir: directory.to_owned(), ..Config::default() };
+    let store = Store::open(directory).expect("a store");
+    Shared::open(config, store, Shutdown::new()).expect("a server")
+}
+
+/// Copies a directory that nobody uses.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a directory");
+    for file in fs::read_dir(from).expect("a directory") {
+        let file = file.expect("a file");
+        let to = to.join(file.file_name());
+        match file.file_type().expect("a type").is_dir() {
+            true => copy(&file.path(), &to),
+            false => drop(fs::copy(file.path(), to).expect("a copy")),
+        }
+    }
+}
+
+/// Fills an empty directory: a token, builds, an installation, and what a few processes told.
+fn fill(runtime: &Runtime, directory: &Path) {
+    fs::create_dir_all(directory).expect("a directory");
+    let digest = ogrt_proto::hex(&Sha256::digest(TOKEN));
+    fs::write(directory.join("tokens"), format!("all {digest} register,relay,read,administer\n"))
+        .expect("a file of tokens");
+    let (shared, inlets) = open(runtime, directory);
+    run_line(runtime, &shared, inlets);
+    drop(shared);
+    // Opened again, the journal loses its empty rest, which would take long to copy.
+    drop(Store::open(directory).expect("a store"));
 }
 
 /// Lets the line take what a small site has, and end.
-fn fill(runtime: &Runtime, shared: &Shared, Inlets { writer, registered }: Inlets) {
+fn run_line(runtime: &Runtime, shared: &Shared, Inlets { writer, registered }: Inlets) {
     let join = shared.open_join(registered).expect("a join");
     let handle = runtime.handle().clone();
     let writing = thread::spawn(move || writer.run());
@@ -195,9 +251,9 @@ fn fill(runtime: &Runtime, shared: &Shared, Inlets { writer, registered }: Inlet
             assert!(answer.is_ok_and(|answer| answer.is_ok()));
             shared.registry.register_installation(&installation()).expect("an installation");
             shared.jobs.catch_up().await;
-            assert!(shared.uses.catch_up_within(Duration::from_secs(60)).await);
+            assert!(shared.uses.catch_up_within(PATIENCE).await);
         };
-        tokio::select! {
+        select! {
             () = filled => {}
             () = shared.jobs.keep(give_up.clone()) => {}
             () = shared.uses.count(give_up) => {}
