@@ -141,6 +141,38 @@ fn meson_in_cpp() {
 }
 
 #[test]
+fn program_with_an_allocator_of_its_own() {
+    if !full_run_only() {
+        return;
+    }
+    // It writes down when and where it was built.
+    let lines = "export OGRT_META_NAME=redis SOURCE_DATE_EPOCH=1700000000\n\
+                 make CC=ogrt-cc OPTIMIZATION=-O1 REDIS_CFLAGS=-g0 V=1\n\
+                 src/redis-server --version\n\
+                 src/redis-cli --version\n\
+                 src/redis-server --port 0 --unixsocket $PWD/socket --daemonize yes --save '' > /dev/null\n\
+                 while [ ! -S socket ]; do sleep 0.1; done\n\
+                 src/redis-cli -s socket set key 42 && src/redis-cli -s socket get key\n\
+                 src/redis-cli -s socket shutdown nosave\n\
+                 make CC=ogrt-cc OPTIMIZATION=-O1 REDIS_CFLAGS=-g0 PREFIX=/opt/redis install\n";
+    Software {
+        name: "redis",
+        archive: Archive::Debian {
+            package: "redis",
+            file: "redis_7.0.15.orig.tar.gz",
+            sha256: "4b1dc4ee6d622a09fff9c6777191209750fb5e5a725ef78ea012d6eef4c22982",
+        },
+        tools: &["gcc", "make"],
+        lines: lines.into(),
+        results: &["OK", "42", "Redis server v="],
+        results_min: 3,
+        installs: &["bin/redis-server", "bin/redis-cli"],
+        ..Software::PLAIN
+    }
+    .try_out();
+}
+
+#[test]
 fn library_and_programs_by_makefiles_that_call_each_other() {
     if !full_run_only() {
         return;
