@@ -16,9 +16,9 @@ table! {
         /// ogrt_events_incomplete_total).
         parts_wait: Time = Time::from_secs(10),
         /// Largest number of events and parts that wait at once. Further events are written without
-        /// waiting (metric ogrt_join_overflows_total). A sender that has more than a sixteenth of
-        /// them waiting gets at most half, so that others have room; a quarter is for users whom
-        /// the kernel proved.
+        /// waiting (metric ogrt_join_overflows_total). A sender with more than a sixteenth of them
+        /// gets at most half, so that others have room. A quarter is for users whom the kernel
+        /// proved.
         waiting_max: usize = 50_000,
         /// Largest size of the events and parts that wait at once. Further events are written
         /// without waiting, as for waiting_max.
