@@ -230,11 +230,13 @@ fn after_an_adversary_s_minute_every_proof_stands_and_every_claim_is_marked() {
 
 /// The true processes that are not there with an end, and what is there in their place.
 fn missing(answer: &Value, count: u64) -> Vec<(u64, Route, Vec<Value>)> {
-    let processes = answer["processes"].as_array().map_or(&[][..], Vec::as_slice);
-    let of = |number: u64| processes.iter().filter(move |process| number_of(process) == number);
-    let is_there = |number: u64| of(number).any(|process| is_true(process) && !process["end"].is_null());
-    let missing = (0..count).filter(|number| !is_there(*number));
-    missing.map(|number| (number, Route::of(number), of(number).cloned().collect())).collect()
+    let mut of: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
+    for process in answer["processes"].as_array().into_iter().flatten() {
+        of.entry(number_of(process)).or_default().push(process.clone());
+    }
+    let is_there = |all: &[Value]| all.iter().any(|one| is_true(one) && !one["end"].is_null());
+    let found = (0..count).map(|number| (number, Route::of(number), of.remove(&number).unwrap_or_default()));
+    found.filter(|(_, _, all)| !is_there(all)).collect()
 }
 
 /// The start of a process that was there.
