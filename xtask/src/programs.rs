@@ -34,13 +34,8 @@ pub fn build(step: &Step, workspace: &Workspace, linkage: &Linkage) -> Result<Bu
     build_as(step, workspace, linkage, "release")
 }
 
-/// Builds all of it without optimisation, which takes a third of the time. The library is as it is
-/// shipped.
-pub fn build_quickly(step: &Step, workspace: &Workspace, linkage: &Linkage) -> Result<Built> {
-    build_as(step, workspace, linkage, "demo")
-}
-
-/// Builds all of it for the demo: as it is shipped where that was built before, else quickly.
+/// Builds all of it for the demo: as it is shipped where that was built before, else without
+/// optimisation, which takes a third of the time.
 pub fn build_for_demo(step: &Step, workspace: &Workspace, linkage: &Linkage) -> Result<Built> {
     let shipped = workspace.target.join(triple(linkage)).join("release");
     let is_there = programs().all(|program| shipped.join(program).exists());

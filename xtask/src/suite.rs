@@ -29,11 +29,10 @@ Examples:
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Test {
-    /// Skip what needs installed programs: the end-to-end tests and the demo.
+    /// Skip what needs a release build: the end-to-end tests and the demo.
     #[arg(long)]
     fast: bool,
-    /// Run long tests at their full size, with the programs as they are shipped: hours rather than
-    /// minutes.
+    /// Run long tests at their full size: hours rather than minutes.
     #[arg(long, conflicts_with = "fast")]
     full: bool,
 }
@@ -110,9 +109,8 @@ impl Test {
             let prefix = scratch.path().join("prefix");
             let linkage =
                 steps.step("Rust target for static programs", |step| Ok(static_linkage(step, &workspace)))?;
-            note(steps.step("build and install the programs", |step| {
-                let build = if self.full { programs::build } else { programs::build_quickly };
-                install::into(&prefix, &build(step, &workspace, &linkage)?)
+            note(steps.step("build and install the programs as they are shipped", |step| {
+                install::into(&prefix, &programs::build(step, &workspace, &linkage)?)
             }));
             note(steps.step("tests end to end", |step| {
                 let mut cargo = workspace.cargo(&["test", "--no-fail-fast"]);
