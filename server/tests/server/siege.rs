@@ -12,6 +12,7 @@ use prost::Message;
 use std::{
     io::Write,
     net::{TcpStream, UdpSocket},
+    sync::{Mutex, MutexGuard, PoisonError},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -22,16 +23,21 @@ const GROWTH_MAX: u64 = 64 << 20;
 /// How long a good client may wait for everything that it asks.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// One siege at a time: what each asserts is how quickly others are served.
+static ALONE: Mutex<()> = Mutex::new(());
+
 struct Siege {
     daemon: Daemon,
     memory: u64,
+    _alone: MutexGuard<'static, ()>,
 }
 
 impl Siege {
     fn new(more: &str) -> Self {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
         let daemon = Daemon::start(more);
         let memory = daemon.metric("process_resident_memory_bytes");
-        Siege { daemon, memory }
+        Siege { daemon, memory, _alone: alone }
     }
 
     fn good_clients_are_served(&mut self) {
