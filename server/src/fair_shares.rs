@@ -19,9 +19,14 @@ const NAME_MAX: usize = 128;
 pub struct ShareHolder(Vec<u8>);
 
 impl ShareHolder {
-    /// A user whom the kernel proved, by name or number.
+    /// A user whom the kernel proved, by name.
     pub fn proved(user: &[u8]) -> Self {
         ShareHolder([b"p", &user[..user.len().min(NAME_MAX)]].concat())
+    }
+
+    /// A user whom the kernel proved, by number.
+    pub fn proved_uid(uid: u32) -> Self {
+        ShareHolder::proved(format!("uid {uid}").as_bytes())
     }
 
     /// A relay that has authenticated itself.

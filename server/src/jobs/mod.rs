@@ -232,7 +232,7 @@ fn write_sender(batch: &DocumentBatch, event: &EventDocument, name: &mut Vec<u8>
 
 fn holder(batch: &DocumentBatch, event: &EventDocument) -> ShareHolder {
     match event.proved_uid {
-        Some(uid) => ShareHolder::proved(format!("uid {uid}").as_bytes()),
+        Some(uid) => ShareHolder::proved_uid(uid),
         None => {
             let (user, host) = batch.claims(event);
             ShareHolder::claimed(user, host)

@@ -82,7 +82,7 @@ impl HeldShares {
 /// The sender of an event: the user whom the kernel proved, else whom it claims.
 fn holder(entry: &Entry) -> ShareHolder {
     if let Some(credentials) = entry.credentials {
-        return ShareHolder::proved(credentials.uid.to_string().as_bytes());
+        return ShareHolder::proved_uid(credentials.uid);
     }
     let mut event = Event::default();
     // What cannot be read is never held.

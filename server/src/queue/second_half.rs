@@ -85,9 +85,7 @@ impl SecondHalf {
 fn holder(entry: &Entry<&[u8]>) -> ShareHolder {
     match (entry.via.and_then(|via| via.rsplit(|byte| *byte == b',').next()), entry.sender()) {
         (Some(relay), _) => ShareHolder::relay(relay),
-        (None, Sender::Process(uid) | Sender::Local(uid)) => {
-            ShareHolder::proved(format!("uid {uid}").as_bytes())
-        }
+        (None, Sender::Process(uid) | Sender::Local(uid)) => ShareHolder::proved_uid(uid),
         (None, Sender::Anybody) => ShareHolder::others(),
     }
 }
