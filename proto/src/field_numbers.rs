@@ -181,6 +181,8 @@ pub mod process_info {
     pub const PROVENANCE: u32 = 350;
     /// `optional bytes claimed_username`
     pub const CLAIMED_USERNAME: u32 = 351;
+    /// `optional bool is_static`
+    pub const IS_STATIC: u32 = 353;
 }
 
 /// Fields of `ProcessEnd`.
@@ -221,8 +223,16 @@ pub mod process_end {
     pub const CORE_DUMPED: u32 = 17;
     /// `optional ToldBy told_by`
     pub const TOLD_BY: u32 = 18;
+    /// `optional int64 alive_until_ns`
+    pub const ALIVE_UNTIL_NS: u32 = 19;
+    /// `optional Measured measured`
+    pub const MEASURED: u32 = 20;
+    /// `optional uint64 worker_time_us`
+    pub const WORKER_TIME_US: u32 = 21;
     /// `optional bytes cluster`
     pub const CLUSTER: u32 = 25;
+    /// `optional ProcessInfo start`
+    pub const START: u32 = 26;
     /// `optional Provenance provenance`
     pub const PROVENANCE: u32 = 30;
 }

@@ -197,6 +197,9 @@ pub struct ProcessInfo {
     /// The name of the user as the process says, where a server knows the uid and no name for it.
     #[prost(bytes = "bytes", optional, tag = "351")]
     pub claimed_username: ::core::option::Option<::prost::bytes::Bytes>,
+    /// The program is linked statically: no dynamic loader has loaded it.
+    #[prost(bool, optional, tag = "353")]
+    pub is_static: ::core::option::Option<bool>,
 }
 /// The end of a process.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -245,9 +248,22 @@ pub struct ProcessEnd {
     pub core_dumped: ::core::option::Option<bool>,
     #[prost(enumeration = "ToldBy", optional, tag = "18")]
     pub told_by: ::core::option::Option<i32>,
+    /// Unix time in nanoseconds until which the process was seen alive, where nobody saw its end.
+    #[prost(int64, optional, tag = "19")]
+    pub alive_until_ns: ::core::option::Option<i64>,
+    /// How CPU time and memory are known.
+    #[prost(enumeration = "Measured", optional, tag = "20")]
+    pub measured: ::core::option::Option<i32>,
+    /// CPU time of children that it forked and that never became a program, in user and system mode
+    /// together. It is not in the process's own.
+    #[prost(uint64, optional, tag = "21")]
+    pub worker_time_us: ::core::option::Option<u64>,
     /// The name of the cluster whose scheduler gave the job id.
     #[prost(bytes = "bytes", optional, tag = "25")]
     pub cluster: ::core::option::Option<::prost::bytes::Bytes>,
+    /// What its ProcessInfo told of the program, the user and the job, from a server that followed it.
+    #[prost(message, optional, tag = "26")]
+    pub start: ::core::option::Option<ProcessInfo>,
     /// Set by a server that passes the event on.
     #[prost(message, optional, tag = "30")]
     pub provenance: ::core::option::Option<Provenance>,
@@ -651,6 +667,39 @@ impl ToldBy {
         match value {
             "TOLD_BY_PROCESS" => Some(Self::Process),
             "TOLD_BY_KERNEL" => Some(Self::Kernel),
+            _ => None,
+        }
+    }
+}
+/// How the CPU time and the memory of a process are known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Measured {
+    /// By the process's own counters, shortly before its end.
+    ByProcess = 0,
+    /// By looking at it from time to time: what it used since the last look is not in it.
+    BySamples = 1,
+    /// By the kernel's accounting, at the end.
+    ByAccounting = 2,
+}
+impl Measured {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::ByProcess => "MEASURED_BY_PROCESS",
+            Self::BySamples => "MEASURED_BY_SAMPLES",
+            Self::ByAccounting => "MEASURED_BY_ACCOUNTING",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "MEASURED_BY_PROCESS" => Some(Self::ByProcess),
+            "MEASURED_BY_SAMPLES" => Some(Self::BySamples),
+            "MEASURED_BY_ACCOUNTING" => Some(Self::ByAccounting),
             _ => None,
         }
     }
