@@ -16,7 +16,8 @@ mod tables;
 
 pub use condition::{Cause, Condition};
 pub use rooms::{
-    HeldStore, InstallationStore, JobsStore, JoinStore, QueueStore, RegistryStore, UsesStore, WaitingStore,
+    FollowStore, HeldStore, InstallationStore, JobsStore, JoinStore, QueueStore, RegistryStore, UsesStore,
+    WaitingStore,
 };
 #[cfg(test)]
 pub use tables::faults;
@@ -40,6 +41,7 @@ const FOLDER: &str = "store";
 pub struct Store {
     queue: QueueStore,
     held: HeldStore,
+    follow: FollowStore,
     join: JoinStore,
     registry: RegistryStore,
     waiting: WaitingStore,
@@ -72,6 +74,7 @@ fn tables() -> Vec<TableSpec> {
         ("seen_1", small()),
         ("held_marks", small()),
         ("held", small()),
+        ("followed", small()),
         ("build_of", plain(4 << 20).expect_point_read_hits(false)),
         // Records of one package lie together and share much text.
         (
@@ -156,6 +159,13 @@ impl Store {
                 database: database.clone(),
                 skipped: table("held_marks")?,
                 held: table("held")?,
+            },
+            follow: FollowStore {
+                open: table("followed")?,
+                alive_until: total("followed until"),
+                boot: total("followed boot"),
+                namespace: total("followed namespace"),
+                database: database.clone(),
             },
             join: JoinStore { decided_until: total("sifted") },
             registry: RegistryStore {
@@ -242,6 +252,11 @@ impl Store {
     /// The tables of what the join has set aside.
     pub fn held(&self) -> HeldStore {
         self.held.clone()
+    }
+
+    /// The tables of processes that are followed.
+    pub fn follow(&self) -> FollowStore {
+        self.follow.clone()
     }
 
     /// The figures of the join.

@@ -36,6 +36,20 @@ pub struct HeldStore {
     pub held: Table,
 }
 
+/// Processes that are followed.
+#[derive(Clone)]
+pub struct FollowStore {
+    /// Writes over all tables.
+    pub database: Database,
+    /// Event id -> a start without an end: server/src/follow/open_starts.rs.
+    pub open: Table,
+    /// The time until which these were seen alive, Unix time in nanoseconds.
+    pub alive_until: Total,
+    /// The boot of the machine, and the namespace of process numbers, that they belong to.
+    pub boot: Total,
+    pub namespace: Total,
+}
+
 /// The figures of the join.
 #[derive(Clone)]
 pub struct JoinStore {

@@ -3,8 +3,11 @@
 use super::process_table::{EndCause, ProcessEnding};
 use crate::queue::{EndSource, Entry, Kind};
 use ogrt_observe::exit_status;
-use ogrt_proto::{EndedBy, ProcessEnd, ToldBy};
-use prost::Message;
+use ogrt_proto::{EndedBy, ProcessEnd, ToldBy, field_numbers::process_end};
+use prost::{
+    Message,
+    encoding::{WireType, encode_key, encode_varint},
+};
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
 /// The entry of an end, in the name of who sent the start.
@@ -13,15 +16,19 @@ pub fn entry(end: &ProcessEnding, now_ns: i64) -> Entry {
     let status = match &end.how {
         // A status that cannot be read is not known.
         EndCause::Pidfd(pidfd) => exit_status(pidfd).ok().flatten(),
-        EndCause::Exec | EndCause::Absence => None,
+        EndCause::Exec | EndCause::Absence | EndCause::Unseen { .. } => None,
     };
-    let is_exec = matches!(end.how, EndCause::Exec);
+    let alive_until_ns = match &end.how {
+        EndCause::Unseen { alive_until_ns, .. } if end.ended_ns.is_none() => Some(*alive_until_ns),
+        _ => None,
+    };
+    let is_exec = matches!(end.how, EndCause::Exec | EndCause::Unseen { is_exec: true, .. });
     let text = |bytes: &[u8]| (!bytes.is_empty()).then(|| bytes.to_vec().into());
-    let duration = start.start_ns.and_then(|began| end.ended_ns.checked_sub(began));
+    let duration = start.start_ns.zip(end.ended_ns).and_then(|(began, ended)| ended.checked_sub(began));
     let message = ProcessEnd {
         event_id: Some(start.event_id.to_vec().into()),
         pid: i32::try_from(start.credentials.pid).ok().filter(|pid| *pid != 0),
-        time_ns: Some(end.ended_ns),
+        time_ns: end.ended_ns,
         duration_ns: duration.and_then(|duration| u64::try_from(duration).ok()),
         job_id: text(&start.job_id),
         cluster: text(&start.cluster),
@@ -31,8 +38,15 @@ pub fn entry(end: &ProcessEnding, now_ns: i64) -> Entry {
         signal: status.and_then(|status| u32::try_from(status.signal()?).ok()),
         core_dumped: status.filter(ExitStatus::core_dumped).map(|_| true),
         told_by: Some(ToldBy::Kernel as i32),
+        alive_until_ns,
         ..ProcessEnd::default()
     };
+    let mut message = message.encode_to_vec();
+    if !start.facts.is_empty() {
+        encode_key(process_end::START, WireType::LengthDelimited, &mut message);
+        encode_varint(start.facts.len() as u64, &mut message);
+        message.extend_from_slice(&start.facts);
+    }
     Entry {
         kind: Kind::End,
         received_ns: now_ns,
@@ -43,7 +57,7 @@ pub fn entry(end: &ProcessEnding, now_ns: i64) -> Entry {
         is_final: false,
         is_whole: false,
         end_source: EndSource::Kernel,
-        message: message.encode_to_vec().into(),
+        message: message.into(),
     }
 }
 

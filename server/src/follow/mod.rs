@@ -13,17 +13,22 @@
 //!
 //! Policy. A start has one end, the kernel's; what the process itself told of it becomes a part of
 //! that one, by the join. Who else tells it is not heard. A process that lives when the server
-//! stops has no end yet. What is not known is absent. Tests: `server/tests/server/follow.rs`.
+//! stops is found again by the next one ([`OpenStarts`]). What is not known is absent. Tests:
+//! `server/tests/server/follow.rs`.
 
 mod ancestors;
 mod end_message;
 mod forks;
+mod open_starts;
 mod process_table;
 mod sender;
 mod stage;
+mod start_facts;
 
+pub use open_starts::{CONSUMER, OpenStarts};
 pub use process_table::{ProcessKey, ProcessStart};
 pub use stage::FollowStage;
+pub use start_facts::is_fact;
 
 use crate::{config::FollowConfig, metrics::Metrics};
 use ancestors::Ancestors;
@@ -45,6 +50,9 @@ use tracing::warn;
 
 /// Events of a pidfd: once when the process has ended, once more when its parent has asked how.
 const ENDS: EpollFlags = EpollFlags::EPOLLIN.union(EpollFlags::EPOLLET);
+
+/// Why a further process is not followed.
+const TOO_MANY: &str = "follow.processes_max, or half of the limit of open files, is reached";
 
 /// The teller of an end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +113,16 @@ impl Follow {
         self.epoll.is_some()
     }
 
+    /// True if the start with this event id is followed, and has no end yet.
+    pub fn is_open(&self, event_id: &[u8; 16]) -> bool {
+        self.table().is_open(event_id)
+    }
+
+    /// The starts whose processes have ended, with the time, and whose end is not told.
+    fn ended_starts(&self) -> Vec<([u8; 16], i64)> {
+        self.table().ended_starts()
+    }
+
     /// Follows the sender of a start from now on, by its pidfd where the kernel gave one. What it
     /// returns is to be given to [`Follow::watch`] when the start is on its way to the queue, so
     /// that no end comes before it.
@@ -122,7 +140,7 @@ impl Follow {
         let mut table = self.table();
         if table.count() >= self.processes_max {
             drop(table);
-            self.is_unfollowed("follow.processes_max, or half of the limit of open files, is reached");
+            self.is_unfollowed(TOO_MANY);
             return None;
         }
         let begun = match sender {
@@ -134,6 +152,19 @@ impl Follow {
             StartOutcome::Followed(key) => Some(key),
             StartOutcome::Over => None,
         }
+    }
+
+    /// Follows the process of a start that came to an earlier run of the server.
+    fn go_on(&self, start: &ProcessStart<'_>, key: ProcessKey, pidfd: OwnedFd) {
+        let mut table = self.table();
+        if table.count() >= self.processes_max {
+            drop(table);
+            return self.is_unfollowed(TOO_MANY);
+        }
+        table.begin(key, pidfd, start);
+        self.metrics.processes_followed.set(table.count() as u64);
+        drop(table);
+        self.watch(&[key]);
     }
 
     /// The nearest process above the sender of a start that has told of itself, where its parent
@@ -162,7 +193,11 @@ impl Follow {
         let gone: Vec<_> = ends.iter().filter(|end| !table.has_pid(end.start.credentials.pid)).collect();
         drop(table);
         let mut ancestors = self.ancestors.lock().unwrap_or_else(PoisonError::into_inner);
-        gone.into_iter().for_each(|end| ancestors.has_ended(end.start.credentials.pid, end.ended_ns));
+        for end in gone {
+            if let Some(ended_ns) = end.ended_ns {
+                ancestors.has_ended(end.start.credentials.pid, ended_ns);
+            }
+        }
     }
 
     /// Takes up which processes have forked.

@@ -1,5 +1,6 @@
 //! The processes that are followed, and those whose end is about to be told.
 
+use super::start_facts::facts;
 use crate::{
     fields::{Fields, Value},
     queue::Credentials,
@@ -57,6 +58,8 @@ pub struct ProcessStart<'a> {
     pub job_id: &'a [u8],
     pub cluster: &'a [u8],
     pub hostname: &'a [u8],
+    /// The ProcessInfo, or the part of it.
+    pub message: &'a [u8],
 }
 
 impl<'a> ProcessStart<'a> {
@@ -76,6 +79,7 @@ impl<'a> ProcessStart<'a> {
             job_id: b"",
             cluster: b"",
             hostname: b"",
+            message,
         };
         for field in Fields::of(message).flatten() {
             match field {
@@ -102,6 +106,8 @@ pub struct FollowedStart {
     /// The names of cluster and host, shared by all processes of this machine.
     pub cluster: Arc<[u8]>,
     pub hostname: Arc<[u8]>,
+    /// What the end repeats: see [`facts`].
+    pub facts: Box<[u8]>,
 }
 
 /// The fate of a start.
@@ -117,7 +123,8 @@ pub enum StartOutcome {
 /// received.
 pub struct ProcessEnding {
     pub start: FollowedStart,
-    pub ended_ns: i64,
+    /// The time of the end, where it is known.
+    pub ended_ns: Option<i64>,
     pub how: EndCause,
 }
 
@@ -129,6 +136,13 @@ pub enum EndCause {
     Pidfd(OwnedFd),
     /// The process had gone before it could be looked at.
     Absence,
+    /// The process ended, or went on as another program, while no server looked.
+    Unseen {
+        /// The time until which it was seen alive.
+        alive_until_ns: i64,
+        /// The process lives, as another program.
+        is_exec: bool,
+    },
 }
 
 struct FollowedProcess {
@@ -163,6 +177,11 @@ impl ProcessTable {
         self.pids.get(event_id).copied()
     }
 
+    /// True if the start with this event id has no end yet.
+    pub fn is_open(&self, event_id: &[u8; 16]) -> bool {
+        self.pids.contains_key(event_id)
+    }
+
     /// True if the process with this pid has told of its start, and its end is not told.
     pub fn has_pid(&self, pid: u32) -> bool {
         self.starts_by_pid.contains_key(&pid)
@@ -194,7 +213,7 @@ impl ProcessTable {
             // Another process by now.
             let fresh = FollowedProcess { start: later, pidfd, is_watched: false, ended_ns: None };
             let old = mem::replace(process, fresh);
-            let ended_ns = old.ended_ns.unwrap_or(start.received_ns);
+            let ended_ns = Some(old.ended_ns.unwrap_or(start.received_ns));
             self.over.push(ProcessEnding { start: old.start, ended_ns, how: EndCause::Pidfd(old.pidfd) });
             return StartOutcome::Followed(key);
         }
@@ -202,7 +221,7 @@ impl ProcessTable {
         if !is_late {
             mem::swap(&mut process.start, &mut later);
         }
-        let ended_ns = process.start.start_ns.unwrap_or(start.received_ns);
+        let ended_ns = Some(process.start.start_ns.unwrap_or(start.received_ns));
         self.over.push(ProcessEnding { start: later, ended_ns, how: EndCause::Exec });
         StartOutcome::Followed(key)
     }
@@ -210,11 +229,23 @@ impl ProcessTable {
     /// Notes a start whose process was gone before we could look at it.
     pub fn is_gone(&mut self, start: &ProcessStart<'_>) -> StartOutcome {
         if !self.pids.contains_key(&start.event_id) {
-            let ended_ns = start.received_ns;
+            let ended_ns = Some(start.received_ns);
             let start = self.keep(start);
             self.over.push(ProcessEnding { start, ended_ns, how: EndCause::Absence });
         }
         StartOutcome::Over
+    }
+
+    /// Notes a start whose end nobody saw; its time may be known all the same.
+    pub fn is_lost(&mut self, start: &ProcessStart<'_>, ended_ns: Option<i64>, how: EndCause) {
+        let start = self.keep(start);
+        self.over.push(ProcessEnding { start, ended_ns, how });
+    }
+
+    /// The starts whose processes have ended, with the time, and whose end is not told.
+    pub fn ended_starts(&self) -> Vec<([u8; 16], i64)> {
+        let ended = self.processes.values();
+        ended.filter_map(|process| Some((process.start.event_id, process.ended_ns?))).collect()
     }
 
     /// True if this start came before. A further part of it may tell more.
@@ -236,6 +267,9 @@ impl ProcessTable {
             if known.hostname.is_empty() {
                 known.hostname = start.hostname.into();
             }
+            if known.facts.is_empty() {
+                known.facts = facts(start.message);
+            }
         }
         true
     }
@@ -256,6 +290,7 @@ impl ProcessTable {
             job_id: start.job_id.into(),
             cluster: self.cluster.clone(),
             hostname: self.hostname.clone(),
+            facts: facts(start.message),
         }
     }
 
@@ -285,7 +320,7 @@ impl ProcessTable {
 
     /// Takes a process that has ended. An event id stays known until its end is told.
     pub fn take(&mut self, key: ProcessKey) -> Option<ProcessEnding> {
-        let ended_ns = self.processes.get(&key)?.ended_ns?;
+        let ended_ns = Some(self.processes.get(&key)?.ended_ns?);
         let FollowedProcess { start, pidfd, .. } = self.processes.remove(&key)?;
         Some(ProcessEnding { start, ended_ns, how: EndCause::Pidfd(pidfd) })
     }

@@ -29,27 +29,42 @@ pub enum SenderProcess {
 impl SenderProcess {
     /// Finds the process; the error says why it cannot be followed.
     pub fn open(start: &ProcessStart<'_>, pidfd: Option<OwnedFd>) -> Result<Self, Errno> {
-        let pid = start.credentials.pid;
         let pidfd = match pidfd {
             Some(pidfd) => pidfd,
-            None => match by_pid(start) {
+            None => match by_pid(start.credentials.pid, first_known_ns(start)) {
                 Ok(pidfd) => pidfd,
                 Err(Refusal::SRCH) => return Ok(SenderProcess::Gone),
                 Err(refusal) => return Err(Errno::from_raw(refusal.raw_os_error())),
             },
         };
-        let key = process_number(&pidfd).map_or(ProcessKey::of_pid(pid), ProcessKey::of_number);
-        Ok(SenderProcess::Found { key, pidfd })
+        Ok(SenderProcess::Found { key: key(start, &pidfd), pidfd })
+    }
+
+    /// Finds the process of a start that came to an earlier run of the server: ESRCH where it is
+    /// gone, another error where nobody can say.
+    pub fn again(start: &ProcessStart<'_>) -> Result<(ProcessKey, OwnedFd), Refusal> {
+        // The start was received while its process lived, by the clock that we have, too.
+        let pidfd = by_pid(start.credentials.pid, start.received_ns)?;
+        Ok((key(start, &pidfd), pidfd))
     }
 }
 
-/// A pidfd by the number, unless that is another process's by now: one that began after this start.
-fn by_pid(start: &ProcessStart<'_>) -> Result<OwnedFd, Refusal> {
-    let pid = i32::try_from(start.credentials.pid).ok().and_then(Pid::from_raw).ok_or(Refusal::SRCH)?;
+fn key(start: &ProcessStart<'_>, pidfd: &OwnedFd) -> ProcessKey {
+    let by_pid = ProcessKey::of_pid(start.credentials.pid);
+    process_number(pidfd).map_or(by_pid, ProcessKey::of_number)
+}
+
+/// The first time at which the process is known to have been there.
+fn first_known_ns(start: &ProcessStart<'_>) -> i64 {
+    start.start_ns.unwrap_or(start.received_ns).min(start.received_ns)
+}
+
+/// A pidfd by the number, unless that is another process's by now: one that began after this time.
+fn by_pid(pid: u32, latest_ns: i64) -> Result<OwnedFd, Refusal> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Refusal::SRCH)?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-    let latest = start.start_ns.unwrap_or(start.received_ns).min(start.received_ns);
     match began_ns(pid) {
-        Some(began) if began <= latest + TICK_NS => Ok(pidfd),
+        Some(began) if began <= latest_ns + TICK_NS => Ok(pidfd),
         Some(_) => Err(Refusal::SRCH),
         None if has_ended(&pidfd) => Err(Refusal::SRCH),
         // /proc shows us no processes of others, so it may be another one.
@@ -90,6 +105,7 @@ mod tests {
                 job_id: b"",
                 cluster: b"",
                 hostname: b"",
+                message: b"",
             };
             SenderProcess::open(&start, None)
         };

@@ -2,6 +2,7 @@
 
 use crate::{
     fields::{Fields, Malformed, Value},
+    follow::is_fact,
     queue::Kind,
 };
 use ogrt_note::Signature;
@@ -54,6 +55,7 @@ pub struct Event<'a> {
     pub array_index: &'a [u8],
     pub container: &'a [u8],
     pub client: &'a [u8],
+    pub is_static: bool,
 
     pub end_time_ns: Option<i64>,
     pub duration_ns: Option<u64>,
@@ -65,6 +67,9 @@ pub struct Event<'a> {
     pub signal: Option<u64>,
     pub core_dumped: bool,
     pub told_by: Option<u64>,
+    pub alive_until_ns: Option<i64>,
+    pub measured: Option<u64>,
+    pub worker_time_us: Option<u64>,
 
     pub starts: u64,
     pub ends: u64,
@@ -75,9 +80,11 @@ pub struct Event<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// The time of the event: the end of the process in an end, else its start.
+    /// The time of the event: the end of the process in an end, or when it was last seen; else its
+    /// start.
     pub fn time_ns(&self) -> Option<i64> {
-        self.end_time_ns.or(self.start_time_ns).or(self.time.map(|s| s.saturating_mul(1_000_000_000)))
+        let end_ns = self.end_time_ns.or(self.alive_until_ns);
+        end_ns.or(self.start_time_ns).or(self.time.map(|s| s.saturating_mul(1_000_000_000)))
     }
 
     /// Reads another message into the same event, so that its lists keep their memory.
@@ -170,6 +177,7 @@ impl<'a> Event<'a> {
             process_info::PART_INDEX => self.part_index = value as u32,
             process_info::PART_COUNT => self.part_count = value as u32,
             process_info::EVENTS_LOST => self.events_lost = Some(value),
+            process_info::IS_STATIC => self.is_static = value != 0,
             _ => {}
         }
     }
@@ -181,7 +189,21 @@ impl<'a> Event<'a> {
             process_end::JOB_ID => self.job_id = bytes,
             process_end::CLUSTER => self.cluster = bytes,
             process_end::HOSTNAME => self.hostname = bytes,
+            process_end::START => self.repeated_start(bytes)?,
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Reads what an end repeats of its start.
+    fn repeated_start(&mut self, message: &'a [u8]) -> Result<(), Malformed> {
+        for field in Fields::of(message) {
+            match field? {
+                (number, _) if !is_fact(number) => {}
+                (number, Value::Bytes(bytes)) => self.start_bytes(number, bytes)?,
+                (number, Value::Varint(value)) => self.start_number(number, value),
+                (_, Value::Fixed) => {}
+            }
         }
         Ok(())
     }
@@ -223,6 +245,9 @@ impl<'a> Event<'a> {
             process_end::SIGNAL => self.signal = Some(value),
             process_end::CORE_DUMPED => self.core_dumped = value != 0,
             process_end::TOLD_BY => self.told_by = Some(value),
+            process_end::ALIVE_UNTIL_NS => self.alive_until_ns = Some(value as i64),
+            process_end::MEASURED => self.measured = Some(value),
+            process_end::WORKER_TIME_US => self.worker_time_us = Some(value),
             _ => {}
         }
     }

@@ -18,7 +18,7 @@ use crate::{
     registry::Summary,
 };
 use ogrt_note::Signature;
-use ogrt_proto::{BuildMetadata, BuildSummary, EndedBy, ToldBy};
+use ogrt_proto::{BuildMetadata, BuildSummary, EndedBy, Measured, ToldBy};
 use prost::Message;
 use std::sync::Arc;
 
@@ -157,16 +157,8 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
     });
     shared_objects(&mut document, &mut builds, event);
     document.hexadecimal("build_id", event.build_id);
-    if event.mpi_rank.is_some() || event.mpi_size.is_some() {
-        let mut mpi = document.object("mpi");
-        mpi.number("rank", event.mpi_rank);
-        mpi.number("size", event.mpi_size);
-        mpi.text("launch", event.launch);
-        mpi.end();
-    }
-    document.text("job_step", event.job_step);
-    document.text("array_index", event.array_index);
-    document.text("container", event.container);
+    document.truth("is_static", event.is_static);
+    place_in_job(&mut document, event);
     if event.namespaces.iter().any(Option::is_some) {
         let mut namespaces = document.object("namespaces");
         for (key, inode) in ["pid", "user", "uts", "mount"].into_iter().zip(event.namespaces) {
@@ -192,23 +184,57 @@ fn job(document: &mut Object<'_>, event: &Event<'_>) {
     document.text("cluster", job_name::of_cluster(event.cluster).as_bytes());
 }
 
-/// Writes the end of a process.
+/// Writes the process's place in its job: the rank, the step, the element of an array, and the
+/// container that it runs in.
+fn place_in_job(document: &mut Object<'_>, event: &Event<'_>) {
+    if event.mpi_rank.is_some() || event.mpi_size.is_some() {
+        let mut mpi = document.object("mpi");
+        mpi.number("rank", event.mpi_rank);
+        mpi.number("size", event.mpi_size);
+        mpi.text("launch", event.launch);
+        mpi.end();
+    }
+    document.text("job_step", event.job_step);
+    document.text("array_index", event.array_index);
+    document.text("container", event.container);
+}
+
+/// Writes the end of a process, with what it repeats of its start, so that ends can be summed
+/// without their starts.
 fn end(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing, out: &mut Vec<u8>) {
+    let kernel = entry.credentials;
+    let pid = kernel.map(|kernel| i64::from(kernel.pid)).filter(|pid| *pid != 0);
+    let name = user_name(joiner, entry, event);
+    let mut builds = BuildsOfDocument::new(joiner, missing);
+
     let mut document = Object::begin(out);
     document.text("type", b"end");
     document.text("event_id", &uuid(super::event_id(entry, event)));
-    let kernel_pid = entry.credentials.map(|kernel| i64::from(kernel.pid)).filter(|pid| *pid != 0);
-    document.number("pid", kernel_pid.or(event.pid.map(i64::from)));
-    document.number("uid", entry.credentials.map(|kernel| kernel.uid));
-    identity(&mut document, entry);
+    document.text("binpath", event.binpath);
+    document.number("pid", pid.or(event.pid.map(i64::from)));
+    document.number("parent_pid", event.parent_pid);
+    document.number("start_time_ns", event.start_time_ns);
+    marked(&mut document, &mut builds, event.signature, event.notes.iter().copied());
     job(&mut document, event);
+    let (username, claimed_username) = user_names(entry, event, name.as_deref());
+    document.text("username", username);
+    document.text("claimed_username", claimed_username);
+    document.number("uid", kernel.map(|kernel| kernel.uid));
+    document.number("gid", kernel.map(|kernel| kernel.gid));
+    identity(&mut document, entry);
     document.text("hostname", event.hostname);
+    document.hexadecimal("build_id", event.build_id);
+    document.truth("is_static", event.is_static);
+    place_in_job(&mut document, event);
     let mut end = document.object("end");
     end.number("end_time_ns", event.end_time_ns);
+    end.number("alive_until_ns", event.alive_until_ns.filter(|_| event.end_time_ns.is_none()));
     end.number("duration_ns", event.duration_ns);
     end.number("user_time_us", event.user_time_us);
     end.number("system_time_us", event.system_time_us);
+    end.number("worker_time_us", event.worker_time_us);
     end.number("max_rss_kib", event.max_rss_kib);
+    end.text("measured_by", event.measured.map_or("", measured_by).as_bytes());
     let ended_by = event.ended_by.map_or("", ended_by);
     end.text("ended_by", ended_by.as_bytes());
     end.number("exit_status", event.exit_status.filter(|_| ended_by == "exit"));
@@ -216,12 +242,20 @@ fn end(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing,
     end.truth("core_dumped", event.core_dumped && ended_by == "signal");
     end.text("told_by", told_by(entry, event).as_bytes());
     // Those that were loaded since the start.
-    let mut builds = BuildsOfDocument::new(joiner, missing);
     shared_objects(&mut end, &mut builds, event);
     end.end();
     document.list("incomplete", builds.is_cut.then_some(BUILDS), |out, name| string(out, name.as_bytes()));
     document.number("events_lost", event.events_lost.filter(|lost| *lost > 0));
     document.end();
+}
+
+fn measured_by(number: u64) -> &'static str {
+    match i32::try_from(number).ok().and_then(|number| Measured::try_from(number).ok()) {
+        Some(Measured::ByProcess) => "process",
+        Some(Measured::BySamples) => "samples",
+        Some(Measured::ByAccounting) => "accounting",
+        None => "",
+    }
 }
 
 fn ended_by(number: u64) -> &'static str {

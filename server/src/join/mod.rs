@@ -21,7 +21,7 @@ mod stage;
 pub use decode_event::note;
 pub use filter_and_limit::Rules;
 pub use reader::{BatchReader, DocumentBatches, Want};
-pub use stage::Join;
+pub use stage::{Join, Neighbours};
 
 use crate::{
     queue::{Batch, Entry, Kind, Sender},

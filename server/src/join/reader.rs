@@ -2,7 +2,10 @@
 //! queue.
 
 use super::{DocumentBatch, Joiner};
-use crate::queue::{Batch, HeldEntries, Queue, Tail};
+use crate::{
+    follow,
+    queue::{Batch, HeldEntries, Queue, Tail},
+};
 use anyhow::Result;
 use std::{
     collections::VecDeque,
@@ -87,8 +90,7 @@ struct RecentDocuments {
 impl DocumentBatches {
     /// Reads go on at the oldest offset of any consumer.
     pub fn new(queue: Arc<Queue>, held: Arc<HeldEntries>, joiner: Arc<Joiner>) -> Result<Self> {
-        let next =
-            queue.offsets().values().copied().min().unwrap_or(queue.tail().borrow().next).max(queue.head()?);
+        let next = reader_offsets(&queue).min().unwrap_or(queue.tail().borrow().next).max(queue.head()?);
         Ok(DocumentBatches {
             queue,
             held,
@@ -185,4 +187,10 @@ impl DocumentBatches {
         }
         self.tail.send_replace(Tail { next, closed: false });
     }
+}
+
+/// The offsets of those who read documents. Others read the queue itself.
+pub fn reader_offsets(queue: &Queue) -> impl Iterator<Item = u64> {
+    let readers = queue.offsets().into_iter().filter(|(name, _)| name != follow::CONSUMER);
+    readers.map(|(_, offset)| offset)
 }

@@ -5,11 +5,13 @@ use super::{
     decode_event::Event,
     filter_and_limit::{FilterAndLimit, Rules},
     held_events::{EventKey, HeldEvents, Release},
+    reader::reader_offsets,
     repeated_events::RepeatedEvents,
 };
 use crate::{
     config::JoinConfig,
     database::JoinStore,
+    follow::Follow,
     metrics::Metrics,
     queue::{Batch, EndSource, Entry, HeldKey, Kind, Submission, Tail, WriterMessage, identify},
     registry::RegisteredBuilds,
@@ -38,6 +40,16 @@ pub struct Join {
     decided_until: u64,
 }
 
+/// What the join has to do with besides the queue.
+pub struct Neighbours<'a> {
+    /// Builds that were registered.
+    pub registered: RegisteredBuilds,
+    /// The way to the queue's writer.
+    pub writer: Sender<WriterMessage>,
+    /// The processes whose end the kernel will tell.
+    pub follow: &'a Follow,
+}
+
 impl Join {
     /// Takes up what was held when the server ended.
     pub fn open(
@@ -46,10 +58,10 @@ impl Join {
         config: JoinConfig,
         rules: watch::Receiver<Arc<Rules>>,
         metrics: Arc<Metrics>,
-        registered: RegisteredBuilds,
-        writer: Sender<WriterMessage>,
+        neighbours: Neighbours<'_>,
     ) -> Result<Self> {
-        let passed = documents.queue.offsets().values().copied().max().unwrap_or(0);
+        let Neighbours { registered, writer, follow } = neighbours;
+        let passed = reader_offsets(&documents.queue).max().unwrap_or(0);
         let decided_until = store.decided_until.get()?.max(passed);
         let filter_and_limit = FilterAndLimit::new(rules, decided_until, metrics.clone());
         let mut join = Join {
@@ -68,7 +80,11 @@ impl Join {
         for held in documents.held.held() {
             let (key, entry) = held?;
             match part(&entry) {
-                _ if is_told_end(&entry) => join.hold_told_end(key, entry, false),
+                _ if is_told_end(&entry) => {
+                    let id = identify(entry.kind, &entry.message).and_then(|identity| identity.event_id);
+                    let closes = id.is_some_and(|id| follow.is_open(&id));
+                    join.hold_told_end(key, entry, closes);
+                }
                 _ if is_closing(&entry) => closing.push((key, entry)),
                 _ if entry.kind == Kind::Summary => {
                     releases.extend(join.filter_and_limit.resume(key, &entry))

@@ -149,9 +149,17 @@ fn frame(document: &Document<'_>, users: &Users, frames: &mut Vec<u8>) -> Result
             (MessageType::ProcessInfo, ours.encode_to_vec())
         }
         Kind::End => {
+            // An end names a user only where its server followed the process.
+            let start = known.and_then(|known| match users.name(known.uid) {
+                Some(name) => Some(Bytes::copy_from_slice(name.as_bytes())),
+                None if entry.via.is_some() => None,
+                None => Some(Bytes::new()),
+            });
+            let start = start.map(|name| ProcessInfo { username: Some(name), ..Default::default() });
             let ours = ProcessEnd {
                 event_id,
                 pid,
+                start,
                 part_index: entry.is_whole.then_some(0),
                 part_count: entry.is_whole.then_some(1),
                 provenance,

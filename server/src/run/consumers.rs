@@ -4,6 +4,7 @@
 use super::{Shared, Stage};
 use crate::{
     config::OutputConfig,
+    follow::OpenStarts,
     metrics::OutputMetrics,
     outputs::{self, Output, RelayBuilds, Surroundings},
     retention,
@@ -41,8 +42,9 @@ impl Consumers {
         Ok(Consumers { outputs: opened, relays_of_builds })
     }
 
-    /// Starts them, with jobs and uses; the stages whose end is to be waited for.
-    pub fn start(self, shared: &Shared) -> Result<Vec<Stage>> {
+    /// Starts them, with jobs, uses and what is kept of followed processes; the stages whose end is
+    /// to be waited for.
+    pub fn start(self, shared: &Shared, open_starts: Option<OpenStarts>) -> Result<Vec<Stage>> {
         let (runtime, replay_until) = (&shared.runtime, shared.replay_until);
         let mut stages = Vec::new();
         for (name, output, counts) in self.outputs {
@@ -60,6 +62,10 @@ impl Consumers {
         stages.push(Stage::start_waiting("jobs", runtime, move || async move { jobs.keep(give_up).await })?);
         let (uses, give_up) = (shared.uses.clone(), shared.give_up.clone());
         stages.push(Stage::start_waiting("uses", runtime, move || async move { uses.count(give_up).await })?);
+        if let Some(open_starts) = open_starts {
+            let give_up = shared.give_up.clone();
+            stages.push(Stage::start_waiting("followed", runtime, move || open_starts.keep(give_up))?);
+        }
         // Ends by itself at the shutdown; nothing waits for it.
         let (registry, uses) = (shared.registry.clone(), shared.uses.clone());
         let (config, shutdown) = (shared.config.registry.clone(), shared.shutdown.clone());

@@ -44,6 +44,7 @@ pub async fn run(
     let mark = clock::Mark::open(&config.data_dir);
     let (shared, Inlets { writer, registered }) = Shared::open(config, store, shutdown.clone())?;
     let Listeners { receive: sockets, http, addresses, tls } = Listeners::bind(&shared).await?;
+    let open_starts = shared.open_starts()?;
     let join = shared.open_join(registered)?;
     let consumers = Consumers::open(&shared)?;
     let runtime = shared.runtime.clone();
@@ -57,7 +58,7 @@ pub async fn run(
     })?;
     let queue = Stage::start_vital("queue", shutdown.clone(), move || writer.run())?;
     let join = Stage::start_vital("join", shutdown.clone(), move || join.run(&runtime))?;
-    let outputs = consumers.start(&shared)?;
+    let outputs = consumers.start(&shared, open_starts)?;
 
     let mut answering = answer(&shared, http);
     let targets = ReloadTargets { rules: shared.rules.clone(), tls };

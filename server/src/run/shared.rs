@@ -3,9 +3,9 @@
 use crate::{
     config::Config,
     database::Store,
-    follow::{Follow, FollowStage},
+    follow::{self, Follow, FollowStage, OpenStarts},
     jobs::{self, Jobs},
-    join::{DocumentBatches, Join, Joiner, Rules},
+    join::{DocumentBatches, Join, Joiner, Neighbours, Rules},
     metrics::Metrics,
     queue::{EventIds, HeldEntries, Queue, Room, Writer},
     receive::{Complaints, DefaultCluster, Intake},
@@ -57,6 +57,8 @@ impl Shared {
         let metrics = Arc::new(Metrics::default());
         let mut consumers: Vec<String> = config.outputs.keys().cloned().collect();
         consumers.extend([jobs::CONSUMER, uses::CONSUMER].map(str::to_owned));
+        let follow = Arc::new(Follow::open(&config.follow, metrics.clone()));
+        consumers.extend(follow.is_on().then(|| follow::CONSUMER.to_owned()));
         let queue = Arc::new(Queue::open(store.queue(), &consumers)?);
         let held = Arc::new(HeldEntries::new(store.held()));
         let replay_until = queue.tail().borrow().next;
@@ -79,7 +81,7 @@ impl Shared {
             ids: Arc::new(EventIds::new()),
             numbering: Arc::default(),
             default_cluster: Arc::new(DefaultCluster::new(&config.cluster)),
-            follow: Arc::new(Follow::open(&config.follow, metrics.clone())),
+            follow,
             metrics: metrics.clone(),
             condition: store.condition(),
             users: Arc::new(Users::new()),
@@ -128,6 +130,13 @@ impl Shared {
         Ok((shared, Inlets { writer, registered }))
     }
 
+    /// The stage that keeps starts without an end, where processes are followed.
+    pub fn open_starts(&self) -> Result<Option<OpenStarts>> {
+        let follow = self.intake.follow.clone();
+        let open = || OpenStarts::resume(self.store.follow(), self.queue.clone(), follow.clone());
+        follow.is_on().then(open).transpose()
+    }
+
     /// The stage that tells the ends of processes, until `stop`.
     pub fn follow_stage(&self, stop: Shutdown) -> FollowStage {
         FollowStage {
@@ -149,8 +158,7 @@ impl Shared {
             self.config.join.clone(),
             self.rules.subscribe(),
             self.metrics.clone(),
-            registered,
-            self.intake.writer.clone(),
+            Neighbours { registered, writer: self.intake.writer.clone(), follow: &self.intake.follow },
         )
     }
 }

@@ -8,6 +8,7 @@
  *   many N                    does the rest in N children at once, each with a number and an end of its own
  *   inside                    does the rest in a new pid namespace; 77 where that is not permitted
  *   exec ...                  becomes this program again, with the rest
+ *   become ...                becomes another program, which the rest names
  *   return N, exit N, _exit N, kill N, segv, thread N
  */
 #define _GNU_SOURCE
@@ -122,6 +123,9 @@ int main(int argc, char **argv) {
       argv[at] = argv[0];
       execv("/proc/self/exe", argv + at);
       fail("execv");
+    } else if (!strcmp(word, "become")) {
+      execvp(next, argv + at + 1);
+      fail(next);
     } else if (!strcmp(word, "return")) {
       return atoi(next);
     } else if (!strcmp(word, "exit")) {

@@ -231,6 +231,14 @@ impl Daemon {
         Daemon::start_with(directory, more, environment)
     }
 
+    /// Ends the server as a crash does, and starts another when this is done.
+    pub fn crash_after(mut self, more: &str, done: impl FnOnce()) -> Self {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        done();
+        self.crash_and_restart(more)
+    }
+
     /// Ends the server as an operator would; its exit status.
     pub fn stop(&mut self) -> std::process::ExitStatus {
         let pid = nix::unistd::Pid::from_raw(self.child.id() as i32);

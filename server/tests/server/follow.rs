@@ -3,10 +3,13 @@
 //!
 //! The processes are real ones (`tests/data/speaker.c`), which say of themselves that they started.
 
-use super::daemon::{Acknowledged, Daemon, wait_for};
+use super::{
+    daemon::{Acknowledged, Daemon, build_frame, wait_for},
+    identity::output_to,
+};
 use bytes::Bytes;
 use nix::sys::signal::Signal;
-use ogrt_proto::{MessageType, ProcessEnd, ProcessInfo, ToldBy, encode_frame};
+use ogrt_proto::{MessageType, Note, ProcessEnd, ProcessInfo, ToldBy, encode_frame};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -67,6 +70,11 @@ impl Stage {
 
     /// A process that does these words after it knows where to send.
     fn speak(&self, words: &str) -> Child {
+        self.speak_as(words, &[])
+    }
+
+    /// The same, with further words as they are.
+    fn speak_as(&self, words: &str, last: &[&str]) -> Child {
         let path = match self.route {
             "stream" => self.daemon.unix.display().to_string(),
             _ => format!("{}.dgram", self.daemon.unix.display()),
@@ -76,6 +84,7 @@ impl Stage {
         Command::new(&SPEAKER.as_ref().unwrap().1)
             .args([self.route, &path])
             .args(words.split_whitespace())
+            .args(last)
             .current_dir(self.files.path())
             .spawn()
             .unwrap()
@@ -291,14 +300,19 @@ fn an_end_that_was_acknowledged_survives_a_crash_before_the_kernel_tells_it() {
     let mut stream = Acknowledged::unix(&stage.daemon.unix);
     stream.send(&end_frame(ID, 777)).unwrap();
     stream.wait_for(1).unwrap();
-    sleep(A_WHILE);
-    assert_eq!(stage.daemon.lines().len(), 1, "it has not ended");
-    stage.daemon = stage.daemon.crash_and_restart("[join]\nparts_wait = \"300ms\"\n");
+    // So does another one, which ends while no server is there.
+    let mut child = stage.speak("number 1 send start send end sleep 60000");
+    wait_for("its start", || (stage.daemon.lines().len() == 2).then_some(()));
+    wait_for("its word", || (stage.daemon.metric("ogrt_events_held") == 2).then_some(()));
+    stage.daemon = stage.daemon.crash_after("[join]\nparts_wait = \"300ms\"\n", || {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    });
     let end = wait_for("the end", || stage.daemon.lines().into_iter().find(|line| line["type"] == "end"));
-    assert_eq!((&end["end"]["max_rss_kib"], &end["end"]["told_by"]), (&777.into(), &"process".into()));
-    assert_eq!(end["end"]["ended_by"], Value::Null);
+    assert_eq!((number(&end), &end["end"]["max_rss_kib"]), (1, &777.into()));
+    assert_eq!((&end["end"]["ended_by"], &end["end"]["told_by"]), (&"unknown".into(), &"kernel".into()));
     sleep(A_WHILE);
-    assert_eq!(stage.daemon.lines().len(), 2);
+    assert_eq!(stage.daemon.lines().len(), 3, "this process has not ended");
 }
 
 #[test]
@@ -350,8 +364,122 @@ fn a_server_that_stops_tells_the_ends_that_it_saw_and_no_others() {
     let ends: Vec<Value> = stage.daemon.lines().into_iter().filter(|line| line["type"] == "end").collect();
     assert_eq!(ends.iter().map(number).collect::<Vec<_>>(), [2]);
     assert_eq!(how(&ends[0]), json!(["exit", 1, null, null]));
+    // The next server goes on.
+    stage.daemon = stage.daemon.crash_and_restart("");
+    assert_eq!(stage.daemon.metric("ogrt_processes_followed"), 1);
     living.kill().unwrap();
     living.wait().unwrap();
+    assert_eq!(how(&stage.ends(2)[&1]), json!(["signal", null, 9, null]));
+}
+
+#[test]
+fn a_process_that_outlives_its_server_has_its_end_from_the_next_one() {
+    for route in ["stream", "dgram"] {
+        let Some(mut stage) = Stage::open(route, "") else { return };
+        let mut young = Vec::new();
+        let mut old: Vec<_> =
+            (1..=3).map(|at| stage.speak(&format!("number {at} send start sleep 60000"))).collect();
+        // A chain of programs, the first of which is over.
+        old.push(stage.speak("number 4 send start sleep 30 exec number 5 send start sleep 60000"));
+        let starts =
+            |stage: &Stage| stage.daemon.lines().iter().filter(|line| line["type"].is_null()).count();
+        wait_for("the starts", || (starts(&stage) == 5).then_some(()));
+        // Those are on disk by then; these are in the queue alone.
+        sleep(Duration::from_millis(1300));
+        young.extend((6..=8).map(|at| stage.speak(&format!("number {at} send start sleep 60000"))));
+        wait_for("the others", || (starts(&stage) == 8).then_some(()));
+        let seen_ns = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64;
+        stage.daemon = stage.daemon.crash_after("", || {
+            for child in [&mut old[0], &mut young[0]] {
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+        });
+        let back_ns = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64;
+        for child in old.iter_mut().chain(&mut young) {
+            // Those that are gone are no error.
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let ends = stage.ends(8);
+        let killed = json!(["signal", null, 9, null]);
+        for (number, end) in &ends {
+            let expected = match number {
+                1 | 6 => json!(["unknown", null, null, null]),
+                4 => json!(["exec", null, null, null]),
+                _ => killed.clone(),
+            };
+            assert_eq!(how(end), expected, "{route} {number}");
+            let end = &end["end"];
+            if [1, 6].contains(number) {
+                let alive_ns = end["alive_until_ns"].as_i64().unwrap();
+                assert!(alive_ns > seen_ns - 10_000_000_000 && alive_ns < back_ns, "{end}");
+                assert_eq!((&end["end_time_ns"], &end["duration_ns"]), (&Value::Null, &Value::Null));
+            } else {
+                assert_eq!(end["alive_until_ns"], Value::Null);
+            }
+        }
+        assert_eq!(stage.daemon.metric("ogrt_processes_followed"), 0);
+        // Nothing is told twice by the one after that.
+        stage.daemon = stage.daemon.crash_and_restart("");
+        stage.ends(8);
+    }
+}
+
+#[test]
+fn a_process_that_becomes_another_program_while_no_server_is_there_has_ended_by_exec() {
+    let Some(mut stage) = Stage::open("stream", "") else { return };
+    // `sh` becomes `sleep`, which nobody tells of.
+    let go = stage.files.path().join("go");
+    let script =
+        format!("while [ ! -e {} ]; do read -t 0.01 _; done < /dev/zero; exec sleep 600", go.display());
+    let mut child = stage.speak_as("number 1 send start become bash -c", &[&script]);
+    wait_for("the start", || (stage.daemon.lines().len() == 1).then_some(()));
+    sleep(Duration::from_millis(2300));
+    let pid = child.id();
+    stage.daemon = stage.daemon.crash_after("", || {
+        fs::write(&go, "").unwrap();
+        wait_for("the other program", || {
+            let executable = fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+            executable.ends_with("sleep").then_some(())
+        });
+    });
+    assert_eq!(how(&stage.ends(1)[&1]), json!(["exec", null, null, null]));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn an_end_repeats_the_program_the_user_and_the_build_of_its_start() {
+    let Some(stage) = Stage::open("stream", "") else { return };
+    let mut stream = stage.daemon.acknowledged();
+    stream.send(&build_frame(7, "simulator")).unwrap();
+    stream.wait_for(1).unwrap();
+    let start = ProcessInfo {
+        event_id: Some(ID.to_vec().into()),
+        binpath: Some("/opt/simulate".into()),
+        job_id: Some("f".into()),
+        job_step: Some("0".into()),
+        hostname: Some("node".into()),
+        username: Some("somebody else".into()),
+        arguments: vec!["simulate".into(), "--secret".into()],
+        mpi_rank: Some(3),
+        mpi_size: Some(4),
+        start_time_ns: Some(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64),
+        notes: vec![Note { signature: Some(vec![7; 16].into()), ..Default::default() }],
+        ..Default::default()
+    };
+    fs::write(stage.files.path().join("start"), encode_frame(MessageType::ProcessInfo, &start)).unwrap();
+    stage.speak("number 1 send start exit 2").wait().unwrap();
+    let end = stage.ends(1).remove(&1).unwrap();
+    let start = stage.daemon.lines().into_iter().find(|line| line["type"].is_null()).unwrap();
+    assert_eq!((&end["build"]["name"], &end["mpi"]["rank"]), (&"simulator".into(), &3.into()));
+    let same =
+        ["binpath", "signature", "build", "username", "claimed_username", "uid", "gid", "job_id", "job_step"];
+    for key in same.into_iter().chain(["mpi", "start_time_ns", "hostname", "identity", "pid"]) {
+        assert_eq!(end[key], start[key], "{key}");
+    }
+    assert_eq!((&end["arguments"], &end["cmdline"]), (&Value::Null, &Value::Null));
 }
 
 #[test]
@@ -374,4 +502,18 @@ fn beyond_processes_max_a_process_is_counted_and_not_followed() {
 fn without_follow_nothing_is_followed() {
     let daemon = Daemon::start("[follow]\nprocesses_max = 0\n");
     assert_eq!(daemon.get("/healthz").1["follow"], "no");
+}
+
+#[test]
+fn an_end_that_was_followed_on_the_node_is_complete_behind_a_relay() {
+    let server = Daemon::start("");
+    let Some(stage) = Stage::open("stream", &output_to(&server, Some("node"))) else { return };
+    stage.speak("number 1 send start exit 3").wait().unwrap();
+    let of = |kind: Value| wait_for("it", || server.lines().into_iter().find(|line| line["type"] == kind));
+    let (start, end) = (of(Value::Null), of(json!("end")));
+    assert_eq!(how(&end), json!(["exit", 3, null, null]));
+    for key in ["identity", "via", "binpath", "username", "uid", "gid", "pid", "job_id", "start_time_ns"] {
+        assert_eq!(end[key], start[key], "{key}");
+        assert_ne!(end[key], Value::Null, "{key}");
+    }
 }

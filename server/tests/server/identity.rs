@@ -50,6 +50,11 @@ pub fn unfollowing(more: &str) -> Daemon {
 
 /// A relay to `server`, with a token of scope `relay` there or without.
 pub fn relay_to(server: &Daemon, token: Option<&str>, more: &str) -> Daemon {
+    unfollowing(&format!("{more}{}", output_to(server, token)))
+}
+
+/// The configuration of an output to `server`, with a token of scope `relay` there or without.
+pub fn output_to(server: &Daemon, token: Option<&str>) -> String {
     let mut up = format!(
         "[join]\nwait = \"0s\"\n[outputs.up]\ntype = \"ogrt\"\naddress = \"{}\"\nlinger = \"5ms\"\n",
         server.tcp
@@ -67,7 +72,7 @@ pub fn relay_to(server: &Daemon, token: Option<&str>, more: &str) -> Daemon {
         fs::write(&file, made.stdout).unwrap();
         up.push_str(&format!("token_file = \"{}\"\n", file.display()));
     }
-    unfollowing(&format!("{more}{up}"))
+    up
 }
 
 /// Both users, where we may be them.

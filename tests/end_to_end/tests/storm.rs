@@ -82,7 +82,7 @@ impl Written {
     fn take(&mut self, document: &Value) {
         assert_eq!(document["job_id"], "storm", "{document}");
         let id = document["event_id"].as_str().expect("event_id").to_owned();
-        let is_start = document["binpath"].is_string();
+        let is_start = document["type"].is_null();
         let events = if is_start { &mut self.starts } else { &mut self.ends };
         assert!(events.insert(id), "written twice: {document}");
         self.proved += usize::from(is_start && document["identity"] == "kernel");

@@ -66,6 +66,7 @@ impl Server {
         if let Some(torn) = opening.torn {
             files::tear(place.directory, &shared.queue, torn)?;
         }
+        let open_starts = shared.open_starts()?;
         let join = shared.open_join(registered)?;
         let consumers = Consumers::open(&shared)?;
         shared.store.faults().fail_after(u64::MAX);
@@ -73,7 +74,7 @@ impl Server {
         let runtime = shared.runtime.clone();
         let mut stages = vec![Stage::start("queue", move || writer.run())?];
         stages.push(Stage::start("join", move || join.run(&runtime))?);
-        stages.extend(consumers.start(&shared)?);
+        stages.extend(consumers.start(&shared, open_starts)?);
         Ok(Server { shared, is_armed: false, stages })
     }
 

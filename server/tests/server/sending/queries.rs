@@ -128,7 +128,7 @@ fn questions_are_answered(search: &SearchEngine) {
     );
     let starts = (0..PROCESSES.len()).map(|number| encode_frame(MessageType::ProcessInfo, &start(number)));
     send(&daemon, starts);
-    // One that loads the library after its start, which its end tells.
+    // One that loads the library after its start, which its end tells, with who ran it.
     let end = ProcessEnd {
         event_id: Some(id(SERIES, 4)),
         job_id: Some("j3".into()),
@@ -141,6 +141,11 @@ fn questions_are_answered(search: &SearchEngine) {
             notes: mark(FFTW),
             ..Default::default()
         }],
+        start: Some(ProcessInfo {
+            binpath: Some("/home/eve/a.out".into()),
+            username: Some("eve".into()),
+            ..Default::default()
+        }),
         ..Default::default()
     };
     send(&daemon, [encode_frame(MessageType::ProcessEnd, &end)]);
@@ -159,11 +164,17 @@ fn questions_are_answered(search: &SearchEngine) {
     for library in ["fftw", "02020202-0202-0202-0202-020202020202"] {
         let users = &ask(search, "users-of-a-library.json", &[("@LIBRARY@", library)])["aggregations"];
         let jobs = buckets(&users["users"], |bucket| &bucket["jobs"]["value"]);
-        assert_eq!(jobs, [("ada", &json!(1)), ("bob", &json!(1)), ("eve", &json!(1))].into(), "{library}");
+        assert_eq!(jobs, [("ada", &json!(1)), ("bob", &json!(1)), ("eve", &json!(2))].into(), "{library}");
         let processes = buckets(&users["users"], |bucket| &bucket["doc_count"]);
         assert_eq!((processes["ada"], processes["bob"]), (&json!(2), &json!(1)));
         assert_eq!(keys(&users["jobs_that_loaded_it_later"]["jobs"]), ["j3"]);
     }
+
+    let hours =
+        &ask(search, "hours-by-program.json", &[("@SINCE@", "2025-01-01")])["aggregations"]["programs"];
+    let nanoseconds = buckets(hours, |bucket| &bucket["nanoseconds"]["value"]);
+    assert_eq!(nanoseconds, [("/home/eve/a.out", &json!(96e9))].into());
+    assert_eq!(keys(&hours["buckets"][0]["users"]), ["eve"]);
 
     let compilers = &ask(search, "builds-by-compiler.json", &[])["aggregations"]["compilers"];
     let builds = buckets(compilers, |bucket| &bucket["builds"]["value"]);

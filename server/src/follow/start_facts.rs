@@ -1,0 +1,119 @@
+//! The facts of a start that its end repeats, so that an end can be counted by itself: the program,
+//! its notes, the rank, the container.
+//!
+//! The user's name is not among them: a server makes it of the uid, and a relay adds it.
+
+use crate::fields::{Fields, Value};
+use ogrt_proto::field_numbers::process_info;
+use prost::encoding::{WireType, encode_key, encode_varint};
+
+/// Bytes of the facts of one process, at most. A fact that has no room is left out.
+const BYTES_MAX: usize = 1024;
+
+/// Bytes of what is kept of a start on disk, at most.
+const KEPT_BYTES_MAX: usize = 8192;
+
+/// Fields of a ProcessInfo that name its job and its machine.
+const PLACE: [u32; 3] = [process_info::JOB_ID, process_info::CLUSTER, process_info::HOSTNAME];
+
+/// Fields of a ProcessInfo that are facts, the more important first.
+const FACTS: [u32; 13] = [
+    process_info::BINPATH,
+    process_info::START_TIME_NS,
+    process_info::PARENT_PID,
+    process_info::IS_STATIC,
+    process_info::MPI_RANK,
+    process_info::MPI_SIZE,
+    process_info::JOB_STEP,
+    process_info::ARRAY_INDEX,
+    process_info::BUILD_ID,
+    process_info::SIGNATURE,
+    process_info::CONTAINER,
+    process_info::LAUNCH,
+    process_info::NOTES,
+];
+
+/// The facts of a ProcessInfo, or of a part of one, as a ProcessInfo.
+pub fn facts(message: &[u8]) -> Box<[u8]> {
+    select(message, BYTES_MAX, |number| FACTS.iter().position(|fact| *fact == number)).into()
+}
+
+/// The facts with the names of the job and of the machine.
+pub fn facts_and_place(message: &[u8]) -> Vec<u8> {
+    let kept = || PLACE.iter().chain(&FACTS);
+    select(message, KEPT_BYTES_MAX, |number| kept().position(|fact| *fact == number))
+}
+
+/// The fields that have a rank, in the order of their ranks.
+fn select(message: &[u8], bytes_max: usize, rank: impl Fn(u32) -> Option<usize>) -> Vec<u8> {
+    let mut found: Vec<(usize, u32, Value<'_>)> = Vec::new();
+    for (number, value) in Fields::of(message).flatten() {
+        found.extend(rank(number).map(|rank| (rank, number, value)));
+    }
+    found.sort_by_key(|(rank, _, _)| *rank);
+    let mut out = Vec::new();
+    for (_, number, value) in found {
+        let before = out.len();
+        match value {
+            Value::Varint(value) => {
+                encode_key(number, WireType::Varint, &mut out);
+                encode_varint(value, &mut out);
+            }
+            Value::Bytes(bytes) => {
+                encode_key(number, WireType::LengthDelimited, &mut out);
+                encode_varint(bytes.len() as u64, &mut out);
+                out.extend_from_slice(bytes);
+            }
+            Value::Fixed => {}
+        }
+        if out.len() > bytes_max {
+            out.truncate(before);
+        }
+    }
+    out
+}
+
+/// True of a field that an end may have of its start: a fact, or the name that a relay adds.
+pub fn is_fact(number: u32) -> bool {
+    number == process_info::USERNAME || FACTS.contains(&number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ogrt_proto::{Note, ProcessInfo};
+    use prost::Message;
+
+    #[test]
+    fn an_end_repeats_the_program_and_not_what_it_was_called_with() {
+        let note = |len: usize| Note { metadata: Some(vec![7; len].into()), ..Note::default() };
+        let start = ProcessInfo {
+            binpath: Some("/opt/simulate".into()),
+            mpi_rank: Some(3),
+            start_time_ns: Some(-5),
+            notes: vec![note(10), note(2 * BYTES_MAX), note(20)],
+            ..ProcessInfo::default()
+        };
+        let told = ProcessInfo {
+            arguments: vec!["--secret".into()],
+            working_directory: Some("/home/ann".into()),
+            event_id: Some(vec![1; 16].into()),
+            job_id: Some("7".into()),
+            username: Some("root".into()),
+            ..start.clone()
+        };
+        let repeated = ProcessInfo::decode(&*facts(&told.encode_to_vec())).unwrap();
+        assert_eq!(repeated, ProcessInfo { notes: vec![note(10), note(20)], ..start });
+    }
+
+    #[test]
+    fn the_facts_of_one_process_are_bounded() {
+        let long = ProcessInfo {
+            binpath: Some(vec![b'x'; 5000].into()),
+            job_step: Some("2".into()),
+            ..ProcessInfo::default()
+        };
+        let repeated = ProcessInfo::decode(&*facts(&long.encode_to_vec())).unwrap();
+        assert_eq!((repeated.binpath, repeated.job_step), (None, Some("2".into())));
+    }
+}
