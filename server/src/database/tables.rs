@@ -6,10 +6,13 @@
 
 use super::{
     engine::{Engine, Opened},
-    reading::TableIter,
+    reading::{KeyRange, TableIter},
 };
 use fjall::{Keyspace, PersistMode, Readable, Slice, UserKey, UserValue};
-use std::{ops::RangeBounds, sync::Arc};
+use std::{
+    ops::{Bound, RangeBounds},
+    sync::Arc,
+};
 
 /// The database that all tables are in.
 #[derive(Clone)]
@@ -56,10 +59,6 @@ impl Table {
         self.engine.read(|opened| reads(&opened.tables[self.index]))
     }
 
-    fn walk(&self, iter: impl FnOnce(&Keyspace) -> fjall::Iter) -> TableIter {
-        TableIter::open(&self.engine, |opened| Some(iter(&opened.tables[self.index])))
-    }
-
     /// The value of a key.
     pub fn get(&self, key: impl AsRef<[u8]>) -> fjall::Result<Option<Slice>> {
         self.read(|table| table.get(key))
@@ -72,17 +71,29 @@ impl Table {
 
     /// Everything.
     pub fn iter(&self) -> TableIter {
-        self.walk(Keyspace::iter)
+        self.walk((Bound::Unbounded, Bound::Unbounded))
     }
 
     /// Keys within the range.
     pub fn range<K: AsRef<[u8]>>(&self, range: impl RangeBounds<K>) -> TableIter {
-        self.walk(|table| table.range(range))
+        let owned = |bound: Bound<&K>| bound.map(|key| key.as_ref().to_vec());
+        self.walk((owned(range.start_bound()), owned(range.end_bound())))
     }
 
     /// Keys that begin with these bytes.
     pub fn prefix(&self, prefix: impl AsRef<[u8]>) -> TableIter {
-        self.walk(|table| table.prefix(prefix))
+        let prefix = prefix.as_ref();
+        // The first key behind them: the last byte that can grow has grown.
+        let behind = prefix.iter().rposition(|byte| *byte != u8::MAX).map(|at| {
+            let mut key = prefix[..=at].to_vec();
+            key[at] += 1;
+            key
+        });
+        self.walk((Bound::Included(prefix.to_vec()), behind.map_or(Bound::Unbounded, Bound::Excluded)))
+    }
+
+    fn walk(&self, range: KeyRange) -> TableIter {
+        TableIter::of_table(&self.engine, self.index, range)
     }
 
     /// The first key and its value.
