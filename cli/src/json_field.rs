@@ -42,6 +42,12 @@ pub fn software(build: &Value) -> String {
     parts.iter().filter(|part| !part.is_empty()).cloned().collect::<Vec<_>>().join(" ")
 }
 
+/// The warning about an answer that lacks what its server received last.
+pub fn behind(answer: &Value) -> String {
+    let until = time(answer, "counted_until_ns");
+    format!("the server is behind: what it received after {until} is not in this answer; ask again later")
+}
+
 /// How a process ended, where that is known and was not an exit with status 0.
 pub fn ending(process: &Value) -> String {
     let end = &process["end"];

@@ -5,6 +5,7 @@ use crate::{
     exit_status::{ExitStatus, complain, print, print_document},
     format::{job_table, job_tree},
     job_pages::whole_job,
+    json_field::behind,
     process_tree::Tree,
     spool_contents::what_waits,
 };
@@ -74,6 +75,9 @@ impl JobCommand {
                 "job {job_id}: there is one in each of the clusters {}; `ogrt job {first}/{job_id}` shows one of them",
                 named.collect::<Vec<_>>().join(", ")
             ));
+        }
+        if !job["counted_until_ns"].is_null() {
+            complain(behind(&job));
         }
         if job["truncated"] == true {
             complain(format_args!(

@@ -4,6 +4,7 @@ use crate::{
     api_client::ApiClient,
     exit_status::{ExitStatus, complain, print},
     format::unregistered_table,
+    json_field::behind,
     spool_contents::what_waits,
     use_filter::UseFilter,
 };
@@ -57,6 +58,9 @@ impl UnregisteredCommand {
         } else {
             unregistered_table::programs(listed)
         })?;
+        if !found["counted_until_ns"].is_null() {
+            complain(behind(&found));
+        }
         if listed.is_empty() {
             complain(format_args!(
                 "no unregistered program is known at {}; {}",

@@ -24,6 +24,9 @@ pub fn text_of(uses: &Value) -> String {
             "the server stopped at its limits; these numbers are the least that is known".to_owned(),
         );
     }
+    if !uses["counted_until_ns"].is_null() {
+        sheet.line("counted until", time(uses, "counted_until_ns") + "; the server is behind");
+    }
     if uses["rounded"] == true {
         sheet.line(
             "rounded",

@@ -63,7 +63,7 @@ pub async fn one(
     let named = job_name::key_of(&asked);
     let name = job_name::of_key(&named).into_owned();
     sources.intake.settle().await;
-    sources.jobs.catch_up().await;
+    let counted_until_ns = sources.jobs.catch_up().await;
     let jobs = sources.jobs.clone();
     let part = sources.places.part().await;
     let found = run_blocking(move || {
@@ -84,7 +84,8 @@ pub async fn one(
         return Err(Problem::new(
             StatusCode::NOT_FOUND,
             format!(
-                "no event of job {name} is kept: it had none, or they were deleted (jobs.keep, jobs.bytes_max)"
+                "no event of job {name} is kept: it had none, or they were deleted (jobs.keep, jobs.bytes_max){}",
+                question::not_counted(counted_until_ns)
             ),
         ));
     };
@@ -97,6 +98,7 @@ pub async fn one(
         processes: 0,
         has_ranks: false,
         is_page: limit.is_some(),
+        counted_until_ns,
     };
     let parts = futures_util::stream::try_unfold((Some(answer), None), move |(answer, sent)| {
         let places = sources.places.clone();
@@ -138,6 +140,8 @@ struct Answer {
     has_ranks: bool,
     /// The question asked for a page.
     is_page: bool,
+    /// The time of receipt from which on events are not in the answer, where it lacks some.
+    counted_until_ns: Option<i64>,
 }
 
 impl Answer {
@@ -226,6 +230,9 @@ impl Answer {
         let next = self.page.next();
         if self.page.is_cut() || (next.is_some() && !self.is_page) {
             body.extend_from_slice(b",\"truncated\":true");
+        }
+        if let Some(counted_until_ns) = self.counted_until_ns {
+            body.extend(format!(",\"counted_until_ns\":{counted_until_ns}").into_bytes());
         }
         if let Some(next) = next {
             body.extend_from_slice(format!(",\"next\":\"{next}\"").as_bytes());

@@ -110,6 +110,21 @@ pub fn add_page(answer: &mut Value, next: Option<String>, is_cut: bool) {
     }
 }
 
+/// Adds the time of receipt up to which events are in the answer, where it lacks later ones.
+pub fn add_counted_until(answer: &mut Value, counted_until_ns: Option<i64>) {
+    if let Some(counted_until_ns) = counted_until_ns {
+        answer["counted_until_ns"] = counted_until_ns.into();
+    }
+}
+
+/// What is said beside an answer of nothing, where later events may have something.
+pub fn not_counted(counted_until_ns: Option<i64>) -> &'static str {
+    match counted_until_ns {
+        Some(_) => ". The server is behind: what it received last is not in this answer. Ask again later",
+        None => "",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

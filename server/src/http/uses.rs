@@ -85,17 +85,21 @@ async fn answer(
         limit: page_limit(&parameters.limit)?,
         ..of
     };
-    sources.uses.catch_up().await;
+    let counted_until_ns = sources.uses.catch_up().await;
     let answer = run_blocking(move || sources.uses.answer(&question)).await?;
     let Some(answer) = answer else {
         return Err(Problem::new(
             StatusCode::NOT_FOUND,
-            format!("{what} is not registered, and no process had it"),
+            format!(
+                "{what} is not registered, and no process had it{}",
+                question::not_counted(counted_until_ns)
+            ),
         ));
     };
     let mut json = serde_json::to_value(&answer).unwrap_or_default();
     json["of"] = what.into();
     question::add_page(&mut json, None, answer.is_cut);
+    question::add_counted_until(&mut json, counted_until_ns);
     Ok(Json(json))
 }
 
@@ -148,14 +152,16 @@ pub async fn unregistered(
         from,
         limit: page_limit(&question.limit)?,
     };
-    sources.uses.catch_up().await;
+    let counted_until_ns = sources.uses.catch_up().await;
     let next = from.saturating_add(question.limit);
     run_blocking(move || {
-        Ok::<_, UsesError>(if by_job {
+        let mut answer = if by_job {
             page("jobs", sources.uses.unregistered_by_job(&question)?, next)
         } else {
             page("programs", sources.uses.unregistered(&question)?, next)
-        })
+        };
+        question::add_counted_until(&mut answer, counted_until_ns);
+        Ok::<_, UsesError>(answer)
     })
     .await
     .map(Json)

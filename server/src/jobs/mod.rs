@@ -197,11 +197,19 @@ impl Jobs {
         Ok(to)
     }
 
-    /// Waits, at most a second, until events that were received before are kept.
-    pub async fn catch_up(&self) {
+    /// Waits, at most a second, until events that were received before are kept. Where that takes
+    /// longer: the time of receipt from which on they are not kept yet.
+    pub async fn catch_up(&self) -> Option<i64> {
         let until = self.queue.tail().borrow().next;
         let deadline = Instant::now() + Duration::from_secs(1);
-        while self.queue.offset(CONSUMER) < until && Instant::now() < deadline {
+        loop {
+            let next = self.queue.offset(CONSUMER);
+            if next >= until {
+                return None;
+            }
+            if Instant::now() >= deadline {
+                return self.queue.received_ns(next);
+            }
             sleep(Duration::from_millis(5)).await;
         }
     }
@@ -403,6 +411,18 @@ mod tests {
         let durations: Vec<_> =
             processes.iter().map(|process| process["end"]["duration_ns"].as_u64()).collect();
         assert_eq!(durations, [Some(7), None, Some(9)], "{processes:?}");
+    }
+
+    #[test]
+    fn a_stage_that_is_behind_says_until_when_events_are_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let mut line = Line::open(directory.path());
+        let late = Entry { received_ns: 77, ..start(1, "a") };
+        line.queue(&[late]);
+        assert_eq!(runtime.block_on(line.jobs.catch_up()), Some(77));
+        line.write().unwrap();
+        assert_eq!(runtime.block_on(line.jobs.catch_up()), None);
     }
 
     #[test]

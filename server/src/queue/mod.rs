@@ -124,6 +124,12 @@ impl Queue {
         Ok(Some(Batch { sequence, bytes: bytes.into() }))
     }
 
+    /// The time of receipt of the first event of a batch; `None` where the batch is not there.
+    pub fn received_ns(&self, sequence: u64) -> Option<i64> {
+        let batch = self.read(sequence).ok().flatten()?;
+        Some(Entry::borrowed(&mut &batch.bytes[..])?.received_ns)
+    }
+
     /// The oldest batch that is kept, or the next one where none is.
     pub fn head(&self) -> anyhow::Result<u64> {
         match self.store.batches.first_key_value() {

@@ -250,7 +250,7 @@ fn run_line(runtime: &Runtime, shared: &Shared, Inlets { writer, registered }: I
             let answer = shared.intake.submit_for_answer(site()).await.await;
             assert!(answer.is_ok_and(|answer| answer.is_ok()));
             shared.registry.register_installation(&installation()).expect("an installation");
-            shared.jobs.catch_up().await;
+            let _ = shared.jobs.catch_up().await;
             assert!(shared.uses.catch_up_within(PATIENCE).await);
         };
         select! {

@@ -243,9 +243,13 @@ impl Uses {
         Ok(())
     }
 
-    /// Waits, not long, until what was received before is in the rows.
-    pub async fn catch_up(&self) {
-        self.catch_up_within(Duration::from_secs(2)).await;
+    /// Waits, not long, until what was received before is in the rows. Where that takes longer: the
+    /// time of receipt from which on events are not counted yet.
+    pub async fn catch_up(&self) -> Option<i64> {
+        if self.catch_up_within(Duration::from_secs(2)).await {
+            return None;
+        }
+        self.queue.received_ns(self.complete.load(Ordering::Acquire))
     }
 
     /// Waits until what was received before is in the rows; false when that takes longer.

@@ -79,7 +79,7 @@ impl Server {
     }
 
     /// Waits for what a question waits for; not long, where that may never come.
-    pub fn wait_for(&self, caught_up: impl Future<Output = ()>) {
+    pub fn wait_for(&self, caught_up: impl Future<Output = Option<i64>>) {
         let patience = if self.is_armed { Duration::from_millis(40) } else { PATIENCE };
         let _ = self.shared.runtime.block_on(async { timeout(patience, caught_up).await });
     }
@@ -123,8 +123,8 @@ impl Server {
                 is_behind(jobs::CONSUMER) || is_behind(uses::CONSUMER) || tallies.first_key_value().is_some();
             // Also where nothing is behind: a commit is seen in one table before it is in all.
             self.shared.runtime.block_on(async {
-                self.shared.jobs.catch_up().await;
-                self.shared.uses.catch_up().await;
+                let _ = self.shared.jobs.catch_up().await;
+                let _ = self.shared.uses.catch_up().await;
             });
             if !is_behind {
                 return Ok(());
