@@ -3,7 +3,7 @@
 use super::process_table::{EndCause, ProcessEnding};
 use crate::queue::{EndSource, Entry, Kind};
 use ogrt_observe::exit_status;
-use ogrt_proto::{EndedBy, ProcessEnd, ToldBy, field_numbers::process_end};
+use ogrt_proto::{EndedBy, Measured, ProcessEnd, ToldBy, field_numbers::process_end};
 use prost::{
     Message,
     encoding::{WireType, encode_key, encode_varint},
@@ -40,6 +40,18 @@ pub fn entry(end: &ProcessEnding, now_ns: i64) -> Entry {
         told_by: Some(ToldBy::Kernel as i32),
         alive_until_ns,
         ..ProcessEnd::default()
+    };
+    let used = end.ended_ns.and_then(|ended_ns| start.usage.told(start.began_ns(), ended_ns));
+    let message = match used {
+        Some(used) => ProcessEnd {
+            user_time_us: Some(used.user_us),
+            system_time_us: Some(used.system_us),
+            max_rss_kib: used.peak_kib,
+            worker_time_us: used.worker_us,
+            measured: Some(Measured::BySamples as i32),
+            ..message
+        },
+        None => message,
     };
     let mut message = message.encode_to_vec();
     if !start.facts.is_empty() {

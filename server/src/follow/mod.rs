@@ -20,10 +20,13 @@ mod ancestors;
 mod end_message;
 mod forks;
 mod open_starts;
+mod proc_usage;
 mod process_table;
+mod sample_times;
 mod sender;
 mod stage;
 mod start_facts;
+mod usage;
 
 pub use open_starts::{CONSUMER, OpenStarts};
 pub use process_table::{ProcessKey, ProcessStart};
@@ -121,6 +124,13 @@ impl Follow {
     /// The starts whose processes have ended, with the time, and whose end is not told.
     fn ended_starts(&self) -> Vec<([u8; 16], i64)> {
         self.table().ended_starts()
+    }
+
+    /// The number of a process, and the time of its start, while it is that program.
+    fn living(&self, key: ProcessKey, event_id: &[u8; 16]) -> Option<(u32, i64)> {
+        let table = self.table();
+        let start = table.living(key, event_id)?;
+        Some((start.credentials.pid, start.began_ns()))
     }
 
     /// Follows the sender of a start from now on, by its pidfd where the kernel gave one. What it

@@ -15,6 +15,7 @@
 
 use super::{
     Follow,
+    proc_usage::ProcUsage,
     process_table::{EndCause, ProcessStart},
     sender::SenderProcess,
     start_facts::facts_and_place,
@@ -84,6 +85,8 @@ struct KeptStart {
     received_ns: i64,
     /// The time of its end, where that was seen and not told.
     ended_ns: Option<i64>,
+    /// When its process was made, in ticks since the machine started, where that was seen.
+    made_ticks: Option<i64>,
     /// The executable as procfs names it; empty where we may not ask.
     executable: Vec<u8>,
     /// Facts and place of the start.
@@ -96,9 +99,17 @@ impl KeptStart {
             credentials,
             received_ns: entry.received_ns,
             ended_ns: None,
+            made_ticks: None,
             executable: Vec::new(),
             message: facts_and_place(entry.message),
         }
+    }
+
+    /// The same with what procfs says of the process now.
+    fn seen(self) -> Self {
+        let pid = self.credentials.pid;
+        let made_ticks = ProcUsage::of(pid).map(|usage| usage.made_ticks);
+        KeptStart { made_ticks, executable: executable(pid), ..self }
     }
 
     fn write(&self) -> Vec<u8> {
@@ -107,6 +118,7 @@ impl KeptStart {
         [pid, uid, gid].into_iter().for_each(|number| out.put_u32(number));
         out.put_i64(self.received_ns);
         out.put_i64(self.ended_ns.unwrap_or(0));
+        out.put_i64(self.made_ticks.unwrap_or(0));
         let executable = &self.executable[..self.executable.len().min(usize::from(u16::MAX))];
         out.put_u16(executable.len() as u16);
         out.put_slice(executable);
@@ -120,13 +132,16 @@ impl KeptStart {
         }
         let mut number = || bytes.try_get_u32().ok();
         let credentials = Credentials { pid: number()?, uid: number()?, gid: number()? };
-        let (received_ns, ended_ns) = (bytes.try_get_i64().ok()?, bytes.try_get_i64().ok()?);
+        let received_ns = bytes.try_get_i64().ok()?;
+        let mut known = || Some(Some(bytes.try_get_i64().ok()?).filter(|number| *number != 0));
+        let (ended_ns, made_ticks) = (known()?, known()?);
         let len = usize::from(bytes.try_get_u16().ok()?);
         let (executable, message) = bytes.split_at_checked(len)?;
         Some(KeptStart {
             credentials,
             received_ns,
-            ended_ns: Some(ended_ns).filter(|ended_ns| *ended_ns != 0),
+            ended_ns,
+            made_ticks,
             executable: executable.to_vec(),
             message: message.to_vec(),
         })
@@ -223,9 +238,7 @@ impl OpenStarts {
             }
             let ended_ns = ended.get(id).copied().filter(|_| !open.has_end_time);
             let mut changed = match (&open.fresh, ended_ns) {
-                (Some(fresh), _) => {
-                    Some(KeptStart { executable: executable(fresh.credentials.pid), ..fresh.clone() })
-                }
+                (Some(fresh), _) => Some(fresh.clone().seen()),
                 (None, Some(_)) => self.store.open.get(id)?.and_then(|value| KeptStart::read(&value)),
                 (None, None) => None,
             };
@@ -302,7 +315,7 @@ impl Follow {
         alive_until_ns: i64,
     ) -> bool {
         let found = match machine {
-            Machine::Same => SenderProcess::again(start),
+            Machine::Same => SenderProcess::again(start, kept.made_ticks),
             Machine::StartedAnew => Err(Errno::SRCH),
             // Its number means another process here, or none.
             Machine::OtherNumbers => Err(Errno::ACCESS),
@@ -379,6 +392,7 @@ mod tests {
             credentials,
             received_ns: -4,
             ended_ns: Some(5),
+            made_ticks: Some(6),
             executable: b"/bin/true".to_vec(),
             message: vec![8, 9],
         };

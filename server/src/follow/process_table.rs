@@ -1,6 +1,9 @@
 //! The processes that are followed, and those whose end is about to be told.
 
-use super::start_facts::facts;
+use super::{
+    start_facts::facts,
+    usage::{Look, Usage},
+};
 use crate::{
     fields::{Fields, Value},
     queue::Credentials,
@@ -19,7 +22,7 @@ const BY_PID: u64 = 1 << 63;
 
 /// Names a followed process: by the kernel's number, which no other process gets, or by its pid on
 /// kernels without.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProcessKey(u64);
 
 impl ProcessKey {
@@ -102,12 +105,22 @@ pub struct FollowedStart {
     pub event_id: [u8; 16],
     pub credentials: Credentials,
     pub start_ns: Option<i64>,
+    pub received_ns: i64,
     pub job_id: Box<[u8]>,
     /// The names of cluster and host, shared by all processes of this machine.
     pub cluster: Arc<[u8]>,
     pub hostname: Arc<[u8]>,
     /// What the end repeats: see [`facts`].
     pub facts: Box<[u8]>,
+    /// What the process has used, as far as it was seen.
+    pub usage: Usage,
+}
+
+impl FollowedStart {
+    /// The time of the start, by the process's clock or by that of its receipt.
+    pub fn began_ns(&self) -> i64 {
+        self.start_ns.unwrap_or(self.received_ns)
+    }
 }
 
 /// The fate of a start.
@@ -162,6 +175,8 @@ pub struct ProcessTable {
     starts_by_pid: HashMap<u32, u32>,
     /// Starts that were over when their process went on, or could not be found.
     over: Vec<ProcessEnding>,
+    /// Processes that are followed since this was last taken.
+    fresh: Vec<(ProcessKey, [u8; 16])>,
     cluster: Arc<[u8]>,
     hostname: Arc<[u8]>,
 }
@@ -204,6 +219,7 @@ impl ProcessTable {
             return StartOutcome::Over;
         }
         let mut later = self.keep(start);
+        self.fresh.push((key, start.event_id));
         let Some(process) = self.processes.get_mut(&key) else {
             let process = FollowedProcess { start: later, pidfd, is_watched: false, ended_ns: None };
             self.processes.insert(key, process);
@@ -219,6 +235,13 @@ impl ProcessTable {
         }
         let is_late = later.start_ns.zip(process.start.start_ns).is_some_and(|(new, old)| new < old);
         if !is_late {
+            // What there was at this moment is the earlier program's.
+            let pid = start.credentials.pid;
+            if let Some(look) = Look::at_exec(pid, start.received_ns) {
+                later.usage = Usage::of_next_program(&look);
+                let began_ns = process.start.began_ns();
+                process.start.usage.add(look, began_ns);
+            }
             mem::swap(&mut process.start, &mut later);
         }
         let ended_ns = Some(process.start.start_ns.unwrap_or(start.received_ns));
@@ -287,10 +310,12 @@ impl ProcessTable {
             event_id: start.event_id,
             credentials: start.credentials,
             start_ns: start.start_ns,
+            received_ns: start.received_ns,
             job_id: start.job_id.into(),
             cluster: self.cluster.clone(),
             hostname: self.hostname.clone(),
             facts: facts(start.message),
+            usage: Usage::default(),
         }
     }
 
@@ -331,6 +356,42 @@ impl ProcessTable {
         ended.map(|(key, _)| *key).collect()
     }
 
+    /// Takes the processes that are followed since this was last asked, with the times of their
+    /// starts.
+    pub fn take_fresh(&mut self) -> Vec<(ProcessKey, [u8; 16], i64)> {
+        let fresh = mem::take(&mut self.fresh);
+        let followed = |(key, event_id)| Some((key, event_id, self.living(key, &event_id)?.began_ns()));
+        fresh.into_iter().filter_map(followed).collect()
+    }
+
+    /// The start of a process, if it still is that program's and has not ended.
+    pub fn living(&self, key: ProcessKey, event_id: &[u8; 16]) -> Option<&FollowedStart> {
+        let process = self.processes.get(&key)?;
+        (process.ended_ns.is_none() && process.start.event_id == *event_id).then_some(&process.start)
+    }
+
+    /// Takes up a look at a process, if it was that program all the time.
+    pub fn add_look(&mut self, key: ProcessKey, event_id: &[u8; 16], look: Look) {
+        let Some(process) = self.processes.get_mut(&key) else { return };
+        // Its number is nobody else's until it is reaped.
+        if process.start.event_id == *event_id && !has_ended(&process.pidfd) {
+            let began_ns = process.start.began_ns();
+            process.start.usage.add(look, began_ns);
+        }
+    }
+
+    /// Takes up what a process has used that has ended, if it is not reaped.
+    pub fn add_last_look(&mut self, key: ProcessKey) {
+        let Some(process) = self.processes.get_mut(&key) else { return };
+        let Some(ended_ns) = process.ended_ns else { return };
+        if let Some(look) = Look::at_ended(process.start.credentials.pid, ended_ns)
+            && !is_reaped(&process.pidfd)
+        {
+            let began_ns = process.start.began_ns();
+            process.start.usage.add(look, began_ns);
+        }
+    }
+
     /// Takes the starts that are over.
     pub fn take_over(&mut self) -> Vec<ProcessEnding> {
         mem::take(&mut self.over)
@@ -348,4 +409,11 @@ impl ProcessTable {
 pub fn has_ended(pidfd: &OwnedFd) -> bool {
     let mut ends = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
     poll(&mut ends, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
+}
+
+/// True once the parent has asked how the process ended.
+fn is_reaped(pidfd: &OwnedFd) -> bool {
+    let mut ends = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    let is_known = poll(&mut ends, PollTimeout::ZERO).is_ok();
+    !is_known || ends[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
 }

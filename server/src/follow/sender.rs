@@ -1,17 +1,20 @@
 //! The process behind a start: by the pidfd that came with it, else by its pid.
 
-use super::process_table::{ProcessKey, ProcessStart, has_ended};
+use super::{
+    proc_usage::{ProcUsage, TICK_NS, made_ns},
+    process_table::{ProcessKey, ProcessStart, has_ended},
+};
 use nix::errno::Errno;
 use ogrt_observe::process_number;
 use rustix::{
     io::Errno as Refusal,
     process::{Pid, PidfdFlags, pidfd_open},
 };
-use std::{fs, os::fd::OwnedFd, sync::LazyLock};
+use std::os::fd::OwnedFd;
 
-/// Nanoseconds of a clock tick, in which /proc gives times: USER_HZ is 100 on every Linux that we
-/// run on.
-const TICK_NS: i64 = 10_000_000;
+/// The time by which the clock may have been set between two runs of the server. A process does not
+/// get the number of another one so soon.
+const CLOCK_NS: i64 = 1_000_000_000;
 
 /// See the module.
 pub enum SenderProcess {
@@ -41,11 +44,20 @@ impl SenderProcess {
     }
 
     /// Finds the process of a start that came to an earlier run of the server: ESRCH where it is
-    /// gone, another error where nobody can say.
-    pub fn again(start: &ProcessStart<'_>) -> Result<(ProcessKey, OwnedFd), Refusal> {
-        // The start was received while its process lived, by the clock that we have, too.
-        let pidfd = by_pid(start.credentials.pid, start.received_ns)?;
-        Ok((key(start, &pidfd), pidfd))
+    /// gone, another error where nobody can say. `made_ticks` is when the process was made, where
+    /// that was seen.
+    pub fn again(
+        start: &ProcessStart<'_>,
+        made_ticks: Option<i64>,
+    ) -> Result<(ProcessKey, OwnedFd), Refusal> {
+        let pid = start.credentials.pid;
+        // The clock may have been set since.
+        let latest_ns = if made_ticks.is_some() { i64::MAX - TICK_NS } else { start.received_ns + CLOCK_NS };
+        let pidfd = by_pid(pid, latest_ns)?;
+        match (ProcUsage::of(pid), made_ticks) {
+            (Some(usage), Some(made_ticks)) if usage.made_ticks != made_ticks => Err(Refusal::SRCH),
+            _ => Ok((key(start, &pidfd), pidfd)),
+        }
     }
 }
 
@@ -60,31 +72,16 @@ fn first_known_ns(start: &ProcessStart<'_>) -> i64 {
 }
 
 /// A pidfd by the number, unless that is another process's by now: one that began after this time.
-fn by_pid(pid: u32, latest_ns: i64) -> Result<OwnedFd, Refusal> {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or(Refusal::SRCH)?;
+fn by_pid(number: u32, latest_ns: i64) -> Result<OwnedFd, Refusal> {
+    let pid = i32::try_from(number).ok().and_then(Pid::from_raw).ok_or(Refusal::SRCH)?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-    match began_ns(pid) {
+    match ProcUsage::of(number).and_then(|usage| made_ns(usage.made_ticks)) {
         Some(began) if began <= latest_ns + TICK_NS => Ok(pidfd),
         Some(_) => Err(Refusal::SRCH),
         None if has_ended(&pidfd) => Err(Refusal::SRCH),
         // /proc shows us no processes of others, so it may be another one.
         None => Err(Refusal::ACCESS),
     }
-}
-
-/// When the process was made, Unix time in nanoseconds, as exactly as the kernel says.
-fn began_ns(pid: Pid) -> Option<i64> {
-    static BOOT_NS: LazyLock<Option<i64>> = LazyLock::new(|| {
-        let text = fs::read_to_string("/proc/stat").ok()?;
-        let seconds =
-            text.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse::<i64>().ok()?;
-        seconds.checked_mul(1_000_000_000)
-    });
-    let text = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_nonzero())).ok()?;
-    // Field 22; the name of the program, field 2, may hold anything but ends with the last
-    // parenthesis.
-    let ticks: i64 = text.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
-    BOOT_NS.and_then(|boot| boot.checked_add(ticks.checked_mul(TICK_NS)?))
 }
 
 #[cfg(test)]

@@ -8,6 +8,8 @@ use super::{
     Follow,
     end_message::entry,
     process_table::{ProcessEnding, ProcessKey},
+    sample_times::SampleTimes,
+    usage::Look,
 };
 use crate::{
     clock::now_ns,
@@ -54,6 +56,9 @@ pub struct FollowStage {
     /// Time between two looks while processes end, and while none does.
     pub look_every: Time,
     pub idle_look_every: Time,
+    /// The age at which a process is looked at for the first time, and looks a second at most.
+    pub sample_from: Time,
+    pub samples_per_second: u64,
 }
 
 /// The moment at which all that a process sent is received.
@@ -80,12 +85,14 @@ impl FollowStage {
     pub fn run(self, runtime: &Handle) {
         let mut pending = PendingEnds::default();
         let mut last_end = Instant::now();
+        let mut times = SampleTimes::new(self.sample_from.0, self.samples_per_second);
         loop {
             let is_last = self.stop.asked();
             self.follow.read_forks();
             if self.look(&mut pending) {
                 last_end = Instant::now();
             }
+            self.sample(&mut times);
             if is_last {
                 let unreaped = self.follow.table().ended_keys();
                 pending.ended.extend(unreaped.into_iter().map(|key| (self.due(), key)));
@@ -122,6 +129,7 @@ impl FollowStage {
                 if is_reaped || self.follow.offer != KernelOffer::ExitStatus {
                     pending.ended.push_back((due, key));
                 } else {
+                    table.add_last_look(key);
                     pending.unreaped.push_back((Instant::now() + REAPED_WITHIN, key));
                 }
             }
@@ -135,6 +143,22 @@ impl FollowStage {
             pending.ended.push_back((due, key));
         }
         some
+    }
+
+    /// Looks at the processes whose turn it is.
+    fn sample(&self, times: &mut SampleTimes) {
+        let now_ns = now_ns();
+        let age = |began_ns: i64| Duration::from_nanos(u64::try_from(now_ns - began_ns).unwrap_or(0));
+        for (key, event_id, began_ns) in self.follow.table().take_fresh() {
+            times.begin(key, event_id, age(began_ns));
+        }
+        for (key, event_id) in times.due() {
+            let Some((pid, began_ns)) = self.follow.living(key, &event_id) else { continue };
+            if let Some(look) = Look::at(pid, now_ns, |pid| self.follow.table().has_pid(pid)) {
+                self.follow.table().add_look(key, &event_id, look);
+            }
+            times.again(key, event_id, age(began_ns));
+        }
     }
 
     /// Tells the ends that are due, or all of them.

@@ -9,9 +9,12 @@
 use super::held_shares::HeldShares;
 use crate::{
     config::JoinConfig,
+    fields::without,
     queue::{EndSource, Entry, HeldKey, Kind, Sender},
 };
+use bytes::Bytes;
 use ogrt_note::Signature;
+use ogrt_proto::field_numbers::process_end;
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     time::Instant,
@@ -164,7 +167,9 @@ impl HeldEvents {
                 parts.copies.push(told_key);
             }
         }
-        // Its fields stand last, so they count.
+        // Its fields stand last, so they count; but the process knows best what it has used.
+        let has_told = self.parts.get(&event).is_some_and(|parts| !parts.pieces.is_empty());
+        let entry = if has_told { without_usage(entry) } else { entry };
         self.hold_told_end(id, u32::MAX, key, entry, true);
         self.release_parts(event)
     }
@@ -263,4 +268,18 @@ impl HeldEvents {
     fn has_given_up(&self, signature: &Signature) -> bool {
         self.given_up.iter().any(|generation| generation.contains(signature))
     }
+}
+
+/// The kernel's word on an end, without what was seen of the process's resources.
+fn without_usage(entry: Entry) -> Entry {
+    const USAGE: [u32; 4] = [
+        process_end::USER_TIME_US,
+        process_end::SYSTEM_TIME_US,
+        process_end::MAX_RSS_KIB,
+        process_end::MEASURED,
+    ];
+    let message = USAGE.into_iter().fold(entry.message.clone(), |message, field| {
+        without(&message, field).ok().flatten().map_or(message, Bytes::from)
+    });
+    Entry { message, ..entry }
 }

@@ -147,6 +147,8 @@ impl Shared {
             stop,
             look_every: self.config.receive.poll_every,
             idle_look_every: self.config.receive.idle_poll_every,
+            sample_from: self.config.follow.sample_from,
+            samples_per_second: self.config.follow.samples_per_second,
         }
     }
 

@@ -5,6 +5,9 @@
  *   number N                  the last four bytes of the event id that `send` puts into its frames
  *   send FILE                 sends a frame
  *   sleep MS
+ *   burn MS                   uses so much CPU time
+ *   hold MB                   fills so much memory, for a while
+ *   pool N MS                 has N children that use so much CPU time each, and waits for them
  *   many N                    does the rest in N children at once, each with a number and an end of its own
  *   inside                    does the rest in a new pid namespace; 77 where that is not permitted
  *   exec ...                  becomes this program again, with the rest
@@ -24,6 +27,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static const char *path;
@@ -66,6 +70,13 @@ static void end_by(int signal_number) {
   for (;;) pause();
 }
 
+static void burn(long ms) {
+  struct timespec used;
+  do
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+  while (used.tv_sec * 1000 + used.tv_nsec / 1000000 < ms);
+}
+
 static int forked(void) {
   int child = fork();
   if (child < 0) fail("fork");
@@ -89,6 +100,26 @@ int main(int argc, char **argv) {
     } else if (!strcmp(word, "sleep")) {
       usleep(atoi(next) * 1000);
       at++;
+    } else if (!strcmp(word, "burn")) {
+      burn(atol(next));
+      at++;
+    } else if (!strcmp(word, "hold")) {
+      size_t size = (size_t)atol(next) << 20;
+      char *block = malloc(size);
+      if (!block) fail("malloc");
+      memset(block, 1, size);
+      usleep(1600000);
+      free(block);
+      at++;
+    } else if (!strcmp(word, "pool")) {
+      int count = atoi(next);
+      for (int index = 0; index < count; index++)
+        if (!forked()) {
+          burn(atol(argv[at + 2]));
+          _exit(0);
+        }
+      while (wait(NULL) > 0) {}
+      at += 2;
     } else if (!strcmp(word, "many")) {
       int count = atoi(next), gate[2];
       at++;

@@ -31,15 +31,15 @@ const ID: [u8; 16] = [0xEE; 16];
 const A_WHILE: Duration = Duration::from_millis(400);
 
 /// A server, and speakers that talk to it.
-struct Stage {
-    daemon: Daemon,
+pub struct Stage {
+    pub daemon: Daemon,
     files: TempDir,
     route: &'static str,
 }
 
 impl Stage {
     /// `None`, said aloud, where this machine has no compiler or its kernel tells no status.
-    fn open(route: &'static str, more: &str) -> Option<Stage> {
+    pub fn open(route: &'static str, more: &str) -> Option<Stage> {
         let Some(speaker) = SPEAKER.as_ref() else {
             assert!(std::env::var_os("CI").is_none(), "needs cc, and in CI a missing tool is a failure");
             eprintln!("skipped: needs cc");
@@ -54,22 +54,27 @@ impl Stage {
             return None;
         }
         let files = tempfile::tempdir().unwrap();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64;
+        fs::write(files.path().join("end"), end_frame(ID, 777)).unwrap();
+        let stage = Stage { daemon, files, route };
+        stage.write_start(Some(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64));
+        Some(stage)
+    }
+
+    /// Has starts tell this time, or none.
+    pub fn write_start(&self, start_time_ns: Option<i64>) {
         let start = ProcessInfo {
             event_id: Some(ID.to_vec().into()),
             binpath: Some("/speaker".into()),
             job_id: Some("f".into()),
             hostname: Some("node".into()),
-            start_time_ns: Some(now),
+            start_time_ns,
             ..Default::default()
         };
-        fs::write(files.path().join("start"), encode_frame(MessageType::ProcessInfo, &start)).unwrap();
-        fs::write(files.path().join("end"), end_frame(ID, 777)).unwrap();
-        Some(Stage { daemon, files, route })
+        fs::write(self.files.path().join("start"), encode_frame(MessageType::ProcessInfo, &start)).unwrap();
     }
 
     /// A process that does these words after it knows where to send.
-    fn speak(&self, words: &str) -> Child {
+    pub fn speak(&self, words: &str) -> Child {
         self.speak_as(words, &[])
     }
 
@@ -122,7 +127,7 @@ static SPEAKER: LazyLock<Option<(TempDir, PathBuf)>> = LazyLock::new(|| {
     built.is_ok_and(|status| status.success()).then_some((directory, program))
 });
 
-fn number(document: &Value) -> u32 {
+pub fn number(document: &Value) -> u32 {
     let id = document["event_id"].as_str().unwrap();
     u32::from_str_radix(&id[id.len() - 8..], 16).unwrap()
 }

@@ -25,6 +25,7 @@ mod provenance;
 mod receive;
 mod registry;
 mod rotation;
+mod samples;
 mod security;
 mod senders;
 mod sending;
