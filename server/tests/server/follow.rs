@@ -16,7 +16,7 @@ use std::{
     fs,
     io::Write,
     os::unix::net::{UnixDatagram, UnixStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command},
     sync::LazyLock,
     thread::sleep,
@@ -58,6 +58,11 @@ impl Stage {
         let stage = Stage { daemon, files, route };
         stage.write_start(Some(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as i64));
         Some(stage)
+    }
+
+    /// The folder of the frames that speakers send.
+    pub fn path(&self) -> &Path {
+        self.files.path()
     }
 
     /// Has starts tell this time, or none.
@@ -119,6 +124,11 @@ impl Stage {
     }
 }
 
+/// The program that speaks.
+pub fn speaker() -> &'static PathBuf {
+    &SPEAKER.as_ref().unwrap().1
+}
+
 static SPEAKER: LazyLock<Option<(TempDir, PathBuf)>> = LazyLock::new(|| {
     let directory = tempfile::tempdir().unwrap();
     let (source, program) = (directory.path().join("speaker.c"), directory.path().join("speaker"));
@@ -151,7 +161,7 @@ fn end_frame(id: [u8; 16], max_rss_kib: u64) -> Bytes {
 }
 
 /// What an end says of how it came about.
-fn how(end: &Value) -> Value {
+pub fn how(end: &Value) -> Value {
     let end = &end["end"];
     assert_eq!(end["told_by"], "kernel", "{end}");
     json!([end["ended_by"], end["exit_status"], end["signal"], end["core_dumped"]])

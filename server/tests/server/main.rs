@@ -11,6 +11,7 @@ mod daemon;
 mod database;
 mod durable;
 mod follow;
+mod follow_storm;
 mod hostile;
 mod identity;
 mod installations;
