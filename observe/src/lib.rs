@@ -7,8 +7,10 @@
 
 mod datagram;
 mod kernel_offer;
+mod package_paths;
 mod process;
 
 pub use datagram::{Credentials, Datagram, pass_pidfds, receive};
 pub use kernel_offer::KernelOffer;
+pub use package_paths::{Language, package_of_path};
 pub use process::{exit_status, process_number};
