@@ -1,6 +1,6 @@
 //! What this kernel tells of processes that are not our children.
 
-use crate::exit_status;
+use crate::process::exit_status;
 use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
 use std::{fs, os::fd::OwnedFd, thread, time::Duration};
 

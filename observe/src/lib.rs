@@ -9,6 +9,7 @@ mod datagram;
 mod kernel_offer;
 mod package_paths;
 mod process;
+pub mod python;
 
 pub use datagram::{Credentials, Datagram, pass_pidfds, receive};
 pub use kernel_offer::KernelOffer;

@@ -14,6 +14,7 @@ pub const ORDERS: &[(&str, &Order)] = &[
     ("ogrt-ld", LD),
     ("ogrt-cc", &[&["which_compiler"], &["companion_tool"], &["main"]]),
     ("ogrt-preload", PRELOAD),
+    ("ogrt-observe", OBSERVE),
     ("xtask", XTASK),
 ];
 
@@ -110,6 +111,9 @@ const PRELOAD: &Order = &[
     &["audit"],
     &["lib"],
 ];
+
+/// Each way to look at a process stands by itself.
+const OBSERVE: &Order = &[&["datagram", "package_paths", "process", "python"], &["kernel_offer"], &["lib"]];
 
 /// The chores stand on top; `install` is one that others need.
 const XTASK: &Order = &[

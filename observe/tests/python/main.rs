@@ -1,0 +1,88 @@
+//! Real Pythons, and a program that only pretends to be one: what they have imported, read from
+//! outside.
+
+mod changes;
+mod forms;
+mod interpreter;
+mod pieces;
+mod quiet;
+mod recorded;
+
+use interpreter::Interpreter;
+use ogrt_observe::python::{pythons, top_level_packages};
+use std::{
+    process::{self, Command},
+    time::{Duration, Instant},
+};
+
+#[test]
+fn each_python_is_read_as_it_says() {
+    for interpreter in Interpreter::all() {
+        for options in [&[][..], &["-S"], &["-E"], &["-O"], &["-I"], &["-I", "-S"]] {
+            if options.contains(&"-I") && !interpreter.is_since(4) {
+                continue;
+            }
+            interpreter.run(options, "import json, decimal, xml.dom, email.mime.text").assert_read_whole();
+        }
+    }
+}
+
+/// The time of a reading beside the number of modules. The bound is far above: machines differ.
+#[test]
+fn a_reading_is_quick() {
+    for interpreter in Interpreter::all() {
+        // As many as a usual program of science has.
+        let script = "import sys, unittest, email.mime.text, xml.dom.minidom, multiprocessing.pool, json, types\n\
+                      for n in range(250 - len(sys.modules)): sys.modules['filler.of_%d' % n] = types";
+        let process = interpreter.run(&[], script);
+        process.assert_read_whole();
+        let mut times: Vec<Duration> = (0..100)
+            .map(|_| {
+                let start = Instant::now();
+                pythons(process.pid()).unwrap();
+                start.elapsed()
+            })
+            .collect();
+        times.sort_unstable();
+        let median = times[times.len() / 2];
+        println!("{interpreter}: {} modules in {} us", process.modules.len(), median.as_micros());
+        assert!(median < Duration::from_millis(50), "{interpreter}: {median:?}");
+    }
+}
+
+/// Debian's packages of Python modules, of which the machine's list has two.
+#[test]
+fn packages_are_told_from_what_comes_with_python() {
+    let Some(interpreter) = Interpreter::at("/usr/bin/python3".into()) else {
+        return println!("skipped: needs python3");
+    };
+    let installed = |name: &str| {
+        let script = format!("import {name}");
+        Command::new(&interpreter.program).args(["-c", &script]).status().unwrap().success()
+    };
+    let names: Vec<_> =
+        ["pip", "seccomp", "setproctitle"].into_iter().filter(|name| installed(name)).collect();
+    if names.is_empty() {
+        return println!("skipped: needs pip3, python3-seccomp or python3-setproctitle");
+    }
+    let process = interpreter.run(&[], &format!("import json, xml.dom, {}", names.join(", ")));
+    let python = process.read();
+    let packages = top_level_packages(python.version, python.modules.iter().map(String::as_str));
+    // What these import themselves may be there as well; nothing of Python is.
+    assert!(names.iter().all(|name| packages.contains(name)), "{packages:?}");
+    let bare = interpreter.run(&["-I", "-S"], "import json, xml.dom").read();
+    assert!(top_level_packages(bare.version, bare.modules.iter().map(String::as_str)).is_empty());
+}
+
+#[test]
+fn other_programs_have_no_python() {
+    let mut sleep = Command::new("sleep").arg("60").spawn().unwrap();
+    assert_eq!(pythons(sleep.id()).unwrap(), []);
+    sleep.kill().unwrap();
+    // A zombie has no memory.
+    assert!(pythons(sleep.id()).is_ok_and(|pythons| pythons.is_empty()));
+    let ended = sleep.id();
+    sleep.wait().unwrap();
+    assert!(pythons(ended).is_err());
+    assert_eq!(pythons(process::id()).unwrap(), [], "this test itself");
+}

@@ -1,0 +1,89 @@
+//! The memory of Pythons that are not on every machine, as it was recorded of real processes.
+//!
+//! `OGRT_TEST_RECORD=FOLDER` writes such records of the Pythons that are there. They hold what was
+//! read of a process with few modules, and nothing else. The fuzz target `python_memory` begins
+//! with them.
+
+use crate::{
+    interpreter::Interpreter,
+    pieces::{Pieces, Recorder},
+};
+use ogrt_observe::python::{Mappings, Memory, Unreadable, read_pythons};
+use std::{
+    env,
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    path::Path,
+};
+
+const MODULES: [&str; 5] = ["__main__", "builtins", "email.mime", "numpy", "sys"];
+
+/// What a process runs that is recorded.
+const SCRIPT: &str = r#"
+import sys
+kept = dict(sys.modules)
+names = ["__main__", "builtins", "email.mime", "numpy", "sys"]
+modules = dict((name, kept.get(name, sys)) for name in names)
+sys.modules.clear()
+sys.modules.update(modules)
+"#;
+
+#[test]
+fn recorded_memory_is_read_as_the_process_was() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/recorded");
+    let mut names: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    assert!(names.len() >= 11, "{names:?}");
+    for path in names {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        let record = fs::read(&path).unwrap();
+        let (maps, memory) = Pieces::take(&record);
+        let [python] = &read_pythons(&memory, &Mappings::parse(maps), None)[..] else { panic!("{name}") };
+        let version = format!("{}.{}", python.version.major, python.version.minor);
+        assert_eq!(version, name.trim_end_matches(['t', 'd']), "{name}");
+        assert!(python.modules.iter().eq(MODULES.iter()), "{name}: {:?}", python.modules);
+        assert!(python.is_complete, "{name}");
+    }
+}
+
+/// The line of a heap, and of an interpreter's file from its beginning; without the file's folder.
+fn short_line(line: &str) -> Option<String> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let path = words.get(5).map_or("", |path| path);
+    let (_, name) = path.rsplit_once('/').unwrap_or_default();
+    let is_heap = words[4] == "0" && words[1] == "rw-p";
+    let is_wanted = name.starts_with("python") || name.starts_with("libpython") || is_heap;
+    (is_wanted && words[2] == "00000000").then(|| format!("{} /{name}\n", words[..5].join(" ")))
+}
+
+/// The memory of a process, by its file.
+struct ProcessMemory(File);
+
+impl Memory for ProcessMemory {
+    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), Unreadable> {
+        self.0.read_exact_at(buffer, address).map_err(|_| Unreadable)
+    }
+}
+
+#[test]
+fn a_record_of_a_process_is_read_as_the_process_is() {
+    for interpreter in Interpreter::all() {
+        let process = interpreter.run(&["-S"], SCRIPT);
+        process.assert_read_whole();
+        let maps = process.stat_file("maps");
+        let maps: String = maps.lines().filter_map(short_line).collect();
+        let mappings = Mappings::parse(maps.as_bytes());
+        let file = File::open(format!("/proc/{}/mem", process.pid())).unwrap();
+        let recorder = Recorder::new(ProcessMemory(file), maps.as_bytes());
+        let read = read_pythons(&recorder, &mappings, None);
+        let record = recorder.into_record();
+        let (maps, memory) = Pieces::take(&record);
+        assert_eq!(read_pythons(&memory, &Mappings::parse(maps), None), read, "{interpreter}");
+        assert_eq!(read[0].modules, process.modules, "{interpreter}");
+        if let Some(folder) = env::var_os("OGRT_TEST_RECORD") {
+            let (major, minor, _) = interpreter.version;
+            let kind = if interpreter.is_free_threaded() { "t" } else { "" };
+            fs::write(Path::new(&folder).join(format!("{major}.{minor}{kind}.memory")), record).unwrap();
+        }
+    }
+}
