@@ -28,6 +28,7 @@ mod process;
 mod standard_library;
 mod symbols;
 mod text;
+mod time_limit;
 mod version;
 
 pub use interpreters::{Executable, Python, read_pythons};
@@ -35,4 +36,5 @@ pub use mappings::Mappings;
 pub use memory::{Memory, Unreadable};
 pub use packages::top_level_packages;
 pub use process::pythons;
+pub use time_limit::{READINGS_MAX, pythons_within};
 pub use version::PythonVersion;

@@ -25,8 +25,7 @@ const AUXILIARY_BYTES_MAX: u64 = 4096;
 /// Every Python that runs in the process, and what it has imported. The process is not stopped, and
 /// nothing runs in it. We must be allowed to trace it.
 ///
-/// The call may wait as long as the file systems do that the process's memory comes from. Whoever
-/// looks at processes of others calls it from a thread that it can do without.
+/// The call may wait for ever, if the process wants it: see [`super::pythons_within`].
 pub fn pythons(pid: u32) -> io::Result<Vec<Python>> {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = open(format!("/proc/{pid}"), flags, Mode::empty())?;

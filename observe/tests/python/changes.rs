@@ -1,11 +1,12 @@
 //! Processes that change while they are read.
 
 use crate::interpreter::Interpreter;
-use ogrt_observe::python::pythons;
+use ogrt_observe::python::{READINGS_MAX, pythons, pythons_within};
 use std::{
     collections::BTreeSet,
     env, fs,
-    io::Read,
+    io::{self, Read},
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::{Duration, Instant},
 };
@@ -122,17 +123,7 @@ int main(void) {
 #[test]
 fn a_hostile_program_costs_no_more_than_the_bounds() {
     let folder = tempfile::tempdir().unwrap();
-    let (source, program) = (folder.path().join("hostile.c"), folder.path().join("hostile"));
-    fs::write(&source, HOSTILE).unwrap();
-    let linked = Command::new("gcc")
-        .args(["-O1", "-w", "-rdynamic", "-pthread", "-o"])
-        .arg(&program)
-        .arg(&source)
-        .status();
-    if !linked.is_ok_and(|status| status.success()) {
-        assert!(env::var_os("CI").is_none(), "needs gcc");
-        return println!("skipped: needs gcc");
-    }
+    let Some(program) = compile(folder.path(), HOSTILE) else { return };
     let mut child = Command::new(&program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     // It has begun to change when it says something.
     child.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
@@ -175,4 +166,74 @@ fn a_program_that_becomes_another_is_told_apart() {
         println!("{interpreter}: {changed} of {readings} readings met an exec");
         assert!(readings > 0);
     }
+}
+
+/// A program whose memory waits for a handler of page faults that never answers.
+const SILENT: &str = r#"
+#include <fcntl.h>
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+unsigned long _PyRuntime[512] __attribute__((aligned(4096)));
+int main(void) {
+    int handler = syscall(SYS_userfaultfd, O_CLOEXEC);
+    struct uffdio_api api = {.api = UFFD_API};
+    struct uffdio_register pages = {
+        .range = {(unsigned long)_PyRuntime, 4096}, .mode = UFFDIO_REGISTER_MODE_MISSING};
+    if (handler < 0 || ioctl(handler, UFFDIO_API, &api) || ioctl(handler, UFFDIO_REGISTER, &pages))
+        write(1, "-", 1);
+    else
+        write(1, "+", 1);
+    char byte;
+    return read(0, &byte, 1) != 0;
+}
+"#;
+
+#[test]
+fn a_process_that_never_answers_holds_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(program) = compile(folder.path(), SILENT) else { return };
+    let mut child = Command::new(&program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut answer = [0];
+    child.stdout.as_mut().unwrap().read_exact(&mut answer).unwrap();
+    let limit = Duration::from_millis(100);
+    if answer == *b"+" {
+        for _ in 0..READINGS_MAX {
+            let start = Instant::now();
+            assert_eq!(pythons_within(child.id(), limit).unwrap_err().kind(), io::ErrorKind::TimedOut);
+            assert!(start.elapsed() < Duration::from_secs(5));
+        }
+        assert_eq!(pythons_within(child.id(), limit).unwrap_err().kind(), io::ErrorKind::ResourceBusy);
+    } else {
+        println!("skipped: needs userfaultfd for memory that the kernel reads");
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // With the process the readings end, and others are read again.
+    let Some(interpreter) = Interpreter::all().into_iter().next() else { return };
+    let process = interpreter.run(&[], "");
+    let end = Instant::now() + Duration::from_secs(10);
+    let read = loop {
+        match pythons_within(process.pid(), Duration::from_secs(5)) {
+            Err(busy) if busy.kind() == io::ErrorKind::ResourceBusy && Instant::now() < end => {}
+            read => break read.unwrap(),
+        }
+    };
+    assert_eq!(read[0].modules, process.modules);
+}
+
+/// The program of a source in C. None without a compiler is a visible skip, and a failure in CI.
+fn compile(folder: &Path, source: &str) -> Option<PathBuf> {
+    let (file, program) = (folder.join("source.c"), folder.join("program"));
+    fs::write(&file, source).unwrap();
+    let mut gcc = Command::new("gcc");
+    let linked = gcc.args(["-O1", "-w", "-rdynamic", "-pthread", "-o"]).arg(&program).arg(&file).status();
+    if linked.is_ok_and(|status| status.success()) {
+        return Some(program);
+    }
+    assert!(env::var_os("CI").is_none(), "needs gcc");
+    println!("skipped: needs gcc");
+    None
 }
