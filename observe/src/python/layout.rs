@@ -1,5 +1,5 @@
 //! Where an interpreter keeps what: a table for 2.7 and 3.6 to 3.12, and what 3.13 and later say of
-//! themselves.
+//! themselves. docs/howto/add-a-python-version.md tells how to add one.
 //!
 //! The numbers are `offsetof` of CPython's own headers. They are the same on all machines of 64
 //! bits, and for all releases of a version. What is read with them is checked, so that a build of

@@ -7,10 +7,10 @@
 type Version = (u8, u8);
 
 /// The newest version that the table knows. Later ones are taken to have what it has.
-const NEWEST: Version = (3, 14);
+const NEWEST: Version = (3, 15);
 
 /// Modules, with the first and the last version that has them.
-const MODULES: [(Version, Version, &str); 16] = [
+const MODULES: [(Version, Version, &str); 18] = [
     (
         (2, 7),
         (2, 7),
@@ -40,7 +40,7 @@ const MODULES: [(Version, Version, &str); 16] = [
     ),
     (
         (2, 7),
-        (3, 14),
+        (3, 15),
         "abc antigravity argparse array ast atexit base64 bdb binascii bisect bz2 cProfile \
          calendar cmath cmd code codecs codeop collections colorsys compileall contextlib \
          copy csv ctypes curses datetime decimal difflib dis doctest email encodings \
@@ -51,7 +51,7 @@ const MODULES: [(Version, Version, &str); 16] = [
          opcode operator optparse os pdb pickle pickletools pkgutil platform plistlib poplib \
          posix posixpath pprint profile pstats pty pwd py_compile pyclbr pydoc pydoc_data \
          pyexpat quopri random re readline resource rlcompleter runpy sched select shelve \
-         shlex shutil signal site smtplib socket sqlite3 sre_compile sre_constants sre_parse \
+         shlex shutil signal site smtplib socket sqlite3 \
          ssl stat string stringprep struct subprocess symtable sys sysconfig syslog tabnanny \
          tarfile tempfile termios test textwrap this threading time timeit token tokenize \
          trace traceback tty turtle types unicodedata unittest urllib uuid warnings wave \
@@ -59,17 +59,19 @@ const MODULES: [(Version, Version, &str); 16] = [
     ),
     (
         (3, 6),
-        (3, 14),
+        (3, 15),
         "asyncio builtins concurrent configparser copyreg dbm enum faulthandler html http \
          ipaddress lzma pathlib queue reprlib secrets selectors socketserver statistics \
          tkinter tracemalloc turtledemo typing venv xmlrpc xxlimited zipapp",
     ),
-    ((3, 7), (3, 14), "contextvars dataclasses"),
-    ((3, 9), (3, 14), "graphlib zoneinfo"),
+    ((3, 7), (3, 15), "contextvars dataclasses"),
+    ((3, 9), (3, 15), "graphlib zoneinfo"),
     ((3, 10), (3, 12), "msilib"),
-    ((3, 10), (3, 14), "msvcrt nt winreg winsound xxlimited_35"),
-    ((3, 11), (3, 14), "tomllib"),
-    ((3, 14), (3, 14), "annotationlib compression"),
+    ((3, 10), (3, 15), "msvcrt nt winreg winsound xxlimited_35"),
+    ((3, 11), (3, 15), "tomllib"),
+    ((3, 14), (3, 15), "annotationlib compression"),
+    ((2, 7), (3, 14), "sre_compile sre_constants sre_parse"),
+    ((3, 15), (3, 15), "profiling"),
 ];
 
 /// True for a top-level name of the standard library of this version.

@@ -1,8 +1,11 @@
 //! The forms in which an interpreter comes: environments, libraries, static programs, other
 //! namespaces; and the forms that names and interpreters have in it.
 
-use crate::interpreter::{Interpreter, Process};
-use ogrt_observe::python::pythons;
+use crate::{
+    interpreter::{Interpreter, Process},
+    recorded,
+};
+use ogrt_observe::python::{pythons, top_level_packages};
 use std::{collections::BTreeSet, env, fs, os::unix::fs::symlink, path::Path, process::Command};
 
 const SCRIPT: &str = "import json, decimal, xml.dom";
@@ -93,6 +96,12 @@ fn a_static_interpreter_without_symbols() {
             let process = Process::start(interpreter.clone(), &mut command);
             assert!(process.modules.contains("html.parser"));
             process.assert_read_whole();
+            if is_stripped && name == "fixed" {
+                let mut command = Command::new(&program);
+                command.env("PYTHONHOME", "/usr").args(["-S", "-c", &Interpreter::script(recorded::SCRIPT)]);
+                let process = Process::start(interpreter.clone(), &mut command);
+                recorded::assert_record(&process, &program, "-hidden");
+            }
         }
     }
 }
@@ -235,6 +244,84 @@ fn another_mount_namespace() {
         let [python] = &pythons(inner).unwrap()[..] else { panic!("{interpreter}") };
         assert_eq!(python.modules, process.modules, "{interpreter}");
         assert!(python.is_complete, "{interpreter}");
+    }
+}
+
+/// What no Python of this machine has: an interpreter without the global lock, the older kind of
+/// symbol table, and musl's loader, which leaves addresses as they stand in the file.
+#[test]
+fn layouts_and_loaders_of_other_machines() {
+    if lacks("gcc") || lacks("musl-gcc") {
+        return;
+    }
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/python/pretender.c");
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("pretender");
+    // The form of a text stands behind 2, 8 or 16 bits.
+    let layouts = [("16", "100"), ("32", "100"), ("32", "25 << 8"), ("32", "25 << 16"), ("16", "25 << 16")];
+    for compiler in ["gcc", "musl-gcc"] {
+        for style in ["gnu", "sysv"] {
+            for (head, bits) in layouts {
+                let linked = Command::new(compiler)
+                    .args([
+                        &format!("-DHEAD={head}"),
+                        &format!("-DBITS={bits}"),
+                        "-rdynamic",
+                        "-fPIE",
+                        "-pie",
+                    ])
+                    .arg(format!("-Wl,--hash-style={style}"))
+                    .arg(&source)
+                    .arg("-o")
+                    .arg(&program)
+                    .status();
+                assert!(linked.unwrap().success(), "{compiler} {style}");
+                let version = (3, 13, 5);
+                let interpreter = Interpreter { program: program.clone(), version };
+                let process = Process::start(interpreter, &mut Command::new(&program));
+                process.assert_read_whole();
+            }
+        }
+    }
+}
+
+/// Programs that PyInstaller made of a script and of numpy: a folder, and a single file that
+/// unpacks itself. Both are made at full size only, since the packages come from the network.
+#[test]
+fn frozen_programs() {
+    if env::var_os("OGRT_TEST_FULL").is_none() {
+        return println!("skipped: needs OGRT_TEST_FULL=1");
+    }
+    let Some(interpreter) = Interpreter::at("/usr/bin/python3".into()) else {
+        return println!("skipped: needs python3");
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let packages = folder.path().join("packages");
+    let python = || {
+        let mut command = Command::new(&interpreter.program);
+        command.current_dir(folder.path()).env("PYTHONPATH", &packages);
+        command
+    };
+    let install = ["-m", "pip", "install", "--quiet", "--target", "packages", "numpy", "pyinstaller"];
+    assert!(python().args(install).status().unwrap().success());
+    let script = Interpreter::script("import json, numpy.linalg");
+    fs::write(folder.path().join("solver.py"), &script).unwrap();
+    let numpy = |process: &Process, pid: u32| {
+        let [python] = &pythons(pid).unwrap()[..] else { panic!("one Python") };
+        assert_eq!(python.modules, process.modules);
+        let packages = top_level_packages(python.version, python.modules.iter().map(String::as_str));
+        assert!(packages.contains("numpy"), "{packages:?}");
+    };
+    let plain = Process::start(interpreter.clone(), python().args(["-c", &script]));
+    numpy(&plain, plain.pid());
+    for (form, program) in [("--onedir", "dist/solver/solver"), ("--onefile", "dist/solver")] {
+        let freeze = ["-m", "PyInstaller", "--log-level", "ERROR", "--noconfirm", form, "solver.py"];
+        assert!(python().args(freeze).status().unwrap().success());
+        let program = folder.path().join(program);
+        let process = Process::start(interpreter.clone(), &mut Command::new(&program));
+        numpy(&process, descendant(process.pid()));
+        drop(process);
+        fs::remove_dir_all(folder.path().join("dist")).unwrap();
     }
 }
 

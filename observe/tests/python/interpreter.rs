@@ -58,12 +58,6 @@ impl Interpreter {
         is_read.then_some(Interpreter { program, version })
     }
 
-    /// True for an interpreter without the global lock.
-    pub fn is_free_threaded(&self) -> bool {
-        let script = "import sysconfig, sys; sys.exit(not sysconfig.get_config_var('Py_GIL_DISABLED'))";
-        Command::new(&self.program).args(["-S", "-c", script]).status().is_ok_and(|status| status.success())
-    }
-
     /// False for a script that starts an interpreter elsewhere.
     pub fn is_program(&self) -> bool {
         fs::read(&self.program).is_ok_and(|bytes| bytes.starts_with(b"\x7fELF"))

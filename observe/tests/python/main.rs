@@ -9,7 +9,7 @@ mod quiet;
 mod recorded;
 
 use interpreter::Interpreter;
-use ogrt_observe::python::{pythons, top_level_packages};
+use ogrt_observe::python::{Python, PythonVersion, pythons, top_level_packages};
 use std::{
     process::{self, Command},
     time::{Duration, Instant},
@@ -74,15 +74,42 @@ fn packages_are_told_from_what_comes_with_python() {
     assert!(top_level_packages(bare.version, bare.modules.iter().map(String::as_str)).is_empty());
 }
 
+/// The table of the standard library, beside what each version says of itself.
+#[test]
+fn the_standard_library_is_no_package() {
+    for interpreter in Interpreter::all().into_iter().filter(|interpreter| interpreter.is_since(10)) {
+        let script = "import sys; print(*sys.stdlib_module_names)";
+        let output = Command::new(&interpreter.program).args(["-S", "-c", script]).output().unwrap();
+        let names = String::from_utf8(output.stdout).unwrap();
+        assert!(names.split_whitespace().count() > 200, "{interpreter}");
+        let version = PythonVersion::new(interpreter.version.0, interpreter.version.1);
+        let packages = top_level_packages(version, names.split_whitespace());
+        assert!(packages.is_empty(), "{interpreter}: {packages:?}");
+    }
+}
+
 #[test]
 fn other_programs_have_no_python() {
     let mut sleep = Command::new("sleep").arg("60").spawn().unwrap();
-    assert_eq!(pythons(sleep.id()).unwrap(), []);
+    assert_eq!(read_when_settled(sleep.id()), []);
     sleep.kill().unwrap();
-    // A zombie has no memory.
-    assert!(pythons(sleep.id()).is_ok_and(|pythons| pythons.is_empty()));
+    // What ends has less and less memory; a zombie has none, and that is an error.
+    for _ in 0..100 {
+        assert!(pythons(sleep.id()).map_or(true, |pythons| pythons.is_empty()));
+    }
     let ended = sleep.id();
     sleep.wait().unwrap();
     assert!(pythons(ended).is_err());
     assert_eq!(pythons(process::id()).unwrap(), [], "this test itself");
+}
+
+/// The reading of a process that may be about to start its program, or to end.
+fn read_when_settled(pid: u32) -> Vec<Python> {
+    let end = Instant::now() + Duration::from_secs(10);
+    loop {
+        match pythons(pid) {
+            Err(_) if Instant::now() < end => {}
+            read => return read.unwrap(),
+        }
+    }
 }
