@@ -2,7 +2,7 @@
 
 use crate::{
     format::sheet::Sheet,
-    json_field::{ending, software, text, user},
+    json_field::{cpu_time, ending, memory, software, text, user},
     utc,
 };
 use serde_json::Value;
@@ -10,7 +10,18 @@ use serde_json::Value;
 /// A line for each process of a job's document.
 pub fn text_of(job: &Value) -> String {
     let mut sheet = Sheet::new();
-    sheet.titles(&["start", "host", "user", "pid", "software", "registered", "end", "program"]);
+    sheet.titles(&[
+        "start",
+        "host",
+        "user",
+        "pid",
+        "software",
+        "registered",
+        "end",
+        "cpu",
+        "memory",
+        "program",
+    ]);
     for process in job["processes"].as_array().into_iter().flatten().filter(|one| one["type"] != "end") {
         let build = &process["build"];
         sheet.columns([
@@ -21,6 +32,8 @@ pub fn text_of(job: &Value) -> String {
             software(build),
             if build["source"] == "record" { "yes" } else { "no" }.to_owned(),
             ending(process),
+            cpu_time(process),
+            memory(process),
             text(process, "binpath"),
         ]);
     }

@@ -66,12 +66,14 @@ fn tables() -> Vec<TableSpec> {
     // Walked, never asked for one key: a filter would only take room.
     let lists = |memtable: u64| plain(memtable).filter_policy(FilterPolicy::disabled());
     let small = || plain(4 << 20);
+    // A short key without a value takes many times its bytes in memory.
+    let short = |options: KeyspaceCreateOptions| options.max_memtable_size(2 << 20);
     vec![
         ("totals", small()),
         ("queue", packed(8 << 20)),
         ("places", small()),
-        ("seen_0", small()),
-        ("seen_1", small()),
+        ("seen_0", short(small())),
+        ("seen_1", short(small())),
         ("held_marks", small()),
         ("held", small()),
         ("followed", small()),
@@ -79,16 +81,16 @@ fn tables() -> Vec<TableSpec> {
         // Records of one package lie together and share much text.
         (
             "record_of",
-            lists(16 << 20)
+            lists(8 << 20)
                 .data_block_size_policy(BlockSizePolicy::all(32 << 10))
                 // They are never written anew at a deeper level, so the first one has to compress
                 // them.
                 .data_block_compression_policy(CompressionPolicy::all(CompressionType::Lz4)),
         ),
-        ("build_times", lists(4 << 20)),
+        ("build_times", short(lists(4 << 20))),
         ("made_again", small()),
         ("terms", packed(8 << 20).filter_policy(FilterPolicy::disabled())),
-        ("linked", lists(4 << 20)),
+        ("linked", short(lists(4 << 20))),
         ("unresolved", small()),
         ("withdrawn", small()),
         ("catalog", small()),
@@ -98,12 +100,12 @@ fn tables() -> Vec<TableSpec> {
         ("installations", small()),
         ("image_numbers", small()),
         ("images", small()),
-        ("images_with", lists(4 << 20)),
+        ("images_with", short(lists(4 << 20))),
         ("objects", small()),
         ("object_index", small()),
-        ("programs_with_object", lists(4 << 20)),
+        ("programs_with_object", short(lists(4 << 20))),
         ("use_tallies", packed(4 << 20)),
-        ("use_rows", plain(8 << 20)),
+        ("use_rows", plain(4 << 20)),
         ("use_senders", small()),
         ("tallies", packed(4 << 20)),
         ("uses", small()),

@@ -77,7 +77,9 @@ fn each_start_has_one_end_whatever_its_process_and_its_server_do() {
         }
         stage.daemon = stage.daemon.crash_and_restart("");
     }
-    shells.iter_mut().for_each(|shell| drop(shell.wait().unwrap()));
+    for shell in &mut shells {
+        shell.wait().unwrap();
+    }
     wait_for("nobody to be followed", || (stage.daemon.metric("ogrt_processes_followed") == 0).then_some(()));
     let mut events: BTreeMap<u32, (u32, Vec<Value>)> = BTreeMap::new();
     let each_has_its_end = |events: &mut BTreeMap<u32, (u32, Vec<Value>)>| {
