@@ -70,7 +70,7 @@ fn tables() -> Vec<TableSpec> {
     let short = |options: KeyspaceCreateOptions| options.max_memtable_size(2 << 20);
     vec![
         ("totals", small()),
-        ("queue", packed(8 << 20)),
+        ("queue", packed(4 << 20)),
         ("places", small()),
         ("seen_0", short(small())),
         ("seen_1", short(small())),
@@ -89,7 +89,7 @@ fn tables() -> Vec<TableSpec> {
         ),
         ("build_times", short(lists(4 << 20))),
         ("made_again", small()),
-        ("terms", packed(8 << 20).filter_policy(FilterPolicy::disabled())),
+        ("terms", packed(4 << 20).filter_policy(FilterPolicy::disabled())),
         ("linked", short(lists(4 << 20))),
         ("unresolved", small()),
         ("withdrawn", small()),
