@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 
 /// Bytes of an object's variables in which a pointer to an interpreter is looked for, how many at
 /// once, and how many pointers are followed.
-const VARIABLES_BYTES_MAX: u64 = 8 << 20;
+const VARIABLES_BYTES_MAX: u64 = 4 << 20;
 const CHUNK_BYTES: u64 = 64 << 10;
 const POINTERS_MAX: usize = 16_384;
 

@@ -13,6 +13,13 @@
 //! Only `process` asks the kernel. The rest reads through the trait `Memory`, so that tests and the
 //! fuzzer can give it anything.
 //!
+//! | interpreter | found by | its modules |
+//! |---|---|---|
+//! | CPython 2.7, 3.6 to 3.15, with and without the global lock | the symbols that it offers to extension modules | all |
+//! | one that offers no symbols: frozen, in another program | `.symtab`, or since 3.10 the section `.PyRuntime` | all |
+//! | a later version | the same | none: `is_complete` is false |
+//! | 3.0 to 3.5, PyPy, programs of 32 bits | not found | |
+//!
 //! Everything read is hostile. Reads, bytes, entries and names are bounded; arithmetic on addresses
 //! is checked; lists of interpreters cannot be circles. Only names are read: keys, never values.
 

@@ -7,6 +7,7 @@ use super::{
 };
 use rustix::fs::{Mode, OFlags, open, openat};
 use std::{
+    cell::OnceCell,
     fs::File,
     io::{self, Read},
     os::{fd::OwnedFd, unix::fs::FileExt},
@@ -33,9 +34,9 @@ pub fn pythons(pid: u32) -> io::Result<Vec<Python>> {
     let auxiliary = read_text(&folder, "auxv", AUXILIARY_BYTES_MAX)?;
     let maps = read_text(&folder, "maps", MAPS_BYTES_MAX)?;
     memory.check_permission()?;
-    let file = open_file(&folder, "exe").ok().map(FileBytes);
-    let executable = file.as_ref().zip(headers_address(&auxiliary));
-    let executable = executable.map(|(file, headers_address)| Executable { file, headers_address });
+    let file = ProgramFile { folder: &folder, file: OnceCell::new() };
+    let executable =
+        headers_address(&auxiliary).map(|headers_address| Executable { file: &file, headers_address });
     let pythons = read_pythons(&memory, &Mappings::parse(&maps), executable.as_ref());
     // The folder stays that of the first process, whoever gets its number. The addresses in these
     // words are others after an exec.
@@ -116,12 +117,17 @@ impl Memory for ProcessMemory {
     }
 }
 
-/// The bytes of a file, by their places in it.
-struct FileBytes(File);
+/// The bytes of a process's program, by their places in its file. It is opened when they are asked
+/// for: that is seldom.
+struct ProgramFile<'f> {
+    folder: &'f OwnedFd,
+    file: OnceCell<Option<File>>,
+}
 
-impl Memory for FileBytes {
+impl Memory for ProgramFile<'_> {
     fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), Unreadable> {
-        self.0.read_exact_at(buffer, address).map_err(|_| Unreadable)
+        let file = self.file.get_or_init(|| open_file(self.folder, "exe").ok());
+        file.as_ref().ok_or(Unreadable)?.read_exact_at(buffer, address).map_err(|_| Unreadable)
     }
 }
 
