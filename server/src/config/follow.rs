@@ -20,8 +20,9 @@ table! {
         /// and its memory. It is looked at again whenever its age has grown by a twentieth.
         /// Processes that end sooner have no CPU time in their ends.
         sample_from: Time = Time::from_secs(1),
-        /// Largest number of such looks in a second. Each takes about 50 microseconds. Where more
-        /// processes are followed, each is looked at more rarely. 0: none is looked at.
+        /// Largest number of processes that are looked at in a second, with the workers that they
+        /// forked. Each look takes about 50 microseconds. Where more processes are followed, each is
+        /// looked at more rarely. 0: none is looked at.
         samples_per_second: u64 = 1000,
     }
 }

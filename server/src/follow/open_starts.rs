@@ -52,6 +52,13 @@ const ALIVE_EVERY: Duration = Duration::from_secs(10);
 /// Writes after which a start is forgotten that is not followed, and whose end did not come.
 const UNKNOWN_MAX: u8 = 5;
 
+/// Starts that are remembered though they are not followed, because their ends may be on their way:
+/// no flood of starts takes more memory.
+const UNFOLLOWED_MAX: usize = 4096;
+
+/// Starts without an end that are taken up after a restart.
+const RESUMED_MAX: usize = 200_000;
+
 /// The form of what is kept.
 const FORM: u8 = 1;
 
@@ -64,6 +71,8 @@ pub struct OpenStarts {
     /// Starts on disk that have an end by now.
     closed: Vec<[u8; 16]>,
     next: u64,
+    /// Starts that are open though not followed; `None` while nobody is followed yet.
+    unfollowed: Option<usize>,
 }
 
 /// A start without an end.
@@ -153,7 +162,7 @@ impl OpenStarts {
     pub fn resume(store: FollowStore, queue: Arc<Queue>, follow: Arc<Follow>) -> Result<Self> {
         let next = queue.offset(CONSUMER);
         let (open, closed) = (HashMap::new(), Vec::new());
-        let mut starts = OpenStarts { store, queue, follow, open, closed, next };
+        let mut starts = OpenStarts { store, queue, follow, open, closed, next, unfollowed: None };
         let mut kept = HashMap::new();
         for entry in starts.store.open.iter() {
             let (key, value) = entry.into_inner()?;
@@ -173,6 +182,7 @@ impl OpenStarts {
         }
         // Of one process the earlier program comes first.
         left.sort_by_key(|(_, start, _)| start.received_ns);
+        starts.unfollowed = Some(0);
         let mut writes = starts.store.database.writes();
         let machine = Machine::look(&starts.store, &mut writes)?;
         let (mut lost, count) = (0, left.len());
@@ -248,6 +258,7 @@ impl OpenStarts {
                 changes.push((*id, ended_ns.is_some()));
             }
         }
+        self.unfollowed = Some(self.open.values().filter(|open| open.unknown > 0).count() - forgotten.len());
         for id in forgotten {
             self.close(&id);
         }
@@ -287,6 +298,9 @@ impl OpenStarts {
         let Some(id) = identity.event_id.or(entry.assigned_id) else { return };
         match entry.kind {
             Kind::Start => {
+                if !self.has_room(&id) {
+                    return;
+                }
                 let open = self.open.entry(id).or_default();
                 if open.fresh.is_none() && !open.is_on_disk && identity.part_index == 0 {
                     open.fresh = Some(KeptStart::of(entry, credentials));
@@ -294,6 +308,18 @@ impl OpenStarts {
             }
             Kind::End if entry.end_source == EndSource::Kernel => self.close(&id),
             Kind::End | Kind::Summary => {}
+        }
+    }
+
+    /// Tells whether a start may be remembered.
+    fn has_room(&mut self, id: &[u8; 16]) -> bool {
+        match &mut self.unfollowed {
+            None => self.open.len() < RESUMED_MAX,
+            Some(_) if self.follow.is_open(id) || self.open.contains_key(id) => true,
+            Some(unfollowed) => {
+                *unfollowed += 1;
+                *unfollowed <= UNFOLLOWED_MAX
+            }
         }
     }
 

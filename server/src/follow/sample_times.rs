@@ -42,6 +42,11 @@ impl SampleTimes {
         self.due.push(Reverse((Instant::now() + age / PART as u32, key, event_id)));
     }
 
+    /// Notes that a look was at so many processes, and not at one.
+    pub fn was_at(&mut self, processes: usize) {
+        self.credit -= processes.saturating_sub(1) as f64;
+    }
+
     /// Those that are due, as many as may be looked at now.
     pub fn due(&mut self) -> Vec<(ProcessKey, [u8; 16])> {
         let now = Instant::now();
@@ -74,6 +79,12 @@ mod tests {
         (0..100).for_each(|number| times.begin(ProcessKey::of_number(number), [0; 16], Duration::ZERO));
         assert_eq!(times.due().len(), 2);
         assert_eq!(times.due().len(), 0);
+        // A look at a process with many workers is many looks.
+        times.was_at(31);
+        times.reckoned -= Duration::from_secs(2);
+        assert_eq!(times.due().len(), 0);
+        times.reckoned -= Duration::from_secs(2);
+        assert_eq!(times.due().len(), 2);
         let mut none = SampleTimes::new(Duration::ZERO, 0);
         none.begin(ProcessKey::of_number(1), [0; 16], Duration::ZERO);
         assert!(none.due.is_empty());

@@ -155,6 +155,7 @@ impl FollowStage {
         for (key, event_id) in times.due() {
             let Some((pid, began_ns)) = self.follow.living(key, &event_id) else { continue };
             if let Some(look) = Look::at(pid, now_ns, |pid| self.follow.table().has_pid(pid)) {
+                times.was_at(look.processes());
                 self.follow.table().add_look(key, &event_id, look);
             }
             times.again(key, event_id, age(began_ns));

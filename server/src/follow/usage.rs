@@ -16,7 +16,7 @@ pub const PART: i64 = 20;
 const LOADING_NS: i64 = 100_000_000;
 
 /// Workers of one process that are remembered, and generations of them.
-const WORKERS_MAX: usize = 1024;
+const WORKERS_MAX: usize = 256;
 const GENERATIONS_MAX: usize = 4;
 
 /// What a process has used, as far as it was seen.
@@ -98,6 +98,13 @@ pub struct Look {
     usage: ProcUsage,
     peak_kib: Option<u64>,
     children: Children,
+}
+
+impl Look {
+    /// The number of processes that were looked at.
+    pub fn processes(&self) -> usize {
+        1 + self.children.workers.len()
+    }
 }
 
 /// The descendants of a process, down to those that are programs of their own.
