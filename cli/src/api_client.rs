@@ -35,6 +35,15 @@ pub struct ApiClient {
     runtime: Runtime,
 }
 
+/// What a server hears of the processes of its machine.
+#[derive(Default)]
+pub struct ProcessWatch {
+    /// What its kernel tells of processes that end: "exit status", "exit time" or "no".
+    pub follow: Option<String>,
+    /// True where ogrt-observe tells it of programs that libogrt.so cannot see.
+    pub observe: Option<bool>,
+}
+
 /// The fields of a problem document (RFC 9457) that are shown.
 #[derive(Deserialize)]
 struct Problem {
@@ -177,15 +186,18 @@ impl ApiClient {
         format!("{signature}: not registered at {}; {}", self.address(), what_waits())
     }
 
-    /// Asks what the server's kernel tells of processes that end: "exit status", "exit time" or
-    /// "no". `None` where no server answers, and of a server that does not say.
-    pub fn follow(&self) -> Option<String> {
+    /// Asks what the server hears of processes; nothing where no server answers.
+    pub fn process_watch(&self) -> ProcessWatch {
         // A server whose output fails answers with another status, and says it all the same.
-        let health: Value = self.runtime.block_on(async {
+        let health: Option<Value> = self.runtime.block_on(async {
             let response = self.client.get(self.url(&["healthz"])).send().await.ok()?;
             serde_json::from_slice(&body(response).await.ok()?).ok()
-        })?;
-        health["follow"].as_str().map(str::to_owned)
+        });
+        let health = health.unwrap_or_default();
+        ProcessWatch {
+            follow: health["follow"].as_str().map(str::to_owned),
+            observe: health["observe"].as_bool(),
+        }
     }
 
     fn get(&self, segments: &[&str], question: &[(&str, String)]) -> Result<Option<Vec<u8>>> {

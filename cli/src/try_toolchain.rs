@@ -44,6 +44,8 @@ pub struct ToolchainReport {
     /// What the server's kernel tells of processes that end, as `/healthz` says it; `None` where no
     /// server answers at OGRT_HTTP.
     pub follow: Option<String>,
+    /// True where ogrt-observe is connected to the server; `None` where no server answers.
+    pub observe: Option<bool>,
     /// Each compiler with each linker.
     pub compilers: Vec<LinkTrial>,
     /// Each linker called without a compiler.

@@ -1,7 +1,7 @@
 //! Datagrams of Unix sockets, with the kernel's word for who sent each: pid, uid, gid and a pidfd.
 //!
 //! A sender may attach descriptors of its own. They arrive whether we want them or not, so every
-//! control message is looked at, and what is not handed out is closed: the test
+//! control message is looked at, and what nobody keeps is closed: the test
 //! `descriptors_that_a_sender_attaches_are_closed`.
 
 use std::{
@@ -39,6 +39,16 @@ pub struct Datagram {
     pub credentials: Option<Credentials>,
     /// The sending process, where the socket passes pidfds and the kernel still has the process.
     pub pidfd: Option<OwnedFd>,
+    /// The first descriptor that the sender attached. Further ones are closed.
+    pub attached: Option<OwnedFd>,
+}
+
+/// What stands beside the bytes.
+#[derive(Default)]
+struct Control {
+    credentials: Option<Credentials>,
+    pidfd: Option<OwnedFd>,
+    attached: Option<OwnedFd>,
 }
 
 /// Has the kernel pass a pidfd of its sender with each datagram.
@@ -75,8 +85,8 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Datagram> {
     let bytes = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
     // SAFETY: the kernel has just filled the control words of this header, and nobody has taken
     // descriptors from it.
-    let (credentials, pidfd) = unsafe { take_control(&header) };
-    Ok(Datagram { bytes, credentials, pidfd })
+    let Control { credentials, pidfd, attached } = unsafe { take_control(&header) };
+    Ok(Datagram { bytes, credentials, pidfd, attached })
 }
 
 /// Reads the control messages of a header, and takes every descriptor in them.
@@ -85,8 +95,8 @@ pub fn receive(socket: impl AsFd, buffer: &mut [u8]) -> io::Result<Datagram> {
 ///
 /// `recvmsg` has filled the header, its control words still live, and no descriptor was taken from
 /// it before.
-unsafe fn take_control(header: &libc::msghdr) -> (Option<Credentials>, Option<OwnedFd>) {
-    let (mut credentials, mut pidfd) = (None, None);
+unsafe fn take_control(header: &libc::msghdr) -> Control {
+    let mut control = Control::default();
     // SAFETY: the kernel wrote msg_controllen bytes of well-formed control messages, and the macros
     // stay within them. The data of a message is read unaligned, and only as far as its own length
     // says.
@@ -101,7 +111,7 @@ unsafe fn take_control(header: &libc::msghdr) -> (Option<Credentials>, Option<Ow
                 (libc::SOL_SOCKET, libc::SCM_CREDENTIALS) if length >= mem::size_of::<libc::ucred>() => {
                     let who: libc::ucred = ptr::read_unaligned(data.cast());
                     let pid = who.pid.try_into().unwrap_or(0);
-                    credentials = Some(Credentials { pid, uid: who.uid, gid: who.gid });
+                    control.credentials = Some(Credentials { pid, uid: who.uid, gid: who.gid });
                 }
                 (libc::SOL_SOCKET, kind @ (SCM_PIDFD | libc::SCM_RIGHTS)) => {
                     for at in 0..length / mem::size_of::<libc::c_int>() {
@@ -109,7 +119,9 @@ unsafe fn take_control(header: &libc::msghdr) -> (Option<Credentials>, Option<Ow
                         // In the place of a pidfd that it cannot make, the kernel puts an error.
                         let fd = (fd >= 0).then(|| OwnedFd::from_raw_fd(fd));
                         if kind == SCM_PIDFD {
-                            pidfd = fd;
+                            control.pidfd = fd;
+                        } else if control.attached.is_none() {
+                            control.attached = fd;
                         }
                     }
                 }
@@ -118,5 +130,5 @@ unsafe fn take_control(header: &libc::msghdr) -> (Option<Credentials>, Option<Ow
             message = libc::CMSG_NXTHDR(header, message);
         }
     }
-    (credentials, pidfd)
+    control
 }

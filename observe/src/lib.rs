@@ -1,17 +1,34 @@
-//! Processes watched from outside, by pidfd: who sent a datagram, and how a process ended.
+//! Processes watched from outside: who sent a datagram, how a process ended, what it runs.
 //!
-//! Policy. These are the questions to the kernel for which no safe crate has a call: each is one
-//! small function, says why its `unsafe` is sound, and hands out owned descriptors and plain values
-//! only. Nothing needs a privilege. What a kernel does not offer is found out by trying
-//! ([`KernelOffer::find_out`]), never by its version.
+//! The server asks the kernel by the functions of [`datagram`](receive) and [`process`](exit_status):
+//! questions for which no safe crate has a call, and no privilege is needed. [`Observer`] is the
+//! program `ogrt-observe`, which root runs beside the server.
+//!
+//! Policy. Each use of `unsafe` is one small function, says why it is sound, and hands out owned
+//! descriptors and plain values only. What a kernel does not offer is found out by trying
+//! ([`KernelOffer::find_out`]), never by its version. Of a process's environment only the variables
+//! of its job are kept.
 
+mod capabilities;
+mod complaints;
+mod cpu_share;
 mod datagram;
+mod job_variables;
 mod kernel_offer;
+mod observer;
 mod package_paths;
 mod process;
+mod process_directory;
 pub mod python;
+mod scheduling;
+mod selection;
+mod server_link;
+mod starts;
 
 pub use datagram::{Credentials, Datagram, pass_pidfds, receive};
+pub use job_variables::JOB_ID_VARIABLES;
 pub use kernel_offer::KernelOffer;
+pub use observer::{Observer, ObserverConfig};
 pub use package_paths::{Language, package_of_path};
-pub use process::{exit_status, process_number};
+pub use process::{exit_status, process_id, process_number};
+pub use selection::{ParseUserRangesError, Selection, UserRanges};

@@ -4,12 +4,21 @@ use rustix::{
     fs::{fstat, fstatfs},
     ioctl::{Opcode, Updater, ioctl, opcode},
 };
-use std::{io, os::fd::AsFd, os::unix::process::ExitStatusExt, process::ExitStatus};
+use std::{
+    fs, io,
+    os::{
+        fd::{AsFd, AsRawFd},
+        unix::process::ExitStatusExt,
+    },
+    process::ExitStatus,
+};
 
 /// The file system of pidfds (Linux 6.9), whose inode numbers name processes.
 const PID_FS_MAGIC: u64 = 0x5049_4446;
 
-/// `PIDFD_INFO_EXIT`: the status is asked for, or there.
+/// `PIDFD_INFO_PID` and its like: numbers, users, or the status, are asked for, or there.
+const NUMBERS: u64 = 1 << 0;
+const USERS: u64 = 1 << 1;
 const EXIT: u64 = 1 << 3;
 
 /// `struct pidfd_info`, in its first version (64 bytes).
@@ -18,13 +27,52 @@ const EXIT: u64 = 1 << 3;
 struct PidfdInfo {
     mask: u64,
     cgroup_id: u64,
-    /// pid, tgid, ppid, and the four kinds of uid and gid.
+    /// pid, tgid, ppid, real uid and gid, and three more kinds of both.
     ids: [u32; 11],
     exit_code: i32,
 }
 
 /// `PIDFD_GET_INFO`.
 const GET_INFO: Opcode = opcode::read_write::<PidfdInfo>(0xFF, 11);
+
+/// Who a process is, as its descriptor tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PidfdIdentity {
+    /// Its parent; 0 where that is in a namespace that we do not see.
+    pub parent_pid: u32,
+    /// Its real user.
+    pub uid: u32,
+    /// Its real group.
+    pub gid: u32,
+}
+
+/// Who the process is. `None` once it has ended and is reaped, and before Linux 6.13.
+pub fn pidfd_identity(pidfd: impl AsFd) -> Option<PidfdIdentity> {
+    let wanted = NUMBERS | USERS;
+    let mut info = PidfdInfo { mask: wanted, ..PidfdInfo::default() };
+    // SAFETY: as in `exit_status`.
+    unsafe { ioctl(pidfd, Updater::<GET_INFO, PidfdInfo>::new(&mut info)) }.ok()?;
+    let [_, _, parent_pid, uid, gid, ..] = info.ids;
+    (info.mask & wanted == wanted).then_some(PidfdIdentity { parent_pid, uid, gid })
+}
+
+/// The number of the process. `None` once it has ended and is reaped, and the number may be
+/// another's.
+pub fn process_id(pidfd: impl AsFd) -> io::Result<Option<u32>> {
+    let mut info = PidfdInfo { mask: NUMBERS, ..PidfdInfo::default() };
+    // SAFETY: as in `exit_status`.
+    let asked = unsafe { ioctl(&pidfd, Updater::<GET_INFO, PidfdInfo>::new(&mut info)) };
+    match asked {
+        Ok(()) => Ok((info.mask & NUMBERS != 0).then_some(info.ids[0])),
+        Err(rustix::io::Errno::SRCH) => Ok(None),
+        // Before Linux 6.13.
+        Err(_) => {
+            let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_fd().as_raw_fd()))?;
+            let number = text.lines().find_map(|line| line.strip_prefix("Pid:")?.trim().parse().ok());
+            Ok(number.and_then(|number: i64| u32::try_from(number).ok()))
+        }
+    }
+}
 
 /// How the process ended. `None` while it lives or is not reaped, and on kernels that do not tell
 /// (before 6.15).

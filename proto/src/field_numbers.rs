@@ -23,6 +23,8 @@ pub mod message_type {
     pub const PROCESS_END: u32 = 16;
     /// `JOB_SUMMARY`
     pub const JOB_SUMMARY: u32 = 17;
+    /// `OBSERVATION`
+    pub const OBSERVATION: u32 = 18;
     /// `BUILD_RECORD`
     pub const BUILD_RECORD: u32 = 20;
     /// `HELLO`
@@ -235,6 +237,12 @@ pub mod process_end {
     pub const START: u32 = 26;
     /// `optional Provenance provenance`
     pub const PROVENANCE: u32 = 30;
+}
+
+/// Fields of `Observation`.
+pub mod observation {
+    /// `optional uint64 starts_lost`
+    pub const STARTS_LOST: u32 = 1;
 }
 
 /// Fields of `JobSummary`.

@@ -268,6 +268,13 @@ pub struct ProcessEnd {
     #[prost(message, optional, tag = "30")]
     pub provenance: ::core::option::Option<Provenance>,
 }
+/// What ogrt-observe tells the server of its machine, besides starts. Only its own socket takes it.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Observation {
+    /// Starts that could not be told since the last message with this field.
+    #[prost(uint64, optional, tag = "1")]
+    pub starts_lost: ::core::option::Option<u64>,
+}
 /// Processes of a job that a server counted instead of recording each, because the job had sent
 /// more events than its limit allows.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -565,6 +572,7 @@ pub enum MessageType {
     Execve = 15,
     ProcessEnd = 16,
     JobSummary = 17,
+    Observation = 18,
     BuildRecord = 20,
     Hello = 100,
     Ack = 101,
@@ -584,6 +592,7 @@ impl MessageType {
             Self::Execve => "EXECVE",
             Self::ProcessEnd => "PROCESS_END",
             Self::JobSummary => "JOB_SUMMARY",
+            Self::Observation => "OBSERVATION",
             Self::BuildRecord => "BUILD_RECORD",
             Self::Hello => "HELLO",
             Self::Ack => "ACK",
@@ -600,6 +609,7 @@ impl MessageType {
             "EXECVE" => Some(Self::Execve),
             "PROCESS_END" => Some(Self::ProcessEnd),
             "JOB_SUMMARY" => Some(Self::JobSummary),
+            "OBSERVATION" => Some(Self::Observation),
             "BUILD_RECORD" => Some(Self::BuildRecord),
             "HELLO" => Some(Self::Hello),
             "ACK" => Some(Self::Ack),

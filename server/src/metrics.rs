@@ -89,6 +89,14 @@ metrics! {
         counter ends_followed = "ogrt_ends_followed_total",
         /// Ends of followed processes that somebody else claimed: only the kernel's count.
         counter ends_claimed = "ogrt_ends_claimed_total",
+        /// Connections of ogrt-observe that are open.
+        gauge observers = "ogrt_observers",
+        /// Starts that ogrt-observe told.
+        counter starts_observed = "ogrt_starts_observed_total",
+        /// Starts that both ogrt-observe and the process told: one of them counts.
+        counter starts_twice = "ogrt_starts_twice_total",
+        /// Starts that ogrt-observe could not tell, for example because it was not quick enough.
+        counter starts_unobserved = "ogrt_starts_unobserved_total",
         /// Connections that were accepted.
         counter connections = "ogrt_connections_total",
         /// Datagrams and streams that did not keep to the protocol.

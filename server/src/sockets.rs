@@ -7,12 +7,19 @@
 
 use anyhow::{Context, Result};
 use listenfd::ListenFd;
-use nix::sys::socket::{Backlog, listen};
+use nix::sys::socket::{AddressFamily, Backlog, SockType, listen};
 use std::{
     net::{SocketAddr, TcpListener, UdpSocket},
-    os::unix::net::{UnixDatagram, UnixListener},
+    os::{
+        fd::OwnedFd,
+        unix::net::{UnixDatagram, UnixListener},
+    },
 };
 use tracing::{info, warn};
+
+/// The family and the type of the socket for ogrt-observe.
+const UNIX: i32 = AddressFamily::Unix as i32;
+const SEQUENTIAL_PACKETS: i32 = SockType::SeqPacket as i32;
 
 /// Passed sockets that are not in use yet.
 #[derive(Default)]
@@ -24,6 +31,8 @@ pub struct Sockets {
     pub unix: Option<UnixListener>,
     /// The socket for Unix datagrams.
     pub datagrams: Option<UnixDatagram>,
+    /// The socket for ogrt-observe.
+    pub observers: Option<OwnedFd>,
 }
 
 impl Sockets {
@@ -40,6 +49,9 @@ impl Sockets {
                 sockets.unix = Some(unix);
             } else if let Ok(Some(datagrams)) = all.take_unix_datagram(index) {
                 sockets.datagrams = Some(datagrams);
+            } else if let Ok(Some(observers)) = all.take_custom(index, UNIX, SEQUENTIAL_PACKETS, "observers")
+            {
+                sockets.observers = Some(observers);
             } else {
                 warn!(
                     "the service manager passed a descriptor that is not TCP, UDP or a Unix socket: it is not used"

@@ -27,6 +27,8 @@ pub struct Daemon {
     pub tcp: String,
     /// Its HTTP API, for OGRT_HTTP: `http://127.0.0.1:port`.
     pub http: String,
+    /// Its socket for ogrt-observe.
+    pub observe: PathBuf,
     /// The folder that the `file` output writes to.
     pub output: PathBuf,
     log: PathBuf,
@@ -92,6 +94,7 @@ impl Daemon {
             udp: address("udp")?,
             tcp: address("tcp")?,
             http: format!("http://{}", address("http")?.trim_start_matches("http://")),
+            observe: observe_socket(folder),
             group,
             output,
             log,
@@ -126,11 +129,15 @@ impl Daemon {
 
 fn configuration(folder: &Path, output: &Path, ports: &Ports) -> String {
     let Ports { listen, http } = ports;
-    let (unix, data) = (folder.join("ogrt.sock"), folder.join("data"));
+    let (unix, observe, data) = (folder.join("ogrt.sock"), observe_socket(folder), folder.join("data"));
     format!(
-        "listen = {listen:?}\nunix = {unix:?}\nhttp = {http:?}\ndata_dir = {data:?}\n\
+        "listen = {listen:?}\nunix = {unix:?}\nobserve = {observe:?}\nhttp = {http:?}\ndata_dir = {data:?}\n\
          [outputs.local]\ntype = \"file\"\nlayout = \"lines\"\npath = {output:?}\n"
     )
+}
+
+fn observe_socket(folder: &Path) -> PathBuf {
+    folder.join("observe.sock")
 }
 
 fn wait_until_ready(group: &mut Group, ready: &Path, log: &Path) -> Result<Value> {

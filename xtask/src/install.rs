@@ -5,7 +5,7 @@
 //! | PREFIX/bin | the programs; `ogrt-c++` and `ogrt-fc` are other names of `ogrt-cc` |
 //! | PREFIX/lib | `libogrt.so` |
 //! | PREFIX/lib/ogrt | the same for each loader by `$LIB`, and one for 32-bit programs that does nothing |
-//! | PREFIX/lib/systemd/system | the units of the server |
+//! | PREFIX/lib/systemd/system | the units of the server and of the observer |
 //! | PREFIX/libexec/ogrt | the linker wrapper under each name that a compiler driver asks for |
 //! | PREFIX/share | manual pages and completions |
 //! | PREFIX/share/ogrt | what EasyBuild, Spack and schedulers read |
@@ -42,8 +42,10 @@ pub struct Install {
     prefix: PathBuf,
 }
 
-/// The units by which systemd runs the server.
-const UNITS: [(&str, &str); 2] = [
+/// The units by which systemd runs the server, and the observer where a site wants one.
+const UNITS: [(&str, &str); 4] = [
+    ("ogrt-observe.service", include_str!("../../observe/systemd/ogrt-observe.service")),
+    ("ogrt-observe.socket", include_str!("../../observe/systemd/ogrt-observe.socket")),
     ("ogrt-server.service", include_str!("../../server/systemd/ogrt-server.service")),
     ("ogrt-server.socket", include_str!("../../server/systemd/ogrt-server.socket")),
 ];

@@ -1,4 +1,4 @@
-//! Building the four static programs and libogrt.so.
+//! Building the five static programs and libogrt.so.
 //!
 //! `preload` is built by a cargo call of its own (see ARCHITECTURE.md), into a folder of its own in
 //! cargo's target folder.
@@ -8,7 +8,8 @@ use anyhow::Result;
 use std::{ffi::OsString, path::PathBuf, process::Command};
 
 /// Each package and its program.
-const PROGRAMS: [(&str, &str); 2] = [("ogrt-cli", "ogrt"), ("ogrt-server", "ogrt-server")];
+const PROGRAMS: [(&str, &str); 3] =
+    [("ogrt-cli", "ogrt"), ("ogrt-observe", "ogrt-observe"), ("ogrt-server", "ogrt-server")];
 
 /// The wrappers. Each is a package with one program of the same name.
 const WRAPPERS: [&str; 2] = ["ogrt-cc", "ogrt-ld"];
@@ -23,7 +24,7 @@ const IN_ONE_PIECE: [&str; 4] = ["-C", "relocation-model=static", "-C", "link-ar
 /// The paths of what was built.
 #[derive(Clone, Debug)]
 pub struct Built {
-    /// The programs `ogrt`, `ogrt-cc`, `ogrt-ld` and `ogrt-server`.
+    /// The programs `ogrt`, `ogrt-cc`, `ogrt-ld`, `ogrt-observe` and `ogrt-server`.
     pub programs: Vec<PathBuf>,
     /// The library `libogrt.so`.
     pub library: PathBuf,

@@ -34,7 +34,8 @@ const EXAMPLES: &str = "Examples:\n\
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct DoctorCommand {
-    /// Print JSON with the keys `wrappers`, `server`, `spool`, `follow`, `compilers` and `linkers`.
+    /// Print JSON with the keys `wrappers`, `server`, `spool`, `follow`, `observe`,
+    /// `compilers` and `linkers`.
     #[arg(long)]
     json: bool,
 }
@@ -47,6 +48,7 @@ impl DoctorCommand {
         let server = Server::from_environment();
         let token_file = environment::non_empty("OGRT_TOKEN_FILE").map(PathBuf::from);
         let spool = SpoolDir::from_environment();
+        let watch = ApiClient::from_environment().map(|server| server.process_watch()).unwrap_or_default();
         let report = ToolchainReport {
             server: server.to_string(),
             server_answers: server.connect(token_file.as_deref(), Instant::now() + SERVER_TIME).is_ok(),
@@ -55,7 +57,8 @@ impl DoctorCommand {
             spool_problem: spool.problem().map(|problem| problem.to_string()),
             lost: lost_records::told().map(|told| format!("{}: {told}", lost_records::path().display())),
             events_problem: event_server::from_environment().as_deref().and_then(event_server::problem),
-            follow: ApiClient::from_environment().ok().and_then(|server| server.follow()),
+            follow: watch.follow,
+            observe: watch.observe,
             compilers: trials.try_compilers(),
             linkers: trials.try_linkers(),
             wrappers: prefix,

@@ -15,6 +15,15 @@ fn ends(follow: Option<&str>) -> &'static str {
     }
 }
 
+/// The word for programs that libogrt.so cannot see: are they recorded?
+fn observed(observe: Option<bool>) -> &'static str {
+    match observe {
+        Some(true) => "static and setuid programs are recorded: ogrt-observe tells the server of them",
+        Some(false) => "static and setuid programs are not recorded: no ogrt-observe runs (docs/observe.md)",
+        None => "not known: no server answers at OGRT_HTTP, or it is an older one",
+    }
+}
+
 /// The trials, and what each means.
 pub fn text(report: &ToolchainReport) -> String {
     let mut head = Sheet::new();
@@ -37,6 +46,7 @@ pub fn text(report: &ToolchainReport) -> String {
         head.line("events", format!("NONE: {problem}"));
     }
     head.line("ends", ends(report.follow.as_deref()).to_owned());
+    head.line("observer", observed(report.observe).to_owned());
     let mut table = Sheet::new();
     for LinkTrial { tool, linker, route, real_linker, reason } in
         report.compilers.iter().chain(&report.linkers)

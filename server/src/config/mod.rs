@@ -86,6 +86,10 @@ table! {
         /// sockets.
         /// If the default cannot be made, "ogrt.sock" in data_dir is used instead.
         unix: PathBuf = PathBuf::from("/run/ogrt/ogrt.sock"),
+        /// Path of the Unix socket for ogrt-observe, which tells what libogrt.so cannot see: starts
+        /// of static programs and of setuid programs. Only root and the server's own user may use
+        /// it. Empty: no such socket, unless systemd passes it (ogrt-observe.socket).
+        observe: PathBuf = PathBuf::new(),
         /// Address and port of the HTTP interface, for questions and metrics. Everybody who can
         /// reach it can read everything. Port 0: any free port.
         http: String = "127.0.0.1:7972".into(),

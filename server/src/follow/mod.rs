@@ -26,12 +26,14 @@ mod sample_times;
 mod sender;
 mod stage;
 mod start_facts;
+mod told_twice;
 mod usage;
 
 pub use open_starts::{CONSUMER, OpenStarts};
 pub use process_table::{ProcessKey, ProcessStart};
 pub use stage::FollowStage;
 pub use start_facts::is_fact;
+pub use told_twice::StartTeller;
 
 use crate::{config::FollowConfig, metrics::Metrics};
 use ancestors::Ancestors;
@@ -39,7 +41,7 @@ use nix::sys::{
     epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags},
     resource::{Resource, getrlimit},
 };
-use ogrt_observe::KernelOffer;
+use ogrt_observe::{KernelOffer, process_number};
 use process_table::{ProcessEnding, ProcessTable, StartOutcome};
 use sender::SenderProcess;
 use std::{
@@ -49,6 +51,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
+use told_twice::ToldTwice;
 use tracing::warn;
 
 /// Events of a pidfd: once when the process has ended, once more when its parent has asked how.
@@ -76,6 +79,7 @@ pub struct Follow {
     processes_max: usize,
     table: Mutex<ProcessTable>,
     ancestors: Mutex<Ancestors>,
+    told_twice: Mutex<ToldTwice>,
     metrics: Arc<Metrics>,
     has_warned: AtomicBool,
 }
@@ -101,6 +105,7 @@ impl Follow {
             processes_max,
             table: Mutex::default(),
             ancestors,
+            told_twice: Mutex::default(),
             metrics,
             has_warned: AtomicBool::new(false),
         }
@@ -131,6 +136,28 @@ impl Follow {
         let table = self.table();
         let start = table.living(key, event_id)?;
         Some((start.credentials.pid, start.began_ns()))
+    }
+
+    /// True if another teller has told of this exec before, so that this start is left out.
+    pub fn is_told_twice(
+        &self,
+        start: &ProcessStart<'_>,
+        pidfd: Option<&OwnedFd>,
+        teller: StartTeller,
+    ) -> bool {
+        if !self.is_on() || self.metrics.observers.get() == 0 {
+            return false;
+        }
+        let number = pidfd.and_then(process_number);
+        let key = number.map_or(ProcessKey::of_pid(start.credentials.pid), ProcessKey::of_number);
+        let is_twice = self.told_twice().is_told(key, start.event_id, start.message, teller);
+        self.metrics.starts_twice.add(u64::from(is_twice));
+        is_twice
+    }
+
+    /// True if the start with this event id was left out, because it was told twice.
+    pub fn is_left_out(&self, event_id: &[u8; 16]) -> bool {
+        self.metrics.observers.get() != 0 && self.told_twice().is_left_out(event_id)
     }
 
     /// Follows the sender of a start from now on, by its pidfd where the kernel gave one. What it
@@ -251,6 +278,10 @@ impl Follow {
                  ogrt_processes_unfollowed_total counts further ones"
             );
         }
+    }
+
+    fn told_twice(&self) -> MutexGuard<'_, ToldTwice> {
+        self.told_twice.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn table(&self) -> MutexGuard<'_, ProcessTable> {

@@ -292,7 +292,7 @@ impl OpenStarts {
 
     fn take(&mut self, entry: &Entry<&[u8]>) {
         // What was set aside comes once more when it goes on.
-        let is_first = !entry.is_final && !entry.is_whole && entry.via.is_none();
+        let is_first = !entry.is_final && !entry.is_whole && entry.relay().is_none();
         let Some(credentials) = entry.credentials.filter(|_| is_first) else { return };
         let Some(identity) = identify(entry.kind, entry.message) else { return };
         let Some(id) = identity.event_id.or(entry.assigned_id) else { return };

@@ -143,7 +143,8 @@ async fn health(State(sources): State<Sources>) -> Response {
     let status = if good { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = if good { "ok" } else { "an output fails" };
     let follow = sources.intake.follow.offer();
-    let mut answer = json!({ "status": word, "outputs": outputs, "follow": follow });
+    let has_observer = sources.metrics.observers.get() > 0;
+    let mut answer = json!({ "status": word, "outputs": outputs, "follow": follow, "observe": has_observer });
     let refusals = sources.intake.condition.refusals();
     if refusals.is_empty() {
         return (status, Json(answer)).into_response();

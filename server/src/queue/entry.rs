@@ -28,6 +28,9 @@ const VIA: u8 = 128;
 /// Longest names of relays that an entry keeps.
 pub const VIA_MAX: usize = 255;
 
+/// The name in `via` of what ogrt-observe told of a process of this machine.
+pub const VIA_OBSERVER: &[u8] = b"observe";
+
 /// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -129,6 +132,12 @@ impl<M> Entry<M> {
 }
 
 impl<M: AsRef<[u8]>> Entry<M> {
+    /// The relay that brought the event here, unless it is from this machine.
+    pub fn relay(&self) -> Option<&[u8]> {
+        let via = self.via.as_ref().map(AsRef::as_ref).filter(|via| *via != VIA_OBSERVER)?;
+        via.rsplit(|byte| *byte == b',').next()
+    }
+
     /// Appends the entry to a batch under construction.
     pub fn write(&self, out: &mut Vec<u8>) {
         let message = self.message.as_ref();

@@ -83,7 +83,7 @@ impl SecondHalf {
 
 /// The sender to whose share an entry counts.
 fn holder(entry: &Entry<&[u8]>) -> ShareHolder {
-    match (entry.via.and_then(|via| via.rsplit(|byte| *byte == b',').next()), entry.sender()) {
+    match (entry.relay(), entry.sender()) {
         (Some(relay), _) => ShareHolder::relay(relay),
         (None, Sender::Process(uid) | Sender::Local(uid)) => ShareHolder::proved_uid(uid),
         (None, Sender::Anybody) => ShareHolder::others(),

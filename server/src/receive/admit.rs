@@ -7,7 +7,7 @@
 
 use super::{Arrivals, Intake, origin::Origin, provenance::Knowledge};
 use crate::{
-    follow::{EndTeller, ProcessStart},
+    follow::{EndTeller, ProcessStart, StartTeller},
     queue::{EndSource, Entry, Kind, identify},
     registry::{RecordSender, stamp},
 };
@@ -61,13 +61,19 @@ pub fn admit(
             arrivals.submission.builds.push(stamp(&Bytes::copy_from_slice(message), sender));
             return Ok(());
         }
-        Ok(MessageType::Ack) | Err(_) => return Err(NotAdmitted::Type(frame_type)),
+        Ok(MessageType::Ack | MessageType::Observation) | Err(_) => {
+            return Err(NotAdmitted::Type(frame_type));
+        }
         Ok(_) => {
             intake.metrics.frames_ignored.add(1);
             return Ok(());
         }
     };
     let identity = identify(kind, message).ok_or(NotAdmitted::Message(frame_type))?;
+    if identity.event_id.is_some_and(|event_id| intake.follow.is_left_out(&event_id)) {
+        // A further part, or the end, of a start that ogrt-observe had told before.
+        return Ok(());
+    }
     intake.metrics.events_received.add(1);
     let message = &*intake.default_cluster.add_to(kind, message, identity.has_cluster);
     let assigned_id = identity.event_id.is_none().then(|| intake.ids.next(received_ns));
@@ -95,8 +101,12 @@ pub fn admit(
         && speaker.starts(event_id)
     {
         let start = ProcessStart::read(&known.message, event_id, credentials, received_ns);
+        let pidfd = speaker.take_pidfd();
+        if intake.follow.is_told_twice(&start, pidfd.as_ref(), StartTeller::Process) {
+            return Ok(());
+        }
         let ancestor = intake.follow.ancestor(&start);
-        arrivals.begun.extend(intake.follow.begin(&start, speaker.take_pidfd()));
+        arrivals.begun.extend(intake.follow.begin(&start, pidfd));
         if let Some(ancestor) = ancestor {
             known.add_ancestor(ancestor);
         }

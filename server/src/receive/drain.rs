@@ -8,6 +8,7 @@ use super::{
     Arrivals, Intake,
     datagrams::{Udp, UnixDatagrams, headers},
     local_streams::{LocalStreams, StayingStream, make_way, open_to_all},
+    observers::Observers,
 };
 use crate::{config::Receive, sockets::Sockets};
 use anyhow::Result;
@@ -36,6 +37,7 @@ const NICE: i32 = -10;
 pub struct Drain {
     udp: Udp,
     unix: Option<(LocalStreams, UnixDatagrams)>,
+    observers: Option<Observers>,
     paths: Vec<PathBuf>,
     intake: Intake,
     config: Receive,
@@ -46,6 +48,7 @@ impl Drain {
     pub fn bind(
         listen: SocketAddr,
         unix: &Path,
+        observe: &Path,
         config: &Receive,
         intake: Intake,
         staying: UnboundedSender<StayingStream>,
@@ -74,7 +77,15 @@ impl Drain {
             }
             Some(pair)
         };
-        Ok(Drain { udp, unix, paths, intake, config: config.clone() })
+        let observers = match sockets.observers.take() {
+            Some(passed) => Some(Observers::passed(passed, intake.clone())?),
+            None if observe.as_os_str().is_empty() => None,
+            None => {
+                paths.push(observe.to_owned());
+                Some(Observers::bind(observe, intake.clone())?)
+            }
+        };
+        Ok(Drain { udp, unix, observers, paths, intake, config: config.clone() })
     }
 
     /// The address for UDP: the port that TCP was given, if it is free there, too; else any.
@@ -113,6 +124,10 @@ impl Drain {
                 }
                 more_local |= streams.drain(&self.intake, &mut arrivals, TURN);
                 more_local |= datagrams.drain(&self.intake, &mut arrivals, TURN);
+            }
+            if let Some(observers) = &mut self.observers {
+                // After the others: what a process said of itself before its exec comes first.
+                more_local |= observers.drain(&mut arrivals, TURN, ending);
             }
             last_bytes = arrivals.submission.bytes();
             if !arrivals.submission.is_empty() {

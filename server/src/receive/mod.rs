@@ -11,6 +11,7 @@ mod default_cluster;
 mod drain;
 mod local_streams;
 mod numbering;
+mod observers;
 mod origin;
 mod provenance;
 mod reading_half;

@@ -58,8 +58,15 @@ impl Listeners {
         };
         let (to_streams, staying) = unbounded_channel();
         let intake = shared.intake.clone();
-        let drain =
-            Drain::bind(udp_address, &config.unix, &config.receive, intake, to_streams, &mut sockets)?;
+        let drain = Drain::bind(
+            udp_address,
+            &config.unix,
+            &config.observe,
+            &config.receive,
+            intake,
+            to_streams,
+            &mut sockets,
+        )?;
         let http = sockets.listen(address(&config.http)?, "HTTP").await?;
         let tls = Tls::open(&config.tls)?;
         let tls_tcp = listen_if_set(&mut sockets, &config.tls.listen, "TCP with TLS").await?;

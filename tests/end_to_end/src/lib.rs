@@ -5,6 +5,7 @@
 
 pub mod bare_machine;
 pub mod http;
+pub mod observer;
 pub mod validators;
 
 use anyhow::Result;

@@ -9,12 +9,12 @@ pub type Order = [&'static [&'static str]];
 /// Each package and its order.
 pub const ORDERS: &[(&str, &Order)] = &[
     ("ogrt-server", SERVER),
+    ("ogrt-observe", OBSERVE),
     ("ogrt-cli", CLI),
     ("ogrt-wrap", WRAP),
     ("ogrt-ld", LD),
     ("ogrt-cc", &[&["which_compiler"], &["companion_tool"], &["main"]]),
     ("ogrt-preload", PRELOAD),
-    ("ogrt-observe", OBSERVE),
     ("xtask", XTASK),
 ];
 
@@ -46,6 +46,28 @@ const SERVER: &Order = &[
     &["backup", "http", "move_builds", "reload", "retention"],
     &["run"],
     &["fuzzing"],
+    &["lib"],
+    &["main"],
+];
+
+/// What asks the kernel, what is looked at, and what is told.
+const OBSERVE: &Order = &[
+    &[
+        "capabilities",
+        "complaints",
+        "cpu_share",
+        "datagram",
+        "job_variables",
+        "package_paths",
+        "process",
+        "python",
+        "scheduling",
+        "selection",
+        "server_link",
+    ],
+    &["kernel_offer", "process_directory"],
+    &["starts"],
+    &["observer"],
     &["lib"],
     &["main"],
 ];
@@ -111,9 +133,6 @@ const PRELOAD: &Order = &[
     &["audit"],
     &["lib"],
 ];
-
-/// Each way to look at a process stands by itself.
-const OBSERVE: &Order = &[&["datagram", "package_paths", "process", "python"], &["kernel_offer"], &["lib"]];
 
 /// The chores stand on top; `install` is one that others need.
 const XTASK: &Order = &[

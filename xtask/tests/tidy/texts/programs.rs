@@ -20,6 +20,7 @@ pub fn all() -> Vec<(String, String)> {
     found.push(("ogrt-server print-default-config".to_owned(), output(&server, &arguments)));
     helps("ogrt-server", &server, &[], &mut found);
     helps("ogrt", &built("ogrt-cli", "ogrt"), &[], &mut found);
+    helps("ogrt-observe", &built("ogrt-observe", "ogrt-observe"), &[], &mut found);
     helps("cargo xtask", Path::new(env!("CARGO_BIN_EXE_xtask")), &[], &mut found);
     found
 }
