@@ -21,8 +21,8 @@ table! {
         /// Processes that end sooner have no CPU time in their ends.
         sample_from: Time = Time::from_secs(1),
         /// Largest number of processes that are looked at in a second, with the workers that they
-        /// forked. Each look takes about 50 microseconds. Where more processes are followed, each is
-        /// looked at more rarely. 0: none is looked at.
+        /// forked. Each look takes about 50 microseconds. Where more processes are followed, each
+        /// is looked at more rarely. 0: none is looked at.
         samples_per_second: u64 = 1000,
     }
 }
