@@ -1,9 +1,9 @@
 //! Many short processes of many shells, while their server crashes: each start that is known has
 //! one end, and none has two.
 //!
-//! 6,000 processes and two crashes, and some hundred after them; with OGRT_TEST_FULL=1 it is 200,000
-//! and three. Of ten processes one is killed, one ends by a segmentation fault, one becomes another
-//! program, and the others exit.
+//! 6,000 processes and two crashes, and some hundred after them; with OGRT_TEST_FULL=1 it is
+//! 200,000 and three. Of ten processes one is killed, one ends by a segmentation fault, one becomes
+//! another program, and the others exit.
 
 use super::{
     daemon::wait_for,
