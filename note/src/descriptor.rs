@@ -51,6 +51,12 @@ impl<'a> Note<'a> {
         }
     }
 
+    /// Reads a note of this version; `None` for every other.
+    pub fn current(raw: &RawNote<'a>, order: ByteOrder) -> Option<Self> {
+        let is_ours = raw.kind == TYPE && *raw.owner == OWNER;
+        if is_ours { Self::version_2(raw.descriptor, order) } else { None }
+    }
+
     fn version_2(descriptor: &'a [u8], order: ByteOrder) -> Option<Self> {
         let (fixed, rest) = descriptor.split_at_checked(FIXED)?;
         let &[version, flags, _, _, l0, l1, l2, l3, ..] = fixed else { return None };

@@ -7,6 +7,8 @@
 //! path has (`a_path_without_its_front_says_so`).
 
 use crate::{
+    glob,
+    linkage::IS_STATIC,
     memory::Memory,
     path_buffer::{PATH_MAX, PathBuffer},
     sys,
@@ -17,7 +19,7 @@ const ROOM: usize = 1024;
 /// Most links in one path, as in the kernel.
 const NESTED_MAX: u32 = 40;
 /// Directories by the file system hierarchy standard. Half of all objects lie below them.
-const NEVER_LINKS: [&[u8]; 3] = [b"/usr", b"/usr/bin", b"/usr/lib"];
+const NEVER_LINKS: &[u8] = b"/usr:/usr/bin:/usr/lib";
 /// Bytes for remembered directories; Debian's multiarch layout takes 150.
 const MEMORY: usize = 768;
 
@@ -46,7 +48,7 @@ impl<'a> Paths<'a> {
     pub fn new(working_directory: &'a [u8], calls_max: u32) -> Self {
         let mut paths =
             Paths { working_directory, calls_left: calls_max, memory: [0; MEMORY], memory_len: 0 };
-        for directory in NEVER_LINKS {
+        for directory in glob::entries(NEVER_LINKS) {
             if let Some(name) = paths.keep(directory) {
                 paths.remember(name, directory);
             }
@@ -184,6 +186,10 @@ impl<'a> Paths<'a> {
     /// Adds a name to the memory. An entry is length and bytes of the name, then length and bytes
     /// of its meaning; the second length is 0 while the meaning is unknown.
     fn keep(&mut self, name: &[u8]) -> Option<PathName> {
+        // The only path of a static program has no second directory that is the same.
+        if IS_STATIC {
+            return None;
+        }
         let len = u8::try_from(name.len()).ok()?;
         let at = self.memory_len;
         // The meaning follows directly, if it fits.
@@ -223,6 +229,9 @@ impl<'a> Paths<'a> {
     }
 
     fn recall(&self, name: &PathBuffer) -> Option<PathName> {
+        if IS_STATIC {
+            return None;
+        }
         let mut at = 0;
         while at < self.memory_len {
             let name_len = usize::from(*self.memory.get(at)?);

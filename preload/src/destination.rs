@@ -1,6 +1,6 @@
 //! The server that events are sent to: OGRT_SERVER, as an address that the kernel takes.
 
-use crate::{literal, sys};
+use crate::{glob, literal, room, sys};
 
 /// A socket address ready for the kernel, small enough to be kept until the process ends.
 #[derive(Clone, Copy)]
@@ -33,24 +33,15 @@ impl Destination {
         if let Some(path) = server.strip_prefix(b"unix:") {
             return Self::unix(path);
         }
+        let literal::Address { bytes, is_v6, port } = literal::read(server)?;
         let mut destination = Destination { route: Route::Udp, address: [0; ADDRESS_MAX], len: 0 };
-        match literal::read(server)? {
-            literal::Address::V4(address, port) => {
-                destination.push(&sys::AF_INET.to_ne_bytes())?;
-                destination.push(&port.to_be_bytes())?;
-                destination.push(&address)?;
-                destination.push(&[0; 8])?;
-            }
-            literal::Address::V6(groups, port) => {
-                destination.push(&sys::AF_INET6.to_ne_bytes())?;
-                destination.push(&port.to_be_bytes())?;
-                // Flow label.
-                destination.push(&[0; 4])?;
-                groups.into_iter().try_for_each(|group| destination.push(&group.to_be_bytes()))?;
-                // Scope.
-                destination.push(&[0; 4])?;
-            }
-        }
+        // Behind an IPv4 address stand eight zeros. In front of one of IPv6 stands the flow label,
+        // and behind it the scope: both are 0.
+        let (family, len, address_at) = if is_v6 { (sys::AF_INET6, 28, 8) } else { (sys::AF_INET, 16, 4) };
+        let ([f0, f1], [p0, p1]) = (family.to_ne_bytes(), port.to_be_bytes());
+        room::put(&mut destination.address, 0, &[f0, f1, p0, p1])?;
+        room::put(&mut destination.address, address_at, &bytes)?;
+        destination.len = len;
         Some(destination)
     }
 
@@ -69,10 +60,7 @@ impl Destination {
     }
 
     fn push(&mut self, bytes: &[u8]) -> Option<()> {
-        let start = usize::from(self.len);
-        let end = start.checked_add(bytes.len())?;
-        self.address.get_mut(start..end)?.copy_from_slice(bytes);
-        self.len = end as u8;
+        self.len = room::put(&mut self.address, self.len.into(), bytes)? as u8;
         Some(())
     }
 
@@ -96,10 +84,11 @@ impl Destination {
     /// The directory of a Unix socket that may lie on a file system which does not answer. /run,
     /// /tmp and their like are in memory or on the machine's own disk.
     pub fn remote_directory(&self) -> Option<&[u8]> {
-        const LOCAL: [&[u8]; 4] = [b"/run/", b"/tmp/", b"/var/run/", b"/dev/shm/"];
+        // One text, since a list of texts is a list of addresses that the loader must change.
+        const LOCAL: &[u8] = b"/run/:/tmp/:/var/run/:/dev/shm/";
         let path = self.address().get(2..)?;
         let is_named = self.route == Route::Unix && path.first() == Some(&b'/');
-        if !is_named || LOCAL.iter().any(|prefix| path.starts_with(prefix)) {
+        if !is_named || glob::entries(LOCAL).any(|prefix| path.starts_with(prefix)) {
             return None;
         }
         let slash = path.iter().rposition(|&byte| byte == b'/')?;

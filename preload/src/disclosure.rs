@@ -2,7 +2,7 @@
 //! variable that looks like a secret is withheld
 //! (`the_environment_goes_as_far_as_asked_and_never_a_secret`).
 
-use crate::{glob, settings::split};
+use crate::{glob, variables::split};
 
 /// Sent in place of a secret value.
 pub const WITHHELD: &[u8] = b"[withheld]";
@@ -34,24 +34,14 @@ pub fn disclosure(wanted: &[u8], entry: &[u8]) -> Disclosure {
 
 /// Names that look like secrets, in either case.
 fn is_secret(name: &[u8]) -> bool {
-    let mentions = |word: &[u8]| name.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
-    mentions(b"PASS")
-        || mentions(b"SECRET")
-        || mentions(b"TOKEN")
-        || mentions(b"KEY")
-        || mentions(b"CREDENTIAL")
-        || mentions(b"PRIVATE")
-        || mentions(b"AUTH")
-        || mentions(b"COOKIE")
-        || mentions(b"_PWD")
-        || mentions(b"_PAT")
-        || mentions(b"SIGNATURE")
-        || mentions(b"BEARER")
+    const WORDS: &[u8] = b"PASS:SECRET:TOKEN:KEY:CREDENTIAL:PRIVATE:AUTH:COOKIE:_PWD:_PAT:SIGNATURE:BEARER";
+    const EITHER_CASE: u8 = !0x20;
+    glob::entries(WORDS).any(|word| glob::find(name, word, EITHER_CASE).is_some())
 }
 
 /// A URL with user and password, `scheme://user:password@host`.
 fn carries_password(value: &[u8]) -> bool {
-    let Some(at) = value.windows(3).position(|part| part == b"://") else { return false };
-    let authority = value.get(at + 3..).and_then(|rest| rest.split(|&byte| byte == b'/').next());
-    authority.is_some_and(|authority| authority.contains(&b'@'))
+    let Some(at) = glob::find(value, b"://", u8::MAX) else { return false };
+    let rest = value.get(at + 3..).unwrap_or_default();
+    rest.iter().find(|&&byte| byte == b'/' || byte == b'@') == Some(&b'@')
 }

@@ -101,33 +101,36 @@ impl Encoder {
 
     /// Writes a field that is a message, whose content `write` writes.
     pub fn message(&mut self, field: u32, write: impl FnOnce(&mut Encoder)) {
-        self.tag(field, WIRE_LENGTH);
-        let length_at = self.len;
-        self.put(&[0]);
-        let start = self.len;
+        let start = self.begin(field);
         write(self);
-        let length = Varint::new((self.len - start) as u64);
-        if length.as_bytes().len() > 1 {
-            // Most messages are short; a longer one moves up by a byte or two.
-            let extra = length.as_bytes().len() - 1;
-            if !self.has_room(extra) {
-                return;
-            }
-            // SAFETY: the room is there.
-            unsafe {
-                let from = self.start.add(start);
-                from.copy_to(from.add(extra), self.len - start);
-            }
-            self.len += extra;
-        }
-        if self.overflowed {
+        self.end(start);
+    }
+
+    /// Begins a message of unknown length, and returns where its content starts.
+    fn begin(&mut self, field: u32) -> usize {
+        self.tag(field, WIRE_LENGTH);
+        self.put(&[0]);
+        self.len
+    }
+
+    /// Writes the length of the message whose content starts there.
+    fn end(&mut self, start: usize) {
+        let length = Varint::new((self.len.wrapping_sub(start)) as u64);
+        let bytes = length.as_bytes();
+        // Most messages are short; a longer one moves up by a byte or two.
+        let extra = bytes.len() - 1;
+        if !self.has_room(extra) {
             return;
         }
-        // SAFETY: those bytes were put or moved away just now.
+        // SAFETY: the room is there, and those bytes were put or moved away just now.
         unsafe {
-            let bytes = length.as_bytes();
-            self.start.add(length_at).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+            let from = self.start.add(start);
+            if extra > 0 {
+                from.copy_to(from.add(extra), self.len - start);
+            }
+            from.sub(1).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
         }
+        self.len += extra;
     }
 
     fn tag(&mut self, field: u32, wire: u32) {
@@ -139,7 +142,8 @@ impl Encoder {
         self.put(varint.as_bytes());
     }
 
-    fn put(&mut self, bytes: &[u8]) {
+    /// Writes bytes as they are: a piece of a text, within `message`.
+    pub fn put(&mut self, bytes: &[u8]) {
         if self.has_room(bytes.len()) {
             // SAFETY: the room is there, and it is ours alone.
             unsafe {

@@ -11,7 +11,7 @@ use crate::{
     encoder::Encoder,
     field_numbers::{message_type, process_end},
     imports::imports,
-    loader::LoadedObject,
+    loaded_object::LoadedObject,
     objects::write_object,
     parts::Event,
     say::Words,

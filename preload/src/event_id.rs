@@ -5,23 +5,15 @@ use crate::sys;
 /// Makes an id for this moment. Where the kernel has no random bytes for us, the time and `pid` are
 /// used instead.
 pub fn event_id(time_ns: u64, pid: i32) -> [u8; 16] {
-    let mut id = [0u8; 16];
-    if sys::random(&mut id).is_err() {
-        let address = &raw const id as u64;
-        let high = mix(time_ns ^ (pid as u64) << 32);
-        let low = mix(high ^ address);
-        id = (u128::from(high) << 64 | u128::from(low)).to_be_bytes();
+    let mut random = [0u8; 16];
+    if sys::random(&mut random).is_err() {
+        // Time and number tell processes of a machine apart, and the place of the stack is random.
+        let place = &raw const random as u64;
+        let unlike = u128::from(time_ns.rotate_left(24) ^ pid as u64) << 64 | u128::from(place ^ time_ns);
+        random = unlike.to_ne_bytes();
     }
-    let milliseconds = (time_ns / 1_000_000).to_be_bytes();
-    let [_, _, a, b, c, d, e, f] = milliseconds;
-    let [_, _, _, _, _, _, version, r7, variant, rest @ ..] = id;
-    let [r9, r10, r11, r12, r13, r14, r15] = rest;
-    [a, b, c, d, e, f, 0x70 | version & 0x0F, r7, 0x80 | variant & 0x3F, r9, r10, r11, r12, r13, r14, r15]
-}
-
-/// The finaliser of SplitMix64.
-fn mix(value: u64) -> u64 {
-    let value = (value ^ value >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let value = (value ^ value >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
-    value ^ value >> 31
+    let milliseconds = u128::from(time_ns / 1_000_000);
+    // Everything but the version and the variant, which stand behind the time.
+    let random = u128::from_ne_bytes(random) & 0x0FFF_3FFF_FFFF_FFFF_FFFF;
+    (milliseconds << 80 | 0x7000_8000_0000_0000_0000 | random).to_be_bytes()
 }

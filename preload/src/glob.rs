@@ -37,3 +37,9 @@ pub fn any_matches(list: &[u8], text: &[u8]) -> bool {
 pub fn entries(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     list.split(|byte| matches!(byte, b':' | b',' | b' ' | b'\t' | b'\n')).filter(|entry| !entry.is_empty())
 }
+
+/// The place of a word in a text, if it is there. Of each byte the bits of `mask` must be equal.
+#[inline(never)]
+pub fn find(text: &[u8], word: &[u8], mask: u8) -> Option<usize> {
+    text.windows(word.len()).position(|part| part.iter().zip(word).all(|(a, b)| (a ^ b) & mask == 0))
+}

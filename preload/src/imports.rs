@@ -6,7 +6,7 @@
 //! imports `prctl` (a filter needs `prctl(PR_SET_NO_NEW_PRIVS)`), or that is loaded with libseccomp
 //! (`a_program_that_may_lock_itself_in_is_left_alone_at_its_end`).
 
-use crate::loader::{DynamicEntry, LoadedObject};
+use crate::loaded_object::{DynamicEntry, LoadedObject};
 
 const DT_HASH: i64 = 4;
 const DT_STRTAB: i64 = 5;

@@ -14,76 +14,104 @@
 //! | no library, so no allocator and no stdio; weak symbols only, no export but the loader's entry points, no panic | `tests/preload/tests/shape.rs` |
 //!
 //! There is no libc underneath: system calls go straight to the kernel (`sys`), and the few symbols
-//! that we want of libc are weak (`process`, `loader`). The two flows are `start` and `end`, told
+//! that we want of libc are weak (`loaded`, `loader`). The two flows are `start` and `end`, told
 //! from top to bottom.
+//!
+//! With the feature `static` it is the code that the wrappers link into static programs
+//! (`OGRT_STATIC=1`). Those have no loader to bring a library, and one object each: themselves. The
+//! folder `static_program` has smaller files in place of those of the same names. They say and do
+//! less: nothing is printed, an event is one frame, and there is none at the end. So a program
+//! grows by less than 16 KiB (`a_program_grows_by_less_than_16_kib` in `tests/wrappers`).
 #![no_std]
+// Some of the files above serve the library more than the code for static programs.
+#![cfg_attr(feature = "static", allow(dead_code))]
 
 mod arch;
+#[cfg(not(feature = "static"))]
 mod audit;
+#[cfg(not(feature = "static"))]
 mod canonical;
+#[cfg(feature = "static")]
+#[path = "static_program/canonical.rs"]
+mod canonical;
+mod choice;
+#[cfg(not(feature = "static"))]
+mod deliver;
+#[cfg(feature = "static")]
+#[path = "static_program/deliver.rs"]
 mod deliver;
 mod destination;
 mod disclosure;
 mod encoder;
+#[cfg(not(feature = "static"))]
 mod end;
 mod event_id;
+#[cfg(not(feature = "static"))]
+mod executable;
+#[cfg(feature = "static")]
+#[path = "static_program/executable.rs"]
 mod executable;
 // The file itself, since the crate ogrt-proto allocates.
 #[path = "../../proto/src/field_numbers.rs"]
 pub mod field_numbers;
 mod glob;
+#[cfg(not(feature = "static"))]
 mod imports;
+mod launch;
+mod linkage;
+#[cfg(feature = "static")]
+mod linked;
 mod literal;
+#[cfg(not(feature = "static"))]
+mod loaded;
+mod loaded_object;
+#[cfg(not(feature = "static"))]
+mod loader;
+#[cfg(feature = "static")]
+#[path = "static_program/loader.rs"]
 mod loader;
 mod memory;
+mod message;
 mod namespaces;
+mod notes;
+#[cfg(not(feature = "static"))]
 mod objects;
+#[cfg(feature = "static")]
+#[path = "static_program/objects.rs"]
+mod objects;
+#[cfg(not(feature = "static"))]
 mod parts;
+#[cfg(feature = "static")]
+#[path = "static_program/parts.rs"]
+mod parts;
+#[cfg(not(feature = "static"))]
 mod path_buffer;
+#[cfg(feature = "static")]
+#[path = "static_program/path_buffer.rs"]
+mod path_buffer;
+#[cfg(not(feature = "static"))]
+mod preloaded;
 mod process;
 mod proxy;
 mod reach;
+mod room;
 mod say;
 mod settings;
+#[cfg(not(feature = "static"))]
 mod spool;
+#[cfg(feature = "static")]
+#[path = "static_program/spool.rs"]
+mod spool;
+#[cfg(not(feature = "static"))]
 mod start;
+#[cfg(feature = "static")]
+#[path = "static_program/start.rs"]
+mod start;
+#[cfg(not(feature = "static"))]
 mod state;
 mod surroundings;
 mod sys;
-
-use core::ffi::{c_char, c_int};
-use loader::Loader;
-use process::Process;
-use settings::Settings;
-
-type Constructor = extern "C" fn(c_int, *const *const c_char, *const *const c_char);
-
-#[used]
-#[unsafe(link_section = ".init_array")]
-static CONSTRUCTOR: Constructor = on_load;
-
-#[used]
-#[unsafe(link_section = ".fini_array")]
-static DESTRUCTOR: extern "C" fn() = on_exit;
-
-/// The constructor. Under LD_PRELOAD we are in the program's list of objects. As an audit library
-/// we are not: then it runs before the program is loaded, and only remembers.
-extern "C" fn on_load(count: c_int, arguments: *const *const c_char, environment: *const *const c_char) {
-    let Some(process) = Process::find(count, arguments, environment) else { return };
-    if !Settings::are_active(process.environment) {
-        return;
-    }
-    match Loader::find(&process) {
-        // SAFETY: the loader calls a constructor once, before main.
-        Some(loader) => unsafe { start::start(&process, loader) },
-        // SAFETY: as said above.
-        None => unsafe { audit::remember(process) },
-    }
-}
-
-extern "C" fn on_exit() {
-    end::end();
-}
+mod variables;
 
 /// The linker drops this function as long as nothing can panic. `panics_nowhere` looks for its
 /// words in the library.

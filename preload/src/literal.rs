@@ -5,60 +5,74 @@
 //! bring the whole of formatting into every process.
 
 /// An address and a port.
-pub enum Address {
-    /// IPv4.
-    V4([u8; 4], u16),
-    /// IPv6 as eight groups.
-    V6([u16; 8], u16),
+pub struct Address {
+    /// The four bytes of IPv4, or the 16 of IPv6.
+    pub bytes: [u8; 16],
+    /// It is IPv6.
+    pub is_v6: bool,
+    /// The port.
+    pub port: u16,
 }
 
 /// Reads `address:port`. The name `localhost` is 127.0.0.1; other names are unknown.
 pub fn read(text: &[u8]) -> Option<Address> {
     let colon = text.iter().rposition(|&byte| byte == b':')?;
     let port = number(text.get(colon + 1..)?, 10, 65_535)? as u16;
-    match text.get(..colon)? {
-        b"localhost" => Some(Address::V4([127, 0, 0, 1], port)),
-        [b'[', inside @ .., b']'] => Some(Address::V6(groups(inside)?, port)),
-        octets => {
-            let mut address = [0u8; 4];
-            let mut texts = octets.split(|&byte| byte == b'.');
-            for octet in &mut address {
-                *octet = number(texts.next()?, 10, 255)? as u8;
-            }
-            texts.next().is_none().then_some(Address::V4(address, port))
+    let text = match text.get(..colon)? {
+        b"localhost" => b"127.0.0.1",
+        text => text,
+    };
+    let (inside, is_v6) = match text {
+        [b'[', inside @ .., b']'] => (inside, true),
+        _ => (text, false),
+    };
+    let mut bytes = [0; 16];
+    let groups = groups(inside, is_v6)?;
+    for (at, group) in groups.into_iter().enumerate() {
+        if is_v6 {
+            let [high, low] = group.to_be_bytes();
+            *bytes.get_mut(2 * at)? = high;
+            *bytes.get_mut(2 * at + 1)? = low;
+        } else {
+            bytes[at] = group as u8;
         }
     }
+    Some(Address { bytes, is_v6, port })
 }
 
-fn groups(text: &[u8]) -> Option<[u16; 8]> {
-    let gap = text.windows(2).position(|pair| pair == b"::");
-    let (before, after) = match gap {
-        Some(at) => (text.get(..at)?, text.get(at + 2..)?),
-        None => (text, &[][..]),
-    };
+/// The groups of an address: eight hexadecimal ones behind colons, of which `::` stands for as many
+/// zeros as are missing; or four decimal ones behind dots.
+fn groups(text: &[u8], is_v6: bool) -> Option<[u16; 8]> {
+    let (separator, radix, max, wanted) = if is_v6 { (b':', 16, 0xFFFF, 8) } else { (b'.', 10, 255, 4) };
     let mut groups = [0u16; 8];
-    let front = fill(before, groups.iter_mut())?;
-    let back = fill_reversed(after, groups.iter_mut().rev())?;
-    let complete = if gap.is_some() { front + back < 8 } else { front == 8 };
-    complete.then_some(groups)
-}
-
-fn fill<'g>(text: &[u8], mut groups: impl Iterator<Item = &'g mut u16>) -> Option<usize> {
+    // The number of groups in front of `::`.
+    let mut front = None;
     let mut count = 0;
-    for group in text.split(|&byte| byte == b':').filter(|_| !text.is_empty()) {
-        *groups.next()? = number(group, 16, 0xFFFF)? as u16;
+    let mut rest = text;
+    while !rest.is_empty() {
+        if is_v6 && front.is_none() && rest.starts_with(b"::") {
+            front = Some(count);
+            rest = rest.get(2..)?;
+            continue;
+        }
+        if count > 0 && front != Some(count) {
+            rest = rest.strip_prefix(&[separator])?;
+        }
+        let len = rest.iter().position(|&byte| byte == separator).unwrap_or(rest.len());
+        *groups.get_mut(count)? = number(rest.get(..len)?, radix, max)? as u16;
         count += 1;
+        rest = rest.get(len..)?;
     }
-    Some(count)
-}
-
-fn fill_reversed<'g>(text: &[u8], mut groups: impl Iterator<Item = &'g mut u16>) -> Option<usize> {
-    let mut count = 0;
-    for group in text.rsplit(|&byte| byte == b':').filter(|_| !text.is_empty()) {
-        *groups.next()? = number(group, 16, 0xFFFF)? as u16;
-        count += 1;
+    let missing = match front {
+        Some(_) if count < wanted => wanted - count,
+        None if count == wanted => 0,
+        _ => return None,
+    };
+    // What is behind `::` moves to the end.
+    for at in (front.unwrap_or(count)..count).rev() {
+        *groups.get_mut(at + missing)? = core::mem::take(groups.get_mut(at)?);
     }
-    Some(count)
+    Some(groups)
 }
 
 /// Reads a number of decimal or hexadecimal digits, at most `max`.

@@ -4,39 +4,26 @@
 //! and that must cost them next to nothing: two calls tell
 //! (`a_process_in_a_container_says_so`). Only a process in a container asks procfs.
 
-use crate::{literal, path_buffer::PathBuffer, sys};
+use crate::{encoder::Encoder, field_numbers::process_info, glob, literal, path_buffer::PathBuffer, sys};
 
-/// Inode numbers, as far as they are known. All are absent outside of containers.
-#[derive(Default)]
-pub struct Namespaces {
-    /// Numbers of processes.
-    pub pid: Option<u64>,
-    /// Numbers of users.
-    pub user: Option<u64>,
-    /// Name of the host.
-    pub uts: Option<u64>,
-    /// Mounted file systems.
-    pub mount: Option<u64>,
-}
-
-impl Namespaces {
-    /// Reads them, if the process has numbers of its own.
-    pub fn read(parent_pid: i32, has_own_users: bool) -> Self {
-        if !has_own_users && !has_own_pids(parent_pid) {
-            return Namespaces::default();
-        }
-        Namespaces {
-            pid: inode(b"/proc/self/ns/pid\0"),
-            user: inode(b"/proc/self/ns/user\0"),
-            uts: inode(b"/proc/self/ns/uts\0"),
-            mount: inode(b"/proc/self/ns/mnt\0"),
-        }
+/// Writes the inode numbers of the namespaces, as far as they are known.
+pub fn write_namespaces(out: &mut Encoder) {
+    const NAMES: &[u8] = b"pid user uts mnt";
+    const FIELDS: [u32; 4] = [
+        process_info::PID_NAMESPACE,
+        process_info::USER_NAMESPACE,
+        process_info::UTS_NAMESPACE,
+        process_info::MOUNT_NAMESPACE,
+    ];
+    for (name, &field) in glob::entries(NAMES).zip(&FIELDS) {
+        let mut path = PathBuffer::new();
+        out.varint_if_known(field, path.of_pieces(b"/proc/self/ns/", name).and_then(inode));
     }
 }
 
 /// Tells whether the process has a number of its own in a container. On the machine itself process
 /// 2 is the kernel's, which is in no process group, and every program is in one.
-fn has_own_pids(parent_pid: i32) -> bool {
+pub fn has_own_pids(parent_pid: i32) -> bool {
     const KERNEL: i32 = 2;
     const OURSELVES: i32 = 0;
     parent_pid == 0 || sys::process_group(KERNEL) != Ok(0) || sys::process_group(OURSELVES) == Ok(0)
@@ -56,15 +43,14 @@ pub fn outside(map: &[u8], inside: u32) -> Option<u32> {
     let read = sys::read(file, &mut room);
     sys::close(file);
     let text = room.get(..read.ok()?)?;
-    text.split(|&byte| byte == b'\n').find_map(|line| {
-        let mut numbers = line
-            .split(|&byte| byte == b' ')
-            .filter(|word| !word.is_empty())
-            .map_while(|word| literal::number(word, 10, u32::MAX));
+    // Three numbers a line.
+    let mut numbers = glob::entries(text).map_while(|word| literal::number(word, 10, u32::MAX));
+    loop {
         let [first, outside, count] = [numbers.next()?, numbers.next()?, numbers.next()?];
-        let at = inside.checked_sub(first).filter(|at| *at < count)?;
-        outside.checked_add(at).filter(|outside| *outside != 0)
-    })
+        if let Some(at) = inside.checked_sub(first).filter(|at| *at < count) {
+            return outside.checked_add(at).filter(|outside| *outside != 0);
+        }
+    }
 }
 
 /// The number in a link like `pid:[4026531836]`.

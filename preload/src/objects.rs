@@ -1,43 +1,49 @@
-//! A loaded object as it stands in an event.
+//! The loaded objects as they stand in an event.
 
 use crate::{
     canonical::Paths,
     encoder::Encoder,
-    field_numbers::{note, shared_object},
-    loader::LoadedObject,
+    field_numbers::{process_info, shared_object},
+    imports::is_sandbox_library,
+    loaded_object::LoadedObject,
+    loader::Loader,
+    notes::write_notes,
     path_buffer::PathBuffer,
+    preloaded::is_preloaded,
+    process::Process,
+    variables::Variables,
 };
-use ogrt_note::{ByteOrder, build_id, notes};
 
-/// Most notes of one object that are sent. An object linked from many marked archives has a few.
-const NOTES_MAX: usize = 256;
-/// Most notes of one object that are sent with their metadata, which can be 16 KiB each: an object
-/// must fit into a datagram.
-const METADATA_MAX: usize = 3;
-
-/// Writes the notes of an object as `field`.
-pub fn write_notes(out: &mut Encoder, field: u32, object: &LoadedObject) {
-    let found =
-        object.note_segments().flat_map(|segment| notes(segment.bytes, ByteOrder::NATIVE, segment.alignment));
-    for (at, found) in found.take(NOTES_MAX).enumerate() {
-        out.message(field, |out| {
-            out.field(note::SIGNATURE, found.signature.as_bytes());
-            if at < METADATA_MAX {
-                out.field_unless_empty(note::METADATA, found.metadata);
-            }
-            out.varint(note::VERSION, found.version.into());
-        });
-    }
+/// The outcome of the walk over the loaded objects.
+#[derive(Clone, Copy, Default)]
+pub struct ObjectSummary {
+    /// Their number, the executable included.
+    pub objects: usize,
+    /// One of them installs system call filters.
+    pub sandbox_library: bool,
 }
 
-/// Writes the build-id of an object as `field`.
-pub fn write_build_id(out: &mut Encoder, field: u32, object: &LoadedObject) {
-    let found = object
-        .note_segments()
-        .find_map(|segment| build_id(segment.bytes, ByteOrder::NATIVE, segment.alignment));
-    if let Some(id) = found {
-        out.field(field, id);
-    }
+/// Writes the executable's notes and the shared objects.
+pub fn write_objects(
+    out: &mut Encoder,
+    loader: Loader,
+    process: &Process,
+    variables: &Variables,
+    paths: &mut Paths,
+) -> ObjectSummary {
+    let mut summary = ObjectSummary::default();
+    loader.each(process, &mut |object| {
+        summary.objects += 1;
+        summary.sandbox_library |= is_sandbox_library(object.name);
+        if object.is_executable {
+            write_notes(out, process_info::NOTES, process_info::BUILD_ID, object);
+        } else {
+            let preloaded = is_preloaded(variables, object.name);
+            write_object(out, process_info::SHARED_OBJECTS, object, paths, preloaded);
+        }
+        true
+    });
+    summary
 }
 
 /// Writes a shared object as `field`.
@@ -59,8 +65,7 @@ pub fn write_object(
     };
     out.message(field, |out| {
         out.field(shared_object::PATH, path);
-        write_notes(out, shared_object::NOTES, object);
-        write_build_id(out, shared_object::BUILD_ID, object);
+        write_notes(out, shared_object::NOTES, shared_object::BUILD_ID, object);
         if preloaded {
             out.varint(shared_object::PRELOADED, 1);
         }

@@ -29,8 +29,14 @@ impl PathBuffer {
 
     /// A path with a NUL behind it, as the kernel takes it.
     pub fn of(&mut self, path: &[u8]) -> Option<&[u8]> {
+        self.of_pieces(path, b"")
+    }
+
+    /// Two pieces of a path with a NUL behind them.
+    pub fn of_pieces(&mut self, path: &[u8], end: &[u8]) -> Option<&[u8]> {
         self.len = 0;
         self.push(path)?;
+        self.push(end)?;
         self.with_nul()
     }
 

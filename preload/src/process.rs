@@ -6,14 +6,11 @@
 //! passes nothing, and its `__environ` is believed where it points to such a block on our own
 //! stack. That name is reserved to libc.
 
-use crate::{arch::weak_address, sys};
+use crate::{linkage::IS_STATIC, sys};
 use core::{
-    arch::global_asm,
     ffi::{c_char, c_int},
     slice,
 };
-
-global_asm!(".weak __environ");
 
 const AT_NULL: usize = 0;
 const AT_BASE: usize = 7;
@@ -41,13 +38,16 @@ pub struct Process {
 }
 
 impl Process {
-    /// Finds everything; `None` where it cannot be found.
+    /// Finds everything; `None` where it cannot be found. `environ` is the address of libc's
+    /// `__environ`, 0 where there is none.
     pub fn find(
         count: c_int,
         arguments: *const *const c_char,
         environment: *const *const c_char,
+        environ: usize,
     ) -> Option<Self> {
-        Self::passed(count as usize, arguments as usize, environment as usize).or_else(Self::on_stack)
+        Self::passed(count as usize, arguments as usize, environment as usize)
+            .or_else(|| Self::on_stack(environ))
     }
 
     /// What glibc passes to a constructor.
@@ -63,8 +63,7 @@ impl Process {
     }
 
     /// The block that musl's `__environ` points into.
-    fn on_stack() -> Option<Self> {
-        let environ = weak_address!("__environ");
+    fn on_stack(environ: usize) -> Option<Self> {
         // SAFETY: where it is, it names one word.
         let environment = if environ == 0 { 0 } else { unsafe { *(environ as *const usize) } };
         let mut stack = Stack { low: frame_address(), known: 0 };
@@ -76,6 +75,10 @@ impl Process {
                 break;
             }
             at = at.checked_sub(8)?;
+        }
+        if IS_STATIC {
+            // SAFETY: libc has set its `__environ` just now, to what the kernel put there.
+            return Some(unsafe { Self::at(at + 8, environment) });
         }
         // Behind it stands the auxiliary vector, where the kernel says what is random.
         let mut end = environment;
@@ -177,6 +180,9 @@ impl Process {
 }
 
 /// The part of our own stack above our frame, as far as it can be read.
+///
+/// A static program has one `__environ`, which libc itself set just now. So the kernel is not asked
+/// whether what it points to can be read (`an_inactive_static_program_makes_no_call`).
 struct Stack {
     low: usize,
     /// The page that was asked about last.
@@ -192,7 +198,7 @@ impl Stack {
             return None;
         }
         let page = at & !(PAGE - 1);
-        if page != self.low & !(PAGE - 1) && page != self.known {
+        if !IS_STATIC && page != self.low & !(PAGE - 1) && page != self.known {
             if !sys::is_readable(page) {
                 return None;
             }

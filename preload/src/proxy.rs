@@ -6,7 +6,7 @@
 //! (`a_rank_of_mpich_has_the_name_that_its_proxy_was_told`): their parent is the proxy, and that
 //! of what they start is not.
 
-use crate::{say::decimal, sys};
+use crate::{glob, path_buffer::PathBuffer, say::decimal, sys};
 
 /// Bytes of a command line that are read. A proxy's has about 300.
 pub const ROOM: usize = 1024;
@@ -15,26 +15,24 @@ pub const ROOM: usize = 1024;
 pub type CommandLine = [u8; ROOM];
 
 /// The pieces of the launch's name; `None` where the process with this pid is no proxy.
-pub fn launch(pid: i32, line: &mut CommandLine) -> Option<[&[u8]; 4]> {
+pub fn launch(pid: i32, line: &mut CommandLine) -> Option<(&[u8], &[u8])> {
     let mut digits = [0u8; 20];
     let pid = decimal(u64::try_from(pid).ok()?, &mut digits);
-    // The rest stays NUL.
-    let mut path = [0u8; 40];
-    let mut room = path.iter_mut();
-    for piece in [&b"/proc/"[..], pid, b"/cmdline"] {
-        piece.iter().zip(&mut room).for_each(|(from, to)| *to = *from);
-    }
-    let file = sys::open(&path).ok()?;
+    let mut path = PathBuffer::new();
+    path.push(b"/proc/")?;
+    path.push(pid)?;
+    path.push(b"/cmdline\0")?;
+    let file = sys::open(path.as_bytes()).ok()?;
     let read = sys::read(file, line);
     sys::close(file);
     read.ok()?;
     let port = after(line, b"\0--control-port\0")?;
-    Some([b"hydra:", port, b".", after(line, b"\0--pgid\0").unwrap_or_default()])
+    Some((port, after(line, b"\0--pgid\0").unwrap_or_default()))
 }
 
 #[inline(never)]
 fn after<'a>(line: &'a CommandLine, name: &[u8]) -> Option<&'a [u8]> {
-    let at = line.windows(name.len()).position(|bytes| bytes == name)?;
+    let at = glob::find(line, name, u8::MAX)?;
     let value = line.get(at + name.len()..)?;
     let end = value.iter().position(|&byte| byte == 0)?;
     value.get(..end).filter(|value| !value.is_empty())

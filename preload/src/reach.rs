@@ -5,7 +5,7 @@
 //! machine. The deepest directory that is in memory shows which file system it is, since a mount
 //! point stays in memory. No test has a dead file server: these are the kernel's own rules.
 
-use crate::sys;
+use crate::{room, sys};
 
 /// Longest path that is looked up.
 const DIRECTORY_MAX: usize = 256;
@@ -15,9 +15,8 @@ const DIRECTORY_MAX: usize = 256;
 pub fn is_reachable(directory: &[u8]) -> bool {
     let mut room = [0u8; DIRECTORY_MAX];
     let mut len = directory.len();
-    match room.get_mut(..len) {
-        Some(copy) if len + 1 < DIRECTORY_MAX => copy.copy_from_slice(directory),
-        _ => return false,
+    if room::put(&mut room, 0, directory).is_none_or(|end| end + 1 >= DIRECTORY_MAX) {
+        return false;
     }
     let mut asked_for_itself = true;
     loop {
@@ -39,8 +38,8 @@ pub fn is_reachable(directory: &[u8]) -> bool {
             Some(slash) if len > 1 => slash.max(1),
             _ => return false,
         };
-        if let Some(end) = room.get_mut(len..) {
-            end.iter_mut().for_each(|byte| *byte = 0);
+        if let Some(end) = room.get_mut(len) {
+            *end = 0;
         }
     }
 }

@@ -3,99 +3,88 @@
 
 use crate::{
     glob,
-    process::{Process, Strings},
+    process::Strings,
+    variables::{Meaning, Variables},
 };
 
 /// The settings in force. Their text stays in the environment.
-pub struct Settings {
-    /// OGRT_SERVER.
-    pub server: &'static [u8],
-    /// OGRT_JOBID_VARS: names of variables. The first that is set counts.
-    pub job_id_variables: &'static [u8],
-    /// OGRT_ENV: `none`, `all`, or names and globs.
-    pub environment: &'static [u8],
-    /// OGRT_SKIP: globs of executables that are not tracked.
-    pub skip: &'static [u8],
-    /// OGRT_ONLY: globs of the only executables that are tracked; all where it is empty.
-    pub only: &'static [u8],
-    /// OGRT_SPOOL_DIR; there is no spool where it is empty.
-    pub spool_directory: &'static [u8],
-    /// OGRT_END is 1: the library speaks at the end as well.
-    pub end: bool,
-    /// Neither OGRT_SCHLEICHFAHRT nor OGRT_SILENT is 0.
-    pub silent: bool,
-    /// OGRT_DEBUG_INFO is 1.
-    pub debug_info: bool,
+#[derive(Clone, Copy)]
+pub struct Settings<'a>(&'a Variables);
+
+/// Tells whether OGRT_ACTIVE is 1. In most processes nothing else is asked.
+pub fn are_active(environment: Strings) -> bool {
+    environment.variable(b"OGRT_ACTIVE") == Some(b"1")
 }
 
-impl Settings {
-    /// Tells whether OGRT_ACTIVE is 1. In most processes nothing else is asked.
-    pub fn are_active(environment: Strings) -> bool {
-        environment.variable(b"OGRT_ACTIVE") == Some(b"1")
+impl<'a> Settings<'a> {
+    /// The settings among the variables.
+    pub fn new(variables: &'a Variables) -> Self {
+        Settings(variables)
     }
 
-    /// Reads the settings. Where a name stands twice, the first counts.
-    pub fn read(process: &Process) -> Self {
-        let mut settings = Settings {
-            server: b"",
-            job_id_variables: b"",
-            environment: b"",
-            skip: b"",
-            only: b"",
-            spool_directory: b"",
-            end: false,
-            silent: true,
-            debug_info: false,
-        };
-        for entry in process.environment {
-            let Some((name, value)) = entry.strip_prefix(b"OGRT_").and_then(split) else { continue };
-            let text = match name {
-                b"SERVER" => &mut settings.server,
-                b"JOBID_VARS" => &mut settings.job_id_variables,
-                b"ENV" => &mut settings.environment,
-                b"SKIP" => &mut settings.skip,
-                b"ONLY" => &mut settings.only,
-                b"SPOOL_DIR" => &mut settings.spool_directory,
-                b"SCHLEICHFAHRT" | b"SILENT" => {
-                    settings.silent &= value != b"0";
-                    continue;
-                }
-                b"END" => {
-                    settings.end |= value == b"1";
-                    continue;
-                }
-                b"DEBUG_INFO" => {
-                    settings.debug_info |= value == b"1";
-                    continue;
-                }
-                _ => continue,
-            };
-            if text.is_empty() {
-                *text = value;
-            }
+    fn or(self, meaning: Meaning, default: &'static [u8]) -> &'static [u8] {
+        match self.0.value(meaning) {
+            b"" => default,
+            value => value,
         }
-        if settings.server.is_empty() {
-            settings.server = b"127.0.0.1:7971";
-        }
-        if settings.job_id_variables.is_empty() {
-            settings.job_id_variables = b"SLURM_JOB_ID:PBS_JOBID:LSB_JOBID:FLUX_JOB_ID:JOB_ID:JOBID";
-        }
-        settings
+    }
+
+    /// OGRT_SERVER.
+    pub fn server(self) -> &'static [u8] {
+        self.or(Meaning::Server, b"127.0.0.1:7971")
+    }
+
+    /// OGRT_JOBID_VARS: names of variables. The first that is set counts.
+    pub fn job_id_variables(self) -> &'static [u8] {
+        self.or(Meaning::JobIdVariables, b"SLURM_JOB_ID:PBS_JOBID:LSB_JOBID:FLUX_JOB_ID:JOB_ID:JOBID")
+    }
+
+    /// OGRT_ENV: `none`, `all`, or names and globs.
+    pub fn environment(self) -> &'static [u8] {
+        self.0.value(Meaning::Environment)
+    }
+
+    /// OGRT_SKIP: globs of executables that are not tracked.
+    pub fn skip(self) -> &'static [u8] {
+        self.0.value(Meaning::Skip)
+    }
+
+    /// OGRT_ONLY: globs of the only executables that are tracked; all where it is empty.
+    pub fn only(self) -> &'static [u8] {
+        self.0.value(Meaning::Only)
+    }
+
+    /// OGRT_SPOOL_DIR; there is no spool where it is empty.
+    pub fn spool_directory(self) -> &'static [u8] {
+        self.0.value(Meaning::SpoolDirectory)
     }
 
     /// Tells whether OGRT_SKIP names this path.
-    pub fn skips(&self, path: &[u8]) -> bool {
-        glob::any_matches(self.skip, path)
+    pub fn skips(self, path: &[u8]) -> bool {
+        glob::any_matches(self.skip(), path)
     }
 
     /// Tells whether OGRT_ONLY names this path, or is empty.
-    pub fn lets_in(&self, path: &[u8]) -> bool {
-        self.only.is_empty() || glob::any_matches(self.only, path)
+    pub fn lets_in(self, path: &[u8]) -> bool {
+        self.only().is_empty() || glob::any_matches(self.only(), path)
     }
 }
 
-/// Name and value of an entry of the environment.
-pub fn split(entry: &[u8]) -> Option<(&[u8], &[u8])> {
-    let at = entry.iter().position(|&byte| byte == b'=')?;
-    Some((entry.get(..at)?, entry.get(at + 1..)?))
+/// What the library asks besides; the code in a static program says nothing and speaks once.
+#[cfg(not(feature = "static"))]
+impl Settings<'_> {
+    /// OGRT_END is 1: the library speaks at the end as well.
+    pub fn end(self) -> bool {
+        self.0.value(Meaning::End) == b"1"
+    }
+
+    /// Neither OGRT_SCHLEICHFAHRT nor OGRT_SILENT is 0.
+    pub fn silent(self) -> bool {
+        self.0.value(Meaning::Silent) != b"0" && self.0.value(Meaning::Schleichfahrt) != b"0"
+    }
+
+    /// OGRT_DEBUG_INFO is 1.
+    pub fn debug_info(self) -> bool {
+        self.0.value(Meaning::DebugInfo) == b"1"
+    }
 }

@@ -7,13 +7,13 @@
 use crate::arch::{DIRECTORY, NOFOLLOW, number, syscall};
 use core::{ffi::c_void, mem::MaybeUninit};
 
-/// Why a call failed.
+/// Why a call failed. A word, so that a result is in registers.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Errno(pub i32);
+pub struct Errno(pub usize);
 
 /// An open descriptor. It does not close itself: each flow visibly closes what it opens.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Descriptor(pub i32);
+pub struct Descriptor(pub usize);
 
 /// `struct timespec`.
 #[repr(C)]
@@ -110,38 +110,63 @@ impl Piece {
     }
 }
 
-fn call(number: usize, arguments: [usize; 6]) -> Result<usize, Errno> {
+/// Makes a call. The arguments of a function are in registers, as those of a system call are: so a
+/// call is little code. None of ours has a sixth argument that is not 0.
+#[inline(never)]
+fn call(number: usize, a: usize, b: usize, c: usize, d: usize, e: usize) -> Result<usize, Errno> {
     // SAFETY: every caller below passes what the manual of that call asks for.
-    let result = unsafe { syscall(number, arguments) };
-    if (-4095..0).contains(&result) { Err(Errno(-result as i32)) } else { Ok(result as usize) }
+    let result = unsafe { syscall(number, [a, b, c, d, e, 0]) };
+    if (-4095..0).contains(&result) { Err(Errno(-result as usize)) } else { Ok(result as usize) }
+}
+
+/// A call by its name and its arguments; those that it does not have are 0.
+macro_rules! call {
+    ($name:ident) => {
+        call!($name, 0)
+    };
+    ($name:ident, $a:expr) => {
+        call!($name, $a, 0)
+    };
+    ($name:ident, $a:expr, $b:expr) => {
+        call!($name, $a, $b, 0)
+    };
+    ($name:ident, $a:expr, $b:expr, $c:expr) => {
+        call!($name, $a, $b, $c, 0)
+    };
+    ($name:ident, $a:expr, $b:expr, $c:expr, $d:expr) => {
+        call!($name, $a, $b, $c, $d, 0)
+    };
+    ($name:ident, $a:expr, $b:expr, $c:expr, $d:expr, $e:expr) => {
+        call(number::$name, $a, $b, $c, $d, $e)
+    };
 }
 
 /// Time by one of the clocks.
 pub fn clock(clock: usize) -> Time {
     let mut time = Time::default();
-    let _ = call(number::CLOCK_GETTIME, [clock, &raw mut time as usize, 0, 0, 0, 0]);
+    let _ = call!(CLOCK_GETTIME, clock, &raw mut time as usize);
     time
 }
 
 /// The number of this process.
 pub fn pid() -> i32 {
-    call(number::GETPID, [0; 6]).unwrap_or(0) as i32
+    call!(GETPID).unwrap_or(0) as i32
 }
 
 /// The number of its parent.
 pub fn parent_pid() -> i32 {
-    call(number::GETPPID, [0; 6]).unwrap_or(0) as i32
+    call!(GETPPID).unwrap_or(0) as i32
 }
 
 /// The process group of a process, 0 where it is in none of our namespace.
 pub fn process_group(pid: i32) -> Result<usize, Errno> {
-    call(number::GETPGID, [pid as usize, 0, 0, 0, 0, 0])
+    call!(GETPGID, pid as usize)
 }
 
 /// Fills `out` from the kernel's random generator, and fails where that is not seeded yet.
 pub fn random(out: &mut [u8]) -> Result<(), Errno> {
     const NONBLOCK: usize = 1;
-    match call(number::GETRANDOM, [out.as_mut_ptr() as usize, out.len(), NONBLOCK, 0, 0, 0])? {
+    match call!(GETRANDOM, out.as_mut_ptr() as usize, out.len(), NONBLOCK)? {
         len if len == out.len() => Ok(()),
         _ => Err(WOULD_BLOCK),
     }
@@ -150,7 +175,7 @@ pub fn random(out: &mut [u8]) -> Result<(), Errno> {
 /// The node name of `uname`.
 pub fn host_name(storage: &mut [u8; 390]) -> &[u8] {
     // struct utsname: six arrays of 65 bytes, the second is the node name.
-    if call(number::UNAME, [storage.as_mut_ptr() as usize, 0, 0, 0, 0, 0]).is_err() {
+    if call!(UNAME, storage.as_mut_ptr() as usize).is_err() {
         return &[];
     }
     until_nul(storage.get(65..130).unwrap_or_default())
@@ -160,22 +185,21 @@ pub fn host_name(storage: &mut [u8; 390]) -> &[u8] {
 /// a directory outside the root.
 pub fn working_directory(out: &mut [u8]) -> Result<usize, Errno> {
     // The kernel counts the NUL.
-    call(number::GETCWD, [out.as_mut_ptr() as usize, out.len(), 0, 0, 0, 0]).map(|len| len.saturating_sub(1))
+    call!(GETCWD, out.as_mut_ptr() as usize, out.len()).map(|len| len.saturating_sub(1))
 }
 
 /// The target of a symbolic link; `path` ends in NUL.
 pub fn read_link<'a>(path: &[u8], out: &'a mut [u8]) -> Result<&'a [u8], Errno> {
     debug_assert!(path.last() == Some(&0));
     let room = out.len();
-    let len =
-        call(number::READLINKAT, [AT_FDCWD, path.as_ptr() as usize, out.as_mut_ptr() as usize, room, 0, 0])?;
+    let len = call!(READLINKAT, AT_FDCWD, path.as_ptr() as usize, out.as_mut_ptr() as usize, room)?;
     out.get(..len).ok_or(WOULD_BLOCK)
 }
 
 /// Resources that this process and its threads have used.
 pub fn usage() -> Usage {
     let mut usage = ResourceUsage { user: [0; 2], system: [0; 2], max_rss_kib: 0, _rest: [0; 13] };
-    let _ = call(number::GETRUSAGE, [0, &raw mut usage as usize, 0, 0, 0, 0]);
+    let _ = call!(GETRUSAGE, 0, &raw mut usage as usize);
     let microseconds = |[seconds, rest]: [i64; 2]| (seconds * 1_000_000 + rest) as u64;
     Usage {
         user_us: microseconds(usage.user),
@@ -187,15 +211,15 @@ pub fn usage() -> Usage {
 /// The soft limit of a resource; the largest number where there is none.
 pub fn limit(resource: usize) -> u64 {
     let mut limits = [u64::MAX; 2];
-    let _ = call(number::PRLIMIT64, [0, resource, 0, limits.as_mut_ptr() as usize, 0, 0]);
+    let _ = call!(PRLIMIT64, 0, resource, 0, limits.as_mut_ptr() as usize);
     limits[0]
 }
 
 /// Makes a non-blocking socket that no program executed later inherits. It is not descriptor 0, 1
 /// or 2 (`closed_standard_descriptors_are_never_ours`).
 pub fn socket(family: u16, kind: usize) -> Result<Descriptor, Errno> {
-    let socket = call(number::SOCKET, [family as usize, kind | NONBLOCK_CLOEXEC, 0, 0, 0, 0])?;
-    above_standard(Descriptor(socket as i32))
+    let socket = call!(SOCKET, family as usize, kind | NONBLOCK_CLOEXEC)?;
+    above_standard(Descriptor(socket))
 }
 
 /// Moves a descriptor above the first three. Where a program has closed one of these, ours must not
@@ -205,15 +229,15 @@ fn above_standard(descriptor: Descriptor) -> Result<Descriptor, Errno> {
     if descriptor.0 > 2 {
         return Ok(descriptor);
     }
-    let moved = call(number::FCNTL, [descriptor.0 as usize, DUPFD_CLOEXEC, 3, 0, 0, 0]);
+    let moved = call!(FCNTL, descriptor.0, DUPFD_CLOEXEC, 3);
     close(descriptor);
-    moved.map(|moved| Descriptor(moved as i32))
+    moved.map(Descriptor)
 }
 
 /// Connects. A Unix socket connects at once or fails.
 pub fn connect(socket: Descriptor, address: &[u8]) -> Result<(), Errno> {
     let [at, len] = [address.as_ptr() as usize, address.len()];
-    call(number::CONNECT, [socket.0 as usize, at, len, 0, 0, 0]).map(drop)
+    call!(CONNECT, socket.0, at, len).map(drop)
 }
 
 /// Sends the pieces as one message to `address`, or to the connected peer where that is empty.
@@ -228,7 +252,7 @@ pub fn send(socket: Descriptor, address: &[u8], pieces: &[Piece]) -> Result<usiz
         control_len: 0,
         flags: 0,
     };
-    call(number::SENDMSG, [socket.0 as usize, &raw const header as usize, DONTWAIT_NOSIGNAL, 0, 0, 0])
+    call!(SENDMSG, socket.0, &raw const header as usize, DONTWAIT_NOSIGNAL)
 }
 
 /// The error, if any, that the network has reported for a datagram on a connected socket.
@@ -236,32 +260,29 @@ pub fn pending_error(socket: Descriptor) -> Result<(), Errno> {
     const SOL_SOCKET: usize = 1;
     const SO_ERROR: usize = 4;
     let (mut error, mut len) = (0i32, 4u32);
-    call(
-        number::GETSOCKOPT,
-        [socket.0 as usize, SOL_SOCKET, SO_ERROR, &raw mut error as usize, &raw mut len as usize, 0],
-    )?;
-    if error == 0 { Ok(()) } else { Err(Errno(error)) }
+    call!(GETSOCKOPT, socket.0, SOL_SOCKET, SO_ERROR, &raw mut error as usize, &raw mut len as usize)?;
+    if error == 0 { Ok(()) } else { Err(Errno(error as usize)) }
 }
 
 /// Closes a descriptor.
 pub fn close(descriptor: Descriptor) {
-    let _ = call(number::CLOSE, [descriptor.0 as usize, 0, 0, 0, 0, 0]);
+    let _ = call!(CLOSE, descriptor.0);
 }
 
 /// Creates a file for writing, mode 0600; `path` ends in NUL.
 pub fn create(path: &[u8]) -> Result<Descriptor, Errno> {
     const WRONLY_CREAT_EXCL_NOFOLLOW_CLOEXEC: usize = 0o1 | 0o100 | 0o200 | NOFOLLOW as usize | 0o2000000;
     let at = path.as_ptr() as usize;
-    let file = call(number::OPENAT, [AT_FDCWD, at, WRONLY_CREAT_EXCL_NOFOLLOW_CLOEXEC, 0o600, 0, 0])?;
-    above_standard(Descriptor(file as i32))
+    let file = call!(OPENAT, AT_FDCWD, at, WRONLY_CREAT_EXCL_NOFOLLOW_CLOEXEC, 0o600)?;
+    above_standard(Descriptor(file))
 }
 
 /// Opens a file for reading; `path` ends in NUL.
 pub fn open(path: &[u8]) -> Result<Descriptor, Errno> {
     const RDONLY_NONBLOCK_CLOEXEC: usize = NONBLOCK_CLOEXEC;
     let at = path.as_ptr() as usize;
-    let file = call(number::OPENAT, [AT_FDCWD, at, RDONLY_NONBLOCK_CLOEXEC, 0, 0, 0])?;
-    above_standard(Descriptor(file as i32))
+    let file = call!(OPENAT, AT_FDCWD, at, RDONLY_NONBLOCK_CLOEXEC)?;
+    above_standard(Descriptor(file))
 }
 
 /// Opens a directory by O_PATH, if the kernel has the whole path in memory; else the error is
@@ -271,8 +292,8 @@ pub fn open_cached(path: &[u8]) -> Result<Descriptor, Errno> {
     const RESOLVE_CACHED: u64 = 0x20;
     let how: [u64; 3] = [PATH_DIRECTORY_CLOEXEC, 0, RESOLVE_CACHED];
     let at = path.as_ptr() as usize;
-    let found = call(number::OPENAT2, [AT_FDCWD, at, how.as_ptr() as usize, size_of_val(&how), 0, 0])?;
-    above_standard(Descriptor(found as i32))
+    let found = call!(OPENAT2, AT_FDCWD, at, how.as_ptr() as usize, size_of_val(&how))?;
+    above_standard(Descriptor(found))
 }
 
 /// Tells whether the file system of an open directory is on a block device, as far as the kernel
@@ -280,7 +301,7 @@ pub fn open_cached(path: &[u8]) -> Result<Descriptor, Errno> {
 pub fn is_on_disk(directory: Descriptor) -> bool {
     const EMPTY_PATH_DONT_SYNC: usize = 0x1000 | 0x4000;
     const DEV_MAJOR: usize = 34;
-    let status = status(directory.0 as usize, c"".to_bytes_with_nul(), EMPTY_PATH_DONT_SYNC);
+    let status = status(directory.0, c"".to_bytes_with_nul(), EMPTY_PATH_DONT_SYNC);
     status.is_some_and(|status| status.get(DEV_MAJOR) != Some(&0))
 }
 
@@ -295,42 +316,42 @@ fn status(directory: usize, path: &[u8], flags: usize) -> Option<[u32; 64]> {
     const UID: usize = 0x8;
     let mut status = [0u32; 64];
     let room = status.as_mut_ptr() as usize;
-    call(number::STATX, [directory, path.as_ptr() as usize, flags, UID, room, 0]).ok().map(|_| status)
+    call!(STATX, directory, path.as_ptr() as usize, flags, UID, room).ok().map(|_| status)
 }
 
 /// Makes a directory, mode 0700; `path` ends in NUL.
 pub fn make_directory(path: &[u8]) -> Result<(), Errno> {
-    call(number::MKDIRAT, [AT_FDCWD, path.as_ptr() as usize, 0o700, 0, 0, 0]).map(drop)
+    call!(MKDIRAT, AT_FDCWD, path.as_ptr() as usize, 0o700).map(drop)
 }
 
 /// Removes a file; `path` ends in NUL.
 pub fn remove(path: &[u8]) {
-    let _ = call(number::UNLINKAT, [AT_FDCWD, path.as_ptr() as usize, 0, 0, 0, 0]);
+    let _ = call!(UNLINKAT, AT_FDCWD, path.as_ptr() as usize);
 }
 
 /// Renames a file; both paths end in NUL.
 pub fn rename(from: &[u8], to: &[u8]) -> Result<(), Errno> {
     let [from, to] = [from.as_ptr() as usize, to.as_ptr() as usize];
-    call(number::RENAMEAT2, [AT_FDCWD, from, AT_FDCWD, to, 0, 0]).map(drop)
+    call!(RENAMEAT2, AT_FDCWD, from, AT_FDCWD, to).map(drop)
 }
 
 /// Reads from a file.
 pub fn read(file: Descriptor, out: &mut [u8]) -> Result<usize, Errno> {
-    call(number::READ, [file.0 as usize, out.as_mut_ptr() as usize, out.len(), 0, 0, 0])
+    call!(READ, file.0, out.as_mut_ptr() as usize, out.len())
 }
 
 /// Writes to a file. The caller has made sure that RLIMIT_FSIZE allows it and that a pipe has a
 /// reader.
 pub fn write(file: Descriptor, bytes: &[u8]) -> Result<usize, Errno> {
-    call(number::WRITE, [file.0 as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0])
+    call!(WRITE, file.0, bytes.as_ptr() as usize, bytes.len())
 }
 
 /// Tells whether a descriptor takes a write at once and has a reader at its other end.
 pub fn is_writable(file: Descriptor) -> bool {
     const POLLOUT: u64 = 4;
-    let mut poll = (file.0 as u32 as u64) | (POLLOUT << 32);
+    let mut poll = file.0 as u64 | (POLLOUT << 32);
     let now = Time::default();
-    let ready = call(number::PPOLL, [&raw mut poll as usize, 1, &raw const now as usize, 0, 8, 0]);
+    let ready = call!(PPOLL, &raw mut poll as usize, 1, &raw const now as usize, 0, 8);
     ready == Ok(1) && poll >> 48 == POLLOUT
 }
 
@@ -341,14 +362,14 @@ pub fn is_readable(address: usize) -> bool {
     // changed.
     const EFAULT: Errno = Errno(14);
     let invalid = usize::MAX;
-    call(number::RT_SIGPROCMASK, [invalid, address, 0, 8, 0, 0]) != Err(EFAULT)
+    call!(RT_SIGPROCMASK, invalid, address, 0, 8) != Err(EFAULT)
 }
 
 /// Maps fresh anonymous memory.
 pub fn map(len: usize) -> Result<*mut c_void, Errno> {
     const READ_WRITE: usize = 3;
     const PRIVATE_ANONYMOUS: usize = 0x22;
-    call(number::MMAP, [0, len, READ_WRITE, PRIVATE_ANONYMOUS, usize::MAX, 0]).map(|at| at as *mut c_void)
+    call!(MMAP, 0, len, READ_WRITE, PRIVATE_ANONYMOUS, usize::MAX).map(|at| at as *mut c_void)
 }
 
 /// Makes memory from [`map`] longer, and moves it if needed.
@@ -357,7 +378,7 @@ pub fn map(len: usize) -> Result<*mut c_void, Errno> {
 /// `at` and `len` are those of a live mapping of ours, to which no reference is left.
 pub unsafe fn map_longer(at: *mut c_void, len: usize, longer: usize) -> Result<*mut c_void, Errno> {
     const MAY_MOVE: usize = 1;
-    call(number::MREMAP, [at as usize, len, longer, MAY_MOVE, 0, 0]).map(|at| at as *mut c_void)
+    call!(MREMAP, at as usize, len, longer, MAY_MOVE).map(|at| at as *mut c_void)
 }
 
 /// Gives memory from [`map`] back.
@@ -365,12 +386,13 @@ pub unsafe fn map_longer(at: *mut c_void, len: usize, longer: usize) -> Result<*
 /// # Safety
 /// `at` and `len` are those of a live mapping of ours, to which no reference is left.
 pub unsafe fn unmap(at: *mut c_void, len: usize) {
-    let _ = call(number::MUNMAP, [at as usize, len, 0, 0, 0, 0]);
+    let _ = call!(MUNMAP, at as usize, len);
 }
 
 /// The bytes before the first NUL, or all.
 pub fn until_nul(bytes: &[u8]) -> &[u8] {
-    bytes.split(|&byte| byte == 0).next().unwrap_or_default()
+    let len = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
+    bytes.get(..len).unwrap_or_default()
 }
 
 /// Room for `N` bytes that is not cleared.

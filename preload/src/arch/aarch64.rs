@@ -29,6 +29,7 @@ pub unsafe fn syscall(number: usize, arguments: [usize; 6]) -> isize {
 }
 
 /// The address of a weak symbol, 0 where nobody defines it.
+#[cfg(not(feature = "static"))]
 macro_rules! weak_address {
     ($name:literal) => {
         $crate::arch::word_of_got!(
@@ -37,7 +38,31 @@ macro_rules! weak_address {
         )
     };
 }
+#[cfg(not(feature = "static"))]
 pub(crate) use weak_address;
+
+/// The entry of the code in a static program. Two instructions of it are the program's linker's: it
+/// puts in where its GOT has the address of `__environ` (`xtask/src/static_object`). A program
+/// whose indirect jumps are checked (BTI) may come here.
+#[cfg(feature = "static")]
+macro_rules! static_entry {
+    ($start:path) => {
+        core::arch::global_asm!(
+            ".pushsection .text.ogrt_entry,\"ax\",@progbits",
+            ".hidden ogrt_static_entry",
+            ".globl ogrt_static_entry",
+            "ogrt_static_entry:",
+            "hint #34", // bti c
+            ".inst 0x90000003", // adrp x3, ...
+            ".inst 0xf9400063", // ldr x3, [x3, ...]
+            "b {start}",
+            ".popsection",
+            start = sym $start,
+        );
+    };
+}
+#[cfg(feature = "static")]
+pub(crate) use static_entry;
 
 memory_functions!(
     ".p2align 4",

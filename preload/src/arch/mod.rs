@@ -26,7 +26,7 @@ macro_rules! memory_functions {
 
 /// One word of our own GOT, read by these lines into `{0}`: a direct reference to an undefined weak
 /// symbol may be folded away.
-#[cfg(not(target_arch = "powerpc64"))]
+#[cfg(not(any(target_arch = "powerpc64", feature = "static")))]
 macro_rules! word_of_got {
     ($($line:expr),* $(,)?) => {{
         let word: usize;
@@ -37,7 +37,7 @@ macro_rules! word_of_got {
         word
     }};
 }
-#[cfg(not(target_arch = "powerpc64"))]
+#[cfg(not(any(target_arch = "powerpc64", feature = "static")))]
 pub(crate) use word_of_got;
 
 #[cfg(target_arch = "aarch64")]

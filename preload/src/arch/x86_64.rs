@@ -29,12 +29,37 @@ pub unsafe fn syscall(number: usize, arguments: [usize; 6]) -> isize {
 }
 
 /// The address of a weak symbol, 0 where nobody defines it.
+#[cfg(not(feature = "static"))]
 macro_rules! weak_address {
     ($name:literal) => {
         $crate::arch::word_of_got!(concat!("mov {0}, qword ptr [rip + ", $name, "@GOTPCREL]"))
     };
 }
+#[cfg(not(feature = "static"))]
 pub(crate) use weak_address;
+
+/// The entry of the code in a static program. Four bytes of it are the program's linker's: it puts
+/// in where its GOT has the address of `__environ` (`xtask/src/static_object`). A program whose
+/// indirect jumps are checked (IBT) may come here.
+#[cfg(feature = "static")]
+macro_rules! static_entry {
+    ($start:path) => {
+        core::arch::global_asm!(
+            ".pushsection .text.ogrt_entry,\"ax\",@progbits",
+            ".hidden ogrt_static_entry",
+            ".globl ogrt_static_entry",
+            "ogrt_static_entry:",
+            "endbr64",
+            ".byte 0x48, 0x8b, 0x0d", // mov rcx, [rip + ...]
+            ".long 0",
+            "jmp {start}",
+            ".popsection",
+            start = sym $start,
+        );
+    };
+}
+#[cfg(feature = "static")]
+pub(crate) use static_entry;
 
 memory_functions!(
     ".p2align 4",

@@ -115,22 +115,26 @@ const LD: &Order = &[
     &["companion", "driver_dry_run", "not_marked", "note_position"],
     &["link_request", "make_note", "reference_input", "seal_note"],
     &["attempt", "note_trial", "ordinary_output", "registration", "run_under_mold", "which_linker"],
+    &["static_program"],
     &["link", "link_by_driver", "link_by_linker"],
     &["main"],
 ];
 
 /// What asks the kernel, what looks at the process, what is told of it, and when.
 const PRELOAD: &Order = &[
-    &["arch", "field_numbers", "glob", "literal"],
+    &["arch", "field_numbers", "glob", "linkage", "literal", "room"],
     &["sys"],
     &["memory"],
     &["path_buffer"],
-    &["canonical", "destination", "encoder", "event_id", "namespaces", "process", "reach", "say"],
-    &["loader", "parts", "proxy", "settings"],
-    &["disclosure", "executable", "imports", "objects", "spool", "surroundings"],
-    &["deliver", "state"],
+    &["canonical", "destination", "encoder", "event_id", "process", "reach", "say"],
+    &["loaded_object", "namespaces", "proxy", "variables"],
+    &["launch", "loader", "parts", "preloaded", "settings", "surroundings"],
+    &["choice", "disclosure", "executable", "imports", "notes", "spool"],
+    &["deliver", "objects"],
+    &["message", "state"],
     &["end", "start"],
     &["audit"],
+    &["linked", "loaded"],
     &["lib"],
 ];
 
@@ -139,7 +143,7 @@ const XTASK: &Order = &[
     &["cleanup", "known_tools", "put_file"],
     &["child", "daemon", "share", "silent_library"],
     &["manuals", "site", "steps", "workspace"],
-    &["machine"],
+    &["machine", "static_object"],
     &["programs"],
     &["install"],
     &["bench", "demo", "generate", "suite"],
