@@ -4,7 +4,7 @@
 //! |---|---|
 //! | PREFIX/bin | the programs; `ogrt-c++` and `ogrt-fc` are other names of `ogrt-cc` |
 //! | PREFIX/lib | `libogrt.so` |
-//! | PREFIX/lib/ogrt | the same for each loader by `$LIB`, and one for 32-bit programs that does nothing |
+//! | PREFIX/lib/ogrt | the same for each loader by `$LIB`, and one for 32-bit programs that does nothing; the object for static programs |
 //! | PREFIX/lib/systemd/system | the units of the server and of the observer |
 //! | PREFIX/libexec/ogrt | the linker wrapper under each name that a compiler driver asks for |
 //! | PREFIX/share | manual pages and completions |
@@ -88,6 +88,11 @@ fn install_into(directory: &Path, prefix: &Path, built: &Built) -> Result<()> {
     }
     put_file::copy(&built.library, &lib)?;
     silent_library::install(&lib)?;
+    if let Some(object) = &built.static_object {
+        let folder = lib.join("ogrt");
+        fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+        put_file::copy(object, &folder)?;
+    }
     put_other_names(&bin, &libexec)?;
     for (name, unit) in UNITS {
         put_file::write(&systemd.join(name), &unit.replace("@PREFIX@", &prefix.display().to_string()))?;

@@ -22,6 +22,7 @@ pub mod put_file;
 pub mod share;
 pub mod silent_library;
 pub mod site;
+pub mod static_object;
 pub mod steps;
 pub mod suite;
 pub mod workspace;

@@ -1,9 +1,9 @@
-//! Building the five static programs and libogrt.so.
+//! Building the five static programs, libogrt.so, and the object for static programs of others.
 //!
 //! `preload` is built by a cargo call of its own (see ARCHITECTURE.md), into a folder of its own in
 //! cargo's target folder.
 
-use crate::{machine::Linkage, steps::Step, workspace::Workspace};
+use crate::{machine::Linkage, static_object, steps::Step, workspace::Workspace};
 use anyhow::Result;
 use std::{ffi::OsString, path::PathBuf, process::Command};
 
@@ -28,6 +28,8 @@ pub struct Built {
     pub programs: Vec<PathBuf>,
     /// The library `libogrt.so`.
     pub library: PathBuf,
+    /// The object for static programs; `None` on a machine for which there is none.
+    pub static_object: Option<PathBuf>,
 }
 
 /// Builds all of it as it is shipped, optimised.
@@ -65,7 +67,8 @@ fn build_as(step: &Step, workspace: &Workspace, linkage: &Linkage, profile: &str
     }
     let folder = workspace.target.join(triple(linkage)).join(profile);
     let programs = programs().map(|program| folder.join(program)).collect();
-    Ok(Built { programs, library: build_library(step, workspace)? })
+    let static_object = static_object::build(workspace, |cargo| step.run(cargo))?;
+    Ok(Built { programs, library: build_library(step, workspace)?, static_object })
 }
 
 /// Builds a load generator: a package of its own, so that no dependency of the server is compiled a
