@@ -11,6 +11,7 @@ use crate::not_marked::MarkError;
 use crate::note_position::NotePlacement;
 use crate::ordinary_output::{self, Verdict};
 use crate::registration::Registration;
+use crate::static_program;
 use ogrt_wrap::deliver::lost_records;
 use ogrt_wrap::line::probes;
 use ogrt_wrap::note::note_file::NoteFile;
@@ -109,9 +110,10 @@ fn why_not_for_us<'a>(request: &'a LinkRequest, settings: &Settings) -> Option<&
 /// A line with the note on it.
 struct MarkedLine {
     arguments: Vec<OsString>,
-    /// The note's object, which the tool reads; deleted with this value.
+    /// The note's object, perhaps with code for a static program. The tool reads it; it is deleted
+    /// with this value.
     file: NoteFile,
-    /// The note may not fit.
+    /// The note may not fit, or there is code of ours beside it.
     is_in_doubt: bool,
 }
 
@@ -134,6 +136,17 @@ fn mark(
     let object = note_object(&plan, &facts)?;
     let NotePlacement { position, medium, is_tried } =
         way.place_note(&plan, &object, facts.signature.as_bytes())?;
+    let with_code = match static_program::code_for(request, settings, &plan.identity, &verdict) {
+        Ok(code) => code.with_note(&object),
+        Err(why) => {
+            if settings.static_programs {
+                decisions.add(format_args!("no code for a static program: {why}"));
+            }
+            None
+        }
+    };
+    let is_in_doubt = verdict != Verdict::Ordinary || with_code.is_some();
+    let object = with_code.unwrap_or(object);
     let (mut file, arguments) =
         position.put(&object, medium, &request.arguments).map_err(MarkError::NoteFile)?;
     if !is_tried {
@@ -145,7 +158,7 @@ fn mark(
     if let Verdict::Doubtful(why) = verdict {
         decisions.add(format_args!("in doubt: {why}"));
     }
-    Ok((facts, MarkedLine { arguments, file, is_in_doubt: verdict != Verdict::Ordinary }))
+    Ok((facts, MarkedLine { arguments, file, is_in_doubt }))
 }
 
 /// The decisions about a link, which are written down if `OGRT_SAVE_LINK` is set.

@@ -21,6 +21,7 @@ mod reference_input;
 mod registration;
 mod run_under_mold;
 mod seal_note;
+mod static_program;
 mod which_linker;
 
 use link_by_driver::LinkByDriver;

@@ -13,6 +13,8 @@ pub struct Settings {
     pub strict: bool,
     /// `OGRT_REPRODUCIBLE=1`, or SOURCE_DATE_EPOCH is set: equal links give equal bytes.
     pub reproducible: bool,
+    /// `OGRT_STATIC=1`: static programs tell of themselves when they run.
+    pub static_programs: bool,
     /// `OGRT_SAVE_LINK`: the directory in which links are saved for a report.
     pub save_link: Option<PathBuf>,
     /// `OGRT_REAL_LD`: the real linker, by its name or path.
@@ -30,6 +32,7 @@ impl Settings {
             disabled: is_on("OGRT_DISABLE"),
             strict: is_on("OGRT_STRICT"),
             reproducible: is_on("OGRT_REPRODUCIBLE") || environment::var("SOURCE_DATE_EPOCH").is_some(),
+            static_programs: is_on("OGRT_STATIC"),
             save_link: non_empty("OGRT_SAVE_LINK").map(PathBuf::from),
             real_linker: non_empty("OGRT_REAL_LD").map(PathBuf::from),
             server: Server::from_environment(),

@@ -9,9 +9,11 @@ mod elf;
 mod prefix;
 mod reader;
 mod server;
+mod static_code;
 
 pub use bench::{Bench, Outcome, executable, has_tool};
 pub use elf::{Protections, protections, signatures_of};
 pub use prefix::prefix;
 pub use reader::{LOADER, READER};
 pub use server::{Manner, TestServer};
+pub use static_code::{carries_code, static_object, static_objects};

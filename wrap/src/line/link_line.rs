@@ -36,6 +36,12 @@ enum Effect {
     DependencyFile,
     StaticLibraries,
     SharedLibraries,
+    /// All libraries are archives, also those before the option.
+    StaticProgram,
+    /// The dynamic loader that the program asks for.
+    Interpreter,
+    PositionIndependent,
+    FixedPosition,
     PushState,
     PopState,
     /// The inputs after it are taken only when needed, like members of an archive.
@@ -92,16 +98,21 @@ fn flag(name: &[u8]) -> Option<(Value, Effect)> {
         b"N" | b"omagic" | b"n" | b"nmagic"                                 => (Nothing, FixedLayout),
         b"fatal-warnings"                                                   => (Nothing, FatalWarnings),
         b"shared" | b"Bshareable"                                           => (Nothing, Shared),
-        b"Bstatic" | b"dn" | b"non_shared" | b"static"                      => (Nothing, StaticLibraries),
+        b"Bstatic" | b"dn" | b"non_shared"                                  => (Nothing, StaticLibraries),
+        b"static"                                                           => (Nothing, StaticProgram),
+        b"dynamic-linker"                                                   => (Word, Interpreter),
+        b"I"                                                                => (Letter, Interpreter),
+        b"pie" | b"pic-executable"                                          => (Nothing, PositionIndependent),
+        b"no-pie" | b"no-pic-executable"                                    => (Nothing, FixedPosition),
         b"Bdynamic" | b"dy" | b"call_shared"                                => (Nothing, SharedLibraries),
         b"push-state"                                                       => (Nothing, PushState),
         b"pop-state"                                                        => (Nothing, PopState),
         b"start-lib"                                                        => (Nothing, StartLib),
         b"end-lib"                                                          => (Nothing, EndLib),
-        b"a" | b"A" | b"c" | b"e" | b"f" | b"F" | b"h" | b"I" | b"P" | b"R" => (Letter, Skip),
+        b"a" | b"A" | b"c" | b"e" | b"f" | b"F" | b"h" | b"P" | b"R" => (Letter, Skip),
         b"u" | b"y" | b"Y" | b"z"                                           => (Letter, Skip),
         b"architecture" | b"assert" | b"auxiliary" | b"defsym"              => (Word, Skip),
-        b"depaudit" | b"audit" | b"dynamic-linker" | b"entry"               => (Word, Skip),
+        b"depaudit" | b"audit" | b"entry"                                   => (Word, Skip),
         b"error-handling-script" | b"exclude-libs" | b"filter"              => (Word, Skip),
         b"export-dynamic-symbol" | b"fini" | b"init" | b"gpsize"            => (Word, Skip),
         b"ignore-unresolved-symbol" | b"Map"                                => (Word, Skip),
@@ -165,6 +176,14 @@ pub struct LinkLine {
     pub has_fatal_warnings: bool,
     /// The output is a shared object.
     pub is_shared: bool,
+    /// The option `-static` is on the line.
+    has_static_option: bool,
+    /// Libraries behind the last input are looked for among archives alone.
+    ends_static: bool,
+    /// The program is told a dynamic loader.
+    has_interpreter: bool,
+    /// The program can be loaded at any address.
+    is_position_independent: bool,
     /// The reason why this is not a link of ours, so that nothing is recorded.
     pub no_link: Option<&'static str>,
     /// The reason why the output gets no note. The link is recorded.
@@ -222,6 +241,7 @@ impl LinkLine {
             }
             line.safe_after.push(awaiting.is_none() && !state.foreign_format && !state.in_lib);
         }
+        line.ends_static = state.static_only;
         // A script may name inputs, as Free Pascal's do.
         if line.inputs.is_empty() {
             line.is_not_ours("no inputs");
@@ -254,6 +274,24 @@ impl LinkLine {
         let names_start_file =
             |input: &NamedInput| matches!(&input.name, InputName::File(path) if is_start_file(path));
         !self.is_shared && !self.inputs.iter().any(names_start_file)
+    }
+
+    /// A program that starts without a dynamic loader, by a start file of a C library. With an
+    /// interpreter on the line, as musl-gcc always has one, it is one only where nothing asks for
+    /// that interpreter.
+    pub fn is_static_program(&self) -> bool {
+        // gcc for aarch64 says `-Bstatic`, all others `-static`.
+        let needs_no_loader = match self.has_interpreter {
+            true => self.has_static_option && self.ends_static && !self.is_position_independent,
+            false => self.has_static_option || self.ends_static,
+        };
+        let starts_by_libc = |input: &NamedInput| match &input.name {
+            InputName::File(path) => {
+                input.taken_whole && path.file_name().is_some_and(|name| name.as_bytes().ends_with(b"crt1.o"))
+            }
+            _ => false,
+        };
+        needs_no_loader && !self.is_shared && self.inputs.iter().any(starts_by_libc)
     }
 
     /// Inputs whose names are not those of objects or libraries: linkers read them as scripts if
@@ -323,6 +361,13 @@ impl LinkLine {
             Script => self.input(InputName::Script(value.into()), argument, state),
             DependencyFile => self.dependency_file = Some(value.into()),
             StaticLibraries => state.static_only = true,
+            StaticProgram => {
+                self.has_static_option = true;
+                state.static_only = true;
+            }
+            Interpreter => self.has_interpreter = true,
+            PositionIndependent => self.is_position_independent = true,
+            FixedPosition => self.is_position_independent = false,
             SharedLibraries => state.static_only = false,
             PushState => saved.push(*state),
             PopState => *state = saved.pop().unwrap_or(*state),
@@ -445,6 +490,35 @@ mod tests {
         assert_eq!(line("-Tx.ld --script=y.ld -T z.ld --version-script=v a.o").linker_scripts.len(), 3);
         assert_eq!(line("a.o link.ld b.a libz.so.1").implicit_scripts(), [PathBuf::from("link.ld")]);
         assert!(line("--fatal-warnings a.o").has_fatal_warnings);
+    }
+
+    #[test]
+    fn static_programs_start_by_a_c_library_and_without_a_loader() {
+        for text in [
+            "-m elf_x86_64 -static -o x /usr/lib/crt1.o a.o -lc",
+            "-static -pie --no-dynamic-linker -z text /usr/lib/rcrt1.o a.o -lc",
+            // musl-gcc
+            "-dynamic-linker /lib/ld-musl-x86_64.so.1 -nostdlib -static /usr/lib/musl/lib/crt1.o a.o -lc",
+            "-static /usr/lib/gcrt1.o a.o -Bdynamic -lc -Bstatic",
+            "-Bstatic -X -EL -maarch64linux -o x /usr/lib/crt1.o a.o --start-group -lgcc -lc --end-group",
+        ] {
+            assert!(line(text).is_static_program(), "{text}");
+        }
+        for text in [
+            "-dynamic-linker /lib64/ld.so -o x /usr/lib/crt1.o a.o -lc",
+            "-pie -dynamic-linker /lib64/ld.so -static /usr/lib/Scrt1.o a.o -lc",
+            "-dynamic-linker /lib64/ld.so /usr/lib/crt1.o -static -la -Bdynamic -lc",
+            "-I/lib64/ld.so /usr/lib/crt1.o -static -la -Bdynamic -lc",
+            "/usr/lib/crt1.o a.o -Bstatic -la -Bdynamic -lc",
+            "-dynamic-linker /lib64/ld.so /usr/lib/crt1.o -Bstatic -la -lc",
+            "-static a.o -lc",
+            "-static start.o a.o",
+            // klibc, dietlibc and NetBSD
+            "-static /usr/lib/klibc/lib/crt0.o a.o",
+            "-shared -static /usr/lib/crt1.o a.o",
+        ] {
+            assert!(!line(text).is_static_program(), "{text}");
+        }
     }
 
     #[test]
