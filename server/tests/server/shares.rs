@@ -66,7 +66,12 @@ fn one_sender_with_very_many_programs_and_jobs_changes_no_answer_about_others() 
             "/v1/unregistered?user=ann",
             "/v1/unregistered?user=ann&by=job",
         ]
-        .map(|path| daemon.get(path))
+        .map(|path| {
+            let (status, mut answer) = daemon.get(path);
+            // Behind the flood: that the last of it is not counted changes nothing for ann.
+            answer.as_object_mut().map(|answer| answer.remove("counted_until_ns"));
+            (status, answer)
+        })
     };
     let before = of_ann();
     assert!(before.iter().all(|(status, answer)| *status == 200 && answer["truncated"].is_null()));
