@@ -1,10 +1,11 @@
 //! The keys of a dictionary that may change while it is read.
 //!
 //! The table is read, then its keys, then the table again. If it is the same, the keys are those
-//! that it had. If it is not, this is tried again; in the end a key counts that stood at the same
-//! place before and after, was the same text twice, and whose hash belongs to its place. So a name
-//! is never made of a text that was freed meanwhile
-//! (`names_are_never_wrong_while_threads_import_and_delete`).
+//! that it had. If it is not, this is tried again. Where it never is, a key counts that stood at
+//! the same place before and after, and was the same text twice. Its hash must belong to its place
+//! in any case. So a name is never made of a text that was freed meanwhile
+//! (`a_text_that_was_freed_is_never_a_name`,
+//! `names_are_never_wrong_while_threads_import_and_delete`).
 
 use super::{
     layout::{Layout, TableForm},

@@ -57,33 +57,22 @@ impl<'r, 'm> Types<'r, 'm> {
     /// be anything.
     pub fn keys(&mut self, addresses: &[u64]) -> Result<Vec<Result<Key, Obstacle>>, Obstacle> {
         let heads = self.heads(addresses)?;
-        let texts: Vec<_> = heads.iter().map(|bytes| self.head(bytes?)).collect();
-        let ranges = addresses.iter().zip(&texts).filter_map(|(address, text)| {
-            let text = text.as_ref().ok()?.as_ref()?;
-            Some(text.characters(*address))
+        let heads: Vec<_> = heads.iter().map(|bytes| self.head(bytes?)).collect();
+        let ranges = addresses.iter().zip(&heads).filter_map(|(address, head)| {
+            let head = head.as_ref().ok()?.as_ref()?;
+            Some(head.end().map(|end| (*address, end)))
         });
-        let characters = self.reader.each(&ranges.collect::<Result<Vec<_>, _>>()?)?;
-        let mut characters = characters.iter();
-        // A head that has changed meanwhile belongs to another text, and so may the characters.
-        let heads_again = self.heads(addresses)?;
-        let heads = heads.iter().zip(heads_again.iter());
-        let mut key = |text: TextHead, is_same: bool| {
-            let name = decode(characters.next().ok_or(Obstacle::Nonsense)??, &text);
-            let name = name.filter(|_| is_same).ok_or(Obstacle::Nonsense)?;
-            Ok(Key::Text(Text { name, hash: text.hash }))
+        // Head and characters in one reading: they belong together.
+        let texts = self.reader.each(&ranges.collect::<Result<Vec<_>, _>>()?)?;
+        let mut texts = texts.iter();
+        let mut key = |head: TextHead| {
+            let bytes = texts.next().ok_or(Obstacle::Nonsense)??;
+            let is_same = self.head(bytes)?.as_ref() == Some(&head);
+            let characters = bytes.get(place(head.begin)?..).filter(|_| is_same);
+            let name = characters.and_then(|characters| decode(characters, &head));
+            Ok(Key::Text(Text { name: name.ok_or(Obstacle::Nonsense)?, hash: head.hash }))
         };
-        let keys = texts.into_iter().zip(heads).map(|(text, (head, again))| match text? {
-            Some(text) => key(text, self.is_same(head, again)),
-            None => Ok(Key::Other),
-        });
-        Ok(keys.collect())
-    }
-
-    /// True for two readings of one head. Before the type stands how often it is referred to.
-    fn is_same(&self, head: Result<&[u8], Obstacle>, again: Result<&[u8], Obstacle>) -> bool {
-        let Ok(kind) = place(self.layout.kind()) else { return false };
-        let fixed = |bytes: Result<&[u8], Obstacle>| bytes.ok()?.get(kind..).map(<[u8]>::to_vec);
-        head.is_ok() && fixed(head) == fixed(again)
+        Ok(heads.into_iter().map(|head| head?.map_or(Ok(Key::Other), &mut key)).collect())
     }
 
     fn heads(&self, addresses: &[u64]) -> Result<Parts, Obstacle> {
@@ -110,6 +99,7 @@ impl<'r, 'm> Types<'r, 'm> {
 }
 
 /// The head of a text.
+#[derive(PartialEq, Eq)]
 struct TextHead {
     /// Characters of it.
     length: u64,
@@ -122,9 +112,9 @@ struct TextHead {
 }
 
 impl TextHead {
-    /// The range of the characters, for the text at the address: address and length.
-    fn characters(&self, text: u64) -> Result<(u64, usize), Obstacle> {
-        Ok((at(text, self.begin)?, place(self.length * u64::from(self.width))?))
+    /// The bytes of the text, with its head.
+    fn end(&self) -> Result<usize, Obstacle> {
+        place(at(self.begin, self.length * u64::from(self.width))?)
     }
 
     /// `None` for a text whose characters are elsewhere: those of classes derived from `str`.

@@ -7,6 +7,7 @@ mod interpreter;
 mod pieces;
 mod quiet;
 mod recorded;
+mod torn;
 
 use interpreter::Interpreter;
 use ogrt_observe::python::{Python, PythonVersion, pythons, top_level_packages};

@@ -5,20 +5,21 @@
 //! covers an earlier one. What lies beside a piece in a read that meets one is zero.
 
 use ogrt_observe::python::{Memory, Unreadable};
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 
 /// Bytes before those of a piece.
 const HEAD_BYTES: usize = 12;
 
-struct Piece<'i> {
-    address: u64,
-    since: u32,
-    bytes: &'i [u8],
+/// A piece, and the reads after which it is there.
+pub struct Piece<'i> {
+    pub address: u64,
+    pub since: u32,
+    pub bytes: &'i [u8],
 }
 
 /// Memory that has only these pieces.
 pub struct Pieces<'i> {
-    pieces: Vec<Piece<'i>>,
+    pub pieces: Vec<Piece<'i>>,
     /// Reads so far.
     pub reads: Cell<u32>,
 }
@@ -62,37 +63,5 @@ impl Memory for Pieces<'_> {
             is_there |= length > 0;
         }
         if is_there { Ok(()) } else { Err(Unreadable) }
-    }
-}
-
-/// Memory that is recorded while it is read.
-pub struct Recorder<M> {
-    memory: M,
-    record: RefCell<Vec<u8>>,
-}
-
-impl<M> Recorder<M> {
-    /// A record that begins with these maps.
-    pub fn new(memory: M, maps: &[u8]) -> Self {
-        Recorder { memory, record: RefCell::new([maps, b"\0"].concat()) }
-    }
-
-    /// What was recorded.
-    pub fn into_record(self) -> Vec<u8> {
-        self.record.into_inner()
-    }
-}
-
-impl<M: Memory> Memory for Recorder<M> {
-    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), Unreadable> {
-        self.memory.read(address, buffer)?;
-        let length = u16::try_from(buffer.len()).expect("a piece has less than 64 KiB").to_le_bytes();
-        let piece = [&address.to_le_bytes(), &[0, 0][..], &length, buffer].concat();
-        let mut record = self.record.borrow_mut();
-        // The second reading of a table is the same.
-        if !record.windows(piece.len()).any(|known| known == piece) {
-            record.extend(piece);
-        }
-        Ok(())
     }
 }

@@ -6,10 +6,11 @@
 
 use crate::{
     interpreter::{Interpreter, Process},
-    pieces::{Pieces, Recorder},
+    pieces::Pieces,
 };
 use ogrt_observe::python::{Executable, Mappings, Memory, Python, Unreadable, read_pythons};
 use std::{
+    cell::RefCell,
     env,
     fs::{self, File},
     os::unix::fs::FileExt,
@@ -101,4 +102,36 @@ pub fn assert_record(process: &Process, file: &Path, kind: &str) {
 fn read(memory: &dyn Memory, file: &dyn Memory, maps: &[u8]) -> Vec<Python> {
     let executable = Executable { file, headers_address: HEADERS_ADDRESS };
     read_pythons(memory, &Mappings::parse(maps), Some(&executable))
+}
+
+/// Memory that is recorded while it is read.
+struct Recorder<M> {
+    memory: M,
+    record: RefCell<Vec<u8>>,
+}
+
+impl<M> Recorder<M> {
+    /// A record that begins with these maps.
+    fn new(memory: M, maps: &[u8]) -> Self {
+        Recorder { memory, record: RefCell::new([maps, b"\0"].concat()) }
+    }
+
+    /// What was recorded.
+    fn into_record(self) -> Vec<u8> {
+        self.record.into_inner()
+    }
+}
+
+impl<M: Memory> Memory for Recorder<M> {
+    fn read(&self, address: u64, buffer: &mut [u8]) -> Result<(), Unreadable> {
+        self.memory.read(address, buffer)?;
+        let length = u16::try_from(buffer.len()).expect("a piece has less than 64 KiB").to_le_bytes();
+        let piece = [&address.to_le_bytes(), &[0, 0][..], &length, buffer].concat();
+        let mut record = self.record.borrow_mut();
+        // The second reading of a table is the same.
+        if !record.windows(piece.len()).any(|known| known == piece) {
+            record.extend(piece);
+        }
+        Ok(())
+    }
 }
