@@ -40,6 +40,9 @@ struct Arguments {
     /// Do not tell starts of static and setuid programs.
     #[arg(long)]
     no_starts: bool,
+    /// Do not tell what processes load after their start, and which GPUs they use.
+    #[arg(long)]
+    no_objects: bool,
     /// Say what can be observed here, and end. Exit status: 0 all that is asked for; 1 not all.
     #[arg(long)]
     check: bool,
@@ -71,9 +74,12 @@ fn run(arguments: Arguments) -> Result<()> {
         cpu_percent: arguments.cpu_percent,
         in_real_time: !arguments.no_real_time,
         tells_starts: !arguments.no_starts,
+        tells_objects: !arguments.no_objects,
     })?;
     if arguments.check {
-        println!("starts of static and setuid programs: {}", if arguments.no_starts { "off" } else { "yes" });
+        let word = |is_off| if is_off { "off" } else { "yes" };
+        println!("starts of static and setuid programs: {}", word(arguments.no_starts));
+        println!("objects loaded later, and GPUs: {}", word(arguments.no_objects));
         return Ok(());
     }
     observer.run()

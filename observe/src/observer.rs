@@ -4,6 +4,9 @@ use crate::{
     capabilities::{self, Right},
     complaints::Complaints,
     cpu_share::CpuShare,
+    exec_events::ExecEventSocket,
+    file_facts::FileCache,
+    objects::ObjectWatch,
     process_directory::{FIRST_PID_NAMESPACE, FIRST_USER_NAMESPACE},
     scheduling,
     selection::Selection,
@@ -20,6 +23,10 @@ use std::{
     fs,
     os::unix::fs::MetadataExt,
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -27,6 +34,9 @@ use std::{
 /// Time between two looks while one is due, and while nothing is.
 const SOON: Duration = Duration::from_millis(5);
 const LATER: Duration = Duration::from_secs(1);
+
+/// The time in which something is done: the loop comes round each second.
+const STANDSTILL: Duration = Duration::from_secs(30);
 
 /// What the observer does, and for whom.
 #[derive(Clone, Debug)]
@@ -43,11 +53,16 @@ pub struct ObserverConfig {
     pub in_real_time: bool,
     /// Starts of static and setuid programs are told.
     pub tells_starts: bool,
+    /// What processes load, and which GPUs they use, is told.
+    pub tells_objects: bool,
 }
 
 /// See the module.
 pub struct Observer {
+    execs: ExecEventSocket,
     starts: Option<StartWatch>,
+    objects: Option<ObjectWatch>,
+    files: FileCache,
     server: ServerLink,
     cpu: CpuShare,
     complaints: Complaints,
@@ -63,18 +78,23 @@ impl Observer {
         scheduling::hurry(config.in_real_time);
         let files = getrlimit(Resource::Nofile).maximum;
         let _ = setrlimit(Resource::Nofile, Rlimit { current: files, maximum: files });
-        let mut rights = Vec::new();
-        let mut starts = None;
-        if config.tells_starts {
-            starts = Some(StartWatch::open(config.selection, config.job_id_variables).context("starts")?);
-            rights.extend([Right::MarkFilesystems, Right::ReadProcesses]);
-        }
+        let execs = ExecEventSocket::listen().context("cannot hear of execs (needs CAP_NET_ADMIN)")?;
+        let mut rights = vec![Right::MarkFilesystems, Right::ReadProcesses];
+        let (selection, names) = (config.selection, config.job_id_variables);
+        let starts = match config.tells_starts {
+            true => Some(StartWatch::open(selection.clone(), names.clone()).context("starts")?),
+            false => None,
+        };
+        let objects = config.tells_objects.then(|| ObjectWatch::new(selection, names));
         if fs::metadata(&config.server).is_ok_and(|socket| socket.uid() != 0) {
             rights.push(Right::ConnectToOthers);
         }
         capabilities::keep_only(&rights).context("cannot give up rights")?;
         Ok(Observer {
+            execs,
             starts,
+            objects,
+            files: FileCache::default(),
             server: ServerLink::new(config.server),
             cpu: CpuShare::new(config.cpu_percent),
             complaints: Complaints::default(),
@@ -84,19 +104,21 @@ impl Observer {
     /// Observes until something fails that cannot be mended.
     pub fn run(mut self) -> Result<()> {
         let mut tidied = Instant::now();
+        let progress = watch_progress()?;
         loop {
+            progress.fetch_add(1, Ordering::Relaxed);
             self.wait()?;
-            if let Some(starts) = &mut self.starts {
-                starts.run(&mut self.server)?;
-                if tidied.elapsed() > LATER {
-                    starts.tidy(&mut self.server);
-                    tidied = Instant::now();
-                }
+            self.look()?;
+            if tidied.elapsed() > LATER {
+                tidied = Instant::now();
+                self.starts.iter_mut().for_each(|starts| starts.tidy(&mut self.server));
+                self.objects.iter_mut().for_each(ObjectWatch::tidy);
             }
             let was_connected = self.server.is_connected();
             match self.server.flush() {
                 Ok(()) if !was_connected && self.server.is_connected() => {
                     eprintln!("ogrt-observe: the server answers");
+                    self.objects.iter_mut().for_each(ObjectWatch::begin_anew);
                 }
                 Ok(()) => {}
                 Err(problem) => self.complaints.say(&format!("the server cannot be reached: {problem}")),
@@ -107,14 +129,31 @@ impl Observer {
         }
     }
 
+    /// Takes what the kernel has told, and looks at what is due.
+    fn look(&mut self) -> Result<()> {
+        let told = self.execs.read().context("the kernel's process connector")?;
+        if told.overflows > 0 {
+            self.server.add_lost(told.overflows);
+            self.complaints.say("the kernel's queue of execs was full: a larger --cpu-percent helps");
+        }
+        if let Some(starts) = &mut self.starts {
+            starts.run(&told.execs, &mut self.files, &mut self.server);
+        }
+        if let Some(objects) = &mut self.objects {
+            objects.executed(&told.execs);
+            objects.run(&mut self.files, &mut self.server);
+        }
+        Ok(())
+    }
+
     /// Waits until something is to be done.
     fn wait(&mut self) -> Result<()> {
-        let mut descriptors = Vec::with_capacity(3);
-        let mut patience = LATER;
+        let mut descriptors = vec![PollFd::new(&self.execs, PollFlags::IN)];
+        let mut patience = self.objects.as_ref().and_then(ObjectWatch::wait).unwrap_or(LATER).min(LATER);
         if let Some(starts) = &self.starts {
-            descriptors.extend(starts.descriptors().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+            descriptors.push(PollFd::from_borrowed_fd(starts.descriptor(), PollFlags::IN));
             if starts.is_undecided() {
-                patience = SOON;
+                patience = patience.min(SOON);
             }
         }
         let watched = descriptors.len();
@@ -137,6 +176,27 @@ impl Observer {
         }
         Ok(())
     }
+}
+
+/// Ends this program when it stands still: a process can have its arguments in a file of a
+/// filesystem that never answers. The service manager then starts a new one.
+fn watch_progress() -> Result<Arc<AtomicU64>> {
+    let progress = Arc::new(AtomicU64::new(0));
+    let watched = progress.clone();
+    let watch = move || {
+        let mut before = 0;
+        loop {
+            thread::sleep(STANDSTILL);
+            let now = watched.load(Ordering::Relaxed);
+            if now == before {
+                eprintln!("ogrt-observe: it stood still for {} s, and ends", STANDSTILL.as_secs());
+                std::process::exit(1);
+            }
+            before = now;
+        }
+    };
+    thread::Builder::new().name("progress".to_owned()).spawn(watch).context("cannot start a thread")?;
+    Ok(progress)
 }
 
 fn is_in_namespace(name: &str, inode: u64) -> bool {

@@ -6,8 +6,9 @@
 
 use crate::process::process_id;
 use rustix::{
-    fs::{AtFlags, CWD, Mode, OFlags, openat, readlinkat, statat},
+    fs::{AtFlags, CWD, Dir, DirEntry, FileType, Mode, OFlags, major, minor, openat, readlinkat, statat},
     io::Errno,
+    time::{ClockId, clock_gettime},
 };
 use std::{fs::File, os::fd::OwnedFd};
 
@@ -76,10 +77,46 @@ impl ProcessDirectory {
         Some((file.st_dev, file.st_ino))
     }
 
-    /// The file that it runs, opened.
-    pub fn open_executable(&self) -> Option<File> {
+    /// The file behind a link in it, such as `exe`, opened.
+    pub fn open_file(&self, name: &str) -> Option<File> {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        openat(&self.0, "exe", flags, Mode::empty()).ok().map(File::from)
+        openat(&self.0, name, flags, Mode::empty()).ok().map(File::from)
+    }
+
+    /// The devices that it has open, each with its path and its numbers. At most so many
+    /// descriptors are looked at.
+    pub fn open_devices(&self, descriptors_max: usize) -> Vec<(Vec<u8>, (u32, u32))> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(directory) = openat(&self.0, "fd", flags, Mode::empty()) else { return Vec::new() };
+        let Ok(entries) = Dir::read_from(&directory) else { return Vec::new() };
+        let device = |entry: DirEntry| {
+            let path = readlinkat(&directory, entry.file_name(), Vec::new()).ok()?.into_bytes();
+            // Not a socket, a pipe or their like.
+            if !path.starts_with(b"/") {
+                return None;
+            }
+            let status = statat(&directory, entry.file_name(), AtFlags::empty()).ok()?;
+            let is_device = FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice;
+            is_device.then(|| (path, (major(status.st_rdev), minor(status.st_rdev))))
+        };
+        entries.take(descriptors_max).map_while(Result::ok).filter_map(device).collect()
+    }
+
+    /// When the process was made, Unix time in nanoseconds, as exactly as the kernel says.
+    pub fn began_ns(&self) -> Option<i64> {
+        /// Nanoseconds of a clock tick: USER_HZ is 100 on every Linux that we run on.
+        const TICK_NS: i64 = 10_000_000;
+        let (stat, _) = self.read("stat", TEXT_MAX)?;
+        // Field 22; the name of the program, field 2, may hold anything but ends with the last
+        // parenthesis.
+        let at = stat.iter().rposition(|byte| *byte == b')')?;
+        let rest = String::from_utf8_lossy(stat.get(at + 1..)?).into_owned();
+        let ticks: i64 = rest.split_ascii_whitespace().nth(19)?.parse().ok()?;
+        let [real, boot] = [ClockId::Realtime, ClockId::Boottime].map(|clock| {
+            let time = clock_gettime(clock);
+            time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)
+        });
+        ticks.checked_mul(TICK_NS)?.checked_add(real.checked_sub(boot)?)
     }
 
     /// The target of a link, such as `exe` or `cwd`.

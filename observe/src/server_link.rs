@@ -98,7 +98,7 @@ impl ServerLink {
             self.socket = Some(self.connect()?);
         }
         if self.lost > 0 {
-            let observation = Observation { starts_lost: Some(self.lost) };
+            let observation = Observation { starts_lost: Some(self.lost), ..Observation::default() };
             let frame = encode_frame(MessageType::Observation, &observation);
             if self.send(&frame, None)? {
                 self.lost = 0;

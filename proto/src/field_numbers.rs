@@ -235,6 +235,10 @@ pub mod process_end {
     pub const CLUSTER: u32 = 25;
     /// `optional ProcessInfo start`
     pub const START: u32 = 26;
+    /// `repeated Package packages`
+    pub const PACKAGES: u32 = 31;
+    /// `repeated Gpu gpus`
+    pub const GPUS: u32 = 32;
     /// `optional Provenance provenance`
     pub const PROVENANCE: u32 = 30;
 }
@@ -243,6 +247,38 @@ pub mod process_end {
 pub mod observation {
     /// `optional uint64 starts_lost`
     pub const STARTS_LOST: u32 = 1;
+    /// `optional int32 pid`
+    pub const PID: u32 = 2;
+    /// `optional uint64 process_number`
+    pub const PROCESS_NUMBER: u32 = 3;
+    /// `optional int64 seen_ns`
+    pub const SEEN_NS: u32 = 4;
+    /// `repeated SharedObject shared_objects`
+    pub const SHARED_OBJECTS: u32 = 5;
+    /// `repeated Gpu gpus`
+    pub const GPUS: u32 = 6;
+    /// `repeated Package packages`
+    pub const PACKAGES: u32 = 7;
+}
+
+/// Fields of `Package`.
+pub mod package {
+    /// `optional string language`
+    pub const LANGUAGE: u32 = 1;
+    /// `optional bytes name`
+    pub const NAME: u32 = 2;
+    /// `optional string version`
+    pub const VERSION: u32 = 3;
+}
+
+/// Fields of `Gpu`.
+pub mod gpu {
+    /// `optional string maker`
+    pub const MAKER: u32 = 1;
+    /// `optional bool did`
+    pub const DID: u32 = 2;
+    /// `repeated bytes devices`
+    pub const DEVICES: u32 = 3;
 }
 
 /// Fields of `JobSummary`.

@@ -264,16 +264,62 @@ pub struct ProcessEnd {
     /// What its ProcessInfo told of the program, the user and the job, from a server that followed it.
     #[prost(message, optional, tag = "26")]
     pub start: ::core::option::Option<ProcessInfo>,
+    /// Packages of languages that it used.
+    #[prost(message, repeated, tag = "31")]
+    pub packages: ::prost::alloc::vec::Vec<Package>,
+    /// GPUs that it used, or could have used.
+    #[prost(message, repeated, tag = "32")]
+    pub gpus: ::prost::alloc::vec::Vec<Gpu>,
     /// Set by a server that passes the event on.
     #[prost(message, optional, tag = "30")]
     pub provenance: ::core::option::Option<Provenance>,
 }
 /// What ogrt-observe tells the server of its machine, besides starts. Only its own socket takes it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+#[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Observation {
     /// Starts that could not be told since the last message with this field.
     #[prost(uint64, optional, tag = "1")]
     pub starts_lost: ::core::option::Option<u64>,
+    /// The process that the rest is about: its number, and the inode number of its pidfd.
+    #[prost(int32, optional, tag = "2")]
+    pub pid: ::core::option::Option<i32>,
+    #[prost(uint64, optional, tag = "3")]
+    pub process_number: ::core::option::Option<u64>,
+    /// When the process was looked at, Unix time in nanoseconds.
+    #[prost(int64, optional, tag = "4")]
+    pub seen_ns: ::core::option::Option<i64>,
+    /// Objects that are loaded, and were not told before.
+    #[prost(message, repeated, tag = "5")]
+    pub shared_objects: ::prost::alloc::vec::Vec<SharedObject>,
+    /// All GPUs, where they differ from those that were told before.
+    #[prost(message, repeated, tag = "6")]
+    pub gpus: ::prost::alloc::vec::Vec<Gpu>,
+    /// Packages that it uses, and that were not told before.
+    #[prost(message, repeated, tag = "7")]
+    pub packages: ::prost::alloc::vec::Vec<Package>,
+}
+/// A package of a language, such as one of R or Python. It is no environment module.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Package {
+    #[prost(string, optional, tag = "1")]
+    pub language: ::core::option::Option<::prost::alloc::string::String>,
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub name: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(string, optional, tag = "3")]
+    pub version: ::core::option::Option<::prost::alloc::string::String>,
+}
+/// GPUs of one maker, and a process.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Gpu {
+    /// "nvidia", "amd", "intel" or "other".
+    #[prost(string, optional, tag = "1")]
+    pub maker: ::core::option::Option<::prost::alloc::string::String>,
+    /// The process has opened a device. Else it has loaded a library by which it could.
+    #[prost(bool, optional, tag = "2")]
+    pub did: ::core::option::Option<bool>,
+    /// Paths of the devices.
+    #[prost(bytes = "bytes", repeated, tag = "3")]
+    pub devices: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
 }
 /// Processes of a job that a server counted instead of recording each, because the job had sent
 /// more events than its limit allows.

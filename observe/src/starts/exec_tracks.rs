@@ -5,6 +5,7 @@
 //! told in order, each by a queue of its own, and several execs of a process may be told at once.
 //! So they are matched from the end, and by what the process runs now, as long as that can be seen.
 
+use crate::file_facts::FileId;
 use std::{
     collections::HashMap,
     time::{Duration, Instant},
@@ -21,10 +22,6 @@ const FORGOTTEN: Duration = Duration::from_secs(10);
 
 /// The time in which a further exec is told, where a process runs another file than it opened.
 const UNDECIDED: Duration = Duration::from_millis(20);
-
-/// A file as the kernel names it: device and inode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct FileId(pub u64, pub u64);
 
 /// What a process runs at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,10 +11,8 @@
 //! before and after the reading. What could not be seen is absent, and what was missed is counted.
 //! Tests: `tests/end_to_end/tests/observe.rs`.
 
-mod exec_events;
 mod exec_opens;
 mod exec_tracks;
-pub mod program_file;
 mod start_message;
 mod start_watch;
 

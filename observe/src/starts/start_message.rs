@@ -1,10 +1,10 @@
 //! The start of a process as the event that libogrt.so would have sent.
 
-use super::program_file::{FileKind, ProgramFile};
 use crate::{
     job_variables::{JobVariables, job_of_groups},
     process::{PidfdIdentity, pidfd_identity},
     process_directory::{ProcessDirectory, ProcessIdentity},
+    program_file::{FileKind, ProgramFile},
     server_link::MESSAGE_MAX,
 };
 use ogrt_proto::{MessageType, Module, ProcessInfo, encode_frame};

@@ -1,24 +1,24 @@
 //! The flow of the starts: what the kernel tells, and what is told to the server.
 
 use super::{
-    exec_events::ExecEventSocket,
     exec_opens::{ExecOpen, ExecWatch},
-    exec_tracks::{Exec, ExecTracks, FileId, Opened, Program, Running},
-    program_file::{FileKind, ProgramFile},
+    exec_tracks::{Exec, ExecTracks, Opened, Program, Running},
     start_message::{Process, ProgramInput, Start},
 };
 use crate::{
-    complaints::Complaints, process_directory::ProcessDirectory, selection::Selection,
+    complaints::Complaints,
+    exec_events::ExecEvent,
+    file_facts::{FileCache, FileFacts, FileId, path_of},
+    process_directory::ProcessDirectory,
+    program_file::FileKind,
+    selection::Selection,
     server_link::ServerLink,
 };
 use anyhow::{Context, Result};
-use rustix::{
-    fs::{AtFlags, CWD, fgetxattr, fstat, statat},
-    io::Errno,
-};
+use rustix::fs::{AtFlags, CWD, statat};
 use std::{
-    collections::{HashMap, HashSet},
-    fs::{self, File},
+    collections::HashSet,
+    fs,
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     path::Path,
     rc::Rc,
@@ -27,57 +27,8 @@ use std::{
 /// Readings of the kernel's queue of opened files before something else is done.
 const READINGS_MAX: usize = 64;
 
-/// Files whose content is remembered: about 2 MB.
-const FILES_MAX: usize = 4096;
-
 /// Filesystems of which it is remembered that they are watched, or cannot be.
 const FILESYSTEMS_MAX: usize = 4096;
-
-/// The bits of a mode by which a program gets the rights of its file's owner, or group.
-const SET_USER: u32 = 0o4000;
-const SET_GROUP: u32 = 0o2010;
-
-/// A file that has not changed since.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct FileVersion {
-    id: FileId,
-    size: i64,
-    changed: (i64, i64),
-}
-
-/// What is known of a file that is run.
-struct FileFacts {
-    content: ProgramFile,
-    /// The mode's bits, the owner and the group.
-    mode: u32,
-    owner: (u32, u32),
-    /// The file gives rights of its own (file capabilities).
-    has_capabilities: bool,
-}
-
-impl FileFacts {
-    /// The program may get more rights than its caller has. Then libogrt.so may be left out.
-    fn may_be_secure(&self) -> bool {
-        self.has_capabilities || self.mode & SET_USER != 0 || self.mode & SET_GROUP == SET_GROUP
-    }
-
-    /// True if a start of it is ours to tell.
-    fn is_wanted(&self) -> bool {
-        match self.content.kind {
-            FileKind::Static => true,
-            FileKind::Dynamic => self.may_be_secure(),
-            FileKind::Library | FileKind::Other => false,
-        }
-    }
-
-    /// True if it gives this user more rights, where the kernel no longer tells.
-    fn gives_more(&self, uid: u32, gid: u32) -> bool {
-        let (owner, group) = self.owner;
-        self.mode & SET_USER != 0 && owner != uid
-            || self.mode & SET_GROUP == SET_GROUP && group != gid
-            || self.has_capabilities && uid != 0
-    }
-}
 
 /// A program that a process has opened to run it.
 struct OpenedProgram {
@@ -106,9 +57,7 @@ impl Opened for OpenedProgram {
 /// See the module.
 pub struct StartWatch {
     opens: ExecWatch,
-    execs: ExecEventSocket,
     tracks: ExecTracks<OpenedProgram>,
-    files: HashMap<FileVersion, Rc<FileFacts>>,
     filesystems: HashSet<u64>,
     selection: Selection,
     job_id_variables: String,
@@ -119,13 +68,10 @@ impl StartWatch {
     /// Begins to watch every filesystem that is mounted. Those that come later are found at their
     /// first exec.
     pub fn open(selection: Selection, job_id_variables: String) -> Result<Self> {
-        let execs = ExecEventSocket::listen().context("cannot hear of execs (needs CAP_NET_ADMIN)")?;
         let opens = ExecWatch::open().context("cannot hear of opened programs (needs CAP_SYS_ADMIN)")?;
         let mut watch = StartWatch {
             opens,
-            execs,
             tracks: ExecTracks::new(),
-            files: HashMap::new(),
             filesystems: HashSet::new(),
             selection,
             job_id_variables,
@@ -138,9 +84,9 @@ impl StartWatch {
         Ok(watch)
     }
 
-    /// The descriptors to wait on.
-    pub fn descriptors(&self) -> [BorrowedFd<'_>; 2] {
-        [self.opens.as_fd(), self.execs.as_fd()]
+    /// The descriptor to wait on.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.opens.as_fd()
     }
 
     /// True if something is to be looked at again in a moment.
@@ -148,19 +94,17 @@ impl StartWatch {
         self.tracks.is_undecided()
     }
 
-    /// Takes what the kernel has told, and tells the server.
-    pub fn run(&mut self, server: &mut ServerLink) -> Result<()> {
-        // First the execs: what was opened for them is then in the other queue.
-        let told = self.execs.read().context("the kernel's process connector")?;
-        self.count_overflows(told.overflows, "execs", server);
+    /// Takes what was opened, and tells the server. `execs` were read just before: what was opened
+    /// for them is then in our queue.
+    pub fn run(&mut self, execs: &[ExecEvent], files: &mut FileCache, server: &mut ServerLink) {
         for _ in 0..READINGS_MAX {
             match self.opens.read() {
                 Ok(read) => {
-                    self.count_overflows(read.overflows, "opened programs", server);
+                    self.count_overflows(read.overflows, server);
                     if read.opens.is_empty() && read.overflows == 0 {
                         break;
                     }
-                    read.opens.into_iter().for_each(|open| self.opened(open));
+                    read.opens.into_iter().for_each(|open| self.opened(open, files));
                 }
                 // The kernel could not open one file for us: a filesystem of another machine may
                 // have refused it.
@@ -169,14 +113,12 @@ impl StartWatch {
                 }
             }
         }
-        for exec in told.execs {
+        for exec in execs {
             self.tracks.executed(exec.pid, exec.time_ns);
         }
-        let execs = self.tracks.take(running);
-        for (pid, exec) in execs {
-            self.executed(pid, exec, server);
+        for (pid, exec) in self.tracks.take(running) {
+            self.executed(pid, exec, files, server);
         }
-        Ok(())
     }
 
     /// Does what is due from time to time.
@@ -185,11 +127,11 @@ impl StartWatch {
         server.add_lost(std::mem::take(&mut self.tracks.overflows));
     }
 
-    fn count_overflows(&mut self, overflows: u64, of: &str, server: &mut ServerLink) {
+    fn count_overflows(&mut self, overflows: u64, server: &mut ServerLink) {
         if overflows > 0 {
             server.add_lost(overflows);
             self.complaints.say(&format!(
-                "the kernel's queue of {of} was full {overflows} times: starts of static programs are missing. \
+                "the kernel's queue of opened programs was full {overflows} times: starts of static programs are missing. \
                  A larger --cpu-percent helps, or more fs.fanotify.max_queued_events"
             ));
         }
@@ -205,14 +147,14 @@ impl StartWatch {
     }
 
     /// A file is about to be run.
-    fn opened(&mut self, ExecOpen { file, pid, pidfd, identity }: ExecOpen) {
-        let Some((id, facts)) = self.facts(&file) else { return };
+    fn opened(&mut self, ExecOpen { file, pid, pidfd, identity }: ExecOpen, files: &mut FileCache) {
+        let Some((id, facts)) = files.facts(&file) else { return };
         match facts.content.kind {
             FileKind::Other => return,
             FileKind::Library => return self.opens.leave_out(&file),
             FileKind::Static | FileKind::Dynamic => {}
         }
-        let wanted = facts.is_wanted().then(|| {
+        let wanted = facts.is_told_from_outside().then(|| {
             // What it is, it is before the exec as well; many are gone soon after it.
             let process = Process::look(pid, pidfd.as_ref(), identity, &self.job_id_variables);
             WantedProgram { path: path_of(&file), facts, process, pidfd }
@@ -221,13 +163,19 @@ impl StartWatch {
     }
 
     /// An exec has happened.
-    fn executed(&mut self, pid: u32, exec: Exec<OpenedProgram>, server: &mut ServerLink) {
+    fn executed(
+        &mut self,
+        pid: u32,
+        exec: Exec<OpenedProgram>,
+        files: &mut FileCache,
+        server: &mut ServerLink,
+    ) {
         match exec.program {
             Program::Opened(OpenedProgram { id, wanted: Some(wanted) }) => {
                 self.started(pid, id, wanted, exec.time_ns, server)
             }
             Program::Opened(OpenedProgram { wanted: None, .. }) => {}
-            Program::Present => self.executed_unwatched(pid, exec.time_ns, server),
+            Program::Present => self.executed_unwatched(pid, exec.time_ns, files, server),
             // Most are programs that libogrt.so sees, on a filesystem that was not watched yet.
             Program::Lost => self.complaints.say("a program ended before anybody could look what it was"),
         }
@@ -235,13 +183,13 @@ impl StartWatch {
 
     /// An exec of a file that fanotify did not tell of: one in memory, or the first on a filesystem
     /// that was mounted since.
-    fn executed_unwatched(&mut self, pid: u32, time_ns: i64, server: &mut ServerLink) {
+    fn executed_unwatched(&mut self, pid: u32, time_ns: i64, files: &mut FileCache, server: &mut ServerLink) {
         let Some(directory) = ProcessDirectory::open(pid, None) else { return };
-        let Some(file) = directory.open_executable() else { return };
-        let Some((id, facts)) = self.facts(&file) else { return };
+        let Some(file) = directory.open_file("exe") else { return };
+        let Some((id, facts)) = files.facts(&file) else { return };
         // By the descriptor, which names the filesystem wherever it is mounted.
         self.watch_filesystem(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())));
-        if facts.is_wanted() {
+        if facts.is_told_from_outside() {
             let pidfd = pidfd_of(pid);
             let process = Process::look(pid, pidfd.as_ref(), None, &self.job_id_variables);
             let wanted = WantedProgram { path: path_of(&file), facts, process, pidfd };
@@ -293,29 +241,6 @@ impl StartWatch {
         let start = Start { process: &process, path, file: &facts.content, input, time_ns };
         server.push(start.frame(), pidfd);
     }
-
-    /// What is known of a file; read once as long as it does not change.
-    fn facts(&mut self, file: &File) -> Option<(FileId, Rc<FileFacts>)> {
-        let status = fstat(file).ok()?;
-        let id = FileId(status.st_dev, status.st_ino);
-        let changed = (status.st_ctime, status.st_ctime_nsec.cast_signed());
-        let version = FileVersion { id, size: status.st_size, changed };
-        if let Some(known) = self.files.get(&version) {
-            return Some((id, known.clone()));
-        }
-        let content = ProgramFile::read(file);
-        let facts = Rc::new(FileFacts {
-            has_capabilities: content.kind == FileKind::Dynamic && has_capabilities(file),
-            content,
-            mode: status.st_mode,
-            owner: (status.st_uid, status.st_gid),
-        });
-        if self.files.len() >= FILES_MAX {
-            self.files.clear();
-        }
-        self.files.insert(version, facts.clone());
-        Some((id, facts))
-    }
 }
 
 /// What a process runs now.
@@ -326,24 +251,9 @@ fn running(pid: u32) -> Running {
     }
 }
 
-/// The path of an open file, as the kernel knows it.
-fn path_of(file: &File) -> Vec<u8> {
-    let link = rustix::fs::readlink(format!("/proc/self/fd/{}", file.as_raw_fd()), Vec::new());
-    link.map(|path| path.into_bytes()).unwrap_or_default()
-}
-
 fn pidfd_of(pid: u32) -> Option<OwnedFd> {
     use rustix::process::{Pid, PidfdFlags, pidfd_open};
     pidfd_open(Pid::from_raw(pid.cast_signed())?, PidfdFlags::empty()).ok()
-}
-
-fn has_capabilities(file: &File) -> bool {
-    let mut value = [0_u8; 64];
-    match fgetxattr(file, "security.capability", &mut value[..]) {
-        Ok(length) => length > 0,
-        Err(Errno::RANGE) => true,
-        Err(_) => false,
-    }
 }
 
 /// Kinds of filesystems that are found at their first exec, and not looked at before: their server

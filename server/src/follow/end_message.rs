@@ -10,8 +10,9 @@ use prost::{
 };
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus};
 
-/// The entry of an end, in the name of who sent the start.
-pub fn entry(end: &ProcessEnding, now_ns: i64) -> Entry {
+/// The entry of an end, in the name of who sent the start. `observed`: fields that ogrt-observe
+/// adds.
+pub fn entry(end: &ProcessEnding, observed: &[u8], now_ns: i64) -> Entry {
     let start = &end.start;
     let status = match &end.how {
         // A status that cannot be read is not known.
@@ -54,6 +55,7 @@ pub fn entry(end: &ProcessEnding, now_ns: i64) -> Entry {
         None => message,
     };
     let mut message = message.encode_to_vec();
+    message.extend_from_slice(observed);
     if !start.facts.is_empty() {
         encode_key(process_end::START, WireType::LengthDelimited, &mut message);
         encode_varint(start.facts.len() as u64, &mut message);

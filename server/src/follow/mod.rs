@@ -19,6 +19,7 @@
 mod ancestors;
 mod end_message;
 mod forks;
+mod observations;
 mod open_starts;
 mod proc_usage;
 mod process_table;
@@ -41,7 +42,9 @@ use nix::sys::{
     epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags},
     resource::{Resource, getrlimit},
 };
+use observations::Observations;
 use ogrt_observe::{KernelOffer, process_number};
+use ogrt_proto::Observation;
 use process_table::{ProcessEnding, ProcessTable, StartOutcome};
 use sender::SenderProcess;
 use std::{
@@ -80,6 +83,7 @@ pub struct Follow {
     table: Mutex<ProcessTable>,
     ancestors: Mutex<Ancestors>,
     told_twice: Mutex<ToldTwice>,
+    observations: Mutex<Observations>,
     metrics: Arc<Metrics>,
     has_warned: AtomicBool,
 }
@@ -106,6 +110,7 @@ impl Follow {
             table: Mutex::default(),
             ancestors,
             told_twice: Mutex::default(),
+            observations: Mutex::default(),
             metrics,
             has_warned: AtomicBool::new(false),
         }
@@ -136,6 +141,25 @@ impl Follow {
         let table = self.table();
         let start = table.living(key, event_id)?;
         Some((start.credentials.pid, start.began_ns()))
+    }
+
+    /// Keeps what was observed of a process for its end, if it is still the program that was seen.
+    pub fn observe(&self, observation: Observation) {
+        let Observation { pid, process_number, seen_ns, shared_objects, gpus, packages, .. } = observation;
+        let pid = pid.and_then(|pid| u32::try_from(pid).ok());
+        let key = process_number.map(ProcessKey::of_number).or(pid.map(ProcessKey::of_pid));
+        let Some((key, seen_ns)) = key.zip(seen_ns) else { return };
+        let current = self.table().current(key);
+        if let Some((event_id, began_ns)) = current
+            && began_ns <= seen_ns
+        {
+            self.observations().add(&event_id, shared_objects, gpus, packages);
+        }
+    }
+
+    /// Takes what was observed of the process of a start.
+    fn take_observed(&self, event_id: &[u8; 16]) -> Vec<u8> {
+        self.observations().take(event_id)
     }
 
     /// True if another teller has told of this exec before, so that this start is left out.
@@ -185,6 +209,9 @@ impl Follow {
             SenderProcess::Gone => table.is_gone(start),
         };
         self.metrics.processes_followed.set(table.count() as u64);
+        if self.metrics.observers.get() != 0 && table.is_open(&start.event_id) {
+            self.observations().begin(start.event_id, start.message);
+        }
         match begun {
             StartOutcome::Followed(key) => Some(key),
             StartOutcome::Over => None,
@@ -278,6 +305,10 @@ impl Follow {
                  ogrt_processes_unfollowed_total counts further ones"
             );
         }
+    }
+
+    fn observations(&self) -> MutexGuard<'_, Observations> {
+        self.observations.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn told_twice(&self) -> MutexGuard<'_, ToldTwice> {

@@ -364,6 +364,12 @@ impl ProcessTable {
         fresh.into_iter().filter_map(followed).collect()
     }
 
+    /// The start of the program that a process is now, and its time.
+    pub fn current(&self, key: ProcessKey) -> Option<([u8; 16], i64)> {
+        let process = self.processes.get(&key)?;
+        Some((process.start.event_id, process.start.began_ns()))
+    }
+
     /// The start of a process, if it still is that program's and has not ended.
     pub fn living(&self, key: ProcessKey, event_id: &[u8; 16]) -> Option<&FollowedStart> {
         let process = self.processes.get(&key)?;

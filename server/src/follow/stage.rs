@@ -187,7 +187,8 @@ impl FollowStage {
             let now_ns = now_ns();
             let mut submission = Submission::default();
             for end in &ends {
-                submission.entries.push(&entry(end, now_ns));
+                let observed = self.follow.take_observed(&end.start.event_id);
+                submission.entries.push(&entry(end, &observed, now_ns));
             }
             submission.closes =
                 ends.iter().map(|end| (end.start.event_id, end.start.credentials.uid)).collect();

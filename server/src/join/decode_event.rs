@@ -7,7 +7,7 @@ use crate::{
 };
 use ogrt_note::Signature;
 use ogrt_proto::field_numbers::{
-    job_summary, module, note, process_end, process_info, program_count, shared_object,
+    gpu, job_summary, module, note, package, process_end, process_info, program_count, shared_object,
 };
 
 /// A ProcessInfo or a ProcessEnd. Fields that only one of them has are empty in the other.
@@ -70,6 +70,10 @@ pub struct Event<'a> {
     pub alive_until_ns: Option<i64>,
     pub measured: Option<u64>,
     pub worker_time_us: Option<u64>,
+    /// A Gpu each.
+    pub gpus: Vec<&'a [u8]>,
+    /// A Package each.
+    pub packages: Vec<&'a [u8]>,
 
     pub starts: u64,
     pub ends: u64,
@@ -96,12 +100,22 @@ impl<'a> Event<'a> {
             &mut self.environment_variables,
             &mut self.loaded_modules,
             &mut self.programs,
+            &mut self.gpus,
+            &mut self.packages,
         ];
-        let [shared_objects, notes, arguments, environment_variables, loaded_modules, programs] =
-            lists.map(|list| {
-                list.clear();
-                std::mem::take(list)
-            });
+        let [
+            shared_objects,
+            notes,
+            arguments,
+            environment_variables,
+            loaded_modules,
+            programs,
+            gpus,
+            packages,
+        ] = lists.map(|list| {
+            list.clear();
+            std::mem::take(list)
+        });
         *self = Event {
             part_count: 1,
             shared_objects,
@@ -110,6 +124,8 @@ impl<'a> Event<'a> {
             environment_variables,
             loaded_modules,
             programs,
+            gpus,
+            packages,
             ..Event::default()
         };
         for field in Fields::of(message) {
@@ -186,6 +202,8 @@ impl<'a> Event<'a> {
         match number {
             process_end::EVENT_ID => self.event_id = bytes.try_into().ok(),
             process_end::SHARED_OBJECTS => self.shared_objects.push(object(bytes)?),
+            process_end::GPUS => self.gpus.push(message(bytes)?),
+            process_end::PACKAGES => self.packages.push(message(bytes)?),
             process_end::JOB_ID => self.job_id = bytes,
             process_end::CLUSTER => self.cluster = bytes,
             process_end::HOSTNAME => self.hostname = bytes,
@@ -324,6 +342,41 @@ pub fn program(message: &[u8]) -> (&[u8], u64) {
         }
     }
     (path, starts)
+}
+
+/// A Gpu: its maker, and whether it was used; the devices are [`gpu_devices`].
+pub fn gpu(message: &[u8]) -> (&[u8], bool) {
+    let (mut maker, mut did) = (&[][..], false);
+    for field in Fields::of(message).flatten() {
+        match field {
+            (gpu::MAKER, Value::Bytes(bytes)) => maker = bytes,
+            (gpu::DID, Value::Varint(value)) => did = value != 0,
+            _ => {}
+        }
+    }
+    (maker, did)
+}
+
+/// A Package: its language, its name and its version.
+pub fn package(message: &[u8]) -> [&[u8]; 3] {
+    let mut found = [&[][..]; 3];
+    for field in Fields::of(message).flatten() {
+        match field {
+            (package::LANGUAGE, Value::Bytes(bytes)) => found[0] = bytes,
+            (package::NAME, Value::Bytes(bytes)) => found[1] = bytes,
+            (package::VERSION, Value::Bytes(bytes)) => found[2] = bytes,
+            _ => {}
+        }
+    }
+    found
+}
+
+/// The devices of a Gpu.
+pub fn gpu_devices(message: &[u8]) -> impl Iterator<Item = &[u8]> {
+    Fields::of(message).flatten().filter_map(|field| match field {
+        (gpu::DEVICES, Value::Bytes(bytes)) => Some(bytes),
+        _ => None,
+    })
 }
 
 /// A message within, if its fields are well-formed.

@@ -9,7 +9,7 @@
 
 use super::{
     Joiner, Missing,
-    decode_event::{Event, LoadedObject, module, note, program},
+    decode_event::{Event, LoadedObject, gpu, gpu_devices, module, note, package, program},
     json::{Object, string},
 };
 use crate::{
@@ -243,6 +243,22 @@ fn end(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing,
     end.text("told_by", told_by(entry, event).as_bytes());
     // Those that were loaded since the start.
     shared_objects(&mut end, &mut builds, event);
+    end.list("packages", &event.packages, |out, message| {
+        let [language, name, version] = package(message);
+        let mut package = Object::begin(out);
+        package.text("language", language);
+        package.text("name", name);
+        package.text("version", version);
+        package.end();
+    });
+    end.list("gpus", &event.gpus, |out, message| {
+        let (maker, did) = gpu(message);
+        let mut gpu = Object::begin(out);
+        gpu.text("maker", maker);
+        gpu.text("use", if did { b"did" } else { b"could" });
+        gpu.list("devices", gpu_devices(message), string);
+        gpu.end();
+    });
     end.end();
     document.list("incomplete", builds.is_cut.then_some(BUILDS), |out, name| string(out, name.as_bytes()));
     document.number("events_lost", event.events_lost.filter(|lost| *lost > 0));

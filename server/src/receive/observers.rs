@@ -150,6 +150,7 @@ fn admit(frame: &[u8], pidfd: Option<OwnedFd>, intake: &Intake, arrivals: &mut A
         Ok(MessageType::Observation) => {
             let observation = Observation::decode(message).context("an observation that cannot be read")?;
             intake.metrics.starts_unobserved.add(observation.starts_lost.unwrap_or(0));
+            intake.follow.observe(observation);
             Ok(())
         }
         _ => bail!("a frame of type {kind}, which no observer sends"),

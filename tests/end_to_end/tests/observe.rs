@@ -53,15 +53,15 @@ fn a_static_program_has_a_start_and_an_end_with_its_build() {
     assert_eq!((status(&marked), text(&marked.stderr)), (Some(0), String::new()));
     let program = stage.folder().join("marked").canonicalize().unwrap();
     for (words, expected) in [
-        (["exit", "3"], json!(["exit", 3, null])),
-        (["kill", "9"], json!(["signal", null, 9])),
-        (["kill", "11"], json!(["signal", null, 11])),
+        (["sleep", "30", "exit", "3"], json!(["exit", 3, null])),
+        (["sleep", "30", "kill", "9"], json!(["signal", null, 9])),
+        (["sleep", "30", "kill", "11"], json!(["signal", null, 11])),
     ] {
-        let job = format!("static-{}-{}", words[0], words[1]);
+        let job = format!("static-{}-{}", words[2], words[3]);
         see(observed.command(&job, "./marked").args(words));
         let [(start, end)] = &observed.processes(&job, 1)[..] else { panic!("one process") };
         assert_eq!(how(end), expected, "{words:?}");
-        assert_eq!(start["arguments"], json!(["./marked", words[0], words[1]]));
+        assert_eq!(start["arguments"], json!([&["./marked"], &words[..]].concat()));
         assert_eq!(start["binpath"], program.to_string_lossy().as_ref());
         assert_eq!((&start["is_static"], &start["identity"]), (&json!(true), &json!("kernel")));
         assert_eq!((&start["via"], &start["uid"]), (&json!("observe"), &json!(0)));
@@ -78,6 +78,19 @@ fn a_static_program_has_a_start_and_an_end_with_its_build() {
     observed.nothing_of("ordinary");
 }
 
+const GO: &str = "\
+package main
+import (\"os\"; \"time\")
+func main() { time.Sleep(30 * time.Millisecond); os.Exit(4) }
+";
+
+const RUST: &str = "\
+fn main() {
+    std::thread::sleep(std::time::Duration::from_millis(30));
+    std::process::exit(4)
+}
+";
+
 #[test]
 fn static_programs_of_each_language_are_seen() {
     let Some(observed) = ObservedStage::open(&[]) else { return };
@@ -85,16 +98,16 @@ fn static_programs_of_each_language_are_seen() {
     let mut programs = Vec::new();
     if has("gcc") {
         assert!(observed.compile("pie", &["-static-pie"]));
-        programs.push(("pie", &["exit", "4"][..]));
+        programs.push(("pie", &["sleep", "30", "exit", "4"][..]));
     }
     if has("musl-gcc") {
         fs::copy(folder.join("probe.c"), folder.join("musl.c")).unwrap();
         let built = see(observed.stage.command("musl-gcc").args(["-static", "-o", "musl", "musl.c"]));
         assert!(built.status.success(), "{}", text(&built.stderr));
-        programs.push(("musl", &["exit", "4"]));
+        programs.push(("musl", &["sleep", "30", "exit", "4"]));
     }
     if has("go") {
-        fs::write(folder.join("go.go"), "package main\nimport \"os\"\nfunc main() { os.Exit(4) }\n").unwrap();
+        fs::write(folder.join("go.go"), GO).unwrap();
         let mut go = observed.stage.command("go");
         go.env("CGO_ENABLED", "0").env("GOCACHE", folder.join("go-cache")).env("GOFLAGS", "-mod=mod");
         let built = see(go.args(["build", "-o", "go", "go.go"]));
@@ -102,7 +115,7 @@ fn static_programs_of_each_language_are_seen() {
         programs.push(("go", &[]));
     }
     if has("rustc") {
-        fs::write(folder.join("r.rs"), "fn main() { std::process::exit(4) }\n").unwrap();
+        fs::write(folder.join("r.rs"), RUST).unwrap();
         let target = format!("{}-unknown-linux-musl", std::env::consts::ARCH);
         let built = see(observed.stage.command("rustc").args(["--target", &target, "-o", "rust", "r.rs"]));
         if built.status.success() {
@@ -138,7 +151,7 @@ fn a_setuid_program_is_told_once_for_its_caller() {
         command.args([&format!("--reuid={user}"), "--clear-groups", "env", "OGRT_ACTIVE=1"]);
         command.arg(format!("LD_PRELOAD={}", library.display())).arg(format!("OGRT_SERVER={server}"));
         command.env("OGRT_JOBID_VARS", &observed.job_variable);
-        command.args(["./setuid", "exit", "5"]);
+        command.args(["./setuid", "sleep", "30", "exit", "5"]);
         assert_eq!(status(&see(&mut command)), Some(5));
     };
     // The program runs as root, and its caller is another user: the loader leaves libogrt.so out.
@@ -179,7 +192,7 @@ fn a_program_that_has_no_file_any_more_is_told() {
     }
     // A filesystem that is mounted later, and in a namespace of its own.
     let mount = "mkdir -p new && mount -t tmpfs none new && cp program new && \
-                 new/program sleep 50 exit 7; new/program exit 7; test $? = 7";
+                 new/program sleep 50 exit 7; new/program sleep 30 exit 7; test $? = 7";
     let output = see(observed.command("mounted", "unshare").args(["--mount", "sh", "-c", mount]));
     assert_eq!((status(&output), text(&output.stderr)), (Some(0), String::new()));
     for (_, end) in observed.processes("mounted", 2) {
@@ -195,7 +208,9 @@ fn each_program_of_a_chain_of_execs_has_its_own_end() {
     }
     assert!(observed.compile("first", &["-static"]) && observed.compile("second", &["-static"]));
     assert!(observed.compile("ordinary", &[]));
-    let chain = ["exec", "./second", "exec", "./ordinary", "exec", "./first", "exec", "./first", "exit", "8"];
+    let chain = ["./second", "./ordinary", "./first", "./first"];
+    let words = chain.iter().flat_map(|next| ["sleep", "30", "exec", next]);
+    let chain: Vec<&str> = words.chain(["sleep", "30", "exit", "8"]).collect();
     let output = see(observed.command("chain", "./first").args(chain));
     assert_eq!(status(&output), Some(8));
     let processes = observed.processes("chain", 4);
@@ -207,7 +222,7 @@ fn each_program_of_a_chain_of_execs_has_its_own_end() {
     fs::write(observed.stage.folder().join("broken"), b"\x7FELF broken").unwrap();
     let broken = observed.stage.folder().join("broken");
     fs::set_permissions(&broken, fs::Permissions::from_mode(0o755)).unwrap();
-    let output = see(observed.command("failed", "./first").args(["exec", "./broken"]));
+    let output = see(observed.command("failed", "./first").args(["sleep", "30", "exec", "./broken"]));
     assert_eq!(status(&output), Some(126));
     assert_eq!(observed.processes("failed", 1).len(), 1);
 }
@@ -275,6 +290,30 @@ fn a_program_that_tells_of_itself_has_one_start() {
 }
 
 #[test]
+fn a_program_with_our_code_linked_in_has_one_start() {
+    let Some(observed) = ObservedStage::open(&[]) else { return };
+    if !has("gcc") {
+        return;
+    }
+    assert!(observed.compile("program", &[]));
+    let mut link = observed.stage.command("ogrt-cc");
+    let linked = see(link.env("OGRT_STATIC", "1").args(["gcc", "-static", "probe.c", "-o", "telling"]));
+    assert_eq!((status(&linked), text(&linked.stderr)), (Some(0), String::new()));
+    let run = |job: &str, active: &str| {
+        let mut command = observed.command(job, "./telling");
+        command.env("OGRT_ACTIVE", active).env("OGRT_JOBID_VARS", &observed.job_variable);
+        assert_eq!(status(&see(command.args(["sleep", "300", "exit", "4"]))), Some(4));
+        let [(start, end)] = &observed.processes(job, 1)[..] else { panic!("one process") };
+        assert_eq!((how(end), &start["is_static"]), (json!(["exit", 4, null]), &json!(true)));
+    };
+    run("both", "1");
+    assert_eq!(observed.metric("ogrt_starts_twice_total"), Some(1));
+    // Where it is not active, the observer alone tells of it.
+    run("observer", "0");
+    assert_eq!(observed.metric("ogrt_starts_twice_total"), Some(1));
+}
+
+#[test]
 fn only_the_chosen_processes_are_told() {
     let Some(mut observed) = ObservedStage::open(&["--uids", "61000-62000"]) else { return };
     if !has("gcc") || !has("setpriv") {
@@ -282,9 +321,10 @@ fn only_the_chosen_processes_are_told() {
     }
     assert!(observed.compile("program", &["-static"]));
     let run = |observed: &ObservedStage, job: &str| {
-        let other = [&format!("--reuid={OTHER_USER}"), "--clear-groups", "./program", "exit", "0"];
+        let other =
+            [&format!("--reuid={OTHER_USER}"), "--clear-groups", "./program", "sleep", "30", "exit", "0"];
         assert!(see(observed.command(job, "setpriv").args(other)).status.success());
-        assert!(see(observed.command(job, "./program").args(["exit", "0"])).status.success());
+        assert!(see(observed.command(job, "./program").args(["sleep", "30", "exit", "0"])).status.success());
     };
     run(&observed, "chosen");
     let [(start, _)] = &observed.processes("chosen", 1)[..] else { panic!("one process") };
@@ -347,14 +387,15 @@ fn hostile_arguments_and_names_are_told_within_bounds() {
     let folder = observed.stage.folder();
     let odd = "a \n\u{1b}[31m\"{}";
     fs::rename(folder.join("program"), folder.join(odd)).unwrap();
-    let output = see(observed.command("odd", format!("./{odd}")).args(["exit", "1", "\n\"", ""]));
+    let output =
+        see(observed.command("odd", format!("./{odd}")).args(["sleep", "30", "exit", "1", "\n\"", ""]));
     assert_eq!(status(&output), Some(1));
     let [(start, _)] = &observed.processes("odd", 1)[..] else { panic!("one process") };
     assert_eq!(name(start), odd);
-    assert_eq!(start["arguments"], json!([format!("./{odd}"), "exit", "1", "\n\"", ""]));
+    assert_eq!(start["arguments"], json!([format!("./{odd}"), "sleep", "30", "exit", "1", "\n\"", ""]));
     // More than is told: the start says that its arguments are missing.
     let long = "x".repeat(100_000);
-    let output = see(observed.command("long", format!("./{odd}")).args(["exit", "2", &long]));
+    let output = see(observed.command("long", format!("./{odd}")).args(["sleep", "30", "exit", "2", &long]));
     assert_eq!(status(&output), Some(2));
     let [(start, _)] = &observed.processes("long", 1)[..] else { panic!("one process") };
     assert_eq!((&start["arguments"], &start["incomplete"]), (&Value::Null, &json!(["arguments"])));

@@ -1,0 +1,181 @@
+//! What ogrt-observe tells of processes while they run: objects that they loaded after their start,
+//! and GPUs. Their ends tell it.
+//!
+//! The observer tells everything that is loaded; what a start has told already is left out here, by
+//! build-id, else by path. An end of a process has what was seen of it, and no more: one that lived
+//! for less than two seconds was not looked at.
+
+use crate::fields::{Fields, Value};
+use ogrt_proto::{
+    Gpu, Package, SharedObject,
+    field_numbers::{process_end, process_info, shared_object},
+};
+use prost::Message;
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{DefaultHasher, Hasher},
+};
+
+/// Objects of one start that are remembered, at most. Others are taken for loaded later.
+const KNOWN_MAX: usize = 8192;
+
+/// Bytes that one process's end may have of them.
+const BYTES_MAX: usize = 64 << 10;
+
+/// Packages of one process, at most.
+const PACKAGES_MAX: usize = 1024;
+
+/// Bytes of all.
+const ALL_BYTES_MAX: usize = 64 << 20;
+
+/// What is known of one start.
+#[derive(Default)]
+struct ObservedStart {
+    /// Objects that it has told, or that were observed.
+    known: HashSet<u64>,
+    /// Objects that it loaded later, as fields of its end.
+    objects: Vec<u8>,
+    gpus: Vec<Gpu>,
+    packages: Vec<Package>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Observations {
+    starts: HashMap<[u8; 16], ObservedStart>,
+    bytes: usize,
+}
+
+impl Observations {
+    /// A start has come, or a part of one.
+    pub fn begin(&mut self, event_id: [u8; 16], message: &[u8]) {
+        let start = self.starts.entry(event_id).or_default();
+        for field in Fields::of(message).map_while(Result::ok) {
+            if let (process_info::SHARED_OBJECTS, Value::Bytes(object)) = field
+                && start.known.len() < KNOWN_MAX
+            {
+                start.known.extend(of_message(object));
+            }
+        }
+    }
+
+    /// Something was observed of its process.
+    pub fn add(
+        &mut self,
+        event_id: &[u8; 16],
+        objects: Vec<SharedObject>,
+        gpus: Vec<Gpu>,
+        packages: Vec<Package>,
+    ) {
+        let Some(start) = self.starts.get_mut(event_id) else { return };
+        for object in objects {
+            let Some(number) = number_of(&object) else { continue };
+            let length = object.encoded_len();
+            let has_room = start.objects.len() + length <= BYTES_MAX && self.bytes + length <= ALL_BYTES_MAX;
+            if !has_room || start.known.len() >= 2 * KNOWN_MAX || !start.known.insert(number) {
+                continue;
+            }
+            let before = start.objects.len();
+            prost::encoding::message::encode(process_end::SHARED_OBJECTS, &object, &mut start.objects);
+            self.bytes += start.objects.len() - before;
+        }
+        for package in packages {
+            if start.packages.len() < PACKAGES_MAX && !start.packages.contains(&package) {
+                start.packages.push(package);
+            }
+        }
+        if !gpus.is_empty() && gpus.iter().map(Message::encoded_len).sum::<usize>() <= BYTES_MAX {
+            start.gpus = gpus;
+        }
+    }
+
+    /// What the end tells, as fields of a ProcessEnd.
+    pub fn take(&mut self, event_id: &[u8; 16]) -> Vec<u8> {
+        let Some(ObservedStart { mut objects, gpus, packages, .. }) = self.starts.remove(event_id) else {
+            return Vec::new();
+        };
+        self.bytes -= objects.len();
+        for package in packages {
+            prost::encoding::message::encode(process_end::PACKAGES, &package, &mut objects);
+        }
+        for gpu in gpus {
+            prost::encoding::message::encode(process_end::GPUS, &gpu, &mut objects);
+        }
+        objects
+    }
+}
+
+/// The number of an object in its message.
+fn of_message(message: &[u8]) -> Option<u64> {
+    let (mut path, mut build_id) = (&[][..], &[][..]);
+    for field in Fields::of(message).map_while(Result::ok) {
+        match field {
+            (shared_object::PATH, Value::Bytes(bytes)) => path = bytes,
+            (shared_object::BUILD_ID, Value::Bytes(bytes)) => build_id = bytes,
+            _ => {}
+        }
+    }
+    number(build_id, path)
+}
+
+fn number_of(object: &SharedObject) -> Option<u64> {
+    number(object.build_id.as_deref().unwrap_or_default(), object.path.as_deref().unwrap_or_default())
+}
+
+fn number(build_id: &[u8], path: &[u8]) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    hasher.write([build_id, path].into_iter().find(|bytes| !bytes.is_empty())?);
+    Some(hasher.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ogrt_proto::{ProcessEnd, ProcessInfo};
+
+    fn object(path: &str, build_id: Option<u8>) -> SharedObject {
+        SharedObject {
+            path: Some(path.to_owned().into()),
+            build_id: build_id.map(|byte| vec![byte; 20].into()),
+            ..SharedObject::default()
+        }
+    }
+
+    #[test]
+    fn an_end_tells_what_was_loaded_since_the_start() {
+        let mut observations = Observations::default();
+        let start = ProcessInfo {
+            shared_objects: vec![object("/lib/libc.so.6", Some(1)), object("/lib/old.so", None)],
+            ..ProcessInfo::default()
+        };
+        observations.begin([7; 16], &start.encode_to_vec());
+        let plugin = object("/opt/plugin.so", Some(2));
+        let seen = vec![
+            // The same file, as another namespace names it.
+            object("/host/lib/libc.so.6", Some(1)),
+            object("/lib/old.so", None),
+            plugin.clone(),
+        ];
+        let gpu = |did| Gpu { maker: Some("nvidia".into()), did: Some(did), devices: vec![] };
+        let package = Package { language: Some("R".into()), name: Some("Matrix".into()), version: None };
+        observations.add(&[7; 16], seen, vec![gpu(false)], vec![package.clone()]);
+        observations.add(&[7; 16], vec![plugin.clone()], vec![gpu(true)], vec![package.clone()]);
+        observations.add(&[8; 16], vec![plugin.clone()], vec![], vec![]);
+        let end = ProcessEnd::decode(&*observations.take(&[7; 16])).unwrap();
+        assert_eq!((end.shared_objects, end.gpus), (vec![plugin], vec![gpu(true)]));
+        assert_eq!(end.packages, [package]);
+        assert!(observations.take(&[7; 16]).is_empty() && observations.take(&[8; 16]).is_empty());
+        assert_eq!(observations.bytes, 0);
+    }
+
+    #[test]
+    fn what_is_kept_has_a_bound() {
+        let mut observations = Observations::default();
+        observations.begin([7; 16], b"");
+        for number in 0..10_000 {
+            observations.add(&[7; 16], vec![object(&format!("/{number}"), None)], vec![], vec![]);
+        }
+        let told = observations.take(&[7; 16]);
+        assert!(told.len() > BYTES_MAX / 2 && told.len() < 2 * BYTES_MAX, "{}", told.len());
+    }
+}
