@@ -1,7 +1,7 @@
 //! The job around a process, by the variables of its environment that libogrt.so sends as well.
 //!
 //! Of all other variables nothing is kept, not even their names. The order in which variables count
-//! is that of `preload/src/surroundings.rs`; the test `the_library_reads_the_same_variables` holds
+//! is that of `preload/src/variables.rs`; the test `the_library_reads_the_same_variables` holds
 //! both together.
 
 /// The names of variables that hold the job's id, unless the command line names others.
@@ -230,20 +230,22 @@ mod tests {
     /// libogrt.so has neither allocator nor `std`, so it has a table of its own.
     #[test]
     fn the_library_reads_the_same_variables() {
-        let names = |text: &str| -> BTreeSet<String> {
-            let arms = text.lines().filter(|line| line.contains("=>"));
-            let quoted =
-                arms.flat_map(|line| line.split("=>").next().unwrap_or_default().split("b\"").skip(1));
-            let names = quoted.filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()));
-            names
-                .filter(|name| name.len() > 3 && name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_'))
-                .collect()
+        let is_name = |name: &&str| {
+            name.len() > 3 && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         };
-        let theirs = names(include_str!("../../preload/src/surroundings.rs"));
-        let ours = names(include_str!("job_variables.rs"));
-        // These concern the loader, which static programs do not have.
-        let theirs: BTreeSet<_> =
-            theirs.into_iter().filter(|name| !["LD_PRELOAD", "LD_AUDIT"].contains(&&name[..])).collect();
+        let theirs = include_str!("../../preload/src/variables.rs");
+        let (_, table) = theirs.split_once("\nmeanings! {\n").expect("the library's table");
+        let (table, _) = table.split_once("\n}\n").expect("the end of the table");
+        // Other settings are the library's own, and static programs have no loader.
+        let is_ours =
+            |name: &&str| *name == "OGRT_CLUSTER" || !name.starts_with("OGRT_") && !name.starts_with("LD_");
+        let (ours, _) = include_str!("job_variables.rs").split_once("\n#[cfg(test)]").expect("the code");
+        // What stands beside names in one of the two.
+        let words = ["hydra", "jobid", "job_", "slurm", "kubernetes", "undefined", "static"];
+        let theirs = table.split('"').skip(1).step_by(2).filter(is_name).filter(is_ours);
+        let theirs: BTreeSet<_> = theirs.filter(|name| !words.contains(name)).collect();
+        let ours = ours.split("b\"").skip(1).filter_map(|rest| Some(rest.split_once('"')?.0));
+        let ours: BTreeSet<_> = ours.filter(is_name).filter(|name| !words.contains(name)).collect();
         assert!(theirs.len() > 40, "the search itself is broken: {theirs:?}");
         assert_eq!(ours, theirs);
     }
