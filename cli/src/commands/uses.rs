@@ -15,7 +15,8 @@ use serde_json::Value;
 const EXAMPLES: &str = "Examples:\n\
 \x20 ogrt uses /usr/lib/libz.a --since 30d\n\
 \x20 ogrt uses /lib/x86_64-linux-gnu/liblzma.so.5\n\
-\x20 ogrt uses --soname libmpi.so.40 --user alice";
+\x20 ogrt uses --soname libmpi.so.40 --user alice\n\
+\x20 ogrt uses --package numpy --since 30d";
 
 /// Show who ran or loaded something, directly or through something that contains it.
 ///
@@ -27,7 +28,7 @@ const EXAMPLES: &str = "Examples:\n\
 #[command(after_help = EXAMPLES)]
 pub struct UsesCommand {
     /// A signature, any file, the SHA-256 of one, or a build-id.
-    #[arg(value_name = "SIGNATURE|FILE|SHA256|BUILD-ID", required_unless_present_any = ["soname", "path"])]
+    #[arg(value_name = "SIGNATURE|FILE|SHA256|BUILD-ID", required_unless_present_any = ["soname", "path", "package"])]
     subject: Option<String>,
 
     /// Libraries with this name, with or without more of a version behind it.
@@ -37,6 +38,10 @@ pub struct UsesCommand {
     /// Programs and libraries at paths that fit this pattern: `*`, `?`, `[...]`; `*` also fits `/`.
     #[arg(long, value_name = "GLOB", conflicts_with = "subject")]
     path: Option<String>,
+
+    /// A package of a language, such as a Python module or a library of R.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["subject", "soname", "path"])]
+    package: Option<String>,
 
     #[command(flatten)]
     filter: UseFilter,
@@ -60,8 +65,9 @@ impl UsesCommand {
         let server = ApiClient::from_environment()?;
         let mut question = vec![("limit", self.limit.to_string())];
         question.extend(self.filter.parameters());
-        let named = [("soname", self.soname), ("path", self.path)];
-        let subject_text = [&self.subject, &named[0].1, &named[1].1].into_iter().flatten().cloned();
+        let named = [("soname", self.soname), ("path", self.path), ("package", self.package)];
+        let subject_text = [&self.subject].into_iter().chain(named.iter().map(|(_, text)| text));
+        let subject_text = subject_text.flatten().cloned();
         let subject_text = subject_text.collect::<Vec<_>>().join(" ");
         question.extend(named.into_iter().filter_map(|(name, text)| Some((name, text?))));
         let mut status = ExitStatus::No;

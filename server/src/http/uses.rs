@@ -26,6 +26,7 @@ pub struct UsesParameters {
     build_id: String,
     path: String,
     soname: String,
+    package: String,
     since: String,
     until: String,
     user: String,
@@ -64,16 +65,21 @@ async fn answer(
         build_id: given(&parameters.build_id).map(|text| build_id(&text)).transpose()?,
         path: given(&parameters.path),
         soname: given(&parameters.soname),
+        package: given(&parameters.package),
     };
+    let is_file = objects.build_id.is_some() || objects.path.is_some() || objects.soname.is_some();
+    if objects.package.is_some() && (is_file || of.part.is_some()) {
+        return Err(bad_request("package= stands alone: a package is not a file"));
+    }
     if what.is_empty() {
-        let named = [&parameters.build_id, &parameters.soname, &parameters.path];
+        let named = [&parameters.build_id, &parameters.soname, &parameters.path, &parameters.package];
         let named: Vec<&str> =
             named.into_iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
         what = named.join(" ");
     }
     if of.part.is_none() && objects.is_empty() {
         return Err(bad_request(
-            "expected build_id=, path= or soname=, or a signature or digest in the path",
+            "expected build_id=, path=, soname= or package=, or a signature or digest in the path",
         ));
     }
     let question = UsesQuestion {

@@ -1,4 +1,10 @@
 //! What a loaded file is known by from outside: its build-id and its path.
+//!
+//! A package of a language, such as a Python module, stands beside files, under a path that no file
+//! has: `NUL language NUL name NUL version`.
+
+/// Longest name of a package, of its language and of its version.
+const PACKAGE_NAME_MAX: usize = 255;
 
 /// The number of an object.
 pub type ObjectNumber = u64;
@@ -23,10 +29,20 @@ impl<'a> ObjectName<'a> {
         Some(ObjectName { build_id, path })
     }
 
+    /// The language and the name of a package; `None` where it is a file.
+    pub fn package(&self) -> Option<(&'a [u8], &'a [u8])> {
+        let mut parts = self.path.strip_prefix(b"\0")?.split(|byte| *byte == 0);
+        Some((parts.next()?, parts.next()?))
+    }
+
     /// The keys that it is found by, but for its digest.
     pub fn keys(&self, object: ObjectNumber) -> Vec<Vec<u8>> {
         let number = object.to_be_bytes();
         let mut keys = Vec::new();
+        if let Some((language, name)) = self.package() {
+            keys.push([&package_prefix(name)[..], language, b"\0", &number].concat());
+            return keys;
+        }
         if !self.build_id.is_empty() {
             keys.push([&build_id_prefix(self.build_id)[..], &number].concat());
         }
@@ -41,6 +57,23 @@ impl<'a> ObjectName<'a> {
 /// What the keys of a build-id begin with.
 pub fn build_id_prefix(build_id: &[u8]) -> Vec<u8> {
     [&[b'b', build_id.len() as u8], build_id].concat()
+}
+
+/// What the keys of a package begin with.
+pub fn package_prefix(name: &[u8]) -> Vec<u8> {
+    [b"k", name, b"\0"].concat()
+}
+
+/// The path of a package; `None` where its name is empty, too long, or no text.
+pub fn package_path(language: &[u8], name: &[u8], version: &[u8]) -> Option<Vec<u8>> {
+    let is_good = |text: &[u8]| text.len() <= PACKAGE_NAME_MAX && !text.contains(&0);
+    let is_package = !name.is_empty() && [language, name, version].into_iter().all(is_good);
+    is_package.then(|| [b"\0", language, b"\0", name, b"\0", version].concat())
+}
+
+/// The path of a file as somebody tells it; empty where it would be that of a package.
+pub fn file_path(path: &[u8]) -> &[u8] {
+    if path.starts_with(b"\0") { &[] } else { path }
 }
 
 /// The name of a file, from its path.

@@ -5,6 +5,7 @@
 //! objects       number -> length of the build-id, build-id, path
 //! object_index  'd' digest -> number    'b' length, build-id, number    'p' path, number
 //!               'n' file's name, number 'o' number -> the sender who had it first
+//!               'k' package's name, NUL, language, NUL, number
 //! programs_with_object  number of the object, number of a program
 //! ```
 //! A program names its objects by number, so a file stands here once, whoever loads it. A new
@@ -13,7 +14,7 @@
 use super::{
     ProgramNumber, Uses, UsesError,
     forgotten::{Forgotten, Missing, is_mark},
-    object_names::{ObjectName, ObjectNumber, build_id_prefix, file_name},
+    object_names::{ObjectName, ObjectNumber, build_id_prefix, file_name, package_prefix},
     shares::{KeptShares, Owner, ShareChanges, UseShares},
 };
 use crate::{
@@ -198,12 +199,14 @@ pub struct ObjectQuestion {
     pub path: Option<String>,
     /// The name in DT_SONAME: a file has it as its name, or with a version behind it.
     pub soname: Option<String>,
+    /// The name of a package of a language, such as a Python module.
+    pub package: Option<String>,
 }
 
 impl ObjectQuestion {
     /// Tells that nothing is named.
     pub fn is_empty(&self) -> bool {
-        self.build_id.is_none() && self.path.is_none() && self.soname.is_none()
+        self.named().next().is_none()
     }
 
     /// What is named, as answers list it.
@@ -213,6 +216,7 @@ impl ObjectQuestion {
             named(self.build_id.is_some(), "build_id"),
             named(self.path.is_some(), "path"),
             named(self.soname.is_some(), "soname"),
+            named(self.package.is_some(), "package"),
         ]
         .into_iter()
         .flatten()
@@ -220,6 +224,9 @@ impl ObjectQuestion {
 
     /// The keys to look at: all that begin with this.
     fn prefix(&self, path: Option<&Pattern>) -> Vec<u8> {
+        if let Some(package) = &self.package {
+            return package_prefix(package.as_bytes());
+        }
         match (&self.build_id, &self.soname, path) {
             (Some(build_id), ..) => build_id_prefix(build_id),
             (None, Some(soname), _) => [b"n", soname.as_bytes()].concat(),
@@ -232,7 +239,10 @@ impl ObjectQuestion {
             let rest = file_name(name.path).strip_prefix(soname.as_bytes());
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b"."))
         };
-        self.build_id.as_ref().is_none_or(|build_id| build_id == name.build_id)
+        let is_package =
+            |package: &String| name.package().is_some_and(|(_, known)| known == package.as_bytes());
+        self.package.as_ref().is_none_or(is_package)
+            && self.build_id.as_ref().is_none_or(|build_id| build_id == name.build_id)
             && self.soname.as_ref().is_none_or(is_named)
             && path.is_none_or(|path| path.regex.is_match(name.path))
     }
@@ -316,6 +326,8 @@ impl Uses {
             }
         }
         let begin = path.as_ref().map_or(&[][..], |path| &path.begin[..]);
+        // Some package is missing, of whatever name.
+        let begin = if question.package.is_some() { b"\0" } else { begin };
         found.is_cut |= left == 0
             || (missing.is_any()
                 && self.misses_file(question.build_id.as_deref(), question.soname.as_deref(), begin)?);
@@ -336,7 +348,10 @@ fn keys(table: &Table, prefix: Vec<u8>, left: &mut usize) -> fjall::Result<Vec<u
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{
+        super::object_names::{file_path, package_path},
+        *,
+    };
 
     #[test]
     fn a_pattern_fits_paths_as_a_shell_would_and_across_directories() {
@@ -369,5 +384,21 @@ mod tests {
         );
         assert!(fits(ObjectQuestion { build_id: Some(vec![1, 2]), ..soname("liblzma.so.5") }));
         assert!(!fits(ObjectQuestion { build_id: Some(vec![1]), ..soname("liblzma.so.5") }));
+    }
+
+    #[test]
+    fn a_package_is_found_by_its_name_and_no_file_is_taken_for_one() {
+        let path = package_path(b"python", b"numpy", b"1.26.4").unwrap();
+        let name = ObjectName { build_id: b"", path: &path };
+        let fits = |package: &str| {
+            let question = ObjectQuestion { package: Some(package.into()), ..Default::default() };
+            let prefix = question.prefix(None);
+            question.fits(None, &name) && name.keys(7).iter().any(|key| key.starts_with(&prefix))
+        };
+        assert!(fits("numpy") && !fits("num") && !fits("numpy.core") && !fits("python") && !fits(""));
+        assert_eq!(name.keys(7), [[&b"knumpy\0python\0"[..], &7u64.to_be_bytes()].concat()]);
+        assert_eq!(file_path(&path), b"");
+        assert_eq!(file_path(b"/lib/x"), b"/lib/x");
+        assert_eq!([package_path(b"r", b"", b""), package_path(b"r", b"a\0b", b"")], [None, None]);
     }
 }

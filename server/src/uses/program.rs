@@ -6,7 +6,7 @@
 //! for. An event is compared with those before as its bytes stand; only that of a new program is
 //! taken apart.
 
-use super::object_names::{ObjectName, ObjectNumber};
+use super::object_names::{ObjectName, ObjectNumber, file_path, package_path};
 use crate::{
     clock::believed_ns,
     fair_shares::ShareHolder,
@@ -16,7 +16,7 @@ use crate::{
 };
 use bytes::{Buf, BufMut};
 use ogrt_note::Signature;
-use ogrt_proto::field_numbers::{process_end, process_info, shared_object};
+use ogrt_proto::field_numbers::{package, process_end, process_info, shared_object};
 use prost::encoding::{decode_varint, encode_varint};
 
 /// Longest texts that are told apart; of longer ones only so much counts.
@@ -41,6 +41,8 @@ pub struct UseEvent<'a> {
     notes: Vec<&'a [u8]>,
     /// A SharedObject each: what was loaded; in an end, what was loaded after the start.
     objects: Vec<&'a [u8]>,
+    /// Paths of the packages that an end tells.
+    packages: Vec<Vec<u8>>,
     /// The name of the user, as the sender says.
     pub username: &'a [u8],
     /// The uid as the kernel says, else as the sender says.
@@ -80,6 +82,7 @@ impl<'a> UseEvent<'a> {
         self.username = cut(self.username, NAME_MAX);
         self.host = cut(self.host, NAME_MAX);
         self.objects.truncate(OBJECTS_MAX);
+        self.packages.truncate(OBJECTS_MAX);
         is_good
     }
 
@@ -116,14 +119,25 @@ impl<'a> UseEvent<'a> {
             match field {
                 Ok((process_end::TIME_NS, Value::Varint(ns))) => *time_ns = Some(ns as i64),
                 Ok((process_end::SHARED_OBJECTS, Value::Bytes(bytes))) => self.objects.push(bytes),
+                Ok((process_end::PACKAGES, Value::Bytes(bytes))) => self.packages.extend(package(bytes)),
                 Ok((process_end::JOB_ID, Value::Bytes(bytes))) => self.job = bytes,
                 Ok((process_end::CLUSTER, Value::Bytes(bytes))) => self.cluster = bytes,
                 Ok((process_end::HOSTNAME, Value::Bytes(bytes))) => self.host = bytes,
+                Ok((process_end::START, Value::Bytes(bytes))) => self.end_of(bytes),
                 Ok(_) => {}
                 Err(_) => return false,
             }
         }
-        !self.objects.is_empty()
+        !self.objects.is_empty() || !self.packages.is_empty()
+    }
+
+    /// Reads what an end repeats of its start: a relay has put the user's name there.
+    fn end_of(&mut self, start: &'a [u8]) {
+        for field in Fields::of(start).map_while(Result::ok) {
+            if let (process_info::USERNAME, Value::Bytes(bytes)) = field {
+                self.username = bytes;
+            }
+        }
     }
 
     /// The sender, by the user's name as it is counted.
@@ -149,22 +163,27 @@ impl<'a> UseEvent<'a> {
                 out.put_slice(message);
             }
         }
+        for package in &self.packages {
+            out.put_u16(package.len() as u16);
+            out.put_slice(package);
+        }
     }
 
     /// The program, without the numbers of its objects; and the objects' names, each once. The
     /// executable is one of them.
-    pub fn program(&self) -> (Program, Vec<ObjectName<'a>>) {
+    pub fn program(&self) -> (Program, Vec<ObjectName<'_>>) {
         let mut executable: Vec<Signature> =
             self.notes.iter().filter_map(|bytes| note(bytes)).map(|(signature, _)| signature).collect();
         if executable.is_empty() {
             executable.extend(Signature::parse(self.claimed).ok());
         }
         let mut libraries = Vec::new();
-        let mut objects: Vec<ObjectName<'a>> =
+        let mut objects: Vec<ObjectName<'_>> =
             self.objects.iter().map(|message| object(message, &mut libraries)).collect();
         if !self.is_end {
-            objects.push(ObjectName { build_id: self.build_id, path: self.path });
+            objects.push(ObjectName { build_id: self.build_id, path: file_path(self.path) });
         }
+        objects.extend(self.packages.iter().map(|path| ObjectName { build_id: b"", path }));
         objects.retain(|name| !name.build_id.is_empty() || !name.path.is_empty());
         objects.sort_unstable();
         objects.dedup();
@@ -185,6 +204,20 @@ impl<'a> UseEvent<'a> {
     }
 }
 
+/// The path of a package.
+fn package(message: &[u8]) -> Option<Vec<u8>> {
+    let (mut language, mut name, mut version) = (&[][..], &[][..], &[][..]);
+    for field in Fields::of(message).flatten() {
+        match field {
+            (package::LANGUAGE, Value::Bytes(bytes)) => language = bytes,
+            (package::NAME, Value::Bytes(bytes)) => name = bytes,
+            (package::VERSION, Value::Bytes(bytes)) => version = bytes,
+            _ => {}
+        }
+    }
+    package_path(language, name, version)
+}
+
 /// The name of a shared object; its signatures are appended.
 fn object<'a>(message: &'a [u8], signatures: &mut Vec<Signature>) -> ObjectName<'a> {
     let before = signatures.len();
@@ -192,7 +225,9 @@ fn object<'a>(message: &'a [u8], signatures: &mut Vec<Signature>) -> ObjectName<
     let mut name = ObjectName::default();
     for field in Fields::of(message).flatten() {
         match field {
-            (shared_object::PATH, Value::Bytes(bytes)) => name.path = &bytes[..bytes.len().min(PATH_MAX)],
+            (shared_object::PATH, Value::Bytes(bytes)) => {
+                name.path = file_path(&bytes[..bytes.len().min(PATH_MAX)])
+            }
             (shared_object::BUILD_ID, Value::Bytes(bytes)) => {
                 name.build_id = &bytes[..bytes.len().min(BUILD_ID_MAX)]
             }

@@ -5,7 +5,7 @@ use crate::{
     process_events::{event, object, second, send},
     registry::{digest_text, linked, register, signature_text, stack},
 };
-use ogrt_proto::{MessageType, ProcessEnd, ProcessInfo, SharedObject, encode_frame};
+use ogrt_proto::{MessageType, Package, ProcessEnd, ProcessInfo, SharedObject, encode_frame};
 use prost::Message;
 use serde_json::Value;
 
@@ -343,4 +343,53 @@ fn a_node_whose_clock_is_far_off_ran_when_its_events_came() {
         job["processes"].as_array().unwrap().iter().map(|one| one["start_time_ns"].as_i64()).collect();
     let second = |number| second(number) * 1_000_000_000;
     assert_eq!(said, [Some(second(1) - two_years), Some(second(2) + two_years)]);
+}
+
+#[test]
+fn a_package_of_a_language_is_counted_for_each_process_that_used_it() {
+    let daemon = Daemon::start(QUICK);
+    let package = |language: &str, name: &str, version: Option<&str>| Package {
+        language: Some(language.into()),
+        name: Some(name.to_owned().into()),
+        version: version.map(str::to_owned),
+    };
+    let end = |number: u32, user: &str, packages: Vec<Package>| {
+        let end = ProcessEnd {
+            event_id: Some([&[0xE0; 12][..], &number.to_be_bytes()].concat().into()),
+            job_id: Some(format!("p{number}").into()),
+            hostname: Some("node1".into()),
+            time_ns: Some(second(number) * 1_000_000_000),
+            packages,
+            start: Some(ProcessInfo { username: Some(user.to_owned().into()), ..Default::default() }),
+            ..Default::default()
+        };
+        encode_frame(MessageType::ProcessEnd, &end)
+    };
+    let numpy = |version: &str| package("python", "numpy", Some(version));
+    send(
+        &daemon,
+        &[
+            end(1, "ann", vec![numpy("1.26.4"), package("python", "scipy", None)]),
+            end(2, "bob", vec![numpy("2.0"), package("r", "Matrix", None)]),
+            end(3, "bob", vec![package("python", "numpy_financial", None)]),
+            // What would be a path of another package.
+            end(4, "eve", vec![package("python", "a\0numpy", None)]),
+        ],
+    );
+    let of = |name: &str| daemon.get(&format!("/v1/uses?package={name}"));
+    let numpy = wait_for("the package", || {
+        let (status, json) = of("numpy");
+        (status == 200 && json["total"]["loaded_later"] == 2).then_some(json)
+    });
+    assert_eq!((&numpy["of"], &numpy["counted_by"]), (&"numpy".into(), &serde_json::json!(["package"])));
+    let mut users = names(&numpy["users"], "user");
+    users.sort_unstable();
+    assert_eq!(users, ["ann", "bob"]);
+    assert_eq!(of("Matrix").1["total"]["loaded_later"], 1);
+    for unknown in ["num", "python", "numpy.", "matrix"] {
+        assert_eq!(of(unknown).0, 404, "{unknown}");
+    }
+    assert_eq!(daemon.get("/v1/uses?package=numpy&soname=libc.so").0, 400);
+    // It is no file.
+    assert_eq!(daemon.get("/v1/uses?soname=numpy").0, 404);
 }
