@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! process connector: an exec -> 2 s, 30 s, 10 min, each hour later: /proc/PID/maps, /proc/PID/fd
-//!     -> mapped libraries with notes and build-id, GPUs -> server, which keeps them for the end
+//!     -> mapped libraries with notes and build-id, GPUs, packages -> server, which keeps them for
+//!        the end
 //! ```
 //!
 //! Policy. What a process maps and opens may change while it is read, and may be made up: so it is
@@ -14,5 +15,6 @@ mod gpus;
 mod look_times;
 mod mapped_objects;
 mod object_watch;
+mod python_packages;
 
 pub use object_watch::ObjectWatch;

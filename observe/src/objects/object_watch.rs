@@ -4,6 +4,7 @@ use super::{
     gpus::GpuUse,
     look_times::{LookTimes, RunningProgram},
     mapped_objects::code_mappings,
+    python_packages::python_packages,
 };
 use crate::{
     exec_events::ExecEvent,
@@ -27,6 +28,9 @@ use std::{
 /// The library that tells of starts. It does not tell of itself.
 const OURSELVES: &[u8] = b"/libogrt.so";
 
+/// The language of Python's packages.
+const PYTHON: &str = "Python";
+
 /// Looks before something else is done.
 const LOOKS_MAX: usize = 16;
 
@@ -48,9 +52,14 @@ impl ToldObjects {
     /// The package that an object belongs to, by its path, if it was not told before.
     fn package(&mut self, path: &[u8]) -> Option<Package> {
         let (language, name) = package_of_path(str::from_utf8(path).ok()?)?;
-        let is_new = self.packages.insert((language.name(), name.clone()));
+        self.named_package(language.name(), name)
+    }
+
+    /// A package, if it was not told before.
+    fn named_package(&mut self, language: &'static str, name: String) -> Option<Package> {
+        let is_new = self.packages.insert((language, name.clone()));
         is_new.then(|| Package {
-            language: Some(language.name().to_owned()),
+            language: Some(language.to_owned()),
             name: Some(name.into()),
             version: None,
         })
@@ -131,6 +140,8 @@ impl ObjectWatch {
             seen_ns: Some(seen_ns),
             ..Observation::default()
         };
+        let imported = python_packages(pid, mappings.iter().map(|mapping| &mapping.path[..]));
+        observation.packages.extend(imported.into_iter().filter_map(|name| told.named_package(PYTHON, name)));
         let gpus = GpuUse::look(&directory, mappings.iter().map(|mapping| &mapping.path[..]));
         let mut bytes = 0;
         for mapping in mappings {
@@ -167,7 +178,9 @@ impl ObjectWatch {
         if !self.times.is_current(program) || directory.executable() != Some(executable) {
             return None;
         }
-        let has_news = !observation.shared_objects.is_empty() || !observation.gpus.is_empty();
+        let has_news = !observation.shared_objects.is_empty()
+            || !observation.gpus.is_empty()
+            || !observation.packages.is_empty();
         Some(has_news.then(|| encode_frame(MessageType::Observation, &observation).to_vec()))
     }
 

@@ -118,3 +118,32 @@ fn a_gpu_that_was_used_and_one_that_could_have_been_are_told_apart() {
     assert_eq!(end(&observed, "could")["gpus"], json!([{"maker": "nvidia", "use": "could"}]));
     assert!(end(&observed, "none")["gpus"].is_null());
 }
+
+#[test]
+fn what_a_python_has_imported_is_told_at_its_end_and_found_by_name() {
+    let Some(observed) = ObservedStage::open(&[]) else { return };
+    // No script that looks for a Python.
+    const PYTHON: &str = "/usr/bin/python3";
+    if !has(PYTHON) {
+        return;
+    }
+    let folder = observed.stage.folder().join("site");
+    for module in ["numerics/linear", "plots"] {
+        fs::create_dir_all(folder.join(module)).unwrap();
+    }
+    for module in ["numerics/__init__.py", "numerics/linear/__init__.py", "plots/__init__.py", "_private.py"]
+    {
+        fs::write(folder.join(module), "").unwrap();
+    }
+    let script = "import sys; sys.path.insert(0, sys.argv[1]); \
+                  import json, numerics.linear, _private, time; time.sleep(4)";
+    let mut python = tracked(&observed, "python", PYTHON);
+    assert!(see(python.args(["-S", "-c", script]).arg(&folder)).status.success());
+    let end = end(&observed, "python");
+    assert_eq!(end["packages"], json!([{"language": "Python", "name": "numerics"}]), "{end}");
+    let uses = see(observed.stage.command("ogrt").args(["uses", "--package", "numerics", "--json"]));
+    let uses: Value = serde_json::from_slice(&uses.stdout).unwrap();
+    assert_eq!((&uses["total"]["loaded_later"], &uses["total"]["users"]), (&1.into(), &1.into()), "{uses}");
+    let nobody = see(observed.stage.command("ogrt").args(["uses", "--package", "plots"]));
+    assert_eq!(nobody.status.code(), Some(1));
+}
