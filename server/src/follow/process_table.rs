@@ -237,7 +237,7 @@ impl ProcessTable {
         if !is_late {
             // What there was at this moment is the earlier program's.
             let pid = start.credentials.pid;
-            if let Some(look) = Look::at_exec(pid, start.received_ns) {
+            if let Some(look) = Look::at_cpu_time(pid, start.received_ns) {
                 later.usage = Usage::of_next_program(&look);
                 let began_ns = process.start.began_ns();
                 process.start.usage.add(look, began_ns);
@@ -390,7 +390,7 @@ impl ProcessTable {
     pub fn add_last_look(&mut self, key: ProcessKey) {
         let Some(process) = self.processes.get_mut(&key) else { return };
         let Some(ended_ns) = process.ended_ns else { return };
-        if let Some(look) = Look::at_ended(process.start.credentials.pid, ended_ns)
+        if let Some(look) = Look::at_cpu_time(process.start.credentials.pid, ended_ns)
             && !is_reaped(&process.pidfd)
         {
             let began_ns = process.start.began_ns();

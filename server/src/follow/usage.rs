@@ -100,13 +100,6 @@ pub struct Look {
     children: Children,
 }
 
-impl Look {
-    /// The number of processes that were looked at.
-    pub fn processes(&self) -> usize {
-        1 + self.children.workers.len()
-    }
-}
-
 /// The descendants of a process, down to those that are programs of their own.
 #[derive(Default)]
 struct Children {
@@ -143,25 +136,16 @@ impl Look {
         Some(Look { at_ns: now_ns, usage, peak_kib: peak_kib(pid), children })
     }
 
-    /// Looks at one that has just become another program: what it used is the earlier one's, except
-    /// for its memory.
-    pub fn at_exec(pid: u32, now_ns: i64) -> Option<Look> {
-        Some(Look {
-            at_ns: now_ns,
-            usage: ProcUsage::of(pid)?,
-            peak_kib: None,
-            children: Children::default(),
-        })
+    /// Looks at CPU time alone: of a process that has just become another program, or has ended and
+    /// is not reaped. Its memory and its children are not those of the program that is asked about.
+    pub fn at_cpu_time(pid: u32, at_ns: i64) -> Option<Look> {
+        let (peak_kib, children) = (None, Children::default());
+        Some(Look { at_ns, usage: ProcUsage::of(pid)?, peak_kib, children })
     }
 
-    /// Looks at one that has ended and is not reaped: it has no memory and no children any more.
-    pub fn at_ended(pid: u32, ended_ns: i64) -> Option<Look> {
-        Some(Look {
-            at_ns: ended_ns,
-            usage: ProcUsage::of(pid)?,
-            peak_kib: None,
-            children: Children::default(),
-        })
+    /// The number of processes that were looked at.
+    pub fn processes(&self) -> usize {
+        1 + self.children.workers.len()
     }
 }
 
