@@ -14,7 +14,6 @@ use serde_json::Value;
 
 const EXAMPLES: &str = "Examples:\n\
 \x20 ogrt uses /usr/lib/libz.a --since 30d\n\
-\x20 ogrt uses /lib/x86_64-linux-gnu/liblzma.so.5\n\
 \x20 ogrt uses --soname libmpi.so.40 --user alice\n\
 \x20 ogrt uses --package numpy --since 30d";
 
