@@ -21,7 +21,8 @@ table! {
         when_full: WhenFull = WhenFull::Refuse,
         /// Free space that the server leaves on the disk of data_dir. With less, new events are
         /// refused, whatever when_full says. Room for what the database has in memory, and for a
-        /// merge of its tables, is left besides: some 300 MiB in a large store.
+        /// merge of its tables, is left besides: some 300 MiB in a large store. Outputs with files
+        /// on that disk leave it free as well, and their events wait in the queue.
         disk_free_min: Size = Size::mebibytes(256),
         /// How often events without an acknowledgement (UDP, datagrams) are flushed to disk. A
         /// power cut can lose the events of this time; a crash of the server loses none.

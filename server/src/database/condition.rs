@@ -6,7 +6,7 @@
 
 use std::sync::{
     Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+    atomic::{AtomicBool, AtomicU64, Ordering},
 };
 use tokio::sync::watch;
 
@@ -28,6 +28,8 @@ pub struct Condition {
     is_taking: AtomicBool,
     /// There is not even room for what follows from events that were taken.
     is_stopped: AtomicBool,
+    /// Free bytes of the store's disk below which that is so.
+    stopped_below: AtomicU64,
 }
 
 impl Default for Condition {
@@ -37,6 +39,7 @@ impl Default for Condition {
             takes_events: watch::Sender::new(true),
             is_taking: AtomicBool::new(true),
             is_stopped: AtomicBool::new(false),
+            stopped_below: AtomicU64::new(0),
         }
     }
 }
@@ -74,8 +77,14 @@ impl Condition {
         is_news
     }
 
-    pub(super) fn set_stopped(&self, is_stopped: bool) {
-        self.is_stopped.store(is_stopped, Ordering::Relaxed);
+    /// Free bytes of the store's disk that nobody takes who writes what follows from events.
+    pub fn room_to_leave(&self) -> u64 {
+        self.stopped_below.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn stop_below(&self, bytes: u64, free: u64) {
+        self.stopped_below.store(bytes, Ordering::Relaxed);
+        self.is_stopped.store(free < bytes, Ordering::Relaxed);
     }
 
     pub(super) fn is_stopped(&self) -> bool {

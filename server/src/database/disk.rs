@@ -3,7 +3,7 @@
 //! What the store has in memory will be written, and a merge of tables needs the room for its
 //! result before it frees that of its sources. So the bound is `queue.disk_free_min` and both of
 //! these. Below it no events are taken. A little lower what follows from events that were taken
-//! waits, too. Then what is in memory is written and old journals go, which may make room.
+//! waits, too; so do outputs with files on that disk. Then what is in memory is written and old journals go, which may make room.
 
 use super::{
     condition::Cause,
@@ -61,7 +61,7 @@ fn look(engine: &Engine, free_min: u64) -> bool {
     let was_full = condition.is_full();
     let bound = free_min + in_memory + merge + SLACK;
     let is_full = free < bound + if was_full { AGAIN } else { 0 };
-    condition.set_stopped(free < free_min + in_memory + merge.min(free_min) + SLACK_STOPPED);
+    condition.stop_below(free_min + in_memory + merge.min(free_min) + SLACK_STOPPED, free);
     let why = || {
         format!(
             "the disk of {} has {} MiB free, and {} MiB are needed (queue.disk_free_min, and what is to be written)",

@@ -15,6 +15,7 @@ mod rooms;
 mod tables;
 
 pub use condition::{Cause, Condition};
+pub use engine::free_space;
 pub use rooms::{
     FollowStore, HeldStore, InstallationStore, JobsStore, JoinStore, QueueStore, RegistryStore, UsesStore,
     WaitingStore,

@@ -25,6 +25,7 @@ pub use remote::DEAD_LETTERS;
 
 use crate::{
     config::{OutputConfig, Sending},
+    database::Condition,
     join::{DocumentBatch, EventDocument},
     metrics::OutputMetrics,
     queue::{Kind, Queue, Sender},
@@ -95,6 +96,8 @@ pub struct Surroundings<'a> {
     pub queue: &'a Arc<Queue>,
     /// Batches before this one may have been delivered before a restart.
     pub replay_until: u64,
+    /// What the disk of `data_dir` has room for.
+    pub condition: Arc<Condition>,
     /// The output's metrics.
     pub metrics: Arc<OutputMetrics>,
 }

@@ -29,6 +29,7 @@ impl Consumers {
                 data_dir: &shared.config.data_dir,
                 queue: &shared.queue,
                 replay_until: shared.replay_until,
+                condition: shared.store.condition(),
                 metrics: counts.clone(),
             };
             opened.push((name.clone(), outputs::open(output, around)?, counts));

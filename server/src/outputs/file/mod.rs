@@ -12,6 +12,7 @@ mod lines;
 mod names;
 mod readback;
 mod rotation;
+mod shared_room;
 
 pub use readback::read_back;
 
@@ -23,6 +24,7 @@ use crate::{
     shutdown::Shutdown,
 };
 use anyhow::{Context, Result};
+use shared_room::SharedRoom;
 use std::{fs, sync::Arc, time::Duration};
 
 /// What an output remembers of its files.
@@ -56,6 +58,7 @@ impl Memory {
 /// The output, in one of its layouts.
 pub struct FileOutput {
     layout: Layout,
+    room: Option<SharedRoom>,
     commit_every: Duration,
 }
 
@@ -67,7 +70,7 @@ enum Layout {
 impl FileOutput {
     /// Opens the directory, which is created if it does not exist.
     pub fn open(config: &FileConfig, around: Surroundings<'_>) -> Result<Self> {
-        let Surroundings { name, queue, replay_until, metrics, .. } = around;
+        let Surroundings { name, queue, replay_until, metrics, data_dir, condition } = around;
         fs::create_dir_all(&config.path)
             .with_context(|| format!("cannot create the directory {} (key path)", config.path.display()))?;
         let memory = Memory { name: name.to_owned(), queue: queue.clone(), replay_until };
@@ -75,7 +78,8 @@ impl FileOutput {
             FileLayout::Jobs => Layout::Jobs(Box::new(jobs::JobFiles::new(config, memory, metrics))),
             FileLayout::Lines => Layout::Lines(Box::new(lines::Lines::open(config, memory, metrics)?)),
         };
-        Ok(FileOutput { layout, commit_every: config.commit_every.0 })
+        let room = SharedRoom::of(&config.path, data_dir, condition)?;
+        Ok(FileOutput { layout, room, commit_every: config.commit_every.0 })
     }
 }
 
@@ -94,10 +98,12 @@ impl Output for FileOutput {
 
     /// Appends to the files.
     fn deliver<'a>(&'a mut self, batches: &'a [Arc<DocumentBatch>], _: &'a Shutdown) -> Work<'a, Result<()>> {
-        let written = match &mut self.layout {
+        let bytes = batches.iter().map(|batch| batch.lines.len() as u64).sum();
+        let has_room = self.room.as_ref().map_or(Ok(()), |room| room.has(bytes));
+        let written = has_room.and_then(|()| match &mut self.layout {
             Layout::Jobs(jobs) => jobs.deliver(batches),
             Layout::Lines(lines) => lines.deliver(batches),
-        };
+        });
         Box::pin(async { written })
     }
 
