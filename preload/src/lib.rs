@@ -111,6 +111,7 @@ mod start;
 mod state;
 mod surroundings;
 mod sys;
+mod tracked_program;
 mod variables;
 
 /// The linker drops this function as long as nothing can panic. `panics_nowhere` looks for its

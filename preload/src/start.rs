@@ -1,18 +1,14 @@
 //! The flow of the start event: settings, whether this process is tracked, facts, message, send.
 
 use crate::{
-    canonical::Paths,
-    choice::{Choice, choice_as_called},
     deliver::{Delivery, deliver},
     destination::Destination,
     encoder::Encoder,
     event_id::event_id,
-    executable::{canonical_executable, executable_path},
     field_numbers::message_type,
     loader::Loader,
     message::{CLIENT, Extent, Facts, Identity},
     parts::Event,
-    path_buffer::PathBuffer,
     process::Process,
     say::Words,
     settings::Settings,
@@ -20,12 +16,10 @@ use crate::{
     state::{self, Text, Tracked},
     surroundings::job_id,
     sys,
+    tracked_program::{TrackedProgram, with_tracked_program},
     variables::{Meaning, Variables},
 };
 
-/// Most calls of readlink for the executable and the directories of its objects; each object allows
-/// one more. A bound, not a budget: most processes need eight.
-const READLINKS_MAX: u32 = 96;
 /// Bytes of the message on the stack: a usual event fits, a larger one moves to memory of its own.
 const ROOM: usize = 8 << 10;
 
@@ -39,38 +33,32 @@ pub unsafe fn start(process: &Process, loader: Loader) {
     }
     let variables = Variables::read(process);
     let settings = Settings::new(&variables);
-    let mut path_room = PathBuffer::new();
-    let called = executable_path(process, loader, &mut path_room);
-    // A process with an absolute path is left out without asking the kernel anything.
-    let is_absolute = called.first() == Some(&b'/');
-    let mut choice = match is_absolute {
-        true => choice_as_called(settings, called),
-        false => Choice::Unknown,
-    };
-    if choice == Choice::LeaveOut {
-        return;
-    }
-    let mut directory_room = PathBuffer::new();
-    let directory = directory_room.set_to_working_directory().unwrap_or_default();
-    let mut paths = Paths::new(directory, READLINKS_MAX);
-    let mut room = PathBuffer::new();
-    if !is_absolute {
-        choice = choice_as_called(settings, paths.absolute(called, &mut room));
-    }
-    if choice == Choice::LeaveOut {
-        return;
-    }
-    let executable = canonical_executable(&mut paths, called, &mut room);
-    if settings.skips(executable) || choice == Choice::Unknown && !settings.lets_in(executable) {
-        return;
-    }
+    with_tracked_program(process, loader, settings, |program| {
+        // SAFETY: this function is called once, and calls it once.
+        unsafe { tell(process, loader, settings, &variables, program) };
+    });
+}
+
+/// Writes and sends the event, and keeps what the event of the end needs.
+///
+/// # Safety
+/// Called once, by [`start`].
+#[inline(always)]
+unsafe fn tell(
+    process: &Process,
+    loader: Loader,
+    settings: Settings,
+    variables: &Variables,
+    program: TrackedProgram<'_>,
+) {
+    let TrackedProgram { executable, directory, mut paths } = program;
 
     let destination = Destination::parse(settings.server());
     let facts = Facts {
         process,
         loader,
         settings,
-        variables: &variables,
+        variables,
         job_id: job_id(process, settings.job_id_variables()),
         executable,
         directory,
@@ -111,7 +99,7 @@ pub unsafe fn start(process: &Process, loader: Loader) {
     }
     message.release();
     if settings.end() {
-        // SAFETY: the constructor's only call.
+        // SAFETY: the only call, as this function's is.
         unsafe {
             state::track(Tracked {
                 event_id,

@@ -133,7 +133,7 @@ const PRELOAD: &Order = &[
     &["launch", "loader", "parts", "preloaded", "settings", "surroundings"],
     &["choice", "disclosure", "executable", "imports", "notes", "spool"],
     &["deliver", "objects"],
-    &["message", "state"],
+    &["message", "state", "tracked_program"],
     &["end", "start"],
     &["audit"],
     &["linked", "loaded"],
