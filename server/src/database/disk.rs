@@ -3,7 +3,8 @@
 //! What the store has in memory will be written, and a merge of tables needs the room for its
 //! result before it frees that of its sources. So the bound is `queue.disk_free_min` and both of
 //! these. Below it no events are taken. A little lower what follows from events that were taken
-//! waits, too; so do outputs with files on that disk. Then what is in memory is written and old journals go, which may make room.
+//! waits, too; so do outputs with files on that disk. Then what is in memory is written and old
+//! journals go, which may make room.
 
 use super::{
     condition::Cause,
