@@ -6,9 +6,11 @@
 //! with a line on a desk, and fails in CI.
 
 pub mod easybuild;
+pub mod exec_log;
 pub mod images;
 pub mod module_tools;
 pub mod mpi;
 pub mod needs;
 pub mod sections;
+pub mod session;
 pub mod slurm;

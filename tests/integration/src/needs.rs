@@ -6,17 +6,22 @@ use std::{env, path::Path};
 /// True when each program exists, by its name on PATH or by its path, and this is root where that
 /// is needed.
 pub fn has(programs: &[&str], root: bool) -> bool {
-    let path = env::var_os("PATH").unwrap_or_default();
-    let missing = programs.iter().find(|program| {
-        // An absolute path stays as it is.
-        !env::split_paths(&path).any(|folder| folder.join(program).is_file())
-    });
-    let what = match missing {
+    let what = match missing(programs) {
         Some(program) => program,
         None if root && !rustix::process::geteuid().is_root() => "root",
         None => return true,
     };
     skip(&format!("needs {what}"))
+}
+
+/// The first program that does not exist.
+pub fn missing<'a>(programs: &[&'a str]) -> Option<&'a str> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let is_missing = |program: &&&str| {
+        // An absolute path stays as it is.
+        !env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    };
+    programs.iter().find(is_missing).copied()
 }
 
 /// Says that the test is skipped; in CI it fails.

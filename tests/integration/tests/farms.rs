@@ -109,7 +109,11 @@ impl Farm {
         let does = random.one_of(&["", "system", "popen", "system popen", "popen exec"]);
         let wrapper = random.one_of(&["", around, becomes]);
         let (fork, slurm) = ("mpiexec.hydra -launcher fork", "mpiexec.hydra");
-        let open = "mpirun.openmpi --oversubscribe";
+        // Launchers that share a folder for their sessions remove it under each other, which has
+        // them fail now and then.
+        let sessions = Path::new(open_mpi).with_file_name(label);
+        fs::create_dir(&sessions).unwrap();
+        let open = &format!("mpirun.openmpi --oversubscribe --mca orte_tmpdir_base {}", sessions.display());
         let mut expect = |label: &str, sizes: &[u64]| self.sizes.insert(label.to_owned(), sizes.to_vec());
         let (line, steps) = match way % 11 {
             0 => {
