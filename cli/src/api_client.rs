@@ -42,6 +42,8 @@ pub struct ProcessWatch {
     pub follow: Option<String>,
     /// True where ogrt-observe tells it of programs that libogrt.so cannot see.
     pub observe: Option<bool>,
+    /// True where ogrt-observe tells it exactly what processes have used.
+    pub accounting: Option<bool>,
 }
 
 /// The fields of a problem document (RFC 9457) that are shown.
@@ -197,6 +199,7 @@ impl ApiClient {
         ProcessWatch {
             follow: health["follow"].as_str().map(str::to_owned),
             observe: health["observe"].as_bool(),
+            accounting: health["accounting"].as_bool(),
         }
     }
 

@@ -46,6 +46,8 @@ pub struct ToolchainReport {
     pub follow: Option<String>,
     /// True where ogrt-observe is connected to the server; `None` where no server answers.
     pub observe: Option<bool>,
+    /// True where the CPU time and the memory of processes are exact; `None` as above.
+    pub accounting: Option<bool>,
     /// Each compiler with each linker.
     pub compilers: Vec<LinkTrial>,
     /// Each linker called without a compiler.

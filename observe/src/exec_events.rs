@@ -35,6 +35,8 @@ pub struct ExecEvents {
     pub execs: Vec<ExecEvent>,
     /// The number of times that the kernel had no room, and events were lost.
     pub overflows: u64,
+    /// Nothing more is left.
+    pub is_all: bool,
 }
 
 /// See the module.
@@ -72,7 +74,10 @@ impl ExecEventSocket {
                 }
                 Told::Overflow => told.overflows += 1,
                 Told::Other => {}
-                Told::Nothing => break,
+                Told::Nothing => {
+                    told.is_all = true;
+                    break;
+                }
             }
         }
         Ok(told)

@@ -1,6 +1,6 @@
 //! The command: reads its line, and observes until it is ended.
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::{Parser, ValueEnum};
 use ogrt_observe::{JOB_ID_VARIABLES, Observer, ObserverConfig, Selection, UserRanges};
 use std::{path::PathBuf, process::ExitCode};
@@ -43,6 +43,9 @@ struct Arguments {
     /// Do not tell what processes load after their start, and which GPUs they use.
     #[arg(long)]
     no_objects: bool,
+    /// Do not tell what processes have used at their ends: CPU time and memory are then by samples.
+    #[arg(long)]
+    no_ends: bool,
     /// Say what can be observed here, and end. Exit status: 0 all that is asked for; 1 not all.
     #[arg(long)]
     check: bool,
@@ -75,12 +78,20 @@ fn run(arguments: Arguments) -> Result<()> {
         in_real_time: !arguments.no_real_time,
         tells_starts: !arguments.no_starts,
         tells_objects: !arguments.no_objects,
+        tells_ends: !arguments.no_ends,
     })?;
     if arguments.check {
         let word = |is_off| if is_off { "off" } else { "yes" };
         println!("starts of static and setuid programs: {}", word(arguments.no_starts));
         println!("objects loaded later, and GPUs: {}", word(arguments.no_objects));
+        match observer.ends_problem() {
+            None => println!("exact CPU time and memory at the end: {}", word(arguments.no_ends)),
+            Some(problem) => bail!("no exact CPU time and memory at the end: {problem}"),
+        }
         return Ok(());
+    }
+    if let Some(problem) = observer.ends_problem() {
+        eprintln!("ogrt-observe: CPU time and memory are by samples: {problem}");
     }
     observer.run()
 }

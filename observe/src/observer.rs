@@ -4,6 +4,7 @@ use crate::{
     capabilities::{self, Right},
     complaints::Complaints,
     cpu_share::CpuShare,
+    ends::EndWatch,
     exec_events::ExecEventSocket,
     file_facts::FileCache,
     objects::ObjectWatch,
@@ -20,7 +21,7 @@ use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
 };
 use std::{
-    fs,
+    fs, io,
     os::unix::fs::MetadataExt,
     path::PathBuf,
     sync::{
@@ -55,6 +56,8 @@ pub struct ObserverConfig {
     pub tells_starts: bool,
     /// What processes load, and which GPUs they use, is told.
     pub tells_objects: bool,
+    /// What processes have used is told at their ends.
+    pub tells_ends: bool,
 }
 
 /// See the module.
@@ -62,9 +65,11 @@ pub struct Observer {
     execs: ExecEventSocket,
     starts: Option<StartWatch>,
     objects: Option<ObjectWatch>,
+    ends: Option<EndWatch>,
     files: FileCache,
     server: ServerLink,
     cpu: CpuShare,
+    ends_problem: Option<io::Error>,
     complaints: Complaints,
 }
 
@@ -81,6 +86,11 @@ impl Observer {
         let execs = ExecEventSocket::listen().context("cannot hear of execs (needs CAP_NET_ADMIN)")?;
         let mut rights = vec![Right::MarkFilesystems, Right::ReadProcesses];
         let (selection, names) = (config.selection, config.job_id_variables);
+        let (ends, ends_problem) = match config.tells_ends.then(|| EndWatch::open(selection.users.clone())) {
+            Some(Ok(ends)) => (Some(ends), None),
+            Some(Err(problem)) => (None, Some(problem)),
+            None => (None, None),
+        };
         let starts = match config.tells_starts {
             true => Some(StartWatch::open(selection.clone(), names.clone()).context("starts")?),
             false => None,
@@ -94,11 +104,18 @@ impl Observer {
             execs,
             starts,
             objects,
+            ends,
             files: FileCache::default(),
             server: ServerLink::new(config.server),
             cpu: CpuShare::new(config.cpu_percent),
+            ends_problem,
             complaints: Complaints::default(),
         })
+    }
+
+    /// The reason why ends are not told though they should be: CPU time and memory are by samples.
+    pub fn ends_problem(&self) -> Option<&io::Error> {
+        self.ends_problem.as_ref()
     }
 
     /// Observes until something fails that cannot be mended.
@@ -119,6 +136,7 @@ impl Observer {
                 Ok(()) if !was_connected && self.server.is_connected() => {
                     eprintln!("ogrt-observe: the server answers");
                     self.objects.iter_mut().for_each(ObjectWatch::begin_anew);
+                    self.ends.iter().for_each(|ends| ends.announce(&mut self.server));
                 }
                 Ok(()) => {}
                 Err(problem) => self.complaints.say(&format!("the server cannot be reached: {problem}")),
@@ -131,10 +149,19 @@ impl Observer {
 
     /// Takes what the kernel has told, and looks at what is due.
     fn look(&mut self) -> Result<()> {
+        // Before the execs, so that the exec of each process that has ended is read as well.
+        if let Some(ends) = &mut self.ends {
+            ends.read(&mut self.server).context("the kernel's accounting of tasks")?;
+        }
         let told = self.execs.read().context("the kernel's process connector")?;
         if told.overflows > 0 {
             self.server.add_lost(told.overflows);
             self.complaints.say("the kernel's queue of execs was full: a larger --cpu-percent helps");
+            self.ends.iter_mut().for_each(EndWatch::lost_execs);
+        }
+        // First, because what was used before an exec is looked at.
+        if let Some(ends) = &mut self.ends {
+            ends.run(&told.execs, told.is_all, &mut self.server);
         }
         if let Some(starts) = &mut self.starts {
             starts.run(&told.execs, &mut self.files, &mut self.server);
@@ -155,6 +182,9 @@ impl Observer {
             if starts.is_undecided() {
                 patience = patience.min(SOON);
             }
+        }
+        if let Some(ends) = &self.ends {
+            descriptors.push(PollFd::from_borrowed_fd(ends.descriptor(), PollFlags::IN));
         }
         let watched = descriptors.len();
         if let Some(socket) = self.server.socket() {

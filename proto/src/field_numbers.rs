@@ -259,6 +259,32 @@ pub mod observation {
     pub const GPUS: u32 = 6;
     /// `repeated Package packages`
     pub const PACKAGES: u32 = 7;
+    /// `repeated EndAccount end_accounts`
+    pub const END_ACCOUNTS: u32 = 8;
+    /// `optional bool tells_ends`
+    pub const TELLS_ENDS: u32 = 9;
+    /// `optional uint64 ends_lost`
+    pub const ENDS_LOST: u32 = 10;
+}
+
+/// Fields of `EndAccount`.
+pub mod end_account {
+    /// `optional int32 pid`
+    pub const PID: u32 = 1;
+    /// `optional int64 exec_ns`
+    pub const EXEC_NS: u32 = 2;
+    /// `optional int64 seen_ns`
+    pub const SEEN_NS: u32 = 3;
+    /// `optional uint64 user_time_us`
+    pub const USER_TIME_US: u32 = 4;
+    /// `optional uint64 system_time_us`
+    pub const SYSTEM_TIME_US: u32 = 5;
+    /// `optional uint64 max_rss_kib`
+    pub const MAX_RSS_KIB: u32 = 6;
+    /// `optional uint64 worker_time_us`
+    pub const WORKER_TIME_US: u32 = 7;
+    /// `optional uint32 wait_status`
+    pub const WAIT_STATUS: u32 = 8;
 }
 
 /// Fields of `Package`.

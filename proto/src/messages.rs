@@ -297,6 +297,41 @@ pub struct Observation {
     /// Packages that it uses, and that were not told before.
     #[prost(message, repeated, tag = "7")]
     pub packages: ::prost::alloc::vec::Vec<Package>,
+    /// Ends that the kernel's accounting has told.
+    #[prost(message, repeated, tag = "8")]
+    pub end_accounts: ::prost::alloc::vec::Vec<EndAccount>,
+    /// Such ends are told from now on. The server waits a moment for each.
+    #[prost(bool, optional, tag = "9")]
+    pub tells_ends: ::core::option::Option<bool>,
+    /// Such ends that could not be told since the last message with this field.
+    #[prost(uint64, optional, tag = "10")]
+    pub ends_lost: ::core::option::Option<u64>,
+}
+/// What a process has used, as the kernel's accounting tells it at its end.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct EndAccount {
+    #[prost(int32, optional, tag = "1")]
+    pub pid: ::core::option::Option<i32>,
+    /// The time of its last exec, Unix time in nanoseconds. What was used before is not in it.
+    #[prost(int64, optional, tag = "2")]
+    pub exec_ns: ::core::option::Option<i64>,
+    /// When the end was told, Unix time in nanoseconds.
+    #[prost(int64, optional, tag = "3")]
+    pub seen_ns: ::core::option::Option<i64>,
+    /// CPU time, where it is known what was used before the last exec.
+    #[prost(uint64, optional, tag = "4")]
+    pub user_time_us: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "5")]
+    pub system_time_us: ::core::option::Option<u64>,
+    /// Largest resident set of this program, in KiB.
+    #[prost(uint64, optional, tag = "6")]
+    pub max_rss_kib: ::core::option::Option<u64>,
+    /// CPU time of children that it forked, that never became a program, and that have ended.
+    #[prost(uint64, optional, tag = "7")]
+    pub worker_time_us: ::core::option::Option<u64>,
+    /// The status as wait tells it.
+    #[prost(uint32, optional, tag = "8")]
+    pub wait_status: ::core::option::Option<u32>,
 }
 /// A package of a language, such as one of R or Python. It is no environment module.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

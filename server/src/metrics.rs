@@ -97,6 +97,8 @@ metrics! {
         counter starts_twice = "ogrt_starts_twice_total",
         /// Starts that ogrt-observe could not tell, for example because it was not quick enough.
         counter starts_unobserved = "ogrt_starts_unobserved_total",
+        /// Ends whose CPU time and memory ogrt-observe could not tell: they are by samples.
+        counter ends_unobserved = "ogrt_ends_unobserved_total",
         /// Connections that were accepted.
         counter connections = "ogrt_connections_total",
         /// Datagrams and streams that did not keep to the protocol.

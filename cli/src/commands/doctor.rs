@@ -35,7 +35,7 @@ const EXAMPLES: &str = "Examples:\n\
 #[command(after_help = EXAMPLES)]
 pub struct DoctorCommand {
     /// Print JSON with the keys `wrappers`, `server`, `spool`, `follow`, `observe`,
-    /// `compilers` and `linkers`.
+    /// `accounting`, `compilers` and `linkers`.
     #[arg(long)]
     json: bool,
 }
@@ -59,6 +59,7 @@ impl DoctorCommand {
             events_problem: event_server::from_environment().as_deref().and_then(event_server::problem),
             follow: watch.follow,
             observe: watch.observe,
+            accounting: watch.accounting,
             compilers: trials.try_compilers(),
             linkers: trials.try_linkers(),
             wrappers: prefix,

@@ -24,6 +24,15 @@ fn observed(observe: Option<bool>) -> &'static str {
     }
 }
 
+/// How CPU time and memory of processes are known.
+fn usage(accounting: Option<bool>) -> &'static str {
+    match accounting {
+        Some(true) => "exact, by the kernel's accounting: ogrt-observe tells the server of it",
+        Some(false) => "by samples: no ogrt-observe tells of the kernel's accounting (docs/ends.md)",
+        None => "not known: no server answers at OGRT_HTTP, or it is an older one",
+    }
+}
+
 /// The trials, and what each means.
 pub fn text(report: &ToolchainReport) -> String {
     let mut head = Sheet::new();
@@ -47,6 +56,7 @@ pub fn text(report: &ToolchainReport) -> String {
     }
     head.line("ends", ends(report.follow.as_deref()).to_owned());
     head.line("observer", observed(report.observe).to_owned());
+    head.line("CPU time", usage(report.accounting).to_owned());
     let mut table = Sheet::new();
     for LinkTrial { tool, linker, route, real_linker, reason } in
         report.compilers.iter().chain(&report.linkers)

@@ -16,6 +16,7 @@
 //! stops is found again by the next one ([`OpenStarts`]). What is not known is absent. Tests:
 //! `server/tests/server/follow.rs`.
 
+mod accounts;
 mod ancestors;
 mod end_message;
 mod forks;
@@ -37,6 +38,7 @@ pub use start_facts::is_fact;
 pub use told_twice::StartTeller;
 
 use crate::{config::FollowConfig, metrics::Metrics};
+use accounts::Accounts;
 use ancestors::Ancestors;
 use nix::sys::{
     epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags},
@@ -44,8 +46,8 @@ use nix::sys::{
 };
 use observations::Observations;
 use ogrt_observe::{KernelOffer, process_number};
-use ogrt_proto::Observation;
-use process_table::{ProcessEnding, ProcessTable, StartOutcome};
+use ogrt_proto::{EndAccount, Observation};
+use process_table::{EndCause, ProcessEnding, ProcessTable, StartOutcome};
 use sender::SenderProcess;
 use std::{
     os::fd::OwnedFd,
@@ -53,6 +55,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 use told_twice::ToldTwice;
 use tracing::warn;
@@ -84,6 +87,7 @@ pub struct Follow {
     ancestors: Mutex<Ancestors>,
     told_twice: Mutex<ToldTwice>,
     observations: Mutex<Observations>,
+    accounts: Mutex<Accounts>,
     metrics: Arc<Metrics>,
     has_warned: AtomicBool,
 }
@@ -111,6 +115,7 @@ impl Follow {
             ancestors,
             told_twice: Mutex::default(),
             observations: Mutex::default(),
+            accounts: Mutex::default(),
             metrics,
             has_warned: AtomicBool::new(false),
         }
@@ -143,8 +148,15 @@ impl Follow {
         Some((start.credentials.pid, start.began_ns()))
     }
 
-    /// Keeps what was observed of a process for its end, if it is still the program that was seen.
-    pub fn observe(&self, observation: Observation) {
+    /// Keeps what was observed of a process for its end, if it is still the program that was seen;
+    /// and what processes have used that have ended.
+    pub fn observe(&self, mut observation: Observation) {
+        self.metrics.ends_unobserved.add(observation.ends_lost.unwrap_or(0));
+        if observation.tells_ends() {
+            let mut accounts = self.accounts();
+            accounts.are_told();
+            accounts.add(std::mem::take(&mut observation.end_accounts), Instant::now());
+        }
         let Observation { pid, process_number, seen_ns, shared_objects, gpus, packages, .. } = observation;
         let pid = pid.and_then(|pid| u32::try_from(pid).ok());
         let key = process_number.map(ProcessKey::of_number).or(pid.map(ProcessKey::of_pid));
@@ -154,6 +166,32 @@ impl Follow {
             && began_ns <= seen_ns
         {
             self.observations().add(&event_id, shared_objects, gpus, packages);
+        }
+    }
+
+    /// True while an observer tells exactly what processes have used.
+    pub fn has_accounting(&self) -> bool {
+        self.accounts().is_told()
+    }
+
+    /// No observer is there any more.
+    pub fn is_unobserved(&self) {
+        self.accounts().are_not_told();
+    }
+
+    /// True if the kernel's account of the program that this process began may still come.
+    fn awaits_account(&self, pid: u32, began_ns: i64) -> bool {
+        let accounts = self.accounts();
+        accounts.is_told() && !accounts.has(pid, began_ns)
+    }
+
+    /// Takes the kernel's account of a process, where its last program is the one that ended.
+    fn take_account(&self, end: &ProcessEnding) -> Option<EndAccount> {
+        match end.how {
+            EndCause::Pidfd(_) | EndCause::Absence => {
+                self.accounts().take(end.start.credentials.pid, end.start.began_ns())
+            }
+            EndCause::Exec | EndCause::Unseen { .. } => None,
         }
     }
 
@@ -305,6 +343,10 @@ impl Follow {
                  ogrt_processes_unfollowed_total counts further ones"
             );
         }
+    }
+
+    fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        self.accounts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn observations(&self) -> MutexGuard<'_, Observations> {

@@ -141,6 +141,15 @@ pub struct ProcessEnding {
     pub how: EndCause,
 }
 
+impl ProcessEnding {
+    /// The number of a process that was gone before it could be looked at, and the time of its
+    /// start.
+    pub fn process_that_is_gone(&self) -> Option<(u32, i64)> {
+        let is_gone = matches!(self.how, EndCause::Absence);
+        is_gone.then(|| (self.start.credentials.pid, self.start.began_ns()))
+    }
+}
+
 /// The reason for an end.
 pub enum EndCause {
     /// The process has become another program.
@@ -368,6 +377,12 @@ impl ProcessTable {
     pub fn current(&self, key: ProcessKey) -> Option<([u8; 16], i64)> {
         let process = self.processes.get(&key)?;
         Some((process.start.event_id, process.start.began_ns()))
+    }
+
+    /// The number of a process, and the time of the start of the program that it is now.
+    pub fn process(&self, key: ProcessKey) -> Option<(u32, i64)> {
+        let start = &self.processes.get(&key)?.start;
+        Some((start.credentials.pid, start.began_ns()))
     }
 
     /// The start of a process, if it still is that program's and has not ended.

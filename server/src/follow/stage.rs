@@ -5,7 +5,7 @@
 //! delays it for a moment only: what comes later than the kernel's word is left out by the join.
 
 use super::{
-    Follow,
+    Follow, accounts,
     end_message::entry,
     process_table::{ProcessEnding, ProcessKey},
     sample_times::SampleTimes,
@@ -61,12 +61,15 @@ pub struct FollowStage {
     pub samples_per_second: u64,
 }
 
-/// The moment at which all that a process sent is received.
+/// The moment at which all that a process sent is received, and what the kernel's accounting tells
+/// of it.
 #[derive(Clone, Copy)]
 struct Due {
     /// The number of emptyings by then.
     emptied: u64,
     latest: Instant,
+    /// The time until which an account is waited for.
+    account_until: Instant,
 }
 
 /// Ends that are seen and not told yet.
@@ -109,7 +112,8 @@ impl FollowStage {
     /// The emptying that goes on now may be past the socket already; the next is not.
     fn due(&self) -> Due {
         let emptied = self.emptied.load(Ordering::Acquire) + 2;
-        Due { emptied, latest: Instant::now() + EMPTIED_WITHIN }
+        let now = Instant::now();
+        Due { emptied, latest: now + EMPTIED_WITHIN, account_until: now + accounts::WAIT }
     }
 
     /// Takes from the kernel which processes have ended; true if some have.
@@ -165,19 +169,27 @@ impl FollowStage {
     /// Tells the ends that are due, or all of them.
     fn tell(&self, pending: &mut PendingEnds, all: bool, runtime: &Handle) {
         let (emptied, now) = (self.emptied.load(Ordering::Acquire), Instant::now());
-        let is_due = |due: Due| all || due.emptied <= emptied || due.latest <= now;
+        let is_received = |due: Due| due.emptied <= emptied || due.latest <= now;
+        let has_account = |due: Due, process: Option<(u32, i64)>| {
+            due.account_until <= now
+                || process.is_none_or(|(pid, began_ns)| !self.follow.awaits_account(pid, began_ns))
+        };
         loop {
             let mut ends = Vec::new();
             {
                 let mut table = self.follow.table();
                 while ends.len() < AT_ONCE
-                    && let Some((_, key)) = pending.ended.pop_front_if(|(due, _)| is_due(*due))
+                    && let Some((_, key)) = pending.ended.pop_front_if(|(due, key)| {
+                        all || is_received(*due) && has_account(*due, table.process(*key))
+                    })
                 {
                     ends.extend(table.take(key));
                 }
             }
             while ends.len() < AT_ONCE
-                && let Some((_, end)) = pending.over.pop_front_if(|(due, _)| is_due(*due))
+                && let Some((_, end)) = pending.over.pop_front_if(|(due, end)| {
+                    all || is_received(*due) && has_account(*due, end.process_that_is_gone())
+                })
             {
                 ends.push(end);
             }
@@ -188,7 +200,8 @@ impl FollowStage {
             let mut submission = Submission::default();
             for end in &ends {
                 let observed = self.follow.take_observed(&end.start.event_id);
-                submission.entries.push(&entry(end, &observed, now_ns));
+                let account = self.follow.take_account(end);
+                submission.entries.push(&entry(end, account, &observed, now_ns));
             }
             submission.closes =
                 ends.iter().map(|end| (end.start.event_id, end.start.credentials.uid)).collect();

@@ -144,7 +144,8 @@ async fn health(State(sources): State<Sources>) -> Response {
     let word = if good { "ok" } else { "an output fails" };
     let follow = sources.intake.follow.offer();
     let has_observer = sources.metrics.observers.get() > 0;
-    let mut answer = json!({ "status": word, "outputs": outputs, "follow": follow, "observe": has_observer });
+    let mut answer = json!({ "status": word, "outputs": outputs, "follow": follow, "observe": has_observer,
+        "accounting": sources.intake.follow.has_accounting() });
     let refusals = sources.intake.condition.refusals();
     if refusals.is_empty() {
         return (status, Json(answer)).into_response();

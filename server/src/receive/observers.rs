@@ -84,7 +84,11 @@ impl Observers {
         }
         let mut bytes_left = bytes_max;
         let mut connections = std::mem::take(&mut self.connections);
+        let before = connections.len();
         connections.retain(|connection| self.take_from(connection, arrivals, &mut bytes_left));
+        if before > 0 && connections.is_empty() {
+            self.intake.follow.is_unobserved();
+        }
         self.connections = connections;
         self.intake.metrics.observers.set(self.connections.len() as u64);
         bytes_left == 0
