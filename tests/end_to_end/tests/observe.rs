@@ -434,10 +434,12 @@ fn the_observer_gives_up_its_rights_and_the_doctor_knows_it() {
         serde_json::from_slice(&output.stdout).unwrap()
     };
     assert_eq!(doctor(&observed.stage)["observe"], true);
+    assert_eq!(doctor(&observed.stage)["accounting"], true, "{}", observed.logs());
     // Nobody else may tell the server anything that way.
     let socket = observed.stage.server.as_ref().unwrap().observe.clone();
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
     observed.stop_observer();
     observed.wait_for("the end of the observer", || observed.metric("ogrt_observers") == Some(0));
     assert_eq!(doctor(&observed.stage)["observe"], false);
+    assert_eq!(doctor(&observed.stage)["accounting"], false);
 }
