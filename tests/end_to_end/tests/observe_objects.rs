@@ -119,6 +119,18 @@ fn a_gpu_that_was_used_and_one_that_could_have_been_are_told_apart() {
     assert!(end(&observed, "none")["gpus"].is_null());
 }
 
+/// The script that is run on a machine with a GPU, with what stands for one.
+#[test]
+fn the_script_for_a_real_gpu_tells_the_two_apart() {
+    if ObservedStage::open(&[]).is_none() || !has("gcc") || !has("mknod") {
+        return;
+    }
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../gpu/run");
+    let output = see(Command::new(script).arg(ogrt_end_to_end::prefix()).arg("--stand-in"));
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    assert!(text(&output.stdout).ends_with("right\n"), "{}", text(&output.stdout));
+}
+
 #[test]
 fn what_a_python_has_imported_is_told_at_its_end_and_found_by_name() {
     let Some(observed) = ObservedStage::open(&[]) else { return };
