@@ -66,8 +66,8 @@ pub struct FileFacts {
 
 /// Reads the file and its loaded parts.
 pub fn read_facts(path: &Path) -> Result<FileFacts> {
-    let mut file = File::open(path)?;
-    let (sha256, size) = digest::sha256(&mut file)?;
+    let file = File::open(path)?;
+    let (sha256, size) = digest::sha256(&file)?;
     let loaded = loaded_parts::of_file(&file).map(|parts| LoadedJson {
         code_sha256: hex(&parts.code),
         data_sha256: hex(&parts.data),

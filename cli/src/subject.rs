@@ -32,7 +32,7 @@ pub fn keys(subject: &str) -> Result<Vec<String>> {
             Ok(notes.build_notes.iter().map(|note| note.signature.to_string()).collect())
         }
         Ok(_) | Err(ElfError::NotElf) => {
-            let digest = File::open(path).and_then(|mut file| sha256(&mut file));
+            let digest = File::open(path).and_then(|file| sha256(&file));
             Ok(vec![hex(&digest.with_context(|| subject.to_owned())?.0)])
         }
         Err(error) => Err(error).with_context(|| subject.to_owned()),

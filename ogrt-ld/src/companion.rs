@@ -20,6 +20,7 @@ use ogrt_wrap::deliver::connection::PATIENCE;
 use ogrt_wrap::deliver::deliver_or_spool::deliver_or_spool;
 use ogrt_wrap::deliver::server_rest;
 use ogrt_wrap::deliver::spool::{SpoolDir, UnfinishedClaim};
+use ogrt_wrap::elf_head::OpenedFile;
 use ogrt_wrap::environment;
 use ogrt_wrap::line::link_line::LinkLine;
 use ogrt_wrap::line::resolve_inputs::{ResolvedInput, resolve_and_keep};
@@ -148,7 +149,7 @@ fn take_only_idle_time() {
 /// An input and, unless too many are open, its open file.
 struct OpenInput {
     input: ResolvedInput,
-    opened: Option<(File, Metadata)>,
+    opened: Option<(OpenedFile, Metadata)>,
 }
 
 fn opened_inputs(record: &BuildRecord) -> Vec<OpenInput> {
@@ -156,7 +157,7 @@ fn opened_inputs(record: &BuildRecord) -> Vec<OpenInput> {
         record.linker_command.iter().skip(1).map(|word| OsString::from_vec(word.to_vec())).collect();
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let open_max = limit.map_or(OPEN_MAX, |limit| (limit / 2) as usize).min(OPEN_MAX);
-    let mut opened: Vec<(usize, File)> = Vec::new();
+    let mut opened: Vec<(usize, OpenedFile)> = Vec::new();
     let line = match &record.linker {
         Some(linker) => LinkLine::of_linker(Path::new(OsStr::from_bytes(linker.path())), &words),
         None => LinkLine::read(&words),
@@ -168,9 +169,9 @@ fn opened_inputs(record: &BuildRecord) -> Vec<OpenInput> {
     });
     let mut opened = opened.into_iter().peekable();
     let mut held = |(index, input)| {
-        let opened = opened.next_if(|(at, _)| *at == index).and_then(|(_, file)| {
-            let metadata = file.metadata().ok()?;
-            Some((file, metadata))
+        let opened = opened.next_if(|(at, _)| *at == index).and_then(|(_, opened)| {
+            let metadata = opened.file.metadata().ok()?;
+            Some((opened, metadata))
         });
         OpenInput { input, opened }
     };
@@ -180,13 +181,20 @@ fn opened_inputs(record: &BuildRecord) -> Vec<OpenInput> {
 fn describe_inputs(inputs: &[OpenInput], place: &Path) -> InputDescriptions {
     let (cache, gitoids) = (DigestCache::open(), environment::is_on("OGRT_OMNIBOR"));
     record::describe_each(inputs, |held| {
-        let opened = match &held.opened {
-            Some((file, _)) => file.try_clone(),
-            None => File::open(place.join(&held.input.path)),
+        let describe =
+            |opened: &OpenedFile| describe_file::opened_input(&held.input, opened, &cache, gitoids);
+        let (mut input, producer) = match &held.opened {
+            Some((opened, _)) => describe(opened),
+            None => match OpenedFile::open(&place.join(&held.input.path)) {
+                Ok(opened) => describe(&opened),
+                Err(_) => describe_file::unreadable_input(&held.input),
+            },
         };
-        let (mut input, producer) = describe_file::opened_input(&held.input, opened, &cache, gitoids);
-        let changed = held.opened.as_ref().is_some_and(|(file, before)| {
-            !file.metadata().is_ok_and(|now| mtime_ns(&now) == mtime_ns(before) && now.len() == before.len())
+        let changed = held.opened.as_ref().is_some_and(|(opened, before)| {
+            !opened
+                .file
+                .metadata()
+                .is_ok_and(|now| mtime_ns(&now) == mtime_ns(before) && now.len() == before.len())
         });
         if changed {
             (input.sha256, input.gitoid) = (None, None);
@@ -251,8 +259,8 @@ fn is_regular(file: &File) -> bool {
 
 /// The libraries that the output needs.
 fn needed_of(output: &Output, place: &Path) -> Option<NeededLibraries> {
-    let mut file = File::open(place.join(OsStr::from_bytes(output.path()))).ok()?;
-    NeededLibraries::of(&mut file)
+    let file = File::open(place.join(OsStr::from_bytes(output.path()))).ok()?;
+    NeededLibraries::of(&file)
 }
 
 /// The output with its digest, if it was not changed after the link.

@@ -21,6 +21,7 @@ use std::ffi::OsString;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// The flow: a link for us? -> an ordinary output? -> note on the line -> run the tool -> describe
@@ -61,7 +62,10 @@ pub fn link(way: &dyn Way, settings: &Settings) -> Result<ExitStatus, LinkError>
             return Err(request.hand_over());
         }
     };
-    let registration = guarded(|| Ok(Registration::begin(way, facts, settings, &|| !attempt.has_failed())));
+    let registration = guarded(|| {
+        let watch = LinkerWatch::new(&attempt);
+        Ok(Registration::begin(way, facts, settings, &|| watch.goes_on()))
+    });
     let mut ended = attempt.wait().map_err(|source| request.run_error(source))?;
 
     if let Ok(marked) = &mark
@@ -92,6 +96,33 @@ pub fn link(way: &dyn Way, settings: &Settings) -> Result<ExitStatus, LinkError>
         (Err(why), _) if settings.strict => Err(why.into()),
         (_, Err(why)) if settings.strict && status.success() && !why.is_intended() => Err(why.into()),
         _ => Ok(status),
+    }
+}
+
+/// A look at the linker now and then, while other work is done beside it.
+struct LinkerWatch<'a> {
+    attempt: &'a Attempt,
+    began: Instant,
+    /// When the next look is due, in microseconds since `began`.
+    due_us: AtomicU64,
+}
+
+impl LinkerWatch<'_> {
+    /// The time between two looks.
+    const EVERY_US: u64 = 100;
+
+    fn new(attempt: &Attempt) -> LinkerWatch<'_> {
+        LinkerWatch { attempt, began: Instant::now(), due_us: AtomicU64::new(0) }
+    }
+
+    /// The linker had not failed when it was last looked at.
+    fn goes_on(&self) -> bool {
+        let now_us = self.began.elapsed().as_micros() as u64;
+        if now_us < self.due_us.load(Ordering::Relaxed) {
+            return true;
+        }
+        self.due_us.store(now_us + Self::EVERY_US, Ordering::Relaxed);
+        !self.attempt.has_failed()
     }
 }
 

@@ -70,9 +70,8 @@ fn file_name(path: &Path) -> String {
 /// True if the program is gone. `file` was opened when it was made.
 pub fn is_gone(file: &File, path: &Path, signature: &[u8]) -> bool {
     let is_unlinked = file.metadata().is_ok_and(|metadata| metadata.nlink() == 0);
-    let has_note = |mut file: File| {
-        describe_file::notes(&mut file)
-            .is_ok_and(|notes| notes.signatures.iter().any(|found| found == signature))
+    let has_note = |file: File| {
+        describe_file::notes(&file).is_ok_and(|notes| notes.signatures.iter().any(|found| found == signature))
     };
     is_unlinked && !File::open(path).is_ok_and(has_note)
 }

@@ -8,14 +8,13 @@
 //! the system's directories, where an unrelated library may have the name.
 
 use crate::not_marked::MarkError;
-use ogrt_wrap::elf_head::{ElfIdentity, Head, head_file_and_len};
+use ogrt_wrap::elf_head::{ElfIdentity, Head, OpenedFile};
 use ogrt_wrap::line::emulation;
 use ogrt_wrap::line::link_line::{InputName, LinkLine, NamedInput, is_start_file};
 use ogrt_wrap::line::resolve_inputs::resolve_inputs;
 use ogrt_wrap::note::object_properties::ObjectProperties;
 use ogrt_wrap::record::compilers;
 use ogrt_wrap::small_file;
-use std::fs::File;
 
 /// An object up to this size is read in one piece.
 const SMALL_BYTES_MAX: u64 = 256 * 1024;
@@ -42,15 +41,16 @@ pub fn reference_input(line: &LinkLine) -> Result<ReferenceInput<'_>, MarkError>
         if is_start_file && first.is_some() {
             continue;
         }
-        let (identity, file, len) = match head_file_and_len(path) {
-            Ok((Head::Elf(identity), file, len)) if identity.is_relocatable() => (identity, file, len),
-            Ok((Head::Foreign, ..)) => return Err(MarkError::ForeignObject(path.clone())),
+        let Ok(opened) = OpenedFile::open(path) else { continue };
+        let identity = match opened.head {
+            Head::Elf(identity) if identity.is_relocatable() => identity,
+            Head::Foreign => return Err(MarkError::ForeignObject(path.clone())),
             _ => continue,
         };
         match first {
-            Some(first) => return Ok(ReferenceInput { compiler: compilers::short_name(file), ..first }),
+            Some(first) => return Ok(ReferenceInput { compiler: compilers::short_name(opened), ..first }),
             None => {
-                let (properties, compiler) = look_into(file, len);
+                let (properties, compiler) = look_into(opened);
                 let properties = properties.unwrap_or_else(|| ObjectProperties::without_example(&identity));
                 let found = ReferenceInput { identity, named, properties, compiler };
                 if !is_start_file {
@@ -64,12 +64,19 @@ pub fn reference_input(line: &LinkLine) -> Result<ReferenceInput<'_>, MarkError>
 }
 
 /// The properties of an object, and its compiler.
-fn look_into(file: File, len: u64) -> (Option<ObjectProperties>, Option<String>) {
-    if len > SMALL_BYTES_MAX {
-        return (ObjectProperties::of_file(&file), compilers::short_name(file));
+fn look_into(opened: OpenedFile) -> (Option<ObjectProperties>, Option<String>) {
+    if opened.len > SMALL_BYTES_MAX {
+        return (ObjectProperties::of_file(&opened.file), compilers::short_name(opened));
     }
-    let bytes = small_file::rest(&file, len as usize).unwrap_or_default();
-    (ObjectProperties::of(&*bytes), compilers::short_name_in(&bytes))
+    let read;
+    let bytes = match opened.whole() {
+        Some(whole) => whole,
+        None => {
+            read = small_file::rest(&opened.file, opened.len as usize).unwrap_or_default();
+            &read
+        }
+    };
+    (ObjectProperties::of(bytes), compilers::short_name_in(bytes))
 }
 
 fn first_library(line: &LinkLine) -> Option<ReferenceInput<'_>> {

@@ -121,7 +121,7 @@ impl<'a> Registration<'a> {
         }
         let described = resolve_while(&self.line, goes_on).and_then(|resolved| {
             let cache = DigestCache::open();
-            if !self.settings.strict && describe_file::bytes_to_hash(&resolved, &cache) > BYTES_MAX {
+            if !self.settings.strict && describe_file::are_more_to_hash(&resolved, &cache, BYTES_MAX) {
                 self.start_companion();
             }
             match self.companion {

@@ -25,7 +25,7 @@ pub fn seal(output: &Path) -> io::Result<Option<Signature>> {
         return Ok(None);
     };
     file.rewind()?;
-    let (digest, _) = digest::sha256(&mut file)?;
+    let (digest, _) = digest::sha256(&file)?;
     let signature = signature::of_output(&digest);
     file.write_all_at(signature.as_bytes(), offset)?;
     Ok(Some(signature))

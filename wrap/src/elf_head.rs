@@ -60,41 +60,73 @@ pub struct FirstMember {
 /// ELF.
 const MEMBERS_MAX: usize = 8;
 
-/// Reads the head of a regular file. A pipe is refused: what we read from it, the linker would
-/// miss.
-pub fn head(path: &Path) -> std::io::Result<Head> {
-    head_and_file(path).map(|(head, _)| head)
+/// A file up to this size is read as a whole when its head is read: most of the files that a small
+/// link names have fewer bytes.
+const SMALL_BYTES_MAX: u64 = 8192;
+
+/// The bytes that are read of a larger file. An ELF file has its program headers there, and most
+/// have their notes.
+const START_BYTES: usize = 1024;
+
+/// The bytes that tell what a file is.
+const HEAD_BYTES: usize = 68;
+
+/// A regular file that was opened, with what was read of it at once.
+#[derive(Debug)]
+pub struct OpenedFile {
+    /// What its first bytes show it to be.
+    pub head: Head,
+    /// The file, at its start.
+    pub file: File,
+    /// The number of its bytes.
+    pub len: u64,
+    /// Its first bytes.
+    pub start: Vec<u8>,
 }
 
-/// The head of a regular file, and the file.
-pub fn head_and_file(path: &Path) -> std::io::Result<(Head, File)> {
-    head_file_and_len(path).map(|(head, file, _)| (head, file))
-}
-
-/// The head of a regular file, the file, and the number of its bytes.
-pub fn head_file_and_len(path: &Path) -> std::io::Result<(Head, File, u64)> {
-    let metadata = std::fs::metadata(path)?;
-    if !metadata.is_file() {
-        return Err(std::io::ErrorKind::Unsupported.into());
+impl OpenedFile {
+    /// Opens a regular file. A pipe is refused: what we read from it, the linker would miss.
+    pub fn open(path: &Path) -> std::io::Result<OpenedFile> {
+        let metadata = std::fs::metadata(path)?;
+        if !metadata.is_file() {
+            return Err(std::io::ErrorKind::Unsupported.into());
+        }
+        let len = metadata.len();
+        let file = small_file::open(path)?;
+        let start = if len <= SMALL_BYTES_MAX {
+            small_file::start(&file, len as usize)?
+        } else {
+            let mut start = vec![0; START_BYTES];
+            let len = read_at_most(&file, &mut start, 0);
+            start.truncate(len);
+            start
+        };
+        let head = head_of(&start, &file);
+        Ok(OpenedFile { head, file, len, start })
     }
-    let file = small_file::open(path)?;
-    let head = head_of(&file);
-    Ok((head, file, metadata.len()))
+
+    /// All bytes of a small file.
+    pub fn whole(&self) -> Option<&[u8]> {
+        (self.start.len() as u64 == self.len).then_some(&*self.start)
+    }
 }
 
-fn head_of(file: &File) -> Head {
-    let mut start = [0u8; 68];
-    let len = read_at_most(file, &mut start, 0);
-    let start = &start[..len];
-    if let Some(identity) = ElfIdentity::parse(start) {
+/// Reads the head of a regular file.
+pub fn head(path: &Path) -> std::io::Result<Head> {
+    OpenedFile::open(path).map(|opened| opened.head)
+}
+
+fn head_of(start: &[u8], file: &File) -> Head {
+    let first_bytes = &start[..start.len().min(HEAD_BYTES)];
+    if let Some(identity) = ElfIdentity::parse(first_bytes) {
         Head::Elf(identity)
     } else if start.starts_with(b"!<arch>\n") {
-        Head::Archive(first_member(file))
+        Head::Archive(first_member(start, file))
     } else if start.starts_with(b"!<thin>\n") {
         Head::ThinArchive
     } else if start.starts_with(b"BC\xc0\xde") || start.starts_with(b"\xde\xc0\x17\x0b") {
         Head::Bitcode
-    } else if start.contains(&0) {
+    } else if first_bytes.contains(&0) {
         Head::Foreign
     } else {
         Head::Other
@@ -144,14 +176,21 @@ impl ElfIdentity {
     }
 }
 
-fn first_member(file: &File) -> Option<FirstMember> {
+fn first_member(start: &[u8], file: &File) -> Option<FirstMember> {
     let mut offset = 8u64;
     for _ in 0..MEMBERS_MAX {
-        let mut header = [0u8; 60 + 64];
-        let len = read_at_most(file, &mut header, offset);
-        let (header, start) = header[..len].split_at_checked(60)?;
+        let mut read = [0u8; 60 + 64];
+        let known = usize::try_from(offset).ok().and_then(|at| start.get(at..at + read.len()));
+        let known = match known {
+            Some(known) => known,
+            None => {
+                let len = read_at_most(file, &mut read, offset);
+                &read[..len]
+            }
+        };
+        let (header, member) = known.split_at_checked(60)?;
         let size: u64 = std::str::from_utf8(&header[48..58]).ok()?.trim().parse().ok()?;
-        if let Some(identity) = ElfIdentity::parse(start) {
+        if let Some(identity) = ElfIdentity::parse(member) {
             return Some(FirstMember { identity, offset: offset + 60, size });
         }
         offset = offset.checked_add(60)?.checked_add(size)?.checked_next_multiple_of(2)?;
@@ -168,4 +207,58 @@ fn read_at_most(file: &File, buffer: &mut [u8], offset: u64) -> usize {
         }
     }
     len
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The first bytes of an x86_64 object.
+    fn object() -> Vec<u8> {
+        let mut object = vec![0; 64];
+        object[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
+        (object[16], object[18]) = (1, 62);
+        object
+    }
+
+    fn archive(member_len: usize) -> Vec<u8> {
+        let header = |name: &str, size: usize| {
+            format!("{name:<16}{:<12}{:<6}{:<6}{:<8}{size:<10}`\n", 0, 0, 0, "644").into_bytes()
+        };
+        let mut member = object();
+        member.resize(member_len, 0);
+        [b"!<arch>\n".to_vec(), header("/", 6), vec![7; 6], header("a.o/", member_len), member].concat()
+    }
+
+    #[test]
+    fn a_small_file_is_read_as_a_whole_and_a_large_one_is_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        for len in [64, 1000, SMALL_BYTES_MAX as usize, SMALL_BYTES_MAX as usize + 1, 100_000] {
+            let mut content = object();
+            content.resize(len, 3);
+            for content in [content, archive(len)] {
+                std::fs::write(&path, &content).unwrap();
+                let opened = OpenedFile::open(&path).unwrap();
+                let is_small = content.len() as u64 <= SMALL_BYTES_MAX;
+                assert_eq!(opened.whole(), is_small.then_some(&*content));
+                assert_eq!(opened.start, content[..opened.start.len()]);
+                assert_eq!(opened.len, content.len() as u64);
+                match opened.head {
+                    Head::Elf(identity) => assert!(identity.is_relocatable() && identity.machine == 62),
+                    Head::Archive(Some(member)) => {
+                        assert_eq!((member.offset, member.size), (134, len as u64));
+                        assert!(member.identity.is_relocatable());
+                    }
+                    other => panic!("{other:?}"),
+                }
+                // Whoever reads on begins at the start.
+                assert_eq!(small_file::rest(&opened.file, content.len()).unwrap(), content);
+            }
+        }
+        std::fs::write(&path, "").unwrap();
+        let empty = OpenedFile::open(&path).unwrap();
+        assert_eq!((empty.head, empty.whole()), (Head::Other, Some(&[][..])));
+        assert!(OpenedFile::open(dir.path()).is_err());
+    }
 }

@@ -33,6 +33,22 @@ pub fn rest(file: &File, expected: usize) -> io::Result<Vec<u8>> {
     }
 }
 
+/// The first bytes of a file that should have `expected` bytes, without moving its position. The
+/// bytes are all there are if they are as many as expected.
+pub fn start(file: &File, expected: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(expected + 1);
+    while bytes.len() <= expected {
+        let at = bytes.len() as u64;
+        match rustix::io::pread(file, spare_capacity(&mut bytes), at) {
+            Ok(0) => break,
+            Ok(_) if bytes.len() == expected => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(bytes)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +62,9 @@ mod tests {
         std::fs::write(&path, &content).unwrap();
         for expected in [0, 1, content.len() - 1, content.len(), content.len() + 1, 2 * content.len()] {
             let mut file = open(&path).unwrap();
+            let first = start(&file, expected).unwrap();
+            assert_eq!(first, content[..first.len()]);
+            assert_eq!(first.len() == expected, expected == content.len(), "{expected} expected");
             assert_eq!(rest(&file, expected).unwrap(), content, "{expected} expected");
             file.seek(io::SeekFrom::Start(19_000)).unwrap();
             assert_eq!(rest(&file, 1000).unwrap(), content[19_000..]);

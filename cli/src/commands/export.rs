@@ -113,7 +113,7 @@ impl ExportCommand {
     }
 
     fn warn_if_altered(&self, build: &BuildJson) -> Result<()> {
-        let (digest, _) = digest::sha256(&mut File::open(&self.subject)?).context(self.subject.clone())?;
+        let (digest, _) = digest::sha256(&File::open(&self.subject)?).context(self.subject.clone())?;
         if build.output.as_ref().is_some_and(|output| output.sha256 != hex(&digest)) {
             complain(format_args!(
                 "{0}: changed since it was linked (see `ogrt verify {0}`); the document describes the file as it was linked",

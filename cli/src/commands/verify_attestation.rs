@@ -72,7 +72,7 @@ impl VerifyAttestationCommand {
         let mut status = ExitStatus::Yes;
         for path in &self.files {
             let file = path.display().to_string();
-            let digest = File::open(path).and_then(|mut file| digest::sha256(&mut file));
+            let digest = File::open(path).and_then(|file| digest::sha256(&file));
             let digest = hex(&digest.with_context(|| file.clone())?.0);
             if !subjects.iter().any(|subject| subject["digest"]["sha256"] == *digest) {
                 complain(format_args!("{file}: not a subject of {name}"));

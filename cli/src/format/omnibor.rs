@@ -31,6 +31,6 @@ fn from_file(input: &FileJson) -> Option<String> {
     if metadata.len() != input.size || input.sha256.is_empty() {
         return None;
     }
-    let (sha256, gitoid) = digest::sha256_and_gitoid(&mut fs::File::open(path).ok()?, input.size).ok()?;
+    let (sha256, gitoid) = digest::sha256_and_gitoid(&fs::File::open(path).ok()?, input.size).ok()?;
     (hex(&sha256) == input.sha256).then(|| hex(&gitoid))
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 
 /// The signatures in a file's PT_NOTE segments, each as often as it occurs.
 pub fn signatures_of(path: &Path) -> Vec<[u8; 16]> {
-    let mut file = std::fs::File::open(path).expect("a linked file");
-    ogrt_wrap::record::describe_file::notes(&mut file).expect("an ELF file").signatures
+    let file = std::fs::File::open(path).expect("a linked file");
+    ogrt_wrap::record::describe_file::notes(&file).expect("an ELF file").signatures
 }
 
 /// What hardening asks for in program headers and in `.dynamic`.

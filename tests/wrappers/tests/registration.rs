@@ -188,12 +188,16 @@ fn a_later_link_takes_along_what_waits() {
     bench.ours_succeeds("for i in 1 2 3; do ogrt-cc main.c answer.c -o program$i; done");
     assert_eq!(bench.spooled().len(), 3);
     bench.set("OGRT_SERVER", server.address());
-    bench.ours_succeeds("ogrt-cc main.c answer.c -o program4");
-    assert_eq!(bench.spooled().len(), 0);
+    // A link waits 50 ms at most. On a busy machine that may not be enough for all.
+    let links = (4..14).find(|link| {
+        bench.ours_succeeds(&format!("ogrt-cc main.c answer.c -o program{link}"));
+        bench.spooled().is_empty()
+    });
+    let links = links.expect("ten links took along what waited");
     let mut signatures: Vec<_> = server.records().iter().map(|r| r.signature().to_vec()).collect();
     signatures.sort();
     signatures.dedup();
-    assert_eq!(signatures.len(), 4);
+    assert_eq!(signatures.len(), links);
 }
 
 /// A bare link takes some 30 ms here; with a server that hangs it may take 50 more, once. The bound

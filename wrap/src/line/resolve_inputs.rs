@@ -6,7 +6,7 @@
 //! another machine is passed over. A leading `=` or `$SYSROOT` is the sysroot. A name that leads to
 //! no file is left out: the linker reports it itself.
 
-use crate::elf_head::{ElfIdentity, Head, head, head_and_file};
+use crate::elf_head::{ElfIdentity, Head, OpenedFile, head};
 use crate::line::built_in_dirs::BuiltInDirs;
 use crate::line::link_line::{InputName, LinkLine, NamedInput};
 use crate::line::script_names::ScriptNames;
@@ -15,7 +15,6 @@ use ogrt_note::ByteOrder;
 use std::cell::OnceCell;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
-use std::fs::File;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -35,27 +34,54 @@ pub struct ResolvedInput {
     pub is_script: bool,
 }
 
+/// An input with its open file, if that is held open until the input is described.
+#[derive(Debug)]
+pub struct OpenedInput {
+    /// The input.
+    pub input: ResolvedInput,
+    /// Its file.
+    pub opened: Option<OpenedFile>,
+}
+
+/// The most files that a link without a companion holds open. Its limit must allow four times as
+/// many.
+const OPENED_MAX: u64 = 64;
+
 /// The files of a line's inputs in order, each once.
 pub fn resolve_inputs(line: &LinkLine) -> Vec<ResolvedInput> {
     resolve_and_keep(line, &mut |_, _| ())
 }
 
-/// The files of a line's inputs in order, each once. `None` if `goes_on` says no meanwhile.
-pub fn resolve_while(line: &LinkLine, goes_on: &dyn Fn() -> bool) -> Option<Vec<ResolvedInput>> {
-    let ignored = &mut |_, _| ();
-    let mut search = Search::new(line, ignored);
+/// The files of a line's inputs in order, each once, the first ones open. `None` if `goes_on` says
+/// no meanwhile.
+pub fn resolve_while(line: &LinkLine, goes_on: &dyn Fn() -> bool) -> Option<Vec<OpenedInput>> {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let opened_max = limit.map_or(OPENED_MAX, |limit| OPENED_MAX.min(limit / 4)) as usize;
+    let mut opened: Vec<(usize, OpenedFile)> = Vec::new();
+    let mut keep = |index, file| {
+        if opened.len() < opened_max {
+            opened.push((index, file));
+        }
+    };
+    let mut search = Search::new(line, &mut keep);
     for (index, input) in line.inputs.iter().enumerate() {
         if !goes_on() {
             return None;
         }
         search.input(input, index);
     }
-    Some(search.found)
+    let found = search.found;
+    let mut opened = opened.into_iter().peekable();
+    let with_file = |(index, input)| {
+        let file = opened.next_if(|(at, _)| *at == index).map(|(_, file)| file);
+        OpenedInput { input, opened: file }
+    };
+    Some(found.into_iter().enumerate().map(with_file).collect())
 }
 
 /// The files of a line's inputs. `keep` gets each file that had to be opened, with its index in the
 /// result.
-pub fn resolve_and_keep(line: &LinkLine, keep: &mut dyn FnMut(usize, File)) -> Vec<ResolvedInput> {
+pub fn resolve_and_keep(line: &LinkLine, keep: &mut dyn FnMut(usize, OpenedFile)) -> Vec<ResolvedInput> {
     let mut search = Search::new(line, keep);
     for (index, input) in line.inputs.iter().enumerate() {
         search.input(input, index);
@@ -99,11 +125,11 @@ struct Search<'a> {
     target: Option<Target>,
     seen: HashSet<PathBuf>,
     found: Vec<ResolvedInput>,
-    keep: &'a mut dyn FnMut(usize, File),
+    keep: &'a mut dyn FnMut(usize, OpenedFile),
 }
 
 impl<'a> Search<'a> {
-    fn new(line: &'a LinkLine, keep: &'a mut dyn FnMut(usize, File)) -> Search<'a> {
+    fn new(line: &'a LinkLine, keep: &'a mut dyn FnMut(usize, OpenedFile)) -> Search<'a> {
         let (seen, found) = (HashSet::new(), Vec::new());
         let (script_dirs, built_in) = (Vec::new(), OnceCell::new());
         Search { line, script_dirs, built_in, target: None, seen, found, keep }
@@ -111,7 +137,9 @@ impl<'a> Search<'a> {
 
     fn input(&mut self, input: &NamedInput, index: usize) {
         match &input.name {
-            InputName::File(path) => self.file(path.clone(), index, 0),
+            InputName::File(path) => {
+                self.file(path.clone(), index, 0);
+            }
             InputName::Library { name, static_only } => self.library(name, *static_only, index, 0),
             InputName::Script(path) => {
                 // `-T` looks in the directories of -L as well; a linker's own `-Tdefault.ld` is not
@@ -132,9 +160,15 @@ impl<'a> Search<'a> {
 
     /// The directories in order. The linker is asked for its own only if the others are not enough.
     fn dirs(&self) -> impl Iterator<Item = PathBuf> {
-        let told = self.line.library_dirs.iter().chain(&self.script_dirs);
-        let built_in = std::iter::once_with(|| &self.built_in().dirs).flatten();
-        told.chain(built_in).map(|dir| self.in_sysroot(dir))
+        self.told_dirs().chain(std::iter::once_with(|| self.built_in_dirs()).flatten())
+    }
+
+    fn told_dirs(&self) -> impl Iterator<Item = PathBuf> {
+        self.line.library_dirs.iter().chain(&self.script_dirs).map(|dir| self.in_sysroot(dir))
+    }
+
+    fn built_in_dirs(&self) -> impl Iterator<Item = PathBuf> {
+        self.built_in().dirs.iter().map(|dir| self.in_sysroot(dir))
     }
 
     fn built_in(&self) -> &BuiltInDirs {
@@ -171,13 +205,13 @@ impl<'a> Search<'a> {
             if self.seen.contains(&path) {
                 return Some(None);
             }
-            let (head, file) = head_and_file(&path).ok()?;
-            let script = if head == Head::Other { ScriptNames::read(&path) } else { None };
-            fits(&head, script.as_ref(), target).then_some(Some((path, head, file, script)))
+            let opened = OpenedFile::open(&path).ok()?;
+            let script = script_in(&path, &opened);
+            fits(&opened.head, script.as_ref(), target).then_some(Some((path, opened, script)))
         });
         let found = { found }.next();
-        if let Some(Some((path, head, file, script))) = found {
-            self.opened(path, head, file, script, index, depth);
+        if let Some(Some((path, opened, script))) = found {
+            self.opened(path, opened, script, index, depth);
         }
     }
 
@@ -190,20 +224,21 @@ impl<'a> Search<'a> {
         { files }.next()
     }
 
-    fn file(&mut self, path: PathBuf, index: usize, depth: usize) {
+    /// Takes a file in; false if it cannot be opened.
+    fn file(&mut self, path: PathBuf, index: usize, depth: usize) -> bool {
         if self.seen.contains(&path) {
-            return;
+            return true;
         }
-        let Ok((head, file)) = head_and_file(&path) else { return };
-        let script = if head == Head::Other { ScriptNames::read(&path) } else { None };
-        self.opened(path, head, file, script, index, depth);
+        let Ok(opened) = OpenedFile::open(&path) else { return false };
+        let script = script_in(&path, &opened);
+        self.opened(path, opened, script, index, depth);
+        true
     }
 
     fn opened(
         &mut self,
         path: PathBuf,
-        head: Head,
-        file: File,
+        opened: OpenedFile,
         script: Option<ScriptNames>,
         index: usize,
         depth: usize,
@@ -211,10 +246,11 @@ impl<'a> Search<'a> {
         if !self.seen.insert(path.clone()) {
             return;
         }
+        let head = opened.head;
         self.target = self.target.or_else(|| Target::of_head(&head));
         let members =
-            if head == Head::ThinArchive { thin_archive::members(&path, &file) } else { Vec::new() };
-        (self.keep)(self.found.len(), file);
+            if head == Head::ThinArchive { thin_archive::members(&path, &opened) } else { Vec::new() };
+        (self.keep)(self.found.len(), opened);
         let is_script = head == Head::Other;
         self.found.push(ResolvedInput { path: path.clone(), head, named_by: index, is_script });
         if depth >= SCRIPT_DEPTH_MAX {
@@ -223,7 +259,9 @@ impl<'a> Search<'a> {
         if let Some(names) = script {
             self.script(&path, names, index, depth + 1);
         }
-        members.into_iter().for_each(|member| self.file(member, index, depth + 1));
+        for member in members {
+            self.file(member, index, depth + 1);
+        }
     }
 
     /// Follows a script (ld manual, "File Commands").
@@ -241,14 +279,18 @@ impl<'a> Search<'a> {
             } else {
                 let beside = path.parent().unwrap_or(Path::new("")).join(&name);
                 let candidates = [PathBuf::from(&name), beside].into_iter();
-                let candidates = candidates.chain(self.dirs().map(|dir| dir.join(&name)));
-                let found = { candidates }.find(|path| path.is_file());
-                if let Some(found) = found {
-                    self.file(found, index, depth);
+                let told: Vec<PathBuf> = self.told_dirs().map(|dir| dir.join(&name)).collect();
+                if { candidates }.chain(told).all(|path| !self.file(path, index, depth)) {
+                    let built_in: Vec<PathBuf> = self.built_in_dirs().map(|dir| dir.join(&name)).collect();
+                    let _ = built_in.into_iter().any(|path| self.file(path, index, depth));
                 }
             }
         }
     }
+}
+
+fn script_in(path: &Path, opened: &OpenedFile) -> Option<ScriptNames> {
+    if opened.head == Head::Other { ScriptNames::of_file(path, opened) } else { None }
 }
 
 /// The linker takes such a file for a library of this target.

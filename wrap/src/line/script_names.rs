@@ -1,6 +1,7 @@
 //! What a linker script names: the files that it links in, and directories to look in (ld manual,
 //! "File Commands").
 
+use crate::elf_head::OpenedFile;
 use std::path::Path;
 
 /// Scripts including scripts deeper than this are not followed.
@@ -30,10 +31,22 @@ impl ScriptNames {
         ScriptNames::read_nested(path, 0)
     }
 
+    /// The same for the script at `path` that was opened.
+    pub fn of_file(path: &Path, opened: &OpenedFile) -> Option<ScriptNames> {
+        match opened.whole() {
+            Some(text) => ScriptNames::with_included(path, std::str::from_utf8(text).ok()?, 0),
+            None => ScriptNames::read(path),
+        }
+    }
+
     fn read_nested(path: &Path, depth: usize) -> Option<ScriptNames> {
         let small = std::fs::metadata(path).is_ok_and(|m| m.is_file() && m.len() <= SCRIPT_BYTES_MAX);
         let text = small.then(|| std::fs::read(path).ok()).flatten()?;
-        let mut names = ScriptNames::of(&String::from_utf8(text).ok()?);
+        ScriptNames::with_included(path, std::str::from_utf8(&text).ok()?, depth)
+    }
+
+    fn with_included(path: &Path, text: &str, depth: usize) -> Option<ScriptNames> {
+        let mut names = ScriptNames::of(text);
         if depth < INCLUDES_MAX {
             for name in &names.includes.clone() {
                 let beside = path.parent().unwrap_or(Path::new("")).join(name);

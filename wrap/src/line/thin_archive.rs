@@ -3,9 +3,9 @@
 //! The archive holds only their names, relative to its directory: short ones in the members'
 //! headers, long ones in a table (binutils, "Thin archives").
 
+use crate::elf_head::OpenedFile;
 use crate::small_file;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -16,18 +16,20 @@ const MAGIC: &[u8] = b"!<thin>\n";
 const HEADER_LEN: usize = 60;
 
 /// The members' paths, each as the linker opens it.
-pub fn members(archive: &Path, file: &File) -> Vec<PathBuf> {
-    let Ok(metadata) = file.metadata() else { return Vec::new() };
-    if metadata.len() > ARCHIVE_BYTES_MAX {
+pub fn members(archive: &Path, opened: &OpenedFile) -> Vec<PathBuf> {
+    if opened.len > ARCHIVE_BYTES_MAX {
         return Vec::new();
     }
-    let mut whole = Vec::new();
-    // The file may have been read before, so it is opened anew.
-    if let Ok(file) = small_file::open(archive) {
-        whole = small_file::rest(&file, metadata.len() as usize).unwrap_or_default();
-    }
+    let read;
+    let whole = match opened.whole() {
+        Some(whole) => whole,
+        None => {
+            read = small_file::start(&opened.file, opened.len as usize).unwrap_or_default();
+            &read
+        }
+    };
     let dir = archive.parent().unwrap_or(Path::new(""));
-    names(&whole).iter().map(|name| dir.join(OsStr::from_bytes(name))).collect()
+    names(whole).iter().map(|name| dir.join(OsStr::from_bytes(name))).collect()
 }
 
 fn names(archive: &[u8]) -> Vec<&[u8]> {

@@ -4,7 +4,7 @@
 //! goes into a link as one file with the note. So what holds for the note's object holds for both:
 //! the properties that it copies, its place on the line, and the second run if a link fails.
 
-use crate::elf_head::{ElfIdentity, Head, head_file_and_len};
+use crate::elf_head::{ElfIdentity, Head, OpenedFile};
 use crate::small_file;
 use object::elf::{self, FileHeader64, SectionHeader64};
 use object::pod::{bytes_of, bytes_of_slice, from_bytes};
@@ -33,13 +33,14 @@ impl StaticCode {
     pub fn find(prefix: &Path, identity: &ElfIdentity) -> Option<StaticCode> {
         let (_, name) = MACHINES.iter().find(|(machine, _)| machine.0 == identity.machine)?;
         let path = prefix.join(format!("lib/ogrt/static-{name}.o"));
-        let (Head::Elf(found), file, len) = head_file_and_len(&path).ok()? else { return None };
+        let opened = OpenedFile::open(&path).ok()?;
+        let Head::Elf(found) = opened.head else { return None };
         let fits = found == ElfIdentity { os_abi: 0, abi_version: 0, ..*identity };
         let is_linux = LINUX.iter().any(|system| system.0 == identity.os_abi);
-        if !fits || !is_linux || len > BYTES_MAX {
+        if !fits || !is_linux || opened.len > BYTES_MAX {
             return None;
         }
-        small_file::rest(&file, len as usize).ok().map(StaticCode)
+        small_file::rest(&opened.file, opened.len as usize).ok().map(StaticCode)
     }
 
     /// The code and what is in the note's object, as one object. `None` if this is not an object

@@ -8,6 +8,7 @@
 //! Archives with members from several compilers are rare; checking every member would cost too
 //! much.
 
+use crate::elf_head::OpenedFile;
 use crate::small_file;
 use gimli::{Reader, RelocateReader, RunTimeEndian};
 use object::read::elf::{FileHeader, SectionHeader};
@@ -15,7 +16,6 @@ use object::{Object, ObjectSection, ObjectSymbol, ReadCache, ReadRef, Relocation
 use ogrt_proto::Compiler;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -127,12 +127,14 @@ pub fn is_slim_lto<'a, R: ReadRef<'a>>(object: R) -> bool {
 }
 
 /// The compiler in a few words, for the note: "gcc 12.2.0". Reads no DWARF.
-pub fn short_name(file: File) -> Option<String> {
-    let len = file.metadata().ok()?.len();
-    if len > SHORT_NAME_BYTES_MAX {
-        return Some(shorten(&comment(&ReadCache::new(file))?));
+pub fn short_name(opened: OpenedFile) -> Option<String> {
+    if let Some(bytes) = opened.whole() {
+        return short_name_in(bytes);
     }
-    let bytes = small_file::rest(&file, len as usize).ok()?;
+    if opened.len > SHORT_NAME_BYTES_MAX {
+        return Some(shorten(&comment(&ReadCache::new(opened.file))?));
+    }
+    let bytes = small_file::rest(&opened.file, opened.len as usize).ok()?;
     short_name_in(&bytes)
 }
 

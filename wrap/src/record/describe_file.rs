@@ -4,8 +4,8 @@
 //! replaced while we read it. What cannot be read is left out of the description, so that it is
 //! shorter, not wrong.
 
-use crate::elf_head::{Head, head_and_file};
-use crate::line::resolve_inputs::ResolvedInput;
+use crate::elf_head::{Head, OpenedFile};
+use crate::line::resolve_inputs::{OpenedInput, ResolvedInput};
 use crate::record::compilers::{self, ObjectOrigin};
 use crate::record::digest::{gitoid_of, sha256, sha256_and_gitoid, sha256_of};
 use crate::record::digest_cache::{CacheEntry, DigestCache};
@@ -45,33 +45,54 @@ pub struct Notes {
 }
 
 /// An input for the record, with OmniBOR's id if `gitoids` is set, and the compiler that made it.
-pub fn input(file: &ResolvedInput, cache: &DigestCache, gitoids: bool) -> (Input, Option<String>) {
-    let described = std::fs::metadata(&file.path)
-        .and_then(|metadata| look_into(file, &metadata, || File::open(&file.path), cache, gitoids));
-    as_recorded(file, described)
+pub fn input(file: &OpenedInput, cache: &DigestCache, gitoids: bool) -> (Input, Option<String>) {
+    let OpenedInput { input, opened } = file;
+    match opened {
+        Some(opened) => opened_input(input, opened, cache, gitoids),
+        None => {
+            let known = std::fs::metadata(&input.path)
+                .map(|metadata| known_input(&metadata, cache.get(&metadata).as_ref(), gitoids));
+            let described = known.and_then(|known| match known {
+                Some(known) => Ok(known),
+                None => look_into(input, &OpenedFile::open(&input.path)?, cache, gitoids),
+            });
+            as_recorded(input, described)
+        }
+    }
 }
 
-/// An input that is open already, or could not be opened.
+/// An input that is open already.
 pub fn opened_input(
     file: &ResolvedInput,
-    opened: std::io::Result<File>,
+    opened: &OpenedFile,
     cache: &DigestCache,
     gitoids: bool,
 ) -> (Input, Option<String>) {
-    let described = opened.and_then(|opened| {
-        let metadata = opened.metadata()?;
-        look_into(file, &metadata, || Ok(opened), cache, gitoids)
-    });
-    as_recorded(file, described)
+    as_recorded(file, look_into(file, opened, cache, gitoids))
 }
 
-/// The number of bytes in those inputs whose digests are not in the cache.
-pub fn bytes_to_hash(inputs: &[ResolvedInput], cache: &DigestCache) -> u64 {
-    let to_hash = |input: &ResolvedInput| {
-        let metadata = std::fs::metadata(&input.path).ok()?;
+/// An input that could not be opened.
+pub fn unreadable_input(file: &ResolvedInput) -> (Input, Option<String>) {
+    as_recorded(file, Ok(Default::default()))
+}
+
+/// The inputs whose digests are not in the cache have more bytes than this.
+pub fn are_more_to_hash(inputs: &[OpenedInput], cache: &DigestCache, bytes: u64) -> bool {
+    let len = |input: &OpenedInput| match &input.opened {
+        Some(opened) => Some(opened.len),
+        None => std::fs::metadata(&input.input.path).ok().map(|metadata| metadata.len()),
+    };
+    let all: u64 = inputs.iter().filter_map(len).sum();
+    let to_hash = |input: &OpenedInput| {
+        let metadata = match &input.opened {
+            Some(opened) => opened.file.metadata(),
+            None => std::fs::metadata(&input.input.path),
+        };
+        let metadata = metadata.ok()?;
         cache.get(&metadata).is_none().then_some(metadata.len())
     };
-    inputs.iter().filter_map(to_hash).sum()
+    // Most links have so few bytes that nothing has to be looked up.
+    all > bytes && inputs.iter().filter_map(to_hash).sum::<u64>() > bytes
 }
 
 fn as_recorded(
@@ -84,46 +105,58 @@ fn as_recorded(
     (input, producer)
 }
 
+/// What the cache tells of an input, if nothing of it has to be read.
+fn known_input(
+    metadata: &Metadata,
+    remembered: Option<&CacheEntry>,
+    gitoids: bool,
+) -> Option<(Input, Option<String>)> {
+    let Some(CacheEntry { digest, making: Some(making) }) = remembered.filter(|_| !gitoids) else {
+        return None;
+    };
+    Some(made_like(making.clone(), Input { size: Some(metadata.len()), ..hashed(digest) }))
+}
+
 fn look_into(
     file: &ResolvedInput,
-    metadata: &Metadata,
-    open: impl FnOnce() -> std::io::Result<File>,
+    opened: &OpenedFile,
     cache: &DigestCache,
     gitoids: bool,
 ) -> std::io::Result<(Input, Option<String>)> {
-    let remembered = cache.get(metadata);
-    if let (Some(CacheEntry { digest, making: Some(making) }), false) = (&remembered, gitoids) {
-        // Nothing has to be read.
-        return Ok(made_like(making.clone(), Input { size: Some(metadata.len()), ..hashed(digest) }));
+    if let Some(bytes) = opened.whole() {
+        // It has no place in the cache.
+        return Ok(in_memory(file.head, bytes, sha256_of(bytes), gitoids));
     }
-    let mut opened = open()?;
-    // It may be another file meanwhile.
-    let metadata = opened.metadata()?;
-    let remembered = cache.get(&metadata).map(|remembered| remembered.digest);
+    // The path may have led to another file before it was opened.
+    let metadata = opened.file.metadata()?;
+    let remembered = cache.get(&metadata);
+    if let Some(known) = known_input(&metadata, remembered.as_ref(), gitoids) {
+        return Ok(known);
+    }
+    let remembered = remembered.map(|remembered| remembered.digest);
     let is_object = matches!(file.head, Head::Elf(identity) if identity.is_relocatable());
     if is_object && metadata.len() <= WHOLE_BYTES_MAX {
         // Most inputs are small: they are read once, and hashed and parsed in memory.
-        let mut bytes = Vec::with_capacity(metadata.len() as usize);
-        opened.read_to_end(&mut bytes)?;
+        let bytes = small_file::rest(&opened.file, metadata.len() as usize)?;
         let digest = remembered.unwrap_or_else(|| sha256_of(&bytes));
         let making = making_of(&*bytes);
         cache.put(&metadata, &digest, Some(&making));
         let gitoid = gitoids.then(|| gitoid_of(&bytes).to_vec().into());
-        return Ok(made_like(making, Input { size: Some(metadata.len()), gitoid, ..hashed(&digest) }));
+        return Ok(made_like(making, Input { size: Some(bytes.len() as u64), gitoid, ..hashed(&digest) }));
     }
-    let digest = remembered.map_or_else(|| sha256(&mut opened).map(|(digest, _)| digest), Ok)?;
+    let mut whole = &opened.file;
+    let digest = remembered.map_or_else(|| sha256(whole).map(|(digest, _)| digest), Ok)?;
     let mut input = Input { size: Some(metadata.len()), ..hashed(&digest) };
     if gitoids {
-        opened.rewind()?;
-        let both = sha256_and_gitoid(&mut opened, metadata.len()).ok();
+        whole.rewind()?;
+        let both = sha256_and_gitoid(whole, metadata.len()).ok();
         input.gitoid = both.map(|(_, gitoid)| gitoid.to_vec().into());
     }
     let making = match file.head {
-        Head::Elf(identity) if identity.is_relocatable() => making_of(&ReadCache::new(opened)),
+        Head::Elf(identity) if identity.is_relocatable() => making_of(&ReadCache::new(whole)),
         Head::Elf(_) => {
-            let notes = notes(&mut opened).unwrap_or_default();
-            input.signatures = notes.signatures.iter().map(|s| s.to_vec().into()).collect();
-            input.build_id = notes.build_id.map(Into::into);
+            let notes = notes_at_start(&opened.start).map_or_else(|| notes(whole), Ok);
+            add_notes(&mut input, notes.unwrap_or_default());
             if remembered.is_none() {
                 cache.put(&metadata, &digest, None);
             }
@@ -131,20 +164,46 @@ fn look_into(
         }
         Head::Archive(Some(member)) if member.size <= WHOLE_BYTES_MAX => {
             let mut bytes = vec![0; member.size as usize];
-            opened.read_exact_at(&mut bytes, member.offset)?;
+            whole.read_exact_at(&mut bytes, member.offset)?;
             ObjectOrigin { is_slim_lto: false, producer: compilers::producer(&*bytes) }
         }
         Head::Bitcode | Head::Archive(None) => {
             // An archive whose first members are not ELF holds bitcode.
             let mut bytes = Vec::new();
-            opened.rewind()?;
-            (&mut opened).take(WHOLE_BYTES_MAX).read_to_end(&mut bytes)?;
+            whole.rewind()?;
+            whole.take(WHOLE_BYTES_MAX).read_to_end(&mut bytes)?;
             ObjectOrigin { is_slim_lto: false, producer: compilers::bitcode_producer(&bytes) }
         }
         _ => ObjectOrigin::default(),
     };
     cache.put(&metadata, &digest, Some(&making));
     Ok(made_like(making, input))
+}
+
+/// An input of which all bytes are in memory.
+fn in_memory(head: Head, bytes: &[u8], digest: [u8; 32], gitoids: bool) -> (Input, Option<String>) {
+    let gitoid = gitoids.then(|| gitoid_of(bytes).to_vec().into());
+    let mut input = Input { size: Some(bytes.len() as u64), gitoid, ..hashed(&digest) };
+    let producer = match head {
+        Head::Elf(identity) if identity.is_relocatable() => return made_like(making_of(bytes), input),
+        Head::Elf(_) => {
+            add_notes(&mut input, notes_in(bytes).unwrap_or_default());
+            None
+        }
+        Head::Archive(Some(member)) => {
+            let rest = usize::try_from(member.offset).ok().and_then(|at| bytes.get(at..));
+            let member = rest.and_then(|rest| rest.get(..usize::try_from(member.size).ok()?));
+            member.and_then(compilers::producer)
+        }
+        Head::Bitcode | Head::Archive(None) => compilers::bitcode_producer(bytes),
+        Head::ThinArchive | Head::Other | Head::Foreign => None,
+    };
+    (input, producer)
+}
+
+fn add_notes(input: &mut Input, notes: Notes) {
+    input.signatures = notes.signatures.iter().map(|signature| signature.to_vec().into()).collect();
+    input.build_id = notes.build_id.map(Into::into);
 }
 
 fn hashed(digest: &[u8; 32]) -> Input {
@@ -193,7 +252,7 @@ impl OutputFacts {
             }
             Contents::Large(mut file) => {
                 file.rewind()?;
-                let (digest, size) = sha256(&mut file)?;
+                let (digest, size) = sha256(&file)?;
                 (digest, size, loaded_parts::of_file(&file).ok())
             }
         };
@@ -209,7 +268,7 @@ impl OutputFacts {
 
 /// Reads an output, but does not hash it yet.
 pub fn output(path: &Path) -> std::io::Result<OutputFacts> {
-    let (head, mut file) = head_and_file(path)?;
+    let OpenedFile { head, file, .. } = OpenedFile::open(path)?;
     let metadata = file.metadata()?;
     let (notes, needed, contents);
     if metadata.len() <= OUTPUT_WHOLE_BYTES_MAX {
@@ -218,8 +277,8 @@ pub fn output(path: &Path) -> std::io::Result<OutputFacts> {
         needed = NeededLibraries::in_bytes(&*bytes);
         contents = Contents::Whole(bytes);
     } else {
-        notes = self::notes(&mut file).unwrap_or_default();
-        needed = NeededLibraries::of(&mut file);
+        notes = self::notes(&file).unwrap_or_default();
+        needed = NeededLibraries::of(&file);
         contents = Contents::Large(file);
     }
     let machine = match head {
@@ -239,8 +298,27 @@ pub fn output(path: &Path) -> std::io::Result<OutputFacts> {
 }
 
 /// The notes in a file's PT_NOTE segments, which a process that loads the file will see.
-pub fn notes(file: &mut File) -> object::Result<Notes> {
+pub fn notes(file: &File) -> object::Result<Notes> {
     notes_in(&ReadCache::new(file))
+}
+
+/// The notes of a file of which these are the first bytes, if all of its PT_NOTE segments are in
+/// them. The rest of what [`Notes`] tells is not known.
+fn notes_at_start(start: &[u8]) -> Option<Notes> {
+    let are_here = match object::FileKind::parse(start).ok()? {
+        object::FileKind::Elf32 => are_notes_within::<elf::FileHeader32<Endianness>>(start),
+        object::FileKind::Elf64 => are_notes_within::<elf::FileHeader64<Endianness>>(start),
+        _ => None,
+    };
+    notes_in(start).ok().filter(|_| are_here == Some(true))
+}
+
+fn are_notes_within<Elf: FileHeader<Endian = Endianness>>(start: &[u8]) -> Option<bool> {
+    let header = Elf::parse(start).ok()?;
+    let endian = header.endian().ok()?;
+    let mut segments = header.program_headers(endian, start).ok()?.iter();
+    let is_within = |segment: &Elf::ProgramHeader| segment.data(endian, start).is_ok();
+    Some(segments.all(|segment| segment.p_type(endian) != elf::PT_NOTE || is_within(segment)))
 }
 
 /// The offset in an ELF file of this signature in one of its notes.
@@ -348,4 +426,26 @@ fn machine_name(machine: u16, is_64: bool) -> String {
         _ => return format!("e_machine {machine}"),
     };
     name.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_at_the_start_are_those_of_the_whole_file() {
+        let file = File::open("/proc/self/exe").unwrap();
+        let told = notes(&file).unwrap();
+        assert!(told.build_id.is_some(), "{told:?}");
+        let whole = std::fs::read("/proc/self/exe").unwrap();
+        let from = |len: usize| notes_at_start(&whole[..len]);
+        let mut complete = 0;
+        for len in [0, 16, 64, 100, 500, 700, 900, 1024, 2048, 4096, whole.len()] {
+            if let Some(here) = from(len) {
+                assert_eq!((&here.build_id, &here.signatures), (&told.build_id, &told.signatures), "{len}");
+                complete += 1;
+            }
+        }
+        assert!(from(100).is_none() && complete > 0, "{complete}");
+    }
 }

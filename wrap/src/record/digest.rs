@@ -9,14 +9,14 @@ use std::io;
 const BUFFER_BYTES: usize = 128 * 1024;
 
 /// SHA-256 of a file from its current position, and the number of bytes.
-pub fn sha256(file: &mut File) -> io::Result<([u8; 32], u64)> {
+pub fn sha256(file: &File) -> io::Result<([u8; 32], u64)> {
     let mut hash = Sha256::new();
     let size = in_pieces(file, &mut |piece| hash.update(piece))?;
     Ok((hash.finalize().into(), size))
 }
 
 /// SHA-256 and OmniBOR's artifact id of a file that is at its start and has `size` bytes.
-pub fn sha256_and_gitoid(file: &mut File, size: u64) -> io::Result<([u8; 32], [u8; 32])> {
+pub fn sha256_and_gitoid(file: &File, size: u64) -> io::Result<([u8; 32], [u8; 32])> {
     let mut gitoid = Sha256::new_with_prefix(format!("blob {size}\0"));
     let mut sha256 = Sha256::new();
     let read = in_pieces(file, &mut |piece| {
@@ -42,14 +42,14 @@ pub fn sha256_of(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// Hands on the rest of a file, and returns the number of bytes.
-fn in_pieces(file: &mut File, take: &mut dyn FnMut(&[u8])) -> io::Result<u64> {
+fn in_pieces(file: &File, take: &mut dyn FnMut(&[u8])) -> io::Result<u64> {
     // Not filled with zeros first: most files have a page or two, and each page that is touched
     // costs time.
     let mut buffer = Vec::with_capacity(BUFFER_BYTES);
     let mut size = 0;
     loop {
         buffer.clear();
-        match rustix::io::read(&*file, spare_capacity(&mut buffer)) {
+        match rustix::io::read(file, spare_capacity(&mut buffer)) {
             Ok(0) => return Ok(size),
             Ok(read) => {
                 take(&buffer);

@@ -10,7 +10,7 @@ pub mod loaded_parts;
 pub mod needed_libraries;
 
 use crate::environment;
-use crate::line::resolve_inputs::ResolvedInput;
+use crate::line::resolve_inputs::OpenedInput;
 use crate::note::metadata;
 use crate::record::compilers::Compilers;
 use crate::record::digest_cache::DigestCache;
@@ -65,7 +65,7 @@ pub struct InputDescriptions {
 /// Describes the inputs, by several threads if they are many. `None` if `goes_on` says no
 /// meanwhile.
 pub fn describe_while(
-    resolved: &[ResolvedInput],
+    resolved: &[OpenedInput],
     cache: &DigestCache,
     goes_on: &(dyn Fn() -> bool + Sync),
 ) -> Option<InputDescriptions> {

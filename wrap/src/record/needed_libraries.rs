@@ -26,7 +26,7 @@ pub struct NeededLibraries {
 
 impl NeededLibraries {
     /// Reads an ELF file that was linked. `None` for other files, and damaged ones.
-    pub fn of(file: &mut File) -> Option<NeededLibraries> {
+    pub fn of(file: &File) -> Option<NeededLibraries> {
         NeededLibraries::in_bytes(&ReadCache::new(file))
     }
 
@@ -94,8 +94,8 @@ pub fn mark_dropped(inputs: &mut [Input], output: &NeededLibraries, place: &Path
             input.dropped = Some(true);
             continue;
         }
-        let Ok(mut file) = File::open(place.join(path)) else { continue };
-        let needed = match NeededLibraries::of(&mut file).and_then(|library| library.soname) {
+        let Ok(file) = File::open(place.join(path)) else { continue };
+        let needed = match NeededLibraries::of(&file).and_then(|library| library.soname) {
             Some(soname) => is_needed(&soname),
             // Without a name of its own it stands in DT_NEEDED as the line names it.
             None => is_needed(path.as_os_str().as_bytes()),
@@ -116,8 +116,8 @@ mod tests {
 
     #[test]
     fn our_own_program_needs_what_it_says() {
-        let mut file = File::open("/proc/self/exe").unwrap();
-        let told = NeededLibraries::of(&mut file).unwrap();
+        let file = File::open("/proc/self/exe").unwrap();
+        let told = NeededLibraries::of(&file).unwrap();
         assert!(told.needed.iter().all(|name| name.windows(3).any(|part| part == b".so")), "{told:?}");
         assert_eq!(told.soname, None);
         assert_eq!(
