@@ -137,6 +137,7 @@ pub const FULL_TEST_TOOLS: &[Tool] = &[
     Tool { program: "automake", package: "automake" },
     Tool { program: "pkg-config", package: "pkg-config" },
     Tool { program: "rr", package: "rr" },
+    Tool { program: "hipcc", package: "hipcc" },
     Tool { program: "chromium", package: "chromium" },
     Tool { program: "firefox-esr", package: "firefox-esr" },
     Tool { program: "sbcl", package: "sbcl" },

@@ -1,5 +1,5 @@
-//! Drivers that the usual run has no package of: nvcc and `zig cc`. Each does what it does without
-//! us, and what it links has a record.
+//! Drivers that the usual run has no package of: nvcc, hipcc and `zig cc`. Each does what it does
+//! without us, and what it links has a record.
 
 use ogrt_builds_tests::{Bench, cuda, full_run_only, has_tools, lacks, zig};
 use std::path::{Path, PathBuf};
@@ -64,6 +64,57 @@ fn phases_of_nvcc_link_nothing_and_a_program_is_marked() {
             &format!("ogrt-cc nvcc -arch=sm_90 main.cu {options} -L{libraries} -o program"),
             &[&bin, &nvcc],
         );
+        bench.one_record_of("program");
+    }
+}
+
+#[test]
+fn phases_of_hipcc_link_nothing_and_a_program_is_marked() {
+    if !full_run_only() || !has_tools(&["hipcc", "ld.lld"]) {
+        return;
+    }
+    let bench = Bench::new();
+    bench.write(
+        "device.hip",
+        "#include <hip/hip_runtime.h>\n__global__ void fill(int *to) { to[threadIdx.x] = threadIdx.x; }\n",
+    );
+    bench.write(
+        "main.hip",
+        "#include <hip/hip_runtime.h>\n#include <cstdio>\n\
+         __global__ void fill(int *to) { to[threadIdx.x] = threadIdx.x; }\n\
+         int main() { int gpus = 0; (void)hipGetDeviceCount(&gpus); std::printf(\"answer %d\\n\", 42);\n\
+         if (gpus) fill<<<1, 1>>>(nullptr); return 0; }\n",
+    );
+    let bin = bench.bin();
+    let made = bench.run("hipcc --offload-arch=gfx90a -c main.hip", &[]);
+    assert_eq!(made.code, 0, "{made:?}");
+    for phase in [
+        "-c device.hip",
+        "-fgpu-rdc -c device.hip",
+        "--genco device.hip",
+        "--cuda-device-only -c device.hip",
+        "--cuda-host-only -c device.hip",
+        "-S device.hip",
+        "-E device.hip",
+        "-M device.hip",
+        "main.o -lnone",
+        "--version",
+        "--no-such-option device.hip",
+    ] {
+        let line = |hipcc: &str| {
+            format!(
+                "rm -f out; code=0; {hipcc} --offload-arch=gfx90a {phase} -o out || code=$?; echo $code; \
+                     [ ! -e out ] || wc -c < out"
+            )
+        };
+        let bare = bench.run(&line("hipcc"), &[]);
+        let ours = bench.run(&line("ogrt-cc hipcc"), &[&bin]);
+        assert_eq!(ours, bare, "{phase}");
+        println!("{phase}: {}", bare.stdout.trim().replace('\n', ", "));
+    }
+    bench.expect_records(0);
+    for line in ["main.hip", "main.o", "-fuse-ld=lld main.hip"] {
+        bench.succeeds(&format!("ogrt-cc hipcc --offload-arch=gfx90a {line} -o program"), &[&bin]);
         bench.one_record_of("program");
     }
 }
