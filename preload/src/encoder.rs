@@ -213,6 +213,7 @@ impl Varint {
     }
 
     /// Reads an integer from the front and returns the rest.
+    #[cfg(not(feature = "static"))]
     pub fn read(bytes: &[u8]) -> Option<(u64, &[u8])> {
         let mut value = 0u64;
         for (at, &byte) in bytes.iter().take(10).enumerate() {

@@ -23,8 +23,6 @@
 //! less: nothing is printed, an event is one frame, and there is none at the end. So a program
 //! grows by less than 16 KiB (`a_program_grows_by_less_than_16_kib` in `tests/wrappers`).
 #![no_std]
-// Some of the files above serve the library more than the code for static programs.
-#![cfg_attr(feature = "static", allow(dead_code))]
 
 mod arch;
 #[cfg(not(feature = "static"))]
@@ -70,6 +68,7 @@ mod loader;
 #[cfg(feature = "static")]
 #[path = "static_program/loader.rs"]
 mod loader;
+#[cfg(not(feature = "static"))]
 mod memory;
 mod message;
 mod namespaces;

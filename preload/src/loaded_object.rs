@@ -10,6 +10,7 @@ use core::slice;
 
 const PT_LOAD: u32 = 1;
 /// Segment type of the dynamic section.
+#[cfg(not(feature = "static"))]
 pub const PT_DYNAMIC: u32 = 2;
 const PT_NOTE: u32 = 4;
 const PT_PHDR: u32 = 6;
@@ -36,6 +37,7 @@ pub struct ProgramHeader {
 }
 
 /// `Elf64_Dyn`.
+#[cfg(not(feature = "static"))]
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct DynamicEntry {
@@ -45,7 +47,8 @@ pub struct DynamicEntry {
     pub value: usize,
 }
 
-/// One loaded object.
+/// One loaded object. A static program is the only one, and needs less of what is known.
+#[cfg_attr(feature = "static", allow(dead_code))]
 #[derive(Clone, Copy)]
 pub struct LoadedObject {
     /// The path by which the loader found it; empty for the executable (glibc).
@@ -114,6 +117,7 @@ impl LoadedObject {
     }
 
     /// The bytes at an address, if they are in a readable segment and come from the file.
+    #[cfg(not(feature = "static"))]
     pub fn bytes(&self, address: usize, len: usize) -> Option<&'static [u8]> {
         let start = address.wrapping_sub(self.base) as u64;
         let end = start.checked_add(len as u64)?;
@@ -127,11 +131,13 @@ impl LoadedObject {
     }
 
     /// A 32-bit number at an address.
+    #[cfg(not(feature = "static"))]
     pub fn word(&self, address: usize) -> Option<u32> {
         self.bytes(address, 4)?.try_into().ok().map(u32::from_ne_bytes)
     }
 
     /// The dynamic section.
+    #[cfg(not(feature = "static"))]
     pub fn dynamic(&self) -> &'static [DynamicEntry] {
         let Some(header) = self.headers.iter().find(|header| header.kind == PT_DYNAMIC) else { return &[] };
         let start = self.base.wrapping_add(header.address as usize);

@@ -21,6 +21,7 @@ const AT_PHDR: usize = 3;
 const AT_PHNUM: usize = 5;
 const AT_RANDOM: usize = 25;
 const AT_EXECFN: usize = 31;
+#[cfg(not(feature = "static"))]
 const AT_SYSINFO_EHDR: usize = 33;
 
 /// A NULL-terminated array of C strings.
@@ -164,6 +165,7 @@ impl Process {
     }
 
     /// Address at which the kernel put its own shared object.
+    #[cfg(not(feature = "static"))]
     pub fn vdso_base(&self) -> Option<usize> {
         self.auxiliary(AT_SYSINFO_EHDR)
     }

@@ -36,6 +36,7 @@ impl Words {
     }
 
     /// Ends a line, and begins the next.
+    #[cfg(not(feature = "static"))]
     pub fn line_end(&mut self) -> &mut Self {
         if let Some(room) = self.bytes.get_mut(self.len) {
             *room = b'\n';
@@ -45,6 +46,7 @@ impl Words {
     }
 
     /// Adds a number.
+    #[cfg(not(feature = "static"))]
     pub fn number(&mut self, number: u64) -> &mut Self {
         let mut digits = [0u8; 20];
         self.text(decimal(number, &mut digits))

@@ -44,6 +44,7 @@ struct MessageHeader {
 }
 
 /// `struct rusage`, of which we read three fields.
+#[cfg(not(feature = "static"))]
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct ResourceUsage {
@@ -54,6 +55,7 @@ struct ResourceUsage {
 }
 
 /// The answer of `getrusage` about this process.
+#[cfg(not(feature = "static"))]
 #[derive(Clone, Copy)]
 pub struct Usage {
     /// CPU time in user mode, microseconds.
@@ -67,6 +69,7 @@ pub struct Usage {
 /// `CLOCK_REALTIME`: Unix time.
 pub const REALTIME: usize = 0;
 /// `CLOCK_MONOTONIC`, for durations.
+#[cfg(not(feature = "static"))]
 pub const MONOTONIC: usize = 1;
 /// `AF_UNIX`.
 pub const AF_UNIX: u16 = 1;
@@ -197,6 +200,7 @@ pub fn read_link<'a>(path: &[u8], out: &'a mut [u8]) -> Result<&'a [u8], Errno> 
 }
 
 /// Resources that this process and its threads have used.
+#[cfg(not(feature = "static"))]
 pub fn usage() -> Usage {
     let mut usage = ResourceUsage { user: [0; 2], system: [0; 2], max_rss_kib: 0, _rest: [0; 13] };
     let _ = call!(GETRUSAGE, 0, &raw mut usage as usize);

@@ -4,13 +4,17 @@
 //! arch/powerpc/kernel/syscalls/syscall.tbl). Later architectures share one
 //! (include/uapi/asm-generic/unistd.h).
 
+// The code for static programs does not make all of these calls.
 macro_rules! numbers {
     ($($name:ident $x86_64:literal $powerpc64:literal $generic:literal;)*) => { $(
         #[cfg(target_arch = "x86_64")]
+        #[cfg_attr(feature = "static", allow(dead_code))]
         pub const $name: usize = $x86_64;
         #[cfg(target_arch = "powerpc64")]
+        #[cfg_attr(feature = "static", allow(dead_code))]
         pub const $name: usize = $powerpc64;
         #[cfg(not(any(target_arch = "x86_64", target_arch = "powerpc64")))]
+        #[cfg_attr(feature = "static", allow(dead_code))]
         pub const $name: usize = $generic;
     )* };
 }
