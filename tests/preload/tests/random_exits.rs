@@ -2,7 +2,8 @@
 //! and hold locks, and on stacks of other kinds: with us each ends as it does without.
 //!
 //! A seed fixes what each process does, not the order of its threads. `OGRT_EXITS_SEED=n` starts
-//! with that one, OGRT_TEST_FULL=1 starts 200,000 processes a mode in the place of 1,500.
+//! with that one, OGRT_TEST_FULL=1 starts 200,000 processes a mode in the place of 1,500, and
+//! `OGRT_EXITS_COUNT=n` as many as it says.
 
 use ogrt_preload_tests::*;
 use std::{
@@ -29,8 +30,10 @@ fn every_process_ends_as_its_seed_says() {
     let program = folder.compile(Compiler::Gcc, "random_exits", SOURCE, &["-lpthread", "-ldl"]);
     let opened = folder.compile(Compiler::Gcc, "libopened.so", OPENED, &["-shared", "-fPIC"]);
     let is_full = env::var("OGRT_TEST_FULL").is_ok_and(|value| value == "1");
-    let count = if is_full { 200_000 } else { 1_500 };
-    let seed = env::var("OGRT_EXITS_SEED").map_or(20_261_128, |seed| seed.parse().expect("a number"));
+    let number =
+        |name: &str, usual: u64| env::var(name).map_or(usual, |number| number.parse().expect("a number"));
+    let count = number("OGRT_EXITS_COUNT", if is_full { 200_000 } else { 1_500 });
+    let seed = number("OGRT_EXITS_SEED", 20_261_128);
     for (round, mode) in ["LD_PRELOAD", "LD_AUDIT"].into_iter().enumerate() {
         let socket = folder.join(&format!("{mode}.sock"));
         let (output, events) = while_listening(&socket, || {
