@@ -70,7 +70,7 @@ impl Bench {
         steps.step("tools of this machine", |step| install_tools(step, BUILD_TOOLS))?;
         let linkage =
             steps.step("Rust target for static programs", |step| Ok(static_linkage(step, &workspace)))?;
-        let server = steps.step("build, install, start the server", |step| {
+        let mut server = steps.step("build, install, start the server", |step| {
             install::into(&prefix, &programs::build(step, &workspace, &linkage)?)?;
             Daemon::start(&prefix.join("bin/ogrt-server"), &scratch.folder("server")?, &Ports::default())
         })?;
@@ -78,7 +78,7 @@ impl Bench {
         if wants(Part::Process) {
             let rounds = if self.quick { 100 } else { 2_000 };
             let figures = steps.step(&format!("cost of a process, {rounds} rounds"), |_| {
-                process::figures(&prefix, &server, &scratch.folder("process")?, rounds)
+                process::figures(&prefix, &mut server, &scratch.folder("process")?, rounds)
             })?;
             tables.push(("For each process", figures));
         }

@@ -4,7 +4,11 @@
 //! program is `/bin/true`. All cases take turns in one run, in front of one live server.
 
 use super::{figure::Figure, measure::medians};
-use crate::{child, daemon::Daemon, site::Site};
+use crate::{
+    child,
+    daemon::{Daemon, Ports},
+    site::Site,
+};
 use anyhow::{Context, Result};
 use serde_json::Value;
 use std::{
@@ -21,8 +25,9 @@ const JOB_ID: &str = "bench";
 const MANY: usize = 300;
 
 /// Every way a process can meet us, then a program with many shared objects and a large one.
-pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> Result<Vec<Figure>> {
+pub fn figures(prefix: &Path, server: &mut Daemon, folder: &Path, rounds: usize) -> Result<Vec<Figure>> {
     let programs = Programs::build(folder)?;
+    let (unfollowed, server_pid) = (unfollowed(prefix, folder)?, server.pid());
     let library = prefix.join("lib/libogrt.so");
     let absent = format!("unix:{}", folder.join("absent.sock").display());
     let start = |program: &Path, variables: &[(&str, &str)]| {
@@ -52,8 +57,10 @@ pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> 
         start(truth, &[preload, active, ("OGRT_SERVER", &absent)]),
         start(truth, &[audit_empty]),
         start(truth, &[audit, active, unix]),
+        start(truth, &[preload, active, ("OGRT_SERVER", &unfollowed.unix)]),
     ];
     let measured = medians(&mut commands, rounds)?;
+    let followed = follow_cost(server_pid, &mut commands[4], rounds)?;
     let arrived = arrived(&Site::new(prefix, server, folder)?, 2 * measured.runs);
     let mut large = [
         start(truth, &[preload_empty]),
@@ -82,6 +89,10 @@ pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> 
         over("skipped by OGRT_SKIP", 3, 0, Some(0.5)),
         over("tracked, Unix socket", 4, 0, Some(6.0)).beside("", "+161 % (file)"),
         over("tracked, UDP on loopback", 5, 0, Some(9.0)).beside("+47 to 55 %", ""),
+        over("followed, over tracked alone", 4, 10, Some(0.5)),
+        Figure::plain("the server's thread that follows, a process", format!("{:.1} us", followed.thread_us))
+            .of("15 us"),
+        Figure::plain("all of the server, a process", format!("{:.1} us", followed.all_us)),
         over("tracked, Unix socket, OGRT_END=1", 6, 0, None),
         over("tracked, the server is absent", 7, 0, None),
         over("an empty .so in LD_AUDIT", 8, 0, None),
@@ -99,6 +110,50 @@ pub fn figures(prefix: &Path, server: &Daemon, folder: &Path, rounds: usize) -> 
         )
         .of("all"),
     ])
+}
+
+/// A server that follows no process.
+fn unfollowed(prefix: &Path, folder: &Path) -> Result<Daemon> {
+    let folder = folder.join("unfollowed");
+    let program = prefix.join("bin/ogrt-server");
+    Daemon::start_with(&program, &folder, &Ports::default(), "[follow]\nprocesses_max = 0\n")
+}
+
+/// What the server pays for a process that it follows, in microseconds of CPU time.
+struct FollowCost {
+    thread_us: f64,
+    all_us: f64,
+}
+
+/// Starts processes one after the other, and looks at the CPU time of the server's threads.
+fn follow_cost(server: u32, command: &mut Command, processes: usize) -> Result<FollowCost> {
+    let before = cpu_times(server)?;
+    for _ in 0..processes {
+        command.status().context("/bin/true")?;
+    }
+    // What comes late belongs to them as well.
+    thread::sleep(Duration::from_secs(1));
+    let after = cpu_times(server)?;
+    let each = |of: &dyn Fn(&str) -> bool| {
+        let sum = |times: &[(String, u64)]| -> u64 {
+            times.iter().filter(|(thread, _)| of(thread)).map(|(_, time)| time).sum()
+        };
+        sum(&after).saturating_sub(sum(&before)) as f64 / 1e3 / processes as f64
+    };
+    Ok(FollowCost { thread_us: each(&|thread| thread == "follow"), all_us: each(&|_| true) })
+}
+
+/// The threads of a process, each with its CPU time in nanoseconds.
+fn cpu_times(pid: u32) -> Result<Vec<(String, u64)>> {
+    let mut times = Vec::new();
+    for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
+        let folder = thread?.path();
+        let name = fs::read_to_string(folder.join("comm"))?.trim().to_owned();
+        let text = fs::read_to_string(folder.join("schedstat"))?;
+        let time = text.split(' ').next().and_then(|time| time.parse().ok());
+        times.push((name, time.with_context(|| format!("{}/schedstat: {text}", folder.display()))?));
+    }
+    Ok(times)
 }
 
 /// The programs that are measured besides `/bin/true`.
