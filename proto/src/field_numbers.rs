@@ -323,6 +323,8 @@ pub mod job_summary {
     pub const TO_NS: u32 = 6;
     /// `repeated ProgramCount programs`
     pub const PROGRAMS: u32 = 7;
+    /// `optional uint64 claimed`
+    pub const CLAIMED: u32 = 8;
     /// `optional bytes cluster`
     pub const CLUSTER: u32 = 15;
     /// `optional Provenance provenance`

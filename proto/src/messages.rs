@@ -378,6 +378,9 @@ pub struct JobSummary {
     /// Programs that were started. Those beyond the first few are counted under an empty path.
     #[prost(message, repeated, tag = "7")]
     pub programs: ::prost::alloc::vec::Vec<ProgramCount>,
+    /// Start and end events among them that nobody proved.
+    #[prost(uint64, optional, tag = "8")]
+    pub claimed: ::core::option::Option<u64>,
     /// The name of the cluster whose scheduler gave the job id.
     #[prost(bytes = "bytes", optional, tag = "15")]
     pub cluster: ::core::option::Option<::prost::bytes::Bytes>,

@@ -2,10 +2,13 @@
 //!
 //! Plain atomics: a count costs a nanosecond or two and the text is made when somebody asks for it.
 
-use crate::latency::Latency;
+use crate::{
+    fair_shares::{HolderKind, ShareHolder},
+    latency::Latency,
+};
 use std::{
     collections::BTreeMap,
-    fmt::{Display, Write},
+    fmt::Write,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -150,18 +153,21 @@ metrics! {
     pub durable: Latency,
     outputs: Mutex<BTreeMap<String, Arc<OutputMetrics>>>,
     /// What senders lost who had more than their share, by bound and sender.
-    over: Mutex<BTreeMap<(&'static str, String), SenderOver>>,
+    over: Mutex<BTreeMap<&'static str, BTreeMap<String, SenderOver>>>,
 }
 
 /// A sender who had more than its share of a bound.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct SenderOver {
+    kind: HolderKind,
     lost: u64,
     said: Option<Instant>,
 }
 
-/// Senders over their share that metrics name, at most.
-const OVER_MAX: usize = 100;
+/// Senders over their share of one bound that metrics name, at most: of users whom the kernel
+/// proves, of users behind relays, and of claims so many each. So names that somebody invents hide
+/// nobody who is proved.
+const OVER_MAX: usize = 50;
 
 /// The shortest time between two lines of the log about one sender and bound.
 const SAY_EVERY: Duration = Duration::from_secs(3600);
@@ -219,24 +225,25 @@ impl OutputMetrics {
 
 impl Metrics {
     /// Notes that a sender had more than its share of what this key of the configuration bounds.
-    /// `lost` is what it lost of that.
-    pub fn sender_over(&self, bound: &'static str, sender: &dyn Display, lost: u64) {
+    /// `lost` is what it lost of that: it is deleted.
+    pub fn sender_over(&self, bound: &'static str, sender: &ShareHolder, lost: u64) {
         self.over(bound, sender, lost, "what it sent longest ago is deleted");
     }
 
-    /// The same where this many events of the sender were refused, and nothing was deleted.
-    pub fn sender_refused(&self, bound: &'static str, sender: &dyn Display, events: u64) {
-        self.over(bound, sender, events, "its events are refused until the outputs have caught up");
-    }
-
-    fn over(&self, bound: &'static str, sender: &dyn Display, lost: u64, consequence: &str) {
+    /// The same, where something else follows for this many of what the sender has.
+    pub fn over(&self, bound: &'static str, sender: &ShareHolder, amount: u64, consequence: &str) {
         let mut over = self.over.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_bound = over.entry(bound).or_default();
         let mut name = sender.to_string();
-        if over.len() >= OVER_MAX && !over.contains_key(&(bound, name.clone())) {
-            name = "others".to_owned();
+        if !of_bound.contains_key(&name) {
+            let alike = of_bound.values().filter(|known| known.kind == sender.kind()).count();
+            if alike >= OVER_MAX {
+                name = sender.kind().others().to_owned();
+            }
         }
-        let known = over.entry((bound, name)).or_default();
-        known.lost += lost;
+        let fresh = || SenderOver { kind: sender.kind(), lost: 0, said: None };
+        let known = of_bound.entry(name).or_insert_with(fresh);
+        known.lost += amount;
         if known.said.is_none_or(|said| said.elapsed() > SAY_EVERY) {
             known.said = Some(Instant::now());
             warn!("sender {sender} has more than its share of {bound}: {consequence}");
@@ -263,10 +270,12 @@ impl Metrics {
         }
         let about = " What was deleted, refused or not counted of senders with more than their share.";
         head(&mut out, "ogrt_sender_over_share_total", "counter", about);
-        for ((bound, sender), over) in self.over.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            let sender = sender.replace('\\', "\\\\").replace('"', "\\\"");
-            let labels = format!("bound=\"{bound}\",sender=\"{sender}\"");
-            let _ = writeln!(out, "ogrt_sender_over_share_total{{{labels}}} {}", over.lost);
+        for (bound, senders) in self.over.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            for (sender, over) in senders {
+                let sender = sender.replace('\\', "\\\\").replace('"', "\\\"");
+                let labels = format!("bound=\"{bound}\",sender=\"{sender}\"");
+                let _ = writeln!(out, "ogrt_sender_over_share_total{{{labels}}} {}", over.lost);
+            }
         }
         let outputs = self.outputs();
         for (name, kind, about, value) in OutputMetrics::TABLE {

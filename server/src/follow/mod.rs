@@ -22,6 +22,7 @@ mod end_message;
 mod forks;
 mod observations;
 mod open_starts;
+mod places;
 mod proc_usage;
 mod process_table;
 mod sample_times;
@@ -37,7 +38,7 @@ pub use stage::FollowStage;
 pub use start_facts::is_fact;
 pub use told_twice::StartTeller;
 
-use crate::{config::FollowConfig, metrics::Metrics};
+use crate::{config::FollowConfig, fair_shares::ShareHolder, metrics::Metrics};
 use accounts::Accounts;
 use ancestors::Ancestors;
 use nix::sys::{
@@ -47,6 +48,7 @@ use nix::sys::{
 use observations::Observations;
 use ogrt_observe::{KernelOffer, process_number};
 use ogrt_proto::{EndAccount, Observation};
+use places::PlaceOffer;
 use process_table::{EndCause, ProcessEnding, ProcessTable, StartOutcome};
 use sender::SenderProcess;
 use std::{
@@ -133,7 +135,7 @@ impl Follow {
 
     /// True if the start with this event id is followed, and has no end yet.
     pub fn is_open(&self, event_id: &[u8; 16]) -> bool {
-        self.table().is_open(event_id)
+        self.table().places().is_taken(event_id)
     }
 
     /// The starts whose processes have ended, with the time, and whose end is not told.
@@ -237,17 +239,15 @@ impl Follow {
             }
         };
         let mut table = self.table();
-        if table.count() >= self.processes_max {
-            drop(table);
-            self.is_unfollowed(TOO_MANY);
+        if !self.has_place(&mut table, start, &sender) {
             return None;
         }
         let begun = match sender {
             SenderProcess::Found { key, pidfd } => table.begin(key, pidfd, start),
             SenderProcess::Gone => table.is_gone(start),
         };
-        self.metrics.processes_followed.set(table.count() as u64);
-        if self.metrics.observers.get() != 0 && table.is_open(&start.event_id) {
+        self.metrics.processes_followed.set(table.places().count() as u64);
+        if self.metrics.observers.get() != 0 && table.places().is_taken(&start.event_id) {
             self.observations().begin(start.event_id, start.message);
         }
         match begun {
@@ -256,15 +256,45 @@ impl Follow {
         }
     }
 
+    /// Tells whether there is a place for a start. A program that a followed process has become has
+    /// the place of the one before it.
+    fn has_place(&self, table: &mut ProcessTable, start: &ProcessStart<'_>, sender: &SenderProcess) -> bool {
+        let uid = start.credentials.uid;
+        let offer = table.places().offer(uid, self.processes_max);
+        if offer == PlaceOffer::Free || table.places().is_taken(&start.event_id) {
+            return true;
+        }
+        if let SenderProcess::Found { key, .. } = sender
+            && table.is_followed(*key)
+        {
+            if offer == PlaceOffer::OverShare {
+                return true;
+            }
+            table.is_replaced(*key, start);
+        }
+        match offer {
+            PlaceOffer::OverShare => self.is_over_share(uid),
+            _ => self.is_unfollowed(TOO_MANY),
+        }
+        false
+    }
+
+    fn is_over_share(&self, uid: u32) {
+        self.metrics.processes_unfollowed.add(1);
+        let sender = ShareHolder::proved_uid(uid);
+        self.metrics.over("follow.processes_max", &sender, 1, "further processes of it have no end");
+    }
+
     /// Follows the process of a start that came to an earlier run of the server.
     fn go_on(&self, start: &ProcessStart<'_>, key: ProcessKey, pidfd: OwnedFd) {
         let mut table = self.table();
-        if table.count() >= self.processes_max {
-            drop(table);
-            return self.is_unfollowed(TOO_MANY);
+        match table.places().offer(start.credentials.uid, self.processes_max) {
+            PlaceOffer::Free => {}
+            PlaceOffer::OverShare => return self.is_over_share(start.credentials.uid),
+            PlaceOffer::Full => return self.is_unfollowed(TOO_MANY),
         }
         table.begin(key, pidfd, start);
-        self.metrics.processes_followed.set(table.count() as u64);
+        self.metrics.processes_followed.set(table.places().count() as u64);
         drop(table);
         self.watch(&[key]);
     }
@@ -279,20 +309,21 @@ impl Follow {
         {
             let table = self.table();
             // What it was before exec stands above it.
-            if table.has_pid(parent) || table.has_pid(pid) {
+            if table.places().has_pid(parent) || table.places().has_pid(pid) {
                 return None;
             }
         }
         let mut ancestors = self.ancestors.lock().unwrap_or_else(PoisonError::into_inner);
         ancestors.read_forks();
         let table = self.table();
-        ancestors.nearest(pid, parent, |pid| table.has_pid(pid))
+        ancestors.nearest(pid, parent, |pid| table.places().has_pid(pid))
     }
 
     /// Remembers which processes of these ends are gone.
     fn are_over(&self, ends: &[ProcessEnding]) {
         let table = self.table();
-        let gone: Vec<_> = ends.iter().filter(|end| !table.has_pid(end.start.credentials.pid)).collect();
+        let gone: Vec<_> =
+            ends.iter().filter(|end| !table.places().has_pid(end.start.credentials.pid)).collect();
         drop(table);
         let mut ancestors = self.ancestors.lock().unwrap_or_else(PoisonError::into_inner);
         for end in gone {
@@ -325,7 +356,7 @@ impl Follow {
         if !self.is_on() {
             return EndTeller::Unfollowed;
         }
-        match self.table().pid_of(event_id) {
+        match self.table().places().pid_of(event_id) {
             None => EndTeller::Unfollowed,
             Some(followed) if Some(followed) == pid => EndTeller::Process,
             Some(_) => {

@@ -1,6 +1,7 @@
 //! The processes that are followed, and those whose end is about to be told.
 
 use super::{
+    places::Places,
     start_facts::facts,
     usage::{Look, Usage},
 };
@@ -178,10 +179,8 @@ struct FollowedProcess {
 #[derive(Default)]
 pub struct ProcessTable {
     processes: HashMap<ProcessKey, FollowedProcess>,
-    /// Each start that has no end yet, with the pid of its process.
-    pids: HashMap<[u8; 16], u32>,
-    /// The number of such starts by pid.
-    starts_by_pid: HashMap<u32, u32>,
+    /// Each start that has no end yet.
+    places: Places,
     /// Starts that were over when their process went on, or could not be found.
     over: Vec<ProcessEnding>,
     /// Processes that are followed since this was last taken.
@@ -191,34 +190,31 @@ pub struct ProcessTable {
 }
 
 impl ProcessTable {
-    /// Starts that have no end yet.
-    pub fn count(&self) -> usize {
-        self.pids.len()
+    /// Each start that has no end yet.
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
-    /// The pid of the process whose start has this event id, until its end is told.
-    pub fn pid_of(&self, event_id: &[u8; 16]) -> Option<u32> {
-        self.pids.get(event_id).copied()
+    /// True if the process is followed, as this program or as another one.
+    pub fn is_followed(&self, key: ProcessKey) -> bool {
+        self.processes.contains_key(&key)
     }
 
-    /// True if the start with this event id has no end yet.
-    pub fn is_open(&self, event_id: &[u8; 16]) -> bool {
-        self.pids.contains_key(event_id)
-    }
-
-    /// True if the process with this pid has told of its start, and its end is not told.
-    pub fn has_pid(&self, pid: u32) -> bool {
-        self.starts_by_pid.contains_key(&pid)
-    }
-
-    fn forget_start(&mut self, event_id: &[u8; 16]) {
-        let Some(pid) = self.pids.remove(event_id) else { return };
-        if let Some(starts) = self.starts_by_pid.get_mut(&pid) {
-            *starts -= 1;
-            if *starts == 0 {
-                self.starts_by_pid.remove(&pid);
-            }
+    /// Notes that a process is another program from now on, which is not followed.
+    pub fn is_replaced(&mut self, key: ProcessKey, start: &ProcessStart<'_>) {
+        let Some(process) = self.processes.get(&key) else { return };
+        let is_late = start.start_ns.zip(process.start.start_ns).is_some_and(|(new, old)| new < old);
+        let is_another = key.0 & BY_PID != 0 && has_ended(&process.pidfd);
+        if is_late || is_another {
+            return;
         }
+        let Some(FollowedProcess { start: mut before, .. }) = self.processes.remove(&key) else { return };
+        if let Some(look) = Look::at_cpu_time(start.credentials.pid, start.received_ns) {
+            let began_ns = before.began_ns();
+            before.usage.add(look, began_ns);
+        }
+        let ended_ns = Some(start.start_ns.unwrap_or(start.received_ns));
+        self.over.push(ProcessEnding { start: before, ended_ns, how: EndCause::Exec });
     }
 
     /// Follows a process. Of two starts of one process, the earlier ended where the later began, by
@@ -260,7 +256,7 @@ impl ProcessTable {
 
     /// Notes a start whose process was gone before we could look at it.
     pub fn is_gone(&mut self, start: &ProcessStart<'_>) -> StartOutcome {
-        if !self.pids.contains_key(&start.event_id) {
+        if !self.places.is_taken(&start.event_id) {
             let ended_ns = Some(start.received_ns);
             let start = self.keep(start);
             self.over.push(ProcessEnding { start, ended_ns, how: EndCause::Absence });
@@ -282,7 +278,7 @@ impl ProcessTable {
 
     /// True if this start came before. A further part of it may tell more.
     fn is_known(&mut self, key: ProcessKey, start: &ProcessStart<'_>) -> bool {
-        if !self.pids.contains_key(&start.event_id) {
+        if !self.places.is_taken(&start.event_id) {
             return false;
         }
         if let Some(process) = self.processes.get_mut(&key)
@@ -313,8 +309,7 @@ impl ProcessTable {
         if *self.cluster != *start.cluster {
             self.cluster = start.cluster.into();
         }
-        self.pids.insert(start.event_id, start.credentials.pid);
-        *self.starts_by_pid.entry(start.credentials.pid).or_default() += 1;
+        self.places.take(start.event_id, start.credentials);
         FollowedStart {
             event_id: start.event_id,
             credentials: start.credentials,
@@ -338,7 +333,7 @@ impl ProcessTable {
     /// Follows a process no more, without an end.
     pub fn forget(&mut self, key: ProcessKey) {
         if let Some(process) = self.processes.remove(&key) {
-            self.forget_start(&process.start.event_id);
+            self.places.leave(&process.start.event_id);
         }
     }
 
@@ -365,11 +360,14 @@ impl ProcessTable {
         ended.map(|(key, _)| *key).collect()
     }
 
-    /// Takes the processes that are followed since this was last asked, with the times of their
-    /// starts.
-    pub fn take_fresh(&mut self) -> Vec<(ProcessKey, [u8; 16], i64)> {
+    /// Takes the processes that are followed since this was last asked, with their users, and the
+    /// times of their starts.
+    pub fn take_fresh(&mut self) -> Vec<(u32, (ProcessKey, [u8; 16]), i64)> {
         let fresh = mem::take(&mut self.fresh);
-        let followed = |(key, event_id)| Some((key, event_id, self.living(key, &event_id)?.began_ns()));
+        let followed = |(key, event_id)| {
+            let start = self.living(key, &event_id)?;
+            Some((start.credentials.uid, (key, event_id), start.began_ns()))
+        };
         fresh.into_iter().filter_map(followed).collect()
     }
 
@@ -421,7 +419,7 @@ impl ProcessTable {
     /// Notes that these ends are told.
     pub fn told(&mut self, ends: &[ProcessEnding]) {
         for end in ends {
-            self.forget_start(&end.start.event_id);
+            self.places.leave(&end.start.event_id);
         }
     }
 }

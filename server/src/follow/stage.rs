@@ -153,16 +153,17 @@ impl FollowStage {
     fn sample(&self, times: &mut SampleTimes) {
         let now_ns = now_ns();
         let age = |began_ns: i64| Duration::from_nanos(u64::try_from(now_ns - began_ns).unwrap_or(0));
-        for (key, event_id, began_ns) in self.follow.table().take_fresh() {
-            times.begin(key, event_id, age(began_ns));
+        for (uid, subject, began_ns) in self.follow.table().take_fresh() {
+            times.begin(uid, subject, age(began_ns));
         }
-        for (key, event_id) in times.due() {
+        let due = times.due(|(key, event_id)| self.follow.living(key, &event_id).is_some());
+        for (uid, (key, event_id)) in due {
             let Some((pid, began_ns)) = self.follow.living(key, &event_id) else { continue };
-            if let Some(look) = Look::at(pid, now_ns, |pid| self.follow.table().has_pid(pid)) {
-                times.was_at(look.processes());
+            if let Some(look) = Look::at(pid, now_ns, |pid| self.follow.table().places().has_pid(pid)) {
+                times.was_at(uid, look.processes());
                 self.follow.table().add_look(key, &event_id, look);
             }
-            times.again(key, event_id, age(began_ns));
+            times.again(uid, (key, event_id), age(began_ns));
         }
     }
 
@@ -213,7 +214,7 @@ impl FollowStage {
             // the join.
             let mut table = self.follow.table();
             table.told(&ends);
-            self.follow.metrics.processes_followed.set(table.count() as u64);
+            self.follow.metrics.processes_followed.set(table.places().count() as u64);
             drop(table);
             self.follow.are_over(&ends);
         }

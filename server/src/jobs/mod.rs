@@ -227,9 +227,14 @@ struct SenderLog {
 fn write_sender(batch: &DocumentBatch, event: &EventDocument, name: &mut Vec<u8>) {
     name.clear();
     match event.proved_uid {
-        Some(uid) => name.put_u32(uid),
+        Some(uid) => {
+            name.put_u32(uid);
+            name.put_slice(batch.relay(event).unwrap_or_default());
+        }
         None => {
             let (user, host) = batch.claims(event);
+            // No relay's name begins with it.
+            name.put_u32(0);
             name.put_u8(0);
             name.put_u64(user.len() as u64);
             name.put_slice(user);
@@ -240,7 +245,7 @@ fn write_sender(batch: &DocumentBatch, event: &EventDocument, name: &mut Vec<u8>
 
 fn holder(batch: &DocumentBatch, event: &EventDocument) -> ShareHolder {
     match event.proved_uid {
-        Some(uid) => ShareHolder::proved_uid(uid),
+        Some(uid) => ShareHolder::uid_by(batch.relay(event), uid),
         None => {
             let (user, host) = batch.claims(event);
             ShareHolder::claimed(user, host)

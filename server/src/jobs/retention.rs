@@ -51,7 +51,7 @@ impl Jobs {
             // A little less, so that this is not done for each event.
             let capacity = (bytes_max - bytes_max / 16).saturating_sub(unknown);
             let allowance = shares.allowance(capacity);
-            for (sender, before) in shares.over(allowance) {
+            for (sender, before) in shares.over(&allowance) {
                 let excess = shares.total().saturating_sub(capacity);
                 let least = allowance.of(&sender).max(before.saturating_sub(excess));
                 self.prune_one(&mut shares, &sender, oldest, least)?;

@@ -77,6 +77,8 @@ pub struct Event<'a> {
 
     pub starts: u64,
     pub ends: u64,
+    /// Those of both that nobody proved.
+    pub claimed_events: u64,
     pub from_ns: Option<i64>,
     pub to_ns: Option<i64>,
     /// A ProgramCount each.
@@ -241,6 +243,7 @@ impl<'a> Event<'a> {
         match number {
             job_summary::STARTS => self.starts = value,
             job_summary::ENDS => self.ends = value,
+            job_summary::CLAIMED => self.claimed_events = value,
             job_summary::FROM_NS => self.from_ns = Some(value as i64),
             job_summary::TO_NS => self.to_ns = Some(value as i64),
             _ => {}

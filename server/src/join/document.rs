@@ -303,6 +303,7 @@ fn summary(entry: &Entry, event: &Event<'_>, out: &mut Vec<u8>) {
     let mut summary = document.object("summary");
     summary.number("starts", Some(event.starts));
     summary.number("ends", Some(event.ends));
+    summary.number("claimed", Some(event.claimed_events).filter(|claimed| *claimed > 0));
     summary.number("first_ns", event.from_ns);
     summary.number("last_ns", event.to_ns);
     summary.list("programs", &event.programs, |out, message| {

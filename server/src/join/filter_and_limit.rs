@@ -83,6 +83,9 @@ impl FilterAndLimit {
             return true;
         }
         let is_over = self.limiter.takes(&rules.limit, entry, event, key);
+        if let Some(sender) = self.limiter.take_unlimited() {
+            self.metrics.over("limit.jobs_max", &sender, 1, "its further jobs are not limited");
+        }
         if is_over {
             self.metrics.events_summarised.add(1);
         }

@@ -9,6 +9,7 @@
 use super::held_shares::HeldShares;
 use crate::{
     config::JoinConfig,
+    fair_shares::ShareHolder,
     fields::without,
     queue::{EndSource, Entry, HeldKey, Kind, Sender},
 };
@@ -86,6 +87,11 @@ impl HeldEvents {
     /// Tells whether there is room for one more of its sender.
     pub fn has_room(&self, entry: &Entry) -> bool {
         self.shares.has_room(entry)
+    }
+
+    /// The sender of an event, if it has much waiting.
+    pub fn sender_with_much(&self, entry: &Entry) -> Option<ShareHolder> {
+        self.shares.sender_with_much(entry)
     }
 
     /// The number of events and parts that are held.

@@ -12,6 +12,7 @@ mod filter;
 mod filter_and_limit;
 mod held_events;
 mod held_shares;
+mod job_places;
 mod json;
 mod limit;
 mod reader;
@@ -66,6 +67,8 @@ pub struct EventDocument {
     pub received_ns: i64,
     /// The user whom the kernel proved.
     pub proved_uid: Option<u32>,
+    /// The relay that brought it, where one did.
+    relay: Option<Bytes>,
     /// The bytes of its line, without the line's end.
     line: Range<usize>,
     entry: Range<usize>,
@@ -88,6 +91,11 @@ impl DocumentBatch {
     /// The user and the host, as the event says.
     pub fn claims(&self, event: &EventDocument) -> (&[u8], &[u8]) {
         (&self.entries[event.user.clone()], &self.entries[event.host.clone()])
+    }
+
+    /// The relay that has authenticated itself and brought the event.
+    pub fn relay<'a>(&self, event: &'a EventDocument) -> Option<&'a [u8]> {
+        event.relay.as_deref()
     }
 
     /// The entry that it was made from, as the queue writes it.
@@ -254,6 +262,7 @@ fn event_document(
         time_ns: event.time_ns().unwrap_or(entry.received_ns),
         received_ns: entry.received_ns,
         proved_uid: entry.credentials.map(|credentials| credentials.uid),
+        relay: entry.relay().map(|name| batch.bytes.slice_ref(name)),
         line,
         entry: bytes,
         user: place(&batch.bytes, event.username),

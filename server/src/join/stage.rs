@@ -311,6 +311,15 @@ impl FirstPass<'_> {
         !self.is_decided
             && (is_told_end(entry) || (is_closing(entry) && event.event_id.is_some_and(has_told)))
     }
+
+    /// Notes that an event had to wait, and there was no room for it.
+    fn overflows(&self, entry: &Entry) {
+        self.metrics.join_overflows.add(1);
+        if let Some(sender) = self.hold.sender_with_much(entry) {
+            let consequence = "further events of it do not wait for their build records";
+            self.metrics.over("join.waiting_max", &sender, 1, consequence);
+        }
+    }
 }
 
 impl Pass for FirstPass<'_> {
@@ -335,7 +344,7 @@ impl Pass for FirstPass<'_> {
         if self.waits_for_its_other_half(entry, event) {
             if is_told_end(entry) && !self.hold.has_room(entry) {
                 // The end still comes, from the kernel, without what the process told.
-                self.metrics.join_overflows.add(1);
+                self.overflows(entry);
                 self.left_out.push(index);
                 return true;
             }
@@ -353,7 +362,7 @@ impl Pass for FirstPass<'_> {
                 self.held.insert(index, (entry.clone(), std::mem::take(missing)));
                 return true;
             }
-            self.metrics.join_overflows.add(1);
+            self.overflows(entry);
         }
         self.goes_incomplete = true;
         false

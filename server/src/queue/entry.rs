@@ -134,8 +134,7 @@ impl<M> Entry<M> {
 impl<M: AsRef<[u8]>> Entry<M> {
     /// The relay that brought the event here, unless it is from this machine.
     pub fn relay(&self) -> Option<&[u8]> {
-        let via = self.via.as_ref().map(AsRef::as_ref).filter(|via| *via != VIA_OBSERVER)?;
-        via.rsplit(|byte| *byte == b',').next()
+        last_relay(self.via.as_ref()?.as_ref())
     }
 
     /// Appends the entry to a batch under construction.
@@ -189,7 +188,19 @@ impl Entry {
     }
 }
 
+fn last_relay(via: &[u8]) -> Option<&[u8]> {
+    if via == VIA_OBSERVER {
+        return None;
+    }
+    via.rsplit(|byte| *byte == b',').next()
+}
+
 impl<'a> Entry<&'a [u8]> {
+    /// The relay that brought the event here, among the bytes that the entry was read from.
+    pub fn relay_name(&self) -> Option<&'a [u8]> {
+        last_relay(self.via?)
+    }
+
     /// Takes one entry off the front, and borrows its message.
     pub fn borrowed(from: &mut &'a [u8]) -> Option<Self> {
         let flags = from.try_get_u8().ok()?;

@@ -65,7 +65,8 @@ impl SecondHalf {
         }
         for (holder, events) in refused {
             metrics.events_refused.add(events);
-            metrics.sender_refused("queue.bytes_max", &holder, events);
+            let consequence = "its events are refused until the outputs have caught up";
+            metrics.over("queue.bytes_max", &holder, events, consequence);
         }
         admitted
     }

@@ -243,8 +243,11 @@ impl Uses {
             let claimed = ShareHolder::claimed(user, b"");
             some = has(&[b"f", ShareHolder::proved(user).as_bytes()].concat())?
                 || has(&[b"f", ShareHolder::others().as_bytes()].concat())?;
-            for entry in senders.prefix([b"f", claimed.as_bytes()].concat()) {
-                some |= is_within(number(&entry.value()?));
+            let relayed = ShareHolder::behind_any(user);
+            for begin in [claimed.as_bytes(), &relayed, &ShareHolder::behind_any(b"")] {
+                for entry in senders.prefix([b"f", begin].concat()) {
+                    some |= is_within(number(&entry.value()?));
+                }
             }
         }
         Ok(Missing { some, anything, unmarked: self.store.forgotten.get()? > MARKS_MAX })

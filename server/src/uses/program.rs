@@ -49,6 +49,8 @@ pub struct UseEvent<'a> {
     pub uid: Option<u32>,
     /// The uid is the kernel's word.
     pub is_proved: bool,
+    /// The relay whose kernel said it; empty where this machine's did.
+    pub relay: &'a [u8],
     pub host: &'a [u8],
     pub cluster: &'a [u8],
     pub job: &'a [u8],
@@ -74,6 +76,7 @@ impl<'a> UseEvent<'a> {
         };
         if let Some(kernel) = entry.credentials {
             (self.uid, self.is_proved) = (Some(kernel.uid), true);
+            self.relay = entry.relay_name().unwrap_or_default();
         }
         self.time_ns = believed_ns(claimed_ns, entry.received_ns);
         let cut = |text: &'a [u8], max: usize| &text[..text.len().min(max)];
@@ -143,7 +146,7 @@ impl<'a> UseEvent<'a> {
     /// The sender, by the user's name as it is counted.
     pub fn holder(&self, user: &[u8]) -> ShareHolder {
         match self.is_proved {
-            true => ShareHolder::proved(user),
+            true => ShareHolder::proved_by(Some(self.relay).filter(|relay| !relay.is_empty()), user),
             false => ShareHolder::claimed(user, self.host),
         }
     }

@@ -3,8 +3,11 @@
 //!
 //! ```text
 //! program                                                             -> its whole count
-//! program, user, is it claimed?, day, host, cluster, job              -> a count
+//! program, user, who proved it, day, host, cluster, job               -> a count
 //! ```
+//! Who proved it is 0 for this machine's kernel, 1 for nobody, and 2 with the name of a relay, which
+//! tells what its kernel proved.
+//!
 //! So whatever narrows an answer narrows all of it. The day only keeps what runs outside jobs apart
 //! in time: the times that count stand in the row. When they are old, rows of many jobs or days
 //! become one ([`super::retention`]).
@@ -19,6 +22,9 @@ const FORM: u8 = 1;
 
 /// Longest user, host and cluster in a key: their lengths are one byte.
 pub const NAME_MAX: usize = 255;
+
+/// Stands in front of a relay's name in a key.
+const BY_RELAY: u8 = 2;
 
 /// Nanoseconds of a day.
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
@@ -95,6 +101,8 @@ pub struct RowKey<'a> {
     pub user: &'a [u8],
     /// Nobody proved who the user is, and that there was a process.
     pub is_claimed: bool,
+    /// The relay that told of it; empty where this machine's kernel did, or nobody proved it.
+    pub relay: &'a [u8],
     pub day: u16,
     pub host: &'a [u8],
     pub cluster: &'a [u8],
@@ -107,7 +115,13 @@ impl<'a> RowKey<'a> {
         key.clear();
         key.put_u64(self.program);
         put_name(key, self.user);
-        key.put_u8(u8::from(self.is_claimed));
+        match (self.is_claimed, self.relay) {
+            (false, [_, ..]) => {
+                key.put_u8(BY_RELAY);
+                put_name(key, self.relay);
+            }
+            (is_claimed, _) => key.put_u8(u8::from(is_claimed)),
+        }
         key.put_u16(self.day);
         put_name(key, self.host);
         put_name(key, self.cluster);
@@ -118,7 +132,7 @@ impl<'a> RowKey<'a> {
     pub fn holder(&self) -> ShareHolder {
         match self.is_claimed {
             true => ShareHolder::claimed(self.user, self.host),
-            false => ShareHolder::proved(self.user),
+            false => ShareHolder::proved_by(Some(self.relay).filter(|relay| !relay.is_empty()), self.user),
         }
     }
 
@@ -126,9 +140,11 @@ impl<'a> RowKey<'a> {
     pub fn read(mut key: &'a [u8]) -> Option<RowKey<'a>> {
         let program = key.try_get_u64().ok()?;
         let user = take_name(&mut key)?;
-        let (is_claimed, day) = (key.try_get_u8().ok()? == 1, key.try_get_u16().ok()?);
+        let proof = key.try_get_u8().ok()?;
+        let relay = if proof == BY_RELAY { take_name(&mut key)? } else { &[] };
+        let day = key.try_get_u16().ok()?;
         let (host, cluster) = (take_name(&mut key)?, take_name(&mut key)?);
-        Some(RowKey { program, user, is_claimed, day, host, cluster, job: key })
+        Some(RowKey { program, user, is_claimed: proof == 1, relay, day, host, cluster, job: key })
     }
 }
 
@@ -221,6 +237,7 @@ mod tests {
             program: 7,
             user: b"alice",
             is_claimed: true,
+            relay: b"",
             day: day(1_800_000_000_000_000_000),
             host: &long,
             cluster: b"",
@@ -229,6 +246,10 @@ mod tests {
         let mut key = vec![9];
         row.write(&mut key);
         assert_eq!(RowKey::read(&key), Some(RowKey { host: &long[..NAME_MAX], ..row }));
+        let relayed = RowKey { is_claimed: false, relay: b"rack1", host: b"n", ..row };
+        relayed.write(&mut key);
+        assert_eq!(RowKey::read(&key), Some(relayed));
+        assert_eq!(relayed.holder(), ShareHolder::proved_by(Some(b"rack1"), b"alice"));
         assert_eq!((RowKey::read(&7u64.to_be_bytes()), program(&key)), (None, 7));
         assert!(key.starts_with(&user_prefix(7, b"alice")) && !key.starts_with(&user_prefix(7, b"alic")));
 

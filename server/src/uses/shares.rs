@@ -50,7 +50,11 @@ impl Owner {
                 (false, true) => self.clone(),
                 (true, false) => Owner::One(holder.clone()),
                 (true, true) => Owner::One(ShareHolder::others()),
-                (false, false) => Owner::Several,
+                // Of one relay, it stays with the relay.
+                (false, false) => match (one.relay_name(), holder.relay_name()) {
+                    (Some(relay), Some(same)) if relay == same => Owner::One(ShareHolder::relay(relay)),
+                    _ => Owner::Several,
+                },
             },
         }
     }
@@ -94,9 +98,12 @@ pub struct KeptShares {
     max: u64,
     shares: Shares,
     several: u64,
-    /// What is not on disk yet.
+    /// What is not on disk yet; and by relays.
     fresh: HashMap<ShareHolder, u64>,
+    fresh_of_relay: HashMap<Vec<u8>, u64>,
     allowance: Allowance,
+    /// What each relay had when there were so many that some are removed.
+    when_full: Option<HashMap<Vec<u8>, u64>>,
 }
 
 /// Changes on their way to the disk.
@@ -130,8 +137,10 @@ impl KeptShares {
         }
         // And what is from before there were shares.
         let several = there.saturating_sub(shares.total());
-        let (fresh, allowance) = (HashMap::new(), Allowance::default());
-        let mut kept = KeptShares { letter, max: max as u64, shares, several, fresh, allowance };
+        let (fresh, fresh_of_relay) = (HashMap::new(), HashMap::new());
+        let (max, allowance) = (max as u64, Allowance::default());
+        let mut kept =
+            KeptShares { letter, max, shares, several, fresh, fresh_of_relay, allowance, when_full: None };
         kept.look();
         Ok(kept)
     }
@@ -162,11 +171,16 @@ impl KeptShares {
     pub fn look(&mut self) {
         let left = self.capacity().saturating_sub(self.several).max(self.capacity() / 4);
         self.allowance = self.shares.allowance(left);
+        if self.shares.total() + self.several < self.soft_max() {
+            self.when_full = None;
+        } else if self.when_full.is_none() {
+            self.when_full = Some(self.shares.of_relays());
+        }
     }
 
     /// Tells whether somebody has more than may be, by what is on disk.
     pub fn is_limited(&self) -> bool {
-        self.allowance != Allowance::default()
+        self.allowance.is_limited()
     }
 
     /// The sender under which something new counts.
@@ -176,13 +190,29 @@ impl KeptShares {
 
     /// Tells whether the sender may have one more where there are so many.
     pub fn has_room(&self, holder: &ShareHolder, there: u64) -> bool {
-        let has = self.shares.get(holder) + self.fresh.get(holder).copied().unwrap_or(0);
-        there < self.soft_max() || (there < self.max_for(holder) && has < self.allowance.of(holder).max(1))
+        let max = self.max_for(holder);
+        there < self.soft_max()
+            || (there < max
+                && self.has(holder) < self.allowance.of(holder).max(1)
+                && self.of_relay_since_full(holder) < max - there)
+    }
+
+    /// What the relay of this sender has more since some are removed. Of the last ones it gets no
+    /// more than there are left, however many users it names.
+    fn of_relay_since_full(&self, holder: &ShareHolder) -> u64 {
+        let Some((relay, before)) = holder.relay_name().zip(self.when_full.as_ref()) else { return 0 };
+        let has = self.shares.of_relay(relay) + self.fresh_of_relay.get(relay).copied().unwrap_or(0);
+        has.saturating_sub(before.get(relay).copied().unwrap_or(0))
+    }
+
+    /// What a sender has, with what is not on disk yet.
+    fn has(&self, holder: &ShareHolder) -> u64 {
+        self.shares.get(holder) + self.fresh.get(holder).copied().unwrap_or(0)
     }
 
     /// Tells whether a sender has all of its share.
     pub fn has_share(&self, holder: &ShareHolder) -> bool {
-        self.shares.get(holder) + self.fresh.get(holder).copied().unwrap_or(0) >= self.allowance.of(holder)
+        self.has(holder) >= self.allowance.of(holder)
     }
 
     /// Tells how much of an owner's is too much.
@@ -200,6 +230,9 @@ impl KeptShares {
 
     /// Counts something new that is not on disk yet.
     pub fn add_fresh(&mut self, holder: ShareHolder) {
+        if let Some(relay) = holder.relay_name() {
+            *self.fresh_of_relay.entry(relay.to_vec()).or_default() += 1;
+        }
         *self.fresh.entry(holder).or_default() += 1;
     }
 
@@ -213,6 +246,7 @@ impl KeptShares {
     /// Forgets what is new: it is on disk now, or is counted again.
     pub fn forget_fresh(&mut self) {
         self.fresh.clear();
+        self.fresh_of_relay.clear();
     }
 
     /// Puts changes among the writes.

@@ -4,6 +4,9 @@ use super::rows::{Count, RowKey};
 use bytes::BufMut;
 use prost::encoding::{decode_varint, encode_varint};
 
+/// The flag of a tally with a relay, above the bits of the day.
+const RELAYED: u64 = 1 << 17;
+
 /// The count of one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tally<'a> {
@@ -14,10 +17,13 @@ pub struct Tally<'a> {
 impl<'a> Tally<'a> {
     /// Appends it to `out`.
     pub fn write(&self, out: &mut Vec<u8>) {
-        let RowKey { program, user, is_claimed, day, host, cluster, job } = self.row;
+        let RowKey { program, user, is_claimed, relay, day, host, cluster, job } = self.row;
+        let is_relayed = !is_claimed && !relay.is_empty();
         encode_varint(program, out);
-        encode_varint(u64::from(day) << 1 | u64::from(is_claimed), out);
-        for text in [user, host, cluster, job] {
+        let flags = u64::from(is_claimed) | if is_relayed { RELAYED } else { 0 };
+        encode_varint(u64::from(day) << 1 | flags, out);
+        let relay = is_relayed.then_some(relay);
+        for text in relay.into_iter().chain([user, host, cluster, job]) {
             encode_varint(text.len() as u64, out);
             out.put_slice(text);
         }
@@ -27,9 +33,10 @@ impl<'a> Tally<'a> {
     /// Takes one from the front; `None` where that is no whole tally.
     pub fn read(from: &mut &'a [u8]) -> Option<Self> {
         let (program, flags) = (decode_varint(from).ok()?, decode_varint(from).ok()?);
-        let (is_claimed, day) = (flags & 1 == 1, u16::try_from(flags >> 1).ok()?);
+        let (is_claimed, day) = (flags & 1 == 1, u16::try_from((flags & !RELAYED) >> 1).ok()?);
+        let relay = if flags & RELAYED == 0 { &[] } else { text(from)? };
         let [user, host, cluster, job] = [text(from)?, text(from)?, text(from)?, text(from)?];
-        let row = RowKey { program, user, is_claimed, day, host, cluster, job };
+        let row = RowKey { program, user, is_claimed, relay, day, host, cluster, job };
         Some(Tally { row, count: Count::read(from, is_claimed)? })
     }
 
@@ -39,7 +46,7 @@ impl<'a> Tally<'a> {
         let [user, host, job] = [text(from)?, text(from)?, text(from)?];
         let count = Count::read(from, true)?;
         let day = super::rows::day(count.last_ns);
-        let row = RowKey { program, user, is_claimed: true, day, host, cluster: b"", job };
+        let row = RowKey { program, user, is_claimed: true, relay: b"", day, host, cluster: b"", job };
         Some(Tally { row, count })
     }
 }
@@ -62,18 +69,22 @@ mod tests {
             program: 70_000,
             user: b"alice",
             is_claimed: true,
+            relay: b"",
             day: 20_000,
             host: b"",
             cluster: b"alpha",
             job: b"4711",
         };
-        let tally = Tally { row, count };
-        let mut bytes = Vec::new();
-        tally.write(&mut bytes);
-        let mut rest = &bytes[..];
-        assert_eq!((Tally::read(&mut rest), rest.len()), (Some(tally), 0));
-        for cut in 0..bytes.len() {
-            assert_eq!(Tally::read(&mut &bytes[..cut]), None, "cut at {cut}");
+        let relayed = RowKey { is_claimed: false, relay: b"rack1", day: u16::MAX, ..row };
+        let of_relay = Tally { row: relayed, count: Count { claimed: 0, ..count } };
+        for tally in [Tally { row, count }, of_relay] {
+            let mut bytes = Vec::new();
+            tally.write(&mut bytes);
+            let mut rest = &bytes[..];
+            assert_eq!((Tally::read(&mut rest), rest.len()), (Some(tally), 0));
+            for cut in 0..bytes.len() {
+                assert_eq!(Tally::read(&mut &bytes[..cut]), None, "cut at {cut}");
+            }
         }
     }
 }

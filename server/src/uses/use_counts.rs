@@ -39,6 +39,7 @@ struct UseCount {
     program: ProgramNumber,
     user: Name,
     is_claimed: bool,
+    relay: Name,
     day: u16,
     host: Name,
     cluster: Name,
@@ -71,7 +72,7 @@ impl UseCounts {
             bytes.put_u8(u8::from(event.is_proved) | u8::from(event.uid.is_some()) << 1);
             bytes.put_u32(event.uid.unwrap_or_default());
             bytes.put_u16(day(event.time_ns));
-            for text in [event.username, event.host, event.cluster, event.job] {
+            for text in [event.username, event.relay, event.host, event.cluster, event.job] {
                 bytes.put_u32(text.len() as u32);
                 bytes.put_slice(text);
             }
@@ -88,11 +89,12 @@ impl UseCounts {
     /// Counts the first.
     pub fn add_first(&mut self, key: HashKey, program: ProgramNumber, user: &[u8], event: &UseEvent<'_>) {
         let (cluster, job) = (cluster_key(event.cluster), job_key(event.job));
-        let texts = [user, event.host, &*cluster, &*job];
-        let [user, host, cluster, job] = texts.map(|text| self.names.name(text));
+        let texts = [user, event.relay, event.host, &*cluster, &*job];
+        let [user, relay, host, cluster, job] = texts.map(|text| self.names.name(text));
         let (is_claimed, day) = (!event.is_proved, day(event.time_ns));
         let count = Count::one(event.is_end, is_claimed, event.time_ns);
-        self.counts.insert(key, UseCount { program, user, is_claimed, day, host, cluster, job, count });
+        let counted = UseCount { program, user, is_claimed, relay, day, host, cluster, job, count };
+        self.counts.insert(key, counted);
     }
 
     /// All counts, in the order of programs.
@@ -106,6 +108,7 @@ impl UseCounts {
                 program: counted.program,
                 user: text(counted.user),
                 is_claimed: counted.is_claimed,
+                relay: text(counted.relay),
                 day: counted.day,
                 host: text(counted.host),
                 cluster: text(counted.cluster),

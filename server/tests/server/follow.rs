@@ -85,19 +85,20 @@ impl Stage {
 
     /// The same, with further words as they are.
     fn speak_as(&self, words: &str, last: &[&str]) -> Child {
+        self.speaker(words).args(last).spawn().unwrap()
+    }
+
+    /// A process that does these words when it is spawned.
+    pub fn speaker(&self, words: &str) -> Command {
         let path = match self.route {
             "stream" => self.daemon.unix.display().to_string(),
             _ => format!("{}.dgram", self.daemon.unix.display()),
         };
         // What comes after an exec knows no more where to send.
         let words = words.replace("exec ", &format!("exec {} {path} ", self.route));
-        Command::new(&SPEAKER.as_ref().unwrap().1)
-            .args([self.route, &path])
-            .args(words.split_whitespace())
-            .args(last)
-            .current_dir(self.files.path())
-            .spawn()
-            .unwrap()
+        let mut command = Command::new(&SPEAKER.as_ref().unwrap().1);
+        command.args([self.route, &path]).args(words.split_whitespace()).current_dir(self.files.path());
+        command
     }
 
     /// The ends by the numbers of their starts, once each of so many starts has one; none has two.

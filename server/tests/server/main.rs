@@ -7,6 +7,7 @@ mod browsers;
 mod clusters;
 mod configuration;
 mod crash;
+mod crowds;
 mod daemon;
 mod database;
 mod durable;

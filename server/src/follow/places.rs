@@ -1,0 +1,123 @@
+//! The places of starts that have no end yet, shared among users.
+//!
+//! Half of the places are anybody's. When more are taken, a user may have only as many as are left.
+//! So whoever makes very many processes has half of them, and there is always room for somebody
+//! else's (`who_has_very_many_processes_leaves_places_for_others`).
+
+use crate::queue::Credentials;
+use std::collections::HashMap;
+
+/// See the module.
+#[derive(Default)]
+pub struct Places {
+    starts: HashMap<[u8; 16], Occupant>,
+    /// The number of starts by pid.
+    by_pid: HashMap<u32, u32>,
+    /// The number of starts by user.
+    by_uid: HashMap<u32, usize>,
+}
+
+/// The process of a start.
+struct Occupant {
+    pid: u32,
+    uid: u32,
+}
+
+/// The answer to a user who wants a place more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PlaceOffer {
+    /// There is one.
+    Free,
+    /// There is none.
+    Full,
+    /// There is one, for somebody who has fewer.
+    OverShare,
+}
+
+impl Places {
+    /// The number of places that are taken.
+    pub fn count(&self) -> usize {
+        self.starts.len()
+    }
+
+    /// The place that a user may have more, where there are so many for all.
+    pub fn offer(&self, uid: u32, max: usize) -> PlaceOffer {
+        let left = max.saturating_sub(self.count());
+        if left == 0 {
+            return PlaceOffer::Full;
+        }
+        let own = self.by_uid.get(&uid).copied().unwrap_or(0);
+        if self.count() > max / 2 && own >= left { PlaceOffer::OverShare } else { PlaceOffer::Free }
+    }
+
+    /// Gives a place to a start.
+    pub fn take(&mut self, event_id: [u8; 16], Credentials { pid, uid, .. }: Credentials) {
+        self.leave(&event_id);
+        self.starts.insert(event_id, Occupant { pid, uid });
+        *self.by_pid.entry(pid).or_default() += 1;
+        *self.by_uid.entry(uid).or_default() += 1;
+    }
+
+    /// Takes a place back.
+    pub fn leave(&mut self, event_id: &[u8; 16]) {
+        let Some(Occupant { pid, uid }) = self.starts.remove(event_id) else { return };
+        if let Some(starts) = self.by_pid.get_mut(&pid) {
+            *starts -= 1;
+            if *starts == 0 {
+                self.by_pid.remove(&pid);
+            }
+        }
+        if let Some(starts) = self.by_uid.get_mut(&uid) {
+            *starts -= 1;
+            if *starts == 0 {
+                self.by_uid.remove(&uid);
+            }
+        }
+    }
+
+    /// True if the start with this event id has a place.
+    pub fn is_taken(&self, event_id: &[u8; 16]) -> bool {
+        self.starts.contains_key(event_id)
+    }
+
+    /// The pid of the process of a start that has a place.
+    pub fn pid_of(&self, event_id: &[u8; 16]) -> Option<u32> {
+        self.starts.get(event_id).map(|occupant| occupant.pid)
+    }
+
+    /// True if a start of the process with this pid has a place.
+    pub fn has_pid(&self, pid: u32) -> bool {
+        self.by_pid.contains_key(&pid)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_very_many_processes_leaves_places_for_others() {
+        const MAX: usize = 1000;
+        let mut places = Places::default();
+        let mut next = 0u128;
+        let mut take = |places: &mut Places, uid| {
+            let mut taken = 0;
+            while places.offer(uid, MAX) == PlaceOffer::Free {
+                next += 1;
+                places.take(next.to_be_bytes(), Credentials { pid: next as u32, uid, gid: 1 });
+                taken += 1;
+            }
+            taken
+        };
+        assert_eq!([1, 2, 1, 3].map(|uid| take(&mut places, uid)), [501, 250, 0, 125]);
+        assert_eq!(places.offer(1, MAX), PlaceOffer::OverShare);
+        // A newcomer always has one, as long as there is one.
+        let more = (4..100).map(|uid| take(&mut places, uid)).sum::<usize>();
+        assert_eq!((more, places.count()), (124, MAX));
+        assert_eq!(places.offer(100, MAX), PlaceOffer::Full);
+        // Who has ended has no place any more, and his user has room again.
+        (1..=501u128).for_each(|id| places.leave(&id.to_be_bytes()));
+        assert!(!places.has_pid(1) && places.has_pid(502) && !places.by_uid.contains_key(&1));
+        assert_eq!(places.offer(1, MAX), PlaceOffer::Free);
+    }
+}
