@@ -3,7 +3,8 @@
 //! A server may be away, slow, or somebody else's: each ends as one line that names the address.
 //! "Not there" is believed only when the answer is a problem document (RFC 9457), which another
 //! server's 404 page is not. Proxies of the environment are not asked: the server stands inside the
-//! site. HTTP only, no TLS.
+//! site. With `https://` the server's certificate is checked against those of the system, or against
+//! the file that SSL_CERT_FILE names.
 
 use crate::spool_contents::what_waits;
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -13,9 +14,10 @@ use ogrt_wrap::deliver::connection::read_token;
 use ogrt_wrap::environment::non_empty;
 use prost::Message;
 use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header::CONTENT_TYPE};
+use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use serde::Deserialize;
 use serde_json::Value;
-use std::{env, error::Error, path::PathBuf, time::Duration};
+use std::{env, error::Error, path::PathBuf, sync::Arc, time::Duration};
 use tokio::runtime::Runtime;
 
 const DEFAULT: &str = "http://127.0.0.1:7972";
@@ -69,12 +71,12 @@ impl ApiClient {
         let base = Url::parse(&url)
             .with_context(|| format!("OGRT_HTTP: {text}: expected an address such as {DEFAULT}"))?;
         ensure!(
-            base.scheme() == "http" && base.has_host() && !text.starts_with("unix:"),
+            ["http", "https"].contains(&base.scheme()) && base.has_host() && !text.starts_with("unix:"),
             "OGRT_HTTP: {text}: expected an address such as {DEFAULT}"
         );
-        // Cargo.toml has the reason. A second call fails, and changes nothing.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        let tls = trusting(base.scheme() == "https").with_context(|| format!("OGRT_HTTP: {text}"))?;
         let client = Client::builder()
+            .tls_backend_preconfigured(tls)
             .user_agent(concat!("ogrt/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIMEOUT)
             .read_timeout(READ_TIMEOUT)
@@ -252,6 +254,22 @@ impl ApiClient {
             ),
         }
     }
+}
+
+/// TLS that trusts what this machine trusts, if it is needed; else it trusts nobody.
+fn trusting(is_needed: bool) -> Result<ClientConfig> {
+    let mut roots = RootCertStore::empty();
+    if is_needed {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        ensure!(
+            !roots.is_empty(),
+            "this machine has no CA certificates: name a file with that of the server's CA in SSL_CERT_FILE"
+        );
+    }
+    Ok(ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth())
 }
 
 async fn body(mut response: Response) -> Result<Vec<u8>> {

@@ -533,6 +533,8 @@ pub mod installation {
     pub const FILES: u32 = 8;
     /// `optional string client`
     pub const CLIENT: u32 = 9;
+    /// `optional Registrar registrar`
+    pub const REGISTRAR: u32 = 10;
 }
 
 /// Fields of `InstalledFile`.

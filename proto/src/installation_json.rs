@@ -1,6 +1,6 @@
 //! An installation as JSON, as the HTTP API gives it, with the keys of a build record.
 
-use crate::{Installation, InstalledFile, MetadataJson};
+use crate::{Installation, InstalledFile, MetadataJson, Registrar};
 use ogrt_note::Signature;
 use serde::{Deserialize, Serialize};
 
@@ -25,6 +25,12 @@ pub struct InstallationJson {
     /// That user's name, where it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
+    /// Who registered it: the token's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registered_by: Option<String>,
+    /// How that is known: `token`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub registered_with: Option<String>,
     /// Every linked ELF file in it.
     pub files: Vec<InstalledFileJson>,
     /// Name and version of the program that registered it.
@@ -43,6 +49,7 @@ pub struct InstalledFileJson {
 
 impl From<&Installation> for InstallationJson {
     fn from(installation: &Installation) -> Self {
+        let (by, with) = installation.registrar.as_ref().and_then(Registrar::name).unzip();
         InstallationJson {
             prefix: text(installation.prefix()),
             metadata: installation.metadata.as_ref().map(MetadataJson::from).unwrap_or_default(),
@@ -51,6 +58,8 @@ impl From<&Installation> for InstallationJson {
             hostname: installation.hostname().into(),
             uid: installation.uid,
             username: installation.username.clone(),
+            registered_by: by,
+            registered_with: with.map(str::to_owned),
             files: installation.files.iter().map(InstalledFileJson::from).collect(),
             client: installation.client().into(),
         }

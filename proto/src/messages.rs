@@ -633,6 +633,9 @@ pub struct Installation {
     /// Name and version of the program that registered it.
     #[prost(string, optional, tag = "9")]
     pub client: ::core::option::Option<::prost::alloc::string::String>,
+    /// Who registered it, as far as the server knows. What a client writes here is not believed.
+    #[prost(message, optional, tag = "10")]
+    pub registrar: ::core::option::Option<Registrar>,
 }
 /// A linked ELF file of an installation.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

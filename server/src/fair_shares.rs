@@ -151,8 +151,15 @@ pub struct Shares {
 /// What the users behind a relay have together.
 #[derive(Clone, Copy, Debug, Default)]
 struct RelayTotal {
-    amount: u64,
+    /// Wider than one amount, which may be a time.
+    amount: u128,
     users: usize,
+}
+
+impl RelayTotal {
+    fn amount(&self) -> u64 {
+        u64::try_from(self.amount).unwrap_or(u64::MAX)
+    }
 }
 
 /// How much each may keep.
@@ -210,12 +217,12 @@ impl Shares {
 
     /// What all behind a relay have.
     pub fn of_relay(&self, relay: &[u8]) -> u64 {
-        self.relays.get(relay).map_or(0, |total| total.amount)
+        self.relays.get(relay).map_or(0, RelayTotal::amount)
     }
 
     /// What all behind each relay have.
     pub fn of_relays(&self) -> HashMap<Vec<u8>, u64> {
-        self.relays.iter().map(|(relay, total)| (relay.clone(), total.amount)).collect()
+        self.relays.iter().map(|(relay, total)| (relay.clone(), total.amount())).collect()
     }
 
     /// Sets what a sender has.
@@ -227,7 +234,7 @@ impl Shares {
         };
         let Some(relay) = relay else { return };
         let total = self.relays.entry(relay.clone()).or_default();
-        total.amount = total.amount - before.unwrap_or(0) + amount;
+        total.amount = total.amount - u128::from(before.unwrap_or(0)) + u128::from(amount);
         total.users = total.users + usize::from(amount > 0) - usize::from(before.is_some());
         if total.users == 0 {
             self.relays.remove(&relay);
@@ -366,6 +373,9 @@ mod tests {
         assert_eq!(held.get(&ShareHolder::relay(b"liar")), 2);
         assert_eq!(held.of_relay(b"liar"), 2 * (BEHIND_RELAY_MAX as u64 + 1));
         assert_eq!(held.holder(ShareHolder::uid_by(Some(b"rack"), 1)).relay_name(), Some(&b"rack"[..]));
+        held.set(of(1), u64::MAX);
+        held.set(of(2), u64::MAX);
+        [1, 2].into_iter().for_each(|uid| held.set(of(uid), 2));
         held.set(of(0), 0);
         assert_eq!(held.of_relay(b"liar"), 2 * BEHIND_RELAY_MAX as u64);
         let long = ShareHolder::proved_by(Some(&[b'a'; 300]), &[b'b'; 300]);

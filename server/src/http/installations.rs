@@ -1,9 +1,9 @@
 //! `/v1/installations`: what package managers installed, and the registration of an installation.
 
-use super::{Problem, Sources, run_blocking};
+use super::{Problem, Sources, callers::Caller, run_blocking};
 use crate::{
     clock::now_ns,
-    registry::{InstallationFilter, InstallationId, read_installation},
+    registry::{InstallationFilter, InstallationId, RecordSender, read_installation},
 };
 use axum::{
     Extension, Json,
@@ -82,12 +82,17 @@ fn cursor(text: &str) -> Result<InstallationId, Problem> {
 /// `POST /v1/installations`: registers a protobuf Installation; answered when it is durable.
 pub async fn register(
     State(sources): State<Sources>,
+    Extension(Caller(holder)): Extension<Caller>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<(StatusCode, Json<Value>), Problem> {
     let body = body.map_err(|cause| Problem::new(cause.status(), cause.body_text()))?;
     let mut installation = read_installation(&body)
         .map_err(|refused| Problem::new(StatusCode::BAD_REQUEST, refused.to_string()))?;
-    installation.time_ns.get_or_insert_with(now_ns);
+    // The newest of a prefix is the one that is installed: nobody registers one for later.
+    let now_ns = now_ns();
+    installation.time_ns = Some(installation.time_ns.map_or(now_ns, |claimed_ns| claimed_ns.min(now_ns)));
+    let sender = RecordSender { holder: holder.as_deref(), ..RecordSender::default() };
+    installation.registrar = sender.registrar();
     let answer = json!({
         "prefix": String::from_utf8_lossy(installation.prefix()),
         "files": installation.files.len(),

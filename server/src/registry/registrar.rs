@@ -29,7 +29,8 @@ impl RecordSender<'_> {
         self.holder.is_some_and(|holder| holder.scopes.has(Scope::Relay))
     }
 
-    fn registrar(&self) -> Option<Registrar> {
+    /// Whoever sent it, if anything proves that.
+    pub fn registrar(&self) -> Option<Registrar> {
         let (uid, gid) = self.user.unzip();
         let token = self.holder.map(|holder| holder.name.clone());
         let registrar =

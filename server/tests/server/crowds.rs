@@ -64,7 +64,6 @@ fn end_of(stage: &Stage, of: u32) -> Value {
 fn a_user_with_very_many_processes_leaves_places_for_others() {
     let Some(stage) = stage("[follow]\nprocesses_max = 10\n") else { return };
     let mut crowd = Crowd(Vec::new());
-    let go = stage.path().join("go");
     let mut first = stage.speaker("number 1 send start sleep 3000 exec number 2 send start exit 5");
     crowd.0.push(first.uid(USER).gid(USER).spawn().unwrap());
     wait_for("the first", || (starts(&stage) == 1).then_some(()));
@@ -83,11 +82,12 @@ fn a_user_with_very_many_processes_leaves_places_for_others() {
     assert!(log.contains(&format!("uid {USER} has more than its share of follow.processes_max")), "{log}");
     // Another user's is followed.
     crowd.join(&stage, OTHER, "number 100 send start exit 3");
+    assert_eq!(crowd.0.last_mut().unwrap().wait().unwrap().code(), Some(3));
     assert_eq!(how(&end_of(&stage, 100)), json!(["exit", 3, null, null]));
+    crowd.0[0].wait().unwrap();
     // A program that takes the place of the one before it needs no further place.
     assert_eq!(how(&end_of(&stage, 1)), json!(["exec", null, null, null]));
     assert_eq!(how(&end_of(&stage, 2)), json!(["exit", 5, null, null]));
-    assert!(!go.exists());
 }
 
 #[test]

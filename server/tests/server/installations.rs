@@ -2,12 +2,13 @@
 
 use crate::{
     backend::{Backend, on_every_backend},
-    daemon::{Daemon, wait_for},
+    daemon::{Daemon, SERVER, wait_for},
     database::Database,
 };
-use ogrt_proto::{BuildMetadata, Installation, InstalledFile};
+use ogrt_proto::{BuildMetadata, Installation, InstalledFile, Registrar};
 use prost::Message;
 use serde_json::Value;
+use std::process::Command;
 
 fn installation(prefix: &str, module: &str, time_ns: i64, signatures: &[u8]) -> Vec<u8> {
     let file = |signature: &u8| InstalledFile {
@@ -68,6 +69,28 @@ fn they_are_found_by_prefix_module_and_signature(backend) {
         (&file["path"], &file["signatures"][0]),
         (&"lib/lib3.so".into(), &"03030303-0303-0303-0303-030303030303".into())
     );
+}
+
+fn who_registered_one_is_kept_and_what_it_says_of_that_is_not_believed(backend) {
+    let daemon = backend.start("[access]\nregister = \"token\"\n");
+    let config = daemon.path().join("ogrt.conf");
+    let made = Command::new(SERVER).arg("--config").arg(config).args(["token", "add", "easybuild"]).output();
+    let token = String::from_utf8(made.unwrap().stdout).unwrap();
+    let with_token = format!("Authorization: Bearer {}\r\n", token.trim());
+    let far = 4_000_000_000_000_000_000;
+    let mut forged = Installation::decode(&installation("/sw/a", "a", far, &[1])[..]).unwrap();
+    forged.registrar = Some(Registrar { token: Some("site".into()), ..Registrar::default() });
+    let body = forged.encode_to_vec();
+    assert_eq!(daemon.http("POST", "/v1/installations", &body).0, 401);
+    let registered = || daemon.http_with("POST", "/v1/installations", &with_token, &body).0;
+    wait_for("the token to be known", || (registered() == 201).then_some(()));
+    let one = wait_for("the installation", || {
+        let (_, answer) = daemon.get("/v1/installations?prefix=/sw/a");
+        answer["installations"].as_array().and_then(|all| all.first().cloned())
+    });
+    assert_eq!((&one["registered_by"], &one["registered_with"]), (&"easybuild".into(), &"token".into()));
+    // Nobody registers one for later, in front of all that comes until then.
+    assert!(one["registered_ns"].as_i64().unwrap() < far / 2, "{one}");
 }
 }
 

@@ -26,6 +26,7 @@ mod process_events;
 mod provenance;
 mod receive;
 mod registry;
+mod relays;
 mod rotation;
 mod samples;
 mod security;

@@ -39,6 +39,13 @@ fn uses(daemon: &Daemon, signature: u8) -> Value {
     daemon.get(&format!("/v1/uses/{}", signature_text(signature))).1
 }
 
+/// The same without the time until which is counted: behind a flood it is late, and says so.
+fn counts(daemon: &Daemon, signature: u8) -> Value {
+    let mut answer = uses(daemon, signature);
+    answer.as_object_mut().map(|answer| answer.remove("counted_until_ns"));
+    answer
+}
+
 #[test]
 fn one_sender_with_very_many_programs_and_jobs_changes_no_answer_about_others() {
     let full = std::env::var("OGRT_TEST_FULL").ok().and_then(|value| value.parse().ok()).unwrap_or(0);
@@ -192,7 +199,7 @@ fn who_claims_a_users_name_takes_nothing_from_the_user_who_is_proved() {
     }
     stream.wait_for(100).unwrap();
     wait_for("the counts", || (uses(&daemon, 1)["total"]["processes"] == 100).then_some(()));
-    let before = uses(&daemon, 1);
+    let before = counts(&daemon, 1);
     assert_eq!((&before["total"]["jobs"], &before["total"]["claimed"]), (&100.into(), &0.into()));
     let user = before["users"][0]["user"].as_str().unwrap().to_owned();
     let lost = |bound: &str| {
@@ -209,7 +216,7 @@ fn who_claims_a_users_name_takes_nothing_from_the_user_who_is_proved() {
     wait_for("programs to be too many", || {
         (uses(&daemon, 2).is_object() && lost("uses.programs_max")).then_some(())
     });
-    assert_eq!(uses(&daemon, 1), before, "not one is missing, and nothing is truncated");
+    assert_eq!(counts(&daemon, 1), before, "not one is missing, and nothing is truncated");
     for number in [0, 57, 99] {
         assert_eq!(daemon.get(&format!("/v1/jobs/own{number}")).1["truncated"], Value::Null);
     }

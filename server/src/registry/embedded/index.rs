@@ -25,11 +25,17 @@ use crate::{
 };
 use ogrt_proto::BuildRecord;
 use prost::Message;
-use std::sync::RwLock;
+use std::{
+    sync::RwLock,
+    time::{Duration, Instant},
+};
 
 /// How many runs are read to see how common a term is, and how many rows are counted there.
 const RUNS_COMPARED: usize = 8;
 const ROWS_COMPARED: usize = 50_000;
+
+/// The time after which a question that goes on sees the state anew; in tests it is short.
+const RENEW_AFTER: Duration = Duration::from_millis(if cfg!(test) { 1 } else { 100 });
 
 /// See the module.
 pub struct Index {
@@ -52,6 +58,7 @@ struct IndexState {
 /// The state that a question sees, all of one moment.
 struct View {
     snapshot: Snapshot,
+    since: Instant,
     runs: Vec<Run>,
     /// Numbers in the tail, ascending.
     tail: Vec<Number>,
@@ -151,8 +158,7 @@ impl Index {
         let builds = small.iter().map(|run| run.builds).sum();
         let first = end - BUILDS[1];
         let mut large = Run::new(first, 1, builds);
-        let snapshot = self.store.database.snapshot();
-        let parts = small.iter().map(|run| ((run.first - first) as u32, run.rows(&self.store, &snapshot)));
+        let parts = small.iter().map(|run| ((run.first - first) as u32, run.rows(&self.store)));
         let mut writes =
             large.write_in_parts(&self.store, |each| packed_rows::merge(parts.collect(), each))?;
         // The parts were committed meanwhile, perhaps to a database that was opened again.
@@ -190,7 +196,7 @@ impl Index {
             let mut smaller = Run::new(run.first, run.level, builds);
             if builds > 0 {
                 writes = smaller.write(&self.store, writes, |each| {
-                    for row in run.rows(&self.store, &snapshot) {
+                    for row in run.rows(&self.store) {
                         let row = row?;
                         if there.get(row.1 as usize).is_some_and(|there| *there) {
                             each(row);
@@ -213,44 +219,66 @@ impl Index {
     }
 
     /// Hands the builds that the term finds to `each`, in ascending order, until it returns false.
+    /// Those that are registered meanwhile may be among them.
     pub fn each(&self, term: &Term, mut each: impl FnMut(Number) -> bool) -> Result<()> {
-        let view = self.view(term);
-        for run in &view.runs {
-            let mut numbers = Vec::new();
-            run.each_back(&self.store, &view.snapshot, term, u32::MAX, |number| {
-                numbers.push(number);
-                Ok(true)
-            })?;
-            for number in numbers.into_iter().rev() {
-                if !each(number) {
-                    return Ok(());
+        let mut from = 0;
+        'views: loop {
+            let view = self.view(term);
+            let begin = from;
+            for run in view.runs.iter().filter(|run| run.end() > begin) {
+                let mut numbers = Vec::new();
+                run.each_back(&self.store, &view.snapshot, term, u32::MAX, |number| {
+                    numbers.push(number);
+                    Ok(number > begin)
+                })?;
+                for number in numbers.into_iter().rev().filter(|number| *number >= begin) {
+                    if !each(number) {
+                        return Ok(());
+                    }
+                    from = number + 1;
+                    if view.is_old() {
+                        continue 'views;
+                    }
                 }
+                from = run.end();
             }
+            view.tail.into_iter().filter(|number| *number >= from).all(each);
+            return Ok(());
         }
-        view.tail.into_iter().all(each);
-        Ok(())
     }
 
     /// Hands those below `before` to `each`, in descending order, until it returns false.
     pub fn each_before(
         &self,
         term: &Term,
-        before: Number,
+        mut before: Number,
         mut each: impl FnMut(Number) -> Result<bool>,
     ) -> Result<()> {
-        let view = self.view(term);
-        for number in view.tail.iter().rev().filter(|number| **number < before) {
-            if !each(*number)? {
-                return Ok(());
+        'views: loop {
+            let view = self.view(term);
+            let below = before;
+            for number in view.tail.iter().rev().filter(|number| **number < below) {
+                if !each(*number)? {
+                    return Ok(());
+                }
+                before = *number;
             }
-        }
-        for run in view.runs.iter().rev().filter(|run| run.first < before) {
-            let last = (before - 1).min(run.end() - 1) - run.first;
-            if !run.each_back(&self.store, &view.snapshot, term, last as u32, &mut each)? {
-                return Ok(());
+            for run in view.runs.iter().rev().filter(|run| run.first < below) {
+                let last = (below - 1).min(run.end() - 1) - run.first;
+                let mut is_over = false;
+                let is_through = run.each_back(&self.store, &view.snapshot, term, last as u32, |number| {
+                    before = number;
+                    is_over = !each(number)?;
+                    Ok(!is_over && !view.is_old())
+                })?;
+                match (is_through, is_over) {
+                    (_, true) => return Ok(()),
+                    (false, false) => continue 'views,
+                    (true, false) => {}
+                }
             }
+            return Ok(());
         }
-        Ok(())
     }
 
     /// Does the term find this build?
@@ -291,7 +319,15 @@ impl Index {
     fn view(&self, term: &Term) -> View {
         let state = self.state();
         let runs = state.runs.iter().filter(|run| run.outputs.may_have(term)).cloned().collect();
-        View { snapshot: self.store.database.snapshot(), runs, tail: state.tail(term) }
+        View { snapshot: self.store.database.snapshot(), since: Instant::now(), runs, tail: state.tail(term) }
+    }
+}
+
+impl View {
+    /// True when it is time to see the state anew: the engine keeps in memory what is written
+    /// meanwhile.
+    fn is_old(&self) -> bool {
+        self.since.elapsed() > RENEW_AFTER
     }
 }
 
