@@ -21,8 +21,8 @@ const NAME_MAX: usize = 128;
 const RELAY_MAX: usize = 64;
 
 /// A sender, as its bytes stand on disk: `p` and the user whom the kernel proved; `r`, the user
-/// whom a relay's kernel proved, a zero, and the relay that authenticated itself; or `c` and what is
-/// claimed.
+/// whom a relay's kernel proved, a zero, and the relay that authenticated itself; or `c` and what
+/// is claimed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ShareHolder(Vec<u8>);
 
@@ -61,8 +61,8 @@ impl ShareHolder {
         ShareHolder([b"r", &user[..], b"\0", &relay[..relay.len().min(RELAY_MAX)]].concat())
     }
 
-    /// What the bytes begin with of a user behind whatever relay; of relays as a whole where no user
-    /// is named.
+    /// The beginning of the bytes of a user behind whatever relay; of relays as a whole where no
+    /// user is named.
     pub fn behind_any(user: &[u8]) -> Vec<u8> {
         ShareHolder::proved_by(Some(b""), user).0
     }

@@ -129,6 +129,7 @@ impl RegisterCommand {
                 })
                 .collect(),
             client: Some(concat!("ogrt ", env!("CARGO_PKG_VERSION")).to_owned()),
+            registrar: None,
         };
         ApiClient::from_environment()?.register(&installation)
     }

@@ -8,8 +8,10 @@ table! {
     FollowConfig {
         /// Largest number of processes that are followed at once. Each needs an open file and about
         /// 1 KB of memory. No more than half of the files that the server may open are used for
-        /// this. Of further processes, only those have an end that tell it themselves (metric
-        /// ogrt_processes_unfollowed_total). 0: no process is followed.
+        /// this. When more than half of this number are followed, a user may have only as many as
+        /// are left (metric ogrt_sender_over_share_total). Of further processes, only those have
+        /// an end that tell it themselves (metric ogrt_processes_unfollowed_total). 0: no process
+        /// is followed.
         processes_max: usize = 100_000,
         /// true: where the kernel permits it (root, or CAP_NET_ADMIN, and no container), it tells
         /// this server of each fork. Then what a shell starts from a copy of itself has its place
@@ -21,8 +23,9 @@ table! {
         /// Processes that end sooner have no CPU time in their ends.
         sample_from: Time = Time::from_secs(1),
         /// Largest number of processes that are looked at in a second, with the workers that they
-        /// forked. Each look takes about 50 microseconds. Where more processes are followed, each
-        /// is looked at more rarely. 0: none is looked at.
+        /// forked. Each look takes about 50 microseconds. Where more processes are followed, users
+        /// take turns, and each process of a user with many is looked at more rarely. 0: none is
+        /// looked at.
         samples_per_second: u64 = 1000,
     }
 }

@@ -13,7 +13,9 @@ table! {
         burst_events: usize = 10_000,
         /// How often a summary is written for a job above its limit.
         summary_every: Time = Time::from_secs(60),
-        /// Largest number of jobs that are watched at once. Further jobs are not limited.
+        /// Largest number of jobs that are watched at once, counted for each sender of their
+        /// events. When more than half are watched, a sender may have only as many as are left
+        /// (metric ogrt_sender_over_share_total). Further jobs are not limited.
         jobs_max: usize = 10_000,
     }
 }

@@ -7,8 +7,8 @@
 //! gathered for `summary_every`.
 //!
 //! Each sender has a bucket of his own in a job, and all claims one: so nobody brings the events of
-//! another's job into a summary (`claims_under_a_jobs_id_leave_its_limit_alone`). The places of jobs
-//! are shared among senders, and the bytes of summaries are bounded.
+//! another's job into a summary (`claims_under_a_jobs_id_leave_its_limit_alone`). The places of
+//! jobs are shared among senders, and the bytes of summaries are bounded.
 
 use super::{decode_event::Event, held_events::Release, job_places::JobPlaces};
 use crate::{

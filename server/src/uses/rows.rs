@@ -5,8 +5,8 @@
 //! program                                                             -> its whole count
 //! program, user, who proved it, day, host, cluster, job               -> a count
 //! ```
-//! Who proved it is 0 for this machine's kernel, 1 for nobody, and 2 with the name of a relay, which
-//! tells what its kernel proved.
+//! Who proved it is 0 for this machine's kernel, 1 for nobody, and 2 with the name of a relay,
+//! which tells what its kernel proved.
 //!
 //! So whatever narrows an answer narrows all of it. The day only keeps what runs outside jobs apart
 //! in time: the times that count stand in the row. When they are old, rows of many jobs or days

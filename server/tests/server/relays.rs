@@ -21,13 +21,22 @@ fn server() -> Daemon {
     )
 }
 
-/// A stream of the relay with this name, which has a token of the server.
-fn relay(server: &Daemon, name: &str) -> Acknowledged<TcpStream> {
-    output_to(server, Some(name));
-    let token = fs::read_to_string(server.path().join(format!("token-{name}"))).unwrap();
-    sleep(TOKEN_KNOWN);
-    let hello = Hello { token: Some(token.trim().to_owned()), ..Hello::default() };
-    Acknowledged::greet(TcpStream::connect(&server.tcp).unwrap(), &hello).unwrap()
+/// A stream of a relay, and how many events it has sent.
+struct RelayStream {
+    stream: Acknowledged<TcpStream>,
+    sent: u64,
+}
+
+impl RelayStream {
+    /// One of the relay with this name, which has a token of the server.
+    fn new(server: &Daemon, name: &str) -> Self {
+        output_to(server, Some(name));
+        let token = fs::read_to_string(server.path().join(format!("token-{name}"))).unwrap();
+        sleep(TOKEN_KNOWN);
+        let hello = Hello { token: Some(token.trim().to_owned()), ..Hello::default() };
+        let stream = TcpStream::connect(&server.tcp).unwrap();
+        RelayStream { stream: Acknowledged::greet(stream, &hello).unwrap(), sent: 0 }
+    }
 }
 
 /// A start of a user whom the relay's kernel has proved.
@@ -53,12 +62,12 @@ const ANN: u32 = 70_001;
 const BOB: u32 = 70_002;
 
 /// Sends events, by a stream that counts what it sent.
-fn send(stream: &mut (Acknowledged<TcpStream>, u64), events: impl IntoIterator<Item = Bytes>) {
+fn send(stream: &mut RelayStream, events: impl IntoIterator<Item = Bytes>) {
     for event in events {
-        stream.0.send(&event).unwrap();
-        stream.1 += 1;
+        stream.stream.send(&event).unwrap();
+        stream.sent += 1;
     }
-    stream.0.wait_for(stream.1).unwrap();
+    stream.stream.wait_for(stream.sent).unwrap();
 }
 
 fn uses(daemon: &Daemon, signature: u8) -> Value {
@@ -75,7 +84,7 @@ fn names_over(daemon: &Daemon, bound: &str) -> Vec<String> {
 }
 
 /// Each of these users has a hundred programs in a hundred jobs.
-fn settle(daemon: &Daemon, streams: &mut [(&mut (Acknowledged<TcpStream>, u64), u32, u8)]) -> Vec<Value> {
+fn settle(daemon: &Daemon, streams: &mut [(&mut RelayStream, u32, u8)]) -> Vec<Value> {
     let signatures: Vec<u8> = streams.iter().map(|(_, _, signature)| *signature).collect();
     for (stream, uid, signature) in streams {
         let one = |n: u32| {
@@ -104,9 +113,9 @@ fn is_as_before(daemon: &Daemon, signatures: &[u8], before: &[Value]) {
 fn a_relay_that_invents_users_pushes_out_nobody_behind_another_one() {
     let daemon = server();
     register(&daemon, &[linked(1, "good", vec![]), linked(2, "other", vec![])]);
-    let mut rack = (relay(&daemon, "rack1"), 0);
-    let mut liar = (relay(&daemon, "liar"), 0);
-    let mut rack_too = (relay(&daemon, "rack2"), 0);
+    let mut rack = RelayStream::new(&daemon, "rack1");
+    let mut liar = RelayStream::new(&daemon, "liar");
+    let mut rack_too = RelayStream::new(&daemon, "rack2");
     let before = settle(&daemon, &mut [(&mut rack, ANN, 1), (&mut rack_too, BOB, 2)]);
     for begin in (0..10_000).step_by(500) {
         let lie = |n: u32| start(100_000 + n, n, &format!("/t/{n}"), &format!("x{n}"), 3);
@@ -132,8 +141,8 @@ fn a_relay_that_invents_users_pushes_out_nobody_behind_another_one() {
 fn a_user_who_floods_pushes_out_nobody_else_behind_the_same_relay_nor_elsewhere() {
     let daemon = server();
     register(&daemon, &[linked(1, "good", vec![]), linked(2, "other", vec![])]);
-    let mut rack = (relay(&daemon, "rack1"), 0);
-    let mut rack_too = (relay(&daemon, "rack2"), 0);
+    let mut rack = RelayStream::new(&daemon, "rack1");
+    let mut rack_too = RelayStream::new(&daemon, "rack2");
     let before = settle(&daemon, &mut [(&mut rack, ANN, 1), (&mut rack_too, BOB, 2)]);
     for begin in (0..10_000).step_by(500) {
         let flood = |n: u32| start(100_000 + n, 4, &format!("/t/{n}"), &format!("x{n}"), 3);

@@ -1,4 +1,5 @@
-//! `ogrt` asks a server over TLS: it believes the certificate that it is told to trust, and no other.
+//! `ogrt` asks a server over TLS: it believes the certificate that it is told to trust, and no
+//! other.
 
 use ogrt_end_to_end::{Stage, see, text};
 use serde_json::Value;
