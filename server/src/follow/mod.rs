@@ -248,7 +248,7 @@ impl Follow {
         };
         self.metrics.processes_followed.set(table.places().count() as u64);
         if self.metrics.observers.get() != 0 && table.places().is_taken(&start.event_id) {
-            self.observations().begin(start.event_id, start.message);
+            self.observations().begin(start.event_id, start.credentials.uid, start.message);
         }
         match begun {
             StartOutcome::Followed(key) => Some(key),

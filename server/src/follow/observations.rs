@@ -3,7 +3,8 @@
 //!
 //! The observer tells everything that is loaded; what a start has told already is left out here, by
 //! build-id, else by path. An end of a process has what was seen of it, and no more: one that lived
-//! for less than two seconds was not looked at.
+//! for less than two seconds was not looked at. The memory of all is bounded. Half of it is
+//! anybody's; when more is used, a user may have only as much as is left.
 
 use crate::fields::{Fields, Value};
 use ogrt_proto::{
@@ -16,8 +17,12 @@ use std::{
     hash::{DefaultHasher, Hasher},
 };
 
-/// Objects of one start that are remembered, at most. Others are taken for loaded later.
+/// Objects of one start that are remembered, at most. Where it has more, nothing is told to be
+/// loaded later.
 const KNOWN_MAX: usize = 8192;
+
+/// Memory of an object that is remembered.
+const KNOWN_BYTES: usize = 16;
 
 /// Bytes that one process's end may have of them.
 const BYTES_MAX: usize = 64 << 10;
@@ -31,6 +36,11 @@ const ALL_BYTES_MAX: usize = 64 << 20;
 /// What is known of one start.
 #[derive(Default)]
 struct ObservedStart {
+    uid: u32,
+    /// Bytes of what is remembered.
+    bytes: usize,
+    /// Not all of its objects are known.
+    is_cut: bool,
     /// Objects that it has told, or that were observed.
     known: HashSet<u64>,
     /// Objects that it loaded later, as fields of its end.
@@ -43,18 +53,57 @@ struct ObservedStart {
 #[derive(Default)]
 pub struct Observations {
     starts: HashMap<[u8; 16], ObservedStart>,
+    memory: UserMemory,
+}
+
+/// Bytes that are remembered, of all and of each user.
+#[derive(Default)]
+struct UserMemory {
     bytes: usize,
+    by_uid: HashMap<u32, usize>,
+}
+
+impl UserMemory {
+    /// Takes so many bytes for a start, if its user may have them.
+    fn take(&mut self, start: &mut ObservedStart, bytes: usize) -> bool {
+        let left = ALL_BYTES_MAX.saturating_sub(self.bytes);
+        let own = self.by_uid.entry(start.uid).or_default();
+        let has_room = bytes <= left && (self.bytes <= ALL_BYTES_MAX / 2 || *own + bytes <= left);
+        if has_room {
+            self.bytes += bytes;
+            *own += bytes;
+            start.bytes += bytes;
+        }
+        has_room
+    }
+
+    /// Gives back what a start had.
+    fn give_back(&mut self, start: &ObservedStart) {
+        self.bytes -= start.bytes;
+        if let Some(own) = self.by_uid.get_mut(&start.uid) {
+            *own -= start.bytes;
+            if *own == 0 {
+                self.by_uid.remove(&start.uid);
+            }
+        }
+    }
 }
 
 impl Observations {
-    /// A start has come, or a part of one.
-    pub fn begin(&mut self, event_id: [u8; 16], message: &[u8]) {
-        let start = self.starts.entry(event_id).or_default();
+    /// A start of this user has come, or a part of one.
+    pub fn begin(&mut self, event_id: [u8; 16], uid: u32, message: &[u8]) {
+        let fresh = || ObservedStart { uid, ..ObservedStart::default() };
+        let start = self.starts.entry(event_id).or_insert_with(fresh);
         for field in Fields::of(message).map_while(Result::ok) {
             if let (process_info::SHARED_OBJECTS, Value::Bytes(object)) = field
-                && start.known.len() < KNOWN_MAX
+                && let Some(number) = of_message(object)
+                && !start.known.contains(&number)
             {
-                start.known.extend(of_message(object));
+                let has_room = start.known.len() < KNOWN_MAX && self.memory.take(start, KNOWN_BYTES);
+                start.is_cut |= !has_room;
+                if has_room {
+                    start.known.insert(number);
+                }
             }
         }
     }
@@ -70,31 +119,39 @@ impl Observations {
         let Some(start) = self.starts.get_mut(event_id) else { return };
         for object in objects {
             let Some(number) = number_of(&object) else { continue };
-            let length = object.encoded_len();
-            let has_room = start.objects.len() + length <= BYTES_MAX && self.bytes + length <= ALL_BYTES_MAX;
-            if !has_room || start.known.len() >= 2 * KNOWN_MAX || !start.known.insert(number) {
+            let length = object.encoded_len() + KNOWN_BYTES;
+            let has_room = start.objects.len() + length <= BYTES_MAX && start.known.len() < 2 * KNOWN_MAX;
+            if start.is_cut || !has_room || start.known.contains(&number) {
                 continue;
             }
-            let before = start.objects.len();
-            prost::encoding::message::encode(process_end::SHARED_OBJECTS, &object, &mut start.objects);
-            self.bytes += start.objects.len() - before;
+            if self.memory.take(start, length) {
+                start.known.insert(number);
+                prost::encoding::message::encode(process_end::SHARED_OBJECTS, &object, &mut start.objects);
+            }
         }
         for package in packages {
-            if start.packages.len() < PACKAGES_MAX && !start.packages.contains(&package) {
+            if start.packages.len() < PACKAGES_MAX
+                && !start.packages.contains(&package)
+                && self.memory.take(start, package.encoded_len() + size_of::<Package>())
+            {
                 start.packages.push(package);
             }
         }
-        if !gpus.is_empty() && gpus.iter().map(Message::encoded_len).sum::<usize>() <= BYTES_MAX {
+        let bytes = gpus.iter().map(Message::encoded_len).sum::<usize>();
+        let before = start.gpus.iter().map(Message::encoded_len).sum::<usize>();
+        if !gpus.is_empty()
+            && bytes <= BYTES_MAX
+            && (bytes <= before || self.memory.take(start, bytes - before))
+        {
             start.gpus = gpus;
         }
     }
 
     /// What the end tells, as fields of a ProcessEnd.
     pub fn take(&mut self, event_id: &[u8; 16]) -> Vec<u8> {
-        let Some(ObservedStart { mut objects, gpus, packages, .. }) = self.starts.remove(event_id) else {
-            return Vec::new();
-        };
-        self.bytes -= objects.len();
+        let Some(start) = self.starts.remove(event_id) else { return Vec::new() };
+        self.memory.give_back(&start);
+        let ObservedStart { mut objects, gpus, packages, .. } = start;
         for package in packages {
             prost::encoding::message::encode(process_end::PACKAGES, &package, &mut objects);
         }
@@ -148,7 +205,7 @@ mod tests {
             shared_objects: vec![object("/lib/libc.so.6", Some(1)), object("/lib/old.so", None)],
             ..ProcessInfo::default()
         };
-        observations.begin([7; 16], &start.encode_to_vec());
+        observations.begin([7; 16], 1, &start.encode_to_vec());
         let plugin = object("/opt/plugin.so", Some(2));
         let seen = vec![
             // The same file, as another namespace names it.
@@ -165,17 +222,42 @@ mod tests {
         assert_eq!((end.shared_objects, end.gpus), (vec![plugin], vec![gpu(true)]));
         assert_eq!(end.packages, [package]);
         assert!(observations.take(&[7; 16]).is_empty() && observations.take(&[8; 16]).is_empty());
-        assert_eq!(observations.bytes, 0);
+        assert_eq!((observations.memory.bytes, observations.memory.by_uid.len()), (0, 0));
     }
 
     #[test]
     fn what_is_kept_has_a_bound() {
         let mut observations = Observations::default();
-        observations.begin([7; 16], b"");
+        observations.begin([7; 16], 1, b"");
         for number in 0..10_000 {
             observations.add(&[7; 16], vec![object(&format!("/{number}"), None)], vec![], vec![]);
         }
         let told = observations.take(&[7; 16]);
         assert!(told.len() > BYTES_MAX / 2 && told.len() < 2 * BYTES_MAX, "{}", told.len());
+    }
+
+    #[test]
+    fn the_memory_is_shared_among_users() {
+        let mut observations = Observations::default();
+        let objects = (0..KNOWN_MAX).map(|number| object(&format!("/{number}"), None)).collect();
+        let many = ProcessInfo { shared_objects: objects, ..ProcessInfo::default() }.encode_to_vec();
+        let mut begin = |number: u32, uid| {
+            let mut event_id = [0; 16];
+            event_id[..4].copy_from_slice(&number.to_be_bytes());
+            observations.begin(event_id, uid, &many);
+            observations.add(&event_id, vec![object("/late.so", None)], vec![], vec![]);
+            !observations.starts[&event_id].is_cut
+        };
+        let full = (0..2000).take_while(|number| begin(*number, 1)).count();
+        let half = ALL_BYTES_MAX / 2 / (KNOWN_MAX * KNOWN_BYTES);
+        assert!((half - 2..=half).contains(&full), "{full} of {half}");
+        assert!(begin(3000, 2), "another user has room");
+        // Of a start that is not known whole nothing is told.
+        let mut cut = [0; 16];
+        cut[..4].copy_from_slice(&(full as u32).to_be_bytes());
+        assert!(observations.take(&cut).is_empty());
+        let mut whole = [0; 16];
+        whole[..4].copy_from_slice(&3000u32.to_be_bytes());
+        assert!(!observations.take(&whole).is_empty());
     }
 }

@@ -4,9 +4,11 @@
 //! One pass over what is kept of the job reads who tells what; sorted by a fingerprint of the
 //! event's id, what belongs together stands together. The fingerprint's key is random: nobody can
 //! make two ids that share one. All indexes together are bounded, and readers of one job share its.
+//! What is answered of one job is shared among senders, since anybody may send under its id.
 
 use super::{
     Jobs,
+    event_shares::{EventHolder, EventHolders, SharedRoom, add},
     keys::{cluster_of, old_value_prefix, value_prefix},
 };
 use crate::{
@@ -27,8 +29,17 @@ use std::{
 use thiserror::Error;
 
 /// Most events of one job that are answered, and most in all indexes together, at 20 bytes each.
-const EVENTS_MAX: usize = 2_500_000;
+const EVENTS_MAX: usize = if cfg!(test) { 2000 } else { 2_500_000 };
 const ALL_EVENTS_MAX: usize = 4_000_000;
+
+/// Bytes that an event has in an index. A value's key counts as so many events as fit into it.
+const EVENT_BYTES: usize = 20;
+
+/// Memory of a cluster's name beside its bytes.
+const CLUSTER_BYTES: usize = 64;
+
+/// Values that are looked at when a part of the job is not answered.
+const LOOKED_AT_MAX: usize = 5_000_000;
 
 /// Events that are counted against that bound at once.
 const COUNTED_AT_ONCE: usize = 10_000;
@@ -85,6 +96,20 @@ pub struct JobIndex {
 }
 
 impl JobIndex {
+    fn new(job: &[u8], all_events: &Arc<AtomicUsize>) -> Self {
+        JobIndex {
+            job: job.to_vec(),
+            tails: Vec::new(),
+            tail_ends: Vec::new(),
+            old: 0,
+            processes: Vec::new(),
+            summaries: Vec::new(),
+            clusters: BTreeSet::new(),
+            is_cut: false,
+            _counted: Counted { events: 0, all: all_events.clone() },
+        }
+    }
+
     /// The number of processes.
     pub fn len(&self) -> usize {
         self.processes.len()
@@ -196,18 +221,31 @@ impl Jobs {
     }
 
     fn make_index(&self, job: &[u8], cluster: Option<&[u8]>) -> Result<JobIndex, JobError> {
-        let mut index = JobIndex {
-            job: job.to_vec(),
-            tails: Vec::new(),
-            tail_ends: Vec::new(),
-            old: 0,
-            processes: Vec::new(),
-            summaries: Vec::new(),
-            clusters: BTreeSet::new(),
-            is_cut: false,
-            _counted: Counted { events: 0, all: self.indexes.all_events.clone() },
-        };
+        let mut holders = EventHolders::default();
+        let mut amounts = Vec::new();
+        if let Some(index) = self.read_index(job, cluster, &mut holders, &mut amounts, None)? {
+            return Ok(index);
+        }
+        // There is too much: each sender has its share.
+        let limits = holders.limits(&amounts, EVENTS_MAX);
+        amounts.clear();
+        let index = self.read_index(job, cluster, &mut holders, &mut amounts, Some(&limits))?;
+        Ok(index.unwrap_or_else(|| JobIndex::new(job, &self.indexes.all_events)))
+    }
+
+    /// Reads what is kept of a job, of each sender no more than its limit. `None` where there are
+    /// no limits and there is too much. `amounts` says how much each sender has.
+    fn read_index(
+        &self,
+        job: &[u8],
+        cluster: Option<&[u8]>,
+        holders: &mut EventHolders,
+        amounts: &mut Vec<usize>,
+        limits: Option<&[usize]>,
+    ) -> Result<Option<JobIndex>, JobError> {
+        let mut index = JobIndex::new(job, &self.indexes.all_events);
         let mut senders = Senders::default();
+        let (mut looked_at, mut all, mut counted) = (0, 0, 0);
         let mut known_summaries = HashSet::new();
         let fingerprint = RandomState::new();
         let prefixes = [old_value_prefix(job), value_prefix(job)];
@@ -218,15 +256,38 @@ impl Jobs {
                 if cluster.is_some_and(|cluster| cluster != in_cluster) {
                     continue;
                 }
+                looked_at += 1;
+                if looked_at > LOOKED_AT_MAX && (index.is_cut || all > EVENTS_MAX) {
+                    break 'values;
+                }
+                let mut rest = Bytes::from(lz4_flex::decompress_size_prepended(&packed)?);
+                let size = rest.len();
+                // All in a value is of one sender.
+                let Some(first) = Entry::read(&mut rest.clone()) else { continue };
+                let holder = holders.of(&first);
+                let limit = limits.map_or(usize::MAX, |limits| limits.get(holder.own).copied().unwrap_or(0));
+                let tail = key.get(prefix.len()..).unwrap_or_default();
+                let mut bytes = tail.len();
+                if !index.clusters.contains(in_cluster) {
+                    bytes += in_cluster.len() + CLUSTER_BYTES;
+                }
+                if add(amounts, holder.own, bytes / EVENT_BYTES) >= limit {
+                    index.is_cut = true;
+                    continue;
+                }
+                all += bytes / EVENT_BYTES;
+                if all > EVENTS_MAX && limits.is_none() {
+                    let events = std::iter::from_fn(|| Entry::read(&mut rest)).count();
+                    add(amounts, holder.own, events);
+                    continue;
+                }
                 if !index.clusters.contains(in_cluster) {
                     index.clusters.insert(in_cluster.to_vec());
                 }
-                index.tails.extend_from_slice(key.get(prefix.len()..).unwrap_or_default());
+                index.tails.extend_from_slice(tail);
                 index.tail_ends.push(index.tails.len() as u32);
                 index.old += u32::from(!is_new);
                 let value = index.tail_ends.len() as u32 - 1;
-                let mut rest = Bytes::from(lz4_flex::decompress_size_prepended(&packed)?);
-                let size = rest.len();
                 loop {
                     let position = Position { value, offset: (size - rest.len()) as u32 };
                     let Some(entry) = Entry::read(&mut rest) else { break };
@@ -239,15 +300,17 @@ impl Jobs {
                         }
                         continue;
                     }
-                    let Some(sender) = senders.number(&event) else {
+                    let Some(sender) = senders.number(&event, holder) else {
                         index.is_cut = true;
                         continue;
                     };
-                    if index.processes.len() >= EVENTS_MAX {
+                    if add(amounts, holder.own, 1) > limit {
                         index.is_cut = true;
-                        break 'values;
+                        break;
                     }
-                    if index.processes.len().is_multiple_of(COUNTED_AT_ONCE) {
+                    all += 1;
+                    if all > counted {
+                        counted += COUNTED_AT_ONCE;
                         index._counted.add(COUNTED_AT_ONCE)?;
                     }
                     let print = fingerprint.hash_one(event.id);
@@ -256,31 +319,41 @@ impl Jobs {
                 }
             }
         }
+        if all > EVENTS_MAX && limits.is_none() {
+            return Ok(None);
+        }
         join(&mut index.processes, &senders.all);
-        Ok(index)
+        Ok(Some(index))
     }
 }
 
 /// What tells events of one id apart.
 type Who = (Kind, Sender, Option<u32>);
 
-#[derive(Default)]
 struct Senders {
     all: Vec<Who>,
     numbers: HashMap<Who, u32>,
+    room: SharedRoom,
+}
+
+impl Default for Senders {
+    fn default() -> Self {
+        Senders { all: Vec::new(), numbers: HashMap::new(), room: SharedRoom::new(SENDERS_MAX) }
+    }
 }
 
 impl Senders {
-    /// The number of an event's sender; `None` where there are too many.
-    fn number(&mut self, event: &EventHead) -> Option<u32> {
+    /// The number of what tells an event's sender; `None` where its holder has too many.
+    fn number(&mut self, event: &EventHead, holder: EventHolder) -> Option<u32> {
         let who = (event.kind, event.sender, event.claimed_uid);
         if let Some(number) = self.numbers.get(&who) {
             return Some(*number);
         }
         let number = self.all.len() as u32;
-        if self.all.len() >= SENDERS_MAX {
+        if !self.room.has_room(holder) {
             return None;
         }
+        self.room.take(holder);
         self.all.push(who);
         self.numbers.insert(who, number);
         Some(number)

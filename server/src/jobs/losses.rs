@@ -24,6 +24,12 @@ const MARKS_MAX: u64 = 1_000_000;
 /// Marks that are looked at in one pass.
 const SWEPT_AT_ONCE: usize = 10_000;
 
+/// Values of a job that are looked at for one that is left in a cluster, and values in all, for one
+/// removal. Who sends one job's id with very many clusters makes no removal long: what is not found
+/// counts as gone, and has a mark while there are few.
+const LOOKED_AT_MAX: usize = 1000;
+const LOOKED_AT_IN_ALL: usize = 100_000;
+
 /// The keys of a job and of its cluster.
 type JobInCluster<'a> = (&'a [u8], &'a [u8]);
 
@@ -49,11 +55,14 @@ impl Jobs {
         }
         let before = self.store.losses.get()?;
         let mut marks = before;
+        let mut may_look_at = LOOKED_AT_IN_ALL;
         for ((job, cluster), gone) in jobs {
             let mut is_left = false;
             // Those from before there were clusters have none.
             let old = cluster.is_empty().then(|| self.store.values.prefix(old_value_prefix(job)));
-            for entry in old.into_iter().flatten().chain(self.store.values.prefix(value_prefix(job))) {
+            let all = old.into_iter().flatten().chain(self.store.values.prefix(value_prefix(job)));
+            for entry in all.take(LOOKED_AT_MAX.min(may_look_at)) {
+                may_look_at -= 1;
                 let key = entry.key()?;
                 if cluster_of(&key, job) == cluster && !gone.contains(&key[..]) {
                     is_left = true;

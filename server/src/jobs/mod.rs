@@ -8,6 +8,7 @@
 //! (`who_floods_pushes_out_nobody_else`).
 
 mod answer;
+mod event_shares;
 mod index;
 mod keys;
 mod losses;
@@ -259,7 +260,7 @@ mod tests {
     use crate::{
         config::{QueueConfig, RegistryConfig},
         database::Store,
-        queue::{EndSource, Entry, HeldEntries, Kind, Submission, Writer, WriterMessage},
+        queue::{Credentials, EndSource, Entry, HeldEntries, Kind, Submission, Writer, WriterMessage},
         registry::{self, Summaries},
     };
     use answer::tests::answer;
@@ -455,6 +456,50 @@ mod tests {
         );
         assert_eq!(count(Some("alph")), (0, 0));
         assert_eq!(answer(&line.jobs, b"90", None).unwrap().processes.len(), 0);
+    }
+
+    #[test]
+    fn claims_under_a_jobs_id_leave_its_own_events_in_the_answer() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut line = Line::open(directory.path());
+        line.jobs.config.bytes_max = crate::config::Size(600_000);
+        let of = |number: u32, cluster: String, proved: Option<u32>| {
+            let mut event_id = [0; 16];
+            event_id[..4].copy_from_slice(&number.to_be_bytes());
+            let info = ProcessInfo {
+                event_id: Some(event_id.to_vec().into()),
+                job_id: Some("900".into()),
+                cluster: Some(cluster.into()),
+                uid: Some(number),
+                ..ProcessInfo::default()
+            };
+            let credentials = proved.map(|uid| Credentials { pid: 1, uid, gid: 1 });
+            Entry { credentials, ..entry(Kind::Start, info.encode_to_vec()) }
+        };
+        // They come before the job does, each from a cluster with a long name.
+        let mut entries: Vec<Entry> =
+            (0..3000).map(|n| of(n, format!("{n}{}", "c".repeat(200)), None)).collect();
+        entries.extend((5000..5010).map(|n| of(n, "alpha".to_owned(), Some(7))));
+        line.queue(&entries);
+        line.write().unwrap();
+        let own = |cluster: Option<&[u8]>| {
+            let page = line.jobs.page(b"900", cluster, None, usize::MAX).unwrap();
+            let (_, documents) = page.processes(&line.jobs, 0..page.len(), usize::MAX).unwrap();
+            let is_own = |document: &&Vec<u8>| String::from_utf8_lossy(document).contains("\"kernel\"");
+            (documents.iter().filter(is_own).count(), page.len(), page.clusters().len(), page.is_cut())
+        };
+        let (proved, all, clusters, is_cut) = own(None);
+        assert_eq!((proved, is_cut), (10, true));
+        assert!(all < 200 && clusters < 200, "names of clusters count as well: {all} {clusters}");
+        assert_eq!(own(Some(b"alpha")), (10, 10, 1, false));
+        // What is too much goes, and nothing of the job's own.
+        line.jobs.prune().unwrap();
+        assert_eq!(own(Some(b"alpha")), (10, 10, 1, false));
+        assert!(
+            line.jobs.has_lost(b"900", None).unwrap() && !line.jobs.has_lost(b"900", Some(b"alpha")).unwrap()
+        );
+        let (events, said, there) = line.kept();
+        assert!(events < 3010 && said == there && said <= 600_000, "{events} {said} {there}");
     }
 
     #[test]

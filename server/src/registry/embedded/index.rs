@@ -235,12 +235,11 @@ impl Index {
                     if !each(number) {
                         return Ok(());
                     }
-                    from = number + 1;
-                    if view.is_old() {
-                        continue 'views;
-                    }
                 }
                 from = run.end();
+                if view.is_old() {
+                    continue 'views;
+                }
             }
             view.tail.into_iter().filter(|number| *number >= from).all(each);
             return Ok(());
