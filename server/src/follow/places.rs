@@ -2,7 +2,8 @@
 //!
 //! Half of the places are anybody's. When more are taken, a user may have only as many as are left.
 //! So whoever makes very many processes has half of them, and there is always room for somebody
-//! else's (`who_has_very_many_processes_leaves_places_for_others`).
+//! else's (`who_has_very_many_processes_leaves_places_for_others`). A start that is over, and whose
+//! end is about to be told, has a place still, and takes it from nobody.
 
 use crate::queue::Credentials;
 use std::collections::HashMap;
@@ -13,7 +14,8 @@ pub struct Places {
     starts: HashMap<[u8; 16], Occupant>,
     /// The number of starts by pid.
     by_pid: HashMap<u32, u32>,
-    /// The number of starts by user.
+    /// The number of starts that are not over, and the same by user.
+    living: usize,
     by_uid: HashMap<u32, usize>,
 }
 
@@ -21,6 +23,7 @@ pub struct Places {
 struct Occupant {
     pid: u32,
     uid: u32,
+    is_over: bool,
 }
 
 /// The answer to a user who wants a place more.
@@ -42,35 +45,46 @@ impl Places {
 
     /// The place that a user may have more, where there are so many for all.
     pub fn offer(&self, uid: u32, max: usize) -> PlaceOffer {
-        let left = max.saturating_sub(self.count());
-        if left == 0 {
+        if self.count() >= max {
             return PlaceOffer::Full;
         }
+        let left = max.saturating_sub(self.living);
         let own = self.by_uid.get(&uid).copied().unwrap_or(0);
-        if self.count() > max / 2 && own >= left { PlaceOffer::OverShare } else { PlaceOffer::Free }
+        if self.living > max / 2 && own >= left { PlaceOffer::OverShare } else { PlaceOffer::Free }
     }
 
     /// Gives a place to a start.
     pub fn take(&mut self, event_id: [u8; 16], Credentials { pid, uid, .. }: Credentials) {
         self.leave(&event_id);
-        self.starts.insert(event_id, Occupant { pid, uid });
+        self.starts.insert(event_id, Occupant { pid, uid, is_over: false });
         *self.by_pid.entry(pid).or_default() += 1;
+        self.living += 1;
         *self.by_uid.entry(uid).or_default() += 1;
+    }
+
+    /// Notes that a start is over.
+    pub fn is_over(&mut self, event_id: &[u8; 16]) {
+        let Some(start) = self.starts.get_mut(event_id) else { return };
+        if std::mem::replace(&mut start.is_over, true) {
+            return;
+        }
+        self.living -= 1;
+        if let Some(starts) = self.by_uid.get_mut(&start.uid) {
+            *starts -= 1;
+            if *starts == 0 {
+                self.by_uid.remove(&start.uid);
+            }
+        }
     }
 
     /// Takes a place back.
     pub fn leave(&mut self, event_id: &[u8; 16]) {
-        let Some(Occupant { pid, uid }) = self.starts.remove(event_id) else { return };
+        self.is_over(event_id);
+        let Some(Occupant { pid, .. }) = self.starts.remove(event_id) else { return };
         if let Some(starts) = self.by_pid.get_mut(&pid) {
             *starts -= 1;
             if *starts == 0 {
                 self.by_pid.remove(&pid);
-            }
-        }
-        if let Some(starts) = self.by_uid.get_mut(&uid) {
-            *starts -= 1;
-            if *starts == 0 {
-                self.by_uid.remove(&uid);
             }
         }
     }
@@ -116,6 +130,8 @@ mod tests {
         assert_eq!((more, places.count()), (124, MAX));
         assert_eq!(places.offer(100, MAX), PlaceOffer::Full);
         // Who has ended has no place any more, and his user has room again.
+        (1..=400u128).for_each(|id| places.is_over(&id.to_be_bytes()));
+        assert_eq!((places.offer(1, MAX), places.offer(1, MAX + 1)), (PlaceOffer::Full, PlaceOffer::Free));
         (1..=501u128).for_each(|id| places.leave(&id.to_be_bytes()));
         assert!(!places.has_pid(1) && places.has_pid(502) && !places.by_uid.contains_key(&1));
         assert_eq!(places.offer(1, MAX), PlaceOffer::Free);

@@ -214,6 +214,7 @@ impl ProcessTable {
             before.usage.add(look, began_ns);
         }
         let ended_ns = Some(start.start_ns.unwrap_or(start.received_ns));
+        self.places.is_over(&before.event_id);
         self.over.push(ProcessEnding { start: before, ended_ns, how: EndCause::Exec });
     }
 
@@ -235,6 +236,7 @@ impl ProcessTable {
             let fresh = FollowedProcess { start: later, pidfd, is_watched: false, ended_ns: None };
             let old = mem::replace(process, fresh);
             let ended_ns = Some(old.ended_ns.unwrap_or(start.received_ns));
+            self.places.is_over(&old.start.event_id);
             self.over.push(ProcessEnding { start: old.start, ended_ns, how: EndCause::Pidfd(old.pidfd) });
             return StartOutcome::Followed(key);
         }
@@ -250,6 +252,7 @@ impl ProcessTable {
             mem::swap(&mut process.start, &mut later);
         }
         let ended_ns = Some(process.start.start_ns.unwrap_or(start.received_ns));
+        self.places.is_over(&later.event_id);
         self.over.push(ProcessEnding { start: later, ended_ns, how: EndCause::Exec });
         StartOutcome::Followed(key)
     }
@@ -259,6 +262,7 @@ impl ProcessTable {
         if !self.places.is_taken(&start.event_id) {
             let ended_ns = Some(start.received_ns);
             let start = self.keep(start);
+            self.places.is_over(&start.event_id);
             self.over.push(ProcessEnding { start, ended_ns, how: EndCause::Absence });
         }
         StartOutcome::Over
@@ -267,6 +271,7 @@ impl ProcessTable {
     /// Notes a start whose end nobody saw; its time may be known all the same.
     pub fn is_lost(&mut self, start: &ProcessStart<'_>, ended_ns: Option<i64>, how: EndCause) {
         let start = self.keep(start);
+        self.places.is_over(&start.event_id);
         self.over.push(ProcessEnding { start, ended_ns, how });
     }
 
@@ -351,6 +356,7 @@ impl ProcessTable {
     pub fn take(&mut self, key: ProcessKey) -> Option<ProcessEnding> {
         let ended_ns = Some(self.processes.get(&key)?.ended_ns?);
         let FollowedProcess { start, pidfd, .. } = self.processes.remove(&key)?;
+        self.places.is_over(&start.event_id);
         Some(ProcessEnding { start, ended_ns, how: EndCause::Pidfd(pidfd) })
     }
 
