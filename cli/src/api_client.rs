@@ -17,7 +17,7 @@ use reqwest::{Client, RequestBuilder, Response, StatusCode, Url, header::CONTENT
 use rustls::{ClientConfig, RootCertStore, crypto::ring};
 use serde::Deserialize;
 use serde_json::Value;
-use std::{env, error::Error, path::PathBuf, sync::Arc, time::Duration};
+use std::{env, error::Error, fs::File, path::PathBuf, sync::Arc, time::Duration};
 use tokio::runtime::Runtime;
 
 const DEFAULT: &str = "http://127.0.0.1:7972";
@@ -260,6 +260,10 @@ impl ApiClient {
 fn trusting(is_needed: bool) -> Result<ClientConfig> {
     let mut roots = RootCertStore::empty();
     if is_needed {
+        // Where that cannot be read, the system's would be taken without a word.
+        if let Some(file) = env::var_os("SSL_CERT_FILE").filter(|file| !file.is_empty()) {
+            File::open(&file).with_context(|| format!("SSL_CERT_FILE: {}", file.display()))?;
+        }
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         ensure!(
             !roots.is_empty(),

@@ -36,7 +36,10 @@ fn questions_go_over_tls_to_the_server_whose_certificate_is_trusted() {
     // Another certificate, or none at all: one line that says so.
     for (file, cause) in [
         (other.display().to_string(), format!("ogrt: {address}: no server there (invalid peer certificate")),
-        ("/nonexistent".to_owned(), format!("ogrt: OGRT_HTTP: {address}: this machine has no CA")),
+        (
+            "/nonexistent".to_owned(),
+            format!("ogrt: OGRT_HTTP: {address}: SSL_CERT_FILE: /nonexistent: No such file"),
+        ),
     ] {
         let answer = ask(&file);
         let error = text(&answer.stderr);
