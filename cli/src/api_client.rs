@@ -3,8 +3,8 @@
 //! A server may be away, slow, or somebody else's: each ends as one line that names the address.
 //! "Not there" is believed only when the answer is a problem document (RFC 9457), which another
 //! server's 404 page is not. Proxies of the environment are not asked: the server stands inside the
-//! site. With `https://` the server's certificate is checked against those of the system, or against
-//! the file that SSL_CERT_FILE names.
+//! site. With `https://` the server's certificate is checked against those of the system, or
+//! against the file that SSL_CERT_FILE names.
 
 use crate::spool_contents::what_waits;
 use anyhow::{Context, Result, anyhow, bail, ensure};

@@ -39,7 +39,7 @@ struct ObservedStart {
     uid: u32,
     /// Bytes of what is remembered.
     bytes: usize,
-    /// Not all of its objects are known.
+    /// Some of its objects are not known.
     is_cut: bool,
     /// Objects that it has told, or that were observed.
     known: HashSet<u64>,
