@@ -6,6 +6,7 @@
 
 mod bench;
 mod elf;
+mod language;
 mod prefix;
 mod reader;
 mod server;
@@ -13,6 +14,7 @@ mod static_code;
 
 pub use bench::{Bench, Outcome, executable, has_tool};
 pub use elf::{Protections, protections, signatures_of};
+pub use language::{CLANG, CLANGXX, GCC, GFORTRAN, GXX, Language, MUSL, ProgramTexts, linkers};
 pub use prefix::prefix;
 pub use reader::{LOADER, READER};
 pub use server::{Manner, TestServer};

@@ -6,52 +6,48 @@
 //! compiled once, so that nearly all of the time goes to links.
 
 use ogrt_proto::{BuildRecord, FileKind};
-use ogrt_wrapper_tests::{Bench, LOADER, READER, has_tool, protections, signatures_of};
+use ogrt_wrapper_tests::{
+    Bench, CLANG, CLANGXX, GCC, GFORTRAN, GXX, LOADER, Language, ProgramTexts, READER, has_tool, linkers,
+    protections, signatures_of,
+};
 
-const LINKERS: [&str; 4] = ["bfd", "gold", "lld", "mold"];
-
-/// A way to link: its name, the options, and what is linked. `PROGRAM` stands for the objects of
-/// the program.
-const MODES: [(&str, &str, &str); 13] = [
-    ("PIE", "-pie", "PROGRAM"),
-    ("no-PIE", "-no-pie", "PROGRAM"),
-    ("static", "-static", "PROGRAM"),
-    ("static-pie", "-static-pie", "PROGRAM"),
-    ("shared", "-shared", "answer.o"),
-    ("-r first", "-no-pie", "together.o"),
-    ("LTO", "-O2 -flto -no-pie", "lto_main.o lto_answer.o reader.o"),
-    ("gc-sections", "-Wl,--gc-sections", "PROGRAM"),
-    ("strip", "-s", "PROGRAM"),
-    ("response", "", "@response"),
-    ("hardened", "-pie -Wl,-z,relro,-z,now", "PROGRAM"),
-    ("lazy", "-no-pie -Wl,-z,norelro,-z,lazy", "PROGRAM"),
-    ("no build-id", "-Wl,--build-id=none", "PROGRAM"),
+/// A way to link: its name, then the options and what is linked. `PROGRAM` stands for the objects
+/// of the program.
+const WAYS: [(&str, [&str; 2]); 13] = [
+    ("PIE", ["-pie", "PROGRAM"]),
+    ("no-PIE", ["-no-pie", "PROGRAM"]),
+    ("static", ["-static", "PROGRAM"]),
+    ("static-pie", ["-static-pie", "PROGRAM"]),
+    ("shared", ["-shared", "answer.o"]),
+    ("-r first", ["-no-pie", "together.o"]),
+    ("LTO", ["-O2 -flto -no-pie", "lto_main.o lto_answer.o reader.o"]),
+    ("gc-sections", ["-Wl,--gc-sections", "PROGRAM"]),
+    ("strip", ["-s", "PROGRAM"]),
+    ("response", ["", "@response"]),
+    ("hardened", ["-pie -Wl,-z,relro,-z,now", "PROGRAM"]),
+    ("lazy", ["-no-pie -Wl,-z,norelro,-z,lazy", "PROGRAM"]),
+    ("no build-id", ["-Wl,--build-id=none", "PROGRAM"]),
 ];
 
-/// A compiler: its name, our wrapper, the program's source.
-struct Language {
-    compiler: &'static str,
-    wrapper: &'static str,
-    source: &'static str,
-    text: &'static str,
-}
-
-const C: &str = "#include <stdio.h>\nint answer(void); void print_signatures(void);\n\
-    int main(void) { printf(\"answer %d\\n\", answer()); fflush(stdout); print_signatures(); return 3; }\n";
-const CXX: &str = "#include <iostream>\nextern \"C\" { int answer(void); void print_signatures(void); }\n\
-    int main() { std::cout << \"answer \" << answer() << std::endl; print_signatures(); return 3; }\n";
-const FORTRAN: &str = "program p\nuse iso_c_binding\ninterface\n\
+/// A program that prints an answer and the signatures in its memory, and leaves with 3.
+const PROGRAM: ProgramTexts = ProgramTexts {
+    c: "#include <stdio.h>\nint answer(void); void print_signatures(void);\n\
+    int main(void) { printf(\"answer %d\\n\", answer()); fflush(stdout); print_signatures(); return 3; }\n",
+    cxx: "#include <iostream>\nextern \"C\" { int answer(void); void print_signatures(void); }\n\
+    int main() { std::cout << \"answer \" << answer() << std::endl; print_signatures(); return 3; }\n",
+    fortran: "program p\nuse iso_c_binding\ninterface\n\
     integer(c_int) function answer() bind(C)\nimport\nend function\n\
     subroutine print_signatures() bind(C)\nend subroutine\nend interface\n\
-    write (*, '(a,i0)') 'answer ', answer()\nflush (6)\ncall print_signatures()\ncall exit(3)\nend program\n";
+    write (*, '(a,i0)') 'answer ', answer()\nflush (6)\ncall print_signatures()\ncall exit(3)\nend program\n",
+};
 
-fn try_all(language: &Language) {
-    let Language { compiler, wrapper, source, text } = *language;
+fn try_all(language: Language) {
+    let Language { compiler, wrapper, source } = language;
     if !has_tool(compiler) || !has_tool("gcc") {
         return;
     }
     let bench = Bench::new();
-    bench.write(source, text).write("answer.c", "int answer(void) { return 42; }\n");
+    bench.write(source, PROGRAM.of(language)).write("answer.c", "int answer(void) { return 42; }\n");
     bench.write("reader.c", READER).write("loader.c", LOADER);
     // No cf-protection here: the last test asks whether a link keeps it.
     let prepare = format!(
@@ -66,37 +62,31 @@ fn try_all(language: &Language) {
     assert_eq!(prepared.code, Some(0), "{prepared:#?}");
     bench.write("response", "'main.o' \"answer.o\"\nreader.o -Wl,--as-needed\n");
 
-    for linker in LINKERS.into_iter().filter(|linker| has_tool(&format!("ld.{linker}"))) {
-        let mut row = Vec::new();
-        for (mode, options, inputs) in MODES {
-            let case = format!("{compiler} {linker} {mode}");
-            let inputs = inputs.replace("PROGRAM", "main.o answer.o reader.o");
-            let line = format!("-fuse-ld={linker} {options} {inputs}");
-            let bare = bench.bare(&format!("{compiler} {line} -o bare"));
-            let before = bench.spooled().len();
-            let ours = bench.ours(&format!("{wrapper} {compiler} {line} -o ours"));
-            assert_eq!(ours.code, bare.code, "{case}: {ours:#?}");
-            assert_eq!(ours.stdout, bare.stdout, "{case}");
-            assert_eq!(plain(&ours.stderr), plain(&bare.stderr), "{case}");
-            if bare.code != Some(0) {
-                row.push(format!("{mode} -"));
-                continue;
-            }
-            let marks = signatures_of(&bench.path("ours"));
-            assert_eq!(marks.len(), 1, "{case}: one note");
-            assert_eq!(signatures_of(&bench.path("bare")).len(), 0, "{case}");
-            assert_eq!(protections(&bench.path("ours")), protections(&bench.path("bare")), "{case}");
-            let run = bench.bare(if mode == "shared" { "./loader ./ours" } else { "./ours" });
-            let expected = format!("answer 42\n{}\n", hex(&marks[0]));
-            assert_eq!((run.code, run.stdout), (Some(3), expected), "{case}: the program");
-            let records = bench.spooled();
-            assert_eq!(records.len(), before + 1, "{case}: one record");
-            let record = records.into_iter().find(|record| record.signature() == marks[0]);
-            is_whole(&record.unwrap_or_else(|| panic!("{case}: no record of this signature")), &case);
-            row.push(format!("{mode} ok"));
+    language.link_in_each_way(&WAYS, |case, linker, [options, inputs]| {
+        let inputs = inputs.replace("PROGRAM", "main.o answer.o reader.o");
+        let line = format!("-fuse-ld={linker} {options} {inputs}");
+        let bare = bench.bare(&format!("{compiler} {line} -o bare"));
+        let before = bench.spooled().len();
+        let ours = bench.ours(&format!("{wrapper} {compiler} {line} -o ours"));
+        assert_eq!(ours.code, bare.code, "{case}: {ours:#?}");
+        assert_eq!(ours.stdout, bare.stdout, "{case}");
+        assert_eq!(plain(&ours.stderr), plain(&bare.stderr), "{case}");
+        if bare.code != Some(0) {
+            return "-";
         }
-        println!("{compiler:<9} {linker:<5} {}", row.join(", "));
-    }
+        let marks = signatures_of(&bench.path("ours"));
+        assert_eq!(marks.len(), 1, "{case}: one note");
+        assert_eq!(signatures_of(&bench.path("bare")).len(), 0, "{case}");
+        assert_eq!(protections(&bench.path("ours")), protections(&bench.path("bare")), "{case}");
+        let run = bench.bare(if options == "-shared" { "./loader ./ours" } else { "./ours" });
+        let expected = format!("answer 42\n{}\n", hex(&marks[0]));
+        assert_eq!((run.code, run.stdout), (Some(3), expected), "{case}: the program");
+        let records = bench.spooled();
+        assert_eq!(records.len(), before + 1, "{case}: one record");
+        let record = records.into_iter().find(|record| record.signature() == marks[0]);
+        is_whole(&record.unwrap_or_else(|| panic!("{case}: no record of this signature")), case);
+        "ok"
+    });
 }
 
 /// The record holds all that a record of these links can hold.
@@ -130,27 +120,27 @@ fn hex(bytes: &[u8]) -> String {
 
 #[test]
 fn gcc() {
-    try_all(&Language { compiler: "gcc", wrapper: "ogrt-cc", source: "main.c", text: C });
+    try_all(GCC);
 }
 
 #[test]
 fn gxx() {
-    try_all(&Language { compiler: "g++", wrapper: "ogrt-c++", source: "main.cc", text: CXX });
+    try_all(GXX);
 }
 
 #[test]
 fn gfortran() {
-    try_all(&Language { compiler: "gfortran", wrapper: "ogrt-fc", source: "main.f90", text: FORTRAN });
+    try_all(GFORTRAN);
 }
 
 #[test]
 fn clang() {
-    try_all(&Language { compiler: "clang", wrapper: "ogrt-cc", source: "main.c", text: C });
+    try_all(CLANG);
 }
 
 #[test]
 fn clangxx() {
-    try_all(&Language { compiler: "clang++", wrapper: "ogrt-c++", source: "main.cc", text: CXX });
+    try_all(CLANGXX);
 }
 
 #[test]
@@ -159,7 +149,7 @@ fn a_relocatable_link_by_us_is_not_marked_and_the_final_one_is_once() {
         return;
     }
     let bench = Bench::new().with_program();
-    for linker in LINKERS.into_iter().filter(|linker| has_tool(&format!("ld.{linker}"))) {
+    for linker in linkers() {
         bench.ours_succeeds(&format!(
             "ogrt-cc -c main.c answer.c && ld.{linker} -r -o both.o main.o answer.o"
         ));
@@ -198,7 +188,7 @@ fn a_fully_protected_program_stays_so() {
     // All objects have IBT and SHSTK, so an object without the property would take it away.
     let bench = Bench::new();
     bench.write("start.c", "void _start(void) { for (;;) ; }\n");
-    for linker in LINKERS.into_iter().filter(|linker| has_tool(&format!("ld.{linker}"))) {
+    for linker in linkers() {
         let line = format!("-fuse-ld={linker} -fcf-protection=full -nostdlib -static start.c");
         assert_eq!(bench.bare(&format!("gcc {line} -o bare")).code, Some(0), "{linker}");
         bench.ours_succeeds(&format!("ogrt-cc gcc {line} -o ours"));

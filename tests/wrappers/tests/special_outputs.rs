@@ -6,13 +6,12 @@
 //! own, which swallows as much, stands in its place here. Each line runs without us and with us;
 //! afterwards the device must be what it was, or in the state in which the tools alone leave it.
 
-use ogrt_wrapper_tests::{Bench, Outcome, has_tool};
+use ogrt_wrapper_tests::{Bench, Outcome, has_tool, linkers};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
-
-const LINKERS: [&str; 4] = ["bfd", "gold", "lld", "mold"];
+use std::thread;
 
 /// CC is the compiler with one of the linkers.
 const LINES: &[&str] = &[
@@ -71,45 +70,53 @@ fn state(path: &Path) -> Option<(bool, u64, u64, u32, u32)> {
 
 #[test]
 fn a_device_stays_what_it_was() {
+    let compilers = ["gcc", "clang"].into_iter().filter(|tool| has_tool(tool));
+    // The links of each compiler have a directory and a device of their own.
+    let wrong: Vec<String> = thread::scope(|scope| {
+        let workers: Vec<_> = compilers.map(|compiler| scope.spawn(move || wrong_lines(compiler))).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("the links of a compiler")).collect()
+    });
+    assert!(wrong.is_empty(), "{} lines:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The lines that end otherwise with us, or after which the device is not what it was.
+fn wrong_lines(compiler: &str) -> Vec<String> {
     let bench = bench();
     let device = bench.path("null");
     if !make_device(&device) {
-        return;
+        return Vec::new();
+    }
+    let mut calls: Vec<String> = linkers().map(|linker| format!("{compiler} -fuse-ld={linker}")).collect();
+    if compiler == "gcc" {
+        // A driver that cannot be led to us.
+        calls.push("gcc -specs=fixed.specs".to_owned());
     }
     let mut wrong = Vec::new();
-    for compiler in ["gcc", "clang"].into_iter().filter(|tool| has_tool(tool)) {
-        let linkers = LINKERS.iter().filter(|linker| has_tool(&format!("ld.{linker}")));
-        let mut calls: Vec<String> = linkers.map(|linker| format!("{compiler} -fuse-ld={linker}")).collect();
-        if compiler == "gcc" {
-            // A driver that cannot be led to us.
-            calls.push("gcc -specs=fixed.specs".to_owned());
-        }
-        for call in calls {
-            for line in LINES {
-                let run = |command: &str, how: fn(&Bench, &str) -> Outcome| {
-                    let _ = fs::remove_file(&device);
-                    assert!(make_device(&device));
-                    let before = state(&device);
-                    let outcome = how(&bench, &line.replace("CC", command));
-                    let kept = state(&device) == before;
-                    bench.bare("rm -f link program");
-                    (outcome.code, outcome.signal, outcome.stderr.lines().count(), kept)
-                };
-                let bare = run(&call, Bench::bare);
-                let ours = run(&format!("ogrt-cc {call}"), Bench::ours);
-                if ours != bare || !ours.3 {
-                    wrong.push(format!("{}\n  ours: {ours:?}\n  bare: {bare:?}", line.replace("CC", &call)));
-                }
+    for call in calls {
+        for line in LINES {
+            let run = |command: &str, how: fn(&Bench, &str) -> Outcome| {
+                let _ = fs::remove_file(&device);
+                assert!(make_device(&device));
+                let before = state(&device);
+                let outcome = how(&bench, &line.replace("CC", command));
+                let kept = state(&device) == before;
+                bench.bare("rm -f link program");
+                (outcome.code, outcome.signal, outcome.stderr.lines().count(), kept)
+            };
+            let bare = run(&call, Bench::bare);
+            let ours = run(&format!("ogrt-cc {call}"), Bench::ours);
+            if ours != bare || !ours.3 {
+                wrong.push(format!("{}\n  ours: {ours:?}\n  bare: {bare:?}", line.replace("CC", &call)));
             }
         }
     }
-    assert!(wrong.is_empty(), "{} lines:\n{}", wrong.len(), wrong.join("\n"));
+    wrong
 }
 
 #[test]
 fn nobody_waits_at_a_pipe_that_the_linker_wrote_to() {
     let bench = bench();
-    for linker in LINKERS.into_iter().filter(|linker| has_tool(&format!("ld.{linker}"))) {
+    for linker in linkers() {
         for option in ["-Wl,--dependency-file=pipe -o program", "-Wl,-Map=pipe -o program", "-o pipe"] {
             let line = |compiler: &str| {
                 format!(

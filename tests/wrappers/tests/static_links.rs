@@ -4,12 +4,10 @@ use object::read::elf::{ElfFile64, SectionHeader};
 use object::{LittleEndian, Object, ObjectSection, ObjectSymbol, elf};
 use ogrt_preload_tests::Receiver;
 use ogrt_wrapper_tests::{
-    Bench, carries_code, executable, has_tool, signatures_of, static_object, static_objects,
+    Bench, carries_code, executable, has_tool, linkers, signatures_of, static_object, static_objects,
 };
 use std::path::Path;
 use std::process::Command;
-
-const LINKERS: [&str; 4] = ["bfd", "gold", "lld", "mold"];
 
 /// A bench whose links ask for the code, and the object; `None` where there is none for this
 /// machine.
@@ -122,7 +120,7 @@ fn a_program_with_two_objects_speaks_once() {
     let Some((bench, object)) = bench() else { return };
     let object_name = object.display();
     std::fs::copy(object, bench.path("copy.o")).unwrap();
-    for linker in LINKERS.into_iter().filter(|linker| has_tool(&format!("ld.{linker}"))) {
+    for linker in linkers() {
         let line = format!("-fuse-ld={linker} -static main.c answer.c {object_name} -z noexecstack");
         let twice = bench.bare(&format!("gcc {line} copy.o -o twice-{linker}"));
         assert_eq!(twice.code, Some(0), "{linker}: {twice:#?}");
@@ -166,7 +164,7 @@ fn a_program_grows_by_less_than_16_kib() {
             .map(|section| section.sh_size(LittleEndian))
             .sum::<u64>()
     };
-    for linker in LINKERS.into_iter().filter(|linker| has_tool(&format!("ld.{linker}"))) {
+    for linker in linkers() {
         let line = format!("-fuse-ld={linker} -static main.c answer.c");
         bench.ours_succeeds(&format!("ogrt-cc gcc {line} -o ours"));
         bench.ours_succeeds(&format!("OGRT_STATIC=0 ogrt-cc gcc {line} -o marked"));

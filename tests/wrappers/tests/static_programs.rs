@@ -8,17 +8,16 @@ use object::read::elf::{FileHeader, ProgramHeader};
 use ogrt_preload_tests::Receiver;
 use ogrt_proto::ProcessInfo;
 use ogrt_wrapper_tests::{
-    Bench, Outcome, carries_code, executable, has_tool, protections, signatures_of, static_object,
+    Bench, CLANG, GCC, GFORTRAN, GXX, Language, MUSL, Outcome, ProgramTexts, carries_code, executable,
+    has_tool, protections, signatures_of, static_object,
 };
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-const LINKERS: [&str; 4] = ["bfd", "gold", "lld", "mold"];
-
 /// A way to link: its name, and its options.
-const MODES: [(&str, &str); 7] = [
+const WAYS: [(&str, &str); 7] = [
     ("static", "-static"),
     ("static-pie", "-static-pie"),
     ("LTO", "-static -O2 -flto"),
@@ -28,22 +27,17 @@ const MODES: [(&str, &str); 7] = [
     ("profiled", "-static -pg"),
 ];
 
-/// A compiler, our wrapper, and a program that prints its arguments and leaves with 3.
-struct Language {
-    compiler: &'static str,
-    wrapper: &'static str,
-    source: &'static str,
-    text: &'static str,
-}
-
-const C: &str = "#include <stdio.h>\n#include <stdlib.h>\n#include <errno.h>\n\
-    int main(int c, char **v) { printf(\"%d %d %s %s\\n\", errno, c, v[c - 1], getenv(\"HELLO\")); return 3; }\n";
-const CXX: &str = "#include <iostream>\n#include <stdexcept>\n#include <cstdlib>\n\
+/// A program that prints its arguments and leaves with 3.
+const PROGRAM: ProgramTexts = ProgramTexts {
+    c: "#include <stdio.h>\n#include <stdlib.h>\n#include <errno.h>\n\
+    int main(int c, char **v) { printf(\"%d %d %s %s\\n\", errno, c, v[c - 1], getenv(\"HELLO\")); return 3; }\n",
+    cxx: "#include <iostream>\n#include <stdexcept>\n#include <cstdlib>\n\
     struct Early { Early() { std::cout << \"early\" << std::endl; } } early;\n\
     int main(int c, char **v) { try { throw std::runtime_error(v[c - 1]); }\n\
-    catch (std::exception &e) { std::cout << c << e.what() << std::getenv(\"HELLO\") << std::endl; } return 3; }\n";
-const FORTRAN: &str = "program p\ncharacter(len=80) :: word\ncall get_command_argument(1, word)\n\
-    write (*, '(a)') trim(word)\ncall exit(3)\nend program\n";
+    catch (std::exception &e) { std::cout << c << e.what() << std::getenv(\"HELLO\") << std::endl; } return 3; }\n",
+    fortran: "program p\ncharacter(len=80) :: word\ncall get_command_argument(1, word)\n\
+    write (*, '(a)') trim(word)\ncall exit(3)\nend program\n",
+};
 
 /// Runs a program with little in its environment, and more variables.
 fn run(program: &Path, variables: &[(&str, &str)]) -> Outcome {
@@ -102,66 +96,59 @@ fn no_segment_is_writable_code(program: &Path, case: &str) {
     assert!(segments(program).iter().all(|(_, flags)| *flags & both != both), "{case}");
 }
 
-fn try_all(language: &Language) {
-    let Language { compiler, wrapper, source, text } = *language;
+fn try_all(language: Language) {
+    let Language { compiler, wrapper, source } = language;
     let Some(object) = static_object().filter(|_| has_tool(compiler)) else { return };
     let mut bench = Bench::new();
     bench.set("OGRT_STATIC", "1");
-    bench.write(source, text).write("response", "-Wl,--as-needed\n");
-    for linker in LINKERS.into_iter().filter(|linker| has_tool(&format!("ld.{linker}"))) {
-        let mut row = Vec::new();
-        for (mode, options) in MODES {
-            let case = format!("{compiler} {linker} {mode}");
-            let line = format!("-fuse-ld={linker} {options} {source}");
-            let bare = bench.bare(&format!("{compiler} {line} -o bare"));
-            let ours = bench.ours(&format!("{wrapper} {compiler} {line} -o ours"));
-            assert_eq!(ours.code, bare.code, "{case}: {ours:#?}");
-            assert_eq!(ours.stdout, bare.stdout, "{case}");
-            if bare.code != Some(0) || run(&bench.path("bare"), &[]).code != Some(3) {
-                row.push(format!("{mode} -"));
-                continue;
-            }
-            let [bare, ours] = ["bare", "ours"].map(|name| bench.path(name));
-            if has_interpreter(&bare) {
-                // musl-gcc makes a dynamic program of `-static-pie`.
-                assert_eq!(carries_code(&ours, object), 0, "{case}");
-                row.push(format!("{mode} dynamic"));
-                continue;
-            }
-            assert_eq!(carries_code(&ours, object), 1, "{case}");
-            assert_eq!(signatures_of(&ours).len(), 1, "{case}");
-            assert_eq!(protections(&ours), protections(&bare), "{case}");
-            no_segment_is_writable_code(&ours, &case);
-            tells_of_itself(&bench, "ours", "bare", &case);
-            row.push(format!("{mode} ok"));
+    bench.write(source, PROGRAM.of(language)).write("response", "-Wl,--as-needed\n");
+    language.link_in_each_way(&WAYS, |case, linker, options| {
+        let line = format!("-fuse-ld={linker} {options} {source}");
+        let bare = bench.bare(&format!("{compiler} {line} -o bare"));
+        let ours = bench.ours(&format!("{wrapper} {compiler} {line} -o ours"));
+        assert_eq!(ours.code, bare.code, "{case}: {ours:#?}");
+        assert_eq!(ours.stdout, bare.stdout, "{case}");
+        if bare.code != Some(0) || run(&bench.path("bare"), &[]).code != Some(3) {
+            return "-";
         }
-        println!("{compiler:<9} {linker:<5} {}", row.join(", "));
-    }
+        let [bare, ours] = ["bare", "ours"].map(|name| bench.path(name));
+        if has_interpreter(&bare) {
+            // musl-gcc makes a dynamic program of `-static-pie`.
+            assert_eq!(carries_code(&ours, object), 0, "{case}");
+            return "dynamic";
+        }
+        assert_eq!(carries_code(&ours, object), 1, "{case}");
+        assert_eq!(signatures_of(&ours).len(), 1, "{case}");
+        assert_eq!(protections(&ours), protections(&bare), "{case}");
+        no_segment_is_writable_code(&ours, case);
+        tells_of_itself(&bench, "ours", "bare", case);
+        "ok"
+    });
 }
 
 #[test]
 fn gcc() {
-    try_all(&Language { compiler: "gcc", wrapper: "ogrt-cc", source: "main.c", text: C });
+    try_all(GCC);
 }
 
 #[test]
 fn clang() {
-    try_all(&Language { compiler: "clang", wrapper: "ogrt-cc", source: "main.c", text: C });
+    try_all(CLANG);
 }
 
 #[test]
 fn gxx() {
-    try_all(&Language { compiler: "g++", wrapper: "ogrt-c++", source: "main.cc", text: CXX });
+    try_all(GXX);
 }
 
 #[test]
 fn gfortran() {
-    try_all(&Language { compiler: "gfortran", wrapper: "ogrt-fc", source: "main.f90", text: FORTRAN });
+    try_all(GFORTRAN);
 }
 
 #[test]
 fn musl() {
-    try_all(&Language { compiler: "musl-gcc", wrapper: "ogrt-cc", source: "main.c", text: C });
+    try_all(MUSL);
 }
 
 /// Rust's own targets: musl, whose start files Rust brings along, and glibc.
@@ -238,7 +225,7 @@ fn an_inactive_static_program_makes_no_call() {
         return;
     }
     let mut bench = Bench::new();
-    bench.set("OGRT_STATIC", "1").write("main.c", C);
+    bench.set("OGRT_STATIC", "1").write("main.c", PROGRAM.c);
     // The block of the environment is longer than a page.
     let much = ("MUCH", &*"x".repeat(20_000));
     let many: Vec<String> = (0..2000).map(|number| format!("V{number}")).collect();
@@ -349,7 +336,7 @@ fn without_a_server_the_event_waits_in_the_spool() {
         return;
     }
     let mut bench = Bench::new();
-    bench.set("OGRT_STATIC", "1").write("main.c", C);
+    bench.set("OGRT_STATIC", "1").write("main.c", PROGRAM.c);
     bench.ours_succeeds("ogrt-cc -static main.c -o ours");
     assert_eq!(bench.bare("gcc -static main.c -o bare").code, Some(0));
     let spool = bench.path("spool").display().to_string();
@@ -366,7 +353,7 @@ fn what_does_not_fit_is_left_out_and_said() {
         return;
     }
     let mut bench = Bench::new();
-    bench.set("OGRT_STATIC", "1").write("main.c", C);
+    bench.set("OGRT_STATIC", "1").write("main.c", PROGRAM.c);
     bench.ours_succeeds("ogrt-cc -static main.c -o ours");
     const ARGUMENTS: u32 = 1;
     let long = "x".repeat(40_000);
@@ -402,7 +389,7 @@ fn static_programs_are_found_through_links() {
         return;
     }
     let mut bench = Bench::new();
-    bench.set("OGRT_STATIC", "1").write("main.c", C);
+    bench.set("OGRT_STATIC", "1").write("main.c", PROGRAM.c);
     let line = "mkdir -p real/deep && ogrt-cc -static main.c -o real/deep/ours && ln -s real linked && \
         ln -s ../linked/./deep//ours real/direct && ln -s $PWD/linked/direct absolute && ln -s loop loop";
     bench.ours_succeeds(line);
