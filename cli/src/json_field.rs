@@ -54,6 +54,9 @@ pub fn ending(process: &Value) -> String {
     match end["ended_by"].as_str() {
         Some("exit") if number(end, "exit_status") == 0 => String::new(),
         Some("exit") => format!("exit {}", number(end, "exit_status")),
+        Some("signal") if end["oom_killed"] == true => {
+            format!("signal {}, out of memory", number(end, "signal"))
+        }
         Some("signal") if end["core_dumped"] == true => format!("signal {}, core", number(end, "signal")),
         Some("signal") => format!("signal {}", number(end, "signal")),
         Some(other) => other.to_owned(),

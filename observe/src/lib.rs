@@ -20,6 +20,7 @@ mod job_variables;
 mod kernel_offer;
 mod objects;
 mod observer;
+mod oom_log;
 mod package_paths;
 mod process;
 mod process_connector;

@@ -185,6 +185,9 @@ impl Observer {
         }
         if let Some(ends) = &self.ends {
             descriptors.push(PollFd::from_borrowed_fd(ends.descriptor(), PollFlags::IN));
+            if ends.is_undecided() {
+                patience = patience.min(SOON);
+            }
         }
         let watched = descriptors.len();
         if let Some(socket) = self.server.socket() {

@@ -239,6 +239,8 @@ pub mod process_end {
     pub const PACKAGES: u32 = 31;
     /// `repeated Gpu gpus`
     pub const GPUS: u32 = 32;
+    /// `optional bool oom_killed`
+    pub const OOM_KILLED: u32 = 33;
     /// `optional Provenance provenance`
     pub const PROVENANCE: u32 = 30;
 }
@@ -285,6 +287,8 @@ pub mod end_account {
     pub const WORKER_TIME_US: u32 = 7;
     /// `optional uint32 wait_status`
     pub const WAIT_STATUS: u32 = 8;
+    /// `optional bool oom_killed`
+    pub const OOM_KILLED: u32 = 9;
 }
 
 /// Fields of `Package`.

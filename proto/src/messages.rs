@@ -270,6 +270,9 @@ pub struct ProcessEnd {
     /// GPUs that it used, or could have used.
     #[prost(message, repeated, tag = "32")]
     pub gpus: ::prost::alloc::vec::Vec<Gpu>,
+    /// The kernel has killed it because memory was short: of the machine or of its control group.
+    #[prost(bool, optional, tag = "33")]
+    pub oom_killed: ::core::option::Option<bool>,
     /// Set by a server that passes the event on.
     #[prost(message, optional, tag = "30")]
     pub provenance: ::core::option::Option<Provenance>,
@@ -332,6 +335,9 @@ pub struct EndAccount {
     /// The status as wait tells it.
     #[prost(uint32, optional, tag = "8")]
     pub wait_status: ::core::option::Option<u32>,
+    /// The kernel has killed it because memory was short.
+    #[prost(bool, optional, tag = "9")]
+    pub oom_killed: ::core::option::Option<bool>,
 }
 /// A package of a language, such as one of R or Python. It is no environment module.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]

@@ -4,17 +4,21 @@ use super::used_before::CpuTime;
 use crate::{
     complaints::Complaints,
     exec_events::ExecEvent,
+    oom_log::OomLog,
     selection::UserRanges,
     server_link::ServerLink,
     task_statistics::{ExitMessage, ExitSocket, ProcessExit},
 };
 use ogrt_proto::{EndAccount, MessageType, Observation, encode_frame};
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     io,
     os::fd::{AsFd, BorrowedFd},
     time::{SystemTime, UNIX_EPOCH},
 };
+
+/// The signal in the lowest bits of a status.
+const SIGKILL: u32 = 9;
 
 /// Messages that are read at once, and exits that one message to the server has.
 const AT_ONCE: usize = 4096;
@@ -33,6 +37,13 @@ const LOOK_WITHIN_NS: i64 = 5_000_000;
 /// Time between an exit and its reading, up to which the number names the process.
 const READ_WITHIN_NS: i64 = 2_000_000_000;
 
+/// Time for which an exit by SIGKILL waits for the kernel's word that memory was short: it kills
+/// first, and logs it then.
+const OOM_WITHIN_NS: i64 = 5_000_000;
+
+/// Processes that are to be killed because memory was short, and are not gone, at most.
+const OOM_VICTIMS_MAX: usize = 4096;
+
 /// The program that a process is since an exec.
 struct CurrentProgram {
     exec_ns: i64,
@@ -46,6 +57,10 @@ struct CurrentProgram {
 pub struct EndWatch {
     socket: ExitSocket,
     users: UserRanges,
+    /// `None` where the kernel's log cannot be read.
+    oom_log: Option<OomLog>,
+    /// Processes that the kernel has killed because memory was short, and whose exit is not read.
+    oom_victims: HashSet<u32>,
     programs: HashMap<u32, CurrentProgram>,
     /// CPU time of workers that have ended, by the number of the process that forked them.
     worker_us: HashMap<u32, u64>,
@@ -64,6 +79,8 @@ impl EndWatch {
         Ok(EndWatch {
             socket: ExitSocket::listen()?,
             users,
+            oom_log: OomLog::open().ok(),
+            oom_victims: HashSet::new(),
             programs: HashMap::new(),
             worker_us: HashMap::new(),
             exits: Vec::new(),
@@ -107,6 +124,12 @@ impl EndWatch {
                 }
             }
         }
+        if let Some(log) = &self.oom_log {
+            if self.oom_victims.len() > OOM_VICTIMS_MAX {
+                self.oom_victims.clear();
+            }
+            self.oom_victims.extend(log.victims());
+        }
         if lost > 0 {
             push(server, Vec::new(), lost);
             self.complaints.say(
@@ -138,6 +161,10 @@ impl EndWatch {
         }
         let mut accounts = Vec::new();
         for (seen_ns, exit) in std::mem::take(&mut self.exits) {
+            if self.may_be_oom(&exit) && now_ns() - seen_ns < OOM_WITHIN_NS {
+                self.exits.push((seen_ns, exit));
+                continue;
+            }
             accounts.extend(self.account(seen_ns, &exit).filter(|_| self.users.has(exit.uid)));
             if accounts.len() == IN_MESSAGE {
                 push(server, std::mem::take(&mut accounts), 0);
@@ -146,6 +173,17 @@ impl EndWatch {
         if !accounts.is_empty() {
             push(server, accounts, 0);
         }
+    }
+
+    /// True if something is to be looked at again in a moment.
+    pub fn is_undecided(&self) -> bool {
+        !self.exits.is_empty()
+    }
+
+    /// True of a process that was killed, where the kernel may not have logged yet why.
+    fn may_be_oom(&self, exit: &ProcessExit) -> bool {
+        let is_killed = exit.wait_status.is_some_and(|status| status & 0x7F == SIGKILL);
+        is_killed && self.oom_log.is_some() && !self.oom_victims.contains(&exit.pid)
     }
 
     fn executed(&mut self, exec: ExecEvent) {
@@ -164,6 +202,8 @@ impl EndWatch {
     fn account(&mut self, seen_ns: i64, exit: &ProcessExit) -> Option<EndAccount> {
         let worker_us = self.worker_us.remove(&exit.pid).unwrap_or(0);
         let program = self.programs.remove(&exit.pid);
+        let is_oom_victim = self.oom_victims.remove(&exit.pid)
+            && exit.wait_status.is_none_or(|status| status & 0x7F == SIGKILL);
         if exit.is_fork {
             let used_us = worker_us + exit.user_us + exit.system_us;
             // Number 1 takes over the children of others.
@@ -186,6 +226,7 @@ impl EndWatch {
             max_rss_kib: Some(exit.peak_kib),
             worker_time_us: has_workers.then_some(worker_us),
             wait_status: exit.wait_status,
+            oom_killed: is_oom_victim.then_some(true),
         })
     }
 }

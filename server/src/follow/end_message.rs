@@ -89,7 +89,7 @@ fn with_samples(message: ProcessEnd, samples: Option<ToldUsage>) -> ProcessEnd {
 
 /// What the accounting knows, and what it does not by samples.
 fn with_account(message: ProcessEnd, account: &EndAccount, samples: Option<ToldUsage>) -> ProcessEnd {
-    let sampled = with_samples(message, samples);
+    let sampled = with_samples(ProcessEnd { oom_killed: account.oom_killed, ..message }, samples);
     let max_rss_kib = account.max_rss_kib.or(sampled.max_rss_kib);
     let Some((user_us, system_us)) = account.user_time_us.zip(account.system_time_us) else {
         let measured = sampled.measured.or(Some(Measured::ByAccounting as i32));

@@ -240,6 +240,7 @@ fn end(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing,
     end.number("exit_status", event.exit_status.filter(|_| ended_by == "exit"));
     end.number("signal", event.signal.filter(|_| ended_by == "signal"));
     end.truth("core_dumped", event.core_dumped && ended_by == "signal");
+    end.truth("oom_killed", event.oom_killed && told_by(entry, event) == "kernel");
     end.text("told_by", told_by(entry, event).as_bytes());
     // Those that were loaded since the start.
     shared_objects(&mut end, &mut builds, event);

@@ -3,7 +3,11 @@
 
 use ogrt_end_to_end::{observer::ObservedStage, see, text};
 use serde_json::{Value, json};
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// What the kernel tells the parent of a process: CPU time and largest memory.
 struct Truth {
@@ -87,6 +91,52 @@ fn cpu_time_and_memory_are_those_that_the_parent_sees() {
         assert!(peak.abs_diff(truth.peak_kib) <= allowed, "{job}: {peak} {}", truth.peak_kib);
     }
     assert_eq!(observed.metric("ogrt_ends_unobserved_total"), Some(0), "{}", observed.logs());
+}
+
+/// A control group with so little memory; it is removed at the end.
+struct SmallMemory(PathBuf);
+
+impl SmallMemory {
+    fn open(bytes: u64) -> Option<SmallMemory> {
+        let name = format!("ogrt-test-{}", std::process::id());
+        for (folder, limit) in
+            [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")]
+        {
+            let group = Path::new(folder).join(&name);
+            if fs::create_dir(&group).is_err() {
+                continue;
+            }
+            let group = SmallMemory(group);
+            if fs::write(group.0.join(limit), bytes.to_string()).is_ok() {
+                return Some(group);
+            }
+        }
+        assert!(std::env::var_os("CI").is_none(), "in CI a missing control group for memory is a failure");
+        println!("skipped: needs a control group for memory");
+        None
+    }
+}
+
+impl Drop for SmallMemory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_process_that_the_kernel_killed_for_its_memory_is_told_from_others() {
+    let Some(observed) = open(&[]) else { return };
+    let Some(group) = SmallMemory::open(24 << 20) else { return };
+    let script = format!("echo $$ > {}/cgroup.procs; exec \"$@\"", group.0.display());
+    for (job, words, is_oom) in [("oom", "memory 64", json!(true)), ("killed", "kill 9", Value::Null)] {
+        let mut shell = observed.command(job, "sh");
+        shell.args(["-c", &script, "sh", "./static"]).args(words.split(' '));
+        assert!(!see(&mut shell).status.success());
+        let [(_, end)] = &observed.processes(job, 1)[..] else { panic!("one process") };
+        assert_eq!((&end["end"]["signal"], &end["end"]["oom_killed"]), (&json!(9), &is_oom), "{end}");
+    }
+    let table = see(observed.stage.command("ogrt").args(["job", "oom", "--table"]));
+    assert!(text(&table.stdout).contains("signal 9, out of memory"), "{}", text(&table.stdout));
 }
 
 #[test]

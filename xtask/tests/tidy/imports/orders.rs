@@ -58,6 +58,7 @@ const OBSERVE: &Order = &[
         "cpu_share",
         "datagram",
         "job_variables",
+        "oom_log",
         "package_paths",
         "process",
         "process_connector",
