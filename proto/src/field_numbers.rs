@@ -185,6 +185,8 @@ pub mod process_info {
     pub const CLAIMED_USERNAME: u32 = 351;
     /// `optional bool is_static`
     pub const IS_STATIC: u32 = 353;
+    /// `optional bool is_outermost`
+    pub const IS_OUTERMOST: u32 = 354;
 }
 
 /// Fields of `ProcessEnd`.

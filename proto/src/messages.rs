@@ -200,6 +200,9 @@ pub struct ProcessInfo {
     /// The program is linked statically: no dynamic loader has loaded it.
     #[prost(bool, optional, tag = "353")]
     pub is_static: ::core::option::Option<bool>,
+    /// No process above it told of itself. The server that followed it writes it.
+    #[prost(bool, optional, tag = "354")]
+    pub is_outermost: ::core::option::Option<bool>,
 }
 /// The end of a process.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fs,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -32,6 +32,15 @@ impl Users {
 
     /// The name, if the file has one.
     pub fn name(&self, uid: u32) -> Option<Arc<str>> {
+        self.known().names.get(&uid).cloned()
+    }
+
+    /// The number of a user with this name, if the file has one.
+    pub fn uid(&self, name: &str) -> Option<u32> {
+        self.known().names.iter().find(|(_, known)| &***known == name).map(|(uid, _)| *uid)
+    }
+
+    fn known(&self) -> MutexGuard<'_, PasswdFile> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.looked.is_none_or(|looked| looked.elapsed() > LOOK_EVERY) {
             known.looked = Some(Instant::now());
@@ -41,7 +50,7 @@ impl Users {
                 known.names = fs::read(&self.path).map(|file| names(&file)).unwrap_or_default();
             }
         }
-        known.names.get(&uid).cloned()
+        known
     }
 }
 

@@ -10,6 +10,7 @@ mod env;
 mod export;
 mod flush;
 mod job;
+mod jobs;
 mod man;
 mod query;
 mod register;
@@ -52,6 +53,7 @@ enum Command {
     Dependents(dependents::DependentsCommand),
     Uses(uses::UsesCommand),
     Job(job::JobCommand),
+    Jobs(jobs::JobsCommand),
     Unregistered(unregistered::UnregisteredCommand),
     Export(export::ExportCommand),
     VerifyAttestation(verify_attestation::VerifyAttestationCommand),
@@ -76,6 +78,7 @@ impl CommandLine {
             Command::Dependents(dependents) => dependents.run(),
             Command::Uses(uses) => uses.run(),
             Command::Job(job) => job.run(),
+            Command::Jobs(jobs) => jobs.run(),
             Command::Unregistered(unregistered) => unregistered.run(),
             Command::Export(export) => export.run(),
             Command::VerifyAttestation(verify) => verify.run(),

@@ -12,6 +12,7 @@ pub mod diff_table;
 pub mod doctor_table;
 pub mod job_table;
 pub mod job_tree;
+pub mod jobs_table;
 pub mod note_json;
 pub mod note_table;
 pub mod omnibor;

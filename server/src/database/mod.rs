@@ -113,6 +113,7 @@ fn tables() -> Vec<TableSpec> {
         ("jobs", packed(4 << 20)),
         ("job_log", small()),
         ("job_senders", small()),
+        ("job_failures", small()),
     ]
 }
 
@@ -218,6 +219,7 @@ impl Store {
                 values: table("jobs")?,
                 log: table("job_log")?,
                 senders: table("job_senders")?,
+                failures: table("job_failures")?,
                 bytes: total("jobs bytes"),
                 losses: total("jobs losses"),
                 database: database.waiting_for_room(),

@@ -167,6 +167,8 @@ pub struct JobsStore {
     pub log: Table,
     /// Sender -> bytes of its values.
     pub senders: Table,
+    /// User, cluster, job -> a job in which something failed: server/src/jobs/failures.rs.
+    pub failures: Table,
     /// Bytes of all values.
     pub bytes: Total,
     /// The number of jobs of which something is lost.

@@ -319,6 +319,14 @@ impl Follow {
         ancestors.nearest(pid, parent, |pid| table.places().has_pid(pid))
     }
 
+    /// True if no process above the sender of a start has told of itself. `ancestor`: the nearest
+    /// that has, where its parent has not. Asked before [`Follow::begin`].
+    pub fn is_outermost(&self, start: &ProcessStart<'_>, ancestor: Option<u32>) -> bool {
+        let is_known = self.is_on() && start.credentials.pid != 0;
+        let Some(parent) = start.parent_pid.filter(|_| is_known && ancestor.is_none()) else { return false };
+        !self.table().has_pid(parent)
+    }
+
     /// Remembers which processes of these ends are gone.
     fn are_over(&self, ends: &[ProcessEnding]) {
         let table = self.table();

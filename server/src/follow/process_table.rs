@@ -59,6 +59,8 @@ pub struct ProcessStart<'a> {
     pub received_ns: i64,
     /// The parent, as the process says.
     pub parent_pid: Option<u32>,
+    /// No process above it has told of itself.
+    pub is_outermost: bool,
     pub job_id: &'a [u8],
     pub cluster: &'a [u8],
     pub hostname: &'a [u8],
@@ -80,6 +82,7 @@ impl<'a> ProcessStart<'a> {
             start_ns: None,
             received_ns,
             parent_pid: None,
+            is_outermost: false,
             job_id: b"",
             cluster: b"",
             hostname: b"",
@@ -301,7 +304,7 @@ impl ProcessTable {
                 known.hostname = start.hostname.into();
             }
             if known.facts.is_empty() {
-                known.facts = facts(start.message);
+                known.facts = facts(start.message, start.is_outermost);
             }
         }
         true
@@ -323,7 +326,7 @@ impl ProcessTable {
             job_id: start.job_id.into(),
             cluster: self.cluster.clone(),
             hostname: self.hostname.clone(),
-            facts: facts(start.message),
+            facts: facts(start.message, start.is_outermost),
             usage: Usage::default(),
         }
     }

@@ -99,6 +99,7 @@ mod tests {
                 start_ns: Some(start_ns),
                 received_ns: now_ns(),
                 parent_pid: None,
+                is_outermost: false,
                 job_id: b"",
                 cluster: b"",
                 hostname: b"",

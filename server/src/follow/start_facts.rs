@@ -17,11 +17,12 @@ const KEPT_BYTES_MAX: usize = 8192;
 const PLACE: [u32; 3] = [process_info::JOB_ID, process_info::CLUSTER, process_info::HOSTNAME];
 
 /// Fields of a ProcessInfo that are facts, the more important first.
-const FACTS: [u32; 13] = [
+const FACTS: [u32; 14] = [
     process_info::BINPATH,
     process_info::START_TIME_NS,
     process_info::PARENT_PID,
     process_info::IS_STATIC,
+    process_info::IS_OUTERMOST,
     process_info::MPI_RANK,
     process_info::MPI_SIZE,
     process_info::JOB_STEP,
@@ -33,9 +34,14 @@ const FACTS: [u32; 13] = [
     process_info::NOTES,
 ];
 
-/// The facts of a ProcessInfo, or of a part of one, as a ProcessInfo.
-pub fn facts(message: &[u8]) -> Box<[u8]> {
-    select(message, BYTES_MAX, |number| FACTS.iter().position(|fact| *fact == number)).into()
+/// The facts of a ProcessInfo, or of a part of one, as a ProcessInfo. `is_outermost`: no process
+/// above it has told of itself.
+pub fn facts(message: &[u8], is_outermost: bool) -> Box<[u8]> {
+    let mut facts = select(message, BYTES_MAX, |number| FACTS.iter().position(|fact| *fact == number));
+    if is_outermost {
+        prost::encoding::bool::encode(process_info::IS_OUTERMOST, &true, &mut facts);
+    }
+    facts.into()
 }
 
 /// The facts with the names of the job and of the machine.
@@ -102,7 +108,7 @@ mod tests {
             username: Some("root".into()),
             ..start.clone()
         };
-        let repeated = ProcessInfo::decode(&*facts(&told.encode_to_vec())).unwrap();
+        let repeated = ProcessInfo::decode(&*facts(&told.encode_to_vec(), false)).unwrap();
         assert_eq!(repeated, ProcessInfo { notes: vec![note(10), note(20)], ..start });
     }
 
@@ -113,7 +119,7 @@ mod tests {
             job_step: Some("2".into()),
             ..ProcessInfo::default()
         };
-        let repeated = ProcessInfo::decode(&*facts(&long.encode_to_vec())).unwrap();
+        let repeated = ProcessInfo::decode(&*facts(&long.encode_to_vec(), false)).unwrap();
         assert_eq!((repeated.binpath, repeated.job_step), (None, Some("2".into())));
     }
 }

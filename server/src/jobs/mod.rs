@@ -9,24 +9,26 @@
 
 mod answer;
 mod event_shares;
+mod failures;
 mod index;
 mod keys;
 mod losses;
 mod retention;
 
 use crate::{
-    clock::now_ns,
+    clock::{now_ns, oldest_kept_ns},
     config::JobsConfig,
     database::{JobsStore, number},
     fair_shares::{ShareHolder, Shares},
     job_key::{cluster_key, job_key},
     join::{BatchReader, DocumentBatch, DocumentBatches, EventDocument, Joiner, Want},
     metrics::Metrics,
-    queue::Queue,
+    queue::{Kind, Queue},
     shutdown::Shutdown,
 };
 use anyhow::Result;
 use bytes::BufMut;
+use failures::{FailureShares, NewFailures};
 use index::IndexCache;
 use keys::{log_key, value_key};
 use losses::LossSweep;
@@ -39,6 +41,7 @@ use tokio::{time::sleep, time::timeout};
 use tracing::error;
 
 pub use answer::{JobCursor, JobPage};
+pub use failures::{FailureQuestion, JobState};
 pub use index::JobError;
 
 /// The consumer's name in the queue, which no output can have.
@@ -51,6 +54,7 @@ const LINGER: Duration = Duration::from_millis(50);
 const GATHER_BYTES: usize = 4 << 20;
 
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
+const PRUNE_FAILURES_EVERY: Duration = Duration::from_secs(3600);
 
 /// See the module.
 pub struct Jobs {
@@ -62,6 +66,7 @@ pub struct Jobs {
     config: JobsConfig,
     /// Bytes of each sender.
     shares: Mutex<Shares>,
+    failures: FailureShares,
     indexes: IndexCache,
     sweep: LossSweep,
 }
@@ -81,8 +86,9 @@ impl Jobs {
             let (sender, bytes) = entry.into_inner()?;
             shares.set(ShareHolder::read(&sender), number(&bytes));
         }
+        let failures = FailureShares::open(&store.failures)?;
         let (shares, indexes, sweep) = (Mutex::new(shares), IndexCache::default(), LossSweep::default());
-        Ok(Jobs { store, queue, documents, joiner, metrics, config, shares, indexes, sweep })
+        Ok(Jobs { store, queue, documents, joiner, metrics, config, shares, failures, indexes, sweep })
     }
 
     /// Keeps events until the join is closed. Runs in a thread of its own.
@@ -90,7 +96,7 @@ impl Jobs {
         let mut next = self.queue.offset(CONSUMER);
         let reader = self.documents.reader(next, Want::Entries);
         let mut tail = reader.tail();
-        let mut pruned = Instant::now();
+        let (mut pruned, mut failures_pruned_at) = (Instant::now(), Instant::now());
         loop {
             let seen = *tail.borrow_and_update();
             self.metrics.jobs_lag.set(seen.next.saturating_sub(next));
@@ -109,7 +115,15 @@ impl Jobs {
             if pruned.elapsed() > PRUNE_EVERY {
                 pruned = Instant::now();
                 self.indexes.forget_old();
-                if let Err(problem) = self.prune() {
+                let failures_pruned =
+                    match failures_pruned_at.elapsed() > PRUNE_FAILURES_EVERY || self.has_many_failures() {
+                        true => {
+                            failures_pruned_at = Instant::now();
+                            self.prune_failures(oldest_kept_ns(self.config.keep.0), failures::ROWS_MAX)
+                        }
+                        false => Ok(()),
+                    };
+                if let Err(problem) = failures_pruned.and_then(|()| self.prune()) {
                     error!("old events of jobs cannot be removed: {problem:#}");
                 }
             }
@@ -140,6 +154,7 @@ impl Jobs {
         let mut numbers: HashMap<Vec<u8>, usize> = HashMap::new();
         let mut by_job = BTreeMap::new();
         let mut name = Vec::new();
+        let mut failures = NewFailures::default();
         for batch in &batches {
             for event in &batch.events {
                 write_sender(batch, event, &mut name);
@@ -152,6 +167,10 @@ impl Jobs {
                     }
                 };
                 let cluster = cluster_key(&event.cluster);
+                if event.kind == Kind::End {
+                    let job = job_key(&event.job_id);
+                    failures.add(batch.entry(event), event.proved_uid, &job, &cluster);
+                }
                 let group = (job_key(&event.job_id), cluster, sender);
                 let fresh = by_job.len() as u32;
                 let (_, entries) = by_job.entry(group).or_insert_with(|| (fresh, Vec::new()));
@@ -193,6 +212,7 @@ impl Jobs {
             self.metrics.jobs_bytes.set(total);
             writes.set(&self.store.bytes, total);
         }
+        self.put_failures(failures, &mut writes)?;
         self.queue.move_on(CONSUMER, to, writes)?;
         more.into_iter().for_each(|(sender, amount)| shares.set(sender, amount));
         Ok(to)
@@ -260,7 +280,7 @@ mod tests {
     use crate::{
         config::{QueueConfig, RegistryConfig},
         database::Store,
-        queue::{Credentials, EndSource, Entry, HeldEntries, Kind, Submission, Writer, WriterMessage},
+        queue::{Credentials, EndSource, Entry, HeldEntries, Submission, Writer, WriterMessage},
         registry::{self, Summaries},
     };
     use answer::tests::answer;
@@ -270,16 +290,16 @@ mod tests {
     use std::path::Path;
 
     /// The stage, with all that it stands on.
-    struct Line {
+    pub struct Line {
         store: Store,
         queue: Arc<Queue>,
-        jobs: Jobs,
+        pub jobs: Jobs,
         writer: Option<Writer>,
         to_writer: std::sync::mpsc::Sender<WriterMessage>,
     }
 
     impl Line {
-        fn open(directory: &Path) -> Line {
+        pub fn open(directory: &Path) -> Line {
             let store = Store::open(directory).unwrap();
             let metrics = Arc::new(Metrics::default());
             let queue = Arc::new(Queue::open(store.queue(), &[CONSUMER.to_owned()]).unwrap());
@@ -307,7 +327,7 @@ mod tests {
         }
 
         /// Queues events as one batch.
-        fn queue(&mut self, entries: &[Entry]) {
+        pub fn queue(&mut self, entries: &[Entry]) {
             let mut submission = Submission::default();
             entries.iter().for_each(|entry| submission.entries.push(entry));
             self.to_writer.send(WriterMessage::Submit(submission)).unwrap();
@@ -315,7 +335,7 @@ mod tests {
             self.writer.take().unwrap().run().unwrap();
         }
 
-        fn write(&self) -> Result<u64> {
+        pub fn write(&self) -> Result<u64> {
             let next = self.queue.offset(CONSUMER);
             let reader = self.jobs.documents.reader(next, Want::Entries);
             self.jobs.write(&reader, next, self.queue.tail().borrow().next)

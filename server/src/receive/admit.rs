@@ -106,7 +106,12 @@ pub fn admit(
             return Ok(());
         }
         let ancestor = intake.follow.ancestor(&start);
+        let is_outermost = intake.follow.is_outermost(&start, ancestor);
+        let start = ProcessStart { is_outermost, ..start };
         arrivals.begun.extend(intake.follow.begin(&start, pidfd));
+        if is_outermost {
+            known.add_outermost();
+        }
         if let Some(ancestor) = ancestor {
             known.add_ancestor(ancestor);
         }

@@ -179,8 +179,13 @@ fn admit_start(
         return Ok(());
     }
     let ancestor = intake.follow.ancestor(&start);
+    let is_outermost = intake.follow.is_outermost(&start, ancestor);
+    let start = ProcessStart { is_outermost, ..start };
     arrivals.begun.extend(intake.follow.begin(&start, pidfd));
     let mut message = BytesMut::from(message);
+    if is_outermost {
+        prost::encoding::bool::encode(process_info::IS_OUTERMOST, &true, &mut message);
+    }
     if let Some(pid) = ancestor {
         prost::encoding::uint32::encode(process_info::ANCESTOR_PID, &pid, &mut message);
     }

@@ -66,6 +66,13 @@ impl<'a> Knowledge<'a> {
         self.message.to_mut().extend_from_slice(&field);
     }
 
+    /// Adds that no process above has told of itself.
+    pub fn add_outermost(&mut self) {
+        let mut field = BytesMut::new();
+        prost::encoding::bool::encode(process_info::IS_OUTERMOST, &true, &mut field);
+        self.message.to_mut().extend_from_slice(&field);
+    }
+
     fn by_relay(mut self, kind: Kind, relay: &str) -> Self {
         let told = provenance(kind, &self.message);
         if let (Some(uid), Some(gid)) = (told.uid, told.gid) {

@@ -135,6 +135,9 @@ fn a_process_that_the_kernel_killed_for_its_memory_is_told_from_others() {
         let [(_, end)] = &observed.processes(job, 1)[..] else { panic!("one process") };
         assert_eq!((&end["end"]["signal"], &end["end"]["oom_killed"]), (&json!(9), &is_oom), "{end}");
     }
+    let jobs = see(observed.stage.command("ogrt").args(["jobs", "--state", "oom", "--json"]));
+    let jobs: Value = serde_json::from_slice(&jobs.stdout).unwrap();
+    assert_eq!((&jobs["jobs"][0]["job_id"], &jobs["jobs"][1]), (&json!("oom"), &Value::Null), "{jobs}");
     let table = see(observed.stage.command("ogrt").args(["job", "oom", "--table"]));
     assert!(text(&table.stdout).contains("signal 9, out of memory"), "{}", text(&table.stdout));
 }
