@@ -1,8 +1,8 @@
 //! Which processes the kernel has killed because memory was short, as its log names them.
 //!
 //! A process that was killed so cannot be told from others by its status. The log has a line for
-//! each, with the number that the machine itself knows it by. Only the kernel can write such a line:
-//! what programs write there has another origin.
+//! each, with the number that the machine itself knows it by. Only the kernel can write such a
+//! line: what programs write there has another origin.
 
 use rustix::{
     fs::{Mode, OFlags, SeekFrom, open, seek},

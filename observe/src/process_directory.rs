@@ -102,6 +102,19 @@ impl ProcessDirectory {
         entries.take(descriptors_max).map_while(Result::ok).filter_map(device).collect()
     }
 
+    /// The paths of files that it has open, where they end so. At most so many descriptors are
+    /// looked at; no file is opened.
+    pub fn open_files(&self, ending: &[u8], descriptors_max: usize) -> Vec<Vec<u8>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let Ok(directory) = openat(&self.0, "fd", flags, Mode::empty()) else { return Vec::new() };
+        let Ok(entries) = Dir::read_from(&directory) else { return Vec::new() };
+        let path = |entry: DirEntry| {
+            let path = readlinkat(&directory, entry.file_name(), Vec::new()).ok()?.into_bytes();
+            (path.starts_with(b"/") && path.ends_with(ending)).then_some(path)
+        };
+        entries.take(descriptors_max).map_while(Result::ok).filter_map(path).collect()
+    }
+
     /// When the process was made, Unix time in nanoseconds, as exactly as the kernel says.
     pub fn began_ns(&self) -> Option<i64> {
         /// Nanoseconds of a clock tick: USER_HZ is 100 on every Linux that we run on.

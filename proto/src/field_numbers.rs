@@ -301,6 +301,8 @@ pub mod package {
     pub const NAME: u32 = 2;
     /// `optional string version`
     pub const VERSION: u32 = 3;
+    /// `optional bool claimed`
+    pub const CLAIMED: u32 = 4;
 }
 
 /// Fields of `Gpu`.
@@ -311,6 +313,8 @@ pub mod gpu {
     pub const DID: u32 = 2;
     /// `repeated bytes devices`
     pub const DEVICES: u32 = 3;
+    /// `optional bool claimed`
+    pub const CLAIMED: u32 = 4;
 }
 
 /// Fields of `JobSummary`.

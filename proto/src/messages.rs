@@ -280,7 +280,8 @@ pub struct ProcessEnd {
     #[prost(message, optional, tag = "30")]
     pub provenance: ::core::option::Option<Provenance>,
 }
-/// What ogrt-observe tells the server of its machine, besides starts. Only its own socket takes it.
+/// What ogrt-observe tells the server of its machine, besides starts: on a socket of its own. On
+/// the others a process tells of its own packages, and of nothing else.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Observation {
     /// Starts that could not be told since the last message with this field.
@@ -351,6 +352,9 @@ pub struct Package {
     pub name: ::core::option::Option<::prost::bytes::Bytes>,
     #[prost(string, optional, tag = "3")]
     pub version: ::core::option::Option<::prost::alloc::string::String>,
+    /// The process itself says so. A server writes it.
+    #[prost(bool, optional, tag = "4")]
+    pub claimed: ::core::option::Option<bool>,
 }
 /// GPUs of one maker, and a process.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -364,6 +368,9 @@ pub struct Gpu {
     /// Paths of the devices.
     #[prost(bytes = "bytes", repeated, tag = "3")]
     pub devices: ::prost::alloc::vec::Vec<::prost::bytes::Bytes>,
+    /// The process itself says so. A server writes it.
+    #[prost(bool, optional, tag = "4")]
+    pub claimed: ::core::option::Option<bool>,
 }
 /// Processes of a job that a server counted instead of recording each, because the job had sent
 /// more events than its limit allows.

@@ -5,9 +5,10 @@ use anyhow::{Context, Result};
 use std::{fs, path::Path};
 
 /// Each folder of the project, and its name in PREFIX/share/ogrt.
-const SHARED: [(&str, &str); 4] = [
+const SHARED: [(&str, &str); 5] = [
     ("easybuild-hooks", "easybuild"),
     ("spack", "spack"),
+    ("python", "python"),
     ("schedulers/slurm", "slurm"),
     ("server/queries", "queries"),
 ];

@@ -187,10 +187,11 @@ impl EndWatch {
     }
 
     fn executed(&mut self, exec: ExecEvent) {
-        let is_known = self.programs.contains_key(&exec.pid);
-        if !is_known && self.programs.len() >= PROCESSES_MAX {
-            return;
+        if self.programs.len() >= PROCESSES_MAX {
+            // Most of them are gone, and their exits were lost.
+            self.programs.clear();
         }
+        let is_known = self.programs.contains_key(&exec.pid);
         // What workers of the program before it used is not this one's.
         self.worker_us.remove(&exec.pid);
         let before = CpuTime::of(exec.pid).filter(|_| now_ns() - exec.time_ns <= LOOK_WITHIN_NS);

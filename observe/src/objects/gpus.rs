@@ -65,6 +65,7 @@ impl GpuUse {
             maker: Some((*maker).to_owned()),
             did: Some(!devices.is_empty()),
             devices: devices.iter().map(|device| device.clone().into()).collect(),
+            claimed: None,
         };
         self.0.iter().map(message).collect()
     }

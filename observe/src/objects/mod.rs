@@ -12,6 +12,7 @@
 //! never looked at. Tests: `tests/end_to_end/tests/observe_objects.rs`.
 
 mod gpus;
+mod java_packages;
 mod look_times;
 mod mapped_objects;
 mod object_watch;

@@ -2,6 +2,7 @@
 
 use super::{
     gpus::GpuUse,
+    java_packages::java_packages,
     look_times::{LookTimes, RunningProgram},
     mapped_objects::code_mappings,
     python_packages::python_packages,
@@ -28,8 +29,9 @@ use std::{
 /// The library that tells of starts. It does not tell of itself.
 const OURSELVES: &[u8] = b"/libogrt.so";
 
-/// The language of Python's packages.
+/// Languages whose packages are not known by the paths of objects.
 const PYTHON: &str = "Python";
+const JAVA: &str = "Java";
 
 /// Looks before something else is done.
 const LOOKS_MAX: usize = 16;
@@ -52,16 +54,22 @@ impl ToldObjects {
     /// The package that an object belongs to, by its path, if it was not told before.
     fn package(&mut self, path: &[u8]) -> Option<Package> {
         let (language, name) = package_of_path(str::from_utf8(path).ok()?)?;
-        self.named_package(language.name(), name)
+        self.named_package(language.name(), name, None)
     }
 
     /// A package, if it was not told before.
-    fn named_package(&mut self, language: &'static str, name: String) -> Option<Package> {
+    fn named_package(
+        &mut self,
+        language: &'static str,
+        name: String,
+        version: Option<String>,
+    ) -> Option<Package> {
         let is_new = self.packages.insert((language, name.clone()));
         is_new.then(|| Package {
             language: Some(language.to_owned()),
             name: Some(name.into()),
-            version: None,
+            version,
+            ..Package::default()
         })
     }
 }
@@ -141,7 +149,11 @@ impl ObjectWatch {
             ..Observation::default()
         };
         let imported = python_packages(pid, mappings.iter().map(|mapping| &mapping.path[..]));
-        observation.packages.extend(imported.into_iter().filter_map(|name| told.named_package(PYTHON, name)));
+        let imported = imported.into_iter().filter_map(|name| told.named_package(PYTHON, name, None));
+        observation.packages.extend(imported);
+        let jars = java_packages(&directory, mappings.iter().map(|mapping| &mapping.path[..]));
+        let jars = jars.into_iter().filter_map(|(name, version)| told.named_package(JAVA, name, version));
+        observation.packages.extend(jars);
         let gpus = GpuUse::look(&directory, mappings.iter().map(|mapping| &mapping.path[..]));
         let mut bytes = 0;
         for mapping in mappings {

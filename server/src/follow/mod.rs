@@ -47,7 +47,7 @@ use nix::sys::{
 };
 use observations::Observations;
 use ogrt_observe::{KernelOffer, process_number};
-use ogrt_proto::{EndAccount, Observation};
+use ogrt_proto::{EndAccount, Observation, Package};
 use places::PlaceOffer;
 use process_table::{EndCause, ProcessEnding, ProcessTable, StartOutcome};
 use sender::SenderProcess;
@@ -168,6 +168,14 @@ impl Follow {
             && began_ns <= seen_ns
         {
             self.observations().add(&event_id, shared_objects, gpus, packages);
+        }
+    }
+
+    /// Keeps the packages that a process says it uses, for its end, marked as its claim.
+    pub fn claim(&self, key: ProcessKey, uid: u32, packages: Vec<Package>) {
+        let current = self.table().current(key);
+        if let Some((event_id, _)) = current {
+            self.observations().claim(event_id, uid, packages);
         }
     }
 

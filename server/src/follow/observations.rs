@@ -41,12 +41,16 @@ struct ObservedStart {
     bytes: usize,
     /// Some of its objects are not known.
     is_cut: bool,
+    /// What it has told is among what is known.
+    has_told: bool,
     /// Objects that it has told, or that were observed.
     known: HashSet<u64>,
     /// Objects that it loaded later, as fields of its end.
     objects: Vec<u8>,
     gpus: Vec<Gpu>,
     packages: Vec<Package>,
+    /// What the process itself says.
+    claims: Vec<Package>,
 }
 
 /// See the module.
@@ -94,6 +98,7 @@ impl Observations {
     pub fn begin(&mut self, event_id: [u8; 16], uid: u32, message: &[u8]) {
         let fresh = || ObservedStart { uid, ..ObservedStart::default() };
         let start = self.starts.entry(event_id).or_insert_with(fresh);
+        start.has_told = true;
         for field in Fields::of(message).map_while(Result::ok) {
             if let (process_info::SHARED_OBJECTS, Value::Bytes(object)) = field
                 && let Some(number) = of_message(object)
@@ -116,7 +121,7 @@ impl Observations {
         gpus: Vec<Gpu>,
         packages: Vec<Package>,
     ) {
-        let Some(start) = self.starts.get_mut(event_id) else { return };
+        let Some(start) = self.starts.get_mut(event_id).filter(|start| start.has_told) else { return };
         for object in objects {
             let Some(number) = number_of(&object) else { continue };
             let length = object.encoded_len() + KNOWN_BYTES;
@@ -147,11 +152,30 @@ impl Observations {
         }
     }
 
+    /// The process itself, of this user, has said what it uses. The first time counts.
+    pub fn claim(&mut self, event_id: [u8; 16], uid: u32, packages: Vec<Package>) {
+        let fresh = || ObservedStart { uid, ..ObservedStart::default() };
+        let start = self.starts.entry(event_id).or_insert_with(fresh);
+        let size = |package: &Package| package.encoded_len() + size_of::<Package>();
+        let length = packages.iter().map(size).sum();
+        if start.claims.is_empty() && length <= 4 * BYTES_MAX && self.memory.take(start, length) {
+            start.claims = packages;
+        }
+    }
+
     /// What the end tells, as fields of a ProcessEnd.
     pub fn take(&mut self, event_id: &[u8; 16]) -> Vec<u8> {
         let Some(start) = self.starts.remove(event_id) else { return Vec::new() };
         self.memory.give_back(&start);
-        let ObservedStart { mut objects, gpus, packages, .. } = start;
+        let ObservedStart { mut objects, gpus, packages, claims, .. } = start;
+        let names = |package: &Package| (package.language.clone(), package.name.clone());
+        let mut seen: HashSet<_> = packages.iter().map(names).collect();
+        for claim in claims.into_iter().take(PACKAGES_MAX) {
+            if seen.insert(names(&claim)) {
+                let claim = Package { claimed: Some(true), ..claim };
+                prost::encoding::message::encode(process_end::PACKAGES, &claim, &mut objects);
+            }
+        }
         for package in packages {
             prost::encoding::message::encode(process_end::PACKAGES, &package, &mut objects);
         }
@@ -213,14 +237,27 @@ mod tests {
             object("/lib/old.so", None),
             plugin.clone(),
         ];
-        let gpu = |did| Gpu { maker: Some("nvidia".into()), did: Some(did), devices: vec![] };
-        let package = Package { language: Some("R".into()), name: Some("Matrix".into()), version: None };
+        let gpu = |did| Gpu { maker: Some("nvidia".into()), did: Some(did), devices: vec![], claimed: None };
+        let package =
+            Package { language: Some("R".into()), name: Some("Matrix".into()), ..Package::default() };
         observations.add(&[7; 16], seen, vec![gpu(false)], vec![package.clone()]);
         observations.add(&[7; 16], vec![plugin.clone()], vec![gpu(true)], vec![package.clone()]);
         observations.add(&[8; 16], vec![plugin.clone()], vec![], vec![]);
         let end = ProcessEnd::decode(&*observations.take(&[7; 16])).unwrap();
         assert_eq!((end.shared_objects, end.gpus), (vec![plugin], vec![gpu(true)]));
         assert_eq!(end.packages, [package]);
+        let claim = |name: &str| Package {
+            language: Some("R".into()),
+            name: Some(name.to_owned().into()),
+            ..Package::default()
+        };
+        observations.begin([7; 16], 1, b"");
+        observations.add(&[7; 16], vec![], vec![], vec![package.clone()]);
+        observations.claim([7; 16], 1, vec![claim("Matrix"), claim("other")]);
+        observations.claim([7; 16], 1, vec![claim("later")]);
+        let end = ProcessEnd::decode(&*observations.take(&[7; 16])).unwrap();
+        let told: Vec<_> = end.packages.iter().map(|package| (package.name(), package.claimed)).collect();
+        assert_eq!(told, [(&b"other"[..], Some(true)), (&b"Matrix"[..], None)], "what was seen counts");
         assert!(observations.take(&[7; 16]).is_empty() && observations.take(&[8; 16]).is_empty());
         assert_eq!((observations.memory.bytes, observations.memory.by_uid.len()), (0, 0));
     }

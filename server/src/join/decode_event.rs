@@ -350,30 +350,32 @@ pub fn program(message: &[u8]) -> (&[u8], u64) {
 }
 
 /// A Gpu: its maker, and whether it was used; the devices are [`gpu_devices`].
-pub fn gpu(message: &[u8]) -> (&[u8], bool) {
-    let (mut maker, mut did) = (&[][..], false);
+pub fn gpu(message: &[u8]) -> (&[u8], bool, bool) {
+    let (mut maker, mut did, mut is_claimed) = (&[][..], false, false);
     for field in Fields::of(message).flatten() {
         match field {
             (gpu::MAKER, Value::Bytes(bytes)) => maker = bytes,
             (gpu::DID, Value::Varint(value)) => did = value != 0,
+            (gpu::CLAIMED, Value::Varint(value)) => is_claimed = value != 0,
             _ => {}
         }
     }
-    (maker, did)
+    (maker, did, is_claimed)
 }
 
-/// A Package: its language, its name and its version.
-pub fn package(message: &[u8]) -> [&[u8]; 3] {
-    let mut found = [&[][..]; 3];
+/// A Package: its language, its name and its version; and true if only the process says so.
+pub fn package(message: &[u8]) -> ([&[u8]; 3], bool) {
+    let (mut found, mut is_claimed) = ([&[][..]; 3], false);
     for field in Fields::of(message).flatten() {
         match field {
             (package::LANGUAGE, Value::Bytes(bytes)) => found[0] = bytes,
             (package::NAME, Value::Bytes(bytes)) => found[1] = bytes,
             (package::VERSION, Value::Bytes(bytes)) => found[2] = bytes,
+            (package::CLAIMED, Value::Varint(value)) => is_claimed = value != 0,
             _ => {}
         }
     }
-    found
+    (found, is_claimed)
 }
 
 /// The devices of a Gpu.

@@ -245,18 +245,20 @@ fn end(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing,
     // Those that were loaded since the start.
     shared_objects(&mut end, &mut builds, event);
     end.list("packages", &event.packages, |out, message| {
-        let [language, name, version] = package(message);
+        let ([language, name, version], is_claimed) = package(message);
         let mut package = Object::begin(out);
         package.text("language", language);
         package.text("name", name);
         package.text("version", version);
+        package.truth("claimed", is_claimed);
         package.end();
     });
     end.list("gpus", &event.gpus, |out, message| {
-        let (maker, did) = gpu(message);
+        let (maker, did, is_claimed) = gpu(message);
         let mut gpu = Object::begin(out);
         gpu.text("maker", maker);
         gpu.text("use", if did { b"did" } else { b"could" });
+        gpu.truth("claimed", is_claimed);
         gpu.list("devices", gpu_devices(message), string);
         gpu.end();
     });

@@ -5,7 +5,7 @@
 //! sender is still known, and finds the event id and the part. The fields within are decoded by the
 //! join.
 
-use super::{Arrivals, Intake, origin::Origin, provenance::Knowledge};
+use super::{Arrivals, Intake, claims, origin::Origin, provenance::Knowledge};
 use crate::{
     follow::{EndTeller, ProcessStart, StartTeller},
     queue::{EndSource, Entry, Kind, identify},
@@ -61,6 +61,7 @@ pub fn admit(
             arrivals.submission.builds.push(stamp(&Bytes::copy_from_slice(message), sender));
             return Ok(());
         }
+        Ok(MessageType::Observation) if claims::take(message, &origin, intake) => return Ok(()),
         Ok(MessageType::Ack | MessageType::Observation) | Err(_) => {
             return Err(NotAdmitted::Type(frame_type));
         }
@@ -74,6 +75,11 @@ pub fn admit(
         // A further part, or the end, of a start that ogrt-observe had told before.
         return Ok(());
     }
+    let marked = match kind {
+        Kind::End if origin.relay.is_none() => claims::mark(message),
+        _ => Some(message.into()),
+    };
+    let message = &*marked.ok_or(NotAdmitted::Message(frame_type))?;
     intake.metrics.events_received.add(1);
     let message = &*intake.default_cluster.add_to(kind, message, identity.has_cluster);
     let assigned_id = identity.event_id.is_none().then(|| intake.ids.next(received_ns));

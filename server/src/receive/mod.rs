@@ -6,6 +6,7 @@
 //! are tasks of the runtime ([`stream`]).
 
 mod admit;
+mod claims;
 mod datagrams;
 mod default_cluster;
 mod drain;

@@ -43,6 +43,8 @@ pub struct UseEvent<'a> {
     objects: Vec<&'a [u8]>,
     /// Paths of the packages that an end tells.
     packages: Vec<Vec<u8>>,
+    /// A package is only claimed.
+    has_claims: bool,
     /// The name of the user, as the sender says.
     pub username: &'a [u8],
     /// The uid as the kernel says, else as the sender says.
@@ -75,7 +77,8 @@ impl<'a> UseEvent<'a> {
             Kind::Summary => return false,
         };
         if let Some(kernel) = entry.credentials {
-            (self.uid, self.is_proved) = (Some(kernel.uid), true);
+            // What a process says that it has used is its claim, though we know who it is.
+            (self.uid, self.is_proved) = (Some(kernel.uid), !self.has_claims);
             self.relay = entry.relay_name().unwrap_or_default();
         }
         self.time_ns = believed_ns(claimed_ns, entry.received_ns);
@@ -122,7 +125,11 @@ impl<'a> UseEvent<'a> {
             match field {
                 Ok((process_end::TIME_NS, Value::Varint(ns))) => *time_ns = Some(ns as i64),
                 Ok((process_end::SHARED_OBJECTS, Value::Bytes(bytes))) => self.objects.push(bytes),
-                Ok((process_end::PACKAGES, Value::Bytes(bytes))) => self.packages.extend(package(bytes)),
+                Ok((process_end::PACKAGES, Value::Bytes(bytes))) => {
+                    let (package, is_claimed) = package(bytes);
+                    self.packages.extend(package);
+                    self.has_claims |= is_claimed;
+                }
                 Ok((process_end::JOB_ID, Value::Bytes(bytes))) => self.job = bytes,
                 Ok((process_end::CLUSTER, Value::Bytes(bytes))) => self.cluster = bytes,
                 Ok((process_end::HOSTNAME, Value::Bytes(bytes))) => self.host = bytes,
@@ -207,18 +214,19 @@ impl<'a> UseEvent<'a> {
     }
 }
 
-/// The path of a package.
-fn package(message: &[u8]) -> Option<Vec<u8>> {
-    let (mut language, mut name, mut version) = (&[][..], &[][..], &[][..]);
+/// The path of a package; and true if only its process says that it used it.
+fn package(message: &[u8]) -> (Option<Vec<u8>>, bool) {
+    let (mut language, mut name, mut version, mut is_claimed) = (&[][..], &[][..], &[][..], false);
     for field in Fields::of(message).flatten() {
         match field {
             (package::LANGUAGE, Value::Bytes(bytes)) => language = bytes,
             (package::NAME, Value::Bytes(bytes)) => name = bytes,
             (package::VERSION, Value::Bytes(bytes)) => version = bytes,
+            (package::CLAIMED, Value::Varint(value)) => is_claimed = value != 0,
             _ => {}
         }
     }
-    package_path(language, name, version)
+    (package_path(language, name, version), is_claimed)
 }
 
 /// The name of a shared object; its signatures are appended.

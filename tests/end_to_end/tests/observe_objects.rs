@@ -159,3 +159,44 @@ fn what_a_python_has_imported_is_told_at_its_end_and_found_by_name() {
     let nobody = see(observed.stage.command("ogrt").args(["uses", "--package", "plots"]));
     assert_eq!(nobody.status.code(), Some(1));
 }
+
+const JAVA: &str = "\
+public class Loads {
+    public static void main(String[] words) throws Exception {
+        Class.forName(words[0]);
+        Thread.sleep(4000);
+    }
+}
+";
+
+#[test]
+fn the_jars_of_a_java_program_are_told_with_their_versions() {
+    let Some(observed) = ObservedStage::open(&[]) else { return };
+    if !has("java") || !has("javac") || !has("jar") {
+        return;
+    }
+    let folder = observed.stage.folder();
+    let run = |program: &str, words: &[&str]| {
+        let output = see(observed.stage.command(program).args(words));
+        assert!(output.status.success(), "{program}: {}", text(&output.stderr));
+    };
+    fs::write(folder.join("Loads.java"), JAVA).unwrap();
+    for (class, jar) in [("Used", "used-lib-2.1.jar"), ("Unused", "unused-1.0.jar")] {
+        fs::write(folder.join(format!("{class}.java")), format!("public class {class} {{}}")).unwrap();
+        run("javac", &[&format!("{class}.java")]);
+        run("jar", &["cf", jar, &format!("{class}.class")]);
+        fs::remove_file(folder.join(format!("{class}.class"))).unwrap();
+    }
+    run("javac", &["Loads.java"]);
+    run("jar", &["cf", "solver.jar", "Loads.class"]);
+    fs::remove_file(folder.join("Loads.class")).unwrap();
+    let mut java = tracked(&observed, "java", "java");
+    let path = "solver.jar:used-lib-2.1.jar:unused-1.0.jar";
+    assert!(see(java.args(["-Xshare:auto", "-cp", path, "Loads", "Used"])).status.success());
+    let end = end(&observed, "java");
+    let expected = json!([
+        {"language": "Java", "name": "solver"},
+        {"language": "Java", "name": "used-lib", "version": "2.1"},
+    ]);
+    assert_eq!(end["packages"], expected, "{end}");
+}
