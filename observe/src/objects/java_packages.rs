@@ -36,7 +36,7 @@ fn library(path: &[u8]) -> Option<(String, Option<String>)> {
     let file = path.rsplit(|byte| *byte == b'/').next()?;
     let stem = str::from_utf8(file.strip_suffix(b".jar")?).ok()?;
     let is_version = |at: &usize| stem[at + 1..].starts_with(|first: char| first.is_ascii_digit());
-    let dash = stem.match_indices('-').map(|(at, _)| at).filter(is_version).last();
+    let dash = stem.match_indices('-').map(|(at, _)| at).rfind(is_version);
     let (name, version) = match dash {
         Some(at) => (&stem[..at], Some(&stem[at + 1..])),
         None => (stem, None),

@@ -245,14 +245,14 @@ mod tests {
         observations.add(&[8; 16], vec![plugin.clone()], vec![], vec![]);
         let end = ProcessEnd::decode(&*observations.take(&[7; 16])).unwrap();
         assert_eq!((end.shared_objects, end.gpus), (vec![plugin], vec![gpu(true)]));
-        assert_eq!(end.packages, [package]);
+        assert_eq!(end.packages, std::slice::from_ref(&package));
         let claim = |name: &str| Package {
             language: Some("R".into()),
             name: Some(name.to_owned().into()),
             ..Package::default()
         };
         observations.begin([7; 16], 1, b"");
-        observations.add(&[7; 16], vec![], vec![], vec![package.clone()]);
+        observations.add(&[7; 16], vec![], vec![], vec![package]);
         observations.claim([7; 16], 1, vec![claim("Matrix"), claim("other")]);
         observations.claim([7; 16], 1, vec![claim("later")]);
         let end = ProcessEnd::decode(&*observations.take(&[7; 16])).unwrap();

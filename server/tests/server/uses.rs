@@ -352,6 +352,7 @@ fn a_package_of_a_language_is_counted_for_each_process_that_used_it() {
         language: Some(language.into()),
         name: Some(name.to_owned().into()),
         version: version.map(str::to_owned),
+        claimed: None,
     };
     let end = |number: u32, user: &str, packages: Vec<Package>| {
         let end = ProcessEnd {
