@@ -1,7 +1,8 @@
 //! The libraries of a Java program, by the jars that its virtual machine has open.
 //!
 //! A jar stays open from its first use to the end. Its name and version are those of its file, as
-//! build tools write them: `commons-io-2.11.0.jar`. The jars of the virtual machine itself are none.
+//! build tools write them: `commons-io-2.11.0.jar`. The jars of the virtual machine itself are
+//! none.
 
 use crate::process_directory::ProcessDirectory;
 use std::collections::BTreeMap;

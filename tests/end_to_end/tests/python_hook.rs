@@ -1,4 +1,5 @@
-//! `sitecustomize.py` in the standard library of a site's own Pythons: it tells packages at the end.
+//! `sitecustomize.py` in the standard library of a site's own Pythons: it tells packages at the
+//! end.
 
 use ogrt_end_to_end::{Stage, http, see, text};
 use serde_json::{Value, json};
