@@ -18,8 +18,8 @@ const EXAMPLES: &str = "Examples:\n\
 /// List jobs in which something failed, the last failure first.
 ///
 /// What counts: ranks of MPI launches, and the outermost processes of a job, such as its script. A
-/// command in a script may fail, and the job does not fail by it, unless the kernel killed the
-/// command because memory was short. docs/ends.md has the states.
+/// command that fails in a script does not make the job fail. One that the kernel killed because
+/// memory was short does. docs/ends.md has the states.
 ///
 /// Exit status: 0 there are such jobs, 1 there are none, 2 error.
 #[derive(Args)]
