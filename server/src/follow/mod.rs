@@ -332,7 +332,7 @@ impl Follow {
     pub fn is_outermost(&self, start: &ProcessStart<'_>, ancestor: Option<u32>) -> bool {
         let is_known = self.is_on() && start.credentials.pid != 0;
         let Some(parent) = start.parent_pid.filter(|_| is_known && ancestor.is_none()) else { return false };
-        !self.table().has_pid(parent)
+        !self.table().places().has_pid(parent)
     }
 
     /// Remembers which processes of these ends are gone.
