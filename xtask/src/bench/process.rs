@@ -60,8 +60,8 @@ pub fn figures(prefix: &Path, server: &mut Daemon, folder: &Path, rounds: usize)
         start(truth, &[preload, active, ("OGRT_SERVER", &unfollowed.unix)]),
     ];
     let measured = medians(&mut commands, rounds)?;
-    let followed = follow_cost(server_pid, &mut commands[4], rounds)?;
     let arrived = arrived(&Site::new(prefix, server, folder)?, 2 * measured.runs);
+    let followed = follow_cost(server_pid, &mut commands[4], rounds)?;
     let mut large = [
         start(truth, &[preload_empty]),
         start(&programs.many, &[preload_empty]),
