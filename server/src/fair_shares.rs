@@ -286,6 +286,32 @@ impl Shares {
     }
 }
 
+/// Room for so much, of which all have so much. Half of it is anybody's. When more is used, a sender
+/// may have only as much as is left, and so may a relay; a user behind a relay may have as much as
+/// is left of the relay's.
+#[derive(Clone, Copy, Debug)]
+pub struct FairRoom {
+    pub max: usize,
+    pub used: usize,
+}
+
+impl FairRoom {
+    /// Tells whether a sender that has `own` may have `more`. `of_relay`: what all behind its relay
+    /// have.
+    pub fn fits(self, more: usize, own: usize, of_relay: usize) -> bool {
+        more <= self.left() && (self.used <= self.max / 2 || !self.is_too_much(own + more, of_relay))
+    }
+
+    /// Tells whether this is more than a sender may have of the second half.
+    pub fn is_too_much(self, own: usize, of_relay: usize) -> bool {
+        own > self.left().saturating_sub(of_relay)
+    }
+
+    fn left(self) -> usize {
+        self.max.saturating_sub(self.used)
+    }
+}
+
 /// The largest amount that each may have, so that all fit: no limit where they do already.
 fn level(mut amounts: Vec<u64>, capacity: u64) -> u64 {
     amounts.sort_unstable();

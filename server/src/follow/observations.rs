@@ -3,10 +3,13 @@
 //!
 //! The observer tells everything that is loaded; what a start has told already is left out here, by
 //! build-id, else by path. An end of a process has what was seen of it, and no more: one that lived
-//! for less than two seconds was not looked at. The memory of all is bounded. Half of it is
-//! anybody's; when more is used, a user may have only as much as is left.
+//! for less than two seconds was not looked at. The memory of all is bounded, and users share it by
+//! the rule of [`FairRoom`].
 
-use crate::fields::{Fields, Value};
+use crate::{
+    fair_shares::FairRoom,
+    fields::{Fields, Value},
+};
 use ogrt_proto::{
     Gpu, Package, SharedObject,
     field_numbers::{process_end, process_info, shared_object},
@@ -70,9 +73,8 @@ struct UserMemory {
 impl UserMemory {
     /// Takes so many bytes for a start, if its user may have them.
     fn take(&mut self, start: &mut ObservedStart, bytes: usize) -> bool {
-        let left = ALL_BYTES_MAX.saturating_sub(self.bytes);
         let own = self.by_uid.entry(start.uid).or_default();
-        let has_room = bytes <= left && (self.bytes <= ALL_BYTES_MAX / 2 || *own + bytes <= left);
+        let has_room = FairRoom { max: ALL_BYTES_MAX, used: self.bytes }.fits(bytes, *own, 0);
         if has_room {
             self.bytes += bytes;
             *own += bytes;

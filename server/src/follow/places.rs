@@ -1,11 +1,11 @@
 //! The places of starts that have no end yet, shared among users.
 //!
-//! Half of the places are anybody's. When more are taken, a user may have only as many as are left.
-//! So whoever makes very many processes has half of them, and there is always room for somebody
-//! else's (`who_has_very_many_processes_leaves_places_for_others`). A start that is over, and whose
-//! end is about to be told, has a place still, and takes it from nobody.
+//! The rule is that of [`FairRoom`]. So whoever makes very many processes has half of them, and
+//! there is always room for somebody else's
+//! (`who_has_very_many_processes_leaves_places_for_others`). A start that is over, and whose end is
+//! about to be told, has a place still, and takes it from nobody.
 
-use crate::queue::Credentials;
+use crate::{fair_shares::FairRoom, queue::Credentials};
 use std::collections::HashMap;
 
 /// See the module.
@@ -48,9 +48,11 @@ impl Places {
         if self.count() >= max {
             return PlaceOffer::Full;
         }
-        let left = max.saturating_sub(self.living);
         let own = self.by_uid.get(&uid).copied().unwrap_or(0);
-        if self.living > max / 2 && own >= left { PlaceOffer::OverShare } else { PlaceOffer::Free }
+        match (FairRoom { max, used: self.living }).fits(1, own, 0) {
+            true => PlaceOffer::Free,
+            false => PlaceOffer::OverShare,
+        }
     }
 
     /// Gives a place to a start.

@@ -64,12 +64,8 @@ pub async fn list(
         job
     };
     let mut answer = json!({ "jobs": found.jobs.into_iter().map(with_user).collect::<Vec<_>>() });
-    if found.is_cut {
-        answer["truncated"] = true.into();
-    }
-    if let Some(until_ns) = counted_until_ns {
-        answer["counted_until_ns"] = until_ns.into();
-    }
+    question::add_page(&mut answer, None, found.is_cut);
+    question::add_counted_until(&mut answer, counted_until_ns);
     Ok(Json(answer))
 }
 

@@ -4,12 +4,10 @@
 //! claims are one sender. Where a job has more events than are answered, each sender has its share
 //! of them ([`EventHolders::limits`]).
 //!
-//! Of the senders that are told apart, half of the room is anybody's. When more is used, a sender
-//! may have only as much as is left, and so may a relay; a user behind a relay may have as much as
-//! is left of the relay's.
+//! The room for senders that are told apart is shared by the rule of [`FairRoom`].
 
 use crate::{
-    fair_shares::{ShareHolder, Shares},
+    fair_shares::{FairRoom, ShareHolder, Shares},
     queue::Entry,
 };
 use bytes::Bytes;
@@ -105,10 +103,9 @@ impl SharedRoom {
 
     /// Tells whether the sender may have more.
     pub fn has_room(&self, holder: EventHolder) -> bool {
-        let left = self.max.saturating_sub(self.used);
         let own = self.own.get(holder.own).copied().unwrap_or(0);
         let of_relay = holder.relay.and_then(|relay| self.of_relay.get(relay)).copied().unwrap_or(0);
-        left > 0 && (self.used <= self.max / 2 || own < left.saturating_sub(of_relay))
+        FairRoom { max: self.max, used: self.used }.fits(1, own, of_relay)
     }
 
     /// Gives the sender one more.

@@ -1,10 +1,9 @@
 //! The places of jobs that are watched, shared among senders.
 //!
-//! Half of the places are anybody's. When more are taken, a sender may have only as many as are
-//! left, and so may a relay. A user behind a relay may have as many as are left of the relay's
+//! The rule is that of [`FairRoom`]: half of the places are anybody's
 //! (`who_has_very_many_jobs_leaves_places_for_others`).
 
-use crate::fair_shares::{ShareHolder, Shares};
+use crate::fair_shares::{FairRoom, ShareHolder, Shares};
 
 /// See the module.
 #[derive(Default)]
@@ -16,20 +15,22 @@ pub struct JobPlaces {
 impl JobPlaces {
     /// Tells whether the sender may have one more, where there are so many for all.
     pub fn has_room(&self, holder: &ShareHolder, max: usize) -> bool {
-        let left = max.saturating_sub(self.count) as u64;
-        left > 0 && (self.count <= max / 2 || !self.has_much(holder, left))
+        let (own, of_relay) = self.taken_by(holder);
+        FairRoom { max, used: self.count }.fits(1, own, of_relay)
     }
 
     /// The sender, if he has more than there are left: that is why he has no more.
     pub fn sender_with_much(&self, holder: ShareHolder, max: usize) -> Option<ShareHolder> {
-        let has_some = self.taken.get(&self.taken.holder(holder.clone())) > 0;
-        (has_some && self.has_much(&holder, max.saturating_sub(self.count) as u64)).then_some(holder)
+        let (own, of_relay) = self.taken_by(&holder);
+        let has_much = FairRoom { max, used: self.count }.is_too_much(own + 1, of_relay);
+        (own > 0 && has_much).then_some(holder)
     }
 
-    fn has_much(&self, holder: &ShareHolder, left: u64) -> bool {
+    /// The places of a sender, and of all behind its relay.
+    fn taken_by(&self, holder: &ShareHolder) -> (usize, usize) {
         let own = self.taken.get(&self.taken.holder(holder.clone()));
         let of_relay = holder.relay_name().map_or(0, |relay| self.taken.of_relay(relay));
-        own >= left.saturating_sub(of_relay)
+        (own as usize, of_relay as usize)
     }
 
     /// Gives the sender a place.
