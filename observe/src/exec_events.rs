@@ -4,20 +4,18 @@
 //! exact time. The kernel tells it to administrators of the machine itself (CAP_NET_ADMIN), not in
 //! containers.
 
-use crate::process_connector::{ANSWER, EXEC, ProcessConnector, ProcessEvent, Told};
+use crate::{
+    netlink::Told,
+    process_connector::{ANSWER, EXEC, ProcessConnector, ProcessEvent},
+};
 use rustix::time::{ClockId, clock_gettime};
 use std::{
     io,
     os::fd::{AsFd, BorrowedFd},
-    thread,
-    time::Duration,
 };
 
 /// Events that are read at once.
 const AT_ONCE: usize = 1024;
-
-/// Times a millisecond that the kernel has to answer.
-const ANSWER_TRIES: u32 = 500;
 
 /// A process that has become another program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,14 +50,8 @@ impl ExecEventSocket {
 
     fn wait_for_answer(&self) -> io::Result<()> {
         let answer = |event: ProcessEvent<'_>| event.word(0).filter(|kind| [ANSWER, EXEC].contains(kind));
-        for _ in 0..ANSWER_TRIES {
-            match self.0.next(answer)? {
-                Told::Event(_) => return Ok(()),
-                Told::Nothing => thread::sleep(Duration::from_millis(1)),
-                Told::Other | Told::Overflow => {}
-            }
-        }
-        Err(io::Error::other("the kernel's process connector does not answer; in a container it never does"))
+        let silence = "the kernel's process connector does not answer; in a container it never does";
+        self.0.wait_for(answer, silence).map(drop)
     }
 
     /// Takes what the kernel has told, without waiting. More may be left.

@@ -10,6 +10,7 @@
 //! of its job are kept.
 
 mod capabilities;
+mod clock;
 mod complaints;
 mod cpu_share;
 mod datagram;
@@ -18,6 +19,7 @@ mod exec_events;
 mod file_facts;
 mod job_variables;
 mod kernel_offer;
+mod netlink;
 mod objects;
 mod observer;
 mod oom_log;
@@ -25,6 +27,7 @@ mod package_paths;
 mod process;
 mod process_connector;
 mod process_directory;
+mod process_stat;
 mod program_file;
 pub mod python;
 mod scheduling;
@@ -36,9 +39,11 @@ mod task_statistics;
 pub use datagram::{Credentials, Datagram, pass_pidfds, receive};
 pub use job_variables::JOB_ID_VARIABLES;
 pub use kernel_offer::KernelOffer;
+pub use netlink::Told;
 pub use observer::{Observer, ObserverConfig};
 pub use package_paths::{Language, package_of_path};
 pub use process::{exit_status, process_id, process_number};
-pub use process_connector::{FORK, ProcessConnector, ProcessEvent, Told};
+pub use process_connector::{FORK, ProcessConnector, ProcessEvent};
 pub use process_directory::FIRST_PID_NAMESPACE;
+pub use process_stat::{ProcessStat, TICK_NS};
 pub use selection::{ParseUserRangesError, Selection, UserRanges};

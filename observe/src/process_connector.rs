@@ -1,18 +1,15 @@
 //! What the kernel tells of all processes over a netlink socket, its process connector: to
 //! administrators of the machine itself (CAP_NET_ADMIN), not in containers.
 
+use crate::netlink::{NetlinkSocket, Told};
 use rustix::{
-    fd::{AsFd, BorrowedFd, OwnedFd},
-    io::Errno,
-    net::{
-        AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind,
-        netlink::SocketAddrNetlink, recvfrom, send, socket_with, sockopt::set_socket_recv_buffer_size_force,
-    },
+    fd::{AsFd, BorrowedFd},
+    net::{Protocol, SocketType},
 };
 use std::{io, num::NonZeroU32};
 
-/// Bytes of events that wait to be read: about 20,000.
-const WAITING_BYTES: usize = 16 << 20;
+/// Longest message that is read.
+const MESSAGE_MAX: usize = 256;
 
 /// `NETLINK_CONNECTOR`, and in it the process connector's index, which is its group, too.
 const CONNECTOR: u32 = 11;
@@ -59,54 +56,33 @@ impl<'m> ProcessEvent<'m> {
     }
 }
 
-/// What one message brought.
-#[derive(Debug)]
-pub enum Told<T> {
-    /// Something of the kernel's that was wanted.
-    Event(T),
-    /// Something else, or of somebody else.
-    Other,
-    /// The kernel had no room, and events were lost.
-    Overflow,
-    /// There is nothing more.
-    Nothing,
-}
-
 /// A socket that listens.
-pub struct ProcessConnector(OwnedFd);
+pub struct ProcessConnector(NetlinkSocket<MESSAGE_MAX>);
 
 impl ProcessConnector {
     /// Begins to listen to events of a kind; kernels before 6.6 tell all kinds.
     pub fn listen(kind: u32) -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let protocol = NonZeroU32::new(CONNECTOR).map(Protocol::from_raw);
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, protocol)?;
-        bind(&socket, &SocketAddrNetlink::new(0, PROCESS_EVENTS))?;
-        // Without it there is room for some hundred.
-        let _ = set_socket_recv_buffer_size_force(&socket, WAITING_BYTES);
+        let socket = NetlinkSocket::open(SocketType::DGRAM, protocol, PROCESS_EVENTS)?;
         // The second form asks for one kind alone; older kernels do not know it.
         for wish in [&[LISTEN][..], &[LISTEN, kind]] {
-            send(&socket, &request(wish), SendFlags::empty())?;
+            socket.send(&request(wish))?;
         }
         Ok(ProcessConnector(socket))
     }
 
     /// Takes one message, without waiting, and reads what is wanted of it.
     pub fn next<T>(&self, read: impl FnOnce(ProcessEvent<'_>) -> Option<T>) -> io::Result<Told<T>> {
-        let mut message = [0; 256];
-        match recvfrom(&self.0, &mut message[..], RecvFlags::empty()) {
-            Ok((_, length, Some(from))) => {
-                // The kernel's own number is 0.
-                let is_kernel = SocketAddrNetlink::try_from(from).is_ok_and(|from| from.pid() == 0);
-                let bytes = message.get(..length).filter(|_| is_kernel);
-                let event = bytes.and_then(|bytes| read(ProcessEvent::of_message(bytes)));
-                Ok(event.map_or(Told::Other, Told::Event))
-            }
-            Ok(_) | Err(Errno::INTR) => Ok(Told::Other),
-            Err(Errno::NOBUFS) => Ok(Told::Overflow),
-            Err(Errno::AGAIN) => Ok(Told::Nothing),
-            Err(problem) => Err(problem.into()),
-        }
+        self.0.next(|message| read(ProcessEvent::of_message(message)))
+    }
+
+    /// Waits for what is wanted; fails with `silence` where nothing comes.
+    pub fn wait_for<T>(
+        &self,
+        read: impl Fn(ProcessEvent<'_>) -> Option<T>,
+        silence: &'static str,
+    ) -> io::Result<T> {
+        self.0.wait_for(|message| read(ProcessEvent::of_message(message)), silence)
     }
 }
 

@@ -4,7 +4,10 @@
 //! Everything in it may be changed by the process while it is read: names, arguments, environment.
 //! So each reading has a bound, and says where it has cut.
 
-use crate::process::process_id;
+use crate::{
+    process::process_id,
+    process_stat::{ProcessStat, TICK_NS},
+};
 use rustix::{
     fs::{AtFlags, CWD, Dir, DirEntry, FileType, Mode, OFlags, major, minor, openat, readlinkat, statat},
     io::Errno,
@@ -86,45 +89,43 @@ impl ProcessDirectory {
     /// The devices that it has open, each with its path and its numbers. At most so many
     /// descriptors are looked at.
     pub fn open_devices(&self, descriptors_max: usize) -> Vec<(Vec<u8>, (u32, u32))> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let Ok(directory) = openat(&self.0, "fd", flags, Mode::empty()) else { return Vec::new() };
-        let Ok(entries) = Dir::read_from(&directory) else { return Vec::new() };
-        let device = |entry: DirEntry| {
-            let path = readlinkat(&directory, entry.file_name(), Vec::new()).ok()?.into_bytes();
-            // Not a socket, a pipe or their like.
-            if !path.starts_with(b"/") {
-                return None;
-            }
-            let status = statat(&directory, entry.file_name(), AtFlags::empty()).ok()?;
+        self.descriptors(descriptors_max, |path, directory, entry| {
+            let status = statat(directory, entry.file_name(), AtFlags::empty()).ok()?;
             let is_device = FileType::from_raw_mode(status.st_mode) == FileType::CharacterDevice;
             is_device.then(|| (path, (major(status.st_rdev), minor(status.st_rdev))))
-        };
-        entries.take(descriptors_max).map_while(Result::ok).filter_map(device).collect()
+        })
     }
 
     /// The paths of files that it has open, where they end so. At most so many descriptors are
     /// looked at; no file is opened.
     pub fn open_files(&self, ending: &[u8], descriptors_max: usize) -> Vec<Vec<u8>> {
+        self.descriptors(descriptors_max, |path, _, _| path.ends_with(ending).then_some(path))
+    }
+
+    /// What `read` takes of its descriptors that have a path, at most so many looked at.
+    fn descriptors<T>(
+        &self,
+        descriptors_max: usize,
+        read: impl Fn(Vec<u8>, &OwnedFd, &DirEntry) -> Option<T>,
+    ) -> Vec<T> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let Ok(directory) = openat(&self.0, "fd", flags, Mode::empty()) else { return Vec::new() };
         let Ok(entries) = Dir::read_from(&directory) else { return Vec::new() };
-        let path = |entry: DirEntry| {
+        let one = |entry: DirEntry| {
             let path = readlinkat(&directory, entry.file_name(), Vec::new()).ok()?.into_bytes();
-            (path.starts_with(b"/") && path.ends_with(ending)).then_some(path)
+            // Not a socket, a pipe or their like.
+            if !path.starts_with(b"/") {
+                return None;
+            }
+            read(path, &directory, &entry)
         };
-        entries.take(descriptors_max).map_while(Result::ok).filter_map(path).collect()
+        entries.take(descriptors_max).map_while(Result::ok).filter_map(one).collect()
     }
 
     /// When the process was made, Unix time in nanoseconds, as exactly as the kernel says.
     pub fn began_ns(&self) -> Option<i64> {
-        /// Nanoseconds of a clock tick: USER_HZ is 100 on every Linux that we run on.
-        const TICK_NS: i64 = 10_000_000;
         let (stat, _) = self.read("stat", TEXT_MAX)?;
-        // Field 22; the name of the program, field 2, may hold anything but ends with the last
-        // parenthesis.
-        let at = stat.iter().rposition(|byte| *byte == b')')?;
-        let rest = String::from_utf8_lossy(stat.get(at + 1..)?).into_owned();
-        let ticks: i64 = rest.split_ascii_whitespace().nth(19)?.parse().ok()?;
+        let ticks = ProcessStat::read(&stat)?.made_ticks;
         let [real, boot] = [ClockId::Realtime, ClockId::Boottime].map(|clock| {
             let time = clock_gettime(clock);
             time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec)

@@ -5,26 +5,15 @@
 //! Each thread that ends is told. The last one of a process has the sums of them all beside its
 //! own. The right is needed to begin; afterwards the socket goes on without it.
 
+use crate::netlink::{NetlinkSocket, Told};
 use rustix::{
-    fd::{AsFd, BorrowedFd, OwnedFd},
-    io::Errno,
-    net::{
-        AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind,
-        netlink::{GENERIC, SocketAddrNetlink},
-        recvfrom, send, socket_with,
-        sockopt::set_socket_recv_buffer_size_force,
-    },
+    fd::{AsFd, BorrowedFd},
+    net::{SocketType, netlink::GENERIC},
 };
-use std::{fs, io, thread, time::Duration};
-
-/// Bytes of ends that wait to be read: about 10,000.
-const WAITING_BYTES: usize = 16 << 20;
+use std::{fs, io, thread};
 
 /// Longest message: it has two structures of some hundred bytes.
 const MESSAGE_MAX: usize = 4096;
-
-/// Tries of a millisecond each that the kernel has to answer, and to tell the end of a thread.
-const ANSWER_TRIES: u32 = 500;
 
 /// Bytes of the headers of netlink and of generic netlink.
 const HEADER: usize = 20;
@@ -63,30 +52,13 @@ pub struct ProcessExit {
     pub is_fork: bool,
 }
 
-/// What one message brought.
-#[derive(Debug)]
-pub enum ExitMessage {
-    /// The end of a process.
-    Exit(ProcessExit),
-    /// The end of one of several threads, or something else.
-    Other,
-    /// The kernel had no room, and ends were lost.
-    Overflow,
-    /// There is nothing more.
-    Nothing,
-}
-
 /// A socket that the kernel tells ends.
-pub struct ExitSocket(OwnedFd);
+pub struct ExitSocket(NetlinkSocket<MESSAGE_MAX>);
 
 impl ExitSocket {
     /// Begins to listen. It fails where the kernel does not tell us the end of a thread of ours.
     pub fn listen() -> io::Result<Self> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(GENERIC))?;
-        bind(&socket, &SocketAddrNetlink::new(0, 0))?;
-        let _ = set_socket_recv_buffer_size_force(&socket, WAITING_BYTES);
-        let socket = ExitSocket(socket);
+        let socket = ExitSocket(NetlinkSocket::open(SocketType::RAW, Some(GENERIC), 0)?);
         let family = socket.family()?;
         let processors = fs::read_to_string("/sys/devices/system/cpu/possible")?;
         /// `TASKSTATS_CMD_GET`, and its attribute for the processors to listen to.
@@ -119,68 +91,32 @@ impl ExitSocket {
         value: &[u8],
         read: impl Fn(&[u8]) -> Option<T>,
     ) -> io::Result<T> {
-        send(&self.0, &request(family, command, attribute, value), SendFlags::empty())?;
-        let mut message = [0; MESSAGE_MAX];
-        for _ in 0..ANSWER_TRIES {
-            match recvfrom(&self.0, &mut message[..], RecvFlags::empty()) {
-                Ok((_, length, _)) => {
-                    let message = message.get(..length).unwrap_or_default();
-                    if let Some(problem) = refusal(message) {
-                        return Err(problem);
-                    }
-                    let is_answer = kind(message) == Some(family) || kind(message) == Some(ERROR);
-                    if let Some(answer) = read(message).filter(|_| is_answer) {
-                        return Ok(answer);
-                    }
-                }
-                Err(Errno::AGAIN) => thread::sleep(Duration::from_millis(1)),
-                Err(Errno::INTR) => {}
-                Err(problem) => return Err(problem.into()),
-            }
-        }
-        Err(io::Error::other("the kernel's accounting of tasks does not answer"))
+        self.0.send(&request(family, command, attribute, value))?;
+        let answer = |message: &[u8]| {
+            let is_answer = kind(message) == Some(family) || kind(message) == Some(ERROR);
+            let answer = || read(message).filter(|_| is_answer).map(Ok);
+            refusal(message).map(Err).or_else(answer)
+        };
+        self.0.wait_for(answer, "the kernel's accounting of tasks does not answer")?
     }
 
     /// Has a thread end, and waits until the kernel tells it: in a network namespace of its own
     /// nobody hears anything.
     fn wait_for_own_thread(&self) -> io::Result<()> {
         thread::spawn(|| ()).join().map_err(|_| io::Error::other("a thread failed"))?;
-        let mut message = [0; MESSAGE_MAX];
-        for _ in 0..ANSWER_TRIES {
-            match recvfrom(&self.0, &mut message[..], RecvFlags::empty()) {
-                Ok((_, length, _)) => {
-                    let Some(tasks) = message.get(..length).and_then(TaskMessage::read) else { continue };
-                    if tasks.task.half(0) < Some(VERSION_MIN) {
-                        return Err(io::Error::other("the kernel's accounting of tasks needs Linux 5.19"));
-                    }
-                    if tasks.task.word(Task::PROCESS) == Some(std::process::id()) {
-                        return Ok(());
-                    }
-                }
-                Err(Errno::AGAIN) => thread::sleep(Duration::from_millis(1)),
-                Err(Errno::INTR | Errno::NOBUFS) => {}
-                Err(problem) => return Err(problem.into()),
+        let own_end = |message: &[u8]| {
+            let task = TaskMessage::read(message)?.task;
+            if task.half(0) < Some(VERSION_MIN) {
+                return Some(Err(io::Error::other("the kernel's accounting of tasks needs Linux 5.19")));
             }
-        }
-        Err(io::Error::other("the kernel tells no ends here; in a container it never does"))
+            (task.word(Task::PROCESS) == Some(std::process::id())).then_some(Ok(()))
+        };
+        self.0.wait_for(own_end, "the kernel tells no ends here; in a container it never does")?
     }
 
-    /// Takes one message, without waiting.
-    pub fn next(&self) -> io::Result<ExitMessage> {
-        let mut message = [0; MESSAGE_MAX];
-        match recvfrom(&self.0, &mut message[..], RecvFlags::empty()) {
-            Ok((_, length, Some(from))) => {
-                // The kernel's own number is 0.
-                let is_kernel = SocketAddrNetlink::try_from(from).is_ok_and(|from| from.pid() == 0);
-                let bytes = message.get(..length).filter(|_| is_kernel);
-                let exit = bytes.and_then(TaskMessage::read).and_then(|tasks| tasks.exit());
-                Ok(exit.map_or(ExitMessage::Other, ExitMessage::Exit))
-            }
-            Ok(_) | Err(Errno::INTR) => Ok(ExitMessage::Other),
-            Err(Errno::NOBUFS) => Ok(ExitMessage::Overflow),
-            Err(Errno::AGAIN) => Ok(ExitMessage::Nothing),
-            Err(problem) => Err(problem.into()),
-        }
+    /// Takes one message, without waiting. The end of one of several threads is none of a process.
+    pub fn next(&self) -> io::Result<Told<ProcessExit>> {
+        self.0.next(|message| TaskMessage::read(message)?.exit())
     }
 }
 

@@ -286,9 +286,9 @@ impl Shares {
     }
 }
 
-/// Room for so much, of which all have so much. Half of it is anybody's. When more is used, a sender
-/// may have only as much as is left, and so may a relay; a user behind a relay may have as much as
-/// is left of the relay's.
+/// Room for so much, of which all have so much. Half of it is anybody's. When more is used, a
+/// sender may have only as much as is left, and so may a relay; a user behind a relay may have as
+/// much as is left of the relay's.
 #[derive(Clone, Copy, Debug)]
 pub struct FairRoom {
     pub max: usize,

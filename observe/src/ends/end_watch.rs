@@ -2,19 +2,20 @@
 
 use super::used_before::CpuTime;
 use crate::{
+    clock::now_ns,
     complaints::Complaints,
     exec_events::ExecEvent,
+    netlink::Told,
     oom_log::OomLog,
     selection::UserRanges,
     server_link::ServerLink,
-    task_statistics::{ExitMessage, ExitSocket, ProcessExit},
+    task_statistics::{ExitSocket, ProcessExit},
 };
 use ogrt_proto::{EndAccount, MessageType, Observation, encode_frame};
 use std::{
     collections::{HashMap, HashSet},
     io,
     os::fd::{AsFd, BorrowedFd},
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 /// The signal in the lowest bits of a status.
@@ -105,20 +106,20 @@ impl EndWatch {
         let mut lost = 0;
         for _ in 0..AT_ONCE {
             match self.socket.next()? {
-                ExitMessage::Exit(exit) if self.exits.len() < PROCESSES_MAX => {
+                Told::Event(exit) if self.exits.len() < PROCESSES_MAX => {
                     let now_ns = now_ns();
                     match now_ns - self.emptied_ns > READ_WITHIN_NS {
                         true => lost += 1,
                         false => self.exits.push((now_ns, exit)),
                     }
                 }
-                ExitMessage::Exit(_) => lost += 1,
-                ExitMessage::Other => {}
-                ExitMessage::Overflow => {
+                Told::Event(_) => lost += 1,
+                Told::Other => {}
+                Told::Overflow => {
                     lost += 1;
                     self.lost_some();
                 }
-                ExitMessage::Nothing => {
+                Told::Nothing => {
                     self.emptied_ns = now_ns();
                     break;
                 }
@@ -240,9 +241,4 @@ fn push(server: &mut ServerLink, end_accounts: Vec<EndAccount>, ends_lost: u64) 
         ..Observation::default()
     };
     server.push(encode_frame(MessageType::Observation, &observation).to_vec(), None);
-}
-
-fn now_ns() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -8,6 +8,7 @@ use super::{
     python_packages::python_packages,
 };
 use crate::{
+    clock::now_ns,
     exec_events::ExecEvent,
     file_facts::{FileCache, path_of},
     job_variables::{JobVariables, job_of_groups},
@@ -23,7 +24,7 @@ use prost::Message;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
 /// The library that tells of starts. It does not tell of itself.
@@ -219,9 +220,4 @@ impl ObjectWatch {
     pub fn begin_anew(&mut self) {
         self.told.clear();
     }
-}
-
-fn now_ns() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_nanos()).unwrap_or(i64::MAX)
 }

@@ -7,9 +7,9 @@
 
 use super::forks::{Fork, Forks};
 use crate::bounded_map::BoundedMap;
+use ogrt_observe::ProcessStat;
 use std::{
     collections::HashSet,
-    fs,
     time::{Duration, Instant},
 };
 
@@ -96,10 +96,7 @@ impl Ancestors {
 }
 
 fn parent_by_procfs(pid: u32) -> Option<u32> {
-    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // Field 4; the name of the program, field 2, may hold anything but ends with the last
-    // parenthesis.
-    text.rsplit_once(')')?.1.split_ascii_whitespace().nth(1)?.parse().ok()
+    ProcessStat::of(pid).map(|stat| stat.parent_pid)
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@
 
 use super::{
     Follow,
-    proc_usage::ProcUsage,
     process_table::{EndCause, ProcessStart},
     sender::SenderProcess,
     start_facts::facts_and_place,
@@ -28,6 +27,7 @@ use crate::{
 };
 use anyhow::Result;
 use bytes::{Buf, BufMut};
+use ogrt_observe::ProcessStat;
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 use std::{
@@ -117,7 +117,7 @@ impl KeptStart {
     /// The same with what procfs says of the process now.
     fn seen(self) -> Self {
         let pid = self.credentials.pid;
-        let made_ticks = ProcUsage::of(pid).map(|usage| usage.made_ticks);
+        let made_ticks = ProcessStat::of(pid).map(|usage| usage.made_ticks);
         KeptStart { made_ticks, executable: executable(pid), ..self }
     }
 

@@ -1,11 +1,11 @@
 //! The process behind a start: by the pidfd that came with it, else by its pid.
 
 use super::{
-    proc_usage::{ProcUsage, TICK_NS, made_ns},
+    proc_usage::made_ns,
     process_table::{ProcessKey, ProcessStart, has_ended},
 };
 use nix::errno::Errno;
-use ogrt_observe::process_number;
+use ogrt_observe::{ProcessStat, TICK_NS, process_number};
 use rustix::{
     io::Errno as Refusal,
     process::{Pid, PidfdFlags, pidfd_open},
@@ -54,7 +54,7 @@ impl SenderProcess {
         // The clock may have been set since.
         let latest_ns = if made_ticks.is_some() { i64::MAX - TICK_NS } else { start.received_ns + CLOCK_NS };
         let pidfd = by_pid(pid, latest_ns)?;
-        match (ProcUsage::of(pid), made_ticks) {
+        match (ProcessStat::of(pid), made_ticks) {
             (Some(usage), Some(made_ticks)) if usage.made_ticks != made_ticks => Err(Refusal::SRCH),
             _ => Ok((key(start, &pidfd), pidfd)),
         }
@@ -75,7 +75,7 @@ fn first_known_ns(start: &ProcessStart<'_>) -> i64 {
 fn by_pid(number: u32, latest_ns: i64) -> Result<OwnedFd, Refusal> {
     let pid = i32::try_from(number).ok().and_then(Pid::from_raw).ok_or(Refusal::SRCH)?;
     let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
-    match ProcUsage::of(number).and_then(|usage| made_ns(usage.made_ticks)) {
+    match ProcessStat::of(number).and_then(|usage| made_ns(usage.made_ticks)) {
         Some(began) if began <= latest_ns + TICK_NS => Ok(pidfd),
         Some(_) => Err(Refusal::SRCH),
         None if has_ended(&pidfd) => Err(Refusal::SRCH),

@@ -5,7 +5,8 @@
 //! CPU time survives exec. So of a program that another one became, what was there before is taken
 //! away; where nobody knows how much that was, only what was used since the first look counts.
 
-use super::proc_usage::{ProcUsage, children, made_ns, peak_kib};
+use super::proc_usage::{children, made_ns, peak_kib};
+use ogrt_observe::ProcessStat;
 use std::collections::HashMap;
 
 /// The part of its age by which a process grows from one look to the next.
@@ -23,7 +24,7 @@ const GENERATIONS_MAX: usize = 4;
 #[derive(Clone, Debug, Default)]
 pub struct Usage {
     /// The time from which on usage counts, and what there was before.
-    since: Option<(i64, ProcUsage)>,
+    since: Option<(i64, ProcessStat)>,
     last: Option<Sample>,
     /// CPU time of each child that is no program of its own.
     workers: HashMap<Worker, u64>,
@@ -36,7 +37,7 @@ type Worker = (u32, i64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Sample {
     at_ns: i64,
-    usage: ProcUsage,
+    usage: ProcessStat,
     peak_kib: Option<u64>,
 }
 
@@ -59,7 +60,7 @@ impl Usage {
     pub fn add(&mut self, look: Look, start_ns: i64) {
         let Look { at_ns, usage, peak_kib, children } = look;
         self.since.get_or_insert_with(|| match made_ns(usage.made_ticks) {
-            Some(made_ns) if start_ns - made_ns <= LOADING_NS => (start_ns, ProcUsage::default()),
+            Some(made_ns) if start_ns - made_ns <= LOADING_NS => (start_ns, ProcessStat::default()),
             _ => (at_ns, usage),
         });
         let peak_kib = peak_kib.max(self.last.and_then(|last| last.peak_kib));
@@ -95,7 +96,7 @@ impl Usage {
 /// What one look at a process has found.
 pub struct Look {
     pub at_ns: i64,
-    usage: ProcUsage,
+    usage: ProcessStat,
     peak_kib: Option<u64>,
     children: Children,
 }
@@ -117,7 +118,8 @@ impl Children {
             for child in generation {
                 if is_program(child) {
                     found.programs.push(child);
-                } else if let Some(usage) = ProcUsage::of(child).filter(|_| found.workers.len() < WORKERS_MAX)
+                } else if let Some(usage) =
+                    ProcessStat::of(child).filter(|_| found.workers.len() < WORKERS_MAX)
                 {
                     found.workers.push(((child, usage.made_ticks), usage.cpu_us()));
                     next.extend(children(child));
@@ -132,7 +134,7 @@ impl Children {
 impl Look {
     /// Looks at a process; `is_program` tells which processes are programs of their own.
     pub fn at(pid: u32, now_ns: i64, is_program: impl Fn(u32) -> bool) -> Option<Look> {
-        let (usage, children) = (ProcUsage::of(pid)?, Children::of(pid, is_program));
+        let (usage, children) = (ProcessStat::of(pid)?, Children::of(pid, is_program));
         Some(Look { at_ns: now_ns, usage, peak_kib: peak_kib(pid), children })
     }
 
@@ -140,7 +142,7 @@ impl Look {
     /// is not reaped. Its memory and its children are not those of the program that is asked about.
     pub fn at_cpu_time(pid: u32, at_ns: i64) -> Option<Look> {
         let (peak_kib, children) = (None, Children::default());
-        Some(Look { at_ns, usage: ProcUsage::of(pid)?, peak_kib, children })
+        Some(Look { at_ns, usage: ProcessStat::of(pid)?, peak_kib, children })
     }
 
     /// The number of processes that were looked at.
@@ -151,13 +153,14 @@ impl Look {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::proc_usage::TICK_NS, *};
+    use super::*;
+    use ogrt_observe::TICK_NS;
 
     const SECOND_NS: i64 = 1_000_000_000;
 
     fn look(at_ns: i64, user_us: u64, peak: u64) -> Look {
         let made_ticks = (100 * SECOND_NS - made_ns(0).unwrap()) / TICK_NS;
-        let usage = ProcUsage { user_us, system_us: 7, made_ticks };
+        let usage = ProcessStat { user_us, system_us: 7, made_ticks, ..ProcessStat::default() };
         Look { at_ns, usage, peak_kib: Some(peak), children: Children::default() }
     }
 
@@ -183,7 +186,7 @@ mod tests {
         assert_eq!(usage.told(start, start + 15 * SECOND_NS), None, "a fifteenth is unknown");
         usage.add(look(start + 30 * SECOND_NS, 99_000, 9), start);
         assert_eq!(usage.told(start, start + 30 * SECOND_NS).map(|told| told.user_us), Some(9000));
-        let before = ProcUsage { user_us: 60_000, system_us: 0, made_ticks: 1 };
+        let before = ProcessStat { user_us: 60_000, made_ticks: 1, ..ProcessStat::default() };
         let mut usage = Usage { since: Some((start, before)), ..Usage::default() };
         usage.add(look(start + 2 * SECOND_NS, 90_000, 9), start);
         assert_eq!(usage.told(start, start + 2 * SECOND_NS).map(|told| told.user_us), Some(30_000));
