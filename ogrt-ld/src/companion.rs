@@ -23,7 +23,7 @@ use ogrt_wrap::deliver::spool::{SpoolDir, UnfinishedClaim};
 use ogrt_wrap::elf_head::OpenedFile;
 use ogrt_wrap::environment;
 use ogrt_wrap::line::link_line::LinkLine;
-use ogrt_wrap::line::resolve_inputs::{ResolvedInput, resolve_and_keep};
+use ogrt_wrap::line::resolve_inputs::{OpenedInput, resolve_open};
 use ogrt_wrap::record::describe_file;
 use ogrt_wrap::record::digest_cache::DigestCache;
 use ogrt_wrap::record::needed_libraries::{self, NeededLibraries};
@@ -146,60 +146,50 @@ fn take_only_idle_time() {
     let _ = rustix::process::setpriority_process(None, NICENESS);
 }
 
-/// An input and, unless too many are open, its open file.
-struct OpenInput {
-    input: ResolvedInput,
-    opened: Option<(OpenedFile, Metadata)>,
+/// An input, and how its file was when it was opened.
+struct HeldInput {
+    input: OpenedInput,
+    before: Option<Metadata>,
 }
 
-fn opened_inputs(record: &BuildRecord) -> Vec<OpenInput> {
+fn opened_inputs(record: &BuildRecord) -> Vec<HeldInput> {
     let words: Vec<OsString> =
         record.linker_command.iter().skip(1).map(|word| OsString::from_vec(word.to_vec())).collect();
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let open_max = limit.map_or(OPEN_MAX, |limit| (limit / 2) as usize).min(OPEN_MAX);
-    let mut opened: Vec<(usize, OpenedFile)> = Vec::new();
     let line = match &record.linker {
         Some(linker) => LinkLine::of_linker(Path::new(OsStr::from_bytes(linker.path())), &words),
         None => LinkLine::read(&words),
     };
-    let inputs = resolve_and_keep(&line, &mut |index, file| {
-        if opened.len() < open_max {
-            opened.push((index, file));
-        }
-    });
-    let mut opened = opened.into_iter().peekable();
-    let mut held = |(index, input)| {
-        let opened = opened.next_if(|(at, _)| *at == index).and_then(|(_, opened)| {
-            let metadata = opened.file.metadata().ok()?;
-            Some((opened, metadata))
-        });
-        OpenInput { input, opened }
+    let held = |input: OpenedInput| {
+        let before = input.opened.as_ref().and_then(|opened| opened.file.metadata().ok());
+        HeldInput { input, before }
     };
-    inputs.into_iter().enumerate().map(&mut held).collect()
+    resolve_open(&line, open_max, &|| true).unwrap_or_default().into_iter().map(held).collect()
 }
 
-fn describe_inputs(inputs: &[OpenInput], place: &Path) -> InputDescriptions {
+fn describe_inputs(inputs: &[HeldInput], place: &Path) -> InputDescriptions {
     let (cache, gitoids) = (DigestCache::open(), environment::is_on("OGRT_OMNIBOR"));
-    record::describe_each(inputs, |held| {
-        let describe =
-            |opened: &OpenedFile| describe_file::opened_input(&held.input, opened, &cache, gitoids);
-        let (mut input, producer) = match &held.opened {
+    record::describe_each(inputs, |HeldInput { input: OpenedInput { input, opened }, before }| {
+        let describe = |opened: &OpenedFile| describe_file::opened_input(input, opened, &cache, gitoids);
+        let held = opened.as_ref().zip(before.as_ref());
+        let (mut described, producer) = match held {
             Some((opened, _)) => describe(opened),
-            None => match OpenedFile::open(&place.join(&held.input.path)) {
+            None => match OpenedFile::open(&place.join(&input.path)) {
                 Ok(opened) => describe(&opened),
-                Err(_) => describe_file::unreadable_input(&held.input),
+                Err(_) => describe_file::unreadable_input(input),
             },
         };
-        let changed = held.opened.as_ref().is_some_and(|(opened, before)| {
+        let changed = held.is_some_and(|(opened, before)| {
             !opened
                 .file
                 .metadata()
                 .is_ok_and(|now| mtime_ns(&now) == mtime_ns(before) && now.len() == before.len())
         });
         if changed {
-            (input.sha256, input.gitoid) = (None, None);
+            (described.sha256, described.gitoid) = (None, None);
         }
-        (input, producer)
+        (described, producer)
     })
 }
 

@@ -14,7 +14,6 @@ use ogrt_wrap::line::link_line::{InputName, LinkLine, NamedInput, is_start_file}
 use ogrt_wrap::line::resolve_inputs::resolve_inputs;
 use ogrt_wrap::note::object_properties::ObjectProperties;
 use ogrt_wrap::record::compilers;
-use ogrt_wrap::small_file;
 
 /// An object up to this size is read in one piece.
 const SMALL_BYTES_MAX: u64 = 256 * 1024;
@@ -68,15 +67,8 @@ fn look_into(opened: OpenedFile) -> (Option<ObjectProperties>, Option<String>) {
     if opened.len > SMALL_BYTES_MAX {
         return (ObjectProperties::of_file(&opened.file), compilers::short_name(opened));
     }
-    let read;
-    let bytes = match opened.whole() {
-        Some(whole) => whole,
-        None => {
-            read = small_file::rest(&opened.file, opened.len as usize).unwrap_or_default();
-            &read
-        }
-    };
-    (ObjectProperties::of(bytes), compilers::short_name_in(bytes))
+    let bytes = opened.bytes().unwrap_or_default();
+    (ObjectProperties::of(&*bytes), compilers::short_name_in(&bytes))
 }
 
 fn first_library(line: &LinkLine) -> Option<ReferenceInput<'_>> {

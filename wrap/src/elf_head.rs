@@ -5,6 +5,7 @@
 
 use crate::small_file;
 use ogrt_note::ByteOrder;
+use std::borrow::Cow;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -108,6 +109,14 @@ impl OpenedFile {
     /// All bytes of a small file.
     pub fn whole(&self) -> Option<&[u8]> {
         (self.start.len() as u64 == self.len).then_some(&*self.start)
+    }
+
+    /// All bytes of a file that is small enough to be held in memory. It stays at its start.
+    pub fn bytes(&self) -> std::io::Result<Cow<'_, [u8]>> {
+        match self.whole() {
+            Some(whole) => Ok(Cow::Borrowed(whole)),
+            None => small_file::start(&self.file, self.len as usize).map(Cow::Owned),
+        }
     }
 }
 

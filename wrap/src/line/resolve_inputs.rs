@@ -49,49 +49,37 @@ const OPENED_MAX: u64 = 64;
 
 /// The files of a line's inputs in order, each once.
 pub fn resolve_inputs(line: &LinkLine) -> Vec<ResolvedInput> {
-    resolve_and_keep(line, &mut |_, _| ())
+    let found = resolve_open(line, 0, &|| true).unwrap_or_default();
+    found.into_iter().map(|found| found.input).collect()
 }
 
-/// The files of a line's inputs in order, each once, the first ones open. `None` if `goes_on` says
-/// no meanwhile.
+/// The same, the first ones open, as many as a link without a companion holds. `None` if `goes_on`
+/// says no meanwhile.
 pub fn resolve_while(line: &LinkLine, goes_on: &dyn Fn() -> bool) -> Option<Vec<OpenedInput>> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let opened_max = limit.map_or(OPENED_MAX, |limit| OPENED_MAX.min(limit / 4)) as usize;
-    let mut opened: Vec<(usize, OpenedFile)> = Vec::new();
-    let mut keep = |index, file| {
-        if opened.len() < opened_max {
-            opened.push((index, file));
-        }
-    };
-    let mut search = Search::new(line, &mut keep);
+    resolve_open(line, opened_max, goes_on)
+}
+
+/// The same, so many of them open.
+pub fn resolve_open(
+    line: &LinkLine,
+    opened_max: usize,
+    goes_on: &dyn Fn() -> bool,
+) -> Option<Vec<OpenedInput>> {
+    let mut search = Search::new(line, opened_max);
     for (index, input) in line.inputs.iter().enumerate() {
         if !goes_on() {
             return None;
         }
         search.input(input, index);
     }
-    let found = search.found;
-    let mut opened = opened.into_iter().peekable();
-    let with_file = |(index, input)| {
-        let file = opened.next_if(|(at, _)| *at == index).map(|(_, file)| file);
-        OpenedInput { input, opened: file }
-    };
-    Some(found.into_iter().enumerate().map(with_file).collect())
-}
-
-/// The files of a line's inputs. `keep` gets each file that had to be opened, with its index in the
-/// result.
-pub fn resolve_and_keep(line: &LinkLine, keep: &mut dyn FnMut(usize, OpenedFile)) -> Vec<ResolvedInput> {
-    let mut search = Search::new(line, keep);
-    for (index, input) in line.inputs.iter().enumerate() {
-        search.input(input, index);
-    }
-    search.found
+    Some(search.found)
 }
 
 /// The directories in which libraries are looked for, in order.
 pub fn searched_dirs(line: &LinkLine) -> Vec<PathBuf> {
-    Search::new(line, &mut |_, _| ()).dirs().collect()
+    Search::new(line, 0).dirs().collect()
 }
 
 /// What tells whether a library is for the machine of the link.
@@ -124,15 +112,16 @@ struct Search<'a> {
     built_in: OnceCell<BuiltInDirs>,
     target: Option<Target>,
     seen: HashSet<PathBuf>,
-    found: Vec<ResolvedInput>,
-    keep: &'a mut dyn FnMut(usize, OpenedFile),
+    found: Vec<OpenedInput>,
+    /// The files that may still be held open.
+    opened_left: usize,
 }
 
 impl<'a> Search<'a> {
-    fn new(line: &'a LinkLine, keep: &'a mut dyn FnMut(usize, OpenedFile)) -> Search<'a> {
+    fn new(line: &'a LinkLine, opened_left: usize) -> Search<'a> {
         let (seen, found) = (HashSet::new(), Vec::new());
         let (script_dirs, built_in) = (Vec::new(), OnceCell::new());
-        Search { line, script_dirs, built_in, target: None, seen, found, keep }
+        Search { line, script_dirs, built_in, target: None, seen, found, opened_left }
     }
 
     fn input(&mut self, input: &NamedInput, index: usize) {
@@ -149,7 +138,7 @@ impl<'a> Search<'a> {
                 if let Some(path) = found.filter(|path| self.seen.insert(path.clone())) {
                     let script = path.clone();
                     let input = ResolvedInput { path, head: Head::Other, named_by: index, is_script: true };
-                    self.found.push(input);
+                    self.found.push(OpenedInput { input, opened: None });
                     if let Some(names) = ScriptNames::read(&script) {
                         self.script(&script, names, index, 1);
                     }
@@ -250,9 +239,11 @@ impl<'a> Search<'a> {
         self.target = self.target.or_else(|| Target::of_head(&head));
         let members =
             if head == Head::ThinArchive { thin_archive::members(&path, &opened) } else { Vec::new() };
-        (self.keep)(self.found.len(), opened);
         let is_script = head == Head::Other;
-        self.found.push(ResolvedInput { path: path.clone(), head, named_by: index, is_script });
+        let input = ResolvedInput { path: path.clone(), head, named_by: index, is_script };
+        let opened = (self.opened_left > 0).then_some(opened);
+        self.opened_left -= usize::from(opened.is_some());
+        self.found.push(OpenedInput { input, opened });
         if depth >= SCRIPT_DEPTH_MAX {
             return;
         }

@@ -4,7 +4,6 @@
 //! headers, long ones in a table (binutils, "Thin archives").
 
 use crate::elf_head::OpenedFile;
-use crate::small_file;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -20,16 +19,9 @@ pub fn members(archive: &Path, opened: &OpenedFile) -> Vec<PathBuf> {
     if opened.len > ARCHIVE_BYTES_MAX {
         return Vec::new();
     }
-    let read;
-    let whole = match opened.whole() {
-        Some(whole) => whole,
-        None => {
-            read = small_file::start(&opened.file, opened.len as usize).unwrap_or_default();
-            &read
-        }
-    };
+    let whole = opened.bytes().unwrap_or_default();
     let dir = archive.parent().unwrap_or(Path::new(""));
-    names(whole).iter().map(|name| dir.join(OsStr::from_bytes(name))).collect()
+    names(&whole).iter().map(|name| dir.join(OsStr::from_bytes(name))).collect()
 }
 
 fn names(archive: &[u8]) -> Vec<&[u8]> {

@@ -5,7 +5,6 @@
 //! the properties that it copies, its place on the line, and the second run if a link fails.
 
 use crate::elf_head::{ElfIdentity, Head, OpenedFile};
-use crate::small_file;
 use object::elf::{self, FileHeader64, SectionHeader64};
 use object::pod::{bytes_of, bytes_of_slice, from_bytes};
 use object::read::elf::FileHeader;
@@ -40,7 +39,7 @@ impl StaticCode {
         if !fits || !is_linux || opened.len > BYTES_MAX {
             return None;
         }
-        small_file::rest(&opened.file, opened.len as usize).ok().map(StaticCode)
+        opened.bytes().ok().map(|bytes| StaticCode(bytes.into_owned()))
     }
 
     /// The code and what is in the note's object, as one object. `None` if this is not an object

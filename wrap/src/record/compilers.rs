@@ -128,14 +128,10 @@ pub fn is_slim_lto<'a, R: ReadRef<'a>>(object: R) -> bool {
 
 /// The compiler in a few words, for the note: "gcc 12.2.0". Reads no DWARF.
 pub fn short_name(opened: OpenedFile) -> Option<String> {
-    if let Some(bytes) = opened.whole() {
-        return short_name_in(bytes);
-    }
     if opened.len > SHORT_NAME_BYTES_MAX {
         return Some(shorten(&comment(&ReadCache::new(opened.file))?));
     }
-    let bytes = small_file::rest(&opened.file, opened.len as usize).ok()?;
-    short_name_in(&bytes)
+    short_name_in(&opened.bytes().ok()?)
 }
 
 /// The same for an object that has been read.
