@@ -2,6 +2,7 @@
 //! fails in CI.
 
 use std::{env, path::Path};
+use xtask::suite::FULL_VARIABLE;
 
 /// True when each program exists, by its name on PATH or by its path, and this is root where that
 /// is needed.
@@ -22,6 +23,11 @@ pub fn missing<'a>(programs: &[&'a str]) -> Option<&'a str> {
         !env::split_paths(&path).any(|folder| folder.join(program).is_file())
     };
     programs.iter().find(is_missing).copied()
+}
+
+/// True where tests run at full size.
+pub fn is_full() -> bool {
+    env::var(FULL_VARIABLE).is_ok_and(|value| value == "1")
 }
 
 /// Says that the test is skipped; in CI it fails.

@@ -236,12 +236,11 @@ fn every_launch_and_every_tree_of_a_farm_is_exact() {
         return;
     }
     let seed = env::var("OGRT_FARMS_SEED").map_or(20_261_129, |seed| seed.parse().expect("a number"));
-    let is_full = env::var("OGRT_TEST_FULL").is_ok_and(|value| value == "1");
     let stage = Stage::new();
     let programs = Programs::new(&stage);
     let slurm = Slurm::start(&stage, PROCESSORS);
     let mut random = Random(seed);
-    for number in 0..if is_full { 16 } else { 4 } {
+    for number in 0..if needs::is_full() { 16 } else { 4 } {
         let farm = Farm::new(number, &programs, &mut random);
         // Open MPI wants two variables from root; steps share the processors.
         let script = format!(

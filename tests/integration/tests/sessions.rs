@@ -84,8 +84,7 @@ fn every_process_of_a_session_has_its_start_and_its_end() {
 /// Codes that are too large for each machine: what is there of them is run at full size.
 #[test]
 fn every_process_of_a_real_code_has_its_start_and_its_end() {
-    let is_full = std::env::var("OGRT_TEST_FULL").is_ok_and(|value| value == "1");
-    if is_full && needs::has(&["strace"], true) {
+    if needs::is_full() && needs::has(&["strace"], true) {
         starts_and_ends_are_whole(session::rows_that_are_here("codes.txt"));
     }
 }
