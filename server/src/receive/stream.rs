@@ -32,8 +32,8 @@ use std::{
 use tokio::{
     io::{AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc::UnboundedReceiver, oneshot},
-    time::timeout,
+    sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc::UnboundedReceiver, oneshot},
+    time::{sleep_until, timeout, timeout_at},
 };
 use tracing::{debug, warn};
 
@@ -43,8 +43,11 @@ const SMALL: usize = 64 * 1024;
 /// Acknowledgements that may be outstanding before we stop reading.
 const OUTSTANDING: usize = 64;
 
-/// The time that a silent connection stays when there is little room for others.
+/// The time that a silent connection stays when others wait for its place.
 const CROWDED_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often one who waits for a place asks for it again.
+const ASKED_AGAIN: Duration = Duration::from_millis(100);
 
 /// The time that a peer may take to read an acknowledgement.
 const ACK_TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,6 +69,8 @@ pub struct Streams {
     intake: Intake,
     config: Receive,
     connections: Arc<Semaphore>,
+    /// Told for each place that somebody waits for; a connection that was silent too long hears it.
+    wanted: Arc<Notify>,
     large: Arc<Semaphore>,
 }
 
@@ -78,6 +83,7 @@ impl Streams {
             intake,
             config: config.clone(),
             connections: Arc::new(Semaphore::new(config.connections_max.min(Semaphore::MAX_PERMITS))),
+            wanted: Arc::default(),
             large: Arc::new(Semaphore::new(large)),
         }
     }
@@ -85,7 +91,7 @@ impl Streams {
     /// Accepts TCP connections until the shutdown.
     pub async fn accept_tcp(self, listener: TcpListener, tls: Option<Arc<Tls>>) {
         loop {
-            let Ok(permit) = self.connections.clone().acquire_owned().await else { return };
+            let Some(permit) = self.place().await else { return };
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = self.intake.shutdown.wait() => return,
@@ -110,7 +116,9 @@ impl Streams {
     pub async fn accept_staying(self, mut staying: UnboundedReceiver<StayingStream>) {
         while let Some(StayingStream { stream, begun, credentials, pidfd }) = staying.recv().await {
             // No room: the connection is closed, and its client spools.
-            let Ok(permit) = self.connections.clone().try_acquire_owned() else { continue };
+            let permit = self.connections.clone().try_acquire_owned();
+            self.spare();
+            let Ok(permit) = permit else { continue };
             let peer = local_peer(credentials);
             match tokio::net::UnixStream::from_std(stream) {
                 Ok(stream) => {
@@ -188,9 +196,32 @@ impl Streams {
         drop(permit);
     }
 
-    /// Tells whether there is little room for more connections.
-    fn is_crowded(&self) -> bool {
-        self.connections.available_permits() < self.config.connections_max / 4
+    /// A place for one more connection; none after the shutdown.
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        loop {
+            let place = timeout(ASKED_AGAIN, self.connections.clone().acquire_owned()).await;
+            self.spare();
+            if let Ok(place) = place {
+                return place.ok();
+            }
+        }
+    }
+
+    /// Lets the connection that was silent longest go where few places are left: one goes for each
+    /// that comes.
+    fn spare(&self) {
+        if self.connections.available_permits() < self.config.connections_max / 4 {
+            self.wanted.notify_one();
+        }
+    }
+
+    /// Returns when a connection that has been silent since then has to go.
+    async fn too_silent(&self, since: Instant) {
+        let leaves = async {
+            sleep_until((since + CROWDED_PATIENCE).into()).await;
+            self.wanted.notified().await;
+        };
+        let _ = timeout_at((since + self.config.idle_timeout.0).into(), leaves).await;
     }
 }
 
@@ -251,16 +282,13 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                 share = Some(permits.await?);
                 self.buffer.reserve(needed.saturating_sub(self.buffer.len()));
             }
-            // A message has a time to be complete, however its bytes drip in. A silent peer may
-            // stay, unless permits run out: that is looked at now and then.
-            let patience = match self.buffer.is_empty() {
-                true => config.idle_timeout.0.saturating_sub(silent_since.elapsed()).min(CROWDED_PATIENCE),
-                false => config.message_timeout.0.saturating_sub(message_since.elapsed()),
-            };
-            if self.buffer.is_empty() {
+            let is_silent = self.buffer.is_empty();
+            if is_silent {
                 // Nothing is kept for a peer that is silent.
                 self.buffer = BytesMut::new();
             }
+            // A message has a time to be complete, however its bytes drip in.
+            let message_ends = message_since + config.message_timeout.0;
             tokio::select! {
                 biased;
                 answer = next_answer(&mut self.outstanding) => {
@@ -271,23 +299,19 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                         return self.finish().await;
                     }
                 }
-                read = timeout(patience, read_some(&mut self.reader, &mut self.buffer)),
+                read = read_some(&mut self.reader, &mut self.buffer),
                     if self.outstanding.len() < OUTSTANDING =>
                 {
                     match read {
-                        Ok(Ok(0)) => return self.finish().await,
-                        Ok(Ok(_)) => silent_since = Instant::now(),
+                        Ok(0) => return self.finish().await,
+                        Ok(_) => silent_since = Instant::now(),
                         // The peer is gone; what it sent whole is in.
-                        Ok(Err(_)) => return Ok(()),
-                        Err(_) if self.buffer.is_empty() => {
-                            let silent = silent_since.elapsed();
-                            let crowded = silent >= CROWDED_PATIENCE && self.streams.is_crowded();
-                            if silent >= config.idle_timeout.0 || crowded {
-                                return Ok(());
-                            }
-                        }
-                        Err(_) => bail!("a message was not completed within {:?}", config.message_timeout.0),
+                        Err(_) => return Ok(()),
                     }
+                }
+                () = self.streams.too_silent(silent_since), if is_silent && self.outstanding.is_empty() => return Ok(()),
+                () = sleep_until(message_ends.into()), if !is_silent && self.outstanding.len() < OUTSTANDING => {
+                    bail!("a message was not completed within {:?}", config.message_timeout.0);
                 }
                 // Its client keeps what is not acknowledged, and comes again.
                 () = self.streams.intake.condition.refuses(), if !self.outstanding.is_empty() => {
