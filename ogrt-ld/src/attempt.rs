@@ -24,6 +24,7 @@ use std::io::{self, IsTerminal, Read, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
+use std::time::Duration;
 
 /// The most bytes of withheld messages that are searched.
 const SEARCHED_BYTES_MAX: u64 = 1024 * 1024;
@@ -98,9 +99,15 @@ impl Attempt {
         Ok(Attempt { running, withheld })
     }
 
+    /// Sleeps until the tool ends, but for no longer than `time`. The result tells whether it has
+    /// failed.
+    pub fn fails_within(&self, time: Duration) -> bool {
+        self.running.ends_within(time) && self.has_failed()
+    }
+
     /// Leaves our processor to the tool, if there are others.
-    pub fn undisturbed(self) -> Attempt {
-        Attempt { running: self.running.undisturbed(), ..self }
+    pub fn leave_processor(&self) {
+        self.running.leave_processor();
     }
 
     /// The tool has ended already, and has failed.

@@ -22,7 +22,13 @@ use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// The time for which the tool runs alone, before its inputs are described beside it.
+///
+/// Many failing links end within it, and cost nothing but the start of our programs then. A link
+/// that succeeds takes longer, so its inputs are still described when it ends.
+const HEAD_START: Duration = Duration::from_millis(3);
 
 /// The flow: a link for us? -> an ordinary output? -> note on the line -> run the tool -> describe
 /// the inputs beside it -> does a failure count, or does the line run as it stood? -> read the
@@ -52,7 +58,7 @@ pub fn link(way: &dyn Way, settings: &Settings) -> Result<ExitStatus, LinkError>
 
     let started = Instant::now();
     let attempt = match Attempt::start(request, arguments, withhold) {
-        Ok(attempt) => attempt.undisturbed(),
+        Ok(attempt) => attempt,
         Err(error) => {
             if mark.is_ok() {
                 decisions.add(format_args!("not marked: the tool did not start with the note: {error}"));
@@ -62,10 +68,17 @@ pub fn link(way: &dyn Way, settings: &Settings) -> Result<ExitStatus, LinkError>
             return Err(request.hand_over());
         }
     };
-    let registration = guarded(|| {
-        let watch = LinkerWatch::new(&attempt);
-        Ok(Registration::begin(way, facts, settings, &|| watch.goes_on()))
-    });
+    let begin = |facts, goes_on: &(dyn Fn() -> bool + Sync)| {
+        guarded(|| Ok(Registration::begin(way, facts, settings, goes_on)))
+    };
+    let registration = match attempt.fails_within(HEAD_START) {
+        true => Err(facts),
+        false => {
+            attempt.leave_processor();
+            let watch = LinkerWatch::new(&attempt);
+            Ok(begin(facts, &|| watch.goes_on()))
+        }
+    };
     let mut ended = attempt.wait().map_err(|source| request.run_error(source))?;
 
     if let Ok(marked) = &mark
@@ -79,7 +92,10 @@ pub fn link(way: &dyn Way, settings: &Settings) -> Result<ExitStatus, LinkError>
     let duration = started.elapsed();
 
     let registered = match status.success() {
-        true => guarded(|| registration?.finish(mark.as_ref().map(|marked| &marked.file), duration)),
+        true => guarded(|| {
+            let registration = registration.unwrap_or_else(|facts| begin(facts, &|| true));
+            registration?.finish(mark.as_ref().map(|marked| &marked.file), duration)
+        }),
         false => Ok(()),
     };
     match &registered {

@@ -12,6 +12,7 @@ use ogrt_wrap::elf_head::{ElfIdentity, Head, OpenedFile};
 use ogrt_wrap::line::emulation;
 use ogrt_wrap::line::link_line::{InputName, LinkLine, NamedInput, is_start_file};
 use ogrt_wrap::line::resolve_inputs::resolve_inputs;
+use ogrt_wrap::memory_file::MemoryFile;
 use ogrt_wrap::note::object_properties::ObjectProperties;
 use ogrt_wrap::record::compilers;
 
@@ -68,7 +69,7 @@ fn look_into(opened: OpenedFile) -> (Option<ObjectProperties>, Option<String>) {
         return (ObjectProperties::of_file(&opened.file), compilers::short_name(opened));
     }
     let bytes = opened.bytes().unwrap_or_default();
-    (ObjectProperties::of(&*bytes), compilers::short_name_in(&bytes))
+    (ObjectProperties::of(MemoryFile(&bytes)), compilers::short_name_in(&bytes))
 }
 
 fn first_library(line: &LinkLine) -> Option<ReferenceInput<'_>> {

@@ -24,6 +24,7 @@ pub mod deliver;
 pub mod elf_head;
 pub mod environment;
 pub mod line;
+pub mod memory_file;
 pub mod note;
 pub mod record;
 pub mod save_link;

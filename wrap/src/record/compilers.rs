@@ -9,6 +9,7 @@
 //! much.
 
 use crate::elf_head::OpenedFile;
+use crate::memory_file::MemoryFile;
 use crate::small_file;
 use gimli::{Reader, RelocateReader, RunTimeEndian};
 use object::read::elf::{FileHeader, SectionHeader};
@@ -136,7 +137,7 @@ pub fn short_name(opened: OpenedFile) -> Option<String> {
 
 /// The same for an object that has been read.
 pub fn short_name_in(object: &[u8]) -> Option<String> {
-    Some(shorten(&comment(object)?))
+    Some(shorten(&comment(MemoryFile(object))?))
 }
 
 /// The short form of a `.comment`: "GCC: (Debian 12.2.0-14) 12.2.0" is gcc 12.2.0. Other compilers

@@ -6,6 +6,7 @@
 
 use crate::elf_head::{Head, OpenedFile};
 use crate::line::resolve_inputs::{OpenedInput, ResolvedInput};
+use crate::memory_file::MemoryFile;
 use crate::record::compilers::{self, ObjectOrigin};
 use crate::record::digest::{gitoid_of, sha256, sha256_and_gitoid, sha256_of};
 use crate::record::digest_cache::{CacheEntry, DigestCache};
@@ -139,7 +140,7 @@ fn look_into(
         // Most inputs are small: they are read once, and hashed and parsed in memory.
         let bytes = small_file::rest(&opened.file, metadata.len() as usize)?;
         let digest = remembered.unwrap_or_else(|| sha256_of(&bytes));
-        let making = making_of(&*bytes);
+        let making = making_of(MemoryFile(&bytes));
         cache.put(&metadata, &digest, Some(&making));
         let gitoid = gitoids.then(|| gitoid_of(&bytes).to_vec().into());
         return Ok(made_like(making, Input { size: Some(bytes.len() as u64), gitoid, ..hashed(&digest) }));
@@ -165,7 +166,7 @@ fn look_into(
         Head::Archive(Some(member)) if member.size <= WHOLE_BYTES_MAX => {
             let mut bytes = vec![0; member.size as usize];
             whole.read_exact_at(&mut bytes, member.offset)?;
-            ObjectOrigin { is_slim_lto: false, producer: compilers::producer(&*bytes) }
+            ObjectOrigin { is_slim_lto: false, producer: compilers::producer(MemoryFile(&bytes)) }
         }
         Head::Bitcode | Head::Archive(None) => {
             // An archive whose first members are not ELF holds bitcode.
@@ -185,15 +186,17 @@ fn in_memory(head: Head, bytes: &[u8], digest: [u8; 32], gitoids: bool) -> (Inpu
     let gitoid = gitoids.then(|| gitoid_of(bytes).to_vec().into());
     let mut input = Input { size: Some(bytes.len() as u64), gitoid, ..hashed(&digest) };
     let producer = match head {
-        Head::Elf(identity) if identity.is_relocatable() => return made_like(making_of(bytes), input),
+        Head::Elf(identity) if identity.is_relocatable() => {
+            return made_like(making_of(MemoryFile(bytes)), input);
+        }
         Head::Elf(_) => {
-            add_notes(&mut input, notes_in(bytes).unwrap_or_default());
+            add_notes(&mut input, notes_in(MemoryFile(bytes)).unwrap_or_default());
             None
         }
         Head::Archive(Some(member)) => {
             let rest = usize::try_from(member.offset).ok().and_then(|at| bytes.get(at..));
             let member = rest.and_then(|rest| rest.get(..usize::try_from(member.size).ok()?));
-            member.and_then(compilers::producer)
+            member.and_then(|member| compilers::producer(MemoryFile(member)))
         }
         Head::Bitcode | Head::Archive(None) => compilers::bitcode_producer(bytes),
         Head::ThinArchive | Head::Other | Head::Foreign => None,
@@ -273,8 +276,8 @@ pub fn output(path: &Path) -> std::io::Result<OutputFacts> {
     let (notes, needed, contents);
     if metadata.len() <= OUTPUT_WHOLE_BYTES_MAX {
         let bytes = small_file::rest(&file, metadata.len() as usize)?;
-        notes = notes_in(&*bytes).unwrap_or_default();
-        needed = NeededLibraries::in_bytes(&*bytes);
+        notes = notes_in(MemoryFile(&bytes)).unwrap_or_default();
+        needed = NeededLibraries::in_bytes(MemoryFile(&bytes));
         contents = Contents::Whole(bytes);
     } else {
         notes = self::notes(&file).unwrap_or_default();
@@ -310,7 +313,7 @@ fn notes_at_start(start: &[u8]) -> Option<Notes> {
         object::FileKind::Elf64 => are_notes_within::<elf::FileHeader64<Endianness>>(start),
         _ => None,
     };
-    notes_in(start).ok().filter(|_| are_here == Some(true))
+    notes_in(MemoryFile(start)).ok().filter(|_| are_here == Some(true))
 }
 
 fn are_notes_within<Elf: FileHeader<Endian = Endianness>>(start: &[u8]) -> Option<bool> {

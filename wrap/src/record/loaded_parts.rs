@@ -11,6 +11,7 @@
 //! other bytes than those that are loaded is an error. A file may be crafted: no byte is read
 //! twice, and lists and names are bounded.
 
+use crate::memory_file::MemoryFile;
 use object::elf;
 use object::read::elf::{Dyn, FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::{Endianness, ReadCache, ReadRef, StringTable};
@@ -56,7 +57,7 @@ pub enum LoadedPartsError {
 
 /// The digests of a file that is held in memory.
 pub fn of_bytes(bytes: &[u8]) -> Result<LoadedParts, LoadedPartsError> {
-    of(bytes, bytes.len() as u64, &|offset, len, hash| {
+    of(MemoryFile(bytes), bytes.len() as u64, &|offset, len, hash| {
         let end = offset.checked_add(len).filter(|end| *end <= bytes.len() as u64);
         let end = end.ok_or(LoadedPartsError::Contradiction("a section beyond the end"))?;
         hash.update(&bytes[offset as usize..end as usize]);
@@ -299,8 +300,10 @@ where
             .map_err(|()| LoadedPartsError::Contradiction("strings beyond the end"))?,
         None => &[],
     };
-    let mut names =
-        Names { table: StringTable::new(strings, 0, strings.len() as u64), bytes_left: NAME_BYTES_MAX };
+    let mut names = Names {
+        table: StringTable::new(MemoryFile(strings), 0, strings.len() as u64),
+        bytes_left: NAME_BYTES_MAX,
+    };
 
     for &(tag, value) in &entries {
         match tag {
@@ -421,7 +424,7 @@ where
 
 /// Looks up names by offset; fails once `NAME_BYTES_MAX` bytes were read.
 struct Names<'a> {
-    table: StringTable<'a, &'a [u8]>,
+    table: StringTable<'a, MemoryFile<'a>>,
     bytes_left: usize,
 }
 

@@ -106,7 +106,8 @@ impl Call<'_> {
             &self.environment()?,
         )?;
         let pid = Pid::from_raw(pid.as_raw()).ok_or(io::ErrorKind::NotFound)?;
-        Ok(RunningTool { pid, signals })
+        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok();
+        Ok(RunningTool { pid, pidfd, signals })
     }
 
     fn argv(&self) -> io::Result<Vec<CString>> {
@@ -168,6 +169,8 @@ fn catch(number: i32) -> io::Result<Arc<AtomicBool>> {
 #[derive(Debug)]
 pub struct RunningTool {
     pid: Pid,
+    /// Becomes readable when the tool ends; `None` on kernels before 5.3.
+    pidfd: Option<OwnedFd>,
     signals: Vec<(rustix::process::Signal, Arc<AtomicBool>)>,
 }
 
@@ -181,10 +184,15 @@ pub struct EndedTool {
 }
 
 impl RunningTool {
+    /// Sleeps until the tool ends, but for no longer than `time` and only until a signal comes for
+    /// it. The result tells whether it has ended.
+    pub fn ends_within(&self, time: Duration) -> bool {
+        self.pidfd.as_ref().is_some_and(|pidfd| sleep_until(&[pidfd], time))
+    }
+
     /// Leaves our processor to the tool, if there are others.
-    pub fn undisturbed(self) -> Self {
+    pub fn leave_processor(&self) {
         processor::leave_to(self.pid);
-        self
     }
 
     /// The tool has ended already, and has failed. It is still to be waited for.
@@ -198,7 +206,6 @@ impl RunningTool {
     /// on. (From a terminal, the whole process group has got the signal already; a second one
     /// changes nothing.)
     pub fn wait(self) -> io::Result<EndedTool> {
-        let mut pidfd = None;
         let mut was_signalled = false;
         loop {
             for (signal, arrived) in &self.signals {
@@ -211,20 +218,21 @@ impl RunningTool {
             if let Some((_, status)) = rustix::process::waitpid(Some(self.pid), WaitOptions::NOHANG)? {
                 return Ok(EndedTool { status: ExitStatus::from_raw(status.as_raw()), was_signalled });
             }
-            let pidfd =
-                pidfd.get_or_insert_with(|| rustix::process::pidfd_open(self.pid, PidfdFlags::empty()).ok());
-            doze(pidfd.as_ref());
+            match &self.pidfd {
+                Some(pidfd) => sleep_until(&[pidfd], NAP),
+                None => sleep_until(&[], NAP_WITHOUT_PIDFD),
+            };
         }
     }
 }
 
-/// Sleeps until the process ends, a signal comes, or a short time has passed.
-fn doze(pidfd: Option<&OwnedFd>) {
-    let nap = if pidfd.is_some() { NAP } else { NAP_WITHOUT_PIDFD };
-    let timeout = Timespec { tv_sec: 0, tv_nsec: nap.subsec_nanos().into() };
-    let mut ends: Vec<PollFd> = pidfd.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
+/// Sleeps until one of the processes ends, a signal comes, or a short time has passed. The result
+/// tells whether a process has ended.
+fn sleep_until(ends: &[&OwnedFd], time: Duration) -> bool {
+    let timeout = Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
+    let mut ends: Vec<PollFd> = ends.iter().map(|fd| PollFd::new(fd, PollFlags::IN)).collect();
     // A signal interrupts the call, which is not an error.
-    let _ = poll(&mut ends, Some(&timeout));
+    matches!(poll(&mut ends, Some(&timeout)), Ok(1..))
 }
 
 /// Ends as the tool ended: with its exit status, or by the same signal.
@@ -271,5 +279,17 @@ mod tests {
             assert_eq!(running.has_failed(), fails);
             assert_eq!(running.wait().unwrap().status.success(), !fails);
         }
+    }
+
+    #[test]
+    fn a_tool_is_waited_for_as_long_as_it_was_said() {
+        let running = started("read line < /dev/zero");
+        assert!(!running.ends_within(Duration::from_millis(1)), "it is at work");
+        rustix::process::kill_process(running.pid, rustix::process::Signal::TERM).unwrap();
+        // One that has no pidfd says so at once, as on an old kernel.
+        let has_pidfd = running.pidfd.is_some();
+        let has_ended = (0..2000).any(|_| running.ends_within(Duration::from_millis(5)));
+        assert_eq!(has_ended, has_pidfd);
+        assert!(!running.wait().unwrap().status.success());
     }
 }

@@ -102,7 +102,7 @@ const CLI: &Order = &[
 
 /// The order of a link.
 const WRAP: &Order = &[
-    &["complaint", "environment", "small_file"],
+    &["complaint", "environment", "memory_file", "small_file"],
     &["cache_dir", "elf_head"],
     &["ask_tool"],
     &["line"],
