@@ -24,6 +24,20 @@ pub struct JobVariables {
     pub mpi_size: Option<u32>,
     /// The launch that the rank belongs to.
     pub launch: Vec<u8>,
+    /// Who pays for the job, and where it runs.
+    pub account: Vec<u8>,
+    pub partition: Vec<u8>,
+    /// Nodes and tasks of the job, and CPUs of each task.
+    pub nodes: Option<u32>,
+    pub tasks: Option<u32>,
+    pub cpus_per_task: Option<u32>,
+    /// The GPUs that it may see.
+    pub visible_gpus: Vec<u8>,
+    /// OMP_NUM_THREADS.
+    pub threads: Vec<u8>,
+    /// CONDA_PREFIX and VIRTUAL_ENV.
+    pub conda_prefix: Vec<u8>,
+    pub virtual_environment: Vec<u8>,
     /// Name or kind of the container.
     pub container: Vec<u8>,
     /// The loaded modules, each with its file, which may be empty.
@@ -62,6 +76,8 @@ impl JobVariables {
     pub fn read(environment: &[u8], job_id_variables: &str) -> Self {
         let [mut cluster, mut step, mut array, mut rank, mut size, mut container] = [Best::NONE; 6];
         let [mut pmix, mut pmi, mut flux, mut slurm_job, mut intel, mut group] = [Best::NONE; 6];
+        let [mut account, mut partition, mut nodes, mut tasks, mut cpus_per_task] = [Best::NONE; 5];
+        let [mut visible_gpus, mut threads, mut conda_prefix, mut virtual_environment] = [Best::NONE; 4];
         let (mut job, mut is_hydra) = (Best::NONE, false);
         let (mut modules, mut module_files): (&[u8], &[u8]) = (&[], &[]);
         let job_names: Vec<&str> = job_id_variables.split([':', ',', ' ']).collect();
@@ -113,6 +129,27 @@ impl JobVariables {
                 b"SARUS_CONTAINER" | b"CH_RUNNING" => container.offer(4, name),
                 b"container" => container.offer(5, value),
                 b"KUBERNETES_SERVICE_HOST" => container.offer(6, b"kubernetes"),
+                b"SLURM_JOB_ACCOUNT" => account.offer(0, value),
+                b"LSB_PROJECT_NAME" => account.offer(1, value),
+                b"SLURM_JOB_PARTITION" => partition.offer(0, value),
+                b"PBS_QUEUE" => partition.offer(1, value),
+                b"LSB_QUEUE" => partition.offer(2, value),
+                b"SLURM_JOB_NUM_NODES" => nodes.offer(0, value),
+                b"SLURM_NNODES" => nodes.offer(1, value),
+                b"PBS_NUM_NODES" => nodes.offer(2, value),
+                b"FLUX_JOB_NNODES" => nodes.offer(3, value),
+                b"SLURM_NPROCS" => tasks.offer(0, value),
+                b"PBS_NP" => tasks.offer(1, value),
+                b"LSB_DJOB_NUMPROC" => tasks.offer(2, value),
+                b"SLURM_CPUS_PER_TASK" => cpus_per_task.offer(0, value),
+                b"CUDA_VISIBLE_DEVICES" => visible_gpus.offer(0, value),
+                b"ROCR_VISIBLE_DEVICES" => visible_gpus.offer(1, value),
+                b"HIP_VISIBLE_DEVICES" => visible_gpus.offer(2, value),
+                b"ZE_AFFINITY_MASK" => visible_gpus.offer(3, value),
+                b"SLURM_JOB_GPUS" => visible_gpus.offer(4, value),
+                b"OMP_NUM_THREADS" => threads.offer(0, value),
+                b"CONDA_PREFIX" => conda_prefix.offer(0, value),
+                b"VIRTUAL_ENV" => virtual_environment.offer(0, value),
                 b"LOADEDMODULES" => modules = value,
                 b"_LMFILES_" => module_files = value,
                 _ => {}
@@ -140,6 +177,15 @@ impl JobVariables {
             mpi_rank: rank.number(),
             mpi_size: size.number(),
             launch,
+            account: account.value.to_vec(),
+            partition: partition.value.to_vec(),
+            nodes: nodes.number(),
+            tasks: tasks.number(),
+            cpus_per_task: cpus_per_task.number(),
+            visible_gpus: visible_gpus.value.to_vec(),
+            threads: threads.value.to_vec(),
+            conda_prefix: conda_prefix.value.to_vec(),
+            virtual_environment: virtual_environment.value.to_vec(),
             container: container.value.to_vec(),
             modules: loaded_modules(modules, module_files),
         }

@@ -23,15 +23,33 @@ use crate::{
 pub const CLIENT: &str = concat!("libogrt ", env!("CARGO_PKG_VERSION"));
 
 /// Fields that are the text of a variable.
-const TEXTS: [(u32, Meaning); 4] = [
+const TEXTS: &[(u32, Meaning)] = &[
     (process_info::CLUSTER, Meaning::Cluster),
     (process_info::JOB_STEP, Meaning::Step),
     (process_info::ARRAY_INDEX, Meaning::Array),
     (process_info::CONTAINER, Meaning::Container),
+    (process_info::ACCOUNT, Meaning::Account),
+    (process_info::PARTITION, Meaning::Partition),
+    #[cfg(not(feature = "static"))]
+    (process_info::VISIBLE_GPUS, Meaning::VisibleGpus),
+    #[cfg(not(feature = "static"))]
+    (process_info::THREADS, Meaning::Threads),
+    #[cfg(not(feature = "static"))]
+    (process_info::CONDA_PREFIX, Meaning::CondaPrefix),
+    #[cfg(not(feature = "static"))]
+    (process_info::VIRTUAL_ENVIRONMENT, Meaning::VirtualEnvironment),
 ];
 /// Fields that are the number in a variable.
-const NUMBERS: [(u32, Meaning); 2] =
-    [(process_info::MPI_RANK, Meaning::Rank), (process_info::MPI_SIZE, Meaning::Size)];
+const NUMBERS: &[(u32, Meaning)] = &[
+    (process_info::MPI_RANK, Meaning::Rank),
+    (process_info::MPI_SIZE, Meaning::Size),
+    #[cfg(not(feature = "static"))]
+    (process_info::NODES, Meaning::Nodes),
+    #[cfg(not(feature = "static"))]
+    (process_info::TASKS, Meaning::Tasks),
+    #[cfg(not(feature = "static"))]
+    (process_info::CPUS_PER_TASK, Meaning::CpusPerTask),
+];
 
 /// What the start event says of this process, except its objects.
 pub struct Facts<'a> {
@@ -126,10 +144,10 @@ impl Facts<'_> {
         out.field_unless_empty(process_info::HOSTNAME, host_name);
         out.field_unless_empty(process_info::WORKING_DIRECTORY, self.directory);
         out.field_unless_empty(process_info::JOB_ID, self.job_id);
-        for &(field, meaning) in &TEXTS {
+        for &(field, meaning) in TEXTS {
             out.field_unless_empty(field, variables.value(meaning));
         }
-        for &(field, meaning) in &NUMBERS {
+        for &(field, meaning) in NUMBERS {
             let number = literal::number(variables.value(meaning), 10, u32::MAX);
             out.varint_if_known(field, number.map(u64::from));
         }

@@ -48,6 +48,16 @@ meanings! {
     // systemd-nspawn, Podman and others set `container` to their name.
     Container: "APPTAINER_CONTAINER" "SINGULARITY_CONTAINER" "APPTAINER_NAME" "SINGULARITY_NAME" "SARUS_CONTAINER"
         "CH_RUNNING" "container" "KUBERNETES_SERVICE_HOST";
+    Account: "SLURM_JOB_ACCOUNT" "LSB_PROJECT_NAME";
+    Partition: "SLURM_JOB_PARTITION" "PBS_QUEUE" "LSB_QUEUE";
+    #[cfg(not(feature = "static"))] Nodes: "SLURM_JOB_NUM_NODES" "SLURM_NNODES" "PBS_NUM_NODES" "FLUX_JOB_NNODES";
+    #[cfg(not(feature = "static"))] Tasks: "SLURM_NPROCS" "PBS_NP" "LSB_DJOB_NUMPROC";
+    #[cfg(not(feature = "static"))] CpusPerTask: "SLURM_CPUS_PER_TASK";
+    #[cfg(not(feature = "static"))] VisibleGpus: "CUDA_VISIBLE_DEVICES" "ROCR_VISIBLE_DEVICES" "HIP_VISIBLE_DEVICES"
+        "ZE_AFFINITY_MASK" "SLURM_JOB_GPUS";
+    #[cfg(not(feature = "static"))] Threads: "OMP_NUM_THREADS";
+    #[cfg(not(feature = "static"))] CondaPrefix: "CONDA_PREFIX";
+    #[cfg(not(feature = "static"))] VirtualEnvironment: "VIRTUAL_ENV";
     Modules: "LOADEDMODULES";
     ModuleFiles: "_LMFILES_";
     #[cfg(not(feature = "static"))] Preload: "LD_PRELOAD";
@@ -70,11 +80,17 @@ const COUNT: usize = {
 /// the names themselves nothing is needed: a hash of 64 bits belongs to no other variable.
 struct Table {
     hashes: [u64; COUNT],
-    codes: [u8; COUNT],
+    codes: [Code; COUNT],
 }
 
+/// A meaning and a position in one number.
+#[cfg(not(feature = "static"))]
+type Code = u16;
+#[cfg(feature = "static")]
+type Code = u8;
+
 /// Names for one meaning.
-const RANKS: u8 = 8;
+const RANKS: Code = 8;
 
 static TABLE: Table = {
     let mut table = Table { hashes: [0; COUNT], codes: [0; COUNT] };
@@ -82,10 +98,10 @@ static TABLE: Table = {
     while at < MEANINGS {
         let (meaning, names) = NAMES[at];
         let mut rank = 0;
-        assert!(names.len() <= RANKS as usize && MEANINGS * RANKS as usize <= 256);
+        assert!(names.len() <= RANKS as usize && MEANINGS * RANKS as usize <= Code::MAX as usize + 1);
         while rank < names.len() {
             table.hashes[count] = hash(names[rank].as_bytes());
-            table.codes[count] = meaning as u8 * RANKS + rank as u8;
+            table.codes[count] = meaning as Code * RANKS + rank as Code;
             rank += 1;
             count += 1;
         }
@@ -109,7 +125,7 @@ const fn hash(name: &[u8]) -> u64 {
 fn find(name: &[u8]) -> Option<(u8, u8)> {
     let hash = hash(name);
     let at = TABLE.hashes.iter().position(|known| *known == hash)?;
-    TABLE.codes.get(at).map(|code| (code / RANKS, code % RANKS))
+    TABLE.codes.get(at).map(|code| ((code / RANKS) as u8, (code % RANKS) as u8))
 }
 
 /// A value, and which of the names for its meaning had it.

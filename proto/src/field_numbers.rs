@@ -187,6 +187,24 @@ pub mod process_info {
     pub const IS_STATIC: u32 = 353;
     /// `optional bool is_outermost`
     pub const IS_OUTERMOST: u32 = 354;
+    /// `optional bytes account`
+    pub const ACCOUNT: u32 = 355;
+    /// `optional bytes partition`
+    pub const PARTITION: u32 = 356;
+    /// `optional uint32 nodes`
+    pub const NODES: u32 = 357;
+    /// `optional uint32 tasks`
+    pub const TASKS: u32 = 358;
+    /// `optional uint32 cpus_per_task`
+    pub const CPUS_PER_TASK: u32 = 359;
+    /// `optional bytes visible_gpus`
+    pub const VISIBLE_GPUS: u32 = 360;
+    /// `optional bytes threads`
+    pub const THREADS: u32 = 361;
+    /// `optional bytes conda_prefix`
+    pub const CONDA_PREFIX: u32 = 362;
+    /// `optional bytes virtual_environment`
+    pub const VIRTUAL_ENVIRONMENT: u32 = 363;
 }
 
 /// Fields of `ProcessEnd`.

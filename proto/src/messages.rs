@@ -203,6 +203,29 @@ pub struct ProcessInfo {
     /// No process above it told of itself. The server that followed it writes it.
     #[prost(bool, optional, tag = "354")]
     pub is_outermost: ::core::option::Option<bool>,
+    /// What the scheduler says of the job: who pays for it, and where it runs.
+    #[prost(bytes = "bytes", optional, tag = "355")]
+    pub account: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "356")]
+    pub partition: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Nodes and tasks of the job, and CPUs of each task.
+    #[prost(uint32, optional, tag = "357")]
+    pub nodes: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "358")]
+    pub tasks: ::core::option::Option<u32>,
+    #[prost(uint32, optional, tag = "359")]
+    pub cpus_per_task: ::core::option::Option<u32>,
+    /// The GPUs that it may see, as the first variable that is set names them.
+    #[prost(bytes = "bytes", optional, tag = "360")]
+    pub visible_gpus: ::core::option::Option<::prost::bytes::Bytes>,
+    /// OMP_NUM_THREADS.
+    #[prost(bytes = "bytes", optional, tag = "361")]
+    pub threads: ::core::option::Option<::prost::bytes::Bytes>,
+    /// CONDA_PREFIX and VIRTUAL_ENV.
+    #[prost(bytes = "bytes", optional, tag = "362")]
+    pub conda_prefix: ::core::option::Option<::prost::bytes::Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "363")]
+    pub virtual_environment: ::core::option::Option<::prost::bytes::Bytes>,
 }
 /// The end of a process.
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -1,5 +1,5 @@
 //! The facts of a start that its end repeats, so that an end can be counted by itself: the program,
-//! its notes, the rank, the container.
+//! its notes, the rank, the container, what the scheduler says of the job.
 //!
 //! The user's name is not among them: a server makes it of the uid, and a relay adds it.
 
@@ -17,7 +17,7 @@ const KEPT_BYTES_MAX: usize = 8192;
 const PLACE: [u32; 3] = [process_info::JOB_ID, process_info::CLUSTER, process_info::HOSTNAME];
 
 /// Fields of a ProcessInfo that are facts, the more important first.
-const FACTS: [u32; 14] = [
+const FACTS: [u32; 19] = [
     process_info::BINPATH,
     process_info::START_TIME_NS,
     process_info::PARENT_PID,
@@ -27,6 +27,11 @@ const FACTS: [u32; 14] = [
     process_info::MPI_SIZE,
     process_info::JOB_STEP,
     process_info::ARRAY_INDEX,
+    process_info::ACCOUNT,
+    process_info::PARTITION,
+    process_info::NODES,
+    process_info::TASKS,
+    process_info::CPUS_PER_TASK,
     process_info::BUILD_ID,
     process_info::SIGNATURE,
     process_info::CONTAINER,

@@ -184,8 +184,8 @@ fn job(document: &mut Object<'_>, event: &Event<'_>) {
     document.text("cluster", job_name::of_cluster(event.cluster).as_bytes());
 }
 
-/// Writes the process's place in its job: the rank, the step, the element of an array, and the
-/// container that it runs in.
+/// Writes the process's place in its job: the rank, the step, the element of an array, what the
+/// scheduler gave it, and the container that it runs in.
 fn place_in_job(document: &mut Object<'_>, event: &Event<'_>) {
     if event.mpi_rank.is_some() || event.mpi_size.is_some() {
         let mut mpi = document.object("mpi");
@@ -196,6 +196,15 @@ fn place_in_job(document: &mut Object<'_>, event: &Event<'_>) {
     }
     document.text("job_step", event.job_step);
     document.text("array_index", event.array_index);
+    document.text("account", event.account);
+    document.text("partition", event.partition);
+    document.number("nodes", event.nodes);
+    document.number("tasks", event.tasks);
+    document.number("cpus_per_task", event.cpus_per_task);
+    document.text("visible_gpus", event.visible_gpus);
+    document.text("omp_num_threads", event.threads);
+    document.text("conda_prefix", event.conda_prefix);
+    document.text("virtual_env", event.virtual_environment);
     document.text("container", event.container);
 }
 

@@ -31,6 +31,10 @@ fn says_what_it_is(compiler: Compiler) {
         .env("LOADEDMODULES", "gcc/13.2:zlib/1.3")
         .env("_LMFILES_", "/m/gcc/13.2.lua:/m/zlib/1.3.lua")
         .env("APPTAINER_NAME", "image.sif")
+        .envs([("SLURM_JOB_ACCOUNT", "chem"), ("LSB_QUEUE", "long"), ("PBS_QUEUE", "short")])
+        .envs([("SLURM_JOB_NUM_NODES", "2"), ("PBS_NP", "128"), ("SLURM_CPUS_PER_TASK", "4")])
+        .envs([("ROCR_VISIBLE_DEVICES", "0,1"), ("SLURM_JOB_GPUS", "7"), ("OMP_NUM_THREADS", "4,2")])
+        .envs([("CONDA_PREFIX", "/conda/x"), ("VIRTUAL_ENV", "/venv/y")])
         .output()
         .unwrap();
     assert_eq!((output.status.code(), &*output.stdout), (Some(7), &b"hello\n"[..]));
@@ -57,6 +61,10 @@ fn says_what_it_is(compiler: Compiler) {
     assert_eq!((start.job_step(), start.array_index()), (&b"3"[..], &b"17"[..]));
     assert_eq!((start.mpi_rank(), start.mpi_size()), (5, 64));
     assert_eq!(start.container(), b"image.sif");
+    assert_eq!((start.account(), start.partition()), (&b"chem"[..], &b"short"[..]));
+    assert_eq!((start.nodes(), start.tasks(), start.cpus_per_task()), (2, 128, 4));
+    assert_eq!((start.visible_gpus(), start.threads()), (&b"0,1"[..], &b"4,2"[..]));
+    assert_eq!((start.conda_prefix(), start.virtual_environment()), (&b"/conda/x"[..], &b"/venv/y"[..]));
     let modules: Vec<_> = start.loaded_modules.iter().map(|module| (module.name(), module.file())).collect();
     assert_eq!(modules, [(&b"gcc/13.2"[..], &b"/m/gcc/13.2.lua"[..]), (b"zlib/1.3", b"/m/zlib/1.3.lua")]);
     assert!(start.environment_variables.is_empty(), "the environment is sent only when asked for");
