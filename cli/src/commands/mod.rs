@@ -14,6 +14,7 @@ mod jobs;
 mod man;
 mod query;
 mod register;
+mod report;
 mod run;
 mod show;
 mod unregistered;
@@ -54,6 +55,7 @@ enum Command {
     Uses(uses::UsesCommand),
     Job(job::JobCommand),
     Jobs(jobs::JobsCommand),
+    Report(report::ReportCommand),
     Unregistered(unregistered::UnregisteredCommand),
     Export(export::ExportCommand),
     VerifyAttestation(verify_attestation::VerifyAttestationCommand),
@@ -79,6 +81,7 @@ impl CommandLine {
             Command::Uses(uses) => uses.run(),
             Command::Job(job) => job.run(),
             Command::Jobs(jobs) => jobs.run(),
+            Command::Report(report) => report.run(),
             Command::Unregistered(unregistered) => unregistered.run(),
             Command::Export(export) => export.run(),
             Command::VerifyAttestation(verify) => verify.run(),

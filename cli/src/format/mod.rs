@@ -17,6 +17,7 @@ pub mod note_json;
 pub mod note_table;
 pub mod omnibor;
 pub mod purl;
+pub mod report_table;
 pub mod sheet;
 pub mod slsa;
 pub mod spdx;

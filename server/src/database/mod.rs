@@ -17,8 +17,8 @@ mod tables;
 pub use condition::{Cause, Condition};
 pub use engine::free_space;
 pub use rooms::{
-    FollowStore, HeldStore, InstallationStore, JobsStore, JoinStore, QueueStore, RegistryStore, UsesStore,
-    WaitingStore,
+    FollowStore, HeldStore, InstallationStore, JobsStore, JoinStore, QueueStore, RegistryStore, SumsStore,
+    UsesStore, WaitingStore,
 };
 #[cfg(test)]
 pub use tables::faults;
@@ -47,6 +47,7 @@ pub struct Store {
     registry: RegistryStore,
     waiting: WaitingStore,
     uses: UsesStore,
+    sums: SumsStore,
     jobs: JobsStore,
 }
 
@@ -108,6 +109,9 @@ fn tables() -> Vec<TableSpec> {
         ("use_tallies", packed(4 << 20)),
         ("use_rows", plain(4 << 20)),
         ("use_senders", small()),
+        ("sum_tallies", packed(4 << 20)),
+        ("sums", plain(4 << 20)),
+        ("sum_jobs", plain(4 << 20)),
         ("tallies", packed(4 << 20)),
         ("uses", small()),
         ("jobs", packed(4 << 20)),
@@ -215,6 +219,13 @@ impl Store {
                 next_object: total("next object"),
                 forgotten: total("uses forgotten"),
             },
+            sums: SumsStore {
+                database: database.waiting_for_room(),
+                tallies: table("sum_tallies")?,
+                rows: table("sums")?,
+                jobs: table("sum_jobs")?,
+                next_job: total("next job of sums"),
+            },
             jobs: JobsStore {
                 values: table("jobs")?,
                 log: table("job_log")?,
@@ -282,6 +293,11 @@ impl Store {
     /// The tables of uses.
     pub fn uses(&self) -> UsesStore {
         self.uses.clone()
+    }
+
+    /// The tables of what was used on each day.
+    pub fn sums(&self) -> SumsStore {
+        self.sums.clone()
     }
 
     /// The tables of jobs.

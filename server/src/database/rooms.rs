@@ -156,6 +156,21 @@ pub struct UsesStore {
     pub forgotten: Total,
 }
 
+/// What was used on each day.
+#[derive(Clone)]
+pub struct SumsStore {
+    /// Writes over all tables.
+    pub database: Database,
+    /// Sums that are not yet in the rows: server/src/uses/pending_tallies.rs.
+    pub tallies: Table,
+    /// Day, program, user, account -> sums: server/src/sums/row.rs.
+    pub rows: Table,
+    /// Numbers of jobs, and what is known of their use: server/src/sums/add.rs.
+    pub jobs: Table,
+    /// Number of the next new job.
+    pub next_job: Total,
+}
+
 /// The events that are kept of jobs.
 #[derive(Clone)]
 pub struct JobsStore {

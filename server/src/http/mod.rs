@@ -16,11 +16,14 @@ mod occupant;
 mod places;
 mod problem;
 mod question;
+mod report;
 mod transfer;
 mod uses;
 mod withdrawals;
 
-use crate::{jobs::Jobs, metrics::Metrics, receive::Intake, registry::Registry, uses::Uses};
+use crate::{
+    jobs::Jobs, metrics::Metrics, receive::Intake, registry::Registry, reports::Reports, uses::Uses,
+};
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request, State},
@@ -47,6 +50,7 @@ pub struct Sources {
     pub registry: Arc<dyn Registry>,
     pub jobs: Arc<Jobs>,
     pub uses: Arc<Uses>,
+    pub reports: Arc<Reports>,
     pub metrics: Arc<Metrics>,
     /// The names that requests may call the server by.
     pub host_names: Arc<HostNames>,
@@ -68,6 +72,7 @@ fn routes() -> Vec<(&'static str, Class, MethodRouter<Sources>)> {
         ("/v1/dependents/{what}", Heavy, get(dependents::of)),
         ("/v1/uses/{what}", Heavy, get(uses::of)),
         ("/v1/uses", Heavy, get(uses::loaded)),
+        ("/v1/report", Heavy, get(report::make)),
         ("/v1/unregistered", Heavy, get(uses::unregistered)),
         ("/v1/installations", Question, get(installations::list)),
         ("/v1/installations", Change, post(installations::register)),

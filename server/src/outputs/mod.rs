@@ -7,7 +7,6 @@
 //! docs/howto/add-an-output.md tells how to add an output.
 
 mod backoff;
-mod dates;
 mod drive;
 mod elasticsearch;
 mod file;

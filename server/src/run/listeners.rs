@@ -5,6 +5,7 @@ use super::{Addresses, Shared, Stage};
 use crate::{
     http,
     receive::{Drain, StayingStream, Streams},
+    reports::Reports,
     sockets::Sockets,
     tls_server::Tls,
 };
@@ -130,6 +131,7 @@ pub fn routes(shared: &Shared) -> Router {
         registry: shared.registry.clone(),
         jobs: shared.jobs.clone(),
         uses: shared.uses.clone(),
+        reports: Arc::new(Reports::new(shared.uses.clone(), shared.registry.clone())),
         metrics: shared.metrics.clone(),
         host_names: Arc::new(http::HostNames::new(&shared.config.http_hosts)),
         intake: shared.intake.clone(),

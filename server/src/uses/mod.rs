@@ -8,6 +8,8 @@
 //! of rows ([`sum`]).
 
 mod answer;
+mod end_counts;
+mod ending;
 mod forgotten;
 mod hash_key;
 mod object_names;
@@ -33,14 +35,16 @@ pub use unregistered::{UnregisteredPage, UnregisteredQuestion};
 use crate::{
     clock::now_ns,
     config::UsesConfig,
-    database::{UsesStore, number},
+    database::{SumsStore, UsesStore, number},
     join::{DocumentBatches, Joiner},
     metrics::Metrics,
     queue::{Entry, Queue},
     registry::{Registry, RegistryError},
     shutdown::Shutdown,
+    sums::UNKNOWN_PROGRAM,
 };
 use anyhow::Result;
+use ending::Ending;
 use ogrt_note::Signature;
 use retention::Sweep;
 use shares::UseShares;
@@ -73,6 +77,7 @@ pub type ProgramNumber = u64;
 /// See the module.
 pub struct Uses {
     store: UsesStore,
+    sums: SumsStore,
     queue: Arc<Queue>,
     documents: Arc<DocumentBatches>,
     joiner: Arc<Joiner>,
@@ -113,6 +118,7 @@ impl Uses {
     /// Opens what is kept.
     pub fn new(
         store: UsesStore,
+        sums: SumsStore,
         queue: Arc<Queue>,
         documents: Arc<DocumentBatches>,
         joiner: Arc<Joiner>,
@@ -127,6 +133,7 @@ impl Uses {
         let shares = Mutex::new(UseShares::open(&store, &config)?);
         Ok(Uses {
             store,
+            sums,
             queue,
             documents,
             joiner,
@@ -213,8 +220,14 @@ impl Uses {
         let mut event = UseEvent::default();
         for index in 0.. {
             let Some(entry) = Entry::borrowed(&mut rest) else { break };
-            if held.binary_search(&index).is_err() && event.read(&entry) {
+            if held.binary_search(&index).is_ok() {
+                continue;
+            }
+            if event.read(&entry) {
                 self.count_one(counts, &event)?;
+            }
+            if let Some(end) = Ending::read(&entry) {
+                self.count_end(counts, &end)?;
             }
         }
         counts.next += 1;
@@ -226,13 +239,7 @@ impl Uses {
         if counts.add(key, event) {
             return Ok(());
         }
-        let name = match event.uid {
-            // A name is only claimed, unless the kernel gave the uid that it belongs to.
-            Some(uid) if event.is_proved || event.username.is_empty() => {
-                Some(self.joiner.user_name(uid).unwrap_or_else(|| uid.to_string().into()))
-            }
-            _ => None,
-        };
+        let name = self.user_name(event);
         let user = name.as_deref().map_or(event.username, str::as_bytes);
         let holder = event.holder(user);
         let Some(program) = counts.programs.number(self, event, &holder, &mut self.shares())? else {
@@ -241,6 +248,33 @@ impl Uses {
         };
         counts.add_first(key, program, user, event);
         Ok(())
+    }
+
+    fn count_end(&self, counts: &mut UseCounts, end: &Ending<'_>) -> Result<()> {
+        let key = counts.ends.key(end);
+        if counts.ends.add(key, end) {
+            return Ok(());
+        }
+        let name = self.user_name(&end.process);
+        let user = name.as_deref().map_or(end.process.username, str::as_bytes);
+        let holder = end.process.holder(user);
+        let program = match end.is_named {
+            true => counts.programs.number(self, &end.process, &holder, &mut self.shares())?,
+            false => None,
+        };
+        counts.ends.add_first(key, program.unwrap_or(UNKNOWN_PROGRAM), user, end);
+        Ok(())
+    }
+
+    /// The name that the kernel's uid has here. Another name is only claimed.
+    fn user_name(&self, event: &UseEvent<'_>) -> Option<Arc<str>> {
+        let uid = event.uid.filter(|_| event.is_proved || event.username.is_empty())?;
+        Some(self.joiner.user_name(uid).unwrap_or_else(|| uid.to_string().into()))
+    }
+
+    /// The tables of sums, as far as they are added.
+    pub fn sums(&self) -> &SumsStore {
+        &self.sums
     }
 
     /// Waits, not long, until what was received before is in the rows. Where that takes longer: the
@@ -282,7 +316,8 @@ impl Uses {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn program(&self, program: ProgramNumber) -> Result<Option<Program>> {
+    /// The program with this number, while it is kept.
+    pub fn program(&self, program: ProgramNumber) -> fjall::Result<Option<Program>> {
         Ok(self.store.programs.get(program.to_be_bytes())?.and_then(|value| Program::read(&value)))
     }
 

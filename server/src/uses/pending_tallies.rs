@@ -18,6 +18,7 @@ use super::{
 use crate::{
     database::{Table, UsesStore, Writes},
     fair_shares::ShareHolder,
+    sums::{self, Added, SumTally},
 };
 use anyhow::Result;
 use std::{collections::BTreeMap, sync::atomic::Ordering};
@@ -67,14 +68,68 @@ impl Uses {
             tally.write(&mut text);
         }
         put(&mut text, group);
+        self.write_sums(counts, &mut writes);
         self.queue.move_on(super::CONSUMER, counts.next, writes)?;
         counts.written();
         Ok(())
     }
 
+    /// Writes the sums that were gathered.
+    fn write_sums(&self, counts: &UseCounts, writes: &mut Writes) {
+        let (mut text, mut index) = (Vec::with_capacity(TALLY_BYTES + 4096), 0);
+        let mut put = |text: &mut Vec<u8>| {
+            if !text.is_empty() {
+                let packed = lz4_flex::compress_prepend_size(text);
+                writes.insert(&self.sums.tallies, key(0, counts.next, index), packed);
+                index += 1;
+                text.clear();
+            }
+        };
+        for tally in counts.sum_tallies().chain(counts.ends.tallies()) {
+            tally.write(&mut text);
+            if text.len() >= TALLY_BYTES {
+                put(&mut text);
+            }
+        }
+        put(&mut text);
+    }
+
+    /// Adds sums that wait to their rows; false when there were none.
+    fn add_sums(&self) -> Result<bool> {
+        let mut writes = self.sums.database.writes();
+        let texts = taken(&self.sums.tallies, &[], &mut writes)?;
+        if writes.is_empty() {
+            return Ok(false);
+        }
+        let mut tallies: Vec<SumTally<'_>> = Vec::new();
+        for text in &texts {
+            let mut rest = &text[..];
+            tallies.extend(std::iter::from_fn(|| SumTally::read(&mut rest)));
+        }
+        let mut shares = self.shares();
+        let rows = self.store.row_count.get()?;
+        let Added { new, dropped } = sums::add(&self.sums, &mut writes, &mut tallies, |holder, new| {
+            shares.rows.has_room(&shares.rows.holder(holder.clone()), rows + new)
+        })?;
+        self.metrics.uses_dropped.add(dropped);
+        let rows = rows + new.len() as u64;
+        let mut changes = ShareChanges::default();
+        new.into_iter().for_each(|holder| changes.add_one(shares.rows.holder(holder), 1));
+        writes.set(&self.store.row_count, rows);
+        shares.rows.put(&self.store, &changes, &mut writes);
+        writes.commit()?;
+        shares.rows.apply(changes);
+        shares.rows.look();
+        self.metrics.use_rows.set(rows);
+        Ok(true)
+    }
+
     /// Adds the tallies of one group to its rows; false when there were none.
     pub(super) fn add_some(&self) -> Result<bool> {
-        if self.add_group(&self.store.tallies, false)? || self.add_group(&self.store.old_tallies, true)? {
+        if self.add_group(&self.store.tallies, false)?
+            || self.add_group(&self.store.old_tallies, true)?
+            || self.add_sums()?
+        {
             return Ok(true);
         }
         // Only this thread moves the offset.
@@ -87,21 +142,7 @@ impl Uses {
         let first = first.key()?;
         let group = first.get(..8).unwrap_or_default();
         let mut writes = self.store.database.writes();
-        let (mut texts, mut bytes) = (Vec::new(), 0);
-        for entry in table.prefix(group) {
-            let (key, packed) = entry.into_inner()?;
-            writes.remove(table, key);
-            match lz4_flex::decompress_size_prepended(&packed) {
-                Ok(text) => {
-                    bytes += text.len();
-                    texts.push(text);
-                }
-                Err(cause) => error!("counts of uses are damaged on disk, and lost: {cause}"),
-            }
-            if bytes >= ADD_BYTES {
-                break;
-            }
-        }
+        let texts = taken(table, group, &mut writes)?;
         let mut tallies: Vec<Tally<'_>> = Vec::new();
         for text in &texts {
             let mut rest = &text[..];
@@ -203,6 +244,27 @@ impl Uses {
             whole.owner = with;
         }
     }
+}
+
+/// The texts of tallies whose keys begin with these bytes, as many as are added together. They are
+/// removed in these writes.
+fn taken(table: &Table, prefix: &[u8], writes: &mut Writes) -> Result<Vec<Vec<u8>>> {
+    let (mut texts, mut bytes) = (Vec::new(), 0);
+    for entry in table.prefix(prefix) {
+        let (key, packed) = entry.into_inner()?;
+        writes.remove(table, key);
+        match lz4_flex::decompress_size_prepended(&packed) {
+            Ok(text) => {
+                bytes += text.len();
+                texts.push(text);
+            }
+            Err(cause) => error!("counts of uses are damaged on disk, and lost: {cause}"),
+        }
+        if bytes >= ADD_BYTES {
+            break;
+        }
+    }
+    Ok(texts)
 }
 
 /// What has become of the rows.

@@ -13,6 +13,7 @@ use crate::{
     fields::{Fields, Value},
     join::note,
     queue::{Entry, Kind},
+    sums::JobFacts,
 };
 use bytes::{Buf, BufMut};
 use ogrt_note::Signature;
@@ -56,6 +57,10 @@ pub struct UseEvent<'a> {
     pub host: &'a [u8],
     pub cluster: &'a [u8],
     pub job: &'a [u8],
+    /// What the scheduler says of the job; an end does not repeat it here.
+    pub account: &'a [u8],
+    pub partition: &'a [u8],
+    pub facts: JobFacts,
     /// Unix time in nanoseconds; never later than the receipt, whatever the sender's clock says.
     pub time_ns: i64,
     /// The event is the end of a process.
@@ -82,37 +87,61 @@ impl<'a> UseEvent<'a> {
             self.relay = entry.relay_name().unwrap_or_default();
         }
         self.time_ns = believed_ns(claimed_ns, entry.received_ns);
+        self.cut();
+        is_good
+    }
+
+    /// Cuts what is longer than it may be.
+    pub fn cut(&mut self) {
         let cut = |text: &'a [u8], max: usize| &text[..text.len().min(max)];
         self.path = cut(self.path, PATH_MAX);
         self.build_id = cut(self.build_id, BUILD_ID_MAX);
         self.username = cut(self.username, NAME_MAX);
         self.host = cut(self.host, NAME_MAX);
+        self.account = cut(self.account, NAME_MAX);
+        self.partition = cut(self.partition, NAME_MAX);
         self.objects.truncate(OBJECTS_MAX);
         self.packages.truncate(OBJECTS_MAX);
-        is_good
+    }
+
+    /// It tells of a program.
+    pub fn is_named(&self) -> bool {
+        !self.path.is_empty() || !self.build_id.is_empty() || !self.notes.is_empty()
+    }
+
+    /// Takes one field of a ProcessInfo; its times and parts are not among those.
+    pub fn start_field(&mut self, number: u32, value: Value<'a>) {
+        match (number, value) {
+            (process_info::BINPATH, Value::Bytes(bytes)) => self.path = bytes,
+            (process_info::SIGNATURE, Value::Bytes(bytes)) => self.claimed = bytes,
+            (process_info::JOB_ID, Value::Bytes(bytes)) => self.job = bytes,
+            (process_info::CLUSTER, Value::Bytes(bytes)) => self.cluster = bytes,
+            (process_info::USERNAME, Value::Bytes(bytes)) => self.username = bytes,
+            (process_info::HOSTNAME, Value::Bytes(bytes)) => self.host = bytes,
+            (process_info::SHARED_OBJECTS, Value::Bytes(bytes)) => self.objects.push(bytes),
+            (process_info::UID, Value::Varint(uid)) => self.uid = Some(uid as u32),
+            (process_info::BUILD_ID, Value::Bytes(bytes)) => self.build_id = bytes,
+            (process_info::NOTES, Value::Bytes(bytes)) => self.notes.push(bytes),
+            (process_info::ACCOUNT, Value::Bytes(bytes)) => self.account = bytes,
+            (process_info::PARTITION, Value::Bytes(bytes)) => self.partition = bytes,
+            (process_info::NODES, Value::Varint(nodes)) => self.facts.nodes = nodes as u32,
+            (process_info::TASKS, Value::Varint(tasks)) => self.facts.tasks = tasks as u32,
+            (process_info::CPUS_PER_TASK, Value::Varint(cpus)) => self.facts.cpus_per_task = cpus as u32,
+            _ => {}
+        }
     }
 
     fn start(&mut self, entry: &Entry<&'a [u8]>, time_ns: &mut Option<i64>) -> bool {
         let (mut part_index, mut part_count) = (0, 1);
         for field in Fields::of(entry.message) {
             match field {
-                Ok((process_info::BINPATH, Value::Bytes(bytes))) => self.path = bytes,
                 Ok((process_info::TIME, Value::Varint(seconds))) if time_ns.is_none() => {
                     *time_ns = Some((seconds as i64).saturating_mul(1_000_000_000));
                 }
-                Ok((process_info::SIGNATURE, Value::Bytes(bytes))) => self.claimed = bytes,
-                Ok((process_info::JOB_ID, Value::Bytes(bytes))) => self.job = bytes,
-                Ok((process_info::CLUSTER, Value::Bytes(bytes))) => self.cluster = bytes,
-                Ok((process_info::USERNAME, Value::Bytes(bytes))) => self.username = bytes,
-                Ok((process_info::HOSTNAME, Value::Bytes(bytes))) => self.host = bytes,
-                Ok((process_info::SHARED_OBJECTS, Value::Bytes(bytes))) => self.objects.push(bytes),
                 Ok((process_info::START_TIME_NS, Value::Varint(ns))) => *time_ns = Some(ns as i64),
-                Ok((process_info::UID, Value::Varint(uid))) => self.uid = Some(uid as u32),
-                Ok((process_info::BUILD_ID, Value::Bytes(bytes))) => self.build_id = bytes,
-                Ok((process_info::NOTES, Value::Bytes(bytes))) => self.notes.push(bytes),
                 Ok((process_info::PART_INDEX, Value::Varint(index))) => part_index = index,
                 Ok((process_info::PART_COUNT, Value::Varint(count))) => part_count = count,
-                Ok(_) => {}
+                Ok((number, value)) => self.start_field(number, value),
                 Err(_) => return false,
             }
         }

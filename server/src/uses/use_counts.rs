@@ -6,6 +6,7 @@
 
 use super::{
     ProgramNumber,
+    end_counts::EndCounts,
     hash_key::{HashKey, HashKeys},
     program::UseEvent,
     program_numbers::ProgramNumbers,
@@ -13,7 +14,10 @@ use super::{
     shares::UseShares,
     tally::Tally,
 };
-use crate::job_key::{cluster_key, job_key};
+use crate::{
+    job_key::{cluster_key, job_key},
+    sums::{JobFacts, SumKey, SumTally},
+};
 use bytes::BufMut;
 use std::collections::HashMap;
 
@@ -30,6 +34,8 @@ pub struct UseCounts {
     pub next: u64,
     /// Numbers of programs.
     pub programs: ProgramNumbers,
+    /// Ends of processes.
+    pub ends: EndCounts,
     counts: HashMap<HashKey, UseCount>,
     names: Names,
     keys: HashKeys,
@@ -44,6 +50,9 @@ struct UseCount {
     host: Name,
     cluster: Name,
     job: Name,
+    account: Name,
+    partition: Name,
+    facts: JobFacts,
     count: Count,
 }
 
@@ -54,6 +63,7 @@ impl UseCounts {
         UseCounts {
             next,
             programs: ProgramNumbers::default(),
+            ends: EndCounts::default(),
             counts: HashMap::new(),
             names: Names::default(),
             keys,
@@ -62,7 +72,7 @@ impl UseCounts {
 
     /// Tells that it is time to write.
     pub fn is_full(&self) -> bool {
-        self.counts.len() >= COUNTS_MAX || self.names.bytes >= NAMES_BYTES_MAX
+        self.counts.len() >= COUNTS_MAX || self.names.bytes >= NAMES_BYTES_MAX || self.ends.is_full()
     }
 
     /// The key of the event's count.
@@ -72,7 +82,10 @@ impl UseCounts {
             bytes.put_u8(u8::from(event.is_proved) | u8::from(event.uid.is_some()) << 1);
             bytes.put_u32(event.uid.unwrap_or_default());
             bytes.put_u16(day(event.time_ns));
-            for text in [event.username, event.relay, event.host, event.cluster, event.job] {
+            let JobFacts { nodes, tasks, cpus_per_task } = event.facts;
+            [nodes, tasks, cpus_per_task].into_iter().for_each(|number| bytes.put_u32(number));
+            let UseEvent { username, relay, host, cluster, job, account, partition, .. } = event;
+            for text in [username, relay, host, cluster, job, account, partition] {
                 bytes.put_u32(text.len() as u32);
                 bytes.put_slice(text);
             }
@@ -89,11 +102,25 @@ impl UseCounts {
     /// Counts the first.
     pub fn add_first(&mut self, key: HashKey, program: ProgramNumber, user: &[u8], event: &UseEvent<'_>) {
         let (cluster, job) = (cluster_key(event.cluster), job_key(event.job));
-        let texts = [user, event.relay, event.host, &*cluster, &*job];
-        let [user, relay, host, cluster, job] = texts.map(|text| self.names.name(text));
+        let texts = [user, event.relay, event.host, &*cluster, &*job, event.account, event.partition];
+        let [user, relay, host, cluster, job, account, partition] = texts.map(|text| self.names.name(text));
         let (is_claimed, day) = (!event.is_proved, day(event.time_ns));
         let count = Count::one(event.is_end, is_claimed, event.time_ns);
-        let counted = UseCount { program, user, is_claimed, relay, day, host, cluster, job, count };
+        let facts = event.facts;
+        let counted = UseCount {
+            program,
+            user,
+            is_claimed,
+            relay,
+            day,
+            host,
+            cluster,
+            job,
+            account,
+            partition,
+            facts,
+            count,
+        };
         self.counts.insert(key, counted);
     }
 
@@ -118,9 +145,35 @@ impl UseCounts {
         })
     }
 
+    /// The processes that started, as sums take them.
+    pub fn sum_tallies(&self) -> impl Iterator<Item = SumTally<'_>> {
+        let names = self.names.by_number();
+        let text = move |name: Name| names.get(name as usize).copied().unwrap_or_default();
+        let started = self.counts.values().filter(|counted| counted.count.processes > 0);
+        started.map(move |counted| SumTally {
+            key: SumKey {
+                day: counted.day,
+                program: counted.program,
+                user: text(counted.user),
+                is_claimed: counted.is_claimed,
+                relay: text(counted.relay),
+                cluster: text(counted.cluster),
+                account: text(counted.account),
+                partition: text(counted.partition),
+            },
+            job: text(counted.job),
+            facts: counted.facts,
+            first_ns: counted.count.first_ns,
+            last_ns: counted.count.last_ns,
+            processes: counted.count.processes,
+            ends: None,
+        })
+    }
+
     /// Forgets the counts: they are on disk now.
     pub fn written(&mut self) {
         self.counts.clear();
+        self.ends.clear();
         self.names = Names::default();
     }
 

@@ -2,9 +2,9 @@
 //!
 //! The answer's status is 200 even if every document failed: each item has a status of its own.
 
-use crate::outputs::{
+use crate::{
     dates,
-    remote::{Document, Fate},
+    outputs::remote::{Document, Fate},
 };
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;

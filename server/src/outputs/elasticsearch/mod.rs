@@ -9,9 +9,11 @@
 mod bulk;
 mod template;
 
-use super::dates;
 use super::remote::{Document, Http, SendError, SendOutcome, Sink, read_secret, shown};
-use crate::config::{ElasticsearchConfig, IndexLayout};
+use crate::{
+    config::{ElasticsearchConfig, IndexLayout},
+    dates,
+};
 use anyhow::{Context, Result, anyhow, ensure};
 use reqwest::{Method, RequestBuilder, StatusCode, Url, header};
 

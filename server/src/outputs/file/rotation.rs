@@ -9,7 +9,7 @@
 use crate::{
     clock::now_ns,
     config::{FileCompression, FileConfig},
-    outputs::dates,
+    dates,
 };
 use anyhow::{Context, Result};
 use flate2::{Compression, write::GzEncoder};

@@ -22,6 +22,7 @@ const SERVER: &Order = &[
     &[
         "bounded_map",
         "clock",
+        "dates",
         "fair_shares",
         "fields",
         "job_key",
@@ -41,8 +42,9 @@ const SERVER: &Order = &[
     &["follow"],
     &["receive"],
     &["join"],
-    &["processes"],
+    &["processes", "sums"],
     &["jobs", "launches", "outputs", "uses"],
+    &["reports"],
     &["backup", "http", "move_builds", "reload", "retention"],
     &["run"],
     &["fuzzing"],

@@ -1,4 +1,4 @@
-//! Unix time as receivers and file names show it: in UTC and in the Gregorian calendar.
+//! Unix time as receivers, reports and file names show it: in UTC and in the Gregorian calendar.
 
 const DAY_NS: i64 = 86_400_000_000_000;
 
@@ -20,6 +20,30 @@ fn civil(days: i64) -> (i64, i64, i64) {
 pub fn day(unix_ns: i64) -> String {
     let (year, month, day) = civil(unix_ns.max(0) / DAY_NS);
     format!("{year:04}.{month:02}.{day:02}")
+}
+
+/// `2026-11-25`, of a number of days since 1970.
+pub fn date(days: u16) -> String {
+    let (year, month, day) = civil(days.into());
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// `2026-W48`: the week by ISO 8601, which begins on Monday and belongs to the year that has its
+/// Thursday.
+pub fn week(days: u16) -> String {
+    // 1970 began on a Thursday.
+    let thursday = i64::from(days) - (i64::from(days) + 3).rem_euclid(7) + 3;
+    let (year, _, _) = civil(thursday);
+    let mut first = thursday;
+    while civil(first - 7).0 == year {
+        first -= 7;
+    }
+    format!("{year:04}-W{:02}", (thursday - first) / 7 + 1)
+}
+
+/// `2026-11`.
+pub fn month(days: u16) -> String {
+    date(days)[..7].to_owned()
 }
 
 /// `2026-11-25T01:02:03.004Z`. A time before 1970 is shown as 1970.
@@ -53,5 +77,17 @@ mod tests {
         assert_eq!(stamp(seconds(1_795_571_999)), "20261125T015959Z");
         assert_eq!(time(-5), "1970-01-01T00:00:00.000Z");
         assert_eq!(time(i64::MAX), "2262-04-11T23:47:16.854Z");
+    }
+
+    #[test]
+    fn weeks_belong_to_the_year_of_their_thursday() {
+        let days = [0, 3, 4, 10_956, 10_957, 10_959, 18_627, 18_630, 18_631, 20_787];
+        let weeks = ["1970-W01", "1970-W01", "1970-W01", "1999-W52", "1999-W52", "2000-W01"];
+        let later = ["2020-W53", "2020-W53", "2021-W01", "2026-W48"];
+        let all: Vec<String> = weeks.iter().chain(&later).map(|&week| week.to_owned()).collect();
+        let told: Vec<String> = days.iter().map(|&day| week(day)).collect();
+        let dates: Vec<String> = days.iter().map(|&day| date(day)).collect();
+        assert_eq!(told, all, "{dates:?}");
+        assert_eq!((date(20_787), month(20_787)), ("2026-11-30".to_owned(), "2026-11".to_owned()));
     }
 }

@@ -1,0 +1,141 @@
+//! `ogrt report`: what was used in a period.
+
+use crate::{
+    api_client::ApiClient,
+    exit_status::{ExitStatus, complain, print},
+    format::report_table,
+    json_field::behind,
+    time_argument::{FORMS, TimeArgument},
+};
+use anyhow::{Context, Result};
+use clap::{Args, ValueEnum};
+
+const EXAMPLES: &str = "Examples:\n\
+\x20 ogrt report --by software --since 2026-01-01\n\
+\x20 ogrt report --by account,month --where software=GROMACS --csv\n\
+\x20 ogrt report --preset unknown --since 30d";
+
+/// Show what was used in a period: CPU-hours, node-hours, processes, jobs and users.
+///
+/// A process counts on the day on which it began, by UTC. CPU-hours are those of processes that
+/// have ended. docs/report.md defines each figure, with an example.
+///
+/// Exit status: 0 something was used, 1 nothing was, 2 error.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ReportCommand {
+    /// A line for each value of these keys, with commas between: software, version, program,
+    /// compiler, user, account, partition, cluster, status, day, week, month. At most four.
+    #[arg(long, value_name = "KEYS", conflicts_with = "preset")]
+    by: Option<String>,
+
+    /// Only days from this one on.
+    #[arg(long, value_name = "TIME", help = format!("Only days from this one on: {FORMS}"))]
+    since: Option<TimeArgument>,
+
+    /// Only days before this one (the same forms).
+    #[arg(long, value_name = "TIME")]
+    until: Option<TimeArgument>,
+
+    /// Only processes that have this value. Each key once.
+    #[arg(long = "where", value_name = "KEY=VALUE")]
+    only: Vec<String>,
+
+    /// The largest number of lines, up to 10000: those with the most CPU-hours.
+    #[arg(long, default_value_t = 20)]
+    top: usize,
+
+    /// A report that many sites publish.
+    #[arg(long, value_enum)]
+    preset: Option<Preset>,
+
+    /// Print comma-separated values.
+    #[arg(long, conflicts_with_all = ["json", "markdown"])]
+    csv: bool,
+
+    /// Print a table in Markdown.
+    #[arg(long, conflicts_with = "json")]
+    markdown: bool,
+
+    /// Print JSON, with times in microseconds.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Reports that sites publish.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Preset {
+    /// Software with the most CPU-hours, as XALT's users know it.
+    XaltTop,
+    /// Software and its versions by node-hours, as ARCHER2 publishes them.
+    Archer2,
+    /// Registered software, the least used last.
+    Retire,
+    /// Compilers of the software that ran.
+    Compilers,
+    /// Programs that nobody registered.
+    Unknown,
+}
+
+impl Preset {
+    fn keys(self) -> &'static str {
+        match self {
+            Preset::XaltTop => "software",
+            Preset::Archer2 | Preset::Retire => "software,version",
+            Preset::Compilers => "compiler",
+            Preset::Unknown => "program",
+        }
+    }
+
+    /// What narrows it.
+    fn only(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Preset::Retire => Some(("registered", "yes")),
+            Preset::Unknown => Some(("registered", "no")),
+            Preset::XaltTop | Preset::Archer2 | Preset::Compilers => None,
+        }
+    }
+}
+
+impl ReportCommand {
+    /// Asks the server. Answers no where nothing was used.
+    pub fn run(self) -> Result<ExitStatus> {
+        let keys = self.by.as_deref().or(self.preset.map(Preset::keys)).unwrap_or("software");
+        let mut question = vec![("by".to_owned(), keys.to_owned()), ("top".to_owned(), self.top.to_string())];
+        let only = self.preset.and_then(Preset::only);
+        question.extend(only.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        if self.preset == Some(Preset::Archer2) {
+            question.push(("order".to_owned(), "node".to_owned()));
+        }
+        for only in &self.only {
+            let (key, value) =
+                only.split_once('=').with_context(|| format!("--where {only}: expected KEY=VALUE"))?;
+            question.push((key.to_owned(), value.to_owned()));
+        }
+        question.extend(self.since.map(|when| ("since".to_owned(), when.0.to_string())));
+        question.extend(self.until.map(|when| ("until".to_owned(), when.0.to_string())));
+        let question: Vec<(&str, String)> =
+            question.iter().map(|(name, value)| (&name[..], value.clone())).collect();
+        let server = ApiClient::from_environment()?;
+        let report = server.answer_to(&["v1", "report"], &question)?.unwrap_or_default();
+        print(match (self.json, self.csv, self.markdown) {
+            (true, _, _) => serde_json::to_string_pretty(&report)? + "\n",
+            (_, true, _) => report_table::csv(&report)?,
+            (_, _, true) => report_table::markdown(&report),
+            _ => report_table::text(&report),
+        })?;
+        if !report["counted_until_ns"].is_null() {
+            complain(behind(&report));
+        }
+        if report["truncated"] == true {
+            complain("incomplete: more was used than the server keeps apart");
+        }
+        match report["total"]["processes"].as_u64() {
+            Some(0) | None => {
+                complain(format_args!("nothing of this was used, as far as {} knows", server.address()));
+                Ok(ExitStatus::No)
+            }
+            Some(_) => Ok(ExitStatus::Yes),
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Reports: what was used in a period, by software, user, account and so on.
+//!
+//! A report is made when somebody asks, from the sums of each day ([`crate::sums`]): rows of the
+//! period are walked once, each is put under its values of the keys ([`keys`], [`names`]) and added
+//! up ([`totals`]). The names of software are the registry's at that moment, so a build that is
+//! registered late has its name for the past, too.
+
+mod job_union;
+mod keys;
+mod names;
+mod totals;
+
+pub use keys::{KEYS_MAX, ReportKey};
+
+use crate::{
+    clock::now_ns,
+    dates,
+    registry::Registry,
+    sums::{SumKey, SumRow},
+    uses::{Uses, UsesError},
+};
+use names::Names;
+use serde_json::{Value, json};
+use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+use totals::Totals;
+
+/// Most lines that are added up; further ones are in the total alone.
+const LINES_MAX: usize = 100_000;
+
+/// Nanoseconds of a day.
+const DAY_NS: i64 = 86_400 * 1_000_000_000;
+
+/// What a report is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct ReportQuestion {
+    /// One line for each combination of their values.
+    pub by: Vec<ReportKey>,
+    /// What a process must have to count; each key once.
+    pub only: Vec<(ReportKey, String)>,
+    /// Only programs whose build is registered, or only others.
+    pub registered: Option<bool>,
+    /// What the lines are ordered by, the largest first.
+    pub order: Order,
+    /// The period, in Unix nanoseconds. It is whole days, by UTC.
+    pub since_ns: Option<i64>,
+    pub until_ns: Option<i64>,
+    /// Most lines.
+    pub top: usize,
+}
+
+/// What lines are ordered by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// CPU time.
+    #[default]
+    Cpu,
+    /// Node time.
+    Node,
+    Processes,
+}
+
+/// A report; docs/api.md explains each key.
+pub struct Report {
+    pub answer: Value,
+    /// Something that should be in it is not.
+    pub is_cut: bool,
+}
+
+/// Makes reports.
+pub struct Reports {
+    uses: Arc<Uses>,
+    registry: Arc<dyn Registry>,
+}
+
+impl Reports {
+    /// Reports of what these have.
+    pub fn new(uses: Arc<Uses>, registry: Arc<dyn Registry>) -> Self {
+        Reports { uses, registry }
+    }
+
+    /// Waits, not long, until what was received before is in the sums.
+    pub async fn catch_up(&self) -> Option<i64> {
+        self.uses.catch_up().await
+    }
+
+    /// Makes one.
+    pub fn report(&self, question: &ReportQuestion) -> Result<Report, UsesError> {
+        let first = day_of(question.since_ns.unwrap_or(0));
+        let behind = question.until_ns.map_or(u16::MAX, |until| day_of(until.saturating_add(DAY_NS - 1)));
+        let sums = self.uses.sums();
+        let jobs = sums.next_job.get()?;
+        let mut names = Names::new(&self.uses, &*self.registry);
+        let mut lines: HashMap<[u32; KEYS_MAX], Totals> = HashMap::new();
+        let (mut total, mut unregistered) = (Totals::new(jobs), Totals::new(jobs));
+        let (mut is_cut, mut last_day) = (false, first);
+        for entry in sums.rows.range(first.to_be_bytes()..behind.to_be_bytes()) {
+            let (key, value) = entry.into_inner()?;
+            let Some(key) = SumKey::read(&key) else { continue };
+            let mut rest = &value[..];
+            let Some(row) = SumRow::read_sums(&mut rest) else { continue };
+            let of_row = names.of(&key)?;
+            let is_registered = names.is_registered(&of_row);
+            if question.registered.is_some_and(|wanted| wanted != is_registered)
+                || !question.only.iter().all(|(key, text)| names.fits(&of_row, *key, text))
+            {
+                continue;
+            }
+            last_day = last_day.max(key.day);
+            let line = names.line(&of_row, &question.by);
+            is_cut |= total.add(&row, &of_row, rest, key.is_claimed);
+            if !is_registered {
+                unregistered.add(&row, &of_row, rest, key.is_claimed);
+            }
+            if lines.len() < LINES_MAX || lines.contains_key(&line) {
+                let line = lines.entry(line).or_insert_with(|| Totals::new(jobs));
+                line.add(&row, &of_row, rest, key.is_claimed);
+            } else {
+                is_cut = true;
+            }
+        }
+        let all_cpu_us = total.cpu_us();
+        let count = lines.len();
+        let mut lines: Vec<([u32; KEYS_MAX], Totals)> = lines.into_iter().collect();
+        let order = |(line, sum): &([u32; KEYS_MAX], Totals)| {
+            (
+                Reverse(sum.rank(question.order)),
+                Reverse(sum.processes()),
+                names.texts(line, question.by.len()),
+            )
+        };
+        lines.sort_by_cached_key(order);
+        lines.truncate(question.top);
+        let by_status = question.by.contains(&ReportKey::Status);
+        let mut rows: Vec<Value> = Vec::new();
+        for (line, sum) in &mut lines {
+            let told = if by_status { sum.json_by_status(all_cpu_us) } else { vec![sum.json(all_cpu_us)] };
+            for mut row in told {
+                for (key, text) in question.by.iter().zip(names.texts(line, question.by.len())) {
+                    if *key != ReportKey::Status {
+                        row[key.text()] = text.into();
+                    }
+                }
+                rows.push(row);
+            }
+        }
+        let until = question.until_ns.map_or_else(
+            || dates::date(last_day.max(day_of(now_ns()))),
+            |_| dates::date(behind.saturating_sub(1)),
+        );
+        let lines_in_all = if by_status { rows.len() } else { count };
+        let mut answer = json!({
+            "by": question.by.iter().map(|key| key.text()).collect::<Vec<_>>(),
+            "last_day": until,
+            "lines": rows,
+            "lines_in_all": lines_in_all,
+            "total": total.json(all_cpu_us),
+            "unregistered": unregistered.json(all_cpu_us),
+        });
+        if question.since_ns.is_some() {
+            answer["first_day"] = dates::date(first).into();
+        }
+        Ok(Report { answer, is_cut })
+    }
+}
+
+/// The day of a time, as sums count days.
+fn day_of(time_ns: i64) -> u16 {
+    u16::try_from(time_ns.div_euclid(DAY_NS).max(0)).unwrap_or(u16::MAX)
+}

@@ -1,0 +1,188 @@
+//! The values of a row's keys, as numbers: each text stands here once.
+
+use super::keys::{KEYS_MAX, ReportKey};
+use crate::{
+    dates, job_name,
+    registry::Registry,
+    sums::{SumKey, UNKNOWN_PROGRAM},
+    uses::{Uses, UsesError},
+};
+use std::collections::HashMap;
+
+/// The number of a text.
+type Name = u32;
+
+/// What a row has for each key.
+#[derive(Clone, Copy, Default)]
+pub struct RowNames {
+    program: ProgramNames,
+    pub user: Name,
+    pub account: Name,
+    partition: Name,
+    cluster: Name,
+    day: Name,
+    week: Name,
+    month: Name,
+}
+
+/// What a program is called.
+#[derive(Clone, Copy, Default)]
+struct ProgramNames {
+    software: Name,
+    version: Name,
+    path: Name,
+    compiler: Name,
+    is_registered: bool,
+}
+
+/// See the module.
+pub struct Names<'a> {
+    uses: &'a Uses,
+    registry: &'a dyn Registry,
+    numbers: HashMap<String, Name>,
+    texts: Vec<String>,
+    programs: HashMap<u64, ProgramNames>,
+    days: HashMap<u16, [Name; 3]>,
+    /// Names as they stand in keys, of users, accounts and partitions; and of clusters.
+    raw: [HashMap<Vec<u8>, Name>; 2],
+}
+
+impl<'a> Names<'a> {
+    /// Knows the empty text alone.
+    pub fn new(uses: &'a Uses, registry: &'a dyn Registry) -> Self {
+        let mut names = Names {
+            uses,
+            registry,
+            numbers: HashMap::new(),
+            texts: Vec::new(),
+            programs: HashMap::new(),
+            days: HashMap::new(),
+            raw: Default::default(),
+        };
+        names.number(String::new());
+        names
+    }
+
+    fn number(&mut self, text: String) -> Name {
+        if let Some(known) = self.numbers.get(&text) {
+            return *known;
+        }
+        let number = self.texts.len() as Name;
+        self.texts.push(text.clone());
+        self.numbers.insert(text, number);
+        number
+    }
+
+    fn raw(&mut self, bytes: &[u8]) -> Name {
+        if let Some(known) = self.raw[0].get(bytes) {
+            return *known;
+        }
+        let name = self.number(String::from_utf8_lossy(bytes).into_owned());
+        self.raw[0].insert(bytes.to_vec(), name);
+        name
+    }
+
+    fn cluster(&mut self, key: &[u8]) -> Name {
+        if let Some(known) = self.raw[1].get(key) {
+            return *known;
+        }
+        let name = self.number(job_name::of_cluster(key).into_owned());
+        self.raw[1].insert(key.to_vec(), name);
+        name
+    }
+
+    /// The names of a row.
+    pub fn of(&mut self, row: &SumKey<'_>) -> Result<RowNames, UsesError> {
+        let program = match self.programs.get(&row.program) {
+            Some(known) => *known,
+            None => {
+                let names = self.program(row.program)?;
+                self.programs.insert(row.program, names);
+                names
+            }
+        };
+        let [day, week, month] = match self.days.get(&row.day) {
+            Some(known) => *known,
+            None => {
+                let texts = [dates::date(row.day), dates::week(row.day), dates::month(row.day)];
+                let names = texts.map(|text| self.number(text));
+                self.days.insert(row.day, names);
+                names
+            }
+        };
+        Ok(RowNames {
+            program,
+            user: self.raw(row.user),
+            account: self.raw(row.account),
+            partition: self.raw(row.partition),
+            cluster: self.cluster(row.cluster),
+            day,
+            week,
+            month,
+        })
+    }
+
+    /// A program is called as the build of its executable that is registered. A build without a
+    /// name has that of its file.
+    fn program(&mut self, number: u64) -> Result<ProgramNames, UsesError> {
+        if number == UNKNOWN_PROGRAM {
+            return Ok(ProgramNames::default());
+        }
+        let Some(program) = self.uses.program(number)? else { return Ok(ProgramNames::default()) };
+        let path = String::from_utf8_lossy(&program.path).into_owned();
+        let mut names = ProgramNames { path: self.number(path.clone()), ..ProgramNames::default() };
+        for signature in &program.executable {
+            let Some(build) = self.registry.summary(*signature)? else { continue };
+            let metadata = build.metadata;
+            let file = || path.rsplit('/').next().unwrap_or_default().to_owned();
+            let software = metadata.name.filter(|name| !name.is_empty()).unwrap_or_else(file);
+            names.software = self.number(software);
+            names.version = self.number(metadata.version.unwrap_or_default());
+            names.compiler = self.number(metadata.compiler.unwrap_or_default());
+            names.is_registered = true;
+            break;
+        }
+        Ok(names)
+    }
+
+    fn name(&self, row: &RowNames, key: ReportKey) -> Name {
+        match key {
+            ReportKey::Software => row.program.software,
+            ReportKey::Version => row.program.version,
+            ReportKey::Program => row.program.path,
+            ReportKey::Compiler => row.program.compiler,
+            ReportKey::User => row.user,
+            ReportKey::Account => row.account,
+            ReportKey::Partition => row.partition,
+            ReportKey::Cluster => row.cluster,
+            ReportKey::Day => row.day,
+            ReportKey::Week => row.week,
+            ReportKey::Month => row.month,
+            // A row has several: its line is told by status in the end.
+            ReportKey::Status => 0,
+        }
+    }
+
+    /// The build of the row's program is registered.
+    pub fn is_registered(&self, row: &RowNames) -> bool {
+        row.program.is_registered
+    }
+
+    /// The row has this text for the key.
+    pub fn fits(&self, row: &RowNames, key: ReportKey, text: &str) -> bool {
+        self.texts.get(self.name(row, key) as usize).is_some_and(|name| name == text)
+    }
+
+    /// The line that a row counts in.
+    pub fn line(&self, row: &RowNames, by: &[ReportKey]) -> [Name; KEYS_MAX] {
+        let mut line = [0; KEYS_MAX];
+        line.iter_mut().zip(by).for_each(|(name, key)| *name = self.name(row, *key));
+        line
+    }
+
+    /// The texts of a line.
+    pub fn texts(&self, line: &[Name; KEYS_MAX], keys: usize) -> Vec<String> {
+        let text = |name: &Name| self.texts.get(*name as usize).cloned().unwrap_or_default();
+        line.iter().take(keys).map(text).collect()
+    }
+}

@@ -1,0 +1,28 @@
+//! What was used on each day: processes, jobs, CPU time, node time, by program, user, account.
+//!
+//! ```text
+//! day, program, user, who proved it, cluster, account, partition -> sums, and the jobs' numbers
+//! ```
+//! A process counts on the day on which it began. Rows grow with what is distinct, so they answer
+//! for years. What they are made of comes as tallies ([`SumTally`]), which the stage of uses makes
+//! durable together with its offset in the queue; here they are added ([`add`]), in the write that
+//! removes them. So each process counts once, whatever crashes.
+//!
+//! Node time is a job's: its nodes, from its first process's start to its last one's end. It is
+//! shared among its rows by CPU time ([`job_record`]).
+
+mod add;
+mod job_record;
+mod job_set;
+mod row;
+mod status;
+mod tally;
+
+pub use add::{Added, add};
+pub use job_set::JobSet;
+pub use row::{EndSum, SumKey, SumRow};
+pub use status::{STATUSES, Status};
+pub use tally::{JobFacts, SumTally};
+
+/// Stands for a program that nobody knows: of an end that does not name it, or beyond the bounds.
+pub const UNKNOWN_PROGRAM: u64 = u64::MAX;

@@ -1,0 +1,201 @@
+//! A row of sums: its key and its value, as they lie on disk.
+
+use super::{JobSet, status::STATUSES};
+use crate::fair_shares::ShareHolder;
+use bytes::{Buf, BufMut};
+use prost::encoding::{decode_varint, encode_varint};
+
+/// The form of a row's value.
+const FORM: u8 = 1;
+
+/// Longest name in a key: its length is one byte.
+pub const NAME_MAX: usize = 255;
+
+/// Stands in front of a relay's name in a key.
+const BY_RELAY: u8 = 2;
+
+/// The key of a row. Empty texts are unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SumKey<'a> {
+    /// Days since 1970, UTC.
+    pub day: u16,
+    pub program: u64,
+    pub user: &'a [u8],
+    /// Nobody proved who the user is, and that there was a process.
+    pub is_claimed: bool,
+    /// The relay that told of it; empty where this machine's kernel did, or nobody proved it.
+    pub relay: &'a [u8],
+    pub cluster: &'a [u8],
+    pub account: &'a [u8],
+    pub partition: &'a [u8],
+}
+
+impl<'a> SumKey<'a> {
+    /// Its bytes. Days come first, so a period is one range.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut key = Vec::with_capacity(64);
+        key.put_u16(self.day);
+        key.put_u64(self.program);
+        put_name(&mut key, self.user);
+        match (self.is_claimed, self.relay) {
+            (false, [_, ..]) => {
+                key.put_u8(BY_RELAY);
+                put_name(&mut key, self.relay);
+            }
+            (is_claimed, _) => key.put_u8(u8::from(is_claimed)),
+        }
+        for name in [self.cluster, self.account, self.partition] {
+            put_name(&mut key, name);
+        }
+        key
+    }
+
+    /// Reads them.
+    pub fn read(mut key: &'a [u8]) -> Option<Self> {
+        let (day, program) = (key.try_get_u16().ok()?, key.try_get_u64().ok()?);
+        let user = take_name(&mut key)?;
+        let proof = key.try_get_u8().ok()?;
+        let relay = if proof == BY_RELAY { take_name(&mut key)? } else { &[] };
+        let mut name = || take_name(&mut key);
+        let (cluster, account, partition) = (name()?, name()?, name()?);
+        Some(SumKey { day, program, user, is_claimed: proof == 1, relay, cluster, account, partition })
+    }
+
+    /// The sender to whose share the row counts.
+    pub fn holder(&self) -> ShareHolder {
+        match self.is_claimed {
+            true => ShareHolder::claimed(self.user, b""),
+            false => ShareHolder::proved_by(Some(self.relay).filter(|relay| !relay.is_empty()), self.user),
+        }
+    }
+}
+
+/// Appends a name with its length.
+pub fn put_name(out: &mut Vec<u8>, name: &[u8]) {
+    let name = &name[..name.len().min(NAME_MAX)];
+    out.put_u8(name.len() as u8);
+    out.put_slice(name);
+}
+
+/// Takes a name off the front.
+pub fn take_name<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let len = usize::from(from.try_get_u8().ok()?);
+    let (name, rest) = from.split_at_checked(len)?;
+    *from = rest;
+    Some(name)
+}
+
+/// Processes that ended in one way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndSum {
+    pub processes: u64,
+    /// CPU time in microseconds, user and system mode, with that of workers.
+    pub cpu_us: u64,
+    /// From start to end, in microseconds.
+    pub wall_us: u64,
+}
+
+impl EndSum {
+    /// Both together.
+    pub fn add(&mut self, more: &EndSum) {
+        self.processes = self.processes.saturating_add(more.processes);
+        self.cpu_us = self.cpu_us.saturating_add(more.cpu_us);
+        self.wall_us = self.wall_us.saturating_add(more.wall_us);
+    }
+}
+
+/// The value of a row.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SumRow {
+    /// Processes that started.
+    pub processes: u64,
+    /// Those that ended, by status.
+    pub ends: [EndSum; STATUSES.len()],
+    /// The share of the jobs' node time, and of their CPUs' time, in microseconds.
+    pub node_us: u64,
+    pub core_us: u64,
+    pub jobs: JobSet,
+}
+
+impl SumRow {
+    /// Its bytes.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut out = vec![FORM];
+        for number in [self.processes, self.node_us, self.core_us] {
+            encode_varint(number, &mut out);
+        }
+        let there = self.ends.iter().enumerate().filter(|(_, end)| **end != EndSum::default());
+        let statuses = there.clone().fold(0u8, |all, (status, _)| all | 1 << status);
+        out.put_u8(statuses);
+        for (_, end) in there {
+            for number in [end.processes, end.cpu_us, end.wall_us] {
+                encode_varint(number, &mut out);
+            }
+        }
+        self.jobs.write(&mut out);
+        out
+    }
+
+    /// Reads all but the jobs, which are left at the front.
+    pub fn read_sums(from: &mut &[u8]) -> Option<SumRow> {
+        if from.try_get_u8().ok()? != FORM {
+            return None;
+        }
+        let mut row = SumRow::default();
+        for number in [&mut row.processes, &mut row.node_us, &mut row.core_us] {
+            *number = decode_varint(from).ok()?;
+        }
+        let statuses = from.try_get_u8().ok()?;
+        for (status, end) in row.ends.iter_mut().enumerate() {
+            if statuses >> status & 1 == 1 {
+                for number in [&mut end.processes, &mut end.cpu_us, &mut end.wall_us] {
+                    *number = decode_varint(from).ok()?;
+                }
+            }
+        }
+        Some(row)
+    }
+
+    /// Reads all of it.
+    pub fn read(mut value: &[u8]) -> Option<SumRow> {
+        let row = SumRow::read_sums(&mut value)?;
+        Some(SumRow { jobs: JobSet::read(&mut value)?, ..row })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_and_values_are_read_as_they_were_written() {
+        let key = SumKey {
+            day: 20_000,
+            program: 7,
+            user: b"ann",
+            is_claimed: false,
+            relay: b"rack1",
+            cluster: b"alpha",
+            account: b"chem",
+            partition: b"",
+        };
+        for key in [key, SumKey { relay: b"", ..key }, SumKey { relay: b"", is_claimed: true, ..key }] {
+            let bytes = key.bytes();
+            assert_eq!(SumKey::read(&bytes), Some(key));
+            for cut in 0..bytes.len() {
+                assert_eq!(SumKey::read(&bytes[..cut]), None, "cut at {cut}");
+            }
+        }
+        assert_eq!(key.holder(), ShareHolder::proved_by(Some(b"rack1"), b"ann"));
+
+        let mut row = SumRow { processes: 300, node_us: 1 << 50, core_us: 5, ..SumRow::default() };
+        row.ends[1] = EndSum { processes: 2, cpu_us: 3, wall_us: u64::MAX };
+        row.ends[5] = EndSum { processes: 1, ..EndSum::default() };
+        row.jobs.add(&[4, 900]);
+        let bytes = row.bytes();
+        assert_eq!(SumRow::read(&bytes), Some(row));
+        for cut in 0..bytes.len() {
+            assert_eq!(SumRow::read(&bytes[..cut]), None, "cut at {cut}");
+        }
+    }
+}

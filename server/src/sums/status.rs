@@ -1,0 +1,36 @@
+//! How a process ended, as sums tell it.
+
+/// See the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Status {
+    /// It ended by exit with status 0.
+    Completed,
+    /// It ended by exit with another status.
+    Failed,
+    /// A signal ended it.
+    Killed,
+    /// The kernel killed it because memory was short.
+    Oom,
+    /// It went on as another program, which counts as a process of its own.
+    Exec,
+    /// It has ended, and nobody saw how.
+    Unseen,
+}
+
+/// All of them, in the order of their numbers on disk.
+pub const STATUSES: [Status; 6] =
+    [Status::Completed, Status::Failed, Status::Killed, Status::Oom, Status::Exec, Status::Unseen];
+
+impl Status {
+    /// The word in answers.
+    pub fn text(self) -> &'static str {
+        match self {
+            Status::Completed => "completed",
+            Status::Failed => "failed",
+            Status::Killed => "killed",
+            Status::Oom => "oom",
+            Status::Exec => "exec",
+            Status::Unseen => "unknown",
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! One count as it lies on disk until it is added to the rows.
+
+use super::{EndSum, STATUSES, Status, row::SumKey};
+use bytes::{Buf, BufMut};
+use prost::encoding::{decode_varint, encode_varint};
+
+/// What the scheduler says of a job, in the environment of its processes. Zero is unknown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct JobFacts {
+    pub nodes: u32,
+    pub tasks: u32,
+    pub cpus_per_task: u32,
+}
+
+/// Processes of one row and one job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SumTally<'a> {
+    pub key: SumKey<'a>,
+    /// The job; empty outside of jobs.
+    pub job: &'a [u8],
+    pub facts: JobFacts,
+    /// When the first one started, and when the last one started or ended, Unix time in
+    /// nanoseconds.
+    pub first_ns: i64,
+    pub last_ns: i64,
+    /// Processes that started.
+    pub processes: u64,
+    /// Those that ended, and how.
+    pub ends: Option<(Status, EndSum)>,
+}
+
+impl<'a> SumTally<'a> {
+    /// Appends it.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        for text in [&self.key.bytes()[..], self.job] {
+            encode_varint(text.len() as u64, out);
+            out.put_slice(text);
+        }
+        let JobFacts { nodes, tasks, cpus_per_task } = self.facts;
+        for number in [nodes, tasks, cpus_per_task] {
+            encode_varint(number.into(), out);
+        }
+        out.put_i64(self.first_ns);
+        encode_varint(self.last_ns.wrapping_sub(self.first_ns) as u64, out);
+        encode_varint(self.processes, out);
+        let status = self.ends.map(|(status, _)| status);
+        out.put_u8(STATUSES.iter().position(|one| Some(*one) == status).map_or(u8::MAX, |at| at as u8));
+        if let Some((_, EndSum { processes, cpu_us, wall_us })) = self.ends {
+            for number in [processes, cpu_us, wall_us] {
+                encode_varint(number, out);
+            }
+        }
+    }
+
+    /// Takes one off the front; `None` where that is no whole tally.
+    pub fn read(from: &mut &'a [u8]) -> Option<Self> {
+        let (key, job) = (text(from)?, text(from)?);
+        let key = SumKey::read(key)?;
+        let mut number = || decode_varint(from).ok();
+        let mut small = || u32::try_from(number()?).ok();
+        let facts = JobFacts { nodes: small()?, tasks: small()?, cpus_per_task: small()? };
+        let first_ns = from.try_get_i64().ok()?;
+        let last_ns = first_ns.wrapping_add(decode_varint(from).ok()? as i64);
+        let processes = decode_varint(from).ok()?;
+        let ends = match STATUSES.get(usize::from(from.try_get_u8().ok()?)) {
+            None => None,
+            Some(status) => {
+                let mut number = || decode_varint(from).ok();
+                Some((*status, EndSum { processes: number()?, cpu_us: number()?, wall_us: number()? }))
+            }
+        };
+        Some(SumTally { key, job, facts, first_ns, last_ns, processes, ends })
+    }
+}
+
+fn text<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let len = usize::try_from(decode_varint(from).ok()?).ok()?;
+    let (text, rest) = from.split_at_checked(len)?;
+    *from = rest;
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tally_is_read_as_it_was_written_and_no_cut_of_it_is() {
+        let key =
+            SumKey { day: 20_000, program: 70_000, user: b"alice", account: b"chem", ..SumKey::default() };
+        let facts = JobFacts { nodes: 2, tasks: 256, cpus_per_task: 1 };
+        let start =
+            SumTally { key, job: b"4711", facts, first_ns: -5, last_ns: 7, processes: 300, ends: None };
+        let sum = EndSum { processes: 2, cpu_us: 1 << 40, wall_us: 9 };
+        let end = SumTally { processes: 0, ends: Some((Status::Oom, sum)), job: b"", ..start };
+        for tally in [start, end] {
+            let mut bytes = Vec::new();
+            tally.write(&mut bytes);
+            let mut rest = &bytes[..];
+            assert_eq!((SumTally::read(&mut rest), rest.len()), (Some(tally), 0));
+            for cut in 0..bytes.len() {
+                assert_eq!(SumTally::read(&mut &bytes[..cut]), None, "cut at {cut}");
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Ends of processes in memory, between one write and the next: sums by what they are of.
+
+use super::{
+    ProgramNumber,
+    ending::Ending,
+    hash_key::{HashKey, HashKeys},
+    rows::day,
+};
+use crate::{
+    job_key::{cluster_key, job_key},
+    sums::{EndSum, JobFacts, Status, SumKey, SumTally},
+};
+use bytes::BufMut;
+use std::collections::HashMap;
+
+/// Sums in memory, at most, and bytes of their texts.
+const ENDS_MAX: usize = 32_768;
+const BYTES_MAX: usize = 4 << 20;
+
+/// See the module.
+#[derive(Default)]
+pub struct EndCounts {
+    counts: HashMap<HashKey, EndCount>,
+    keys: HashKeys,
+    bytes: usize,
+}
+
+struct EndCount {
+    /// A [`SumKey`].
+    row: Vec<u8>,
+    job: Vec<u8>,
+    facts: JobFacts,
+    status: Status,
+    first_ns: i64,
+    last_ns: i64,
+    sum: EndSum,
+}
+
+impl EndCounts {
+    /// Tells that it is time to write.
+    pub fn is_full(&self) -> bool {
+        self.counts.len() >= ENDS_MAX || self.bytes >= BYTES_MAX
+    }
+
+    /// The key of the end's sum.
+    pub fn key(&mut self, end: &Ending<'_>) -> HashKey {
+        self.keys.of(|bytes| {
+            let process = &end.process;
+            process.write_raw(bytes);
+            bytes.put_u8(end.status as u8);
+            bytes.put_u8(u8::from(process.is_proved) | u8::from(process.uid.is_some()) << 1);
+            bytes.put_u32(process.uid.unwrap_or_default());
+            bytes.put_u16(day(process.time_ns));
+            let JobFacts { nodes, tasks, cpus_per_task } = process.facts;
+            [nodes, tasks, cpus_per_task].into_iter().for_each(|number| bytes.put_u32(number));
+            let texts = [process.username, process.relay, process.cluster, process.job];
+            for text in texts.into_iter().chain([process.account, process.partition]) {
+                bytes.put_u32(text.len() as u32);
+                bytes.put_slice(text);
+            }
+        })
+    }
+
+    /// Counts one more; false when it is the first under this key.
+    pub fn add(&mut self, key: HashKey, end: &Ending<'_>) -> bool {
+        let Some(known) = self.counts.get_mut(&key) else { return false };
+        known.sum.add(&end.sum);
+        known.first_ns = known.first_ns.min(end.process.time_ns);
+        known.last_ns = known.last_ns.max(end.ended_ns);
+        true
+    }
+
+    /// Counts the first.
+    pub fn add_first(&mut self, key: HashKey, program: ProgramNumber, user: &[u8], end: &Ending<'_>) {
+        let process = &end.process;
+        let row = SumKey {
+            day: day(process.time_ns),
+            program,
+            user,
+            is_claimed: !process.is_proved,
+            relay: process.relay,
+            cluster: &cluster_key(process.cluster),
+            account: process.account,
+            partition: process.partition,
+        };
+        let (row, job) = (row.bytes(), job_key(process.job).into_owned());
+        self.bytes += row.len() + job.len();
+        let (first_ns, last_ns) = (process.time_ns, end.ended_ns);
+        let (facts, status, sum) = (process.facts, end.status, end.sum);
+        self.counts.insert(key, EndCount { row, job, facts, status, first_ns, last_ns, sum });
+    }
+
+    /// All sums.
+    pub fn tallies(&self) -> impl Iterator<Item = SumTally<'_>> {
+        self.counts.values().filter_map(|count| {
+            Some(SumTally {
+                key: SumKey::read(&count.row)?,
+                job: &count.job,
+                facts: count.facts,
+                first_ns: count.first_ns,
+                last_ns: count.last_ns,
+                processes: 0,
+                ends: Some((count.status, count.sum)),
+            })
+        })
+    }
+
+    /// Forgets the sums.
+    pub fn clear(&mut self) {
+        self.counts.clear();
+        self.bytes = 0;
+    }
+}

@@ -1,0 +1,111 @@
+//! What the end of a process tells of its use: how it ended, and what it took.
+//!
+//! The server that followed a process repeats in its end what sums need of its start. An end that
+//! does not repeat it, from clients that speak for themselves, counts under an unknown program.
+
+use super::program::UseEvent;
+use crate::{
+    clock::believed_ns,
+    fields::{Fields, Value},
+    queue::{EndSource, Entry, Kind},
+    sums::{EndSum, Status},
+};
+use ogrt_proto::{
+    EndedBy, ToldBy,
+    field_numbers::{process_end, process_info},
+};
+
+/// See the module.
+pub struct Ending<'a> {
+    /// The process as its start told of it, with the time of its start.
+    pub process: UseEvent<'a>,
+    /// It has told of its program.
+    pub is_named: bool,
+    pub status: Status,
+    pub sum: EndSum,
+    pub ended_ns: i64,
+}
+
+impl<'a> Ending<'a> {
+    /// Reads one; `None` where that is no end.
+    pub fn read(entry: &Entry<&'a [u8]>) -> Option<Self> {
+        if entry.kind != Kind::End {
+            return None;
+        }
+        let (mut job, mut cluster, mut host, mut start) = (&[][..], &[][..], &[][..], &[][..]);
+        let (mut ended_ns, mut alive_until_ns, mut duration_ns) = (None, None, None);
+        let (mut ended_by, mut exit_status, mut part_index) = (None, 0, 0);
+        let mut is_oom = false;
+        let mut is_told = entry.end_source == EndSource::Kernel;
+        let mut cpu_us = 0u64;
+        for field in Fields::of(entry.message) {
+            match field.ok()? {
+                (process_end::JOB_ID, Value::Bytes(bytes)) => job = bytes,
+                (process_end::CLUSTER, Value::Bytes(bytes)) => cluster = bytes,
+                (process_end::HOSTNAME, Value::Bytes(bytes)) => host = bytes,
+                (process_end::START, Value::Bytes(bytes)) => start = bytes,
+                (process_end::TIME_NS, Value::Varint(ns)) => ended_ns = Some(ns as i64),
+                (process_end::ALIVE_UNTIL_NS, Value::Varint(ns)) => alive_until_ns = Some(ns as i64),
+                (process_end::DURATION_NS, Value::Varint(ns)) => duration_ns = i64::try_from(ns).ok(),
+                (process_end::ENDED_BY, Value::Varint(how)) => {
+                    ended_by = i32::try_from(how).ok().and_then(|how| EndedBy::try_from(how).ok())
+                }
+                (process_end::EXIT_STATUS, Value::Varint(status)) => exit_status = status,
+                (process_end::OOM_KILLED, Value::Varint(value)) => is_oom = value != 0,
+                (process_end::PART_INDEX, Value::Varint(index)) => part_index = index,
+                (process_end::TOLD_BY, Value::Varint(by)) => {
+                    is_told |= entry.via.is_some() && by == ToldBy::Kernel as u64
+                }
+                (
+                    process_end::USER_TIME_US | process_end::SYSTEM_TIME_US | process_end::WORKER_TIME_US,
+                    Value::Varint(us),
+                ) => cpu_us = cpu_us.saturating_add(us),
+                _ => {}
+            }
+        }
+        if part_index > 0 && !entry.is_whole {
+            return None;
+        }
+        let status = match ended_by {
+            Some(EndedBy::Exit) if exit_status == 0 => Status::Completed,
+            Some(EndedBy::Exit) => Status::Failed,
+            Some(EndedBy::Signal) if is_oom && is_told => Status::Oom,
+            Some(EndedBy::Signal) => Status::Killed,
+            Some(EndedBy::Exec) => Status::Exec,
+            Some(EndedBy::Unknown) | None => Status::Unseen,
+        };
+        let mut process = UseEvent::default();
+        let started_ns = process.read_start(start);
+        let is_named = process.is_named();
+        (process.job, process.cluster, process.host) = (job, cluster, host);
+        if let Some(kernel) = entry.credentials {
+            (process.uid, process.is_proved) = (Some(kernel.uid), true);
+            process.relay = entry.relay_name().unwrap_or_default();
+        }
+        let ended_ns = believed_ns(ended_ns.or(alive_until_ns), entry.received_ns);
+        // A long life ends long after the start was received: the duration leads back to it.
+        let started_ns = match (duration_ns, started_ns) {
+            (Some(duration), _) => ended_ns.saturating_sub(duration),
+            (None, Some(started)) if started <= ended_ns => started,
+            _ => ended_ns,
+        };
+        process.time_ns = started_ns.max(0);
+        process.cut();
+        let wall_us = duration_ns.map_or(0, |ns| ns.unsigned_abs() / 1000);
+        Some(Ending { process, is_named, status, sum: EndSum { processes: 1, cpu_us, wall_us }, ended_ns })
+    }
+}
+
+impl<'a> UseEvent<'a> {
+    /// Reads what an end repeats of its start; returns when that was, as the sender says.
+    fn read_start(&mut self, start: &'a [u8]) -> Option<i64> {
+        let mut started_ns = None;
+        for (number, value) in Fields::of(start).map_while(Result::ok) {
+            match (number, value) {
+                (process_info::START_TIME_NS, Value::Varint(ns)) => started_ns = Some(ns as i64),
+                (number, value) => self.start_field(number, value),
+            }
+        }
+        started_ns
+    }
+}

@@ -1,0 +1,191 @@
+//! Reports: each figure is that of a plain list of all processes, whatever crashed.
+
+use crate::{
+    crash::{crash_under_faketime, faketime, set_clock},
+    daemon::{Daemon, build, needs, wait_for},
+    registry::register,
+    site_in_a_box::{BoxedProcess, Figures, REGISTERED, Size, node_us, site, sums},
+};
+use serde_json::Value;
+use std::{collections::BTreeMap, ffi::OsStr, time::Instant};
+
+/// A report, its lines by their values.
+fn report(daemon: &Daemon, keys: &[&str], more: &str) -> (BTreeMap<Vec<String>, Value>, Value) {
+    let since = Instant::now();
+    let (status, json) = daemon.get(&format!("/v1/report?by={}&top=10000{more}", keys.join(",")));
+    assert_eq!(status, 200, "{json}");
+    assert!(json.get("truncated").is_none(), "{json}");
+    println!("{keys:?} {more}: {} lines in {:?}", json["lines_in_all"], since.elapsed());
+    let values = |line: &Value| keys.iter().map(|key| line[key].as_str().unwrap().to_owned()).collect();
+    let lines = json["lines"].as_array().unwrap().iter().map(|line| (values(line), line.clone())).collect();
+    (lines, json)
+}
+
+fn figures(line: &Value) -> Figures {
+    let of = |key: &str| line[key].as_u64().unwrap_or_else(|| panic!("no {key} in {line}"));
+    let ended = [("completed", "completed"), ("failed", "failed"), ("killed", "killed"), ("exec", "exec")];
+    let ended = ended.map(|(status, key)| (status, of(key))).into_iter().filter(|(_, count)| *count > 0);
+    Figures {
+        processes: of("processes"),
+        jobs: of("jobs"),
+        users: of("users"),
+        accounts: of("accounts"),
+        cpu_us: of("cpu_us"),
+        wall_us: of("wall_us"),
+        ended: ended.collect(),
+    }
+}
+
+/// Compares a report with the list.
+fn is_exact(
+    daemon: &Daemon,
+    processes: &[BoxedProcess],
+    keys: &[&str],
+    more: &str,
+    fits: impl Fn(&BoxedProcess) -> bool,
+) {
+    let (lines, _) = report(daemon, keys, more);
+    let mut expected = sums(processes.iter().filter(|process| fits(process)), keys);
+    for (line, figures) in &mut expected {
+        // Both are processes without a known end.
+        let unknown = ["open", "unknown"].map(|status| figures.ended.remove(status).unwrap_or(0));
+        assert_eq!(lines[line]["end_unknown"], unknown.iter().sum::<u64>(), "{line:?}");
+    }
+    let told: BTreeMap<Vec<String>, Figures> =
+        lines.iter().map(|(line, json)| (line.clone(), figures(json))).collect();
+    assert_eq!(told, expected, "{keys:?} {more}");
+}
+
+#[test]
+fn each_figure_of_a_site_is_exact_whatever_crashes() {
+    let Some(library) = faketime() else { return needs("libfaketime (Debian: faketime)") };
+    let is_full = std::env::var_os("OGRT_TEST_FULL").is_some();
+    let size = match is_full {
+        true => Size { users: 200, accounts: 30, jobs: 500_000, steps: 28, step_seconds: 15 * 86_400 },
+        false => Size { users: 20, accounts: 6, jobs: 1500, steps: 10, step_seconds: 41 * 86_400 },
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let clock = directory.path().join("clock");
+    let now_s = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs() as i64;
+    // The last step is now.
+    let first_s = now_s - (size.steps as i64 - 1) * size.step_seconds;
+    let processes = site(20_261_130, &size, first_s);
+    println!("{} processes of {} jobs", processes.len(), size.jobs);
+    set_clock(&clock, first_s - now_s);
+    let environment = [
+        ("LD_PRELOAD", library.as_os_str()),
+        ("FAKETIME_TIMESTAMP_FILE", clock.as_os_str()),
+        ("FAKETIME_NO_CACHE", "1".as_ref() as &OsStr),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".as_ref()),
+    ];
+    let mut daemon =
+        Daemon::start_with(tempfile::tempdir().unwrap(), "[join]\nwait = \"100ms\"\n", &environment);
+    let mut starts: Vec<Vec<&BoxedProcess>> = vec![Vec::new(); size.steps];
+    let mut ends = starts.clone();
+    for process in &processes {
+        starts[process.step(&size, first_s)].push(process);
+        ends[process.end_step].push(process);
+    }
+    for step in 0..size.steps {
+        if step > 0 {
+            // A crash between any two of its writes, and weeks later the next day.
+            set_clock(&clock, first_s - now_s + step as i64 * size.step_seconds);
+            daemon = crash_under_faketime(daemon, &environment);
+        }
+        let mut stream = daemon.acknowledged();
+        let mut sent = 0;
+        // Ends come late, early and between.
+        let events = ends[step]
+            .iter()
+            .filter_map(|process| process.end())
+            .chain(starts[step].iter().map(|process| process.start()));
+        for event in events {
+            stream.send(&event).unwrap();
+            sent += 1;
+            if sent % 500 == 0 {
+                stream.wait_for(sent).unwrap();
+            }
+        }
+        stream.wait_for(sent).unwrap();
+        if step == size.steps / 2 {
+            // Some builds are registered when much of them has run.
+            register(
+                &daemon,
+                &(0..REGISTERED as u8)
+                    .map(|code| build(code + 1, &format!("code{code}")))
+                    .collect::<Vec<_>>(),
+            );
+        }
+    }
+    // What the crashes left is counted now.
+    wait_for("all to be counted", || {
+        let (status, json) = daemon.get("/v1/report?by=");
+        assert_eq!(status, 200, "{json}");
+        (json["total"]["processes"] == processes.len() && json.get("counted_until_ns").is_none())
+            .then_some(())
+    });
+    let all = |_: &BoxedProcess| true;
+    for keys in [&["software", "version"][..], &["user"], &["account", "month"], &["program", "cluster"]] {
+        is_exact(&daemon, &processes, keys, "", all);
+    }
+    is_exact(&daemon, &processes, &["day", "partition"], "&account=account3", |process| process.account == 3);
+    is_exact(&daemon, &processes, &["cluster"], "&software=code2&user=user0", |process| {
+        process.code == 2 && process.user == 0
+    });
+    is_exact(&daemon, &processes, &["user", "software"], "&registered=no", |process| {
+        process.code >= REGISTERED
+    });
+    // A period is whole days.
+    let day = processes[0].date();
+    let midnight = processes[0].start_ns / 86_400_000_000_000 * 86_400;
+    let period = format!("&since={}&until={}", midnight + 5, midnight + 86_400);
+    is_exact(&daemon, &processes, &["user"], &period, |process| process.date() == day);
+
+    // Node time is the jobs', whole; by software it is shared.
+    let (by_account, json) = report(&daemon, &["account"], "");
+    for (line, told) in &by_account {
+        let expected = node_us(processes.iter().filter(|process| process.value("account") == line[0]));
+        assert_eq!(told["node_us"], expected, "{line:?}");
+    }
+    assert_eq!(json["total"]["node_us"], node_us(processes.iter()));
+    let (by_software, _) = report(&daemon, &["software"], "");
+    let shared: u64 = by_software.values().map(|line| line["node_us"].as_u64().unwrap()).sum();
+    assert_eq!(shared, node_us(processes.iter()));
+    // Statuses are parts of a line.
+    let (by_status, _) = report(&daemon, &["status"], "");
+    let total = sums(processes.iter(), &[]);
+    let total = &total[&Vec::new()];
+    for (line, told) in &by_status {
+        assert_eq!(told["processes"], total.ended[&line[0][..]], "{line:?}");
+    }
+    assert_eq!(by_status.len(), total.ended.len());
+    assert_eq!(
+        json["unregistered"]["processes"],
+        processes.iter().filter(|one| one.code >= REGISTERED).count()
+    );
+    assert_eq!(json["total"]["claimed"], processes.len(), "nobody proved any of it");
+}
+
+#[test]
+fn a_wrong_question_is_told_so() {
+    let daemon = Daemon::start("");
+    for (question, why) in [
+        ("by=colour", "by=colour"),
+        ("by=user,account,day,week,month", "4 keys at most"),
+        ("colour=red", "colour"),
+        ("user=a&user=b", "expected once"),
+        ("status=failed", "by=status"),
+        ("registered=maybe", "yes or no"),
+        ("order=size", "cpu, node or processes"),
+        ("since=soon", "whole number"),
+    ] {
+        let (status, problem) = daemon.get(&format!("/v1/report?{question}"));
+        assert_eq!(status, 400, "{question}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(why), "{question}: {problem}");
+    }
+    let (status, nothing) = daemon.get("/v1/report?by=user");
+    assert_eq!(
+        (status, &nothing["total"]["processes"], &nothing["lines"]),
+        (200, &0.into(), &serde_json::json!([]))
+    );
+}

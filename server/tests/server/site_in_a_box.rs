@@ -1,0 +1,265 @@
+//! A site in a box: users, accounts, clusters, software and jobs that follow from a seed, as a plain
+//! list of processes. Reports are compared with sums over this list, made the plain way.
+
+use bytes::Bytes;
+use ogrt_proto::{EndedBy, MessageType, Note, ProcessEnd, ProcessInfo, encode_frame};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A process, with everything that reports may say of it.
+#[derive(Clone, Debug)]
+pub struct BoxedProcess {
+    number: u64,
+    pub code: usize,
+    pub user: usize,
+    pub account: usize,
+    pub cluster: usize,
+    pub partition: usize,
+    /// `None` outside of jobs.
+    pub job: Option<u64>,
+    pub nodes: u32,
+    pub start_ns: i64,
+    pub end_ns: i64,
+    pub cpu_us: u64,
+    pub status: &'static str,
+    /// The step in which its end is sent; its start is sent in the step of its job.
+    pub end_step: usize,
+}
+
+/// Software: the first ones are registered.
+pub const CODES: usize = 12;
+pub const REGISTERED: usize = 8;
+
+/// The size of a site.
+pub struct Size {
+    pub users: usize,
+    pub accounts: usize,
+    pub jobs: u64,
+    /// The days on which something happens, apart by so many seconds.
+    pub steps: usize,
+    pub step_seconds: i64,
+}
+
+/// A generator of numbers (xorshift).
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
+
+/// Makes the processes. `now_s` is the time of the first step, in seconds of Unix time.
+pub fn site(seed: u64, size: &Size, now_s: i64) -> Vec<BoxedProcess> {
+    let mut numbers = Numbers(seed | 1 << 40);
+    let mut all = Vec::new();
+    for job in 0..size.jobs {
+        let mut n = |bound: u64| numbers.below(bound);
+        let step = n(size.steps as u64) as usize;
+        let user = (n(size.users as u64) * n(size.users as u64) / size.users as u64) as usize;
+        let account = (user + n(2) as usize) % size.accounts;
+        let (cluster, partition, nodes) = (n(2) as usize, n(3) as usize, 1 + n(4) as u32);
+        let is_job = n(10) != 0;
+        // A clock is believed within ten minutes of the receipt.
+        let now_ns = (now_s + step as i64 * size.step_seconds) * 1_000_000_000;
+        let mut start_ns = now_ns - 500_000_000_000 + n(100_000_000_000) as i64;
+        for _ in 0..1 + n(12) {
+            let code = (n(CODES as u64) * n(CODES as u64) / CODES as u64) as usize;
+            let (status, cpu_us) = match n(20) {
+                0 => ("killed", n(1 << 40)),
+                1 => ("failed", n(1_000_000)),
+                2 => ("oom", n(1 << 34)),
+                3 => ("exec", 0),
+                4 => ("unknown", n(1000)),
+                5 => ("open", 0),
+                _ => ("completed", n(1 << 36)),
+            };
+            // Some live for days, and end in a later step.
+            let later = if n(25) == 0 { (n(3) as usize + 1).min(size.steps - 1 - step) } else { 0 };
+            let end_ns =
+                start_ns + 1 + n(300_000_000_000) as i64 + later as i64 * size.step_seconds * 1_000_000_000;
+            all.push(BoxedProcess {
+                number: all.len() as u64,
+                code,
+                user,
+                account,
+                cluster,
+                partition,
+                job: is_job.then_some(job),
+                nodes,
+                start_ns,
+                end_ns,
+                cpu_us,
+                status,
+                end_step: step + later,
+            });
+            start_ns += n(5_000_000_000) as i64;
+        }
+    }
+    all
+}
+
+impl BoxedProcess {
+    /// The step in which it starts.
+    pub fn step(&self, size: &Size, now_s: i64) -> usize {
+        let since = self.start_ns + 600_000_000_000 - now_s * 1_000_000_000;
+        (since / (size.step_seconds * 1_000_000_000)) as usize
+    }
+
+    fn facts(&self) -> ProcessInfo {
+        let note = Note { signature: Some(vec![1 + self.code as u8; 16].into()), ..Note::default() };
+        ProcessInfo {
+            binpath: Some(format!("/opt/code{}/bin/run", self.code).into()),
+            build_id: Some(vec![self.code as u8, 0xBB].into()),
+            notes: vec![note],
+            username: Some(format!("user{}", self.user).into()),
+            account: Some(format!("account{}", self.account).into()),
+            partition: Some(["short", "long", "gpu"][self.partition].into()),
+            nodes: Some(self.nodes),
+            start_time_ns: Some(self.start_ns),
+            ..ProcessInfo::default()
+        }
+    }
+
+    fn event_id(&self) -> Option<Bytes> {
+        Some(uuid::Uuid::from_u64_pair(9, self.number).as_bytes().to_vec().into())
+    }
+
+    fn job_id(&self) -> Option<Bytes> {
+        self.job.map(|job| job.to_string().into())
+    }
+
+    fn cluster(&self) -> Option<Bytes> {
+        Some(["alpha", "beta"][self.cluster].into())
+    }
+
+    /// Its start.
+    pub fn start(&self) -> Bytes {
+        let hostname = Some(format!("node{}", self.number % 7).into());
+        let (event_id, job_id, cluster) = (self.event_id(), self.job_id(), self.cluster());
+        let info = ProcessInfo { event_id, job_id, cluster, hostname, ..self.facts() };
+        encode_frame(MessageType::ProcessInfo, &info)
+    }
+
+    /// Its end, as a server tells it that has followed it; `None` where it has none.
+    pub fn end(&self) -> Option<Bytes> {
+        let (ended_by, exit_status, signal) = match self.status {
+            "completed" => (EndedBy::Exit, Some(0), None),
+            "failed" => (EndedBy::Exit, Some(3), None),
+            // That memory was short is believed of the kernel alone.
+            "killed" | "oom" => (EndedBy::Signal, None, Some(9)),
+            "exec" => (EndedBy::Exec, None, None),
+            "unknown" => (EndedBy::Unknown, None, None),
+            _ => return None,
+        };
+        let end = ProcessEnd {
+            event_id: self.event_id(),
+            job_id: self.job_id(),
+            cluster: self.cluster(),
+            time_ns: Some(self.end_ns),
+            duration_ns: Some((self.end_ns - self.start_ns) as u64),
+            user_time_us: Some(self.cpu_us / 2),
+            system_time_us: Some(self.cpu_us - self.cpu_us / 2),
+            ended_by: Some(ended_by as i32),
+            exit_status,
+            signal,
+            oom_killed: (self.status == "oom").then_some(true),
+            start: Some(self.facts()),
+            ..ProcessEnd::default()
+        };
+        Some(encode_frame(MessageType::ProcessEnd, &end))
+    }
+
+    /// The value of a key of reports.
+    pub fn value(&self, key: &str) -> String {
+        match key {
+            "software" if self.code < REGISTERED => format!("code{}", self.code),
+            "software" => String::new(),
+            "version" if self.code < REGISTERED => "1.2.3".into(),
+            "version" => String::new(),
+            "program" => format!("/opt/code{}/bin/run", self.code),
+            "user" => format!("user{}", self.user),
+            "account" => format!("account{}", self.account),
+            "partition" => ["short", "long", "gpu"][self.partition].into(),
+            "cluster" => ["alpha", "beta"][self.cluster].into(),
+            "day" => self.date(),
+            "month" => self.date()[..7].to_owned(),
+            _ => panic!("{key}"),
+        }
+    }
+
+    /// The day of its start, by UTC.
+    pub fn date(&self) -> String {
+        let (mut days, mut year) = (self.start_ns / 86_400_000_000_000, 1970);
+        let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        while days >= 365 + i64::from(is_leap(year)) {
+            days -= 365 + i64::from(is_leap(year));
+            year += 1;
+        }
+        let mut month = 0;
+        let lengths = [31, 28 + i64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+        while days >= lengths[month] {
+            days -= lengths[month];
+            month += 1;
+        }
+        format!("{year:04}-{:02}-{:02}", month + 1, days + 1)
+    }
+}
+
+/// The figures of one line, by the list.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub processes: u64,
+    pub jobs: u64,
+    pub users: u64,
+    pub accounts: u64,
+    pub cpu_us: u64,
+    pub wall_us: u64,
+    pub ended: BTreeMap<&'static str, u64>,
+}
+
+/// Sums over processes, a line for each combination of values.
+pub fn sums<'a>(
+    processes: impl Iterator<Item = &'a BoxedProcess>,
+    keys: &[&str],
+) -> BTreeMap<Vec<String>, Figures> {
+    let mut lines: BTreeMap<Vec<String>, (Figures, [BTreeSet<(usize, u64)>; 3])> = BTreeMap::new();
+    for process in processes {
+        let line = keys.iter().map(|key| process.value(key)).collect();
+        let (figures, [jobs, users, accounts]) = lines.entry(line).or_default();
+        figures.processes += 1;
+        jobs.extend(process.job.map(|job| (process.cluster, job)));
+        users.insert((0, process.user as u64));
+        accounts.insert((0, process.account as u64));
+        let status = if process.status == "oom" { "killed" } else { process.status };
+        *figures.ended.entry(status).or_default() += 1;
+        if status != "open" {
+            figures.cpu_us += process.cpu_us;
+            figures.wall_us += (process.end_ns - process.start_ns) as u64 / 1000;
+        }
+    }
+    lines
+        .into_iter()
+        .map(|(line, (figures, [jobs, users, accounts]))| {
+            let [jobs, users, accounts] = [jobs, users, accounts].map(|set| set.len() as u64);
+            (line, Figures { jobs, users, accounts, ..figures })
+        })
+        .collect()
+}
+
+/// The node time of all jobs of the processes, in microseconds: of each job its nodes, from its
+/// first start to its last known moment.
+pub fn node_us<'a>(processes: impl Iterator<Item = &'a BoxedProcess>) -> u64 {
+    let mut jobs: BTreeMap<(usize, u64), (u64, i64, i64)> = BTreeMap::new();
+    for process in processes {
+        let Some(job) = process.job else { continue };
+        let last_ns = if process.status == "open" { process.start_ns } else { process.end_ns };
+        let nodes = u64::from(process.nodes);
+        let job = jobs.entry((process.cluster, job)).or_insert((nodes, process.start_ns, last_ns));
+        job.1 = job.1.min(process.start_ns);
+        job.2 = job.2.max(last_ns);
+    }
+    jobs.values().map(|(nodes, first, last)| nodes * ((last - first) as u64 / 1000)).sum()
+}
