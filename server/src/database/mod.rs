@@ -47,7 +47,6 @@ pub struct Store {
     registry: RegistryStore,
     waiting: WaitingStore,
     uses: UsesStore,
-    sums: SumsStore,
     jobs: JobsStore,
 }
 
@@ -218,13 +217,13 @@ impl Store {
                 object_count: total("objects"),
                 next_object: total("next object"),
                 forgotten: total("uses forgotten"),
-            },
-            sums: SumsStore {
-                database: database.waiting_for_room(),
-                tallies: table("sum_tallies")?,
-                rows: table("sums")?,
-                jobs: table("sum_jobs")?,
-                next_job: total("next job of sums"),
+                sums: SumsStore {
+                    database: database.waiting_for_room(),
+                    tallies: table("sum_tallies")?,
+                    rows: table("sums")?,
+                    jobs: table("sum_jobs")?,
+                    next_job: total("next job of sums"),
+                },
             },
             jobs: JobsStore {
                 values: table("jobs")?,
@@ -293,11 +292,6 @@ impl Store {
     /// The tables of uses.
     pub fn uses(&self) -> UsesStore {
         self.uses.clone()
-    }
-
-    /// The tables of what was used on each day.
-    pub fn sums(&self) -> SumsStore {
-        self.sums.clone()
     }
 
     /// The tables of jobs.

@@ -154,6 +154,8 @@ pub struct UsesStore {
     pub next_object: Total,
     /// Marks of programs that were deleted or not counted: server/src/uses/forgotten.rs.
     pub forgotten: Total,
+    /// What was used on each day.
+    pub sums: SumsStore,
 }
 
 /// What was used on each day.

@@ -96,7 +96,6 @@ impl Shared {
         let documents = Arc::new(DocumentBatches::new(queue.clone(), held, joiner.clone())?);
         let uses = Uses::new(
             store.uses(),
-            store.sums(),
             queue.clone(),
             documents.clone(),
             joiner.clone(),

@@ -91,7 +91,7 @@ pub struct EndSum {
     pub processes: u64,
     /// CPU time in microseconds, user and system mode, with that of workers.
     pub cpu_us: u64,
-    /// From start to end, in microseconds.
+    /// The time from start to end, in microseconds.
     pub wall_us: u64,
 }
 

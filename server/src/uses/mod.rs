@@ -77,7 +77,6 @@ pub type ProgramNumber = u64;
 /// See the module.
 pub struct Uses {
     store: UsesStore,
-    sums: SumsStore,
     queue: Arc<Queue>,
     documents: Arc<DocumentBatches>,
     joiner: Arc<Joiner>,
@@ -118,7 +117,6 @@ impl Uses {
     /// Opens what is kept.
     pub fn new(
         store: UsesStore,
-        sums: SumsStore,
         queue: Arc<Queue>,
         documents: Arc<DocumentBatches>,
         joiner: Arc<Joiner>,
@@ -133,7 +131,6 @@ impl Uses {
         let shares = Mutex::new(UseShares::open(&store, &config)?);
         Ok(Uses {
             store,
-            sums,
             queue,
             documents,
             joiner,
@@ -274,7 +271,7 @@ impl Uses {
 
     /// The tables of sums, as far as they are added.
     pub fn sums(&self) -> &SumsStore {
-        &self.sums
+        &self.store.sums
     }
 
     /// Waits, not long, until what was received before is in the rows. Where that takes longer: the

@@ -80,7 +80,7 @@ impl Uses {
         let mut put = |text: &mut Vec<u8>| {
             if !text.is_empty() {
                 let packed = lz4_flex::compress_prepend_size(text);
-                writes.insert(&self.sums.tallies, key(0, counts.next, index), packed);
+                writes.insert(&self.store.sums.tallies, key(0, counts.next, index), packed);
                 index += 1;
                 text.clear();
             }
@@ -96,8 +96,8 @@ impl Uses {
 
     /// Adds sums that wait to their rows; false when there were none.
     fn add_sums(&self) -> Result<bool> {
-        let mut writes = self.sums.database.writes();
-        let texts = taken(&self.sums.tallies, &[], &mut writes)?;
+        let mut writes = self.store.sums.database.writes();
+        let texts = taken(&self.store.sums.tallies, &[], &mut writes)?;
         if writes.is_empty() {
             return Ok(false);
         }
@@ -108,9 +108,10 @@ impl Uses {
         }
         let mut shares = self.shares();
         let rows = self.store.row_count.get()?;
-        let Added { new, dropped } = sums::add(&self.sums, &mut writes, &mut tallies, |holder, new| {
-            shares.rows.has_room(&shares.rows.holder(holder.clone()), rows + new)
-        })?;
+        let Added { new, dropped } =
+            sums::add(&self.store.sums, &mut writes, &mut tallies, |holder, new| {
+                shares.rows.has_room(&shares.rows.holder(holder.clone()), rows + new)
+            })?;
         self.metrics.uses_dropped.add(dropped);
         let rows = rows + new.len() as u64;
         let mut changes = ShareChanges::default();

@@ -1,5 +1,7 @@
-//! A site in a box: users, accounts, clusters, software and jobs that follow from a seed, as a plain
-//! list of processes. Reports are compared with sums over this list, made the plain way.
+//! A site in a box: users, accounts, clusters, software and jobs that follow from a seed.
+//!
+//! It is a plain list of processes. Reports are compared with sums over this list, made the plain
+//! way.
 
 use bytes::Bytes;
 use ogrt_proto::{EndedBy, MessageType, Note, ProcessEnd, ProcessInfo, encode_frame};
@@ -220,12 +222,15 @@ pub struct Figures {
     pub ended: BTreeMap<&'static str, u64>,
 }
 
+/// Jobs, users or accounts: each once.
+type Distinct = BTreeSet<(usize, u64)>;
+
 /// Sums over processes, a line for each combination of values.
 pub fn sums<'a>(
     processes: impl Iterator<Item = &'a BoxedProcess>,
     keys: &[&str],
 ) -> BTreeMap<Vec<String>, Figures> {
-    let mut lines: BTreeMap<Vec<String>, (Figures, [BTreeSet<(usize, u64)>; 3])> = BTreeMap::new();
+    let mut lines: BTreeMap<Vec<String>, (Figures, [Distinct; 3])> = BTreeMap::new();
     for process in processes {
         let line = keys.iter().map(|key| process.value(key)).collect();
         let (figures, [jobs, users, accounts]) = lines.entry(line).or_default();

@@ -1,0 +1,102 @@
+//! `ogrt report`: what was used, with real builds, jobs and processes.
+
+use ogrt_end_to_end::{Stage, see, text};
+use serde_json::Value;
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+/// Burns CPU time for longer than the server takes to look at it, and ends with a status.
+const BUSY: &str = "#include <stdlib.h>\n#include <time.h>\n\
+    int main(int count, char **words) {\n\
+    \x20   clock_t until = atoi(words[1]) * (CLOCKS_PER_SEC / 1000);\n\
+    \x20   while (clock() < until) ;\n\
+    \x20   return atoi(words[2]);\n\
+    }\n";
+
+/// Runs a script in a job of Slurm's, tracked.
+fn run(stage: &Stage, job: &str, account: &str, script: &str) {
+    let mut shell = stage.command("/bin/sh");
+    shell.env("LD_PRELOAD", stage.prefix().join("lib/libogrt.so")).env("OGRT_ACTIVE", "1");
+    shell.env("SLURM_JOB_ID", job).env("SLURM_JOB_ACCOUNT", account).env("SLURM_JOB_PARTITION", "long");
+    shell.env("SLURM_JOB_NUM_NODES", "2").env("SLURM_CLUSTER_NAME", "alpha").env_remove("OGRT_JOBID_VARS");
+    see(shell.args(["-c", script]));
+}
+
+fn report(stage: &Stage, options: &[&str]) -> (Value, String) {
+    let output = see(stage.command("ogrt").arg("report").args(options).arg("--json"));
+    let report = serde_json::from_slice(&output.stdout).unwrap_or_default();
+    let form = see(stage.command("ogrt").arg("report").args(options));
+    (report, text(&form.stdout).to_owned())
+}
+
+fn line<'a>(report: &'a Value, key: &str, value: &str) -> &'a Value {
+    let mut lines = report["lines"].as_array().into_iter().flatten();
+    lines.find(|line| line[key] == value).unwrap_or(&Value::Null)
+}
+
+#[test]
+fn a_site_sees_who_used_what() {
+    let mut stage = Stage::new();
+    let source = stage.folder().join("busy.c");
+    std::fs::write(&source, BUSY).unwrap();
+    let program = stage.folder().join("busy");
+    let mut link = stage.command("ogrt-cc");
+    link.env("OGRT_META_NAME", "Busy").env("OGRT_META_VERSION", "1.2");
+    assert!(see(link.args(["gcc", "-o"]).arg(&program).arg(&source)).status.success());
+    let busy = program.display();
+    run(&stage, "1", "chem", &format!("{busy} 1500 0; {busy} 10 3; /bin/true"));
+    run(&stage, "2", "bio", &format!("{busy} 10 0; /bin/sh -c 'kill -9 $$'; exit 0"));
+    run(&stage, "2", "bio", "/bin/true; exec /bin/true");
+
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let complete = |report: &Value| {
+        line(report, "software", "Busy")["processes"] == 3 && report["total"]["end_unknown"] == 0
+    };
+    let (by_software, table) = loop {
+        let (report, table) = report(&stage, &["--by", "software,version", "--since", "yesterday"]);
+        if complete(&report) {
+            break (report, table);
+        }
+        assert!(Instant::now() < deadline, "{report}");
+        sleep(Duration::from_millis(50));
+    };
+    let busy = line(&by_software, "software", "Busy");
+    assert_eq!((&busy["version"], &busy["jobs"], &busy["accounts"]), (&"1.2".into(), &2.into(), &2.into()));
+    assert_eq!((&busy["completed"], &busy["failed"], &busy["killed"]), (&2.into(), &1.into(), &0.into()));
+    let cpu_us = busy["cpu_us"].as_u64().unwrap();
+    assert!((1_000_000..1_700_000).contains(&cpu_us), "{busy}");
+    let unregistered = &by_software["unregistered"];
+    assert_eq!((&unregistered["killed"], &unregistered["exec"]), (&1.into(), &1.into()), "{by_software}");
+    let rows: Vec<&str> = table.lines().collect();
+    assert!(rows[0].contains("software") && rows[1].contains("Busy") && rows[1].contains('▇'), "{table}");
+    assert!(table.contains("(not registered)") && table.contains("= total"), "{table}");
+
+    // The jobs' nodes for their time, nearly all of it the busy program's.
+    let (by_account, _) = report(&stage, &["--by", "account,partition,cluster"]);
+    let chem = line(&by_account, "account", "chem");
+    assert_eq!((&chem["partition"], &chem["cluster"]), (&"long".into(), &"alpha".into()));
+    let elapsed_us = chem["node_us"].as_u64().unwrap() / 2;
+    assert!((1_500_000..20_000_000).contains(&elapsed_us), "{chem}");
+    let (narrowed, _) =
+        report(&stage, &["--by", "user", "--where", "account=bio", "--where", "software=Busy"]);
+    assert_eq!((&narrowed["total"]["processes"], &narrowed["total"]["jobs"]), (&1.into(), &1.into()));
+    let (by_status, _) = report(&stage, &["--by", "status"]);
+    assert_eq!(line(&by_status, "status", "failed")["processes"], 1);
+
+    let csv = see(stage.command("ogrt").args(["report", "--preset", "unknown", "--csv"]));
+    let csv = text(&csv.stdout);
+    assert!(csv.starts_with("program,processes,jobs,"), "{csv}");
+    assert!(!csv.contains("busy"), "it is registered: {csv}");
+    let markdown = see(stage.command("ogrt").args(["report", "--preset", "compilers", "--markdown"]));
+    assert!(text(&markdown.stdout).starts_with("| compiler | processes |"), "{}", text(&markdown.stdout));
+
+    // A server that ends and begins again has the same.
+    stage.stop_server();
+    stage.start_server();
+    let (again, _) = report(&stage, &["--by", "software,version", "--since", "yesterday"]);
+    assert_eq!(again, by_software);
+    let nothing = see(stage.command("ogrt").args(["report", "--until", "2020-01-01"]));
+    assert_eq!(nothing.status.code(), Some(1), "{}", text(&nothing.stderr));
+}
