@@ -25,6 +25,8 @@ pub mod message_type {
     pub const JOB_SUMMARY: u32 = 17;
     /// `OBSERVATION`
     pub const OBSERVATION: u32 = 18;
+    /// `JOB_OVER`
+    pub const JOB_OVER: u32 = 19;
     /// `BUILD_RECORD`
     pub const BUILD_RECORD: u32 = 20;
     /// `HELLO`
@@ -261,8 +263,18 @@ pub mod process_end {
     pub const GPUS: u32 = 32;
     /// `optional bool oom_killed`
     pub const OOM_KILLED: u32 = 33;
+    /// `optional int64 gone_by_ns`
+    pub const GONE_BY_NS: u32 = 34;
     /// `optional Provenance provenance`
     pub const PROVENANCE: u32 = 30;
+}
+
+/// Fields of `JobOver`.
+pub mod job_over {
+    /// `optional bytes job_id`
+    pub const JOB_ID: u32 = 1;
+    /// `optional bytes cluster`
+    pub const CLUSTER: u32 = 2;
 }
 
 /// Fields of `Observation`.

@@ -299,9 +299,23 @@ pub struct ProcessEnd {
     /// The kernel has killed it because memory was short: of the machine or of its control group.
     #[prost(bool, optional, tag = "33")]
     pub oom_killed: ::core::option::Option<bool>,
+    /// Unix time in nanoseconds by which the process was gone, where nobody saw its end: its job was
+    /// over then.
+    #[prost(int64, optional, tag = "34")]
+    pub gone_by_ns: ::core::option::Option<i64>,
     /// Set by a server that passes the event on.
     #[prost(message, optional, tag = "30")]
     pub provenance: ::core::option::Option<Provenance>,
+}
+/// A scheduler's epilog says that a job has ended on this machine. Only root, and the server's own
+/// user, may send it, over a Unix socket.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct JobOver {
+    #[prost(bytes = "bytes", optional, tag = "1")]
+    pub job_id: ::core::option::Option<::prost::bytes::Bytes>,
+    /// The name of the cluster whose scheduler gave the job id; missing: of any.
+    #[prost(bytes = "bytes", optional, tag = "2")]
+    pub cluster: ::core::option::Option<::prost::bytes::Bytes>,
 }
 /// What ogrt-observe tells the server of its machine, besides starts: on a socket of its own. On
 /// the others a process tells of its own packages, and of nothing else.
@@ -699,6 +713,7 @@ pub enum MessageType {
     ProcessEnd = 16,
     JobSummary = 17,
     Observation = 18,
+    JobOver = 19,
     BuildRecord = 20,
     Hello = 100,
     Ack = 101,
@@ -719,6 +734,7 @@ impl MessageType {
             Self::ProcessEnd => "PROCESS_END",
             Self::JobSummary => "JOB_SUMMARY",
             Self::Observation => "OBSERVATION",
+            Self::JobOver => "JOB_OVER",
             Self::BuildRecord => "BUILD_RECORD",
             Self::Hello => "HELLO",
             Self::Ack => "ACK",
@@ -736,6 +752,7 @@ impl MessageType {
             "PROCESS_END" => Some(Self::ProcessEnd),
             "JOB_SUMMARY" => Some(Self::JobSummary),
             "OBSERVATION" => Some(Self::Observation),
+            "JOB_OVER" => Some(Self::JobOver),
             "BUILD_RECORD" => Some(Self::BuildRecord),
             "HELLO" => Some(Self::Hello),
             "ACK" => Some(Self::Ack),

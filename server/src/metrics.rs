@@ -92,6 +92,10 @@ metrics! {
         counter ends_followed = "ogrt_ends_followed_total",
         /// Ends of followed processes that somebody else claimed: only the kernel's count.
         counter ends_claimed = "ogrt_ends_claimed_total",
+        /// Processes whose end nobody saw, and that were gone when their job was over.
+        counter ends_by_job = "ogrt_ends_by_job_total",
+        /// Processes that still ran here when their job was over.
+        counter processes_after_job = "ogrt_processes_after_job_total",
         /// Connections of ogrt-observe that are open.
         gauge observers = "ogrt_observers",
         /// Starts that ogrt-observe told.

@@ -6,6 +6,7 @@ mod completions;
 mod dependents;
 mod diff;
 mod doctor;
+mod end_job;
 mod env;
 mod export;
 mod flush;
@@ -64,6 +65,8 @@ enum Command {
     Flush(flush::FlushCommand),
     Register(register::RegisterCommand),
     Doctor(doctor::DoctorCommand),
+    #[command(hide = true)]
+    EndJob(end_job::EndJobCommand),
     Completions(completions::CompletionsCommand),
     Man(man::ManCommand),
 }
@@ -90,6 +93,7 @@ impl CommandLine {
             Command::Flush(flush) => flush.run(),
             Command::Register(register) => register.run(),
             Command::Doctor(doctor) => doctor.run(),
+            Command::EndJob(end_job) => end_job.run(),
             Command::Completions(completions) => completions.run(CommandLine::command()),
             Command::Man(man) => man.run(CommandLine::command()),
         };

@@ -26,9 +26,11 @@ pub fn entry(end: &ProcessEnding, account: Option<EndAccount>, observed: &[u8], 
         let status = account.as_ref()?.wait_status?;
         Some(ExitStatus::from_raw(status.cast_signed()))
     });
-    let alive_until_ns = match &end.how {
-        EndCause::Unseen { alive_until_ns, .. } if end.ended_ns.is_none() => Some(*alive_until_ns),
-        _ => None,
+    let (alive_until_ns, gone_by_ns) = match &end.how {
+        EndCause::Unseen { alive_until_ns, gone_by_ns, .. } if end.ended_ns.is_none() => {
+            (Some(*alive_until_ns), *gone_by_ns)
+        }
+        _ => (None, None),
     };
     let is_exec = matches!(end.how, EndCause::Exec | EndCause::Unseen { is_exec: true, .. });
     let text = |bytes: &[u8]| (!bytes.is_empty()).then(|| bytes.to_vec().into());
@@ -47,6 +49,7 @@ pub fn entry(end: &ProcessEnding, account: Option<EndAccount>, observed: &[u8], 
         core_dumped: status.filter(ExitStatus::core_dumped).map(|_| true),
         told_by: Some(ToldBy::Kernel as i32),
         alive_until_ns,
+        gone_by_ns,
         ..ProcessEnd::default()
     };
     let samples = end.ended_ns.and_then(|ended_ns| start.usage.told(start.began_ns(), ended_ns));

@@ -20,6 +20,7 @@ mod accounts;
 mod ancestors;
 mod end_message;
 mod forks;
+mod job_over;
 mod observations;
 mod open_starts;
 mod places;
@@ -32,6 +33,7 @@ mod start_facts;
 mod told_twice;
 mod usage;
 
+pub use job_over::UnseenEnds;
 pub use open_starts::{CONSUMER, OpenStarts};
 pub use process_table::{ProcessKey, ProcessStart};
 pub use stage::FollowStage;
@@ -55,7 +57,7 @@ use std::{
     os::fd::OwnedFd,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Instant,
 };
@@ -92,6 +94,8 @@ pub struct Follow {
     accounts: Mutex<Accounts>,
     metrics: Arc<Metrics>,
     has_warned: AtomicBool,
+    /// The time from which on processes have the numbers by which we see them.
+    numbers_since_ns: AtomicI64,
 }
 
 impl Follow {
@@ -120,6 +124,7 @@ impl Follow {
             accounts: Mutex::default(),
             metrics,
             has_warned: AtomicBool::new(false),
+            numbers_since_ns: AtomicI64::new(i64::MIN),
         }
     }
 

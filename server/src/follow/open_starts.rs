@@ -34,7 +34,7 @@ use std::{
     collections::HashMap,
     fs,
     os::unix::ffi::OsStrExt,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 use tokio::time::sleep;
@@ -185,6 +185,9 @@ impl OpenStarts {
         starts.unfollowed = Some(0);
         let mut writes = starts.store.database.writes();
         let machine = Machine::look(&starts.store, &mut writes)?;
+        if machine == Machine::OtherNumbers {
+            starts.follow.numbers_since_ns.store(now_ns(), Ordering::Relaxed);
+        }
         let (mut lost, count) = (0, left.len());
         for (id, kept, is_old) in &left {
             let start = ProcessStart::read(&kept.message, *id, kept.credentials, kept.received_ns);
@@ -362,7 +365,11 @@ impl Follow {
                 return true;
             }
         }
-        self.table().is_lost(start, kept.ended_ns, EndCause::Unseen { alive_until_ns, is_exec });
+        self.table().is_lost(
+            start,
+            kept.ended_ns,
+            EndCause::Unseen { alive_until_ns, is_exec, gone_by_ns: None },
+        );
         false
     }
 }

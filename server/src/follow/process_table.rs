@@ -168,6 +168,8 @@ pub enum EndCause {
         alive_until_ns: i64,
         /// The process lives, as another program.
         is_exec: bool,
+        /// The time by which it was gone, where its job was over then.
+        gone_by_ns: Option<i64>,
     },
 }
 
@@ -282,6 +284,17 @@ impl ProcessTable {
     pub fn ended_starts(&self) -> Vec<([u8; 16], i64)> {
         let ended = self.processes.values();
         ended.filter_map(|process| Some((process.start.event_id, process.ended_ns?))).collect()
+    }
+
+    /// The numbers of a job's processes that have not ended; of any cluster where none is given.
+    pub fn living_of_job(&self, job_id: &[u8], cluster: Option<&[u8]>) -> Vec<u32> {
+        let is_of_job = |process: &&FollowedProcess| {
+            let start = &process.start;
+            *start.job_id == *job_id && cluster.is_none_or(|cluster| *start.cluster == *cluster)
+        };
+        let living = self.processes.values().filter(is_of_job);
+        let living = living.filter(|process| process.ended_ns.is_none() && !has_ended(&process.pidfd));
+        living.map(|process| process.start.credentials.pid).collect()
     }
 
     /// True if this start came before. A further part of it may tell more.

@@ -13,6 +13,7 @@ mod failures;
 mod index;
 mod keys;
 mod losses;
+mod open_starts;
 mod retention;
 
 use crate::{
@@ -43,6 +44,7 @@ use tracing::error;
 pub use answer::{JobCursor, JobPage};
 pub use failures::{FailureQuestion, JobState};
 pub use index::JobError;
+pub use open_starts::OpenStartReader;
 
 /// The consumer's name in the queue, which no output can have.
 pub const CONSUMER: &str = ".jobs";

@@ -78,6 +78,7 @@ pub struct Event<'a> {
     pub oom_killed: bool,
     pub told_by: Option<u64>,
     pub alive_until_ns: Option<i64>,
+    pub gone_by_ns: Option<i64>,
     pub measured: Option<u64>,
     pub worker_time_us: Option<u64>,
     /// A Gpu each.
@@ -287,6 +288,7 @@ impl<'a> Event<'a> {
             process_end::OOM_KILLED => self.oom_killed = value != 0,
             process_end::TOLD_BY => self.told_by = Some(value),
             process_end::ALIVE_UNTIL_NS => self.alive_until_ns = Some(value as i64),
+            process_end::GONE_BY_NS => self.gone_by_ns = Some(value as i64),
             process_end::MEASURED => self.measured = Some(value),
             process_end::WORKER_TIME_US => self.worker_time_us = Some(value),
             _ => {}

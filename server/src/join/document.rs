@@ -238,6 +238,7 @@ fn end(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing,
     let mut end = document.object("end");
     end.number("end_time_ns", event.end_time_ns);
     end.number("alive_until_ns", event.alive_until_ns.filter(|_| event.end_time_ns.is_none()));
+    end.number("gone_by_ns", event.gone_by_ns.filter(|_| event.end_time_ns.is_none()));
     end.number("duration_ns", event.duration_ns);
     end.number("user_time_us", event.user_time_us);
     end.number("system_time_us", event.system_time_us);

@@ -17,7 +17,7 @@ pub use entry::{Credentials, EndSource, Entries, Entry, EventIds, Kind, VIA_MAX,
 pub use event_key::{cluster_field, identify};
 pub use held_entries::{HeldEntries, HeldKey};
 pub use sender::Sender;
-pub use writer::{Refusal, Room, Submission, SubmissionAnswer, Writer, WriterMessage};
+pub use writer::{Receipt, Refusal, Room, Submission, SubmissionAnswer, Writer, WriterMessage};
 
 use crate::database::{QueueStore, Writes, number};
 use bytes::Bytes;

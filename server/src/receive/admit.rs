@@ -5,7 +5,7 @@
 //! sender is still known, and finds the event id and the part. The fields within are decoded by the
 //! join.
 
-use super::{Arrivals, Intake, claims, origin::Origin, provenance::Knowledge};
+use super::{Arrivals, Intake, claims, jobs_over, origin::Origin, provenance::Knowledge};
 use crate::{
     follow::{EndTeller, ProcessStart, StartTeller},
     queue::{EndSource, Entry, Kind, identify},
@@ -27,6 +27,9 @@ pub enum NotAdmitted {
     /// A build of a sender that may not register one.
     #[error("a build record without a token that permits to register it")]
     Token,
+    /// The end of a job of a sender that may not tell it.
+    #[error("the end of a job, which only root and the server's own user may tell, over a Unix socket")]
+    JobOver,
 }
 
 /// Sorts a message into `arrivals`; what tells nothing is counted and left out.
@@ -59,6 +62,11 @@ pub fn admit(
                 holder,
             };
             arrivals.submission.builds.push(stamp(&Bytes::copy_from_slice(message), sender));
+            return Ok(());
+        }
+        Ok(MessageType::JobOver) => {
+            let job = jobs_over::read(message, &origin).ok_or(NotAdmitted::JobOver)?;
+            arrivals.jobs_over.push(job);
             return Ok(());
         }
         Ok(MessageType::Observation) if claims::take(message, &origin, intake) => return Ok(()),

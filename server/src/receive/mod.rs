@@ -10,6 +10,7 @@ mod claims;
 mod datagrams;
 mod default_cluster;
 mod drain;
+mod jobs_over;
 mod local_streams;
 mod numbering;
 mod observers;
@@ -20,6 +21,7 @@ mod stream;
 
 pub use default_cluster::DefaultCluster;
 pub use drain::Drain;
+pub use jobs_over::{JobsOver, JobsOverInlet};
 pub use local_streams::StayingStream;
 pub use numbering::Numbering;
 pub use stream::Streams;
@@ -33,6 +35,7 @@ use crate::{
     tokens::Tokens,
     users::Users,
 };
+use ogrt_proto::JobOver;
 use std::{
     sync::{Arc, Mutex, PoisonError, atomic::AtomicU64, mpsc::Sender},
     time::{Duration, Instant},
@@ -61,6 +64,8 @@ pub struct Intake {
     pub follow: Arc<Follow>,
     /// What the store can take.
     pub condition: Arc<Condition>,
+    /// The way to who closes jobs.
+    pub jobs_over: JobsOverInlet,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// Complaints about datagrams: few, so that a flood of garbage does not fill the log.
@@ -82,6 +87,8 @@ pub struct Arrivals {
     pub submission: Submission,
     /// Processes that are followed once their starts among it are on their way.
     begun: Vec<ProcessKey>,
+    /// Jobs that are over here.
+    jobs_over: Vec<JobOver>,
     /// Summaries of jobs whose sender may not send any, to be said by who knows its name.
     summaries_refused: u64,
 }
@@ -95,11 +102,16 @@ impl From<Submission> for Arrivals {
 impl Intake {
     /// Hands over, waiting for room; nothing tells when it is durable.
     pub async fn submit(&self, arrivals: impl Into<Arrivals>) {
-        let Arrivals { mut submission, begun, .. } = arrivals.into();
+        let Arrivals { mut submission, begun, jobs_over, .. } = arrivals.into();
+        // Whoever closes the jobs answers when that is durable.
+        let receipt = if jobs_over.is_empty() { None } else { submission.receipt.take() };
         submission.room = self.room.take(submission.bytes()).await;
         // The writer is gone only when the server stops.
         let _ = self.writer.send(WriterMessage::Submit(submission));
         self.follow.watch(&begun);
+        if !jobs_over.is_empty() {
+            let _ = self.jobs_over.send(JobsOver { jobs: jobs_over, receipt });
+        }
     }
 
     /// Hands over; the answer comes when it is durable.

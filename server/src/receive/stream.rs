@@ -62,6 +62,9 @@ const NO_TOKEN: &str = "a build is registered only with a token that the server 
     with one, and `ogrt-server token add NAME` makes it";
 const TOKEN_WITHOUT_SCOPE: &str = "the token in the file that OGRT_TOKEN_FILE names does not permit to register builds: \
     one made with --scope register does";
+/// What a client is told that may not say that a job is over.
+const NOT_ROOT: &str =
+    "only root, and the user that runs the server, may say that a job is over, over the Unix socket";
 
 /// Serves all streams.
 #[derive(Clone)]
@@ -373,9 +376,12 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                 speaker: self.speaker.as_ref().filter(|_| self.greeted != Some(true)),
             };
             if let Err(cause) = admit(frame.kind, &frame.message, origin, intake, &mut arrivals) {
-                if cause == NotAdmitted::Token {
-                    self.refused = Some(if self.holder.is_some() { TOKEN_WITHOUT_SCOPE } else { NO_TOKEN });
-                }
+                self.refused = match cause {
+                    NotAdmitted::Token if self.holder.is_some() => Some(TOKEN_WITHOUT_SCOPE),
+                    NotAdmitted::Token => Some(NO_TOKEN),
+                    NotAdmitted::JobOver => Some(NOT_ROOT),
+                    _ => None,
+                };
                 problem = Some(cause.into());
                 break;
             }

@@ -239,7 +239,7 @@ fn fill(runtime: &Runtime, directory: &Path) {
 }
 
 /// Lets the line take what a small site has, and end.
-fn run_line(runtime: &Runtime, shared: &Shared, Inlets { writer, registered }: Inlets) {
+fn run_line(runtime: &Runtime, shared: &Shared, Inlets { writer, registered, .. }: Inlets) {
     let join = shared.open_join(registered).expect("a join");
     let handle = runtime.handle().clone();
     let writing = thread::spawn(move || writer.run());

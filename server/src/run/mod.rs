@@ -5,6 +5,7 @@ mod addresses;
 mod consumers;
 #[cfg(fuzzing)]
 pub mod fuzzing;
+mod jobs_over;
 mod listeners;
 #[cfg(test)]
 mod model;
@@ -24,6 +25,7 @@ use crate::{
 use addresses::Addresses;
 use anyhow::Result;
 use consumers::Consumers;
+use jobs_over::JobCloser;
 use listeners::{Listeners, Receive, answer};
 use shared::{Inlets, Shared};
 use stage::Stage;
@@ -42,7 +44,7 @@ pub async fn run(
     let store = Store::open(&config.data_dir)?;
     store.watch_disk(config.queue.disk_free_min.0)?;
     let mark = clock::Mark::open(&config.data_dir);
-    let (shared, Inlets { writer, registered }) = Shared::open(config, store, shutdown.clone())?;
+    let (shared, Inlets { writer, registered, jobs_over }) = Shared::open(config, store, shutdown.clone())?;
     let Listeners { receive: sockets, http, addresses, tls } = Listeners::bind(&shared).await?;
     let open_starts = shared.open_starts()?;
     let join = shared.open_join(registered)?;
@@ -63,6 +65,7 @@ pub async fn run(
     let mut answering = answer(&shared, http);
     let targets = ReloadTargets { rules: shared.rules.clone(), tls };
     let marking = tokio::spawn(mark.keep());
+    let closing_jobs = tokio::spawn(JobCloser::new(&shared).close(jobs_over));
     let tokens = registry_tokens::follow(shared.registry.clone(), shared.intake.tokens.clone());
     let following_tokens = tokio::spawn(tokens);
     let reloading = tokio::spawn(reload.at_each_hangup(shared.config.clone(), targets)?);
@@ -92,6 +95,7 @@ pub async fn run(
     answering.shutdown().await;
     reloading.abort();
     marking.abort();
+    closing_jobs.abort();
     following_tokens.abort();
     match orderly {
         Ok(result) => result?,

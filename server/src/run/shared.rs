@@ -8,7 +8,7 @@ use crate::{
     join::{DocumentBatches, Join, Joiner, Neighbours, Rules},
     metrics::Metrics,
     queue::{EventIds, HeldEntries, Queue, Room, Writer},
-    receive::{Complaints, DefaultCluster, Intake},
+    receive::{Complaints, DefaultCluster, Intake, JobsOver},
     registry::{self, RegisteredBuilds, Registry, Summaries},
     shutdown::Shutdown,
     tokens::Tokens,
@@ -17,7 +17,13 @@ use crate::{
 };
 use anyhow::Result;
 use std::sync::{Arc, atomic::AtomicU64};
-use tokio::{runtime::Handle, sync::watch};
+use tokio::{
+    runtime::Handle,
+    sync::{
+        mpsc::{UnboundedReceiver, unbounded_channel},
+        watch,
+    },
+};
 
 /// See the module.
 pub struct Shared {
@@ -49,6 +55,8 @@ pub struct Inlets {
     pub writer: Writer,
     /// Builds that were registered, for the join.
     pub registered: RegisteredBuilds,
+    /// Jobs that are over here.
+    pub jobs_over: UnboundedReceiver<JobsOver>,
 }
 
 impl Shared {
@@ -75,7 +83,9 @@ impl Shared {
             config.queue.clone(),
             store.condition(),
         )?;
+        let (to_closer, jobs_over) = unbounded_channel();
         let intake = Intake {
+            jobs_over: to_closer,
             writer: to_writer,
             room: Room::new(config.receive.pending_bytes_max.0),
             ids: Arc::new(EventIds::new()),
@@ -127,7 +137,7 @@ impl Shared {
             shutdown,
             give_up: Shutdown::new(),
         };
-        Ok((shared, Inlets { writer, registered }))
+        Ok((shared, Inlets { writer, registered, jobs_over }))
     }
 
     /// The stage that keeps starts without an end, where processes are followed.

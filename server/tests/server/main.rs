@@ -16,6 +16,7 @@ mod follow_storm;
 mod hostile;
 mod identity;
 mod installations;
+mod job_over;
 mod join;
 mod large_answers;
 mod large_jobs;

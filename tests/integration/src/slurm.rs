@@ -47,7 +47,7 @@ pub struct Job {
 
 impl<'a> Slurm<'a> {
     /// Starts one node with this many processors, whether the machine has them or not, and with the
-    /// TaskProlog that OGRT installs.
+    /// TaskProlog and the Epilog that OGRT installs.
     pub fn start(stage: &'a Stage, processors: usize) -> Self {
         let folder = stage.folder().join("slurm");
         for name in ["", "state", "spool"] {
@@ -57,6 +57,7 @@ impl<'a> Slurm<'a> {
         fs::File::open("/dev/urandom").unwrap().read_exact(&mut key).unwrap();
         fs::write(folder.join("munge.key"), key).unwrap();
         fs::set_permissions(folder.join("munge.key"), fs::Permissions::from_mode(0o600)).unwrap();
+        write_epilog(&folder, stage);
         let configuration = folder.join("slurm.conf");
         let node = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let node = node.split('.').next().unwrap_or_default().to_owned();
@@ -125,6 +126,16 @@ impl<'a> Slurm<'a> {
     }
 }
 
+/// Writes the Epilog: the one that OGRT installs, which Slurm runs without the variables of the
+/// test, with the server of the test.
+fn write_epilog(folder: &Path, stage: &Stage) {
+    let (epilog, server) = (folder.join("epilog"), stage.server.as_ref().expect("a running server"));
+    let installed = stage.prefix().join("share/ogrt/slurm/epilog");
+    let script = format!("#!/bin/sh\nexport OGRT_SERVER={}\nexec {}\n", server.unix, installed.display());
+    fs::write(&epilog, script).unwrap();
+    fs::set_permissions(&epilog, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
 /// The node talks to nobody: all addresses are loopback, all files in the folder.
 fn slurm_conf(folder: &Path, node: &str, processors: usize) -> String {
     // Two ports that were free a moment ago.
@@ -143,7 +154,7 @@ fn slurm_conf(folder: &Path, node: &str, processors: usize) -> String {
          ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nJobAcctGatherType=jobacct_gather/none\n\
          AccountingStorageType=accounting_storage/none\nSelectType=select/cons_tres\n\
          SelectTypeParameters=CR_CPU\nReturnToService=2\nMpiDefault=none\nMailProg=/bin/true\n\
-         SlurmdParameters=config_overrides\nTaskProlog={}\n\
+         SlurmdParameters=config_overrides\nTaskProlog={}\nEpilog={folder}/epilog\n\
          NodeName={node} NodeAddr=127.0.0.1 CPUs={processors} State=UNKNOWN\n\
          PartitionName=all Nodes={node} Default=YES MaxTime=INFINITE State=UP\n",
         prolog.display()

@@ -1,13 +1,13 @@
 //! The TaskProlog for Slurm that OGRT installs, and MPI programs of many ranks under it.
 
-use ogrt_end_to_end::Stage;
+use ogrt_end_to_end::{Stage, http};
 use ogrt_integration::{
     easybuild::success,
     needs,
     slurm::{self, Slurm},
 };
-use serde_json::Value;
-use std::{collections::BTreeSet, env, path::PathBuf};
+use serde_json::{Value, json};
+use std::{collections::BTreeSet, env, path::PathBuf, process::Command};
 
 const RANKS: usize = 64;
 
@@ -138,4 +138,41 @@ fn the_task_prolog_tracks_batch_scripts_and_steps_and_nobody_who_objects() {
         .filter_map(|process| process["job_step"].as_str())
         .collect();
     assert!(steps.contains("0"), "{steps:?}");
+}
+
+#[test]
+fn the_epilog_closes_what_a_job_has_left_and_names_what_still_runs() {
+    if !slurm::has_all() || !needs::has(&["setsid", "sleep"], true) {
+        return;
+    }
+    // Of four places one user has three: the script, the process that leaves it, and one in it.
+    let stage = Stage::with_tables("[follow]\nprocesses_max = 4\n");
+    let program = stage.link("program");
+    let slurm = Slurm::start(&stage, 2);
+    let path = program.to_str().unwrap();
+    let leaves = "(setsid sleep 600 </dev/null >/dev/null 2>&1 &)";
+    let job = slurm.batch(1, &format!("{leaves}\nsleep 700 &\nsleep 1\n{path}\nkill $!\nwait"));
+    let find = |document: &Value, is: &dyn Fn(&Value) -> bool| {
+        document["processes"].as_array()?.iter().find(|process| is(process)).cloned()
+    };
+    let escapes = |process: &Value| process["arguments"] == json!(["sleep", "600"]);
+    let document = stage.job(&job.id, |document| count(document, path).1 == 1);
+    let end = &find(&document, &|process| process["binpath"] == path).unwrap()["end"];
+    assert_eq!((&end["ended_by"], &end["told_by"]), (&"unknown".into(), &"kernel".into()), "{end}");
+    assert!(end["gone_by_ns"].is_i64() && end["end_time_ns"].is_null(), "{end}");
+    let escaped = find(&document, &escapes).expect("the process that left the script");
+    assert!(escaped["end"].is_null(), "{escaped}");
+    let metrics = http::get_text(&stage.server.as_ref().unwrap().http, "/metrics");
+    let metric = |name: &str| {
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.and_then(|value| value.parse::<u64>().ok())
+    };
+    let told = ["ogrt_ends_by_job_total", "ogrt_processes_after_job_total"].map(metric);
+    assert_eq!(told, [Some(2), Some(1)], "{document}");
+
+    success(Command::new("sh").args(["-c", &format!("kill -TERM {}", escaped["pid"])]));
+    let is_over =
+        |document: &Value| find(document, &escapes).is_some_and(|process| process["end"].is_object());
+    let document = stage.job(&job.id, is_over);
+    assert_eq!(find(&document, &escapes).unwrap()["end"]["signal"], 15, "{document}");
 }

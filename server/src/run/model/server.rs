@@ -62,7 +62,7 @@ impl Server {
         let store = Store::open(&config.data_dir)?;
         books::check(&store)?;
         store.faults().fail_after(opening.commits);
-        let (shared, Inlets { writer, registered }) = Shared::open(config, store, Shutdown::new())?;
+        let (shared, Inlets { writer, registered, .. }) = Shared::open(config, store, Shutdown::new())?;
         if let Some(torn) = opening.torn {
             files::tear(place.directory, &shared.queue, torn)?;
         }
