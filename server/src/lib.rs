@@ -14,6 +14,7 @@
 //! the queue again when whole. Every buffer is bounded, and every input is hostile until proved
 //! otherwise.
 
+mod alarm;
 mod backup;
 mod bounded_map;
 mod clock;
@@ -36,6 +37,7 @@ mod log_lines;
 mod metrics;
 mod move_builds;
 mod outputs;
+mod priority;
 mod processes;
 mod progress;
 mod queue;

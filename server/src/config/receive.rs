@@ -7,7 +7,9 @@ table! {
     Receive {
         /// How often UDP and Unix sockets are read. A longer time costs less CPU and delays events.
         poll_every: Time = Time::from_millis(4),
-        /// How often these sockets are read when no event came for half a second.
+        /// How often these sockets are read when no event came for half a second. After five
+        /// seconds the server sleeps until an event comes; its sender then takes some 20
+        /// microseconds longer, once.
         idle_poll_every: Time = Time::from_millis(10),
         /// Receive buffer that the server asks the kernel for. If the buffer is too small, the
         /// kernel drops UDP datagrams (metric ogrt_datagrams_dropped_by_kernel_total). Without root

@@ -41,6 +41,11 @@ impl Ancestors {
         Ancestors { forks, gone: BoundedMap::default(), unrelated: HashSet::new(), since: Instant::now() }
     }
 
+    /// True if the kernel tells of forks.
+    pub fn hears_forks(&self) -> bool {
+        self.forks.is_some()
+    }
+
     /// Takes up which processes have forked.
     pub fn read_forks(&mut self) {
         if let Some(forks) = &mut self.forks {

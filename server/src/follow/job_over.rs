@@ -60,6 +60,7 @@ impl Follow {
                 Err(_) => {}
             }
         }
+        self.alarm.ring();
         self.metrics.ends_by_job.add(ends.gone.len() as u64);
         ends
     }

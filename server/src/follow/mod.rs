@@ -40,7 +40,7 @@ pub use stage::FollowStage;
 pub use start_facts::is_fact;
 pub use told_twice::StartTeller;
 
-use crate::{config::FollowConfig, fair_shares::ShareHolder, metrics::Metrics};
+use crate::{alarm::Alarm, config::FollowConfig, fair_shares::ShareHolder, metrics::Metrics};
 use accounts::Accounts;
 use ancestors::Ancestors;
 use nix::sys::{
@@ -86,6 +86,10 @@ pub struct Follow {
     offer: KernelOffer,
     /// `None` where nothing is followed.
     epoll: Option<Epoll>,
+    /// The alarm of the thread that looks for ends.
+    alarm: Alarm,
+    /// The kernel tells of forks.
+    hears_forks: bool,
     processes_max: usize,
     table: Mutex<ProcessTable>,
     ancestors: Mutex<Ancestors>,
@@ -112,13 +116,15 @@ impl Follow {
         // The other half is for connections and files.
         let (files, _) = getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
         let processes_max = config.processes_max.min(usize::try_from(files / 2).unwrap_or(usize::MAX));
-        let ancestors = Mutex::new(Ancestors::new(config.forks && epoll.is_some()));
+        let ancestors = Ancestors::new(config.forks && epoll.is_some());
         Follow {
             offer: if epoll.is_some() { offer } else { KernelOffer::Nothing },
             epoll,
+            alarm: Alarm::new(),
+            hears_forks: ancestors.hears_forks(),
             processes_max,
             table: Mutex::default(),
-            ancestors,
+            ancestors: Mutex::new(ancestors),
             told_twice: Mutex::default(),
             observations: Mutex::default(),
             accounts: Mutex::default(),
@@ -361,7 +367,12 @@ impl Follow {
 
     /// Has the kernel tell the ends of processes that [`Follow::begin`] returned.
     pub fn watch(&self, keys: &[ProcessKey]) {
-        let Some(epoll) = self.epoll.as_ref().filter(|_| !keys.is_empty()) else { return };
+        let Some(epoll) = &self.epoll else { return };
+        // Also where a start is over already.
+        self.alarm.ring();
+        if keys.is_empty() {
+            return;
+        }
         let mut table = self.table();
         for key in keys {
             let Some(pidfd) = table.begin_to_watch(*key) else { continue };

@@ -64,6 +64,16 @@ impl SampleTimes {
         self.users.entry(uid).or_default().due.push(Reverse(look));
     }
 
+    /// The time until the next look is due.
+    pub fn next(&self) -> Option<Duration> {
+        let first =
+            self.users.values().filter_map(|user| user.due.peek()).map(|Reverse((at, ..))| *at).min()?;
+        // There may be no leave for it yet.
+        let leave = (1.0 - self.credit).max(0.0) / self.per_second.max(1) as f64;
+        let due = first.saturating_duration_since(Instant::now());
+        Some(due.max(Duration::try_from_secs_f64(leave).unwrap_or_default()))
+    }
+
     /// Notes that a look was at so many processes, and not at one.
     pub fn was_at(&mut self, uid: u32, processes: usize) {
         let more = processes.saturating_sub(1) as u64;

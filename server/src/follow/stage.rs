@@ -12,8 +12,10 @@ use super::{
     usage::Look,
 };
 use crate::{
+    alarm::{Alarm, SILENCE, SLEEP_MAX},
     clock::now_ns,
     config::Time,
+    priority,
     queue::{Room, Submission, WriterMessage},
     shutdown::Shutdown,
 };
@@ -21,6 +23,7 @@ use nix::sys::epoll::{EpollEvent, EpollFlags, EpollTimeout};
 use ogrt_observe::KernelOffer;
 use std::{
     collections::VecDeque,
+    os::fd::AsFd,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -40,6 +43,9 @@ const BUSY: Duration = Duration::from_millis(500);
 /// Time after which an end is told though the sockets were never empty.
 const EMPTIED_WITHIN: Duration = Duration::from_secs(5);
 
+/// Longest time for which forks wait to be heard: the kernel keeps some ten thousand.
+const FORKS_WITHIN: Duration = Duration::from_secs(1);
+
 /// Time that a parent has to ask how its child ended. After it the end is told without.
 const REAPED_WITHIN: Duration = Duration::from_secs(60);
 
@@ -51,6 +57,8 @@ pub struct FollowStage {
     pub room: Room,
     /// The number of times that the Unix sockets were found empty.
     pub emptied: Arc<AtomicU64>,
+    /// The alarm of who empties them.
+    pub receiver: Arc<Alarm>,
     /// The request to stop, made when nothing more is received.
     pub stop: Shutdown,
     /// Time between two looks while processes end, and while none does.
@@ -83,9 +91,23 @@ struct PendingEnds {
     unreaped: VecDeque<(Instant, ProcessKey)>,
 }
 
+impl PendingEnds {
+    /// True if some are to be told as soon as it can be.
+    fn are_due(&self) -> bool {
+        !self.ended.is_empty() || !self.over.is_empty()
+    }
+}
+
 impl FollowStage {
     /// Follows until told to stop. Ends that are seen by then are told; who lives has none.
     pub fn run(self, runtime: &Handle) {
+        // Who has ended has a place until this is told.
+        priority::put_in_front();
+        let (stop, follow) = (self.stop.clone(), self.follow.clone());
+        runtime.spawn(async move {
+            stop.wait().await;
+            follow.alarm.ring();
+        });
         let mut pending = PendingEnds::default();
         let mut last_end = Instant::now();
         let mut times = SampleTimes::new(self.sample_from.0, self.samples_per_second);
@@ -104,9 +126,22 @@ impl FollowStage {
             if is_last {
                 return;
             }
-            let is_busy = last_end.elapsed() < BUSY;
-            thread::sleep(if is_busy { self.look_every.0 } else { self.idle_look_every.0 });
+            match last_end.elapsed() {
+                silence if silence < BUSY => thread::sleep(self.look_every.0),
+                silence if silence < SILENCE || pending.are_due() => thread::sleep(self.idle_look_every.0),
+                _ => self.sleep(&pending, &times),
+            }
         }
+    }
+
+    /// Sleeps until a process ends or begins, or something is to be done.
+    fn sleep(&self, pending: &PendingEnds, times: &SampleTimes) {
+        let reaped =
+            pending.unreaped.front().map(|(until, _)| until.saturating_duration_since(Instant::now()));
+        let forks = self.follow.hears_forks.then_some(FORKS_WITHIN);
+        let within = [reaped, times.next(), forks].into_iter().flatten().min();
+        let ends: Vec<_> = self.follow.epoll.iter().map(|epoll| epoll.0.as_fd()).collect();
+        self.follow.alarm.sleep(&ends, within.unwrap_or(SLEEP_MAX).min(SLEEP_MAX));
     }
 
     /// The emptying that goes on now may be past the socket already; the next is not.
@@ -145,6 +180,9 @@ impl FollowStage {
         }
         while let Some((_, key)) = pending.unreaped.pop_front_if(|(until, _)| *until <= Instant::now()) {
             pending.ended.push_back((due, key));
+        }
+        if pending.are_due() {
+            self.receiver.ring();
         }
         some
     }

@@ -19,7 +19,10 @@ use ogrt_proto::DATAGRAM_MAX;
 use std::{
     io::IoSliceMut,
     net::{Shutdown, SocketAddr, UdpSocket},
-    os::{fd::AsRawFd, unix::net::UnixDatagram},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd},
+        unix::net::UnixDatagram,
+    },
     path::Path,
 };
 use tracing::{info, warn};
@@ -66,6 +69,11 @@ impl Udp {
             );
         }
         Ok(Udp { socket, buffer: vec![0; AT_ONCE * SLOT], dropped: 0 })
+    }
+
+    /// The socket, for who waits on it.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 
     /// The address in use.
@@ -148,6 +156,11 @@ pub struct UnixDatagrams {
 }
 
 impl UnixDatagrams {
+    /// The socket, for who waits on it.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
     /// The socket that was passed, or one bound to the path; see [`super::local_streams`] for what
     /// happens to one that is there.
     pub fn bind(passed: Option<UnixDatagram>, path: &Path, follow: &Follow) -> Result<Self> {

@@ -1,8 +1,8 @@
 //! The thread that drains UDP and the Unix sockets every few milliseconds.
 //!
-//! It sleeps a fixed time and never waits on a socket, so no sender pays for waking it (measured:
-//! 30 us less for each process). While nothing comes it sleeps longer, which is all that an idle
-//! server costs.
+//! It sleeps a fixed time and waits on no socket, so no sender pays for waking it (measured: 30 us
+//! less for each process). While nothing comes it sleeps longer. After [`SILENCE`] it does wait,
+//! and an idle server costs nothing; then the first sender pays for all (`an_idle_server_sleeps`).
 
 use super::{
     Arrivals, Intake,
@@ -10,7 +10,12 @@ use super::{
     local_streams::{LocalStreams, StayingStream, make_way, open_to_all},
     observers::Observers,
 };
-use crate::{config::Receive, sockets::Sockets};
+use crate::{
+    alarm::{SILENCE, SLEEP_MAX},
+    config::Receive,
+    priority,
+    sockets::Sockets,
+};
 use anyhow::Result;
 use std::{
     fs,
@@ -27,11 +32,6 @@ const TURN: usize = 512 * 1024;
 
 /// The time after the last event for which the short sleep is kept.
 const BUSY: Duration = Duration::from_millis(500);
-
-/// The niceness of the thread: where more processes start than the processors can run, it has a
-/// share like each of them, and the backlog of thousands is full in a second. It needs a few
-/// microseconds an event.
-const NICE: i32 = -10;
 
 /// The sockets that are drained on a timer.
 pub struct Drain {
@@ -104,9 +104,13 @@ impl Drain {
     /// Drains until the shutdown, and then what the kernel had taken by then. Runs in a thread of
     /// its own.
     pub fn run(mut self, runtime: &Handle) {
-        // Of this thread alone (Linux). Without the right to it, or where it is said already, it
-        // stays as it is.
-        let _ = rustix::process::setpriority_process(None, NICE);
+        // The backlog of thousands is full in a second.
+        priority::put_in_front();
+        let (shutdown, alarm) = (self.intake.shutdown.clone(), self.intake.alarm.clone());
+        runtime.spawn(async move {
+            shutdown.wait().await;
+            alarm.ring();
+        });
         let mut headers = headers();
         let mut last_event = Instant::now();
         // As much as came in the last turn comes in the next, more or less.
@@ -147,14 +151,33 @@ impl Drain {
             if ending && !more_local {
                 break;
             }
-            if !more_udp && !more_local {
-                let busy = last_event.elapsed() < BUSY;
-                thread::sleep(if busy { self.config.poll_every.0 } else { self.config.idle_poll_every.0 });
+            if more_udp || more_local {
+                continue;
+            }
+            match last_event.elapsed() {
+                silence if silence < BUSY => thread::sleep(self.config.poll_every.0),
+                silence if silence < SILENCE => thread::sleep(self.config.idle_poll_every.0),
+                _ => {
+                    self.sleep();
+                    last_event = Instant::now();
+                }
             }
         }
         for path in &self.paths {
             let _ = fs::remove_file(path);
         }
+    }
+}
+
+impl Drain {
+    /// Sleeps until something comes, or somebody wants the sockets to be looked at.
+    fn sleep(&self) {
+        let mut sockets = vec![self.udp.socket()];
+        if let Some((streams, datagrams)) = &self.unix {
+            sockets.extend([streams.socket(), datagrams.socket()]);
+        }
+        sockets.extend(self.observers.iter().flat_map(Observers::sockets));
+        self.intake.alarm.sleep(&sockets, SLEEP_MAX);
     }
 }
 

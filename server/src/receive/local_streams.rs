@@ -19,7 +19,7 @@ use std::{
     fs,
     io::{ErrorKind, Read},
     net::Shutdown,
-    os::fd::{AsRawFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     os::unix::{
         fs::{FileTypeExt, PermissionsExt},
         net::{UnixListener, UnixStream},
@@ -66,6 +66,11 @@ impl LocalStreams {
         // allows (net.core.somaxconn: 4096). SOMAXCONN is no such number: musl has 128.
         listen(&listener, Backlog::MAXALLOWABLE).context("cannot set the backlog")?;
         Ok(LocalStreams { listener, staying, buffer: vec![0; SHORT], closed: false })
+    }
+
+    /// The socket, for who waits on it.
+    pub fn socket(&self) -> BorrowedFd<'_> {
+        self.listener.as_fd()
     }
 
     /// Makes the kernel refuse connections and bytes from now on, so that their senders spool them.

@@ -27,6 +27,7 @@ pub use numbering::Numbering;
 pub use stream::Streams;
 
 use crate::{
+    alarm::Alarm,
     database::Condition,
     follow::{Follow, ProcessKey},
     metrics::Metrics,
@@ -72,6 +73,8 @@ pub struct Intake {
     pub datagram_complaints: Arc<Complaints>,
     /// Complaints about streams: many, for a connection costs its peer more than a datagram.
     pub stream_complaints: Arc<Complaints>,
+    /// The alarm of the thread that reads the sockets on a timer.
+    pub alarm: Arc<Alarm>,
     /// The number of times that the sockets on a timer were emptied.
     pub drained: watch::Sender<u64>,
     /// The number of times that the Unix sockets among them were found empty.
@@ -132,6 +135,7 @@ impl Intake {
         let mut drained = self.drained.subscribe();
         // The one that runs now may have passed its sockets already.
         let enough = *drained.borrow() + 2;
+        self.alarm.ring();
         let settled = async {
             let _ = drained.wait_for(|passes| *passes >= enough).await;
             let _ = self.submit_for_answer(Submission::default()).await.await;

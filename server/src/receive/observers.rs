@@ -27,7 +27,10 @@ use rustix::{
 };
 use std::{
     fs::{self, Permissions},
-    os::{fd::OwnedFd, unix::fs::PermissionsExt},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::PermissionsExt,
+    },
     path::Path,
 };
 
@@ -92,6 +95,11 @@ impl Observers {
         self.connections = connections;
         self.intake.metrics.observers.set(self.connections.len() as u64);
         bytes_left == 0
+    }
+
+    /// The socket, and its connections.
+    pub fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        [&self.listener].into_iter().chain(&self.connections).map(OwnedFd::as_fd)
     }
 
     fn accept(&mut self) {

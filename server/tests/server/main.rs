@@ -15,6 +15,7 @@ mod follow;
 mod follow_storm;
 mod hostile;
 mod identity;
+mod idle;
 mod installations;
 mod job_over;
 mod join;

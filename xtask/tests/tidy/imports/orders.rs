@@ -20,6 +20,7 @@ pub const ORDERS: &[(&str, &Order)] = &[
 
 const SERVER: &Order = &[
     &[
+        "alarm",
         "bounded_map",
         "clock",
         "dates",
@@ -28,6 +29,7 @@ const SERVER: &Order = &[
         "job_key",
         "latency",
         "log_lines",
+        "priority",
         "progress",
         "sd_notify",
         "shutdown",
