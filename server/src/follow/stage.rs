@@ -109,12 +109,13 @@ impl FollowStage {
             follow.alarm.ring();
         });
         let mut pending = PendingEnds::default();
+        let mut events = vec![EpollEvent::empty(); AT_ONCE];
         let mut last_end = Instant::now();
         let mut times = SampleTimes::new(self.sample_from.0, self.samples_per_second);
         loop {
             let is_last = self.stop.asked();
             self.follow.read_forks();
-            if self.look(&mut pending) {
+            if self.look(&mut pending, &mut events) {
                 last_end = Instant::now();
             }
             self.sample(&mut times);
@@ -152,13 +153,12 @@ impl FollowStage {
     }
 
     /// Takes from the kernel which processes have ended; true if some have.
-    fn look(&self, pending: &mut PendingEnds) -> bool {
+    fn look(&self, pending: &mut PendingEnds, events: &mut [EpollEvent]) -> bool {
         let Some(epoll) = &self.follow.epoll else { return false };
         let due = self.due();
-        let mut events = [EpollEvent::empty(); AT_ONCE];
         let mut some = false;
         loop {
-            let count = epoll.wait(&mut events, EpollTimeout::ZERO).unwrap_or(0);
+            let count = epoll.wait(events, EpollTimeout::ZERO).unwrap_or(0);
             let now_ns = now_ns();
             let mut table = self.follow.table();
             for event in events.iter().take(count) {
@@ -207,6 +207,9 @@ impl FollowStage {
 
     /// Tells the ends that are due, or all of them.
     fn tell(&self, pending: &mut PendingEnds, all: bool, runtime: &Handle) {
+        if !pending.are_due() {
+            return;
+        }
         let (emptied, now) = (self.emptied.load(Ordering::Acquire), Instant::now());
         let is_received = |due: Due| due.emptied <= emptied || due.latest <= now;
         let has_account = |due: Due, process: Option<(u32, i64)>| {
@@ -245,7 +248,8 @@ impl FollowStage {
             submission.closes =
                 ends.iter().map(|end| (end.start.event_id, end.start.credentials.uid)).collect();
             self.follow.metrics.ends_followed.add(ends.len() as u64);
-            submission.room = runtime.block_on(self.room.take(submission.bytes()));
+            let bytes = submission.bytes();
+            submission.room = self.room.take_now(bytes).or_else(|| runtime.block_on(self.room.take(bytes)));
             // The writer is gone only when the server stops.
             let _ = self.writer.send(WriterMessage::Submit(submission));
             // What its process tells from here on comes after the kernel's word, and is left out by

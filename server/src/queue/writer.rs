@@ -119,10 +119,18 @@ impl Room {
         Room { permits: Arc::new(Semaphore::new(all as usize)), all }
     }
 
+    /// The room, if it is there at once.
+    pub fn take_now(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        self.permits.clone().try_acquire_many_owned(self.permits_of(bytes)).ok()
+    }
+
+    fn permits_of(&self, bytes: usize) -> u32 {
+        u32::try_from(bytes).unwrap_or(u32::MAX).min(self.all)
+    }
+
     /// Waits for room; a submission larger than all of it gets all of it.
     pub async fn take(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX).min(self.all);
-        self.permits.clone().acquire_many_owned(bytes).await.ok()
+        self.permits.clone().acquire_many_owned(self.permits_of(bytes)).await.ok()
     }
 }
 
