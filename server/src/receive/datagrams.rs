@@ -184,10 +184,12 @@ impl UnixDatagrams {
     /// Takes datagrams until none is left or `bytes_max` are in `arrivals`; true when some were
     /// left.
     pub fn drain(&mut self, intake: &Intake, arrivals: &mut Arrivals, bytes_max: usize) -> bool {
-        let (received_ns, may_register) = (now_ns(), intake.tokens.may_register(None));
+        let may_register = intake.tokens.may_register(None);
         let mut bytes = 0;
         while bytes < bytes_max {
             let Ok(datagram) = ogrt_observe::receive(&self.socket, &mut self.buffer) else { return false };
+            // As of streams: of two programs of a process the earlier has the earlier time.
+            let received_ns = now_ns();
             let credentials =
                 datagram.credentials.map(|who| Credentials { pid: who.pid, uid: who.uid, gid: who.gid });
             let length = datagram.bytes;

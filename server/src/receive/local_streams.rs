@@ -82,11 +82,11 @@ impl LocalStreams {
 
     /// Accepts what is there, up to a bound; true when some may be left.
     pub fn drain(&mut self, intake: &Intake, arrivals: &mut Arrivals, bytes_max: usize) -> bool {
-        let received_ns = now_ns();
         let mut bytes = 0;
         while bytes < bytes_max {
             match self.listener.accept() {
-                Ok((stream, _)) => bytes += self.take(stream, received_ns, intake, arrivals),
+                // Each at a time of its own, which says which program of a process is the earlier.
+                Ok((stream, _)) => bytes += self.take(stream, now_ns(), intake, arrivals),
                 Err(problem) if problem.kind() == ErrorKind::Interrupted => {}
                 Err(problem) if problem.kind() == ErrorKind::ConnectionAborted => {}
                 // Nothing there, or no descriptor left: the backlog keeps what waits.

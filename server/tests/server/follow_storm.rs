@@ -5,10 +5,7 @@
 //! 200,000 and three. Of ten processes one is killed, one ends by a segmentation fault, one becomes
 //! another program, and the others exit.
 
-use super::{
-    daemon::wait_for,
-    follow::{Stage, how, number, speaker},
-};
+use super::follow::{Stage, how, number, speaker};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -18,6 +15,9 @@ use std::{
 };
 
 const SHELLS: u32 = 64;
+
+/// The longest time until all ends are written.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(300);
 
 /// Added to the number of a process for the program that it becomes.
 const NEXT: u32 = 1 << 30;
@@ -59,6 +59,21 @@ fn expected(number: u32) -> Value {
     }
 }
 
+/// Waits until nobody is followed any more, and the output has written all there is.
+fn all_is_written(stage: &Stage) {
+    let waiting = || {
+        let metrics =
+            ["ogrt_processes_followed", "ogrt_events_held", "ogrt_output_lag_batches{output=\"lines\"}"];
+        metrics.map(|metric| stage.daemon.metric(metric))
+    };
+    let (mut quiet, since) = (0, Instant::now());
+    while quiet < 5 {
+        quiet = if waiting() == [0; 3] { quiet + 1 } else { 0 };
+        assert!(since.elapsed() < WRITTEN_WITHIN, "followed, held, not written: {:?}", waiting());
+        sleep(Duration::from_millis(200));
+    }
+}
+
 #[test]
 fn each_start_has_one_end_whatever_its_process_and_its_server_do() {
     let is_full = std::env::var("OGRT_TEST_FULL").is_ok_and(|value| value == "1");
@@ -82,35 +97,48 @@ fn each_start_has_one_end_whatever_its_process_and_its_server_do() {
     for shell in &mut shells {
         shell.wait().unwrap();
     }
-    wait_for("nobody to be followed", || (stage.daemon.metric("ogrt_processes_followed") == 0).then_some(()));
+    let stormed = began.elapsed();
+    all_is_written(&stage);
     let mut events: BTreeMap<u32, (u32, Vec<Value>)> = BTreeMap::new();
-    let each_has_its_end = |events: &mut BTreeMap<u32, (u32, Vec<Value>)>| {
-        events.clear();
-        for line in stage.daemon.lines() {
-            let known = events.entry(number(&line)).or_default();
-            match line["type"].is_null() {
-                true => known.0 += 1,
-                false => known.1.push(line),
-            }
+    for line in stage.daemon.lines() {
+        let known = events.entry(number(&line)).or_default();
+        match line["type"].is_null() {
+            true => known.0 += 1,
+            false => known.1.push(line),
         }
-        events.values().all(|(starts, ends)| *starts == 1 && !ends.is_empty())
-    };
-    wait_for("the ends", || each_has_its_end(&mut events).then_some(()));
-    sleep(Duration::from_millis(500));
-    assert!(each_has_its_end(&mut events));
-    let mut unknown = 0;
+    }
+    let odd: Vec<_> = events.iter().filter(|(_, (starts, ends))| *starts != 1 || ends.len() != 1).collect();
+    assert!(
+        odd.is_empty(),
+        "{} of {} have not one start and one end: {:?}; {} not followed; {}",
+        odd.len(),
+        events.len(),
+        odd[0],
+        stage.daemon.metric("ogrt_processes_unfollowed_total"),
+        stage.daemon.log()
+    );
+    let (mut unknown, mut lost_execs) = (0, 0);
     for (number, (_, ends)) in &events {
         assert_eq!(ends.len(), 1, "{number}: {ends:?}");
         let how = how(&ends[0]);
         if how == json!(["unknown", null, null, null]) {
             unknown += 1;
+        } else if how == json!(["exit", 6, null, null])
+            && number % 10 == 2
+            && !events.contains_key(&(number + NEXT))
+        {
+            // The start of what it became went with a server. It is the same file, so the next
+            // server cannot tell the two apart, and saw this process end.
+            lost_execs += 1;
         } else {
             assert_eq!(how, expected(*number), "{number}");
         }
     }
     let known = events.len();
     println!(
-        "{known} starts of {processes}, {unknown} ends unknown, {crashes} crashes, {:?}",
+        "{known} starts of {processes}, {unknown} ends unknown, {lost_execs} of a next program that \
+         is not known, {crashes} crashes, {stormed:.0?}, all written \
+         after {:.0?}",
         began.elapsed()
     );
     // What a server had not made durable when it crashed is not known at all.
