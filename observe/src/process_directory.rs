@@ -86,6 +86,12 @@ impl ProcessDirectory {
         openat(&self.0, name, flags, Mode::empty()).ok().map(File::from)
     }
 
+    /// The folder that the process has for its root.
+    pub fn open_root(&self) -> Option<OwnedFd> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(&self.0, "root", flags, Mode::empty()).ok()
+    }
+
     /// The devices that it has open, each with its path and its numbers. At most so many
     /// descriptors are looked at.
     pub fn open_devices(&self, descriptors_max: usize) -> Vec<(Vec<u8>, (u32, u32))> {

@@ -16,6 +16,7 @@ mod java_packages;
 mod look_times;
 mod mapped_objects;
 mod object_watch;
+mod package_versions;
 mod python_packages;
 
 pub use object_watch::ObjectWatch;

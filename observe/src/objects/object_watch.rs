@@ -4,7 +4,8 @@ use super::{
     gpus::GpuUse,
     java_packages::java_packages,
     look_times::{LookTimes, RunningProgram},
-    mapped_objects::code_mappings,
+    mapped_objects::{CodeMapping, code_mappings},
+    package_versions::{PackageVersions, version_of_r},
     python_packages::python_packages,
 };
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
     exec_events::ExecEvent,
     file_facts::{FileCache, path_of},
     job_variables::{JobVariables, job_of_groups},
-    package_paths::package_of_path,
+    package_paths::{Language, package_of_path},
     process::process_number,
     process_directory::ProcessDirectory,
     program_file::FileKind,
@@ -53,9 +54,17 @@ struct ToldObjects {
 
 impl ToldObjects {
     /// The package that an object belongs to, by its path, if it was not told before.
-    fn package(&mut self, path: &[u8]) -> Option<Package> {
+    fn package(
+        &mut self,
+        path: &[u8],
+        mapping: &CodeMapping,
+        directory: &ProcessDirectory,
+    ) -> Option<Package> {
         let (language, name) = package_of_path(str::from_utf8(path).ok()?)?;
-        self.named_package(language.name(), name, None)
+        self.named_package(language.name(), name, || match language {
+            Language::R => version_of_r(directory, mapping),
+            Language::Julia | Language::Perl | Language::Matlab => None,
+        })
     }
 
     /// A package, if it was not told before.
@@ -63,13 +72,13 @@ impl ToldObjects {
         &mut self,
         language: &'static str,
         name: String,
-        version: Option<String>,
+        version: impl FnOnce() -> Option<String>,
     ) -> Option<Package> {
         let is_new = self.packages.insert((language, name.clone()));
         is_new.then(|| Package {
             language: Some(language.to_owned()),
             name: Some(name.into()),
-            version,
+            version: version(),
             ..Package::default()
         })
     }
@@ -81,12 +90,19 @@ pub struct ObjectWatch {
     told: HashMap<RunningProgram, ToldObjects>,
     selection: Selection,
     job_id_variables: String,
+    versions: PackageVersions,
 }
 
 impl ObjectWatch {
     /// Looks at the processes of this selection.
     pub fn new(selection: Selection, job_id_variables: String) -> Self {
-        ObjectWatch { times: LookTimes::default(), told: HashMap::new(), selection, job_id_variables }
+        ObjectWatch {
+            times: LookTimes::default(),
+            told: HashMap::new(),
+            selection,
+            job_id_variables,
+            versions: PackageVersions::default(),
+        }
     }
 
     /// The time until the next look.
@@ -150,10 +166,13 @@ impl ObjectWatch {
             ..Observation::default()
         };
         let imported = python_packages(pid, mappings.iter().map(|mapping| &mapping.path[..]));
-        let imported = imported.into_iter().filter_map(|name| told.named_package(PYTHON, name, None));
+        let imported = imported.into_iter().filter_map(|name| {
+            let version = || self.versions.of_python(&directory, &mappings, &name);
+            told.named_package(PYTHON, name.clone(), version)
+        });
         observation.packages.extend(imported);
         let jars = java_packages(&directory, mappings.iter().map(|mapping| &mapping.path[..]));
-        let jars = jars.into_iter().filter_map(|(name, version)| told.named_package(JAVA, name, version));
+        let jars = jars.into_iter().filter_map(|(name, version)| told.named_package(JAVA, name, || version));
         observation.packages.extend(jars);
         let gpus = GpuUse::look(&directory, mappings.iter().map(|mapping| &mapping.path[..]));
         let mut bytes = 0;
@@ -180,7 +199,7 @@ impl ObjectWatch {
                 told.objects.remove(&(id.0, id.1));
                 break;
             }
-            observation.packages.extend(told.package(&path));
+            observation.packages.extend(told.package(&path, &mapping, &directory));
             observation.shared_objects.push(object);
         }
         if gpus != told.gpus {
