@@ -84,7 +84,8 @@ fn uses(store: &Store) -> Result<()> {
     }
     let (wholes, rows): (Vec<_>, Vec<_>) = keys(&uses.rows)?.into_iter().partition(|key| key.len() == 8);
     let said = uses.row_count.get()?;
-    ensure!(said == rows.len() as u64, "uses: {said} rows are said, {} are there", rows.len());
+    let there = rows.len() + keys(&uses.sums.rows)?.len() + keys(&uses.sums.jobs)?.len();
+    ensure!(said == there as u64, "uses: {said} rows are said, {there} are there");
     let wholes: BTreeSet<u64> = wholes.iter().map(|key| number(key)).collect();
     ensure!(wholes == programs, "uses: programs {programs:?}, with whole counts {wholes:?}");
     for row in &rows {

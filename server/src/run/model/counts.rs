@@ -82,6 +82,23 @@ fn check_list(list: &[Value], key: &str, expected: &Expected) -> Result<()> {
     Ok(())
 }
 
+/// What each user used: as many processes as there are starts, or ends if these are more.
+pub fn of_report(clients: &Clients, effects: &[Effect], report: &[Value]) -> Result<()> {
+    let mut users = Expected::new();
+    for effect in effects {
+        let process = &clients.processes[effect.event.process];
+        // An end names no user, but the kernel may.
+        let is_unnamed = effect.event.is_end && process.uid().is_none();
+        let user = if is_unnamed { String::new() } else { process.user_name() };
+        users.entry(user).or_default().add(effect);
+    }
+    for Bounds { processes, later } in users.values_mut() {
+        *processes = (processes.0.max(later.0), processes.1.max(later.1));
+        *later = (0, 0);
+    }
+    check_list(report, "user", &users)
+}
+
 /// Who ran a build, directly and through those that contain it.
 pub fn of_uses(clients: &Clients, build: Build, effects: &[Effect], answer: Option<&Value>) -> Result<()> {
     let is_registered = |build| clients.is_registered(build) == Some(true);

@@ -47,6 +47,7 @@ pub fn check(plan: &Plan, clients: &Clients, directory: &Path, answers: &Answers
         counts::of_uses(clients, build, &effects, answer.as_ref())
             .with_context(|| format!("the answer about uses of build {build}"))?;
     }
+    counts::of_report(clients, &effects, &answers.report).context("the report")?;
     counts::of_unregistered(clients, &effects, &answers.unregistered)
         .context("the answer about what is unregistered")
 }

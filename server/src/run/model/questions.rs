@@ -9,6 +9,7 @@ use super::{
 use crate::{
     jobs,
     registry::{BuildFilter, Part},
+    reports::{ReportKey, ReportQuestion, Reports},
     uses::{UnregisteredQuestion, UsesQuestion},
 };
 use anyhow::{Context, Result, ensure};
@@ -26,6 +27,8 @@ pub struct Answers {
     pub uses: Vec<Option<Value>>,
     /// Programs without a registered build.
     pub unregistered: Vec<Value>,
+    /// What each user used.
+    pub report: Vec<Value>,
     /// Signatures of the builds that the registry lists.
     pub builds: Vec<String>,
 }
@@ -41,7 +44,8 @@ impl Answers {
         let uses = (0..BUILDS).map(|build| of_build(server, build)).collect::<Result<_>>()?;
         let listed = server.shared.registry.list(&BuildFilter { limit: LIMIT, ..BuildFilter::default() })?;
         let builds = listed.builds.into_iter().map(|listed| listed.build.signature).collect();
-        Ok(Answers { jobs, uses, unregistered: unregistered(server)?, builds })
+        let (unregistered, report) = (unregistered(server)?, report(server)?);
+        Ok(Answers { jobs, uses, unregistered, report, builds })
     }
 }
 
@@ -66,6 +70,14 @@ fn unregistered(server: &Server) -> Result<Vec<Value>> {
     let page = server.shared.uses.unregistered(&question)?;
     ensure!(!page.is_cut && !page.has_next, "the answer about what is unregistered is cut");
     page.elements.iter().map(|element| Ok(serde_json::to_value(element)?)).collect()
+}
+
+fn report(server: &Server) -> Result<Vec<Value>> {
+    let reports = Reports::new(server.shared.uses.clone(), server.shared.registry.clone());
+    let question = ReportQuestion { by: vec![ReportKey::User], top: LIMIT, ..ReportQuestion::default() };
+    let report = reports.report(&question)?;
+    ensure!(!report.is_cut, "the report is cut");
+    Ok(report.answer["lines"].as_array().cloned().unwrap_or_default())
 }
 
 /// Each process is there once and was sent. What was acknowledged and has nothing to wait for is
