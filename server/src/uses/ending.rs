@@ -34,7 +34,7 @@ impl<'a> Ending<'a> {
         }
         let (mut job, mut cluster, mut host, mut start) = (&[][..], &[][..], &[][..], &[][..]);
         let (mut ended_ns, mut alive_until_ns, mut duration_ns) = (None, None, None);
-        let (mut ended_by, mut exit_status, mut part_index) = (None, 0, 0);
+        let (mut ended_by, mut exit_status, mut part_index) = (None, 0, None);
         let mut is_oom = false;
         let mut is_told = entry.end_source == EndSource::Kernel;
         let mut cpu_us = 0u64;
@@ -52,7 +52,10 @@ impl<'a> Ending<'a> {
                 }
                 (process_end::EXIT_STATUS, Value::Varint(status)) => exit_status = status,
                 (process_end::OOM_KILLED, Value::Varint(value)) => is_oom = value != 0,
-                (process_end::PART_INDEX, Value::Varint(index)) => part_index = index,
+                // Parts stand in their order, and the first one says how it ended.
+                (process_end::PART_INDEX, Value::Varint(index)) => {
+                    part_index.get_or_insert(index);
+                }
                 (process_end::TOLD_BY, Value::Varint(by)) => {
                     is_told |= entry.via.is_some() && by == ToldBy::Kernel as u64
                 }
@@ -63,7 +66,7 @@ impl<'a> Ending<'a> {
                 _ => {}
             }
         }
-        if part_index > 0 && !entry.is_whole {
+        if part_index.unwrap_or(0) > 0 {
             return None;
         }
         let status = match ended_by {

@@ -65,6 +65,8 @@ pub struct UseEvent<'a> {
     pub time_ns: i64,
     /// The event is the end of a process.
     pub is_end: bool,
+    /// Its first part is there, which says what it is of.
+    pub has_first_part: bool,
 }
 
 impl<'a> UseEvent<'a> {
@@ -132,21 +134,25 @@ impl<'a> UseEvent<'a> {
     }
 
     fn start(&mut self, entry: &Entry<&'a [u8]>, time_ns: &mut Option<i64>) -> bool {
-        let (mut part_index, mut part_count) = (0, 1);
+        let (mut part_index, mut part_count) = (None, 1);
         for field in Fields::of(entry.message) {
             match field {
                 Ok((process_info::TIME, Value::Varint(seconds))) if time_ns.is_none() => {
                     *time_ns = Some((seconds as i64).saturating_mul(1_000_000_000));
                 }
                 Ok((process_info::START_TIME_NS, Value::Varint(ns))) => *time_ns = Some(ns as i64),
-                Ok((process_info::PART_INDEX, Value::Varint(index))) => part_index = index,
+                // Parts stand in their order.
+                Ok((process_info::PART_INDEX, Value::Varint(index))) => {
+                    part_index.get_or_insert(index);
+                }
                 Ok((process_info::PART_COUNT, Value::Varint(count))) => part_count = count,
                 Ok((number, value)) => self.start_field(number, value),
                 Err(_) => return false,
             }
         }
         // Of an event whose parts never came together, one part stands for all.
-        part_count <= 1 || part_index == 0 || entry.is_whole
+        self.has_first_part = part_count <= 1 || part_index.unwrap_or(0) == 0;
+        self.has_first_part || entry.is_whole
     }
 
     fn end(&mut self, message: &'a [u8], time_ns: &mut Option<i64>) -> bool {

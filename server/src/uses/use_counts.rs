@@ -53,6 +53,7 @@ struct UseCount {
     account: Name,
     partition: Name,
     facts: JobFacts,
+    has_first_part: bool,
     count: Count,
 }
 
@@ -79,7 +80,8 @@ impl UseCounts {
     pub fn key(&mut self, event: &UseEvent<'_>) -> HashKey {
         self.keys.of(|bytes| {
             event.write_raw(bytes);
-            bytes.put_u8(u8::from(event.is_proved) | u8::from(event.uid.is_some()) << 1);
+            let flags = [event.is_proved, event.uid.is_some(), event.has_first_part];
+            flags.into_iter().for_each(|flag| bytes.put_u8(u8::from(flag)));
             bytes.put_u32(event.uid.unwrap_or_default());
             bytes.put_u16(day(event.time_ns));
             let JobFacts { nodes, tasks, cpus_per_task } = event.facts;
@@ -119,6 +121,7 @@ impl UseCounts {
             account,
             partition,
             facts,
+            has_first_part: event.has_first_part,
             count,
         };
         self.counts.insert(key, counted);
@@ -149,7 +152,8 @@ impl UseCounts {
     pub fn sum_tallies(&self) -> impl Iterator<Item = SumTally<'_>> {
         let names = self.names.by_number();
         let text = move |name: Name| names.get(name as usize).copied().unwrap_or_default();
-        let started = self.counts.values().filter(|counted| counted.count.processes > 0);
+        let is_start = |counted: &&UseCount| counted.count.processes > 0 && counted.has_first_part;
+        let started = self.counts.values().filter(is_start);
         started.map(move |counted| SumTally {
             key: SumKey {
                 day: counted.day,

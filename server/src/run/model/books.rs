@@ -91,7 +91,7 @@ fn uses(store: &Store) -> Result<()> {
     for row in &rows {
         ensure!(programs.contains(&number(row)), "uses: a row of a program that is not there");
     }
-    for (letter, there) in [(b'p', programs.len()), (b'o', objects.len()), (b'r', rows.len())] {
+    for (letter, there) in [(b'p', programs.len()), (b'o', objects.len()), (b'r', there)] {
         let mut shares = 0;
         for entry in uses.senders.prefix([letter]) {
             shares += number(&entry.value()?);
