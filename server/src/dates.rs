@@ -1,6 +1,12 @@
 //! Unix time as receivers, reports and file names show it: in UTC and in the Gregorian calendar.
 
-const DAY_NS: i64 = 86_400_000_000_000;
+/// Nanoseconds of a day.
+pub const DAY_NS: i64 = 86_400_000_000_000;
+
+/// The day of a time, counted from 1970, UTC. A time before is on the first day.
+pub fn day_number(unix_ns: i64) -> u16 {
+    u16::try_from(unix_ns.div_euclid(DAY_NS).max(0)).unwrap_or(u16::MAX)
+}
 
 /// Year, month and day of a number of days since 1970 (H. Hinnant, "chrono-compatible low-level
 /// date algorithms").

@@ -50,6 +50,7 @@ mod run;
 mod sd_notify;
 mod shutdown;
 mod sockets;
+mod stored_text;
 mod sums;
 mod tls_client;
 mod tls_server;

@@ -101,21 +101,19 @@ impl ReportCommand {
     /// Asks the server. Answers no where nothing was used.
     pub fn run(self) -> Result<ExitStatus> {
         let keys = self.by.as_deref().or(self.preset.map(Preset::keys)).unwrap_or("software");
-        let mut question = vec![("by".to_owned(), keys.to_owned()), ("top".to_owned(), self.top.to_string())];
+        let mut question = vec![("by", keys.to_owned()), ("top", self.top.to_string())];
         let only = self.preset.and_then(Preset::only);
-        question.extend(only.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        question.extend(only.map(|(key, value)| (key, value.to_owned())));
         if self.preset == Some(Preset::Archer2) {
-            question.push(("order".to_owned(), "node".to_owned()));
+            question.push(("order", "node".to_owned()));
         }
         for only in &self.only {
             let (key, value) =
                 only.split_once('=').with_context(|| format!("--where {only}: expected KEY=VALUE"))?;
-            question.push((key.to_owned(), value.to_owned()));
+            question.push((key, value.to_owned()));
         }
-        question.extend(self.since.map(|when| ("since".to_owned(), when.0.to_string())));
-        question.extend(self.until.map(|when| ("until".to_owned(), when.0.to_string())));
-        let question: Vec<(&str, String)> =
-            question.iter().map(|(name, value)| (&name[..], value.clone())).collect();
+        question.extend(self.since.map(|when| ("since", when.0.to_string())));
+        question.extend(self.until.map(|when| ("until", when.0.to_string())));
         let server = ApiClient::from_environment()?;
         let report = server.answer_to(&["v1", "report"], &question)?.unwrap_or_default();
         print(match (self.json, self.csv, self.markdown) {

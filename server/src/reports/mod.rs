@@ -14,7 +14,7 @@ pub use keys::{KEYS_MAX, ReportKey};
 
 use crate::{
     clock::now_ns,
-    dates,
+    dates::{self, DAY_NS, day_number},
     registry::Registry,
     sums::{SumKey, SumRow},
     uses::{Uses, UsesError},
@@ -26,9 +26,6 @@ use totals::Totals;
 
 /// Most lines that are added up; further ones are in the total alone.
 const LINES_MAX: usize = 100_000;
-
-/// Nanoseconds of a day.
-const DAY_NS: i64 = 86_400 * 1_000_000_000;
 
 /// What a report is asked for.
 #[derive(Clone, Debug, Default)]
@@ -85,8 +82,8 @@ impl Reports {
 
     /// Makes one.
     pub fn report(&self, question: &ReportQuestion) -> Result<Report, UsesError> {
-        let first = day_of(question.since_ns.unwrap_or(0));
-        let behind = question.until_ns.map_or(u16::MAX, |until| day_of(until.saturating_add(DAY_NS - 1)));
+        let first = day_number(question.since_ns.unwrap_or(0));
+        let behind = question.until_ns.map_or(u16::MAX, |until| day_number(until.saturating_add(DAY_NS - 1)));
         let sums = self.uses.sums();
         let jobs = sums.next_job.get()?;
         let mut names = Names::new(&self.uses, &*self.registry);
@@ -144,7 +141,7 @@ impl Reports {
             }
         }
         let until = question.until_ns.map_or_else(
-            || dates::date(last_day.max(day_of(now_ns()))),
+            || dates::date(last_day.max(day_number(now_ns()))),
             |_| dates::date(behind.saturating_sub(1)),
         );
         let lines_in_all = if by_status { rows.len() } else { count };
@@ -161,9 +158,4 @@ impl Reports {
         }
         Ok(Report { answer, is_cut })
     }
-}
-
-/// The day of a time, as sums count days.
-fn day_of(time_ns: i64) -> u16 {
-    u16::try_from(time_ns.div_euclid(DAY_NS).max(0)).unwrap_or(u16::MAX)
 }

@@ -3,12 +3,12 @@
 use super::{
     EndSum, STATUSES, SumKey, SumRow, UNKNOWN_PROGRAM,
     job_record::{JobRecord, TimeShare},
-    row::put_name,
     tally::SumTally,
 };
 use crate::{
     database::{SumsStore, Writes, number},
     fair_shares::ShareHolder,
+    stored_text::put_name,
 };
 use std::collections::BTreeMap;
 
@@ -49,15 +49,11 @@ pub fn add(
     has_room: impl Fn(&ShareHolder, u64) -> bool,
 ) -> fjall::Result<Added> {
     let mut adding = Adding { store, has_room, added: Added::default(), changes: BTreeMap::new() };
-    let of_job = |tally: &SumTally<'_>| {
-        let SumKey { cluster, user, is_claimed, relay, .. } = tally.key;
-        [cluster, tally.job, user, relay, &[u8::from(is_claimed)]].map(<[u8]>::to_vec)
-    };
-    tallies.sort_by_cached_key(of_job);
+    tallies.sort_by_key(job_and_user);
     let mut next_job = store.next_job.get()?;
     let first_new = next_job;
     let mut numbers: BTreeMap<Vec<u8>, JobNumber> = BTreeMap::new();
-    for same in tallies.chunk_by(|a, b| of_job(a) == of_job(b)) {
+    for same in tallies.chunk_by(|a, b| job_and_user(a) == job_and_user(b)) {
         let job = match same[0].job {
             [] => None,
             _ => adding.job_number(&same[0], &mut numbers, &mut next_job, writes)?,
@@ -74,6 +70,12 @@ pub fn add(
     }
     adding.put(writes)?;
     Ok(adding.added)
+}
+
+/// The job of a tally, its user, and who proved it.
+fn job_and_user<'a>(tally: &SumTally<'a>) -> ([&'a [u8]; 4], bool) {
+    let SumKey { cluster, user, is_claimed, relay, .. } = tally.key;
+    ([cluster, tally.job, user, relay], is_claimed)
 }
 
 struct Adding<'a, R> {

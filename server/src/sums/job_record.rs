@@ -7,6 +7,7 @@
 //! difference.
 
 use super::tally::SumTally;
+use crate::stored_text::{put_text, take_text};
 use bytes::{Buf, BufMut};
 use prost::encoding::{decode_varint, encode_varint};
 use std::collections::BTreeMap;
@@ -78,8 +79,7 @@ impl JobRecord {
         out.put_i64(self.first_ns);
         out.put_i64(self.last_ns);
         for (row, weight) in &self.weights {
-            encode_varint(row.len() as u64, &mut out);
-            out.put_slice(row);
+            put_text(&mut out, row);
             encode_varint(*weight, &mut out);
         }
         out
@@ -95,10 +95,8 @@ impl JobRecord {
         let (first_ns, last_ns) = (from.try_get_i64().ok()?, from.try_get_i64().ok()?);
         let mut weights = BTreeMap::new();
         while from.has_remaining() {
-            let len = usize::try_from(decode_varint(&mut from).ok()?).ok()?;
-            let (row, rest) = from.split_at_checked(len)?;
-            from = rest;
-            weights.insert(row.to_vec(), decode_varint(&mut from).ok()?);
+            let row = take_text(&mut from)?.to_vec();
+            weights.insert(row, decode_varint(&mut from).ok()?);
         }
         Some(JobRecord { nodes, cores, first_ns, last_ns, weights })
     }

@@ -1,18 +1,15 @@
 //! A row of sums: its key and its value, as they lie on disk.
 
 use super::{JobSet, status::STATUSES};
-use crate::fair_shares::ShareHolder;
+use crate::{
+    fair_shares::ShareHolder,
+    stored_text::{put_name, put_proof, take_name, take_proof},
+};
 use bytes::{Buf, BufMut};
 use prost::encoding::{decode_varint, encode_varint};
 
 /// The form of a row's value.
 const FORM: u8 = 1;
-
-/// Longest name in a key: its length is one byte.
-pub const NAME_MAX: usize = 255;
-
-/// Stands in front of a relay's name in a key.
-const BY_RELAY: u8 = 2;
 
 /// The key of a row. Empty texts are unknown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,13 +34,7 @@ impl<'a> SumKey<'a> {
         key.put_u16(self.day);
         key.put_u64(self.program);
         put_name(&mut key, self.user);
-        match (self.is_claimed, self.relay) {
-            (false, [_, ..]) => {
-                key.put_u8(BY_RELAY);
-                put_name(&mut key, self.relay);
-            }
-            (is_claimed, _) => key.put_u8(u8::from(is_claimed)),
-        }
+        put_proof(&mut key, self.is_claimed, self.relay);
         for name in [self.cluster, self.account, self.partition] {
             put_name(&mut key, name);
         }
@@ -54,11 +45,10 @@ impl<'a> SumKey<'a> {
     pub fn read(mut key: &'a [u8]) -> Option<Self> {
         let (day, program) = (key.try_get_u16().ok()?, key.try_get_u64().ok()?);
         let user = take_name(&mut key)?;
-        let proof = key.try_get_u8().ok()?;
-        let relay = if proof == BY_RELAY { take_name(&mut key)? } else { &[] };
+        let (is_claimed, relay) = take_proof(&mut key)?;
         let mut name = || take_name(&mut key);
         let (cluster, account, partition) = (name()?, name()?, name()?);
-        Some(SumKey { day, program, user, is_claimed: proof == 1, relay, cluster, account, partition })
+        Some(SumKey { day, program, user, is_claimed, relay, cluster, account, partition })
     }
 
     /// The sender to whose share the row counts.
@@ -68,21 +58,6 @@ impl<'a> SumKey<'a> {
             false => ShareHolder::proved_by(Some(self.relay).filter(|relay| !relay.is_empty()), self.user),
         }
     }
-}
-
-/// Appends a name with its length.
-pub fn put_name(out: &mut Vec<u8>, name: &[u8]) {
-    let name = &name[..name.len().min(NAME_MAX)];
-    out.put_u8(name.len() as u8);
-    out.put_slice(name);
-}
-
-/// Takes a name off the front.
-pub fn take_name<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let len = usize::from(from.try_get_u8().ok()?);
-    let (name, rest) = from.split_at_checked(len)?;
-    *from = rest;
-    Some(name)
 }
 
 /// Processes that ended in one way.

@@ -1,6 +1,7 @@
 //! One count as it lies on disk until it is added to the rows.
 
 use super::{EndSum, STATUSES, Status, row::SumKey};
+use crate::stored_text::{put_text, take_text};
 use bytes::{Buf, BufMut};
 use prost::encoding::{decode_varint, encode_varint};
 
@@ -32,10 +33,8 @@ pub struct SumTally<'a> {
 impl<'a> SumTally<'a> {
     /// Appends it.
     pub fn write(&self, out: &mut Vec<u8>) {
-        for text in [&self.key.bytes()[..], self.job] {
-            encode_varint(text.len() as u64, out);
-            out.put_slice(text);
-        }
+        put_text(out, &self.key.bytes());
+        put_text(out, self.job);
         let JobFacts { nodes, tasks, cpus_per_task } = self.facts;
         for number in [nodes, tasks, cpus_per_task] {
             encode_varint(number.into(), out);
@@ -54,7 +53,7 @@ impl<'a> SumTally<'a> {
 
     /// Takes one off the front; `None` where that is no whole tally.
     pub fn read(from: &mut &'a [u8]) -> Option<Self> {
-        let (key, job) = (text(from)?, text(from)?);
+        let (key, job) = (take_text(from)?, take_text(from)?);
         let key = SumKey::read(key)?;
         let mut number = || decode_varint(from).ok();
         let mut small = || u32::try_from(number()?).ok();
@@ -71,13 +70,6 @@ impl<'a> SumTally<'a> {
         };
         Some(SumTally { key, job, facts, first_ns, last_ns, processes, ends })
     }
-}
-
-fn text<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let len = usize::try_from(decode_varint(from).ok()?).ok()?;
-    let (text, rest) = from.split_at_checked(len)?;
-    *from = rest;
-    Some(text)
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@ use super::{
     ProgramNumber,
     ending::Ending,
     hash_key::{HashKey, HashKeys},
-    rows::day,
 };
 use crate::{
+    dates::day_number,
     job_key::{cluster_key, job_key},
     sums::{EndSum, JobFacts, Status, SumKey, SumTally},
 };
@@ -50,7 +50,7 @@ impl EndCounts {
             bytes.put_u8(end.status as u8);
             bytes.put_u8(u8::from(process.is_proved) | u8::from(process.uid.is_some()) << 1);
             bytes.put_u32(process.uid.unwrap_or_default());
-            bytes.put_u16(day(process.time_ns));
+            bytes.put_u16(day_number(process.time_ns));
             let JobFacts { nodes, tasks, cpus_per_task } = process.facts;
             [nodes, tasks, cpus_per_task].into_iter().for_each(|number| bytes.put_u32(number));
             let texts = [process.username, process.relay, process.cluster, process.job];
@@ -74,7 +74,7 @@ impl EndCounts {
     pub fn add_first(&mut self, key: HashKey, program: ProgramNumber, user: &[u8], end: &Ending<'_>) {
         let process = &end.process;
         let row = SumKey {
-            day: day(process.time_ns),
+            day: day_number(process.time_ns),
             program,
             user,
             is_claimed: !process.is_proved,

@@ -13,6 +13,7 @@ use crate::{
     fields::{Fields, Value},
     join::note,
     queue::{Entry, Kind},
+    stored_text::NAME_MAX,
     sums::JobFacts,
 };
 use bytes::{Buf, BufMut};
@@ -22,7 +23,6 @@ use prost::encoding::{decode_varint, encode_varint};
 
 /// Longest texts that are told apart; of longer ones only so much counts.
 const PATH_MAX: usize = 4096;
-const NAME_MAX: usize = super::rows::NAME_MAX;
 const BUILD_ID_MAX: usize = 64;
 
 /// Most signatures of one program, and most objects that are loaded with it.

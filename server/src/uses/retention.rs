@@ -15,7 +15,10 @@ use super::{
     shares::{Owner, ShareChanges},
     use_counts::UseCounts,
 };
-use crate::clock::{now_ns, oldest_kept_ns};
+use crate::{
+    clock::{now_ns, oldest_kept_ns},
+    dates::day_number,
+};
 use anyhow::Result;
 use sha2::{Digest, Sha256};
 use std::{
@@ -280,7 +283,7 @@ fn coarse<'a>(row: &RowKey<'a>, count: &Count, now: i64, oldest: i64) -> RowKey<
     if count.last_ns < oldest {
         (coarse.cluster, coarse.job) = (b"", b"");
     }
-    if coarse.job.is_empty() && row.day.saturating_add(DAYS_APART) < rows::day(now) {
+    if coarse.job.is_empty() && row.day.saturating_add(DAYS_APART) < day_number(now) {
         coarse.day -= coarse.day % PERIOD_DAYS;
     }
     coarse

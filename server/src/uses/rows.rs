@@ -13,21 +13,16 @@
 //! become one ([`super::retention`]).
 
 use super::{ProgramNumber, shares::Owner};
-use crate::{database::number, fair_shares::ShareHolder};
+use crate::{
+    database::number,
+    fair_shares::ShareHolder,
+    stored_text::{put_name, put_proof, take_name, take_proof},
+};
 use bytes::{Buf, BufMut};
 use prost::encoding::{decode_varint, encode_varint};
 
 /// The form of a row's value.
 const FORM: u8 = 1;
-
-/// Longest user, host and cluster in a key: their lengths are one byte.
-pub const NAME_MAX: usize = 255;
-
-/// Stands in front of a relay's name in a key.
-const BY_RELAY: u8 = 2;
-
-/// Nanoseconds of a day.
-const DAY_NS: i64 = 86_400 * 1_000_000_000;
 
 /// Processes, and when.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,11 +84,6 @@ impl Count {
     }
 }
 
-/// The day of a time.
-pub fn day(time_ns: i64) -> u16 {
-    u16::try_from(time_ns.div_euclid(DAY_NS)).unwrap_or(if time_ns < 0 { 0 } else { u16::MAX })
-}
-
 /// The key of a row. Empty texts are unknown; a job without an id is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RowKey<'a> {
@@ -115,13 +105,7 @@ impl<'a> RowKey<'a> {
         key.clear();
         key.put_u64(self.program);
         put_name(key, self.user);
-        match (self.is_claimed, self.relay) {
-            (false, [_, ..]) => {
-                key.put_u8(BY_RELAY);
-                put_name(key, self.relay);
-            }
-            (is_claimed, _) => key.put_u8(u8::from(is_claimed)),
-        }
+        put_proof(key, self.is_claimed, self.relay);
         key.put_u16(self.day);
         put_name(key, self.host);
         put_name(key, self.cluster);
@@ -140,25 +124,11 @@ impl<'a> RowKey<'a> {
     pub fn read(mut key: &'a [u8]) -> Option<RowKey<'a>> {
         let program = key.try_get_u64().ok()?;
         let user = take_name(&mut key)?;
-        let proof = key.try_get_u8().ok()?;
-        let relay = if proof == BY_RELAY { take_name(&mut key)? } else { &[] };
+        let (is_claimed, relay) = take_proof(&mut key)?;
         let day = key.try_get_u16().ok()?;
         let (host, cluster) = (take_name(&mut key)?, take_name(&mut key)?);
-        Some(RowKey { program, user, is_claimed: proof == 1, relay, day, host, cluster, job: key })
+        Some(RowKey { program, user, is_claimed, relay, day, host, cluster, job: key })
     }
-}
-
-fn put_name(key: &mut Vec<u8>, name: &[u8]) {
-    let name = &name[..name.len().min(NAME_MAX)];
-    key.put_u8(name.len() as u8);
-    key.put_slice(name);
-}
-
-fn take_name<'a>(key: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let len = usize::from(key.try_get_u8().ok()?);
-    let (name, rest) = key.split_at_checked(len)?;
-    *key = rest;
-    Some(name)
 }
 
 /// The bytes that the keys of a program's rows of one user begin with.
@@ -229,6 +199,7 @@ impl Whole {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stored_text::NAME_MAX;
 
     #[test]
     fn keys_and_values_are_read_as_they_were_written() {
@@ -238,7 +209,7 @@ mod tests {
             user: b"alice",
             is_claimed: true,
             relay: b"",
-            day: day(1_800_000_000_000_000_000),
+            day: crate::dates::day_number(1_800_000_000_000_000_000),
             host: &long,
             cluster: b"",
             job: b"\0\xFF",

@@ -1,7 +1,10 @@
 //! One count as it lies on disk until it is added to the rows.
 
 use super::rows::{Count, RowKey};
-use bytes::BufMut;
+use crate::{
+    dates::day_number,
+    stored_text::{put_text, take_text},
+};
 use prost::encoding::{decode_varint, encode_varint};
 
 /// The flag of a tally with a relay, above the bits of the day.
@@ -24,8 +27,7 @@ impl<'a> Tally<'a> {
         encode_varint(u64::from(day) << 1 | flags, out);
         let relay = is_relayed.then_some(relay);
         for text in relay.into_iter().chain([user, host, cluster, job]) {
-            encode_varint(text.len() as u64, out);
-            out.put_slice(text);
+            put_text(out, text);
         }
         self.count.write(out);
     }
@@ -34,8 +36,9 @@ impl<'a> Tally<'a> {
     pub fn read(from: &mut &'a [u8]) -> Option<Self> {
         let (program, flags) = (decode_varint(from).ok()?, decode_varint(from).ok()?);
         let (is_claimed, day) = (flags & 1 == 1, u16::try_from((flags & !RELAYED) >> 1).ok()?);
-        let relay = if flags & RELAYED == 0 { &[] } else { text(from)? };
-        let [user, host, cluster, job] = [text(from)?, text(from)?, text(from)?, text(from)?];
+        let relay = if flags & RELAYED == 0 { &[] } else { take_text(from)? };
+        let [user, host, cluster, job] =
+            [take_text(from)?, take_text(from)?, take_text(from)?, take_text(from)?];
         let row = RowKey { program, user, is_claimed, relay, day, host, cluster, job };
         Some(Tally { row, count: Count::read(from, is_claimed)? })
     }
@@ -43,19 +46,12 @@ impl<'a> Tally<'a> {
     /// Takes one as servers wrote it before rows named all at once: nobody knows what was proved.
     pub fn read_old(from: &mut &'a [u8]) -> Option<Self> {
         let program = decode_varint(from).ok()?;
-        let [user, host, job] = [text(from)?, text(from)?, text(from)?];
+        let [user, host, job] = [take_text(from)?, take_text(from)?, take_text(from)?];
         let count = Count::read(from, true)?;
-        let day = super::rows::day(count.last_ns);
+        let day = day_number(count.last_ns);
         let row = RowKey { program, user, is_claimed: true, relay: b"", day, host, cluster: b"", job };
         Some(Tally { row, count })
     }
-}
-
-fn text<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let len = usize::try_from(decode_varint(from).ok()?).ok()?;
-    let (text, rest) = from.split_at_checked(len)?;
-    *from = rest;
-    Some(text)
 }
 
 #[cfg(test)]

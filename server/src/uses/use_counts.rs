@@ -10,11 +10,12 @@ use super::{
     hash_key::{HashKey, HashKeys},
     program::UseEvent,
     program_numbers::ProgramNumbers,
-    rows::{Count, RowKey, day},
+    rows::{Count, RowKey},
     shares::UseShares,
     tally::Tally,
 };
 use crate::{
+    dates::day_number,
     job_key::{cluster_key, job_key},
     sums::{JobFacts, SumKey, SumTally},
 };
@@ -83,7 +84,7 @@ impl UseCounts {
             let flags = [event.is_proved, event.uid.is_some(), event.has_first_part];
             flags.into_iter().for_each(|flag| bytes.put_u8(u8::from(flag)));
             bytes.put_u32(event.uid.unwrap_or_default());
-            bytes.put_u16(day(event.time_ns));
+            bytes.put_u16(day_number(event.time_ns));
             let JobFacts { nodes, tasks, cpus_per_task } = event.facts;
             [nodes, tasks, cpus_per_task].into_iter().for_each(|number| bytes.put_u32(number));
             let UseEvent { username, relay, host, cluster, job, account, partition, .. } = event;
@@ -106,7 +107,7 @@ impl UseCounts {
         let (cluster, job) = (cluster_key(event.cluster), job_key(event.job));
         let texts = [user, event.relay, event.host, &*cluster, &*job, event.account, event.partition];
         let [user, relay, host, cluster, job, account, partition] = texts.map(|text| self.names.name(text));
-        let (is_claimed, day) = (!event.is_proved, day(event.time_ns));
+        let (is_claimed, day) = (!event.is_proved, day_number(event.time_ns));
         let count = Count::one(event.is_end, is_claimed, event.time_ns);
         let facts = event.facts;
         let counted = UseCount {

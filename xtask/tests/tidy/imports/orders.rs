@@ -34,6 +34,7 @@ const SERVER: &Order = &[
         "sd_notify",
         "shutdown",
         "sockets",
+        "stored_text",
         "tls_client",
         "users",
     ],
