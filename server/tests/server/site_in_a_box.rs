@@ -194,20 +194,25 @@ impl BoxedProcess {
 
     /// The day of its start, by UTC.
     pub fn date(&self) -> String {
-        let (mut days, mut year) = (self.start_ns / 86_400_000_000_000, 1970);
-        let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-        while days >= 365 + i64::from(is_leap(year)) {
-            days -= 365 + i64::from(is_leap(year));
-            year += 1;
-        }
-        let mut month = 0;
-        let lengths = [31, 28 + i64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-        while days >= lengths[month] {
-            days -= lengths[month];
-            month += 1;
-        }
-        format!("{year:04}-{:02}-{:02}", month + 1, days + 1)
+        date(self.start_ns)
     }
+}
+
+/// The day of a time, by UTC.
+pub fn date(time_ns: i64) -> String {
+    let (mut days, mut year) = (time_ns / 86_400_000_000_000, 1970);
+    let is_leap = |year: i64| year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    while days >= 365 + i64::from(is_leap(year)) {
+        days -= 365 + i64::from(is_leap(year));
+        year += 1;
+    }
+    let mut month = 0;
+    let lengths = [31, 28 + i64::from(is_leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    while days >= lengths[month] {
+        days -= lengths[month];
+        month += 1;
+    }
+    format!("{year:04}-{:02}-{:02}", month + 1, days + 1)
 }
 
 /// The figures of one line, by the list.
