@@ -15,10 +15,11 @@ use crate::{
     fields::{Fields, Value},
     job_name,
     queue::{EndSource, Entry, Kind},
+    sums::Status,
 };
 use bytes::Buf;
 use ogrt_proto::{
-    EndedBy, ToldBy,
+    ToldBy,
     field_numbers::{process_end, process_info},
 };
 use serde::{Deserialize, Serialize};
@@ -131,11 +132,11 @@ impl FailedEnd {
                 _ => {}
             }
         }
-        let (state, number) = match i32::try_from(how).ok().and_then(|how| EndedBy::try_from(how).ok()) {
-            Some(EndedBy::Signal) if is_oom => (JobState::Oom, signal),
-            Some(EndedBy::Signal) => (JobState::Killed, signal),
-            Some(EndedBy::Exit) if status != 0 => (JobState::Failed, status),
-            _ => return None,
+        let (state, number) = match Status::of(how, status, is_oom) {
+            Status::Oom => (JobState::Oom, signal),
+            Status::Killed => (JobState::Killed, signal),
+            Status::Failed => (JobState::Failed, status),
+            Status::Completed | Status::Exec | Status::Unseen => return None,
         };
         let (mut counts, mut program) = (is_oom, &[][..]);
         for field in Fields::of(start).map_while(Result::ok) {
@@ -339,7 +340,7 @@ fn document(key: &[u8], row: &FailedJob) -> Option<(u32, serde_json::Value)> {
 mod tests {
     use super::{super::tests::Line, *};
     use crate::queue::Credentials;
-    use ogrt_proto::{ProcessEnd, ProcessInfo};
+    use ogrt_proto::{EndedBy, ProcessEnd, ProcessInfo};
     use prost::Message;
 
     /// The kernel's word on the end of a user's only process of a job.

@@ -1,5 +1,7 @@
 //! How a process ended, as sums tell it.
 
+use ogrt_proto::EndedBy;
+
 /// See the module.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Status {
@@ -22,6 +24,18 @@ pub const STATUSES: [Status; 6] =
     [Status::Completed, Status::Failed, Status::Killed, Status::Oom, Status::Exec, Status::Unseen];
 
 impl Status {
+    /// The status by the fields of a ProcessEnd. `is_oom`: the kernel says that memory was short.
+    pub fn of(ended_by: u64, exit_status: u64, is_oom: bool) -> Self {
+        match i32::try_from(ended_by).ok().and_then(|how| EndedBy::try_from(how).ok()) {
+            Some(EndedBy::Exit) if exit_status == 0 => Status::Completed,
+            Some(EndedBy::Exit) => Status::Failed,
+            Some(EndedBy::Signal) if is_oom => Status::Oom,
+            Some(EndedBy::Signal) => Status::Killed,
+            Some(EndedBy::Exec) => Status::Exec,
+            Some(EndedBy::Unknown) | None => Status::Unseen,
+        }
+    }
+
     /// The word in answers.
     pub fn text(self) -> &'static str {
         match self {

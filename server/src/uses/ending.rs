@@ -11,7 +11,7 @@ use crate::{
     sums::{EndSum, Status},
 };
 use ogrt_proto::{
-    EndedBy, ToldBy,
+    ToldBy,
     field_numbers::{process_end, process_info},
 };
 
@@ -34,7 +34,7 @@ impl<'a> Ending<'a> {
         }
         let (mut job, mut cluster, mut host, mut start) = (&[][..], &[][..], &[][..], &[][..]);
         let (mut ended_ns, mut alive_until_ns, mut duration_ns) = (None, None, None);
-        let (mut ended_by, mut exit_status, mut part_index) = (None, 0, None);
+        let (mut ended_by, mut exit_status, mut part_index) = (0, 0, None);
         let mut is_oom = false;
         let mut is_told = entry.end_source == EndSource::Kernel;
         let mut cpu_us = 0u64;
@@ -47,9 +47,7 @@ impl<'a> Ending<'a> {
                 (process_end::TIME_NS, Value::Varint(ns)) => ended_ns = Some(ns as i64),
                 (process_end::ALIVE_UNTIL_NS, Value::Varint(ns)) => alive_until_ns = Some(ns as i64),
                 (process_end::DURATION_NS, Value::Varint(ns)) => duration_ns = i64::try_from(ns).ok(),
-                (process_end::ENDED_BY, Value::Varint(how)) => {
-                    ended_by = i32::try_from(how).ok().and_then(|how| EndedBy::try_from(how).ok())
-                }
+                (process_end::ENDED_BY, Value::Varint(how)) => ended_by = how,
                 (process_end::EXIT_STATUS, Value::Varint(status)) => exit_status = status,
                 (process_end::OOM_KILLED, Value::Varint(value)) => is_oom = value != 0,
                 // Parts stand in their order, and the first one says how it ended.
@@ -69,14 +67,7 @@ impl<'a> Ending<'a> {
         if part_index.unwrap_or(0) > 0 {
             return None;
         }
-        let status = match ended_by {
-            Some(EndedBy::Exit) if exit_status == 0 => Status::Completed,
-            Some(EndedBy::Exit) => Status::Failed,
-            Some(EndedBy::Signal) if is_oom && is_told => Status::Oom,
-            Some(EndedBy::Signal) => Status::Killed,
-            Some(EndedBy::Exec) => Status::Exec,
-            Some(EndedBy::Unknown) | None => Status::Unseen,
-        };
+        let status = Status::of(ended_by, exit_status, is_oom && is_told);
         let mut process = UseEvent::default();
         let started_ns = process.read_start(start);
         let is_named = process.is_named();
