@@ -183,18 +183,19 @@ fn system_calls_stay_within_the_budget() {
 }
 
 /// Programs that end in every way, in both modes: after the close of our socket nothing happens
-/// that does not happen under an empty library. A thread that waits makes no call: whether it would
-/// come to its `pause` before the other's `exit` is chance.
+/// that does not happen under an empty library. No thread's call is left to chance: the one that
+/// exits waits until `pthread_create` has returned, and the other one makes no call after it.
 #[test]
 fn after_the_start_there_is_no_call() {
     if !has_all(&["strace", "gcc"]) {
         return;
     }
     let source = "#include <dlfcn.h>\n#include <pthread.h>\n#include <signal.h>\n#include <stdlib.h>\n\
-        #include <unistd.h>\nstatic void *leave(void *unused) { exit(3); return unused; }\n\
+        #include <unistd.h>\nstatic volatile int begun;\n\
+        static void *leave(void *unused) { while (!begun); exit(3); return unused; }\n\
         int main(int c, char **v) { pthread_t t; if (c < 2) return 1; write(1, \"main\", 4); switch (v[1][0]) {\n\
         case 'e': exit(3); case '_': _exit(3); case 'k': raise(SIGKILL); break; case 'a': abort();\n\
-        case 's': *(volatile int *)8 = 1; break; case 't': pthread_create(&t, 0, leave, 0); for (;;);\n\
+        case 's': *(volatile int *)8 = 1; break; case 't': pthread_create(&t, 0, leave, 0); begun = 1; for (;;);\n\
         case 'd': if (!dlopen(\"libm.so.6\", RTLD_NOW)) return 9; exit(0);\n\
         case 'f': if (!fork()) exit(0); return 0; case 'q': at_quick_exit(0); quick_exit(2);\n\
         case 'x': unsetenv(\"LD_PRELOAD\"); unsetenv(\"LD_AUDIT\"); execl(\"/bin/true\", \"true\", (char *)0); }\n\
