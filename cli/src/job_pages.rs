@@ -1,33 +1,70 @@
 //! A job's document, put together from its pages.
 
-use crate::api_client::ApiClient;
+use crate::{api_client::ApiClient, job_document::Job, job_process::Texts};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-/// Processes of each page after the first.
+/// Processes of each page after the first, where all are to be printed as they are.
 const PAGE: &str = "100000";
+
+/// Processes of each page, where little of each is kept.
+const SMALL_PAGE: &str = "5000";
 
 /// The document of a job, whole, as JSON text; `None` where the server has no such job. Without a
 /// cluster, those of all clusters.
-pub fn whole_job(server: &ApiClient, cluster: Option<&str>, job_id: &str) -> Result<Option<Vec<u8>>> {
+pub fn whole_document(server: &ApiClient, cluster: Option<&str>, job_id: &str) -> Result<Option<Vec<u8>>> {
     let Some(first) = server.job(cluster, job_id, &[])? else { return Ok(None) };
     let mut job: Value = read(server, &first)?;
     // Most jobs are one page: their text stays as the server wrote it.
-    let Some(mut next) = next(&job) else { return Ok(Some(first)) };
+    if next(&job).is_none() {
+        return Ok(Some(first));
+    }
     drop(first);
-    loop {
-        let question = [("limit", PAGE.to_owned()), ("cursor", next)];
+    let mut following = next(&job);
+    while let Some(cursor) = following {
         // A job may be deleted while it is read.
-        let Some(page) = server.job(cluster, job_id, &question)? else { break };
-        let page = read(server, &page)?;
-        let following = self::next(&page);
-        append(&mut job, page);
-        match following {
-            Some(cursor) => next = cursor,
-            None => break,
+        let Some(mut page) = page(server, cluster, job_id, PAGE, Some(cursor))? else { break };
+        following = next(&page);
+        let processes = take(&mut page, "processes");
+        let before = job["processes"].as_array().map_or(0, Vec::len);
+        if let Some(all) = job["processes"].as_array_mut() {
+            all.extend(processes);
         }
+        append(&mut job, page, before);
     }
     Ok(Some(serde_json::to_vec(&job)?))
+}
+
+/// The job, of whose processes only what tables need is kept; `None` where the server has no such
+/// job.
+pub fn whole_job(server: &ApiClient, cluster: Option<&str>, job_id: &str) -> Result<Option<Job>> {
+    let Some(mut document) = page(server, cluster, job_id, SMALL_PAGE, None)? else { return Ok(None) };
+    let (mut job, mut texts) = (Job::default(), Texts::default());
+    job.add_processes(&document, &mut texts);
+    document["processes"].take();
+    let mut following = next(&document);
+    while let Some(cursor) = following {
+        let Some(mut page) = page(server, cluster, job_id, SMALL_PAGE, Some(cursor))? else { break };
+        following = next(&page);
+        let before = job.processes.len();
+        job.add_processes(&page, &mut texts);
+        page["processes"].take();
+        append(&mut document, page, before);
+    }
+    job.take_facts(&document);
+    Ok(Some(job))
+}
+
+fn page(
+    server: &ApiClient,
+    cluster: Option<&str>,
+    job_id: &str,
+    limit: &str,
+    cursor: Option<String>,
+) -> Result<Option<Value>> {
+    let mut question = vec![("limit", limit.to_owned())];
+    question.extend(cursor.map(|cursor| ("cursor", cursor)));
+    server.job(cluster, job_id, &question)?.map(|page| read(server, &page)).transpose()
 }
 
 fn read(server: &ApiClient, page: &[u8]) -> Result<Value> {
@@ -38,18 +75,16 @@ fn next(page: &Value) -> Option<String> {
     page["next"].as_str().map(str::to_owned)
 }
 
-/// Puts a page behind those before it. Whether the job is cut is what the last page says: the first
-/// says it of itself.
-fn append(job: &mut Value, mut page: Value) {
-    let before = job["processes"].as_array().map_or(0, Vec::len);
-    let take = |page: &mut Value, key: &str| match page[key].take() {
+fn take(page: &mut Value, key: &str) -> Vec<Value> {
+    match page[key].take() {
         Value::Array(list) => list,
         _ => Vec::new(),
-    };
-    let processes = take(&mut page, "processes");
-    if let Some(all) = job["processes"].as_array_mut() {
-        all.extend(processes);
     }
+}
+
+/// Puts a page behind those before it, which have so many processes. Its own processes were taken
+/// before. Whether the job is cut is what the last page says: the first says it of itself.
+fn append(job: &mut Value, mut page: Value, before: usize) {
     for mut launch in take(&mut page, "launches") {
         for index in launch["processes"].as_array_mut().into_iter().flatten() {
             *index = (before as u64 + index.as_u64().unwrap_or(0)).into();
@@ -144,12 +179,11 @@ mod tests {
         };
         let mut job = json!({ "job_id": "1", "processes": [0, 1], "launches": [launch(2, &[0, 1], 7)],
             "truncated": true, "next": "x" });
-        append(&mut job, json!({ "job_id": "1", "processes": [2, 3], "launches": [launch(1, &[0], 9)] }));
-        let expected =
-            json!({ "job_id": "1", "processes": [0, 1, 2, 3], "launches": [launch(3, &[0, 1, 2], 9)] });
+        append(&mut job, json!({ "job_id": "1", "launches": [launch(1, &[0], 9)] }), 2);
+        let expected = json!({ "job_id": "1", "processes": [0, 1], "launches": [launch(3, &[0, 1, 2], 9)] });
         assert_eq!(job, expected);
         // A second launch of the same program.
-        append(&mut job, json!({ "processes": [4], "launches": [launch(3, &[0], 9)], "truncated": true }));
+        append(&mut job, json!({ "launches": [launch(3, &[0], 9)], "truncated": true }), 4);
         assert_eq!((&job["launches"][1]["processes"], &job["truncated"]), (&json!([4]), &json!(true)));
     }
     #[test]
@@ -160,7 +194,7 @@ mod tests {
         };
         let mut job = json!({ "processes": [0, 1], "launches": [launch("pmix:a", "/sw/one", &[0, 1])] });
         let page = [launch("pmix:a", "/sw/two", &[0, 2]), launch("pmix:b", "/sw/two", &[1])];
-        append(&mut job, json!({ "processes": [2, 3, 4], "launches": page }));
+        append(&mut job, json!({ "launches": page }), 2);
         let launches = job["launches"].as_array().unwrap();
         let programs = json!([{ "binpath": "/sw/one", "ranks": 2 }, { "binpath": "/sw/two", "ranks": 2 }]);
         assert_eq!((launches.len(), &launches[0]["programs"]), (2, &programs));

@@ -64,51 +64,10 @@ pub fn ending(process: &Value) -> String {
     }
 }
 
-/// CPU time of a process, with that of its workers behind a plus; empty where it is not known.
-pub fn cpu_time(process: &Value) -> String {
-    let end = &process["end"];
-    let seconds = |us: u64| format!("{:.2} s", us as f64 / 1e6);
-    let own = end["user_time_us"].as_u64().zip(end["system_time_us"].as_u64());
-    let own = own.map(|(user, system)| seconds(user.saturating_add(system)));
-    match (own, end["worker_time_us"].as_u64()) {
-        (Some(own), Some(workers)) => format!("{own} + {}", seconds(workers)),
-        (Some(own), None) => own,
-        (None, _) => String::new(),
-    }
-}
-
-/// Largest resident memory of a process; empty where it is not known.
-pub fn memory(process: &Value) -> String {
-    process["end"]["max_rss_kib"]
-        .as_u64()
-        .map(|kib| format!("{} MiB", kib.div_ceil(1024)))
-        .unwrap_or_default()
-}
-
 /// The user of a build or process: the name, or the uid where no name is known. One that is not
 /// proved is said to be claimed.
 pub fn user(object: &Value) -> String {
     let name = text(object, "username");
     let user = if name.is_empty() { text(object, "uid") } else { name };
     if user.is_empty() || object["identity"] == KERNEL { user } else { format!("{user} (claimed)") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn cpu_time_and_memory_are_shown_where_they_are_known() {
-        let of = |end: Value| {
-            let process = json!({ "end": end });
-            (cpu_time(&process), memory(&process))
-        };
-        let all = json!({ "user_time_us": 1_500_000, "system_time_us": 10_000, "worker_time_us": 2_000_000,
-            "max_rss_kib": 1025 });
-        assert_eq!(of(all), ("1.51 s + 2.00 s".to_owned(), "2 MiB".to_owned()));
-        assert_eq!(of(json!({ "user_time_us": 1, "system_time_us": 0 })).0, "0.00 s");
-        assert_eq!(of(json!({ "worker_time_us": 5 })), (String::new(), String::new()));
-        assert_eq!(of(Value::Null), (String::new(), String::new()));
-    }
 }

@@ -6,7 +6,7 @@
 //! ran in a rank's place before, such as Slurm's task prolog, stands below the rank, and so does
 //! what says that it is the rank and has nobody above it.
 
-use serde_json::Value;
+use crate::job_process::JobProcess;
 use std::collections::HashMap;
 
 /// Most processes of one rank above it.
@@ -34,7 +34,7 @@ type RankName<'a> = (&'a str, u64);
 
 impl Relations {
     /// The relations of a job's processes, whose indices are given in the order of their starts.
-    pub fn of(job: &Value, processes: &[Value], order: &[usize]) -> Relations {
+    pub fn of(launches: &[Vec<usize>], processes: &[JobProcess], order: &[usize]) -> Relations {
         let none = vec![None; processes.len()];
         let mut relations = Relations {
             parent: none.clone(),
@@ -43,12 +43,12 @@ impl Relations {
             group: none,
         };
         let mut known: HashMap<RankName<'_>, usize> = HashMap::new();
-        for (launch, document) in job["launches"].as_array().into_iter().flatten().enumerate() {
-            for rank in document["processes"].as_array().into_iter().flatten().filter_map(Value::as_u64) {
-                let Some(process) = processes.get(rank as usize) else { continue };
-                relations.launch[rank as usize] = Some(launch);
-                if let Some(name) = rank_name(process) {
-                    known.insert(name, rank as usize);
+        for (launch, ranks) in launches.iter().enumerate() {
+            for &rank in ranks {
+                let Some(process) = processes.get(rank) else { continue };
+                relations.launch[rank] = Some(launch);
+                if let Some(name) = process.rank_name() {
+                    known.insert(name, rank);
                 }
             }
         }
@@ -56,7 +56,7 @@ impl Relations {
         relations.find_groups(processes);
         for &at in order {
             // Launchers without a name for a launch say one that is not its own.
-            let name = rank_name(&processes[at]).filter(|(launch, _)| launch.contains(':'));
+            let name = processes[at].rank_name().filter(|(launch, _)| launch.contains(':'));
             if relations.parent[at].is_none() && relations.group[at].is_none() {
                 relations.parent[at] = name.and_then(|name| known.get(&name).copied());
             }
@@ -64,46 +64,46 @@ impl Relations {
         relations
     }
 
-    fn find_parents(&mut self, processes: &[Value], order: &[usize]) {
+    fn find_parents(&mut self, processes: &[JobProcess], order: &[usize]) {
         let mut ranks: HashMap<(&str, i64), Vec<usize>> = HashMap::new();
-        for &at in order.iter().filter(|at| rank_name(&processes[**at]).is_some()) {
+        for &at in order.iter().filter(|at| processes[**at].rank_name().is_some()) {
             ranks.entry(place(&processes[at])).or_default().push(at);
         }
         let mut latest: HashMap<(&str, i64), usize> = HashMap::new();
         for &at in order {
             let process = &processes[at];
             let (host, pid) = place(process);
-            let start = start_ns(process);
+            let start = process.start_ns;
             let last = |pid: i64| latest.get(&(host, pid)).copied();
             let alive = |pid: i64| {
                 last(pid).filter(|known| {
-                    let end = processes[*known]["end"]["end_time_ns"].as_i64();
+                    let end = processes[*known].end.time_ns;
                     end.is_none_or(|end| end.saturating_add(TOLD_EARLY_NS) >= start)
                 })
             };
-            let [parent, ancestor] = ["parent_pid", "ancestor_pid"].map(|key| number(process, key));
+            let [parent, ancestor] = [process.parent_pid, process.ancestor_pid];
             let replaced = alive(pid);
             self.is_exec[at] = replaced.is_some();
             self.parent[at] = replaced.or_else(|| alive(parent)).or_else(|| last(ancestor)).or_else(|| {
-                let name = rank_name(process)?;
+                let name = process.rank_name()?;
                 let later = ranks.get(&(host, parent))?.iter().copied();
                 later
-                    .filter(|rank| *rank != at && start_ns(&processes[*rank]) >= start)
-                    .find(|rank| rank_name(&processes[*rank]) == Some(name))
+                    .filter(|rank| *rank != at && processes[*rank].start_ns >= start)
+                    .find(|rank| processes[*rank].rank_name() == Some(name))
             });
             latest.insert((host, pid), at);
         }
     }
 
-    fn find_groups(&mut self, processes: &[Value]) {
+    fn find_groups(&mut self, processes: &[JobProcess]) {
         for at in 0..processes.len() {
             let Some(launch) = self.launch[at] else { continue };
             self.group[at] = Some(launch);
-            let name = rank_name(&processes[at]);
+            let name = processes[at].rank_name();
             let mut above = self.parent[at];
             for _ in 0..WRAPPERS_MAX {
                 let wrapper = above.filter(|above| {
-                    let above_name = rank_name(&processes[*above]);
+                    let above_name = processes[*above].rank_name();
                     let is_same = name.zip(above_name).is_some_and(|(name, above)| may_be(name, above));
                     is_same && self.group[*above].is_none()
                 });
@@ -121,23 +121,6 @@ fn may_be((launch, rank): RankName<'_>, (above, of_above): RankName<'_>) -> bool
     rank == of_above && (launch == above || Some(launch) == above.split(':').next())
 }
 
-/// The launch and the rank that a process says it is.
-pub fn rank_name(process: &Value) -> Option<(&str, u64)> {
-    let mpi = &process["mpi"];
-    Some((mpi["launch"].as_str()?, mpi["rank"].as_u64()?))
-}
-
-fn place(process: &Value) -> (&str, i64) {
-    (process["hostname"].as_str().unwrap_or_default(), number(process, "pid"))
-}
-
-/// The number under `key`; -1 where there is none.
-pub fn number(process: &Value, key: &str) -> i64 {
-    process[key].as_i64().unwrap_or(-1)
-}
-
-/// The start of a process.
-pub fn start_ns(process: &Value) -> i64 {
-    let seconds = || process["time"].as_i64().map(|seconds| seconds.saturating_mul(1_000_000_000));
-    process["start_time_ns"].as_i64().or_else(seconds).unwrap_or(0)
+fn place(process: &JobProcess) -> (&str, i64) {
+    (&process.host, process.pid)
 }

@@ -7,13 +7,11 @@
 //! then one line for what each of a thousand ranks did. A job's documents come from anybody, so
 //! depth is bounded, and a parent always comes before its children.
 
-use crate::{
-    json_field::{ending, software, text},
-    process_parents::{Relations, number, rank_name, start_ns},
+use crate::{job_document::Job, job_process::JobProcess, process_parents::Relations};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    rc::Rc,
 };
-use ogrt_proto::KERNEL;
-use serde_json::Value;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// The depth of the tree. Deeper processes are shown at this depth.
 const DEPTH_MAX: usize = 64;
@@ -32,17 +30,25 @@ enum Above {
     Step(String),
 }
 
+/// The line of the processes that are one: what stands above them, the program and what it ran, and
+/// whether it is by exec.
+type Alike = HashMap<(Above, Rc<str>, Rc<str>, bool), usize>;
+
 /// A line of the tree: one process, or several of the same program.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Node {
     /// The path of the executable.
-    pub program: String,
+    pub program: Rc<str>,
+    /// The name of what it ran.
+    pub name: Rc<str>,
     /// The name and version of its build; empty where they are not known.
-    pub software: String,
+    pub software: Rc<str>,
     /// True where nobody registered the build.
     pub is_unregistered: bool,
     /// True where the process above became this one by exec.
     pub is_exec: bool,
+    /// The number of equal lines that are one, with what is below them.
+    pub times: usize,
     /// The number of processes in this line.
     pub processes: usize,
     /// The number of them that the kernel did not prove.
@@ -54,7 +60,7 @@ pub struct Node {
     /// The pid of the first process.
     pub pid: i64,
     /// The names of the hosts that they ran on.
-    pub hosts: BTreeSet<String>,
+    pub hosts: BTreeSet<Rc<str>>,
     /// The first start.
     pub start_ns: i64,
     /// The last end.
@@ -63,8 +69,9 @@ pub struct Node {
     pub ended: usize,
     /// How processes ended that did not exit with status 0, and how many each. An exec is none: the
     /// line below shows it.
-    pub endings: BTreeMap<String, usize>,
-    /// The longest duration of one process.
+    pub endings: BTreeMap<Rc<str>, usize>,
+    /// The shortest and the longest duration of one process, of those whose end is known.
+    pub shortest_ns: u64,
     pub longest_ns: u64,
     /// The lines below this one, in the order of their starts.
     pub children: Vec<usize>,
@@ -82,18 +89,18 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Builds the tree of a job's document.
-    pub fn of(job: &Value) -> Tree {
-        let processes = job["processes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    /// Builds the tree of a job.
+    pub fn of(job: &Job) -> Tree {
+        let processes = &job.processes[..];
         // An end that came without its start is not drawn.
-        let mut order: Vec<usize> =
-            (0..processes.len()).filter(|at| processes[*at]["type"] != "end").collect();
-        order.sort_by_key(|at| start_ns(&processes[*at]));
+        let mut order: Vec<usize> = (0..processes.len()).filter(|at| !processes[*at].is_end_alone).collect();
+        order.sort_by_key(|at| processes[*at].start_ns);
 
-        let relations = Relations::of(job, processes, &order);
+        let launches: Vec<Vec<usize>> = job.launches.iter().map(|launch| launch.processes.clone()).collect();
+        let relations = Relations::of(&launches, processes, &order);
         let mut tree = Tree::default();
         let mut nodes: Vec<Option<usize>> = vec![None; processes.len()];
-        let mut alike: HashMap<(Above, String, bool), usize> = HashMap::new();
+        let mut alike = Alike::new();
         let mut chain = Vec::new();
         for at in order {
             // What is above it may have started later.
@@ -112,12 +119,12 @@ impl Tree {
     /// Takes a process, whose parent was taken before, and returns its line.
     fn take(
         &mut self,
-        job: &Value,
-        process: &Value,
+        job: &Job,
+        process: &JobProcess,
         at: usize,
         relations: &Relations,
         nodes: &[Option<usize>],
-        alike: &mut HashMap<(Above, String, bool), usize>,
+        alike: &mut Alike,
     ) -> usize {
         let parent = relations.parent[at].and_then(|parent| nodes[parent]);
         let (group, launch) = (relations.group[at], relations.launch[at]);
@@ -127,46 +134,41 @@ impl Tree {
             (Some(group), _) if above_group != Some(group) => Some(Above::Launcher(group)),
             (_, Some(parent)) if self.nodes[parent].is_folded => Some(Above::Node(parent)),
             // Many tasks of a step, such as the proxies that Slurm starts for a launcher.
-            (None, None) => rank_name(process)
+            (None, None) => process
+                .rank_name()
                 .filter(|(launch, _)| launch.contains(':'))
                 .map(|(launch, _)| Above::Step(launch.to_owned())),
             _ => None,
         };
-        let program = text(process, "binpath");
-        let key = above.map(|above| (above, program.clone(), is_exec));
+        let key = above.map(|above| (above, process.program.clone(), process.name.clone(), is_exec));
         let known = key.as_ref().and_then(|key| alike.get(key).copied());
         let node = known.unwrap_or_else(|| {
-            let node = self.add(process, &program, parent, is_exec, key.is_some());
+            let node = self.add(process, parent, is_exec, key.is_some());
             if let Some(key) = key {
                 alike.insert(key, node);
             }
             node
         });
         if let Some(launch) = launch {
-            self.nodes[node].missing = job["launches"][launch]["missing"].as_u64().unwrap_or(0);
+            self.nodes[node].missing = job.launches.get(launch).map_or(0, |launch| launch.missing);
         }
-        self.nodes[node].count(process, &text(process, "hostname"), launch.is_some());
+        self.nodes[node].count(process, launch.is_some());
         node
     }
 
-    fn add(
-        &mut self,
-        process: &Value,
-        program: &str,
-        parent: Option<usize>,
-        is_exec: bool,
-        is_folded: bool,
-    ) -> usize {
+    fn add(&mut self, process: &JobProcess, parent: Option<usize>, is_exec: bool, is_folded: bool) -> usize {
         let depth = parent.map_or(0, |parent| self.nodes[parent].depth + 1).min(DEPTH_MAX);
-        let build = &process["build"];
         let node = self.nodes.len();
         self.nodes.push(Node {
-            program: program.to_owned(),
-            software: software(build),
-            is_unregistered: build["source"] != "record",
+            program: process.program.clone(),
+            name: process.name.clone(),
+            software: process.software.clone(),
+            is_unregistered: !process.is_registered,
             is_exec,
-            pid: number(process, "pid"),
-            start_ns: start_ns(process),
+            times: 1,
+            pid: process.pid,
+            start_ns: process.start_ns,
+            shortest_ns: u64::MAX,
             depth,
             is_folded,
             ..Node::default()
@@ -180,30 +182,50 @@ impl Tree {
 }
 
 impl Node {
-    fn count(&mut self, process: &Value, host: &str, is_rank: bool) {
+    fn count(&mut self, process: &JobProcess, is_rank: bool) {
         self.processes += 1;
-        self.start_ns = self.start_ns.min(start_ns(process));
-        self.claimed += usize::from(process["identity"] != KERNEL);
+        self.start_ns = self.start_ns.min(process.start_ns);
+        self.claimed += usize::from(process.is_claimed);
         self.ranks += usize::from(is_rank);
-        if !host.is_empty() {
-            self.hosts.insert(host.to_owned());
+        if !process.host.is_empty() && !self.hosts.contains(&process.host) {
+            self.hosts.insert(process.host.clone());
         }
-        if let Some(end) = process["end"]["end_time_ns"].as_i64() {
+        let end = &process.end;
+        if let Some(time) = end.time_ns {
             self.ended += 1;
-            self.end_ns = self.end_ns.max(end);
+            self.end_ns = self.end_ns.max(time);
+            let duration_ns = end.duration_ns.unwrap_or(0);
+            self.shortest_ns = self.shortest_ns.min(duration_ns);
+            self.longest_ns = self.longest_ns.max(duration_ns);
         }
-        let ending = ending(process);
-        if !ending.is_empty() && ending != "exec" {
-            *self.endings.entry(ending).or_default() += 1;
+        if !end.ending.is_empty() && &*end.ending != "exec" {
+            *self.endings.entry(end.ending.clone()).or_default() += 1;
         }
-        self.longest_ns = self.longest_ns.max(process["end"]["duration_ns"].as_u64().unwrap_or(0));
+    }
+
+    /// Takes an equal line into this one.
+    pub fn merge(&mut self, other: Node) {
+        self.times += other.times;
+        self.processes += other.processes;
+        self.claimed += other.claimed;
+        self.ranks += other.ranks;
+        self.missing += other.missing;
+        self.start_ns = self.start_ns.min(other.start_ns);
+        self.end_ns = self.end_ns.max(other.end_ns);
+        self.ended += other.ended;
+        self.shortest_ns = self.shortest_ns.min(other.shortest_ns);
+        self.longest_ns = self.longest_ns.max(other.longest_ns);
+        self.hosts.extend(other.hosts);
+        for (ending, count) in other.endings {
+            *self.endings.entry(ending).or_default() += count;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     fn process(pid: i64, parent: i64, start: i64, program: &str, end: Option<i64>) -> Value {
         let mut process = json!({
@@ -223,14 +245,11 @@ mod tests {
             process(11, 10, 3, "/bin/child", Some(4)),
             process(11, 10, 9_000_000_000, "/bin/later", Some(9_000_000_001)),
         ]});
-        let tree = Tree::of(&job);
+        let tree = Tree::of(&Job::of(&job));
         let [sh, app, child, later] = tree.nodes.as_slice() else { panic!("{tree:?}") };
         assert_eq!((tree.roots.clone(), sh.children.clone(), app.is_exec), (vec![0, 3], vec![1], true));
         // The application had ended when the pid of its child was used again.
-        assert_eq!(
-            (app.children.clone(), child.program.as_str(), later.is_exec),
-            (vec![2], "/bin/child", false)
-        );
+        assert_eq!((app.children.clone(), &*child.program, later.is_exec), (vec![2], "/bin/child", false));
     }
 
     #[test]
@@ -246,7 +265,7 @@ mod tests {
             "processes": processes,
             "launches": [{ "processes": (1..9).collect::<Vec<_>>(), "missing": 2 }],
         });
-        let tree = Tree::of(&job);
+        let tree = Tree::of(&Job::of(&job));
         assert_eq!(tree.nodes.len(), 3, "{tree:?}");
         let solver = &tree.nodes[1];
         assert_eq!((solver.ranks, solver.ended, solver.start_ns, solver.end_ns), (8, 8, 1, 57));
@@ -276,7 +295,7 @@ mod tests {
             })
             .collect();
         let job = json!({ "processes": processes, "launches": [{ "processes": [2, 6] }] });
-        let tree = Tree::of(&job);
+        let tree = Tree::of(&Job::of(&job));
         assert_eq!((tree.roots.len(), tree.nodes.len()), (1, 4), "{tree:?}");
         let solver = &tree.nodes[tree.roots[0]];
         assert_eq!((&*solver.program, solver.ranks, solver.start_ns), ("/bin/solver", 2, 13));
@@ -299,7 +318,7 @@ mod tests {
                 })
                 .collect();
             let job = json!({ "processes": processes, "launches": [{ "processes": [3, 7] }] });
-            let tree = Tree::of(&job);
+            let tree = Tree::of(&Job::of(&job));
             let lines: Vec<_> =
                 tree.nodes.iter().map(|node| (&*node.program, node.is_exec, node.processes)).collect();
             let expected = [
@@ -313,7 +332,7 @@ mod tests {
         // Proxies that Slurm started, whose ranks have another launcher.
         let proxies: Vec<Value> =
             (0..3).map(|rank| of_rank(10 + rank, 1, rank, "/bin/proxy", rank as u64, "slurm:1.0")).collect();
-        let tree = Tree::of(&json!({ "processes": proxies }));
+        let tree = Tree::of(&Job::of(&json!({ "processes": proxies })));
         assert_eq!((tree.roots.len(), tree.nodes[0].processes), (1, 3));
     }
 
@@ -322,7 +341,7 @@ mod tests {
         let circle =
             [(10, 11), (11, 10)].map(|(pid, parent)| of_rank(pid, parent, pid, "/bin/a", 0, "slurm:1.0"));
         for launches in [json!([]), json!([{ "processes": [0] }]), json!([{ "processes": [1] }])] {
-            let tree = Tree::of(&json!({ "processes": circle, "launches": launches }));
+            let tree = Tree::of(&Job::of(&json!({ "processes": circle, "launches": launches })));
             assert_eq!((tree.roots.len(), tree.nodes.len()), (1, 2), "{tree:?}");
         }
     }
@@ -331,7 +350,8 @@ mod tests {
     fn each_program_of_a_launch_is_a_line() {
         let programs = [(10, "/ocean"), (11, "/ocean"), (12, "/ice")];
         let processes: Vec<Value> = programs.map(|(pid, program)| process(pid, 1, pid, program, None)).into();
-        let tree = Tree::of(&json!({ "processes": processes, "launches": [{ "processes": [0, 1, 2] }] }));
+        let tree =
+            Tree::of(&Job::of(&json!({ "processes": processes, "launches": [{ "processes": [0, 1, 2] }] })));
         let lines: Vec<_> = tree.nodes.iter().map(|node| (&*node.program, node.ranks)).collect();
         assert_eq!(lines, [("/ocean", 2), ("/ice", 1)]);
     }
@@ -341,7 +361,7 @@ mod tests {
         let mut child = process(12, 11, 2, "/bin/date", Some(3));
         child["ancestor_pid"] = json!(10);
         let job = json!({ "processes": [process(10, 1, 1, "/bin/sh", None), child] });
-        let tree = Tree::of(&job);
+        let tree = Tree::of(&Job::of(&job));
         assert_eq!((tree.roots, &tree.nodes[0].children), (vec![0], &vec![1]));
     }
 
@@ -356,7 +376,7 @@ mod tests {
             left,
             process(13, 10, 9_000_000_000, "/bin/other", None),
         ];
-        let tree = Tree::of(&json!({ "processes": processes }));
+        let tree = Tree::of(&Job::of(&json!({ "processes": processes })));
         assert_eq!((tree.roots, &tree.nodes[0].children), (vec![0, 3], &vec![1, 2]));
     }
 
@@ -364,7 +384,7 @@ mod tests {
     fn a_chain_without_end_stays_bounded() {
         let processes: Vec<Value> =
             (0..10_000).map(|pid| process(pid, pid - 1, pid, "/bin/sh", None)).collect();
-        let tree = Tree::of(&json!({ "processes": processes }));
+        let tree = Tree::of(&Job::of(&json!({ "processes": processes })));
         assert_eq!(tree.nodes.len(), 10_000);
         assert!(tree.nodes.iter().all(|node| node.depth <= DEPTH_MAX));
     }

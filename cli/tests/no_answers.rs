@@ -98,7 +98,7 @@ fn a_job_is_asked_for_by_the_name_that_every_id_has() {
         (b"a%2Fb", "/v1/jobs/a%252Fb"),
     ] {
         let mut command = Command::new(env!("CARGO_BIN_EXE_ogrt"));
-        command.arg("job").arg(OsStr::from_bytes(typed)).env("OGRT_HTTP", &server);
+        command.args(["job", "--json"]).arg(OsStr::from_bytes(typed)).env("OGRT_HTTP", &server);
         assert_eq!(command.output().unwrap().status.code(), Some(1));
         assert_eq!(paths.recv().unwrap(), path, "{typed:?}");
     }

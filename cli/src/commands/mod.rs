@@ -38,7 +38,7 @@ pub struct CommandLine {
 const AFTERWARDS: &str = "Examples:\n\
 \x20 ogrt show ./a.out       # the signature and metadata in a program\n\
 \x20 ogrt query ./a.out      # who built it, when, with what, from what\n\
-\x20 ogrt job 4711 --tree    # what a job really ran\n\n\
+\x20 ogrt job 4711           # what a job really ran\n\n\
 Exit status: 0 yes, 1 no (none found, not registered), 2 error or wrong usage.\n\
 OGRT_HTTP is the address of the server's HTTP API, http://host:port, https://host:port or\n\
 host:port; default http://127.0.0.1:7972. SSL_CERT_FILE names CA certificates for https, if\n\

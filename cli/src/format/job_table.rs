@@ -1,14 +1,9 @@
 //! `ogrt job --table` for people: a line a process, in the order in which they were recorded.
 
-use crate::{
-    format::sheet::Sheet,
-    json_field::{cpu_time, ending, memory, software, text, user},
-    utc,
-};
-use serde_json::Value;
+use crate::{format::sheet::Sheet, job_document::Job, utc};
 
-/// A line for each process of a job's document.
-pub fn text_of(job: &Value) -> String {
+/// A line for each process of a job.
+pub fn text_of(job: &Job) -> String {
     let mut sheet = Sheet::new();
     sheet.titles(&[
         "start",
@@ -22,19 +17,19 @@ pub fn text_of(job: &Value) -> String {
         "memory",
         "program",
     ]);
-    for process in job["processes"].as_array().into_iter().flatten().filter(|one| one["type"] != "end") {
-        let build = &process["build"];
+    for process in job.processes.iter().filter(|process| !process.is_end_alone) {
+        let end = &process.end;
         sheet.columns([
-            process["time"].as_i64().map(utc::from_seconds).unwrap_or_default(),
-            text(process, "hostname"),
-            user(process),
-            text(process, "pid"),
-            software(build),
-            if build["source"] == "record" { "yes" } else { "no" }.to_owned(),
-            ending(process),
-            cpu_time(process),
-            memory(process),
-            text(process, "binpath"),
+            if process.start_ns > 0 { utc::from_nanoseconds(process.start_ns) } else { String::new() },
+            process.host.to_string(),
+            process.user.to_string(),
+            if process.pid < 0 { String::new() } else { process.pid.to_string() },
+            process.software.to_string(),
+            if process.is_registered { "yes" } else { "no" }.to_owned(),
+            end.ending.to_string(),
+            end.cpu_time(),
+            end.memory(),
+            process.program.to_string(),
         ]);
     }
     sheet.text()

@@ -1,10 +1,14 @@
 //! `ogrt job --tree` for people: the process tree, a line a process or launch.
 
 use crate::{
-    format::{purl::base_name, sheet::Sheet},
+    format::{
+        sheet::Sheet,
+        units::{duration as time, grouped},
+    },
     process_tree::{Node, Tree},
 };
 use ogrt_proto::{CLAIMED, KERNEL};
+use std::rc::Rc;
 
 /// The tree of a job.
 pub fn text(tree: &Tree) -> String {
@@ -21,15 +25,16 @@ pub fn text(tree: &Tree) -> String {
             (_, false) => "├─ ",
         };
         let exec = if node.is_exec { "exec " } else { "" };
+        let times = if node.times > 1 { format!(" x {}", grouped(node.times as u64)) } else { String::new() };
         sheet.columns([
-            format!("{indent}{branch}{exec}{}", base_name(&node.program)),
+            format!("{indent}{branch}{exec}{}{times}", node.name),
             software(node),
             count(node),
             identity(node),
             hosts(node),
             duration(node),
             endings(node),
-            node.program.clone(),
+            node.program.to_string(),
         ]);
         let below = match (depth, is_last) {
             (0, _) => indent.clone(),
@@ -53,18 +58,23 @@ fn software(node: &Node) -> String {
         (true, true) => "-".into(),
         (true, false) => "registered".into(),
         (false, true) => format!("{} (not registered)", node.software),
-        (false, false) => node.software.clone(),
+        (false, false) => node.software.to_string(),
     }
 }
 
 fn count(node: &Node) -> String {
-    match (node.ranks, node.missing) {
+    let all = |count: u64| grouped(count);
+    let ranks = node.ranks as u64;
+    match (ranks, node.missing) {
         (0, _) => {}
         (1, 0) => return "1 rank".into(),
-        (ranks, 0) => return format!("{ranks} ranks"),
-        (ranks, missing) => return format!("{ranks} of {} ranks seen", ranks as u64 + missing),
+        (ranks, 0) => return format!("{} ranks", all(ranks)),
+        (ranks, missing) => return format!("{} of {} ranks seen", all(ranks), all(ranks + missing)),
     }
-    if node.processes > 1 { format!("{} times", node.processes) } else { format!("pid {}", node.pid) }
+    match node.processes {
+        1 => format!("pid {}", node.pid),
+        processes => format!("{} times", all(processes as u64)),
+    }
 }
 
 /// The processes that the kernel proved, or that somebody only claims.
@@ -79,38 +89,32 @@ fn identity(node: &Node) -> String {
 fn hosts(node: &Node) -> String {
     match node.hosts.len() {
         0 => String::new(),
-        1..=3 => node.hosts.iter().cloned().collect::<Vec<_>>().join(" "),
+        1..=3 => node.hosts.iter().map(|host| &**host).collect::<Vec<_>>().join(" "),
         many => format!("{many} hosts"),
     }
 }
 
-/// The time from the first start to the last end. Of programs that each rank ran by itself it is
-/// the longest duration.
+/// The time from the first start to the last end of ranks. Of other processes that are one line it
+/// is the shortest duration and the longest.
 fn duration(node: &Node) -> String {
     if node.ended < node.processes {
         return match node.processes - node.ended {
             _ if node.processes == 1 => "no end seen".into(),
-            without => format!("{without} without an end"),
+            without => format!("{} without an end", grouped(without as u64)),
         };
     }
-    let ns = if node.ranks > 0 {
-        node.end_ns.saturating_sub(node.start_ns).try_into().unwrap_or(0)
-    } else {
-        node.longest_ns
-    };
-    let seconds = ns as f64 / 1e9;
-    match ns / 1_000_000_000 {
-        0..60 => format!("{seconds:.2} s"),
-        60..3_600 => format!("{}:{:02} min", ns / 60_000_000_000, ns / 1_000_000_000 % 60),
-        whole => format!("{}:{:02} h", whole / 3_600, whole / 60 % 60),
+    if node.ranks > 0 && node.times == 1 {
+        return time(node.end_ns.saturating_sub(node.start_ns).try_into().unwrap_or(0));
     }
+    let [shortest, longest] = [node.shortest_ns, node.longest_ns].map(time);
+    if shortest == longest { longest } else { format!("{shortest} to {longest}") }
 }
 
 /// How the processes ended that did not exit with status 0.
 fn endings(node: &Node) -> String {
-    let one = |(ending, count): (&String, &usize)| match node.processes {
-        1 => ending.clone(),
-        _ => format!("{count} × {ending}"),
+    let one = |(ending, count): (&Rc<str>, &usize)| match node.processes {
+        1 => ending.to_string(),
+        _ => format!("{} × {ending}", grouped(*count as u64)),
     };
     node.endings.iter().map(one).collect::<Vec<_>>().join(", ")
 }
@@ -118,6 +122,7 @@ fn endings(node: &Node) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job_document::Job;
     use serde_json::{Value, json};
 
     #[test]
@@ -125,7 +130,7 @@ mod tests {
         let processes: Vec<Value> = (0..10_000)
             .map(|pid| json!({ "pid": pid, "parent_pid": pid - 1, "time": pid, "binpath": "/bin/sh" }))
             .collect();
-        let tree = Tree::of(&json!({ "processes": processes }));
+        let tree = Tree::of(&Job::of(&json!({ "processes": processes })));
         assert_eq!(text(&tree).lines().count(), 10_001);
     }
 
@@ -145,7 +150,7 @@ mod tests {
             ],
             "launches": [{ "processes": [1, 2, 3] }],
         });
-        let tree = text(&Tree::of(&job));
+        let tree = text(&Tree::of(&Job::of(&job)));
         assert!(tree.contains("exit 3"), "{tree}");
         assert!(tree.contains("2 × signal 9") && !tree.contains("exit 0"), "{tree}");
     }

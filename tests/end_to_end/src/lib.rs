@@ -153,7 +153,7 @@ impl Stage {
     pub fn job(&self, job_id: &str, complete: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let output = see(&mut self.site.ogrt(&["job", job_id]));
+            let output = see(&mut self.site.ogrt(&["job", "--json", job_id]));
             let job = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
             if complete(&job) {
                 return job;

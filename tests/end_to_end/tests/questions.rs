@@ -46,7 +46,7 @@ const QUESTIONS: [(&str, Check); 12] = [
     ("ogrt verify patched/solver", was_it_altered),
     ("ogrt query solver", what_is_it),
     ("ogrt dependents libcrun.so", what_contains_the_runtime),
-    ("ogrt job 4711 --tree", what_did_the_job_run),
+    ("ogrt job 4711", what_did_the_job_run),
     ("ogrt builds --user games --since 2h", what_did_the_user_build),
     ("ogrt builds --compiler clang", which_builds_are_clangs),
     ("ogrt builds --flag=-DVEC_HEADER_ONLY", which_builds_used_the_header),
@@ -347,6 +347,9 @@ fn what_did_the_job_run(_: &Stack, output: &Output) {
     let out = text(&output.stdout);
     let line =
         |word: &str| out.lines().find(|line| line.contains(word)).unwrap_or_else(|| panic!("{word}: {out}"));
+    for label in [" user ", " first ", " last ", " wall ", " processes ", " (not registered) "] {
+        line(label);
+    }
     assert!(line("/solver").trim_start().starts_with("├─ solver"), "{out}");
     assert!(line("/tool").trim_start().starts_with("└─ tool"), "{out}");
     assert!(line("/solver").contains(" s "), "a duration: {out}");

@@ -204,7 +204,7 @@ impl Programs {
 fn arrived(site: &Site, expected: usize) -> usize {
     let deadline = Instant::now() + Duration::from_secs(15);
     loop {
-        let job: Value = child::capture(&mut site.ogrt(&["job", JOB_ID]))
+        let job: Value = child::capture(&mut site.ogrt(&["job", "--json", JOB_ID]))
             .ok()
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or_default();

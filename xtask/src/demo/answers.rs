@@ -31,7 +31,7 @@ pub fn ask(step: &Step, site: &Site, software: &[Software], runs: usize) -> Resu
         show(&mut report, step, site, &["query", &signature(step, site, &first.library)?])?;
     }
     let job = joined_job(step, site, software, runs)?;
-    writeln!(report, "\n$ ogrt job {JOB_ID}\n{}", serde_json::to_string_pretty(&job)?)?;
+    writeln!(report, "\n$ ogrt job --json {JOB_ID}\n{}", serde_json::to_string_pretty(&job)?)?;
     Ok(report)
 }
 
@@ -86,7 +86,7 @@ fn joined_job(step: &Step, site: &Site, software: &[Software], runs: usize) -> R
     let deadline = Instant::now() + JOIN;
     let job = loop {
         // The job is unknown before its first event is joined, so an error is not the answer yet.
-        let job: Result<Value> = json(step, site, &["job", JOB_ID]);
+        let job: Result<Value> = json(step, site, &["job", "--json", JOB_ID]);
         match job {
             Ok(job) if processes(&job).len() >= runs => break job,
             other if Instant::now() > deadline => {

@@ -1,0 +1,165 @@
+//! `ogrt job` for people: who ran the job, where and when, what it used, and what failed.
+
+use crate::{
+    format::{
+        sheet::Sheet,
+        units::{cpu_time, duration, grouped},
+    },
+    job_document::{Job, JobPart},
+    job_totals::JobTotals,
+    utc,
+};
+use std::{collections::BTreeSet, rc::Rc};
+
+/// Most lines of software and of failures.
+const LINES_MAX: usize = 10;
+
+/// Most names in one line.
+const NAMES_MAX: usize = 5;
+
+/// The sheet of a job, or of a part of it.
+pub fn text_of(job: &Job, part: &JobPart) -> String {
+    let totals = JobTotals::of(job);
+    let mut sheet = Sheet::new();
+    sheet.line("job", job_name(job));
+    sheet.line("array task", part.task.clone());
+    sheet.line("step", part.step.clone());
+    sheet.line("user", names(&totals.users));
+    sheet.line("account", names(&totals.accounts));
+    sheet.line("partition", names(&totals.partitions));
+    sheet.line("nodes", nodes(&totals));
+    let time = |ns: i64| (ns > 0).then(|| utc::from_nanoseconds(ns));
+    sheet.line("first", time(totals.first_ns));
+    sheet.line("last", time(totals.last_ns));
+    let wall_ns = u64::try_from(totals.last_ns.saturating_sub(totals.first_ns)).unwrap_or(0);
+    sheet.line("wall", (totals.processes > 0).then(|| duration(wall_ns)));
+    sheet.line("cpu time", used(&totals));
+    sheet.line(
+        "memory",
+        totals
+            .peak
+            .as_ref()
+            .map(|(kib, name)| format!("{} MiB in one process ({name})", grouped(kib.div_ceil(1024)))),
+    );
+    sheet.line("processes", processes(&totals, job));
+    sheet.text() + &software(&totals) + &failures(&totals)
+}
+
+fn job_name(job: &Job) -> String {
+    match job.cluster.is_empty() {
+        true => job.job_id.clone(),
+        false => format!("{}/{}", job.cluster, job.job_id),
+    }
+}
+
+fn names(names: &BTreeSet<Rc<str>>) -> String {
+    let first: Vec<&str> = names.iter().take(NAMES_MAX).map(|name| &**name).collect();
+    match names.len().saturating_sub(NAMES_MAX) {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}
+
+/// The number that the scheduler says, and the hosts that something came from.
+fn nodes(totals: &JobTotals) -> String {
+    match (totals.nodes, totals.hosts.is_empty()) {
+        (0, _) => names(&totals.hosts),
+        (nodes, true) => nodes.to_string(),
+        (nodes, false) => format!("{nodes} ({})", names(&totals.hosts)),
+    }
+}
+
+/// CPU time, and of how many processes it is not known.
+fn used(totals: &JobTotals) -> Option<String> {
+    let unknown = totals.processes - totals.measured;
+    match (totals.measured, unknown) {
+        (0, _) => None,
+        (_, 0) => Some(cpu_time(totals.cpu_us)),
+        _ => {
+            Some(format!("{} (not known of {} processes)", cpu_time(totals.cpu_us), grouped(unknown as u64)))
+        }
+    }
+}
+
+fn processes(totals: &JobTotals, job: &Job) -> String {
+    let mut text = grouped(totals.processes as u64);
+    let notes = [(totals.open as u64, "without a known end"), (totals.claimed as u64, "claimed")];
+    let notes: Vec<String> = notes
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{} {what}", grouped(*count)))
+        .collect();
+    if !notes.is_empty() {
+        text += &format!(" ({})", notes.join(", "));
+    }
+    if job.only_counted > 0 {
+        text += &format!("; {} more were only counted", grouped(job.only_counted));
+    }
+    text
+}
+
+fn software(totals: &JobTotals) -> String {
+    let mut sheet = Sheet::new();
+    sheet.titles(&["software", "processes", "cpu time"]);
+    let all = totals.software.iter().map(|(name, used)| (&**name, *used));
+    let unregistered = Some(("(not registered)", totals.unregistered)).filter(|(_, used)| used.processes > 0);
+    for (name, used) in all.take(LINES_MAX).chain(unregistered) {
+        let cpu = if used.measured > 0 { cpu_time(used.cpu_us) } else { String::new() };
+        sheet.columns([name.to_owned(), grouped(used.processes as u64), cpu]);
+    }
+    "\n".to_owned() + &sheet.text() + &more(totals.software.len())
+}
+
+fn failures(totals: &JobTotals) -> String {
+    if totals.failures.is_empty() {
+        return String::new();
+    }
+    let mut sheet = Sheet::new();
+    sheet.titles(&["failed", "end", "times"]);
+    for failure in totals.failures.iter().take(LINES_MAX) {
+        let count = grouped(failure.count as u64);
+        sheet.columns([failure.name.to_string(), failure.ending.to_string(), count]);
+    }
+    "\n".to_owned() + &sheet.text() + &more(totals.failures.len())
+}
+
+/// The line below a table that is cut.
+fn more(lines: usize) -> String {
+    match lines.saturating_sub(LINES_MAX) {
+        0 => String::new(),
+        more => format!(" ... and {more} more\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_sheet_says_what_is_not_known() {
+        let process = |status: u64| {
+            json!({ "binpath": "/sw/app", "hostname": "n1", "uid": 7, "start_time_ns": 1_000_000_000,
+                "account": "chem", "end": { "ended_by": "exit", "exit_status": status,
+                "end_time_ns": 3_000_000_000_i64, "user_time_us": 20_000, "system_time_us": 0 } })
+        };
+        let mut processes = vec![process(0), process(3), process(3)];
+        processes.push(json!({ "binpath": "/sw/app", "start_time_ns": 2_000_000_000, "username": "bob" }));
+        let job = Job::of(&json!({ "job_id": "4711", "cluster": "alpha", "processes": processes,
+            "summaries": [{ "type": "summary", "summary": { "starts": 5000 } }] }));
+        let text = text_of(&job, &JobPart { step: Some("0".to_owned()), ..JobPart::default() });
+        for line in [
+            " job         alpha/4711",
+            " step        0",
+            " user        7 (claimed), bob (claimed)",
+            " account     chem",
+            " wall        2.00 s",
+            " cpu time    0.06 s (not known of 1 processes)",
+            " processes   4 (1 without a known end, 4 claimed); 5,000 more were only counted",
+            " app     exit 3  2",
+        ] {
+            let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(text.lines().any(|one| words(one) == words(line)), "{line}:\n{text}");
+        }
+    }
+}
