@@ -19,6 +19,7 @@
 mod accounts;
 mod ancestors;
 mod end_message;
+mod ended_programs;
 mod forks;
 mod job_over;
 mod observations;
@@ -26,6 +27,7 @@ mod open_starts;
 mod places;
 mod proc_usage;
 mod process_table;
+mod receipts;
 mod sample_times;
 mod sender;
 mod stage;
@@ -36,6 +38,7 @@ mod usage;
 pub use job_over::UnseenEnds;
 pub use open_starts::{CONSUMER, OpenStarts};
 pub use process_table::{ProcessKey, ProcessStart};
+pub use receipts::Receipts;
 pub use stage::FollowStage;
 pub use start_facts::is_fact;
 pub use told_twice::StartTeller;
@@ -316,6 +319,13 @@ impl Follow {
         self.metrics.processes_followed.set(table.places().count() as u64);
         drop(table);
         self.watch(&[key]);
+    }
+
+    /// Follows a process as its next program, where it is followed as an earlier one.
+    fn goes_on(&self, start: &ProcessStart<'_>, key: Option<&ProcessKey>) -> bool {
+        let mut table = self.table();
+        let again = key.and_then(|key| Some((*key, table.pidfd(*key)?)));
+        again.is_some_and(|(key, pidfd)| table.begin(key, pidfd, start) == StartOutcome::Followed(key))
     }
 
     /// The nearest process above the sender of a start that has told of itself, where its parent

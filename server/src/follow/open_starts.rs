@@ -15,7 +15,7 @@
 
 use super::{
     Follow,
-    process_table::{EndCause, ProcessStart},
+    process_table::{EndCause, ProcessKey, ProcessStart},
     sender::SenderProcess,
     start_facts::facts_and_place,
 };
@@ -189,10 +189,11 @@ impl OpenStarts {
             starts.follow.numbers_since_ns.store(now_ns(), Ordering::Relaxed);
         }
         let (mut lost, count) = (0, left.len());
+        let mut living = HashMap::new();
         for (id, kept, is_old) in &left {
             let start = ProcessStart::read(&kept.message, *id, kept.credentials, kept.received_ns);
             let alive_until_ns = if *is_old { on_disk_until.max(kept.received_ns) } else { kept.received_ns };
-            let found = starts.follow.resume(&start, kept, machine, alive_until_ns);
+            let found = starts.follow.resume(&start, kept, machine, alive_until_ns, &mut living);
             lost += u64::from(!found);
         }
         writes.commit()?;
@@ -335,14 +336,17 @@ impl OpenStarts {
 
 impl Follow {
     /// Goes on with a start that had no end when the server stopped. False where its process is
-    /// gone, and its end is told as one that nobody saw.
+    /// gone, and its end is told as one that nobody saw. `living`: the processes that were found
+    /// again, by number.
     fn resume(
         &self,
         start: &ProcessStart<'_>,
         kept: &KeptStart,
         machine: Machine,
         alive_until_ns: i64,
+        living: &mut HashMap<u32, ProcessKey>,
     ) -> bool {
+        let pid = kept.credentials.pid;
         let found = match machine {
             Machine::Same => SenderProcess::again(start, kept.made_ticks),
             Machine::StartedAnew => Err(Errno::SRCH),
@@ -352,13 +356,16 @@ impl Follow {
         let mut is_exec = false;
         match found {
             Ok((key, pidfd)) => {
-                let now = executable(kept.credentials.pid);
+                let now = executable(pid);
                 is_exec = !now.is_empty() && !kept.executable.is_empty() && now != kept.executable;
                 if !is_exec {
                     self.go_on(start, key, pidfd);
+                    living.insert(pid, key);
                     return true;
                 }
             }
+            // It has ended since its earlier program was found: that one ended by exec.
+            Err(Errno::SRCH) if self.goes_on(start, living.get(&pid)) => return true,
             Err(Errno::SRCH) => {}
             Err(refusal) => {
                 self.is_unfollowed(&refusal.to_string());

@@ -3,7 +3,8 @@
 //! The rule is that of [`FairRoom`]. So whoever makes very many processes has half of them, and
 //! there is always room for somebody else's
 //! (`who_has_very_many_processes_leaves_places_for_others`). A start that is over, and whose end is
-//! about to be told, has a place still, and takes it from nobody.
+//! about to be told, has a place still, and takes it from nobody of its user's share. A start of an
+//! earlier run of the server, whose process is gone, does not count: these have their own bound.
 
 use crate::{fair_shares::FairRoom, queue::Credentials};
 use std::collections::HashMap;
@@ -17,6 +18,8 @@ pub struct Places {
     /// The number of starts that are not over, and the same by user.
     living: usize,
     by_uid: HashMap<u32, usize>,
+    /// Starts of an earlier run of the server whose processes are gone.
+    lost: usize,
 }
 
 /// The process of a start.
@@ -24,6 +27,7 @@ struct Occupant {
     pid: u32,
     uid: u32,
     is_over: bool,
+    is_lost: bool,
 }
 
 /// The answer to a user who wants a place more.
@@ -45,7 +49,7 @@ impl Places {
 
     /// The place that a user may have more, where there are so many for all.
     pub fn offer(&self, uid: u32, max: usize) -> PlaceOffer {
-        if self.count() >= max {
+        if self.count() - self.lost >= max {
             return PlaceOffer::Full;
         }
         let own = self.by_uid.get(&uid).copied().unwrap_or(0);
@@ -58,7 +62,7 @@ impl Places {
     /// Gives a place to a start.
     pub fn take(&mut self, event_id: [u8; 16], Credentials { pid, uid, .. }: Credentials) {
         self.leave(&event_id);
-        self.starts.insert(event_id, Occupant { pid, uid, is_over: false });
+        self.starts.insert(event_id, Occupant { pid, uid, is_over: false, is_lost: false });
         *self.by_pid.entry(pid).or_default() += 1;
         self.living += 1;
         *self.by_uid.entry(uid).or_default() += 1;
@@ -79,10 +83,19 @@ impl Places {
         }
     }
 
+    /// Notes that the process of a start was gone when this run of the server began.
+    pub fn is_lost(&mut self, event_id: &[u8; 16]) {
+        self.is_over(event_id);
+        if let Some(start) = self.starts.get_mut(event_id) {
+            self.lost += usize::from(!std::mem::replace(&mut start.is_lost, true));
+        }
+    }
+
     /// Takes a place back.
     pub fn leave(&mut self, event_id: &[u8; 16]) {
         self.is_over(event_id);
-        let Some(Occupant { pid, .. }) = self.starts.remove(event_id) else { return };
+        let Some(Occupant { pid, is_lost, .. }) = self.starts.remove(event_id) else { return };
+        self.lost -= usize::from(is_lost);
         if let Some(starts) = self.by_pid.get_mut(&pid) {
             *starts -= 1;
             if *starts == 0 {
@@ -134,7 +147,11 @@ mod tests {
         // Who has ended has no place any more, and his user has room again.
         (1..=400u128).for_each(|id| places.is_over(&id.to_be_bytes()));
         assert_eq!((places.offer(1, MAX), places.offer(1, MAX + 1)), (PlaceOffer::Full, PlaceOffer::Free));
+        // Nor who had gone before this run of the server: there is a place for each of them.
+        (401..=501u128).for_each(|id| places.is_lost(&id.to_be_bytes()));
+        assert_eq!((places.offer(1, MAX), places.count()), (PlaceOffer::Free, MAX));
         (1..=501u128).for_each(|id| places.leave(&id.to_be_bytes()));
+        assert_eq!(places.lost, 0);
         assert!(!places.has_pid(1) && places.has_pid(502) && !places.by_uid.contains_key(&1));
         assert_eq!(places.offer(1, MAX), PlaceOffer::Free);
     }

@@ -1,6 +1,7 @@
 //! The processes that are followed, and those whose end is about to be told.
 
 use super::{
+    ended_programs::EndedPrograms,
     places::Places,
     start_facts::facts,
     usage::{Look, Usage},
@@ -35,6 +36,11 @@ impl ProcessKey {
     /// Its pid.
     pub fn of_pid(pid: u32) -> Self {
         ProcessKey(BY_PID | u64::from(pid))
+    }
+
+    /// The number of its pidfd, which is no other process's ever.
+    pub fn number(self) -> Option<u64> {
+        (self.0 & BY_PID == 0).then_some(self.0)
     }
 
     /// The key as an event of epoll carries it.
@@ -190,6 +196,8 @@ pub struct ProcessTable {
     over: Vec<ProcessEnding>,
     /// Processes that are followed since this was last taken.
     fresh: Vec<(ProcessKey, [u8; 16])>,
+    /// Programs that are over.
+    ended: EndedPrograms,
     cluster: Arc<[u8]>,
     hostname: Arc<[u8]>,
 }
@@ -219,8 +227,7 @@ impl ProcessTable {
             before.usage.add(look, began_ns);
         }
         let ended_ns = Some(start.start_ns.unwrap_or(start.received_ns));
-        self.places.is_over(&before.event_id);
-        self.over.push(ProcessEnding { start: before, ended_ns, how: EndCause::Exec });
+        self.is_over(key, ProcessEnding { start: before, ended_ns, how: EndCause::Exec });
     }
 
     /// Follows a process. Of two starts of one process, the earlier ended where the later began, by
@@ -230,6 +237,13 @@ impl ProcessTable {
             return StartOutcome::Over;
         }
         let mut later = self.keep(start);
+        if !self.processes.contains_key(&key)
+            && let Some(next_ns) = start.start_ns.and_then(|began_ns| self.ended.next(key, began_ns))
+        {
+            // It was another program at its end.
+            self.is_over(key, ProcessEnding { start: later, ended_ns: Some(next_ns), how: EndCause::Exec });
+            return StartOutcome::Over;
+        }
         self.fresh.push((key, start.event_id));
         let Some(process) = self.processes.get_mut(&key) else {
             let process = FollowedProcess { start: later, pidfd, is_watched: false, ended_ns: None };
@@ -257,9 +271,17 @@ impl ProcessTable {
             mem::swap(&mut process.start, &mut later);
         }
         let ended_ns = Some(process.start.start_ns.unwrap_or(start.received_ns));
-        self.places.is_over(&later.event_id);
-        self.over.push(ProcessEnding { start: later, ended_ns, how: EndCause::Exec });
+        self.is_over(key, ProcessEnding { start: later, ended_ns, how: EndCause::Exec });
         StartOutcome::Followed(key)
+    }
+
+    /// Notes the end of a program whose process went on.
+    fn is_over(&mut self, key: ProcessKey, end: ProcessEnding) {
+        self.places.is_over(&end.start.event_id);
+        if let Some(began_ns) = end.start.start_ns {
+            self.ended.add(key, began_ns);
+        }
+        self.over.push(end);
     }
 
     /// Notes a start whose process was gone before we could look at it.
@@ -276,7 +298,7 @@ impl ProcessTable {
     /// Notes a start whose end nobody saw; its time may be known all the same.
     pub fn is_lost(&mut self, start: &ProcessStart<'_>, ended_ns: Option<i64>, how: EndCause) {
         let start = self.keep(start);
-        self.places.is_over(&start.event_id);
+        self.places.is_lost(&start.event_id);
         self.over.push(ProcessEnding { start, ended_ns, how });
     }
 
@@ -365,6 +387,7 @@ impl ProcessTable {
             && (key.0 & BY_PID == 0 || has_ended(&process.pidfd))
         {
             process.ended_ns.get_or_insert(now_ns);
+            self.places.is_over(&process.start.event_id);
         }
     }
 
@@ -373,6 +396,9 @@ impl ProcessTable {
         let ended_ns = Some(self.processes.get(&key)?.ended_ns?);
         let FollowedProcess { start, pidfd, .. } = self.processes.remove(&key)?;
         self.places.is_over(&start.event_id);
+        if let Some(began_ns) = start.start_ns {
+            self.ended.add(key, began_ns);
+        }
         Some(ProcessEnding { start, ended_ns, how: EndCause::Pidfd(pidfd) })
     }
 
@@ -403,6 +429,11 @@ impl ProcessTable {
     pub fn process(&self, key: ProcessKey) -> Option<(u32, i64)> {
         let start = &self.processes.get(&key)?.start;
         Some((start.credentials.pid, start.began_ns()))
+    }
+
+    /// A further descriptor of a process.
+    pub fn pidfd(&self, key: ProcessKey) -> Option<OwnedFd> {
+        self.processes.get(&key)?.pidfd.try_clone().ok()
     }
 
     /// The start of a process, if it still is that program's and has not ended.

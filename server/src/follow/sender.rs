@@ -74,7 +74,11 @@ fn first_known_ns(start: &ProcessStart<'_>) -> i64 {
 /// A pidfd by the number, unless that is another process's by now: one that began after this time.
 fn by_pid(number: u32, latest_ns: i64) -> Result<OwnedFd, Refusal> {
     let pid = i32::try_from(number).ok().and_then(Pid::from_raw).ok_or(Refusal::SRCH)?;
-    let pidfd = pidfd_open(pid, PidfdFlags::empty())?;
+    let pidfd = pidfd_open(pid, PidfdFlags::empty()).map_err(|refusal| match refusal {
+        // The number is a thread's of another process by now: EINVAL before Linux 6.15.
+        Refusal::NOENT | Refusal::INVAL => Refusal::SRCH,
+        refusal => refusal,
+    })?;
     match ProcessStat::of(number).and_then(|usage| made_ns(usage.made_ticks)) {
         Some(began) if began <= latest_ns + TICK_NS => Ok(pidfd),
         Some(_) => Err(Refusal::SRCH),

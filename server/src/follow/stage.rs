@@ -1,13 +1,14 @@
 //! The thread that looks which processes have ended, and tells their ends to the queue.
 //!
 //! What a process sent before it ended may still lie in our sockets when its end is seen. So an end
-//! is told when the sockets have been found empty once more. A flood that never lets them be empty
-//! delays it for a moment only: what comes later than the kernel's word is left out by the join.
+//! is told when all of that is received ([`Receipts`]), or after a moment in any case: what comes
+//! later than the kernel's word is left out by the join.
 
 use super::{
     Follow, accounts,
     end_message::entry,
     process_table::{ProcessEnding, ProcessKey},
+    receipts::{ReceiptMark, Receipts},
     sample_times::SampleTimes,
     usage::Look,
 };
@@ -24,11 +25,7 @@ use ogrt_observe::KernelOffer;
 use std::{
     collections::VecDeque,
     os::fd::AsFd,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-        mpsc::Sender,
-    },
+    sync::{Arc, mpsc::Sender},
     thread,
     time::{Duration, Instant},
 };
@@ -40,8 +37,8 @@ const AT_ONCE: usize = 1024;
 /// Time after the last end during which the short sleep is kept.
 const BUSY: Duration = Duration::from_millis(500);
 
-/// Time after which an end is told though the sockets were never empty.
-const EMPTIED_WITHIN: Duration = Duration::from_secs(5);
+/// Time after which an end is told in any case.
+const RECEIVED_WITHIN: Duration = Duration::from_secs(5);
 
 /// Longest time for which forks wait to be heard: the kernel keeps some ten thousand.
 const FORKS_WITHIN: Duration = Duration::from_secs(1);
@@ -55,9 +52,9 @@ pub struct FollowStage {
     /// The way to the queue's writer.
     pub writer: Sender<WriterMessage>,
     pub room: Room,
-    /// The number of times that the Unix sockets were found empty.
-    pub emptied: Arc<AtomicU64>,
-    /// The alarm of who empties them.
+    /// What is received from the Unix sockets.
+    pub receipts: Arc<Receipts>,
+    /// The alarm of who receives it.
     pub receiver: Arc<Alarm>,
     /// The request to stop, made when nothing more is received.
     pub stop: Shutdown,
@@ -73,8 +70,7 @@ pub struct FollowStage {
 /// of it.
 #[derive(Clone, Copy)]
 struct Due {
-    /// The number of emptyings by then.
-    emptied: u64,
+    received: ReceiptMark,
     latest: Instant,
     /// The time until which an account is waited for.
     account_until: Instant,
@@ -145,11 +141,9 @@ impl FollowStage {
         self.follow.alarm.sleep(&ends, within.unwrap_or(SLEEP_MAX).min(SLEEP_MAX));
     }
 
-    /// The emptying that goes on now may be past the socket already; the next is not.
     fn due(&self) -> Due {
-        let emptied = self.emptied.load(Ordering::Acquire) + 2;
-        let now = Instant::now();
-        Due { emptied, latest: now + EMPTIED_WITHIN, account_until: now + accounts::WAIT }
+        let (received, now) = (self.receipts.mark(), Instant::now());
+        Due { received, latest: now + RECEIVED_WITHIN, account_until: now + accounts::WAIT }
     }
 
     /// Takes from the kernel which processes have ended; true if some have.
@@ -210,8 +204,8 @@ impl FollowStage {
         if !pending.are_due() {
             return;
         }
-        let (emptied, now) = (self.emptied.load(Ordering::Acquire), Instant::now());
-        let is_received = |due: Due| due.emptied <= emptied || due.latest <= now;
+        let now = Instant::now();
+        let is_received = |due: Due| self.receipts.are_past(due.received) || due.latest <= now;
         let has_account = |due: Due, process: Option<(u32, i64)>| {
             due.account_until <= now
                 || process.is_none_or(|(pid, began_ns)| !self.follow.awaits_account(pid, began_ns))

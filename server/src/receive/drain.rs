@@ -13,6 +13,7 @@ use super::{
 use crate::{
     alarm::{SILENCE, SLEEP_MAX},
     config::Receive,
+    follow::Receipts,
     priority,
     sockets::Sockets,
 };
@@ -21,7 +22,6 @@ use std::{
     fs,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::atomic::Ordering,
     thread,
     time::{Duration, Instant},
 };
@@ -29,6 +29,10 @@ use tokio::{runtime::Handle, sync::mpsc::UnboundedSender};
 
 /// Bytes taken from one socket before the others have their turn.
 const TURN: usize = 512 * 1024;
+
+/// Connections accepted before what they brought is queued, and their processes are watched. While
+/// many processes start, a turn without such a bound would last for seconds.
+const ACCEPTED_AT_ONCE: u64 = Receipts::AT_ONCE;
 
 /// The time after the last event for which the short sleep is kept.
 const BUSY: Duration = Duration::from_millis(500);
@@ -120,18 +124,23 @@ impl Drain {
             let mut arrivals = Arrivals::default();
             arrivals.submission.entries.reserve(last_bytes);
             let more_udp = self.udp.drain(&mut headers, &self.intake, &mut arrivals, TURN);
-            let mut more_local = false;
+            let (mut more_local, mut accepted) = (false, 0);
             if let Some((streams, datagrams)) = &mut self.unix {
                 if ending {
                     streams.close();
                     datagrams.close();
                 }
-                more_local |= streams.drain(&self.intake, &mut arrivals, TURN);
-                more_local |= datagrams.drain(&self.intake, &mut arrivals, TURN);
+                accepted = streams.drain(&self.intake, &mut arrivals, TURN, ACCEPTED_AT_ONCE);
+                more_local |= streams.may_have_more();
+                if datagrams.drain(&self.intake, &mut arrivals, TURN) {
+                    (more_local, accepted) = (true, 0);
+                }
             }
             if let Some(observers) = &mut self.observers {
                 // After the others: what a process said of itself before its exec comes first.
-                more_local |= observers.drain(&mut arrivals, TURN, ending);
+                if observers.drain(&mut arrivals, TURN, ending) {
+                    (more_local, accepted) = (true, 0);
+                }
             }
             last_bytes = arrivals.submission.bytes();
             if !arrivals.submission.is_empty() {
@@ -143,9 +152,7 @@ impl Drain {
                     self.intake.metrics.events_refused.add(arrivals.submission.entries.count());
                 }
             }
-            if !more_local {
-                self.intake.emptied.fetch_add(1, Ordering::Release);
-            }
+            self.intake.receipts.have_come(accepted, !more_local);
             self.intake.drained.send_modify(|passes| *passes += 1);
             // UDP has no end that its senders could see.
             if ending && !more_local {

@@ -49,6 +49,7 @@ pub struct LocalStreams {
     staying: UnboundedSender<StayingStream>,
     buffer: Vec<u8>,
     closed: bool,
+    may_have_more: bool,
 }
 
 impl LocalStreams {
@@ -65,7 +66,7 @@ impl LocalStreams {
         // Processes that may have connected and sent before we come to them: as many as the kernel
         // allows (net.core.somaxconn: 4096). SOMAXCONN is no such number: musl has 128.
         listen(&listener, Backlog::MAXALLOWABLE).context("cannot set the backlog")?;
-        Ok(LocalStreams { listener, staying, buffer: vec![0; SHORT], closed: false })
+        Ok(LocalStreams { listener, staying, buffer: vec![0; SHORT], closed: false, may_have_more: false })
     }
 
     /// The socket, for who waits on it.
@@ -80,20 +81,38 @@ impl LocalStreams {
         self.closed = true;
     }
 
-    /// Accepts what is there, up to a bound; true when some may be left.
-    pub fn drain(&mut self, intake: &Intake, arrivals: &mut Arrivals, bytes_max: usize) -> bool {
-        let mut bytes = 0;
-        while bytes < bytes_max {
+    /// True if some may be left after the last time.
+    pub fn may_have_more(&self) -> bool {
+        self.may_have_more
+    }
+
+    /// Accepts what is there, up to these bounds; the number of connections.
+    pub fn drain(
+        &mut self,
+        intake: &Intake,
+        arrivals: &mut Arrivals,
+        bytes_max: usize,
+        accepted_max: u64,
+    ) -> u64 {
+        let (mut bytes, mut accepted) = (0, 0);
+        while bytes < bytes_max && accepted < accepted_max {
             match self.listener.accept() {
                 // Each at a time of its own, which says which program of a process is the earlier.
-                Ok((stream, _)) => bytes += self.take(stream, now_ns(), intake, arrivals),
+                Ok((stream, _)) => {
+                    accepted += 1;
+                    bytes += self.take(stream, now_ns(), intake, arrivals);
+                }
                 Err(problem) if problem.kind() == ErrorKind::Interrupted => {}
                 Err(problem) if problem.kind() == ErrorKind::ConnectionAborted => {}
                 // Nothing there, or no descriptor left: the backlog keeps what waits.
-                Err(_) => return false,
+                Err(_) => {
+                    self.may_have_more = false;
+                    return accepted;
+                }
             }
         }
-        true
+        self.may_have_more = true;
+        accepted
     }
 
     fn take(

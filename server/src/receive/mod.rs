@@ -29,7 +29,7 @@ pub use stream::Streams;
 use crate::{
     alarm::Alarm,
     database::Condition,
-    follow::{Follow, ProcessKey},
+    follow::{Follow, ProcessKey, Receipts},
     metrics::Metrics,
     queue::{EventIds, Refusal, Room, Submission, SubmissionAnswer, WriterMessage},
     shutdown::Shutdown,
@@ -38,7 +38,7 @@ use crate::{
 };
 use ogrt_proto::JobOver;
 use std::{
-    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64, mpsc::Sender},
+    sync::{Arc, Mutex, PoisonError, mpsc::Sender},
     time::{Duration, Instant},
 };
 use tokio::sync::{oneshot, watch};
@@ -77,8 +77,8 @@ pub struct Intake {
     pub alarm: Arc<Alarm>,
     /// The number of times that the sockets on a timer were emptied.
     pub drained: watch::Sender<u64>,
-    /// The number of times that the Unix sockets among them were found empty.
-    pub emptied: Arc<AtomicU64>,
+    /// What is received from the Unix sockets among them.
+    pub receipts: Arc<Receipts>,
     /// The request to stop.
     pub shutdown: Shutdown,
 }

@@ -3,7 +3,7 @@
 use crate::{
     config::Config,
     database::Store,
-    follow::{self, Follow, FollowStage, OpenStarts},
+    follow::{self, Follow, FollowStage, OpenStarts, Receipts},
     jobs::{self, Jobs},
     join::{DocumentBatches, Join, Joiner, Neighbours, Rules},
     metrics::Metrics,
@@ -16,7 +16,7 @@ use crate::{
     uses::{self, Uses},
 };
 use anyhow::Result;
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::Arc;
 use tokio::{
     runtime::Handle,
     sync::{
@@ -100,7 +100,7 @@ impl Shared {
             stream_complaints: Arc::new(Complaints::new(1000)),
             alarm: Arc::default(),
             drained: watch::Sender::new(0),
-            emptied: Arc::new(AtomicU64::new(0)),
+            receipts: Arc::new(Receipts::new()),
             shutdown: shutdown.clone(),
         };
         let joiner = Arc::new(Joiner::new(registry.clone(), summaries));
@@ -154,7 +154,7 @@ impl Shared {
             follow: self.intake.follow.clone(),
             writer: self.intake.writer.clone(),
             room: self.intake.room.clone(),
-            emptied: self.intake.emptied.clone(),
+            receipts: self.intake.receipts.clone(),
             receiver: self.intake.alarm.clone(),
             stop,
             look_every: self.config.receive.poll_every,

@@ -3,7 +3,9 @@
  * Its arguments are done one after the other:
  *   stream PATH, dgram PATH   where `send` sends to
  *   number N                  the last four bytes of the event id that `send` puts into its frames
- *   send FILE                 sends a frame
+ *   send FILE                 sends a frame; a start time in it that is 1111111111111111111 becomes that of
+ *                             this program
+ *   late MS FILE              connects now, and sends it so much later, whatever becomes of the process
  *   sleep MS
  *   burn MS                   uses so much CPU time
  *   hold MB                   fills so much memory, for a while
@@ -39,7 +41,21 @@ static void fail(const char *what) {
   _exit(99);
 }
 
-static void say(const char *file) {
+static uint64_t began;
+
+/* A number as protobuf has it; those of today's times have nine bytes. */
+static void put_varint(char *at, uint64_t value) {
+  for (; value >= 128; value >>= 7) *at++ = value | 128;
+  *at = value;
+}
+
+static int forked(void) {
+  int child = fork();
+  if (child < 0) fail("fork");
+  return child;
+}
+
+static void say(const char *file, int later_ms) {
   static char frame[1 << 20];
   int from = open(file, O_RDONLY);
   ssize_t length = read(from, frame, sizeof frame);
@@ -49,12 +65,20 @@ static void say(const char *file) {
   char *at = memmem(frame, length, id, sizeof id);
   if (at)
     for (int byte = 0; byte < 4; byte++) at[12 + byte] = number >> (24 - 8 * byte);
+  char placeholder[9];
+  put_varint(placeholder, 1111111111111111111);
+  at = memmem(frame, length, placeholder, sizeof placeholder);
+  if (at) put_varint(at, began);
   struct sockaddr_un to = {.sun_family = AF_UNIX};
   strncpy(to.sun_path, path, sizeof to.sun_path - 1);
   int socket_to = socket(AF_UNIX, kind | SOCK_CLOEXEC, 0);
   if (connect(socket_to, (struct sockaddr *)&to, sizeof to)) fail("connect");
-  if (send(socket_to, frame, length, MSG_NOSIGNAL) != length) fail("send");
+  int is_child = later_ms && !forked();
+  if (is_child) usleep(later_ms * 1000);
+  if (is_child || !later_ms)
+    if (send(socket_to, frame, length, MSG_NOSIGNAL) != length) fail("send");
   close(socket_to);
+  if (is_child) _exit(0);
 }
 
 static void *end_from_thread(void *status) {
@@ -77,13 +101,10 @@ static void burn(long ms) {
   while (used.tv_sec * 1000 + used.tv_nsec / 1000000 < ms);
 }
 
-static int forked(void) {
-  int child = fork();
-  if (child < 0) fail("fork");
-  return child;
-}
-
 int main(int argc, char **argv) {
+  struct timespec now;
+  clock_gettime(CLOCK_REALTIME, &now);
+  began = now.tv_sec * 1000000000ull + now.tv_nsec;
   for (int at = 1; at < argc; at++) {
     const char *word = argv[at];
     const char *next = at + 1 < argc ? argv[at + 1] : "0";
@@ -95,8 +116,11 @@ int main(int argc, char **argv) {
       number = atoi(next);
       at++;
     } else if (!strcmp(word, "send")) {
-      say(next);
+      say(next, 0);
       at++;
+    } else if (!strcmp(word, "late")) {
+      say(argv[at + 2], atoi(next));
+      at += 2;
     } else if (!strcmp(word, "sleep")) {
       usleep(atoi(next) * 1000);
       at++;
@@ -131,7 +155,7 @@ int main(int argc, char **argv) {
         close(gate[1]);
         if (read(gate[0], &byte, 1) < 0) fail("gate");
         while (++at < argc && strcmp(argv[at], "send")) {}
-        say(argv[at + 1]);
+        say(argv[at + 1], 0);
         switch (index % 5) {
           case 0: return 0;
           case 1: exit(3);

@@ -24,6 +24,9 @@ use std::{
 };
 use tempfile::TempDir;
 
+/// Stands for the time at which a speaker has begun.
+pub const OWN_TIME: i64 = 1_111_111_111_111_111_111;
+
 /// The event id in frames; a speaker puts a number in the place of its last four bytes.
 const ID: [u8; 16] = [0xEE; 16];
 
@@ -135,7 +138,9 @@ static SPEAKER: LazyLock<Option<(TempDir, PathBuf)>> = LazyLock::new(|| {
     let (source, program) = (directory.path().join("speaker.c"), directory.path().join("speaker"));
     fs::write(&source, include_str!("../data/speaker.c")).unwrap();
     let built = Command::new("cc").args(["-pthread", "-o"]).args([&program, &source]).status();
-    built.is_ok_and(|status| status.success()).then_some((directory, program))
+    let status = built.ok()?;
+    assert!(status.success(), "speaker.c");
+    Some((directory, program))
 });
 
 pub fn number(document: &Value) -> u32 {
@@ -215,6 +220,22 @@ fn each_program_of_a_chain_of_execs_has_an_end() {
         let exec = json!(["exec", null, null, null]);
         assert_eq!(hows, [exec.clone(), exec, json!(["exit", 7, null, null])]);
     }
+}
+
+#[test]
+fn a_start_that_comes_after_the_end_of_the_next_program_ended_by_exec() {
+    let Some(stage) = Stage::open("stream", "") else { return };
+    stage.write_start(Some(OWN_TIME));
+    stage
+        .speak(
+            "late 700 start exec number 1 late 400 start exec number 2 send start sleep 50 exec number 3 \
+             send start exit 7",
+        )
+        .wait()
+        .unwrap();
+    let hows: Vec<Value> = stage.ends(4).values().map(how).collect();
+    let exec = json!(["exec", null, null, null]);
+    assert_eq!(hows, [exec.clone(), exec.clone(), exec, json!(["exit", 7, null, null])]);
 }
 
 #[test]

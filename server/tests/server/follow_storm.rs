@@ -5,7 +5,7 @@
 //! 200,000 and three. Of ten processes one is killed, one ends by a segmentation fault, one becomes
 //! another program, and the others exit.
 
-use super::follow::{Stage, how, number, speaker};
+use super::follow::{OWN_TIME, Stage, how, number, speaker};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
@@ -22,11 +22,17 @@ const WRITTEN_WITHIN: Duration = Duration::from_secs(300);
 /// Added to the number of a process for the program that it becomes.
 const NEXT: u32 = 1 << 30;
 
+/// Added to it each time that it is tried again, because there was no server.
+const AGAIN: u32 = 1_000_000;
+
+/// The status of a process that found no server.
+const NO_SERVER: u32 = 99;
+
 /// A shell that runs so many processes, one after the other.
 fn shell(stage: &Stage, first: u32, count: u32) -> Child {
     let script = format!(
-        "n={first}\n\
-         while [ $n -lt {} ]; do\n\
+        "n={first} last=$(({first} + {count}))\n\
+         while [ $((n % {AGAIN})) -lt $last ]; do\n\
          case $((n % 10)) in\n\
          0) way='kill 9' ;;\n\
          1) way=segv ;;\n\
@@ -35,10 +41,9 @@ fn shell(stage: &Stage, first: u32, count: u32) -> Child {
          esac\n\
          \"$1\" stream \"$2\" number $n send start $way\n\
          # No server: it is tried again.\n\
-         if [ $? = 99 ]; then sleep 0.05; continue; fi\n\
-         n=$((n + 1))\n\
-         done 2>/dev/null",
-        first + count
+         if [ $? = {NO_SERVER} ]; then sleep 0.05; n=$((n + {AGAIN})); continue; fi\n\
+         n=$((n % {AGAIN} + 1))\n\
+         done 2>/dev/null"
     );
     Command::new("sh")
         .args(["-c", &script, "sh"])
@@ -79,7 +84,8 @@ fn each_start_has_one_end_whatever_its_process_and_its_server_do() {
     let is_full = std::env::var("OGRT_TEST_FULL").is_ok_and(|value| value == "1");
     let (processes, crashes): (u32, u32) = if is_full { (200_000, 3) } else { (6_000, 2) };
     let Some(mut stage) = Stage::open("stream", "") else { return };
-    stage.write_start(None);
+    // Under load a start may come after that of the next program: the times tell which was first.
+    stage.write_start(Some(OWN_TIME));
     let each = processes / SHELLS;
     let began = Instant::now();
     let mut shells: Vec<Child> = (0..SHELLS).map(|at| shell(&stage, at * each, each)).collect();
@@ -118,22 +124,27 @@ fn each_start_has_one_end_whatever_its_process_and_its_server_do() {
         stage.daemon.log()
     );
     let (mut unknown, mut lost_execs) = (0, 0);
+    let mut wrong = Vec::new();
     for (number, (_, ends)) in &events {
         assert_eq!(ends.len(), 1, "{number}: {ends:?}");
         let how = how(&ends[0]);
+        let has_next = events.contains_key(&(number ^ NEXT));
         if how == json!(["unknown", null, null, null]) {
             unknown += 1;
-        } else if how == json!(["exit", 6, null, null])
-            && number % 10 == 2
-            && !events.contains_key(&(number + NEXT))
-        {
+        } else if how == json!(["exit", NO_SERVER, null, null]) && number % 10 == 2 && !has_next {
+            // What it became found no server.
+            lost_execs += 1;
+        } else if how == json!(["exit", 6, null, null]) && *number < NEXT && number % 10 == 2 && !has_next {
             // The start of what it became went with a server. It is the same file, so the next
             // server cannot tell the two apart, and saw this process end.
             lost_execs += 1;
-        } else {
-            assert_eq!(how, expected(*number), "{number}");
+        } else if how != expected(*number) {
+            // What it became, or what became it, tells why.
+            let other = events.get(&(number ^ NEXT)).map(|(_, ends)| &ends[0]);
+            wrong.push(format!("{number}: {}, and {other:?}", ends[0]));
         }
     }
+    assert!(wrong.is_empty(), "{} ends are wrong:\n{}", wrong.len(), wrong[..wrong.len().min(20)].join("\n"));
     let known = events.len();
     println!(
         "{known} starts of {processes}, {unknown} ends unknown, {lost_execs} of a next program that \
