@@ -24,6 +24,7 @@ mod forks;
 mod job_over;
 mod observations;
 mod open_starts;
+mod open_streams;
 mod places;
 mod proc_usage;
 mod process_table;
@@ -37,6 +38,7 @@ mod usage;
 
 pub use job_over::UnseenEnds;
 pub use open_starts::{CONSUMER, OpenStarts};
+pub use open_streams::OpenStream;
 pub use process_table::{ProcessKey, ProcessStart};
 pub use receipts::Receipts;
 pub use stage::FollowStage;
@@ -53,6 +55,7 @@ use nix::sys::{
 use observations::Observations;
 use ogrt_observe::{KernelOffer, process_number};
 use ogrt_proto::{EndAccount, Observation, Package};
+use open_streams::OpenStreams;
 use places::PlaceOffer;
 use process_table::{EndCause, ProcessEnding, ProcessTable, StartOutcome};
 use sender::SenderProcess;
@@ -99,6 +102,7 @@ pub struct Follow {
     told_twice: Mutex<ToldTwice>,
     observations: Mutex<Observations>,
     accounts: Mutex<Accounts>,
+    open_streams: OpenStreams,
     metrics: Arc<Metrics>,
     has_warned: AtomicBool,
     /// The time from which on processes have the numbers by which we see them.
@@ -131,6 +135,7 @@ impl Follow {
             told_twice: Mutex::default(),
             observations: Mutex::default(),
             accounts: Mutex::default(),
+            open_streams: OpenStreams::default(),
             metrics,
             has_warned: AtomicBool::new(false),
             numbers_since_ns: AtomicI64::new(i64::MIN),

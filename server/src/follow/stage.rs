@@ -81,6 +81,8 @@ struct Due {
 struct PendingEnds {
     /// Processes that have ended.
     ended: VecDeque<(Due, ProcessKey)>,
+    /// Those of them that have a stream to us which is not read to its end.
+    speaking: Vec<(Due, ProcessKey)>,
     /// Starts that were over otherwise.
     over: VecDeque<(Due, ProcessEnding)>,
     /// Processes that nobody has reaped, and how long they are waited for.
@@ -90,7 +92,7 @@ struct PendingEnds {
 impl PendingEnds {
     /// True if some are to be told as soon as it can be.
     fn are_due(&self) -> bool {
-        !self.ended.is_empty() || !self.over.is_empty()
+        !self.ended.is_empty() || !self.speaking.is_empty() || !self.over.is_empty()
     }
 }
 
@@ -210,16 +212,24 @@ impl FollowStage {
             due.account_until <= now
                 || process.is_none_or(|(pid, began_ns)| !self.follow.awaits_account(pid, began_ns))
         };
+        let speaks = |due: Due, key| !all && due.latest > now && !self.follow.open_streams.is_silent(key);
+        let silent = pending.speaking.extract_if(.., |(due, key)| !speaks(*due, *key));
+        let mut silent: VecDeque<_> = silent.collect();
         loop {
             let mut ends = Vec::new();
             {
                 let mut table = self.follow.table();
                 while ends.len() < AT_ONCE
-                    && let Some((_, key)) = pending.ended.pop_front_if(|(due, key)| {
-                        all || is_received(*due) && has_account(*due, table.process(*key))
+                    && let Some((due, key)) = silent.pop_front().or_else(|| {
+                        pending.ended.pop_front_if(|(due, key)| {
+                            all || is_received(*due) && has_account(*due, table.process(*key))
+                        })
                     })
                 {
-                    ends.extend(table.take(key));
+                    match speaks(due, key) {
+                        true => pending.speaking.push((due, key)),
+                        false => ends.extend(table.take(key)),
+                    }
                 }
             }
             while ends.len() < AT_ONCE

@@ -2,15 +2,15 @@
 //! who is there.
 //!
 //! A process connects, sends one event and closes; all of that is in the kernel when the timer
-//! brings us here, and is taken without a task or a wait. A connection that has more to say becomes
-//! a stream of the runtime.
+//! brings us here, and is taken without a task or a wait. One that was in the midst of it is looked
+//! at again the next time. A connection that stays becomes a stream of the runtime.
 
 use super::{
     Arrivals, Intake, SUMMARY_REFUSED,
     admit::admit_all,
     origin::{Origin, Speaker},
 };
-use crate::{clock::now_ns, queue::Credentials};
+use crate::{clock::now_ns, follow::OpenStream, queue::Credentials};
 use anyhow::{Context, Result, bail};
 use bytes::BytesMut;
 use nix::sys::socket::{Backlog, getsockopt, listen, shutdown, sockopt};
@@ -25,11 +25,16 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::Path,
+    time::{Duration, Instant},
 };
 use tokio::sync::mpsc::UnboundedSender;
 
 /// A short connection says what it has to say in so many bytes, or becomes a stream.
 const SHORT: usize = 128 * 1024;
+
+/// Connections that are kept for a moment because they have not closed, and how long.
+const YOUNG_MAX: usize = 1024;
+const YOUNG_FOR: Duration = Duration::from_millis(200);
 
 /// A connection that stays, with what it said so far.
 pub struct StayingStream {
@@ -41,6 +46,8 @@ pub struct StayingStream {
     pub credentials: Option<Credentials>,
     /// Its pidfd, for the start of a process that speaks for itself.
     pub pidfd: Option<OwnedFd>,
+    /// Its process has no end before this is dropped.
+    pub open: Option<OpenStream>,
 }
 
 /// The listening socket.
@@ -50,6 +57,9 @@ pub struct LocalStreams {
     buffer: Vec<u8>,
     closed: bool,
     may_have_more: bool,
+    /// Connections that have more to say, by the look of it, with the time of their receipt and
+    /// since when they are kept.
+    young: Vec<(i64, Instant, StayingStream)>,
 }
 
 impl LocalStreams {
@@ -66,7 +76,14 @@ impl LocalStreams {
         // Processes that may have connected and sent before we come to them: as many as the kernel
         // allows (net.core.somaxconn: 4096). SOMAXCONN is no such number: musl has 128.
         listen(&listener, Backlog::MAXALLOWABLE).context("cannot set the backlog")?;
-        Ok(LocalStreams { listener, staying, buffer: vec![0; SHORT], closed: false, may_have_more: false })
+        Ok(LocalStreams {
+            listener,
+            staying,
+            buffer: vec![0; SHORT],
+            closed: false,
+            may_have_more: false,
+            young: Vec::new(),
+        })
     }
 
     /// The socket, for who waits on it.
@@ -94,7 +111,7 @@ impl LocalStreams {
         bytes_max: usize,
         accepted_max: u64,
     ) -> u64 {
-        let (mut bytes, mut accepted) = (0, 0);
+        let (mut bytes, mut accepted) = (self.take_young(intake, arrivals), 0);
         while bytes < bytes_max && accepted < accepted_max {
             match self.listener.accept() {
                 // Each at a time of its own, which says which program of a process is the earlier.
@@ -115,6 +132,7 @@ impl LocalStreams {
         accepted
     }
 
+    /// Takes what a connection has said so far: all of it, if the peer has closed.
     fn take(
         &mut self,
         mut stream: UnixStream,
@@ -134,45 +152,106 @@ impl LocalStreams {
         if stream.set_nonblocking(true).is_err() {
             return 1;
         }
-        let mut filled = 0;
-        let ended = loop {
-            match stream.read(&mut self.buffer[filled..]) {
-                Ok(0) => break filled < self.buffer.len(),
-                Ok(read) => filled += read,
-                Err(problem) if problem.kind() == ErrorKind::Interrupted => {}
-                Err(problem) if problem.kind() == ErrorKind::WouldBlock => break false,
-                Err(_) => break true,
-            }
-        };
-        if ended && filled == 0 {
+        let (filled, has_ended) = read_some(&mut stream, &mut self.buffer);
+        if has_ended && filled == 0 {
             // Somebody who looked whether we are there, or came as we closed: nothing was sent, so
             // nothing is garbage.
             return 1;
         }
         let sent = &self.buffer[..filled];
-        // Only the runtime's streams acknowledge, so one that opens with a Hello goes there
-        // untouched.
-        let is_hello = sent.starts_with(&(MessageType::Hello as u32).to_be_bytes());
-        if is_hello || !ended {
-            let pidfd = if is_hello { None } else { pidfd(&stream, intake) };
-            let begun = BytesMut::from(sent);
-            let _ = self.staying.send(StayingStream { stream, begun, credentials, pidfd });
-            return filled.max(1);
+        if has_ended && !is_hello(sent) {
+            let pidfd = if is_start(sent) { pidfd(&stream, intake) } else { None };
+            let origin = (credentials, received_ns);
+            return admit(sent, origin, pidfd, intake, arrivals);
         }
-        let is_start = sent.starts_with(&(MessageType::ProcessInfo as u32).to_be_bytes());
-        let speaker = Speaker::new(if is_start { pidfd(&stream, intake) } else { None });
-        let may_register = intake.tokens.may_register(None);
-        let speaker = Some(&speaker);
-        let origin = Origin { credentials, speaker, ..Origin::unannounced(received_ns, may_register) };
-        if let Err(problem) = admit_all(sent, origin, intake, arrivals) {
-            intake.metrics.protocol_errors.add(1);
-            intake.stream_complaints.say(&local_peer(credentials), &problem);
-        }
-        if std::mem::take(&mut arrivals.summaries_refused) > 0 {
-            intake.stream_complaints.say(&local_peer(credentials), &SUMMARY_REFUSED);
-        }
+        let pidfd = if is_hello(sent) { None } else { pidfd(&stream, intake) };
+        let speaker = credentials.filter(|who| who.pid != 0 && !is_hello(sent) && intake.follow.is_on());
+        let open = speaker.map(|who| OpenStream::new(&intake.follow, who.pid, pidfd.as_ref()));
+        let young = StayingStream { stream, begun: BytesMut::from(sent), credentials, pidfd, open };
+        self.keep(young, received_ns);
         filled.max(1)
     }
+
+    /// Keeps a connection that has more to say for a moment: nearly all close at once. One that
+    /// opens with a Hello waits for answers, which the runtime gives.
+    fn keep(&mut self, stream: StayingStream, received_ns: i64) {
+        if self.closed || is_hello(&stream.begun) || self.young.len() >= YOUNG_MAX {
+            let _ = self.staying.send(stream);
+        } else {
+            self.young.push((received_ns, Instant::now(), stream));
+        }
+    }
+
+    /// Takes what connections have said that were kept; the number of bytes.
+    fn take_young(&mut self, intake: &Intake, arrivals: &mut Arrivals) -> usize {
+        let mut bytes = 0;
+        for (received_ns, since, mut young) in std::mem::take(&mut self.young) {
+            let begun = young.begun.len();
+            self.buffer[..begun].copy_from_slice(&young.begun);
+            let (more, has_ended) = read_some(&mut young.stream, &mut self.buffer[begun..]);
+            let sent = &self.buffer[..begun + more];
+            bytes += more;
+            if has_ended && !is_hello(sent) {
+                if !sent.is_empty() {
+                    admit(sent, (young.credentials, received_ns), young.pidfd, intake, arrivals);
+                }
+                arrivals.streams.extend(young.open);
+                continue;
+            }
+            young.begun.extend_from_slice(&sent[begun..]);
+            if self.closed || is_hello(&young.begun) || since.elapsed() > YOUNG_FOR || sent.len() == SHORT {
+                let _ = self.staying.send(young);
+            } else {
+                self.young.push((received_ns, since, young));
+            }
+        }
+        bytes
+    }
+}
+
+/// Only the runtime's streams acknowledge, so one that opens with a Hello goes there untouched.
+fn is_hello(sent: &[u8]) -> bool {
+    sent.starts_with(&(MessageType::Hello as u32).to_be_bytes())
+}
+
+fn is_start(sent: &[u8]) -> bool {
+    sent.starts_with(&(MessageType::ProcessInfo as u32).to_be_bytes())
+}
+
+/// Reads what is there: the number of bytes, and true if there will be no more and all fitted.
+fn read_some(stream: &mut UnixStream, buffer: &mut [u8]) -> (usize, bool) {
+    let mut filled = 0;
+    loop {
+        match stream.read(&mut buffer[filled..]) {
+            Ok(0) => return (filled, filled < buffer.len()),
+            Ok(read) => filled += read,
+            Err(problem) if problem.kind() == ErrorKind::Interrupted => {}
+            Err(problem) if problem.kind() == ErrorKind::WouldBlock => return (filled, false),
+            Err(_) => return (filled, true),
+        }
+    }
+}
+
+/// Admits all that a connection said; the number of its bytes.
+fn admit(
+    sent: &[u8],
+    (credentials, received_ns): (Option<Credentials>, i64),
+    pidfd: Option<OwnedFd>,
+    intake: &Intake,
+    arrivals: &mut Arrivals,
+) -> usize {
+    let speaker = Speaker::new(pidfd.filter(|_| is_start(sent)));
+    let may_register = intake.tokens.may_register(None);
+    let speaker = Some(&speaker);
+    let origin = Origin { credentials, speaker, ..Origin::unannounced(received_ns, may_register) };
+    if let Err(problem) = admit_all(sent, origin, intake, arrivals) {
+        intake.metrics.protocol_errors.add(1);
+        intake.stream_complaints.say(&local_peer(credentials), &problem);
+    }
+    if std::mem::take(&mut arrivals.summaries_refused) > 0 {
+        intake.stream_complaints.say(&local_peer(credentials), &SUMMARY_REFUSED);
+    }
+    sent.len().max(1)
 }
 
 /// The process that connected. Before Linux 6.5 the kernel does not give it, nor before 6.16 when

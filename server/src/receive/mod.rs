@@ -29,7 +29,7 @@ pub use stream::Streams;
 use crate::{
     alarm::Alarm,
     database::Condition,
-    follow::{Follow, ProcessKey, Receipts},
+    follow::{Follow, OpenStream, ProcessKey, Receipts},
     metrics::Metrics,
     queue::{EventIds, Refusal, Room, Submission, SubmissionAnswer, WriterMessage},
     shutdown::Shutdown,
@@ -90,6 +90,8 @@ pub struct Arrivals {
     pub submission: Submission,
     /// Processes that are followed once their starts among it are on their way.
     begun: Vec<ProcessKey>,
+    /// Streams that are read to their ends, which are not over before all of it is on its way.
+    streams: Vec<OpenStream>,
     /// Jobs that are over here.
     jobs_over: Vec<JobOver>,
     /// Summaries of jobs whose sender may not send any, to be said by who knows its name.
@@ -105,13 +107,14 @@ impl From<Submission> for Arrivals {
 impl Intake {
     /// Hands over, waiting for room; nothing tells when it is durable.
     pub async fn submit(&self, arrivals: impl Into<Arrivals>) {
-        let Arrivals { mut submission, begun, jobs_over, .. } = arrivals.into();
+        let Arrivals { mut submission, begun, streams, jobs_over, .. } = arrivals.into();
         // Whoever closes the jobs answers when that is durable.
         let receipt = if jobs_over.is_empty() { None } else { submission.receipt.take() };
         submission.room = self.room.take(submission.bytes()).await;
         // The writer is gone only when the server stops.
         let _ = self.writer.send(WriterMessage::Submit(submission));
         self.follow.watch(&begun);
+        drop(streams);
         if !jobs_over.is_empty() {
             let _ = self.jobs_over.send(JobsOver { jobs: jobs_over, receipt });
         }

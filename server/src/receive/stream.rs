@@ -117,7 +117,7 @@ impl Streams {
 
     /// Takes over Unix connections that stay.
     pub async fn accept_staying(self, mut staying: UnboundedReceiver<StayingStream>) {
-        while let Some(StayingStream { stream, begun, credentials, pidfd }) = staying.recv().await {
+        while let Some(StayingStream { stream, begun, credentials, pidfd, open }) = staying.recv().await {
             // No room: the connection is closed, and its client spools.
             let permit = self.connections.clone().try_acquire_owned();
             self.spare();
@@ -129,6 +129,7 @@ impl Streams {
                     tokio::spawn(async move {
                         let sender = Peer { begun, credentials, speaker: Some(Speaker::new(pidfd)) };
                         streams.serve(stream.into_split(), sender, peer, permit).await;
+                        drop(open);
                     });
                 }
                 Err(problem) => warn!("cannot serve {peer}: {problem}"),

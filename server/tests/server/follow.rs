@@ -223,13 +223,13 @@ fn each_program_of_a_chain_of_execs_has_an_end() {
 }
 
 #[test]
-fn a_start_that_comes_after_the_end_of_the_next_program_ended_by_exec() {
+fn a_start_that_comes_after_the_end_of_its_process_is_put_where_it_belongs() {
     let Some(stage) = Stage::open("stream", "") else { return };
     stage.write_start(Some(OWN_TIME));
     stage
         .speak(
             "late 700 start exec number 1 late 400 start exec number 2 send start sleep 50 exec number 3 \
-             send start exit 7",
+             late 800 start exit 7",
         )
         .wait()
         .unwrap();

@@ -119,7 +119,8 @@ fn each_start_has_one_end_whatever_its_process_and_its_server_do() {
         "{} of {} have not one start and one end: {:?}; {} not followed; {}",
         odd.len(),
         events.len(),
-        odd[0],
+        // With what it became, or what became it.
+        odd.iter().take(5).map(|(id, of)| (id, of, events.get(&(*id ^ NEXT)))).collect::<Vec<_>>(),
         stage.daemon.metric("ogrt_processes_unfollowed_total"),
         stage.daemon.log()
     );
