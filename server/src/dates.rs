@@ -52,6 +52,17 @@ pub fn month(days: u16) -> String {
     date(days)[..7].to_owned()
 }
 
+/// The first day of the month that has this one.
+pub fn first_of_month(days: u16) -> u16 {
+    let (_, _, day) = civil(days.into());
+    days.saturating_sub((day - 1) as u16)
+}
+
+/// The last day of the month that has this one.
+pub fn last_of_month(days: u16) -> u16 {
+    first_of_month(first_of_month(days).saturating_add(31)).saturating_sub(1)
+}
+
 /// `2026-11-25T01:02:03.004Z`. A time before 1970 is shown as 1970.
 pub fn time(unix_ns: i64) -> String {
     let ns = unix_ns.max(0);
@@ -83,6 +94,20 @@ mod tests {
         assert_eq!(stamp(seconds(1_795_571_999)), "20261125T015959Z");
         assert_eq!(time(-5), "1970-01-01T00:00:00.000Z");
         assert_eq!(time(i64::MAX), "2262-04-11T23:47:16.854Z");
+    }
+
+    #[test]
+    fn months_begin_and_end() {
+        // 2024-02-10, 2024-02-01, 2023-12-31, 1970-01-05.
+        let days = [19_763, 19_754, 19_722, 4];
+        assert_eq!(
+            days.map(|day| date(first_of_month(day))),
+            ["2024-02-01", "2024-02-01", "2023-12-01", "1970-01-01"]
+        );
+        assert_eq!(
+            days.map(|day| date(last_of_month(day))),
+            ["2024-02-29", "2024-02-29", "2023-12-31", "1970-01-31"]
+        );
     }
 
     #[test]

@@ -144,7 +144,9 @@ metrics! {
         gauge programs = "ogrt_programs",
         /// Counts that are kept: one per program, user, host and job.
         gauge use_rows = "ogrt_use_rows",
-        /// Events that were not counted because of uses.programs_max or uses.rows_max.
+        /// Sums for reports that are kept: one per day, program, user and account, two per job.
+        gauge sum_rows = "ogrt_sum_rows",
+        /// Events not counted because of uses.programs_max, uses.rows_max or uses.sums_max.
         counter uses_dropped = "ogrt_uses_dropped_total",
         /// Disk space of the events that are kept for questions about jobs, in bytes.
         gauge jobs_bytes = "ogrt_jobs_bytes",

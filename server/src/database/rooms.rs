@@ -167,8 +167,14 @@ pub struct SumsStore {
     pub tallies: Table,
     /// Day, program, user, account -> sums: server/src/sums/row.rs.
     pub rows: Table,
+    /// The same for months that are long past: server/src/sums/months.rs.
+    pub months: Table,
+    /// Program -> rows that name it, and its name: server/src/sums/programs.rs.
+    pub programs: Table,
     /// Numbers of jobs, and what is known of their use: server/src/sums/add.rs.
     pub jobs: Table,
+    /// The number of rows and of entries of jobs.
+    pub row_count: Total,
     /// Number of the next new job.
     pub next_job: Total,
 }

@@ -1,9 +1,9 @@
 //! Reports: what was used in a period, by software, user, account and so on.
 //!
-//! A report is made when somebody asks, from the sums of each day ([`crate::sums`]): rows of the
-//! period are walked once, each is put under its values of the keys ([`keys`], [`names`]) and added
-//! up ([`totals`]). The names of software are the registry's at that moment, so a build that is
-//! registered late has its name for the past, too.
+//! A report is made when somebody asks, from the sums of each day, or month ([`crate::sums`]): rows
+//! of the period are walked once, each is put under its values of the keys ([`keys`], [`names`]) and
+//! added up ([`totals`]). The names of software are the registry's at that moment, so a build that
+//! is registered late has its name for the past, too.
 
 mod job_union;
 mod keys;
@@ -21,7 +21,11 @@ use crate::{
 };
 use names::Names;
 use serde_json::{Value, json};
-use std::{cmp::Reverse, collections::HashMap, sync::Arc};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 use totals::Totals;
 
 /// Most lines that are added up; further ones are in the total alone.
@@ -90,17 +94,24 @@ impl Reports {
         let mut lines: HashMap<[u32; KEYS_MAX], Totals> = HashMap::new();
         let (mut total, mut unregistered) = (Totals::new(jobs), Totals::new(jobs));
         let (mut is_cut, mut last_day) = (false, first);
-        for entry in sums.rows.range(first.to_be_bytes()..behind.to_be_bytes()) {
+        // Months of which only a part was asked for.
+        let mut whole_months = BTreeSet::new();
+        let months = sums.months.range(dates::first_of_month(first).to_be_bytes()..behind.to_be_bytes());
+        let days = sums.rows.range(first.to_be_bytes()..behind.to_be_bytes());
+        for (entry, is_month) in months.map(|row| (row, true)).chain(days.map(|row| (row, false))) {
             let (key, value) = entry.into_inner()?;
             let Some(key) = SumKey::read(&key) else { continue };
             let mut rest = &value[..];
             let Some(row) = SumRow::read_sums(&mut rest) else { continue };
-            let of_row = names.of(&key)?;
+            let of_row = names.of(&key, is_month)?;
             let is_registered = names.is_registered(&of_row);
             if question.registered.is_some_and(|wanted| wanted != is_registered)
                 || !question.only.iter().all(|(key, text)| names.fits(&of_row, *key, text))
             {
                 continue;
+            }
+            if is_month && (key.day < first || dates::last_of_month(key.day) >= behind) {
+                whole_months.insert(dates::month(key.day));
             }
             last_day = last_day.max(key.day);
             let line = names.line(&of_row, &question.by);
@@ -155,6 +166,9 @@ impl Reports {
         });
         if question.since_ns.is_some() {
             answer["first_day"] = dates::date(first).into();
+        }
+        if !whole_months.is_empty() {
+            answer["whole_months"] = whole_months.into_iter().collect::<Vec<_>>().into();
         }
         Ok(Report { answer, is_cut })
     }

@@ -42,7 +42,7 @@ pub struct Names<'a> {
     numbers: HashMap<String, Name>,
     texts: Vec<String>,
     programs: HashMap<u64, ProgramNames>,
-    days: HashMap<u16, [Name; 3]>,
+    days: HashMap<(u16, bool), [Name; 3]>,
     /// Names as they stand in keys, of users, accounts and partitions; and of clusters.
     raw: [HashMap<Vec<u8>, Name>; 2],
 }
@@ -91,8 +91,8 @@ impl<'a> Names<'a> {
         name
     }
 
-    /// The names of a row.
-    pub fn of(&mut self, row: &SumKey<'_>) -> Result<RowNames, UsesError> {
+    /// The names of a row: of a day, or of a month, whose days and weeks are no more told apart.
+    pub fn of(&mut self, row: &SumKey<'_>, is_month: bool) -> Result<RowNames, UsesError> {
         let program = match self.programs.get(&row.program) {
             Some(known) => *known,
             None => {
@@ -101,12 +101,16 @@ impl<'a> Names<'a> {
                 names
             }
         };
-        let [day, week, month] = match self.days.get(&row.day) {
+        let [day, week, month] = match self.days.get(&(row.day, is_month)) {
             Some(known) => *known,
             None => {
-                let texts = [dates::date(row.day), dates::week(row.day), dates::month(row.day)];
+                let month = dates::month(row.day);
+                let texts = match is_month {
+                    true => [month.clone(), month.clone(), month],
+                    false => [dates::date(row.day), dates::week(row.day), month],
+                };
                 let names = texts.map(|text| self.number(text));
-                self.days.insert(row.day, names);
+                self.days.insert((row.day, is_month), names);
                 names
             }
         };
@@ -128,7 +132,7 @@ impl<'a> Names<'a> {
         if number == UNKNOWN_PROGRAM {
             return Ok(ProgramNames::default());
         }
-        let Some(program) = self.uses.program(number)? else { return Ok(ProgramNames::default()) };
+        let Some(program) = self.uses.named_program(number)? else { return Ok(ProgramNames::default()) };
         let path = String::from_utf8_lossy(&program.path).into_owned();
         let mut names = ProgramNames { path: self.number(path.clone()), ..ProgramNames::default() };
         for signature in &program.executable {

@@ -3,18 +3,20 @@
 use super::{
     EndSum, STATUSES, SumKey, SumRow, UNKNOWN_PROGRAM,
     job_record::{JobRecord, TimeShare},
+    programs::Mentions,
     tally::SumTally,
 };
 use crate::{
     database::{SumsStore, Writes, number},
+    dates::day_number,
     fair_shares::ShareHolder,
-    stored_text::put_name,
+    stored_text::{put_name, take_name},
 };
 use std::collections::BTreeMap;
 
 /// The keys of a job's number, and of a record of its use.
-const NUMBER: u8 = b'n';
-const RECORD: u8 = b'r';
+pub const NUMBER: u8 = b'n';
+pub const RECORD: u8 = b'r';
 
 /// The number of a job's number that has no room.
 type JobNumber = Option<u32>;
@@ -22,8 +24,8 @@ type JobNumber = Option<u32>;
 /// What has become of the rows.
 #[derive(Default)]
 pub struct Added {
-    /// The senders of new rows, each as often as it has some.
-    pub new: Vec<ShareHolder>,
+    /// New rows, and entries of jobs.
+    pub new: u64,
     /// Processes that found no room.
     pub dropped: u64,
 }
@@ -46,17 +48,18 @@ pub fn add(
     store: &SumsStore,
     writes: &mut Writes,
     tallies: &mut [SumTally<'_>],
-    has_room: impl Fn(&ShareHolder, u64) -> bool,
+    has_room: impl FnMut(&ShareHolder, u64) -> bool,
 ) -> fjall::Result<Added> {
-    let mut adding = Adding { store, has_room, added: Added::default(), changes: BTreeMap::new() };
+    let (added, changes, mentions) = (Added::default(), BTreeMap::new(), Mentions::default());
+    let mut adding = Adding { store, has_room, added, changes, mentions };
     tallies.sort_by_key(job_and_user);
     let mut next_job = store.next_job.get()?;
     let first_new = next_job;
-    let mut numbers: BTreeMap<Vec<u8>, JobNumber> = BTreeMap::new();
+    let mut jobs: BTreeMap<Vec<u8>, Option<NumberedJob>> = BTreeMap::new();
     for same in tallies.chunk_by(|a, b| job_and_user(a) == job_and_user(b)) {
         let job = match same[0].job {
             [] => None,
-            _ => adding.job_number(&same[0], &mut numbers, &mut next_job, writes)?,
+            _ => adding.job_number(same, &mut jobs, &mut next_job)?,
         };
         if job.is_some() {
             adding.add_record(same, writes)?;
@@ -65,11 +68,54 @@ pub fn add(
             adding.change(tally.key.bytes()).add(tally, job);
         }
     }
+    for (name, job) in jobs {
+        if let Some(job) = job.filter(|job| job.is_changed) {
+            writes.insert(&store.jobs, name, job.bytes());
+        }
+    }
     if next_job != first_new {
         writes.set(&store.next_job, next_job);
     }
     adding.put(writes)?;
+    adding.mentions.put(store, writes)?;
     Ok(adding.added)
+}
+
+/// A job that has a number.
+pub struct NumberedJob {
+    number: u32,
+    /// The last day on which something was told of it.
+    pub told: u16,
+    /// The sender whose it is.
+    holder: ShareHolder,
+    /// It is not on disk like this.
+    is_changed: bool,
+}
+
+impl NumberedJob {
+    fn bytes(&self) -> Vec<u8> {
+        let number = u64::from(self.number).to_be_bytes();
+        [&number[..], &self.told.to_be_bytes(), self.holder.as_bytes()].concat()
+    }
+
+    /// Reads its bytes.
+    pub fn read(value: &[u8]) -> Option<Self> {
+        let number = u32::try_from(number(value)).ok()?;
+        let told = u16::from_be_bytes(value.get(8..10)?.try_into().ok()?);
+        let holder = ShareHolder::read(value.get(10..)?);
+        Some(NumberedJob { number, told, holder, is_changed: false })
+    }
+}
+
+/// The sender to whom a job's number or record counts.
+pub fn job_holder(key: &[u8], value: &[u8]) -> ShareHolder {
+    if key.first() == Some(&NUMBER) {
+        return NumberedJob::read(value).map_or_else(ShareHolder::others, |job| job.holder);
+    }
+    let is_claimed = key.get(1) == Some(&1);
+    let mut rest = key.get(2..).unwrap_or_default();
+    let [_, user, relay] = [(); 3].map(|()| take_name(&mut rest).unwrap_or_default());
+    SumKey { user, is_claimed, relay, ..SumKey::default() }.holder()
 }
 
 /// The job of a tally, its user, and who proved it.
@@ -83,48 +129,50 @@ struct Adding<'a, R> {
     has_room: R,
     added: Added,
     changes: BTreeMap<Vec<u8>, Change>,
+    mentions: Mentions,
 }
 
-impl<R: Fn(&ShareHolder, u64) -> bool> Adding<'_, R> {
+impl<R: FnMut(&ShareHolder, u64) -> bool> Adding<'_, R> {
     fn change(&mut self, row: Vec<u8>) -> &mut Change {
         self.changes.entry(row).or_default()
     }
 
     fn takes_room(&mut self, holder: ShareHolder) -> bool {
-        let has_room = (self.has_room)(&holder, self.added.new.len() as u64);
-        if has_room {
-            self.added.new.push(holder);
-        }
+        let has_room = (self.has_room)(&holder, self.added.new);
+        self.added.new += u64::from(has_room);
         has_room
     }
 
-    /// The number of the tally's job.
+    /// The number of the job of these tallies.
     fn job_number(
         &mut self,
-        tally: &SumTally<'_>,
-        numbers: &mut BTreeMap<Vec<u8>, JobNumber>,
+        tallies: &[SumTally<'_>],
+        jobs: &mut BTreeMap<Vec<u8>, Option<NumberedJob>>,
         next: &mut u64,
-        writes: &mut Writes,
     ) -> fjall::Result<JobNumber> {
-        let mut key = vec![NUMBER];
-        put_name(&mut key, tally.key.cluster);
-        key.extend_from_slice(tally.job);
-        if let Some(known) = numbers.get(&key) {
-            return Ok(*known);
+        let key = &tallies[0].key;
+        let mut name = vec![NUMBER];
+        put_name(&mut name, key.cluster);
+        name.extend_from_slice(tallies[0].job);
+        if !jobs.contains_key(&name) {
+            let known = match self.store.jobs.get(&name)? {
+                Some(value) => NumberedJob::read(&value),
+                None => match u32::try_from(*next) {
+                    Ok(number) if self.takes_room(key.holder()) => {
+                        *next += 1;
+                        Some(NumberedJob { number, told: 0, holder: key.holder(), is_changed: true })
+                    }
+                    _ => None,
+                },
+            };
+            jobs.insert(name.clone(), known);
         }
-        let known = match self.store.jobs.get(&key)? {
-            Some(known) => u32::try_from(number(&known)).ok(),
-            None => match u32::try_from(*next) {
-                Ok(fresh) if self.takes_room(tally.key.holder()) => {
-                    *next += 1;
-                    writes.insert(&self.store.jobs, &key[..], u64::from(fresh).to_be_bytes());
-                    Some(fresh)
-                }
-                _ => None,
-            },
-        };
-        numbers.insert(key, known);
-        Ok(known)
+        let Some(job) = jobs.get_mut(&name).and_then(Option::as_mut) else { return Ok(None) };
+        let told = tallies.iter().map(|tally| day_number(tally.last_ns)).max().unwrap_or(0);
+        if told > job.told {
+            (job.told, job.is_changed) = (told, true);
+        }
+        Ok(Some(job.number))
     }
 
     /// Adds processes of one job and one user to the job's record, and the difference that this
@@ -173,6 +221,9 @@ impl<R: Fn(&ShareHolder, u64) -> bool> Adding<'_, R> {
                 let row = SumKey { program: UNKNOWN_PROGRAM, account: b"", partition: b"", ..row };
                 coarse.entry(row.bytes()).or_default().merge(change);
                 continue;
+            }
+            if before.is_none() {
+                self.mentions.add(row.program, 1);
             }
             put.insert(key.clone(), change.applied_to(before.unwrap_or_default()));
         }

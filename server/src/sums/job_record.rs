@@ -7,7 +7,10 @@
 //! difference.
 
 use super::tally::SumTally;
-use crate::stored_text::{put_text, take_text};
+use crate::{
+    dates::day_number,
+    stored_text::{put_text, take_text},
+};
 use bytes::{Buf, BufMut};
 use prost::encoding::{decode_varint, encode_varint};
 use std::collections::BTreeMap;
@@ -53,6 +56,11 @@ impl JobRecord {
         } else if self.weights.len() < ROWS_MAX {
             self.weights.insert(row.to_vec(), weight);
         }
+    }
+
+    /// The day of the last thing that was told of it.
+    pub fn last_day(&self) -> u16 {
+        day_number(self.last_ns)
     }
 
     /// The share of each row.

@@ -32,6 +32,12 @@ impl JobSet {
         }
     }
 
+    /// Both together.
+    pub fn merge(&mut self, more: JobSet) {
+        self.add(&more.numbers);
+        self.is_cut |= more.is_cut;
+    }
+
     /// The numbers, sorted.
     #[cfg(test)]
     pub fn numbers(&self) -> &[u32] {

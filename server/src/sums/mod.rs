@@ -3,8 +3,8 @@
 //! ```text
 //! day, program, user, who proved it, cluster, account, partition -> sums, and the jobs' numbers
 //! ```
-//! A process counts on the day on which it began. Rows grow with what is distinct, so they answer
-//! for years. What they are made of comes as tallies ([`SumTally`]), which the stage of uses makes
+//! A process counts on the day on which it began. Rows grow with what is distinct, and days that are
+//! long past become months ([`roll_up`]), so they answer for years. What they are made of comes as tallies ([`SumTally`]), which the stage of uses makes
 //! durable together with its offset in the queue; here they are added ([`add`]), in the write that
 //! removes them. So each process counts once, whatever crashes.
 //!
@@ -14,12 +14,16 @@
 mod add;
 mod job_record;
 mod job_set;
+mod months;
+mod programs;
 mod row;
 mod status;
 mod tally;
 
 pub use add::{Added, add};
 pub use job_set::JobSet;
+pub use months::{forget_jobs, roll_up};
+pub use programs::{keep_name, kept_name};
 pub use row::{EndSum, SumKey, SumRow};
 pub use status::{STATUSES, Status};
 pub use tally::{JobFacts, SumTally};

@@ -93,6 +93,15 @@ pub struct SumRow {
 }
 
 impl SumRow {
+    /// Both together.
+    pub fn merge(&mut self, more: SumRow) {
+        self.processes = self.processes.saturating_add(more.processes);
+        self.ends.iter_mut().zip(&more.ends).for_each(|(end, more)| end.add(more));
+        self.node_us = self.node_us.saturating_add(more.node_us);
+        self.core_us = self.core_us.saturating_add(more.core_us);
+        self.jobs.merge(more.jobs);
+    }
+
     /// Its bytes.
     pub fn bytes(&self) -> Vec<u8> {
         let mut out = vec![FORM];

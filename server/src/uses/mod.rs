@@ -41,7 +41,7 @@ use crate::{
     queue::{Entry, Queue},
     registry::{Registry, RegistryError},
     shutdown::Shutdown,
-    sums::UNKNOWN_PROGRAM,
+    sums::{self, UNKNOWN_PROGRAM},
 };
 use anyhow::Result;
 use ending::Ending;
@@ -126,6 +126,7 @@ impl Uses {
     ) -> Result<Self> {
         metrics.programs.set(store.program_count.get()?);
         metrics.use_rows.set(store.row_count.get()?);
+        metrics.sum_rows.set(store.sums.row_count.get()?);
         let (wanted, complete, asked) = (AtomicU64::new(0), AtomicU64::new(0), Notify::new());
         let has_old_rows = store.old_rows.first_key_value().is_some();
         let shares = Mutex::new(UseShares::open(&store, &config)?);
@@ -311,6 +312,15 @@ impl Uses {
 
     fn shares(&self) -> MutexGuard<'_, UseShares> {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The program with this number; of one that is gone, as far as sums name it, without what it
+    /// had loaded.
+    pub fn named_program(&self, program: ProgramNumber) -> fjall::Result<Option<Program>> {
+        if let Some(known) = self.program(program)? {
+            return Ok(Some(known));
+        }
+        Ok(sums::kept_name(&self.store.sums, program)?.and_then(|bytes| Program::read(&bytes)))
     }
 
     /// The program with this number, while it is kept.

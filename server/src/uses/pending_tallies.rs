@@ -17,7 +17,6 @@ use super::{
 };
 use crate::{
     database::{Table, UsesStore, Writes},
-    fair_shares::ShareHolder,
     sums::{self, Added, SumTally},
 };
 use anyhow::Result;
@@ -107,21 +106,27 @@ impl Uses {
             tallies.extend(std::iter::from_fn(|| SumTally::read(&mut rest)));
         }
         let mut shares = self.shares();
-        let rows = self.store.row_count.get()?;
+        let shares = &mut shares.sums;
+        shares.forget_fresh();
+        let rows = self.store.sums.row_count.get()?;
         let Added { new, dropped } =
             sums::add(&self.store.sums, &mut writes, &mut tallies, |holder, new| {
-                shares.rows.has_room(&shares.rows.holder(holder.clone()), rows + new)
+                let holder = shares.holder(holder.clone());
+                let has_room = shares.has_room(&holder, rows + new);
+                if has_room {
+                    shares.add_fresh(holder);
+                }
+                has_room
             })?;
         self.metrics.uses_dropped.add(dropped);
-        let rows = rows + new.len() as u64;
-        let mut changes = ShareChanges::default();
-        new.into_iter().for_each(|holder| changes.add_one(shares.rows.holder(holder), 1));
-        writes.set(&self.store.row_count, rows);
-        shares.rows.put(&self.store, &changes, &mut writes);
+        writes.set(&self.store.sums.row_count, rows + new);
+        let changes = shares.fresh();
+        shares.put(&self.store, &changes, &mut writes);
         writes.commit()?;
-        shares.rows.apply(changes);
-        shares.rows.look();
-        self.metrics.use_rows.set(rows);
+        shares.apply(changes);
+        shares.forget_fresh();
+        shares.look();
+        self.metrics.sum_rows.set(rows + new);
         Ok(true)
     }
 
@@ -153,12 +158,15 @@ impl Uses {
             }));
         }
         let mut shares = self.shares();
-        let added = self.add(&shares, &mut writes, &mut tallies)?;
+        shares.rows.forget_fresh();
+        let added = self.add(&mut shares, &mut writes, &mut tallies)?;
         added.forgotten.put(self, &mut shares.forgotten, &mut writes)?;
-        shares.rows.put(&self.store, &added.row_shares, &mut writes);
+        let row_shares = shares.rows.fresh();
+        shares.rows.put(&self.store, &row_shares, &mut writes);
         shares.programs.put(&self.store, &added.program_shares, &mut writes);
         writes.commit()?;
-        shares.rows.apply(added.row_shares);
+        shares.rows.apply(row_shares);
+        shares.rows.forget_fresh();
         shares.programs.apply(added.program_shares);
         shares.rows.look();
         for (holder, over) in added.forgotten.over() {
@@ -169,7 +177,12 @@ impl Uses {
     }
 
     /// Adds tallies to the rows.
-    fn add(&self, shares: &UseShares, writes: &mut Writes, tallies: &mut [Tally<'_>]) -> Result<AddedRows> {
+    fn add(
+        &self,
+        shares: &mut UseShares,
+        writes: &mut Writes,
+        tallies: &mut [Tally<'_>],
+    ) -> Result<AddedRows> {
         let store: &UsesStore = &self.store;
         let rows_before = store.row_count.get()?;
         let mut added = AddedRows { rows: rows_before, ..AddedRows::default() };
@@ -199,7 +212,8 @@ impl Uses {
                             coarse.entry(without_job).or_default().add(&total);
                             continue;
                         }
-                        added.count_row(holder);
+                        added.rows += 1;
+                        shares.rows.add_fresh(holder);
                     }
                 }
                 changed.push((*row, total));
@@ -218,7 +232,10 @@ impl Uses {
                         self.metrics.uses_dropped.add(total.all());
                         continue;
                     }
-                    None => added.count_row(holder),
+                    None => {
+                        added.rows += 1;
+                        shares.rows.add_fresh(holder);
+                    }
                 }
                 writes.insert(&store.rows, &key[..], rows::value(&total));
             }
@@ -273,14 +290,6 @@ fn taken(table: &Table, prefix: &[u8], writes: &mut Writes) -> Result<Vec<Vec<u8
 struct AddedRows {
     /// How many there are.
     rows: u64,
-    row_shares: ShareChanges,
     program_shares: ShareChanges,
     forgotten: Forgotten,
-}
-
-impl AddedRows {
-    fn count_row(&mut self, holder: ShareHolder) {
-        self.rows += 1;
-        self.row_shares.add_one(holder, 1);
-    }
 }

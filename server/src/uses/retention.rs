@@ -11,6 +11,7 @@ use super::{
     forgotten::Forgotten,
     objects,
     old_rows::{self, About},
+    program::Program,
     rows::{self, Count, RowKey, Whole},
     shares::{Owner, ShareChanges},
     use_counts::UseCounts,
@@ -18,6 +19,7 @@ use super::{
 use crate::{
     clock::{now_ns, oldest_kept_ns},
     dates::day_number,
+    sums,
 };
 use anyhow::Result;
 use sha2::{Digest, Sha256};
@@ -46,6 +48,7 @@ const PERIOD_DAYS: u16 = 30;
 pub struct Sweep {
     after: Vec<u8>,
     after_old: Vec<u8>,
+    after_job: Vec<u8>,
     /// Passes since there were too many rows.
     pressure: u32,
     programs_went: Option<Instant>,
@@ -57,6 +60,7 @@ impl Uses {
         let oldest = oldest_kept_ns(self.config.jobs_keep.0);
         self.sweep_rows(sweep, now_ns(), oldest)?;
         old_rows::sweep(&self.store, oldest, SLICE, &mut sweep.after_old)?;
+        self.sweep_sums(sweep, oldest_kept_ns(self.config.days_keep.0))?;
         let is_full = {
             let shares = self.shares();
             self.store.program_count.get()? >= shares.programs.soft_max()
@@ -157,6 +161,35 @@ impl Uses {
         Ok(())
     }
 
+    /// Makes months of days that are long past, and forgets jobs of which nothing is told any more.
+    fn sweep_sums(&self, sweep: &mut Sweep, oldest: i64) -> Result<()> {
+        let sums = &self.store.sums;
+        let mut writes = sums.database.writes();
+        let before = day_number(oldest);
+        let mut changes = sums::roll_up(sums, before, SLICE, &mut writes)?;
+        let after = std::mem::take(&mut sweep.after_job);
+        let (of_jobs, after) = sums::forget_jobs(sums, before, after, SLICE, &mut writes)?;
+        sweep.after_job = after;
+        changes.extend(of_jobs);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut shares = self.shares();
+        let mut share_changes = ShareChanges::default();
+        let mut rows = sums.row_count.get()?;
+        for (holder, more) in changes {
+            rows = rows.saturating_add_signed(more);
+            share_changes.add_one(shares.sums.holder(holder), more);
+        }
+        writes.set(&sums.row_count, rows);
+        shares.sums.put(&self.store, &share_changes, &mut writes);
+        writes.commit()?;
+        shares.sums.apply(share_changes);
+        shares.sums.look();
+        self.metrics.sum_rows.set(rows);
+        Ok(())
+    }
+
     /// Removes programs of senders with more than their share, those that were unused the longest.
     fn remove_excess(&self) -> Result<()> {
         let mut shares = self.shares();
@@ -237,7 +270,9 @@ impl Uses {
             old_rows::remove(store, *program, &mut writes)?;
             let Some(bytes) = store.programs.get(program.to_be_bytes())? else { continue };
             writes.remove(&store.program_numbers, &Sha256::digest(&bytes)[..16]);
-            let Some(read) = self.program(*program)? else { continue };
+            let Some(read) = Program::read(&bytes) else { continue };
+            let named = Program { libraries: Vec::new(), objects: Vec::new(), ..read.clone() };
+            sums::keep_name(&store.sums, *program, &named.bytes(), &mut writes)?;
             for signature in read.signatures() {
                 let key = [&signature.as_bytes()[..], &program.to_be_bytes()].concat();
                 writes.remove(&store.programs_with, key);

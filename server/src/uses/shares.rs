@@ -65,6 +65,8 @@ pub struct UseShares {
     pub programs: KeptShares,
     pub objects: KeptShares,
     pub rows: KeptShares,
+    /// Rows of sums.
+    pub sums: KeptShares,
     /// The senders of whom something is missing, and when it last ran: [`super::forgotten`].
     pub forgotten: Shares,
 }
@@ -79,6 +81,7 @@ impl UseShares {
         let objects_max = config.programs_max.saturating_mul(OBJECTS_FOR_EACH);
         let objects = KeptShares::open(store, b'o', objects_max, store.object_count.get()?)?;
         let rows = KeptShares::open(store, b'r', config.rows_max, store.row_count.get()?)?;
+        let sums = KeptShares::open(store, b's', config.sums_max, store.sums.row_count.get()?)?;
         let mut forgotten = Shares::default();
         for entry in store.senders.prefix(b"f") {
             let (key, last) = entry.into_inner()?;
@@ -87,7 +90,7 @@ impl UseShares {
                 Some(holder) => forgotten.set(ShareHolder::read(holder), number(&last)),
             }
         }
-        Ok(UseShares { programs, objects, rows, forgotten })
+        Ok(UseShares { programs, objects, rows, sums, forgotten })
     }
 }
 
@@ -169,8 +172,7 @@ impl KeptShares {
 
     /// Finds out anew what each may have, from what all have now.
     pub fn look(&mut self) {
-        let left = self.capacity().saturating_sub(self.several).max(self.capacity() / 4);
-        self.allowance = self.shares.allowance(left);
+        self.allowance = self.shares.allowance(self.left());
         if self.shares.total() + self.several < self.soft_max() {
             self.when_full = None;
         } else if self.when_full.is_none() {
@@ -189,12 +191,31 @@ impl KeptShares {
     }
 
     /// Tells whether the sender may have one more where there are so many.
-    pub fn has_room(&self, holder: &ShareHolder, there: u64) -> bool {
+    pub fn has_room(&mut self, holder: &ShareHolder, there: u64) -> bool {
+        if there < self.soft_max() {
+            return true;
+        }
+        if self.when_full.is_none() {
+            self.is_full_now();
+        }
         let max = self.max_for(holder);
-        there < self.soft_max()
-            || (there < max
-                && self.has(holder) < self.allowance.of(holder).max(1)
-                && self.of_relay_since_full(holder) < max - there)
+        there < max
+            && self.has(holder) < self.allowance.of(holder).max(1)
+            && self.of_relay_since_full(holder) < max - there
+    }
+
+    /// Finds out what each may have, from what all have now, on disk or not.
+    fn is_full_now(&mut self) {
+        let mut all = self.shares.clone();
+        for (holder, more) in &self.fresh {
+            all.set(holder.clone(), self.shares.get(holder) + more);
+        }
+        self.when_full = Some(all.of_relays());
+        self.allowance = all.allowance(self.left());
+    }
+
+    fn left(&self) -> u64 {
+        self.capacity().saturating_sub(self.several).max(self.capacity() / 4)
     }
 
     /// What the relay of this sender has more since some are removed. Of the last ones it gets no

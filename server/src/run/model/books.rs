@@ -1,6 +1,9 @@
 //! The server's totals, held against what is in its tables whenever the database was opened.
 
-use crate::database::{Store, Table, number};
+use crate::{
+    database::{Store, Table, number},
+    sums::UNKNOWN_PROGRAM,
+};
 use anyhow::{Context, Result, ensure};
 use bytes::Buf;
 use std::collections::{BTreeMap, BTreeSet};
@@ -84,14 +87,33 @@ fn uses(store: &Store) -> Result<()> {
     }
     let (wholes, rows): (Vec<_>, Vec<_>) = keys(&uses.rows)?.into_iter().partition(|key| key.len() == 8);
     let said = uses.row_count.get()?;
-    let there = rows.len() + keys(&uses.sums.rows)?.len() + keys(&uses.sums.jobs)?.len();
-    ensure!(said == there as u64, "uses: {said} rows are said, {there} are there");
+    ensure!(said == rows.len() as u64, "uses: {said} rows are said, {} are there", rows.len());
+    let sums = &uses.sums;
+    let tables = [&sums.rows, &sums.months, &sums.jobs];
+    let of_sums = tables.into_iter().map(|table| Ok(keys(table)?.len())).sum::<Result<usize>>()?;
+    let said = sums.row_count.get()?;
+    ensure!(said == of_sums as u64, "sums: {said} rows are said, {of_sums} are there");
+    let mut mentioned: BTreeMap<u64, u64> = BTreeMap::new();
+    for key in keys(&sums.rows)?.iter().chain(&keys(&sums.months)?) {
+        *mentioned.entry(number(&key[2..10])).or_default() += 1;
+    }
+    mentioned.remove(&UNKNOWN_PROGRAM);
+    for entry in sums.programs.iter() {
+        let (key, value) = entry.into_inner()?;
+        let rows = mentioned.remove(&number(&key));
+        ensure!(rows == Some(number(&value)), "sums: a program is named by {rows:?} rows");
+        let has_name = programs.contains(&number(&key)) || value.len() > 8;
+        ensure!(has_name, "sums: a program without a name");
+    }
+    ensure!(mentioned.is_empty(), "sums: programs {mentioned:?} are named, and not counted");
     let wholes: BTreeSet<u64> = wholes.iter().map(|key| number(key)).collect();
     ensure!(wholes == programs, "uses: programs {programs:?}, with whole counts {wholes:?}");
     for row in &rows {
         ensure!(programs.contains(&number(row)), "uses: a row of a program that is not there");
     }
-    for (letter, there) in [(b'p', programs.len()), (b'o', objects.len()), (b'r', there)] {
+    for (letter, there) in
+        [(b'p', programs.len()), (b'o', objects.len()), (b'r', rows.len()), (b's', of_sums)]
+    {
         let mut shares = 0;
         for entry in uses.senders.prefix([letter]) {
             shares += number(&entry.value()?);
