@@ -44,6 +44,11 @@ impl JobPart {
         *self == JobPart::default()
     }
 
+    /// The part of the job that is the task by itself.
+    pub fn of_task(&self) -> JobPart {
+        JobPart { task: None, step: self.step.clone() }
+    }
+
     fn has(&self, array_index: &str, step: &str) -> bool {
         self.task.as_ref().is_none_or(|task| task == array_index)
             && self.step.as_ref().is_none_or(|wanted| wanted == step_name(step))

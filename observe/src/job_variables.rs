@@ -18,6 +18,8 @@ pub struct JobVariables {
     pub job_step: Vec<u8>,
     /// Index in a job array.
     pub array_index: Vec<u8>,
+    /// Id of the array, where its tasks have ids of their own.
+    pub array_job: Vec<u8>,
     /// Rank in MPI_COMM_WORLD.
     pub mpi_rank: Option<u32>,
     /// Size of MPI_COMM_WORLD.
@@ -76,7 +78,8 @@ impl JobVariables {
     pub fn read(environment: &[u8], job_id_variables: &str) -> Self {
         let [mut cluster, mut step, mut array, mut rank, mut size, mut container] = [Best::NONE; 6];
         let [mut pmix, mut pmi, mut flux, mut slurm_job, mut intel, mut group] = [Best::NONE; 6];
-        let [mut account, mut partition, mut nodes, mut tasks, mut cpus_per_task] = [Best::NONE; 5];
+        let [mut account, mut partition, mut nodes, mut tasks, mut cpus_per_task, mut array_job] =
+            [Best::NONE; 6];
         let [mut visible_gpus, mut threads, mut conda_prefix, mut virtual_environment] = [Best::NONE; 4];
         let (mut job, mut is_hydra) = (Best::NONE, false);
         let (mut modules, mut module_files): (&[u8], &[u8]) = (&[], &[]);
@@ -93,6 +96,7 @@ impl JobVariables {
                 b"SLURM_STEP_ID" => step.offer(0, value),
                 b"SLURM_STEPID" => step.offer(1, value),
                 b"SLURM_ARRAY_TASK_ID" => array.offer(0, value),
+                b"SLURM_ARRAY_JOB_ID" => array_job.offer(0, value),
                 b"PBS_ARRAY_INDEX" => array.offer(1, value),
                 b"PBS_ARRAYID" => array.offer(2, value),
                 // LSF and Grid Engine set these outside arrays too, to a word that is not an index.
@@ -174,6 +178,7 @@ impl JobVariables {
             cluster: cluster.value.to_vec(),
             job_step: step.value.to_vec(),
             array_index: array.value.to_vec(),
+            array_job: array_job.value.to_vec(),
             mpi_rank: rank.number(),
             mpi_size: size.number(),
             launch,

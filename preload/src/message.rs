@@ -31,6 +31,8 @@ const TEXTS: &[(u32, Meaning)] = &[
     (process_info::ACCOUNT, Meaning::Account),
     (process_info::PARTITION, Meaning::Partition),
     #[cfg(not(feature = "static"))]
+    (process_info::ARRAY_JOB, Meaning::ArrayJob),
+    #[cfg(not(feature = "static"))]
     (process_info::VISIBLE_GPUS, Meaning::VisibleGpus),
     #[cfg(not(feature = "static"))]
     (process_info::THREADS, Meaning::Threads),

@@ -50,6 +50,7 @@ meanings! {
         "CH_RUNNING" "container" "KUBERNETES_SERVICE_HOST";
     Account: "SLURM_JOB_ACCOUNT" "LSB_PROJECT_NAME";
     Partition: "SLURM_JOB_PARTITION" "PBS_QUEUE" "LSB_QUEUE";
+    #[cfg(not(feature = "static"))] ArrayJob: "SLURM_ARRAY_JOB_ID";
     #[cfg(not(feature = "static"))] Nodes: "SLURM_JOB_NUM_NODES" "SLURM_NNODES" "PBS_NUM_NODES" "FLUX_JOB_NNODES";
     #[cfg(not(feature = "static"))] Tasks: "SLURM_NPROCS" "PBS_NP" "LSB_DJOB_NUMPROC";
     #[cfg(not(feature = "static"))] CpusPerTask: "SLURM_CPUS_PER_TASK";

@@ -207,6 +207,8 @@ pub mod process_info {
     pub const CONDA_PREFIX: u32 = 362;
     /// `optional bytes virtual_environment`
     pub const VIRTUAL_ENVIRONMENT: u32 = 363;
+    /// `optional bytes array_job`
+    pub const ARRAY_JOB: u32 = 364;
 }
 
 /// Fields of `ProcessEnd`.

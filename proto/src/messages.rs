@@ -226,6 +226,9 @@ pub struct ProcessInfo {
     pub conda_prefix: ::core::option::Option<::prost::bytes::Bytes>,
     #[prost(bytes = "bytes", optional, tag = "363")]
     pub virtual_environment: ::core::option::Option<::prost::bytes::Bytes>,
+    /// Id of the array that the job is a task of, where the tasks have ids of their own.
+    #[prost(bytes = "bytes", optional, tag = "364")]
+    pub array_job: ::core::option::Option<::prost::bytes::Bytes>,
 }
 /// The end of a process.
 #[derive(Clone, PartialEq, ::prost::Message)]

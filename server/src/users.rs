@@ -35,11 +35,6 @@ impl Users {
         self.known().names.get(&uid).cloned()
     }
 
-    /// The number of a user with this name, if the file has one.
-    pub fn uid(&self, name: &str) -> Option<u32> {
-        self.known().names.iter().find(|(_, known)| &***known == name).map(|(uid, _)| *uid)
-    }
-
     fn known(&self) -> MutexGuard<'_, PasswdFile> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.looked.is_none_or(|looked| looked.elapsed() > LOOK_EVERY) {

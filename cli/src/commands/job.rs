@@ -177,8 +177,30 @@ fn is_number(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// The cluster and the id of the job that is this task of an array, where tasks have ids of their
+/// own.
+fn job_of_task(
+    server: &ApiClient,
+    cluster: Option<&str>,
+    array: &str,
+    part: &JobPart,
+) -> Result<Option<(String, String)>> {
+    let Some(task) = part.task.as_ref().filter(|_| is_number(array)) else { return Ok(None) };
+    let mut question = vec![("array_job", array.to_owned()), ("array_task", task.clone())];
+    question.extend(cluster.map(|cluster| ("cluster", cluster.to_owned())));
+    let found = server.list(&["v1", "jobs"], &question, "jobs", 1)?.unwrap_or_default();
+    let text = |key: &str| found["jobs"][0][key].as_str().map(str::to_owned);
+    Ok(text("job_id").map(|job_id| (text("cluster").unwrap_or_default(), job_id)))
+}
+
 fn find(server: &ApiClient, typed: &str) -> Result<Option<(Job, JobPart)>> {
     for Meaning { cluster, job_id, part } in meanings(typed) {
+        if let Some((cluster, job_id)) = job_of_task(server, cluster, job_id, &part)?
+            && let Some(mut job) = whole_job(server, Some(&cluster), &job_id)?
+        {
+            job.keep(&part.of_task());
+            return Ok(Some((job, part)).filter(|(job, _)| !job.processes.is_empty()));
+        }
         let Some(mut job) = whole_job(server, cluster, job_id)? else { continue };
         job.keep(&part);
         if part.is_all() || !job.processes.is_empty() {
@@ -190,6 +212,11 @@ fn find(server: &ApiClient, typed: &str) -> Result<Option<(Job, JobPart)>> {
 
 fn find_document(server: &ApiClient, typed: &str) -> Result<Option<Found>> {
     for Meaning { cluster, job_id, part } in meanings(typed) {
+        let task = job_of_task(server, cluster, job_id, &part)?;
+        let (cluster, job_id, part) = match &task {
+            Some((cluster, job_id)) => (Some(&cluster[..]), &job_id[..], part.of_task()),
+            None => (cluster, job_id, part),
+        };
         let Some(text) = whole_document(server, cluster, job_id)? else { continue };
         let warnings = Vec::new();
         if part.is_all() {

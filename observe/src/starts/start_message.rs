@@ -173,6 +173,7 @@ impl Start<'_> {
             cluster: text(job.cluster),
             job_step: text(job.job_step),
             array_index: text(job.array_index),
+            array_job: text(job.array_job),
             account: text(job.account),
             partition: text(job.partition),
             nodes: job.nodes,

@@ -113,12 +113,12 @@ fn tables() -> Vec<TableSpec> {
         ("sum_months", plain(4 << 20)),
         ("sum_programs", small()),
         ("sum_jobs", plain(4 << 20)),
+        ("job_list", plain(4 << 20)),
         ("tallies", packed(4 << 20)),
         ("uses", small()),
         ("jobs", packed(4 << 20)),
         ("job_log", small()),
         ("job_senders", small()),
-        ("job_failures", small()),
     ]
 }
 
@@ -227,6 +227,7 @@ impl Store {
                     programs: table("sum_programs")?,
                     row_count: total("rows of sums"),
                     jobs: table("sum_jobs")?,
+                    job_list: table("job_list")?,
                     next_job: total("next job of sums"),
                 },
             },
@@ -234,7 +235,6 @@ impl Store {
                 values: table("jobs")?,
                 log: table("job_log")?,
                 senders: table("job_senders")?,
-                failures: table("job_failures")?,
                 bytes: total("jobs bytes"),
                 losses: total("jobs losses"),
                 database: database.waiting_for_room(),

@@ -173,6 +173,8 @@ pub struct SumsStore {
     pub programs: Table,
     /// Numbers of jobs, and what is known of their use: server/src/sums/add.rs.
     pub jobs: Table,
+    /// Jobs by the start of their first process, the newest first: server/src/sums/job_list.rs.
+    pub job_list: Table,
     /// The number of rows and of entries of jobs.
     pub row_count: Total,
     /// Number of the next new job.
@@ -190,8 +192,6 @@ pub struct JobsStore {
     pub log: Table,
     /// Sender -> bytes of its values.
     pub senders: Table,
-    /// User, cluster, job -> a job in which something failed: server/src/jobs/failures.rs.
-    pub failures: Table,
     /// Bytes of all values.
     pub bytes: Total,
     /// The number of jobs of which something is lost.
@@ -208,6 +208,20 @@ impl FirstFormat {
     /// The records.
     pub fn records(&self) -> Iter {
         self.records.iter()
+    }
+}
+
+impl JobsStore {
+    /// Removes the list of failed jobs that servers of before kept: sums know them now.
+    pub fn remove_failures(&self) -> fjall::Result<()> {
+        self.database.engine.read(|opened| {
+            let database = &opened.database;
+            if database.keyspace_exists("job_failures") {
+                let list = database.keyspace("job_failures", KeyspaceCreateOptions::default)?;
+                database.delete_keyspace(list)?;
+            }
+            Ok(())
+        })
     }
 }
 

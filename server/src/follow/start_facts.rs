@@ -17,7 +17,7 @@ const KEPT_BYTES_MAX: usize = 8192;
 const PLACE: [u32; 3] = [process_info::JOB_ID, process_info::CLUSTER, process_info::HOSTNAME];
 
 /// Fields of a ProcessInfo that are facts, the more important first.
-const FACTS: [u32; 19] = [
+const FACTS: [u32; 20] = [
     process_info::BINPATH,
     process_info::START_TIME_NS,
     process_info::PARENT_PID,
@@ -27,6 +27,7 @@ const FACTS: [u32; 19] = [
     process_info::MPI_SIZE,
     process_info::JOB_STEP,
     process_info::ARRAY_INDEX,
+    process_info::ARRAY_JOB,
     process_info::ACCOUNT,
     process_info::PARTITION,
     process_info::NODES,

@@ -9,8 +9,8 @@ mod builds;
 mod callers;
 mod connections;
 mod dependents;
-mod failures;
 mod installations;
+mod job_list;
 mod jobs;
 mod occupant;
 mod places;
@@ -76,7 +76,7 @@ fn routes() -> Vec<(&'static str, Class, MethodRouter<Sources>)> {
         ("/v1/unregistered", Heavy, get(uses::unregistered)),
         ("/v1/installations", Question, get(installations::list)),
         ("/v1/installations", Change, post(installations::register)),
-        ("/v1/jobs", Heavy, get(failures::list)),
+        ("/v1/jobs", Heavy, get(job_list::list)),
         ("/v1/jobs/{job_id}", Stream, get(jobs::one)),
         ("/v1/export", Stream, get(transfer::export)),
         ("/v1/import", Change, post(transfer::import)),

@@ -60,8 +60,6 @@ pub enum JobError {
     Busy,
     #[error("what is kept of a job is damaged: {0}")]
     Damaged(#[from] lz4_flex::block::DecompressError),
-    #[error("what is kept of a failed job is damaged: {0}")]
-    DamagedFailure(#[from] serde_json::Error),
     #[error("{0}")]
     Store(#[from] fjall::Error),
 }

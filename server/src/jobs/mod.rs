@@ -9,7 +9,6 @@
 
 mod answer;
 mod event_shares;
-mod failures;
 mod index;
 mod keys;
 mod losses;
@@ -17,19 +16,18 @@ mod open_starts;
 mod retention;
 
 use crate::{
-    clock::{now_ns, oldest_kept_ns},
+    clock::now_ns,
     config::JobsConfig,
     database::{JobsStore, number},
     fair_shares::{ShareHolder, Shares},
     job_key::{cluster_key, job_key},
     join::{BatchReader, DocumentBatch, DocumentBatches, EventDocument, Joiner, Want},
     metrics::Metrics,
-    queue::{Kind, Queue},
+    queue::Queue,
     shutdown::Shutdown,
 };
 use anyhow::Result;
 use bytes::BufMut;
-use failures::{FailureShares, NewFailures};
 use index::IndexCache;
 use keys::{log_key, value_key};
 use losses::LossSweep;
@@ -42,7 +40,6 @@ use tokio::{time::sleep, time::timeout};
 use tracing::error;
 
 pub use answer::{JobCursor, JobPage};
-pub use failures::{FailureQuestion, JobState};
 pub use index::JobError;
 pub use open_starts::OpenStartReader;
 
@@ -56,7 +53,6 @@ const LINGER: Duration = Duration::from_millis(50);
 const GATHER_BYTES: usize = 4 << 20;
 
 const PRUNE_EVERY: Duration = Duration::from_secs(10);
-const PRUNE_FAILURES_EVERY: Duration = Duration::from_secs(3600);
 
 /// See the module.
 pub struct Jobs {
@@ -68,7 +64,6 @@ pub struct Jobs {
     config: JobsConfig,
     /// Bytes of each sender.
     shares: Mutex<Shares>,
-    failures: FailureShares,
     indexes: IndexCache,
     sweep: LossSweep,
 }
@@ -83,14 +78,14 @@ impl Jobs {
         metrics: Arc<Metrics>,
         config: JobsConfig,
     ) -> Result<Self> {
+        store.remove_failures()?;
         let mut shares = Shares::default();
         for entry in store.senders.iter() {
             let (sender, bytes) = entry.into_inner()?;
             shares.set(ShareHolder::read(&sender), number(&bytes));
         }
-        let failures = FailureShares::open(&store.failures)?;
         let (shares, indexes, sweep) = (Mutex::new(shares), IndexCache::default(), LossSweep::default());
-        Ok(Jobs { store, queue, documents, joiner, metrics, config, shares, failures, indexes, sweep })
+        Ok(Jobs { store, queue, documents, joiner, metrics, config, shares, indexes, sweep })
     }
 
     /// Keeps events until the join is closed. Runs in a thread of its own.
@@ -98,7 +93,7 @@ impl Jobs {
         let mut next = self.queue.offset(CONSUMER);
         let reader = self.documents.reader(next, Want::Entries);
         let mut tail = reader.tail();
-        let (mut pruned, mut failures_pruned_at) = (Instant::now(), Instant::now());
+        let mut pruned = Instant::now();
         loop {
             let seen = *tail.borrow_and_update();
             self.metrics.jobs_lag.set(seen.next.saturating_sub(next));
@@ -117,15 +112,7 @@ impl Jobs {
             if pruned.elapsed() > PRUNE_EVERY {
                 pruned = Instant::now();
                 self.indexes.forget_old();
-                let failures_pruned =
-                    match failures_pruned_at.elapsed() > PRUNE_FAILURES_EVERY || self.has_many_failures() {
-                        true => {
-                            failures_pruned_at = Instant::now();
-                            self.prune_failures(oldest_kept_ns(self.config.keep.0), failures::ROWS_MAX)
-                        }
-                        false => Ok(()),
-                    };
-                if let Err(problem) = failures_pruned.and_then(|()| self.prune()) {
+                if let Err(problem) = self.prune() {
                     error!("old events of jobs cannot be removed: {problem:#}");
                 }
             }
@@ -156,7 +143,6 @@ impl Jobs {
         let mut numbers: HashMap<Vec<u8>, usize> = HashMap::new();
         let mut by_job = BTreeMap::new();
         let mut name = Vec::new();
-        let mut failures = NewFailures::default();
         for batch in &batches {
             for event in &batch.events {
                 write_sender(batch, event, &mut name);
@@ -169,10 +155,6 @@ impl Jobs {
                     }
                 };
                 let cluster = cluster_key(&event.cluster);
-                if event.kind == Kind::End {
-                    let job = job_key(&event.job_id);
-                    failures.add(batch.entry(event), event.proved_uid, &job, &cluster);
-                }
                 let group = (job_key(&event.job_id), cluster, sender);
                 let fresh = by_job.len() as u32;
                 let (_, entries) = by_job.entry(group).or_insert_with(|| (fresh, Vec::new()));
@@ -214,7 +196,6 @@ impl Jobs {
             self.metrics.jobs_bytes.set(total);
             writes.set(&self.store.bytes, total);
         }
-        self.put_failures(failures, &mut writes)?;
         self.queue.move_on(CONSUMER, to, writes)?;
         more.into_iter().for_each(|(sender, amount)| shares.set(sender, amount));
         Ok(to)
@@ -282,7 +263,7 @@ mod tests {
     use crate::{
         config::{QueueConfig, RegistryConfig},
         database::Store,
-        queue::{Credentials, EndSource, Entry, HeldEntries, Submission, Writer, WriterMessage},
+        queue::{Credentials, EndSource, Entry, HeldEntries, Kind, Submission, Writer, WriterMessage},
         registry::{self, Summaries},
     };
     use answer::tests::answer;

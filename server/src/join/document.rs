@@ -196,6 +196,7 @@ fn place_in_job(document: &mut Object<'_>, event: &Event<'_>) {
     }
     document.text("job_step", event.job_step);
     document.text("array_index", event.array_index);
+    document.text("array_job", event.array_job);
     document.text("account", event.account);
     document.text("partition", event.partition);
     document.number("nodes", event.nodes);

@@ -5,11 +5,13 @@
 //! added up ([`totals`]). The names of software are the registry's at that moment, so a build that
 //! is registered late has its name for the past, too.
 
+mod job_list;
 mod job_union;
 mod keys;
 mod names;
 mod totals;
 
+pub use job_list::JobListQuestion;
 pub use keys::{KEYS_MAX, ReportKey};
 
 use crate::{
@@ -84,13 +86,18 @@ impl Reports {
         self.uses.catch_up().await
     }
 
+    /// Names as they are at this moment.
+    fn names(&self) -> Names<'_> {
+        Names::new(&self.uses, &*self.registry)
+    }
+
     /// Makes one.
     pub fn report(&self, question: &ReportQuestion) -> Result<Report, UsesError> {
         let first = day_number(question.since_ns.unwrap_or(0));
         let behind = question.until_ns.map_or(u16::MAX, |until| day_number(until.saturating_add(DAY_NS - 1)));
         let sums = self.uses.sums();
         let jobs = sums.next_job.get()?;
-        let mut names = Names::new(&self.uses, &*self.registry);
+        let mut names = self.names();
         let mut lines: HashMap<[u32; KEYS_MAX], Totals> = HashMap::new();
         let (mut total, mut unregistered) = (Totals::new(jobs), Totals::new(jobs));
         let (mut is_cut, mut last_day) = (false, first);

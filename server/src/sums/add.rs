@@ -1,7 +1,7 @@
 //! Adds tallies to the rows.
 
 use super::{
-    EndSum, STATUSES, SumKey, SumRow, UNKNOWN_PROGRAM,
+    EndSum, STATUSES, SumKey, SumRow, UNKNOWN_PROGRAM, job_list,
     job_record::{JobRecord, TimeShare},
     programs::Mentions,
     tally::SumTally,
@@ -51,7 +51,7 @@ pub fn add(
     has_room: impl FnMut(&ShareHolder, u64) -> bool,
 ) -> fjall::Result<Added> {
     let (added, changes, mentions) = (Added::default(), BTreeMap::new(), Mentions::default());
-    let mut adding = Adding { store, has_room, added, changes, mentions };
+    let mut adding = Adding { store, has_room, added, changes, mentions, dropped_ns: None };
     tallies.sort_by_key(job_and_user);
     let mut next_job = store.next_job.get()?;
     let first_new = next_job;
@@ -63,6 +63,8 @@ pub fn add(
         };
         if job.is_some() {
             adding.add_record(same, writes)?;
+        } else if !same[0].job.is_empty() {
+            adding.drop_job(same);
         }
         for tally in same {
             adding.change(tally.key.bytes()).add(tally, job);
@@ -75,6 +77,9 @@ pub fn add(
     }
     if next_job != first_new {
         writes.set(&store.next_job, next_job);
+    }
+    if let Some(last_ns) = adding.dropped_ns {
+        job_list::put_dropped(store, writes, last_ns)?;
     }
     adding.put(writes)?;
     adding.mentions.put(store, writes)?;
@@ -124,12 +129,55 @@ fn job_and_user<'a>(tally: &SumTally<'a>) -> ([&'a [u8]; 4], bool) {
     ([cluster, tally.job, user, relay], is_claimed)
 }
 
+/// What the record of a job is found by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordKey<'a> {
+    pub is_claimed: bool,
+    pub cluster: &'a [u8],
+    pub user: &'a [u8],
+    /// The relay that told of it; empty where this machine's kernel did, or nobody proved it.
+    pub relay: &'a [u8],
+    pub job: &'a [u8],
+}
+
+impl<'a> RecordKey<'a> {
+    fn bytes(&self) -> Vec<u8> {
+        let mut key = vec![u8::from(self.is_claimed)];
+        for name in [self.cluster, self.user, self.relay] {
+            put_name(&mut key, name);
+        }
+        key.extend_from_slice(self.job);
+        key
+    }
+
+    /// Reads one.
+    pub fn read(mut key: &'a [u8]) -> Option<Self> {
+        let (is_claimed, rest) = key.split_first()?;
+        key = rest;
+        let mut name = || take_name(&mut key);
+        let (cluster, user, relay) = (name()?, name()?, name()?);
+        Some(RecordKey { is_claimed: *is_claimed == 1, cluster, user, relay, job: key })
+    }
+}
+
+/// The record with this key.
+pub fn record(store: &SumsStore, key: &[u8]) -> fjall::Result<Option<JobRecord>> {
+    Ok(store.jobs.get(stored(key))?.and_then(|value| JobRecord::read(&value)))
+}
+
+/// The record's key among those of the table.
+fn stored(key: &[u8]) -> Vec<u8> {
+    [&[RECORD], key].concat()
+}
+
 struct Adding<'a, R> {
     store: &'a SumsStore,
     has_room: R,
     added: Added,
     changes: BTreeMap<Vec<u8>, Change>,
     mentions: Mentions,
+    /// The last moment of jobs that found no room.
+    dropped_ns: Option<i64>,
 }
 
 impl<R: FnMut(&ShareHolder, u64) -> bool> Adding<'_, R> {
@@ -179,15 +227,13 @@ impl<R: FnMut(&ShareHolder, u64) -> bool> Adding<'_, R> {
     /// makes to the rows.
     fn add_record(&mut self, tallies: &[SumTally<'_>], writes: &mut Writes) -> fjall::Result<()> {
         let SumKey { cluster, user, is_claimed, relay, .. } = tallies[0].key;
-        let mut key = vec![RECORD, u8::from(is_claimed)];
-        for name in [cluster, user, relay] {
-            put_name(&mut key, name);
-        }
-        key.extend_from_slice(tallies[0].job);
-        let known = self.store.jobs.get(&key)?.and_then(|value| JobRecord::read(&value));
+        let key = RecordKey { is_claimed, cluster, user, relay, job: tallies[0].job }.bytes();
+        let known = record(self.store, &key)?;
         if known.is_none() && !self.takes_room(tallies[0].key.holder()) {
+            self.drop_job(tallies);
             return Ok(());
         }
+        let listed_before = known.as_ref().map(JobRecord::first_ns);
         let mut record = known.unwrap_or_default();
         let before: Vec<(Vec<u8>, TimeShare)> =
             record.shares().map(|(row, share)| (row.to_vec(), share)).collect();
@@ -204,8 +250,13 @@ impl<R: FnMut(&ShareHolder, u64) -> bool> Adding<'_, R> {
             change.node_us = change.node_us.wrapping_add_unsigned(node_us);
             change.core_us = change.core_us.wrapping_add_unsigned(core_us);
         }
-        writes.insert(&self.store.jobs, key, record.bytes());
+        job_list::put(self.store, writes, &key, &record, listed_before, is_claimed);
+        writes.insert(&self.store.jobs, stored(&key), record.bytes());
         Ok(())
+    }
+
+    fn drop_job(&mut self, tallies: &[SumTally<'_>]) {
+        self.dropped_ns = self.dropped_ns.max(tallies.iter().map(|tally| tally.last_ns).max());
     }
 
     /// Puts what has changed among the writes.

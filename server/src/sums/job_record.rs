@@ -1,4 +1,4 @@
-//! What is known of one job's use, as far as its node time has to be shared.
+//! What is known of one job's use: how it goes ([`super::job_outcome`]), and its node time.
 //!
 //! A job takes its nodes from its first process's start to its last one's end. This time is shared
 //! among the rows that its processes count in, by their CPU time, a microsecond more for each
@@ -6,7 +6,7 @@
 //! their sum is the job's. They are made of this record alone; when it changes, rows get the
 //! difference.
 
-use super::tally::SumTally;
+use super::{SumKey, job_outcome::JobOutcome, tally::SumTally};
 use crate::{
     dates::day_number,
     stored_text::{put_text, take_text},
@@ -15,8 +15,9 @@ use bytes::{Buf, BufMut};
 use prost::encoding::{decode_varint, encode_varint};
 use std::collections::BTreeMap;
 
-/// The form of a record.
-const FORM: u8 = 1;
+/// The form of a record; and that of a server of before, which knew nothing of outcomes.
+const FORM: u8 = 2;
+const FORM_WITHOUT_OUTCOME: u8 = 1;
 
 /// Most rows that one job's time is shared among. What came first counts.
 const ROWS_MAX: usize = 256;
@@ -28,6 +29,9 @@ pub struct JobRecord {
     cores: u64,
     first_ns: i64,
     last_ns: i64,
+    array_job: u32,
+    array_task: u32,
+    pub outcome: JobOutcome,
     /// The bytes of a row's key -> its weight: microseconds of CPU time, and its processes.
     weights: BTreeMap<Vec<u8>, u64>,
 }
@@ -48,6 +52,10 @@ impl JobRecord {
         self.nodes = self.nodes.max(tally.facts.nodes);
         let cores = u64::from(tally.facts.tasks) * u64::from(tally.facts.cpus_per_task.max(1));
         self.cores = self.cores.max(cores);
+        if self.array_job == 0 {
+            (self.array_job, self.array_task) = (tally.facts.array_job, tally.facts.array_task);
+        }
+        self.outcome.add(tally);
         self.first_ns = self.first_ns.min(tally.first_ns);
         self.last_ns = self.last_ns.max(tally.last_ns);
         let weight = tally.processes + tally.ends.map_or(0, |(_, sum)| sum.cpu_us);
@@ -61,6 +69,46 @@ impl JobRecord {
     /// The day of the last thing that was told of it.
     pub fn last_day(&self) -> u16 {
         day_number(self.last_ns)
+    }
+
+    /// When its first process began.
+    pub fn first_ns(&self) -> i64 {
+        self.first_ns
+    }
+
+    /// The last start or end.
+    pub fn last_ns(&self) -> i64 {
+        self.last_ns
+    }
+
+    /// The number of its nodes; 0 where the scheduler says none.
+    pub fn nodes(&self) -> u32 {
+        self.nodes
+    }
+
+    /// The array that it is a task of, and the task; zeros where it is none.
+    pub fn array(&self) -> (u32, u32) {
+        (self.array_job, self.array_task)
+    }
+
+    /// The rows that its processes count in, each with its weight.
+    pub fn rows(&self) -> impl Iterator<Item = (SumKey<'_>, u64)> {
+        self.weights.iter().filter_map(|(row, weight)| Some((SumKey::read(row)?, *weight)))
+    }
+
+    /// It may have had rows that are not here.
+    pub fn is_full(&self) -> bool {
+        self.weights.len() >= ROWS_MAX
+    }
+
+    /// The account and the partition, each from the row with the largest weight that names one.
+    pub fn account_and_partition(&self) -> (&[u8], &[u8]) {
+        let heaviest = |name: for<'a> fn(&SumKey<'a>) -> &'a [u8]| {
+            let named = self.rows().map(|(row, weight)| (weight, name(&row)));
+            let named = named.filter(|(_, name)| !name.is_empty());
+            named.max().map_or(&[][..], |(_, name)| name)
+        };
+        (heaviest(|row| row.account), heaviest(|row| row.partition))
     }
 
     /// The share of each row.
@@ -86,6 +134,9 @@ impl JobRecord {
         encode_varint(self.cores, &mut out);
         out.put_i64(self.first_ns);
         out.put_i64(self.last_ns);
+        encode_varint(self.array_job.into(), &mut out);
+        encode_varint(self.array_task.into(), &mut out);
+        self.outcome.write(&mut out);
         for (row, weight) in &self.weights {
             put_text(&mut out, row);
             encode_varint(*weight, &mut out);
@@ -95,18 +146,24 @@ impl JobRecord {
 
     /// Reads them.
     pub fn read(mut from: &[u8]) -> Option<JobRecord> {
-        if from.try_get_u8().ok()? != FORM {
+        let form = from.try_get_u8().ok()?;
+        if ![FORM, FORM_WITHOUT_OUTCOME].contains(&form) {
             return None;
         }
         let nodes = u32::try_from(decode_varint(&mut from).ok()?).ok()?;
         let cores = decode_varint(&mut from).ok()?;
         let (first_ns, last_ns) = (from.try_get_i64().ok()?, from.try_get_i64().ok()?);
-        let mut weights = BTreeMap::new();
+        let mut record = JobRecord { nodes, cores, first_ns, last_ns, ..JobRecord::default() };
+        if form == FORM {
+            let mut small = || u32::try_from(decode_varint(&mut from).ok()?).ok();
+            (record.array_job, record.array_task) = (small()?, small()?);
+            record.outcome = JobOutcome::read(&mut from)?;
+        }
         while from.has_remaining() {
             let row = take_text(&mut from)?.to_vec();
-            weights.insert(row, decode_varint(&mut from).ok()?);
+            record.weights.insert(row, decode_varint(&mut from).ok()?);
         }
-        Some(JobRecord { nodes, cores, first_ns, last_ns, weights })
+        Some(record)
     }
 }
 
@@ -116,9 +173,10 @@ mod tests {
     use crate::sums::{EndSum, JobFacts, Status, SumKey};
 
     fn tally<'a>(first_ns: i64, last_ns: i64, processes: u64, cpu_us: u64) -> SumTally<'a> {
-        let facts = JobFacts { nodes: 3, tasks: 8, cpus_per_task: 0 };
+        let facts = JobFacts { nodes: 3, tasks: 8, array_job: 80, array_task: 7, ..JobFacts::default() };
         let ends = (cpu_us > 0).then_some((Status::Completed, EndSum { cpu_us, ..EndSum::default() }));
-        SumTally { key: SumKey::default(), job: b"1", facts, first_ns, last_ns, processes, ends }
+        let key = SumKey::default();
+        SumTally { key, job: b"1", facts, first_ns, last_ns, processes, ends, verdict: None }
     }
 
     #[test]

@@ -9,9 +9,12 @@
 //! removes them. So each process counts once, whatever crashes.
 //!
 //! Node time is a job's: its nodes, from its first process's start to its last one's end. It is
-//! shared among its rows by CPU time ([`job_record`]).
+//! shared among its rows by CPU time ([`job_record`]). The same record tells how the job goes, and
+//! jobs are found by a list of these ([`job_list`]).
 
 mod add;
+pub mod job_list;
+mod job_outcome;
 mod job_record;
 mod job_set;
 mod months;
@@ -20,7 +23,10 @@ mod row;
 mod status;
 mod tally;
 
-pub use add::{Added, add};
+pub use add::{Added, RecordKey, add, record};
+pub use job_list::ListedJob;
+pub use job_outcome::JobState;
+pub use job_record::JobRecord;
 pub use job_set::JobSet;
 pub use months::{forget_jobs, roll_up};
 pub use programs::{keep_name, kept_name};

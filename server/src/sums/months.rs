@@ -7,6 +7,7 @@
 use super::{
     SumKey, SumRow,
     add::{NUMBER, NumberedJob, RECORD, job_holder},
+    job_list,
     job_record::JobRecord,
     programs::Mentions,
 };
@@ -72,13 +73,20 @@ pub fn forget_jobs(
     for entry in store.jobs.range(after..).take(jobs_max) {
         let (key, value) = entry.into_inner()?;
         looked += 1;
+        let mut listed = None;
         let told = match key.first() {
             Some(&NUMBER) => NumberedJob::read(&value).map(|job| job.told),
-            Some(&RECORD) => JobRecord::read(&value).map(|record| record.last_day()),
+            Some(&RECORD) => JobRecord::read(&value).map(|record| {
+                listed = key.get(1..).map(|key| (record.first_ns(), key));
+                record.last_day()
+            }),
             _ => None,
         };
         if told.is_some_and(|day| day < before) {
             changes.push((job_holder(&key, &value), -1));
+            if let Some((first_ns, record)) = listed {
+                job_list::remove(store, writes, first_ns, record);
+            }
             writes.remove(&store.jobs, key.clone());
         }
         last = key.to_vec();
@@ -107,11 +115,12 @@ mod tests {
         SumTally {
             key: SumKey { day, program, user, cluster: b"c", ..SumKey::default() },
             job,
-            facts: JobFacts { nodes: 2, tasks: 4, cpus_per_task: 1 },
+            facts: JobFacts { nodes: 2, tasks: 4, cpus_per_task: 1, ..JobFacts::default() },
             first_ns,
             last_ns: first_ns + 1_000_000,
             processes: 2,
             ends: Some((Status::Completed, sum)),
+            verdict: None,
         }
     }
 

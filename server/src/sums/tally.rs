@@ -11,7 +11,25 @@ pub struct JobFacts {
     pub nodes: u32,
     pub tasks: u32,
     pub cpus_per_task: u32,
+    /// The array that the job is a task of, where its tasks have ids of their own, and its task.
+    pub array_job: u32,
+    pub array_task: u32,
 }
+
+impl JobFacts {
+    /// Appends them to what tells counts apart.
+    pub fn write_raw(&self, out: &mut Vec<u8>) {
+        let JobFacts { nodes, tasks, cpus_per_task, array_job, array_task } = *self;
+        for number in [nodes, tasks, cpus_per_task, array_job, array_task] {
+            out.put_u32(number);
+        }
+    }
+}
+
+/// Bits beside a status on disk: what follows it.
+const STATUS: u8 = 0x1F;
+const HAS_ARRAY: u8 = 0x20;
+const HAS_VERDICT: u8 = 0x40;
 
 /// Processes of one row and one job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +46,9 @@ pub struct SumTally<'a> {
     pub processes: u64,
     /// Those that ended, and how.
     pub ends: Option<(Status, EndSum)>,
+    /// They say how their job went, with this exit status or signal: its outermost processes, ranks
+    /// of MPI, and what the kernel killed because memory was short.
+    pub verdict: Option<u8>,
 }
 
 impl<'a> SumTally<'a> {
@@ -35,20 +56,26 @@ impl<'a> SumTally<'a> {
     pub fn write(&self, out: &mut Vec<u8>) {
         put_text(out, &self.key.bytes());
         put_text(out, self.job);
-        let JobFacts { nodes, tasks, cpus_per_task } = self.facts;
+        let JobFacts { nodes, tasks, cpus_per_task, array_job, array_task } = self.facts;
         for number in [nodes, tasks, cpus_per_task] {
             encode_varint(number.into(), out);
         }
         out.put_i64(self.first_ns);
         encode_varint(self.last_ns.wrapping_sub(self.first_ns) as u64, out);
         encode_varint(self.processes, out);
-        let status = self.ends.map(|(status, _)| status);
-        out.put_u8(STATUSES.iter().position(|one| Some(*one) == status).map_or(u8::MAX, |at| at as u8));
+        let status = self.ends.map_or(STATUS, |(status, _)| status as u8);
+        let has_array = if array_job > 0 { HAS_ARRAY } else { 0 };
+        out.put_u8(status | has_array | self.verdict.map_or(0, |_| HAS_VERDICT));
         if let Some((_, EndSum { processes, cpu_us, wall_us })) = self.ends {
             for number in [processes, cpu_us, wall_us] {
                 encode_varint(number, out);
             }
         }
+        if array_job > 0 {
+            encode_varint(array_job.into(), out);
+            encode_varint(array_task.into(), out);
+        }
+        out.extend(self.verdict);
     }
 
     /// Takes one off the front; `None` where that is no whole tally.
@@ -57,18 +84,26 @@ impl<'a> SumTally<'a> {
         let key = SumKey::read(key)?;
         let mut number = || decode_varint(from).ok();
         let mut small = || u32::try_from(number()?).ok();
-        let facts = JobFacts { nodes: small()?, tasks: small()?, cpus_per_task: small()? };
+        let mut facts =
+            JobFacts { nodes: small()?, tasks: small()?, cpus_per_task: small()?, ..JobFacts::default() };
         let first_ns = from.try_get_i64().ok()?;
         let last_ns = first_ns.wrapping_add(decode_varint(from).ok()? as i64);
         let processes = decode_varint(from).ok()?;
-        let ends = match STATUSES.get(usize::from(from.try_get_u8().ok()?)) {
+        // A server of before wrote all bits where there is no status.
+        let flags = Some(from.try_get_u8().ok()?).filter(|flags| *flags != u8::MAX).unwrap_or(STATUS);
+        let ends = match STATUSES.get(usize::from(flags & STATUS)) {
             None => None,
             Some(status) => {
                 let mut number = || decode_varint(from).ok();
                 Some((*status, EndSum { processes: number()?, cpu_us: number()?, wall_us: number()? }))
             }
         };
-        Some(SumTally { key, job, facts, first_ns, last_ns, processes, ends })
+        if flags & HAS_ARRAY != 0 {
+            let mut small = || u32::try_from(decode_varint(from).ok()?).ok();
+            (facts.array_job, facts.array_task) = (small()?, small()?);
+        }
+        let verdict = if flags & HAS_VERDICT != 0 { Some(from.try_get_u8().ok()?) } else { None };
+        Some(SumTally { key, job, facts, first_ns, last_ns, processes, ends, verdict })
     }
 }
 
@@ -80,12 +115,14 @@ mod tests {
     fn a_tally_is_read_as_it_was_written_and_no_cut_of_it_is() {
         let key =
             SumKey { day: 20_000, program: 70_000, user: b"alice", account: b"chem", ..SumKey::default() };
-        let facts = JobFacts { nodes: 2, tasks: 256, cpus_per_task: 1 };
-        let start =
-            SumTally { key, job: b"4711", facts, first_ns: -5, last_ns: 7, processes: 300, ends: None };
+        let facts = JobFacts { nodes: 2, tasks: 256, cpus_per_task: 1, ..JobFacts::default() };
+        let (first_ns, last_ns, ends, verdict) = (-5, 7, None, None);
+        let start = SumTally { key, job: b"4711", facts, first_ns, last_ns, processes: 300, ends, verdict };
         let sum = EndSum { processes: 2, cpu_us: 1 << 40, wall_us: 9 };
         let end = SumTally { processes: 0, ends: Some((Status::Oom, sum)), job: b"", ..start };
-        for tally in [start, end] {
+        let facts = JobFacts { array_job: 80, array_task: 0, ..facts };
+        let of_array = SumTally { facts, verdict: Some(9), ..end };
+        for tally in [start, end, of_array, SumTally { ends: None, ..of_array }] {
             let mut bytes = Vec::new();
             tally.write(&mut bytes);
             let mut rest = &bytes[..];

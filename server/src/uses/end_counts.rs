@@ -34,6 +34,7 @@ struct EndCount {
     first_ns: i64,
     last_ns: i64,
     sum: EndSum,
+    verdict: Option<u8>,
 }
 
 impl EndCounts {
@@ -51,8 +52,8 @@ impl EndCounts {
             bytes.put_u8(u8::from(process.is_proved) | u8::from(process.uid.is_some()) << 1);
             bytes.put_u32(process.uid.unwrap_or_default());
             bytes.put_u16(day_number(process.time_ns));
-            let JobFacts { nodes, tasks, cpus_per_task } = process.facts;
-            [nodes, tasks, cpus_per_task].into_iter().for_each(|number| bytes.put_u32(number));
+            bytes.put_u16(end.verdict.map_or(u16::MAX, u16::from));
+            process.facts.write_raw(bytes);
             let texts = [process.username, process.relay, process.cluster, process.job];
             for text in texts.into_iter().chain([process.account, process.partition]) {
                 bytes.put_u32(text.len() as u32);
@@ -86,8 +87,8 @@ impl EndCounts {
         let (row, job) = (row.bytes(), job_key(process.job).into_owned());
         self.bytes += row.len() + job.len();
         let (first_ns, last_ns) = (process.time_ns, end.ended_ns);
-        let (facts, status, sum) = (process.facts, end.status, end.sum);
-        self.counts.insert(key, EndCount { row, job, facts, status, first_ns, last_ns, sum });
+        let (facts, status, sum, verdict) = (process.facts, end.status, end.sum, end.verdict);
+        self.counts.insert(key, EndCount { row, job, facts, status, first_ns, last_ns, sum, verdict });
     }
 
     /// All sums.
@@ -101,6 +102,7 @@ impl EndCounts {
                 last_ns: count.last_ns,
                 processes: 0,
                 ends: Some((count.status, count.sum)),
+                verdict: count.verdict,
             })
         })
     }

@@ -24,6 +24,8 @@ pub struct Ending<'a> {
     pub status: Status,
     pub sum: EndSum,
     pub ended_ns: i64,
+    /// It says how its job went, with this exit status or signal.
+    pub verdict: Option<u8>,
 }
 
 impl<'a> Ending<'a> {
@@ -34,7 +36,7 @@ impl<'a> Ending<'a> {
         }
         let (mut job, mut cluster, mut host, mut start) = (&[][..], &[][..], &[][..], &[][..]);
         let (mut ended_ns, mut alive_until_ns, mut duration_ns) = (None, None, None);
-        let (mut ended_by, mut exit_status, mut part_index) = (0, 0, None);
+        let (mut ended_by, mut exit_status, mut signal, mut part_index) = (0, 0, 0, None);
         let mut is_oom = false;
         let mut is_told = entry.end_source == EndSource::Kernel;
         let mut cpu_us = 0u64;
@@ -49,6 +51,7 @@ impl<'a> Ending<'a> {
                 (process_end::DURATION_NS, Value::Varint(ns)) => duration_ns = i64::try_from(ns).ok(),
                 (process_end::ENDED_BY, Value::Varint(how)) => ended_by = how,
                 (process_end::EXIT_STATUS, Value::Varint(status)) => exit_status = status,
+                (process_end::SIGNAL, Value::Varint(number)) => signal = number,
                 (process_end::OOM_KILLED, Value::Varint(value)) => is_oom = value != 0,
                 // Parts stand in their order, and the first one says how it ended.
                 (process_end::PART_INDEX, Value::Varint(index)) => {
@@ -69,7 +72,7 @@ impl<'a> Ending<'a> {
         }
         let status = Status::of(ended_by, exit_status, is_oom && is_told);
         let mut process = UseEvent::default();
-        let started_ns = process.read_start(start);
+        let ReadStart { started_ns, speaks_for_job } = process.read_start(start);
         let is_named = process.is_named();
         (process.job, process.cluster, process.host) = (job, cluster, host);
         if let Some(kernel) = entry.credentials {
@@ -86,20 +89,37 @@ impl<'a> Ending<'a> {
         process.time_ns = started_ns.max(0);
         process.cut();
         let wall_us = duration_ns.map_or(0, |ns| ns.unsigned_abs() / 1000);
-        Some(Ending { process, is_named, status, sum: EndSum { processes: 1, cpu_us, wall_us }, ended_ns })
+        let speaks_for_job = is_told && (speaks_for_job || status == Status::Oom);
+        let verdict = speaks_for_job.then_some(match status {
+            Status::Failed => exit_status as u8,
+            Status::Killed | Status::Oom => signal as u8,
+            Status::Completed | Status::Exec | Status::Unseen => 0,
+        });
+        let sum = EndSum { processes: 1, cpu_us, wall_us };
+        Some(Ending { process, is_named, status, sum, ended_ns, verdict })
     }
 }
 
+/// What an end repeats of its start, beside what uses count.
+struct ReadStart {
+    /// The time of the start, as the sender says.
+    started_ns: Option<i64>,
+    /// Its end says how its job went: it was a rank of MPI, or nothing above it told of itself.
+    speaks_for_job: bool,
+}
+
 impl<'a> UseEvent<'a> {
-    /// Reads what an end repeats of its start; returns when that was, as the sender says.
-    fn read_start(&mut self, start: &'a [u8]) -> Option<i64> {
-        let mut started_ns = None;
+    /// Reads what an end repeats of its start.
+    fn read_start(&mut self, start: &'a [u8]) -> ReadStart {
+        let mut read = ReadStart { started_ns: None, speaks_for_job: false };
         for (number, value) in Fields::of(start).map_while(Result::ok) {
             match (number, value) {
-                (process_info::START_TIME_NS, Value::Varint(ns)) => started_ns = Some(ns as i64),
+                (process_info::START_TIME_NS, Value::Varint(ns)) => read.started_ns = Some(ns as i64),
+                (process_info::IS_OUTERMOST, Value::Varint(value)) => read.speaks_for_job |= value != 0,
+                (process_info::MPI_RANK, _) => read.speaks_for_job = true,
                 (number, value) => self.start_field(number, value),
             }
         }
-        started_ns
+        read
     }
 }

@@ -129,6 +129,8 @@ impl<'a> UseEvent<'a> {
             (process_info::NODES, Value::Varint(nodes)) => self.facts.nodes = nodes as u32,
             (process_info::TASKS, Value::Varint(tasks)) => self.facts.tasks = tasks as u32,
             (process_info::CPUS_PER_TASK, Value::Varint(cpus)) => self.facts.cpus_per_task = cpus as u32,
+            (process_info::ARRAY_JOB, Value::Bytes(bytes)) => self.facts.array_job = small_number(bytes),
+            (process_info::ARRAY_INDEX, Value::Bytes(bytes)) => self.facts.array_task = small_number(bytes),
             _ => {}
         }
     }
@@ -247,6 +249,11 @@ impl<'a> UseEvent<'a> {
         };
         (program, objects)
     }
+}
+
+/// The number that digits stand for; 0 where they are none.
+fn small_number(digits: &[u8]) -> u32 {
+    str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).unwrap_or(0)
 }
 
 /// The path of a package; and true if only its process says that it used it.

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock::{now_ns, oldest_kept_ns},
     dates::day_number,
-    sums,
+    sums::{self, job_list},
 };
 use anyhow::Result;
 use sha2::{Digest, Sha256};
@@ -48,6 +48,7 @@ const PERIOD_DAYS: u16 = 30;
 pub struct Sweep {
     after: Vec<u8>,
     after_old: Vec<u8>,
+    after_listed: Vec<u8>,
     after_job: Vec<u8>,
     /// Passes since there were too many rows.
     pressure: u32,
@@ -59,6 +60,7 @@ impl Uses {
     pub fn sweep(&self, sweep: &mut Sweep, counts: &mut UseCounts) -> Result<()> {
         let oldest = oldest_kept_ns(self.config.jobs_keep.0);
         self.sweep_rows(sweep, now_ns(), oldest)?;
+        job_list::sweep(&self.store.sums, oldest, SLICE, &mut sweep.after_listed)?;
         old_rows::sweep(&self.store, oldest, SLICE, &mut sweep.after_old)?;
         self.sweep_sums(sweep, oldest_kept_ns(self.config.days_keep.0))?;
         let is_full = {

@@ -85,8 +85,7 @@ impl UseCounts {
             flags.into_iter().for_each(|flag| bytes.put_u8(u8::from(flag)));
             bytes.put_u32(event.uid.unwrap_or_default());
             bytes.put_u16(day_number(event.time_ns));
-            let JobFacts { nodes, tasks, cpus_per_task } = event.facts;
-            [nodes, tasks, cpus_per_task].into_iter().for_each(|number| bytes.put_u32(number));
+            event.facts.write_raw(bytes);
             let UseEvent { username, relay, host, cluster, job, account, partition, .. } = event;
             for text in [username, relay, host, cluster, job, account, partition] {
                 bytes.put_u32(text.len() as u32);
@@ -172,6 +171,7 @@ impl UseCounts {
             last_ns: counted.count.last_ns,
             processes: counted.count.processes,
             ends: None,
+            verdict: None,
         })
     }
 

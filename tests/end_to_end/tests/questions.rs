@@ -1,5 +1,5 @@
-//! The twelve questions of docs/questions.md about a stack that is built and run here: each command
-//! as in the document, with its right answer.
+//! The thirteen questions of docs/questions.md about a stack that is built and run here: each
+//! command as in the document, with its right answer.
 //!
 //! | part of the stack | what it is |
 //! |---|---|
@@ -38,7 +38,7 @@ const DAY: u64 = 86_400;
 type Check = fn(&Stack, &Output);
 
 /// The questions in the document's order, each with its check.
-const QUESTIONS: [(&str, Check); 12] = [
+const QUESTIONS: [(&str, Check); 13] = [
     ("ogrt uses libsum.a", who_ran_the_static_library),
     ("ogrt builds --flag=-Ofast", which_builds_used_ofast),
     ("ogrt diff old/solver solver", what_changed_between_two_builds),
@@ -51,6 +51,7 @@ const QUESTIONS: [(&str, Check); 12] = [
     ("ogrt builds --compiler clang", which_builds_are_clangs),
     ("ogrt builds --flag=-DVEC_HEADER_ONLY", which_builds_used_the_header),
     ("ogrt unregistered --under /home/", what_ran_from_homes),
+    ("ogrt jobs --software solver", which_jobs_ran_the_solver),
 ];
 
 struct Stack {
@@ -368,6 +369,13 @@ fn which_builds_are_clangs(stack: &Stack, output: &Output) {
 fn which_builds_used_the_header(stack: &Stack, output: &Output) {
     answered(output, 0, &["solver 1.0", "solver 1.1"]);
     assert_eq!(each(&stack.json(11)["builds"], "version"), ["1.0", "1.1"]);
+}
+
+fn which_jobs_ran_the_solver(stack: &Stack, output: &Output) {
+    answered(output, 0, &["solver 1.0", "solver 1.1", "daemon", "ann (claimed)"]);
+    let json = stack.json(13);
+    assert_eq!(each(&json["jobs"], "job_id"), ["4701", "4711", "4713"]);
+    assert_eq!(each(&json["jobs"], "username"), ["ann", "daemon", "nobody"]);
 }
 
 fn what_ran_from_homes(stack: &Stack, output: &Output) {

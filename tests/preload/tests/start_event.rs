@@ -25,7 +25,7 @@ fn says_what_it_is(compiler: Compiler) {
         .current_dir(folder.path())
         .env("SLURM_JOB_ID", "4711")
         .env("SLURM_STEP_ID", "3")
-        .env("SLURM_ARRAY_TASK_ID", "17")
+        .envs([("SLURM_ARRAY_TASK_ID", "17"), ("SLURM_ARRAY_JOB_ID", "4700")])
         .env("PMIX_RANK", "5")
         .env("PMI_SIZE", "64")
         .env("LOADEDMODULES", "gcc/13.2:zlib/1.3")
@@ -59,6 +59,7 @@ fn says_what_it_is(compiler: Compiler) {
     assert_eq!(start.hostname(), host.trim_ascii());
     assert_eq!(start.job_id(), b"4711");
     assert_eq!((start.job_step(), start.array_index()), (&b"3"[..], &b"17"[..]));
+    assert_eq!(start.array_job(), b"4700");
     assert_eq!((start.mpi_rank(), start.mpi_size()), (5, 64));
     assert_eq!(start.container(), b"image.sif");
     assert_eq!((start.account(), start.partition()), (&b"chem"[..], &b"short"[..]));

@@ -2,7 +2,7 @@
 
 use crate::{
     database::{Store, Table, number},
-    sums::UNKNOWN_PROGRAM,
+    sums::{self, ListedJob, UNKNOWN_PROGRAM, job_list},
 };
 use anyhow::{Context, Result, ensure};
 use bytes::Buf;
@@ -106,6 +106,19 @@ fn uses(store: &Store) -> Result<()> {
         ensure!(has_name, "sums: a program without a name");
     }
     ensure!(mentioned.is_empty(), "sums: programs {mentioned:?} are named, and not counted");
+    let is_record = |key: &&Vec<u8>| key[0] == b'r';
+    let records: BTreeSet<Vec<u8>> =
+        keys(&uses.sums.jobs)?.iter().filter(is_record).map(|key| key[1..].to_vec()).collect();
+    let mut listed = BTreeSet::new();
+    for entry in uses.sums.job_list.range(job_list::begin()..) {
+        let (key, value) = entry.into_inner()?;
+        let job = ListedJob::read(&key, &value).context("a job in the list cannot be read")?;
+        let record = sums::record(&uses.sums, job.record)?.context("a job in the list has no record")?;
+        let is_same = (job.first_ns, job.last_ns) == (record.first_ns(), record.last_ns());
+        ensure!(is_same, "uses: the list of jobs has {job:?}, and the record has {record:?}");
+        ensure!(listed.insert(job.record.to_vec()), "uses: {job:?} is in the list of jobs twice");
+    }
+    ensure!(listed == records, "uses: {} jobs have a record, {} are listed", records.len(), listed.len());
     let wholes: BTreeSet<u64> = wholes.iter().map(|key| number(key)).collect();
     ensure!(wholes == programs, "uses: programs {programs:?}, with whole counts {wholes:?}");
     for row in &rows {

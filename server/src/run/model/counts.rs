@@ -82,6 +82,47 @@ fn check_list(list: &[Value], key: &str, expected: &Expected) -> Result<()> {
     Ok(())
 }
 
+/// Each job of each user once, with as many processes as there are starts, or ends if these are
+/// more. Those of one user are all proved, or all claimed.
+pub fn of_job_list(clients: &Clients, effects: &[Effect], list: &[Value]) -> Result<()> {
+    let mut jobs = Expected::new();
+    for effect in effects {
+        let process = &clients.processes[effect.event.process];
+        if process.job.is_some() {
+            let is_unnamed = effect.event.is_end && process.uid().is_none();
+            let user = if is_unnamed { String::new() } else { process.user_name() };
+            jobs.entry(format!("{} {user}", job_id(process.job))).or_default().add(effect);
+        }
+    }
+    let mut open = BTreeMap::new();
+    for (name, Bounds { processes, later }) in &mut jobs {
+        open.insert(name.clone(), (processes.0.saturating_sub(later.1), processes.1.saturating_sub(later.0)));
+        *processes = (processes.0.max(later.0), processes.1.max(later.1));
+        *later = (0, 0);
+    }
+    let name = |job: &Value| {
+        let text = |key: &str| job[key].as_str().unwrap_or_default().to_owned();
+        format!("{} {}", text("job_id"), text("username"))
+    };
+    let mut named = Vec::new();
+    for job in list {
+        let (mut job, name) = (job.clone(), name(job));
+        let is_claimed = job["username"].as_str().is_none_or(|user| user.starts_with("user"));
+        ensure!(job["identity"] == if is_claimed { "claimed" } else { "kernel" }, "identity: {job}");
+        let (least, most) = open.get(&name).copied().unwrap_or_default();
+        let there = job["open"].as_u64().unwrap_or_default();
+        ensure!((least..=most).contains(&there), "{job} should have {least} to {most} open processes");
+        // Nobody but the processes themselves tells of ends here.
+        let state = if is_claimed || there == 0 { "unknown" } else { "running" };
+        ensure!(job["state"] == state, "{job} should be {state}");
+        job["name"] = name.into();
+        named.push(job);
+    }
+    let firsts: Vec<Option<i64>> = list.iter().map(|job| job["first_ns"].as_i64()).collect();
+    ensure!(firsts.is_sorted_by(|newer, older| newer >= older), "not the newest first: {firsts:?}");
+    check_list(&named, "name", &jobs)
+}
+
 /// What each user used: as many processes as there are starts, or ends if these are more.
 pub fn of_report(clients: &Clients, effects: &[Effect], report: &[Value]) -> Result<()> {
     let mut users = Expected::new();

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     jobs,
     registry::{BuildFilter, Part},
-    reports::{ReportKey, ReportQuestion, Reports},
+    reports::{JobListQuestion, ReportKey, ReportQuestion, Reports},
     uses::{UnregisteredQuestion, UsesQuestion},
 };
 use anyhow::{Context, Result, ensure};
@@ -29,6 +29,8 @@ pub struct Answers {
     pub unregistered: Vec<Value>,
     /// What each user used.
     pub report: Vec<Value>,
+    /// The list of jobs.
+    pub job_list: Vec<Value>,
     /// Signatures of the builds that the registry lists.
     pub builds: Vec<String>,
 }
@@ -44,8 +46,8 @@ impl Answers {
         let uses = (0..BUILDS).map(|build| of_build(server, build)).collect::<Result<_>>()?;
         let listed = server.shared.registry.list(&BuildFilter { limit: LIMIT, ..BuildFilter::default() })?;
         let builds = listed.builds.into_iter().map(|listed| listed.build.signature).collect();
-        let (unregistered, report) = (unregistered(server)?, report(server)?);
-        Ok(Answers { jobs, uses, unregistered, report, builds })
+        let (unregistered, report, job_list) = (unregistered(server)?, report(server)?, job_list(server)?);
+        Ok(Answers { jobs, uses, unregistered, report, job_list, builds })
     }
 }
 
@@ -78,6 +80,21 @@ fn report(server: &Server) -> Result<Vec<Value>> {
     let report = reports.report(&question)?;
     ensure!(!report.is_cut, "the report is cut");
     Ok(report.answer["lines"].as_array().cloned().unwrap_or_default())
+}
+
+/// The list of jobs, put together from pages of two.
+fn job_list(server: &Server) -> Result<Vec<Value>> {
+    let reports = Reports::new(server.shared.uses.clone(), server.shared.registry.clone());
+    let (mut jobs, mut after) = (Vec::new(), None);
+    loop {
+        let page = reports.jobs(&JobListQuestion { after, limit: 2, ..JobListQuestion::default() })?;
+        ensure!(!page.is_cut && page.jobs.len() <= 2, "a page of the list of jobs is cut");
+        jobs.extend(page.jobs);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(jobs),
+        }
+    }
 }
 
 /// Each process is there once and was sent. What was acknowledged and has nothing to wait for is
