@@ -104,7 +104,8 @@ impl<'a> Ending<'a> {
 struct ReadStart {
     /// The time of the start, as the sender says.
     started_ns: Option<i64>,
-    /// Its end says how its job went: it was a rank of MPI, or nothing above it told of itself.
+    /// Its end says how its job went: it was a rank of a launch, or nothing above it told of
+    /// itself.
     speaks_for_job: bool,
 }
 
@@ -116,7 +117,8 @@ impl<'a> UseEvent<'a> {
             match (number, value) {
                 (process_info::START_TIME_NS, Value::Varint(ns)) => read.started_ns = Some(ns as i64),
                 (process_info::IS_OUTERMOST, Value::Varint(value)) => read.speaks_for_job |= value != 0,
-                (process_info::MPI_RANK, _) => read.speaks_for_job = true,
+                // A rank alone says nothing: Slurm gives one to all that a batch script runs.
+                (process_info::LAUNCH, Value::Bytes(bytes)) => read.speaks_for_job |= !bytes.is_empty(),
                 (number, value) => self.start_field(number, value),
             }
         }

@@ -47,12 +47,13 @@ fn row<'a>(jobs: &'a [Value], job: &str) -> &'a Value {
 #[test]
 fn a_job_fails_by_its_script_or_a_rank_and_not_by_a_command_in_it() {
     let mut stage = Stage::new();
-    run(&stage, "good", "/bin/ls /nonexistent; /bin/true");
+    // In a batch script of Slurm everything has a rank, and is none.
+    run(&stage, "good", "SLURM_PROCID=0 SLURM_NTASKS=4 /bin/ls /nonexistent; /bin/true");
     run(&stage, "status", "/bin/true; exit 3");
     run(&stage, "signal", "/bin/true; kill -9 $$");
     // The shell goes on after its child was killed, and succeeds.
     run(&stage, "child", "/bin/sh -c '/bin/true; kill -9 $$'; exit 0");
-    let ranks = "for r in 0 1 2; do OMPI_COMM_WORLD_SIZE=3 OMPI_COMM_WORLD_RANK=$r \
+    let ranks = "for r in 0 1 2; do PMIX_NAMESPACE=9 OMPI_COMM_WORLD_SIZE=3 OMPI_COMM_WORLD_RANK=$r \
                  /bin/sh -c '/bin/true; exit '$r & done; wait; exit 0";
     run(&stage, "ranks", ranks);
     if !stage_tells_status(&stage) {

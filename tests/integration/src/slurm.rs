@@ -107,22 +107,33 @@ impl<'a> Slurm<'a> {
 
     /// Runs a batch script for this many tasks to its end.
     pub fn batch(&self, tasks: usize, script: &str) -> Job {
+        let id = self.submit(&["--ntasks", &tasks.to_string()], script);
+        let output = self.folder.join(format!("job-{id}.out"));
+        let read = || fs::read_to_string(&output).unwrap_or_default();
+        let state = self.state_at_end(&id);
+        assert_eq!(state, "COMPLETED", "job {id}: {}", read());
+        Job { id, output: read() }
+    }
+
+    /// Submits a batch script with these options of sbatch, and returns the job's id.
+    pub fn submit(&self, options: &[&str], script: &str) -> String {
         let file = self.folder.join("job.sh");
         fs::write(&file, format!("#!/bin/bash\n{script}\n")).unwrap();
         let mut sbatch = self.command("sbatch");
-        sbatch.args(["--parsable", "--ntasks", &tasks.to_string(), "--output", "job-%j.out"]);
+        sbatch.args(["--parsable", "--output", "job-%j.out"]).args(options);
         let submitted = see(sbatch.arg(&file).current_dir(&self.folder));
         let id = text(&submitted.stdout).trim().to_owned();
         assert!(!id.is_empty(), "sbatch: {}", text(&submitted.stderr));
-        let output = self.folder.join(format!("job-{id}.out"));
-        let read = || fs::read_to_string(&output).unwrap_or_default();
-        let state = wait_for(&format!("job {id}"), || {
-            let seen = text(&see(self.command("scontrol").args(["--oneliner", "show", "job", &id])).stdout);
+        id
+    }
+
+    /// What Slurm says of a job, or a task of an array, once it has ended: `COMPLETED`, `TIMEOUT`.
+    pub fn state_at_end(&self, id: &str) -> String {
+        wait_for(&format!("job {id}"), || {
+            let seen = text(&see(self.command("scontrol").args(["--oneliner", "show", "job", id])).stdout);
             let state = seen.split("JobState=").nth(1)?.split(' ').next()?.to_owned();
             (!matches!(&*state, "PENDING" | "CONFIGURING" | "RUNNING" | "COMPLETING")).then_some(state)
-        });
-        assert_eq!(state, "COMPLETED", "job {id}: {}", read());
-        Job { id, output: read() }
+        })
     }
 }
 
@@ -153,7 +164,7 @@ fn slurm_conf(folder: &Path, node: &str, processors: usize) -> String {
          SlurmctldLogFile={folder}/slurmctld.log\nSlurmdLogFile={folder}/slurmd.log\n\
          ProctrackType=proctrack/linuxproc\nTaskPlugin=task/none\nJobAcctGatherType=jobacct_gather/none\n\
          AccountingStorageType=accounting_storage/none\nSelectType=select/cons_tres\n\
-         SelectTypeParameters=CR_CPU\nReturnToService=2\nMpiDefault=none\nMailProg=/bin/true\n\
+         SelectTypeParameters=CR_CPU\nReturnToService=2\nMpiDefault=none\nMailProg=/bin/true\nKillWait=3\n\
          SlurmdParameters=config_overrides\nTaskProlog={}\nEpilog={folder}/epilog\n\
          NodeName={node} NodeAddr=127.0.0.1 CPUs={processors} State=UNKNOWN\n\
          PartitionName=all Nodes={node} Default=YES MaxTime=INFINITE State=UP\n",
