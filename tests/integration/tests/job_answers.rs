@@ -87,8 +87,9 @@ fn sheet_list_and_report_are_right_for_jobs_of_a_real_slurm() {
     let tasks = jobs(&stage, &["--account", "bio", "--state", "completed,failed"], 3);
     let by_task: BTreeMap<u64, &Value> =
         tasks.iter().map(|job| (job["array_task"].as_u64().unwrap(), job)).collect();
+    let array_job: u64 = array.parse().unwrap();
     assert_eq!(by_task.keys().copied().collect::<Vec<_>>(), [1, 2, 3]);
-    assert!(tasks.iter().all(|job| job["array_job"].to_string() == array), "{tasks:#?}");
+    assert!(tasks.iter().all(|job| job["array_job"] == array_job), "{tasks:#?}");
     assert_eq!([1, 2, 3].map(|task| &by_task[&task]["state"]), ["completed", "failed", "completed"]);
     assert_eq!(by_task[&2]["exit_status"], 4);
     let of_chem = jobs(&stage, &["--account", "chem"], 1);
