@@ -1,9 +1,10 @@
 //! Reports: what was used in a period, by software, user, account and so on.
 //!
 //! A report is made when somebody asks, from the sums of each day, or month ([`crate::sums`]): rows
-//! of the period are walked once, each is put under its values of the keys ([`keys`], [`names`]) and
-//! added up ([`totals`]). The names of software are the registry's at that moment, so a build that
-//! is registered late has its name for the past, too.
+//! of the period are walked once, each is put under its values of the keys ([`keys`], [`names`])
+//! and added up ([`totals`]). The names of software are the registry's at that moment, so a build
+//! that is registered late has its name for the past, too. The list of jobs ([`job_list`]) stands
+//! beside it.
 
 mod job_list;
 mod job_union;

@@ -3,10 +3,11 @@
 //! ```text
 //! day, program, user, who proved it, cluster, account, partition -> sums, and the jobs' numbers
 //! ```
-//! A process counts on the day on which it began. Rows grow with what is distinct, and days that are
-//! long past become months ([`roll_up`]), so they answer for years. What they are made of comes as tallies ([`SumTally`]), which the stage of uses makes
-//! durable together with its offset in the queue; here they are added ([`add`]), in the write that
-//! removes them. So each process counts once, whatever crashes.
+//! A process counts on the day on which it began. Rows grow with what is distinct, and days that
+//! are long past become months ([`roll_up`]), so they answer for years. What they are made of comes
+//! as tallies ([`SumTally`]), which the stage of uses makes durable together with its offset in the
+//! queue; here they are added ([`add`]), in the write that removes them. So each process counts
+//! once, whatever crashes.
 //!
 //! Node time is a job's: its nodes, from its first process's start to its last one's end. It is
 //! shared among its rows by CPU time ([`job_record`]). The same record tells how the job goes, and

@@ -131,8 +131,11 @@ mod tests {
         added.new
     }
 
-    /// Each user, program and month -> its row; and the number of rows.
-    fn all(store: &SumsStore) -> (BTreeMap<(Vec<u8>, u64, u16), SumRow>, usize) {
+    /// Each user, program and month -> its row.
+    type Rows = BTreeMap<(Vec<u8>, u64, u16), SumRow>;
+
+    /// All of them, and the number of rows.
+    fn all(store: &SumsStore) -> (Rows, usize) {
         let (mut all, mut count) = (BTreeMap::<_, SumRow>::new(), 0);
         for entry in store.rows.iter().chain(store.months.iter()) {
             let (key, value) = entry.into_inner().unwrap();
@@ -210,6 +213,7 @@ mod tests {
         }
         // Nine numbers, and ten records of ann's: she told of the first job on the first day alone.
         assert_eq!((gone, store.jobs.iter().count()), (9 + 10, 11 + 10 + 1));
+        assert_eq!(store.job_list.iter().count(), 10 + 1, "each record that is left is in the list");
     }
 
     #[test]
