@@ -99,6 +99,11 @@ pub fn text(report: &Value) -> String {
     if more > 0 {
         text += &format!("{more} more lines: --top {}\n", number(report, "lines_in_all").min(10_000));
     }
+    let whole = report["whole_months"].as_array().into_iter().flatten().filter_map(|month| month.as_str());
+    let whole: Vec<&str> = whole.collect();
+    if !whole.is_empty() {
+        text += &format!("{} kept by month, and counted whole\n", whole.join(", "));
+    }
     let open = number(&report["total"], "end_unknown");
     if open > 0 {
         text += &format!("{open} processes have no known end: they are in no hours\n");
