@@ -123,23 +123,36 @@ impl ApiClient {
     /// Registers an installation, with the token of OGRT_TOKEN_FILE. It is durable when this
     /// returns.
     pub fn register(&self, installation: &Installation) -> Result<()> {
-        let url = self.url(&["v1", "installations"]);
         let body = installation.encode_to_vec();
-        let token_file = non_empty("OGRT_TOKEN_FILE").map(PathBuf::from);
-        let token = token_file.as_deref().map(read_token).transpose()?;
-        let request = |client: &Client| {
-            let request = client.post(url).body(body);
-            match token {
-                Some(token) => request.bearer_auth(token),
-                None => request,
-            }
-        };
-        match self.wait(request)? {
+        match self.post("installations", body, "application/octet-stream")? {
             Some(_) => Ok(()),
             None => {
                 bail!("{}: the server takes no installations; it may be older than ogrt", self.address())
             }
         }
+    }
+
+    /// Teaches the server files of packages, with the token of OGRT_TOKEN_FILE. Returns how many
+    /// were new, changed and known.
+    pub fn learn(&self, packages: &Value) -> Result<Value> {
+        let body = serde_json::to_vec(packages)?;
+        let Some(answer) = self.post("learned", body, "application/json")? else {
+            bail!("{}: the server learns no files; it may be older than ogrt", self.address());
+        };
+        serde_json::from_slice(&answer).with_context(|| self.address().to_owned())
+    }
+
+    fn post(&self, what: &str, body: Vec<u8>, content_type: &str) -> Result<Option<Vec<u8>>> {
+        let url = self.url(&["v1", what]);
+        let token_file = non_empty("OGRT_TOKEN_FILE").map(PathBuf::from);
+        let token = token_file.as_deref().map(read_token).transpose()?;
+        self.wait(|client: &Client| {
+            let request = client.post(url).header(CONTENT_TYPE, content_type).body(body);
+            match token {
+                Some(token) => request.bearer_auth(token),
+                None => request,
+            }
+        })
     }
 
     /// Fetches an answer that has one page; `None` where the server knows nothing of its subject.

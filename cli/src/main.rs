@@ -31,6 +31,7 @@ mod job_pages;
 mod job_process;
 mod job_totals;
 mod json_field;
+mod learn;
 mod mapped_files;
 mod preload_library;
 mod process_parents;

@@ -33,6 +33,7 @@ mod jobs;
 mod join;
 mod latency;
 mod launches;
+mod learned;
 mod log_lines;
 mod metrics;
 mod move_builds;

@@ -12,6 +12,7 @@ mod export;
 mod flush;
 mod job;
 mod jobs;
+mod learn;
 mod man;
 mod query;
 mod register;
@@ -64,6 +65,7 @@ enum Command {
     Env(env::EnvCommand),
     Flush(flush::FlushCommand),
     Register(register::RegisterCommand),
+    Learn(learn::LearnCommand),
     Doctor(doctor::DoctorCommand),
     #[command(hide = true)]
     EndJob(end_job::EndJobCommand),
@@ -92,6 +94,7 @@ impl CommandLine {
             Command::Env(env) => env.run(),
             Command::Flush(flush) => flush.run(),
             Command::Register(register) => register.run(),
+            Command::Learn(learn) => learn.run(),
             Command::Doctor(doctor) => doctor.run(),
             Command::EndJob(end_job) => end_job.run(),
             Command::Completions(completions) => completions.run(CommandLine::command()),

@@ -17,8 +17,8 @@ mod tables;
 pub use condition::{Cause, Condition};
 pub use engine::free_space;
 pub use rooms::{
-    FollowStore, HeldStore, InstallationStore, JobsStore, JoinStore, QueueStore, RegistryStore, SumsStore,
-    UsesStore, WaitingStore,
+    FollowStore, HeldStore, InstallationStore, JobsStore, JoinStore, LearnedStore, QueueStore, RegistryStore,
+    SumsStore, UsesStore, WaitingStore,
 };
 #[cfg(test)]
 pub use tables::faults;
@@ -46,6 +46,7 @@ pub struct Store {
     join: JoinStore,
     registry: RegistryStore,
     waiting: WaitingStore,
+    learned: LearnedStore,
     uses: UsesStore,
     jobs: JobsStore,
 }
@@ -99,6 +100,7 @@ fn tables() -> Vec<TableSpec> {
         ("registrations_waiting", small()),
         ("registrations_waiting_of", small()),
         ("installations", small()),
+        ("learned", small()),
         ("image_numbers", small()),
         ("images", small()),
         ("images_with", short(lists(4 << 20))),
@@ -200,6 +202,12 @@ impl Store {
                 server_number: total("server"),
                 installations: installations()?,
             },
+            learned: LearnedStore {
+                database: database.clone(),
+                files: table("learned")?,
+                count: total("learned files"),
+                followed_until: total("learned until"),
+            },
             uses: UsesStore {
                 database: database.waiting_for_room(),
                 program_numbers: table("image_numbers")?,
@@ -292,6 +300,11 @@ impl Store {
     /// The tables of registrations that wait for the registry's own database.
     pub fn waiting(&self) -> WaitingStore {
         self.waiting.clone()
+    }
+
+    /// The tables of learned files.
+    pub fn learned(&self) -> LearnedStore {
+        self.learned.clone()
     }
 
     /// The tables of uses.

@@ -115,6 +115,19 @@ pub struct InstallationStore {
     pub installations: Table,
 }
 
+/// What unregistered files are.
+#[derive(Clone)]
+pub struct LearnedStore {
+    /// Writes over all tables.
+    pub database: Database,
+    /// Files, and what they are found by: server/src/learned/table.rs.
+    pub files: Table,
+    /// The number of files.
+    pub count: Total,
+    /// The number up to which files of other servers were taken over.
+    pub followed_until: Total,
+}
+
 /// Counts of who ran what.
 #[derive(Clone)]
 pub struct UsesStore {

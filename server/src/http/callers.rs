@@ -80,25 +80,33 @@ pub async fn check(State(sources): State<Sources>, mut request: Request, next: N
     let tokens = &sources.intake.tokens;
     let holder = token.and_then(|token| tokens.holder(token));
     let has = |scope| holder.as_ref().is_some_and(|holder| holder.scopes.has(scope));
-    // Who withdraws must be somebody, and the registration of builds may be open to all.
-    let is_permitted = match *method {
-        Method::DELETE if !tokens.some_have(Scope::Administer) => {
+    // Who withdraws a build, or says what everybody's programs are called, must be somebody. The
+    // registration of builds may be open to all.
+    let what = match *method {
+        Method::DELETE => Some("to withdraw builds"),
+        Method::POST if path == super::learned::PATH => Some("to learn files"),
+        _ => None,
+    };
+    let is_permitted = match what {
+        Some(what) if !tokens.some_have(Scope::Administer) => {
             return Problem::new(
                 StatusCode::FORBIDDEN,
-                "no token permits to withdraw builds: make one with `ogrt-server token add NAME --scope administer`, \
-                 and send it in the header Authorization: Bearer TOKEN",
+                format!(
+                    "no token permits {what}: make one with `ogrt-server token add NAME --scope administer`, \
+                     and send it in the header Authorization: Bearer TOKEN"
+                ),
             )
             .into_response();
         }
-        Method::DELETE if holder.is_some() && !has(Scope::Administer) => {
+        Some(what) if holder.is_some() && !has(Scope::Administer) => {
             return Problem::new(
                 StatusCode::FORBIDDEN,
-                "this token does not permit to withdraw builds: one made with --scope administer does",
+                format!("this token does not permit {what}: one made with --scope administer does"),
             )
             .into_response();
         }
-        Method::DELETE => has(Scope::Administer),
-        _ => method.is_safe() || tokens.may_register(holder.as_deref()),
+        Some(_) => has(Scope::Administer),
+        None => method.is_safe() || tokens.may_register(holder.as_deref()),
     };
     if is_permitted {
         request.extensions_mut().insert(Caller(holder));

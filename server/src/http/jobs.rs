@@ -6,12 +6,13 @@
 //! which for most jobs is all of them. A part is bounded in bytes; one process may have more, and
 //! then its part has a share of the memory of all answers while it is sent.
 
-use super::{Problem, Sources, question, run_blocking};
+use super::{Problem, Sources, file_names::FileNames, question, run_blocking};
 use crate::{
     job_key::job_key,
     job_name,
     jobs::{JobCursor, JobError, JobPage, Jobs},
     launches::{Launch, Launches, may_be_rank},
+    learned::SoftwareNames,
 };
 use axum::{
     body::{Body, Bytes},
@@ -65,10 +66,12 @@ pub async fn one(
     sources.intake.settle().await;
     let counted_until_ns = sources.jobs.catch_up().await;
     let jobs = sources.jobs.clone();
+    let names = sources.names.clone();
     let part = sources.places.part().await;
     let found = run_blocking(move || {
         let _part = part;
         let max = jobs.page_max();
+        names.catch_up();
         // What answers call a job comes first; then an id that looks like another one's name.
         for key in [named, job_key(&asked).into_owned()] {
             let limit = limit.unwrap_or(max).clamp(1, max);
@@ -97,6 +100,8 @@ pub async fn one(
         at_once: PART,
         processes: 0,
         has_ranks: false,
+        files: FileNames::default(),
+        names: sources.names.clone(),
         is_page: limit.is_some(),
         counted_until_ns,
     };
@@ -138,6 +143,9 @@ struct Answer {
     at_once: usize,
     /// One of them may be a rank.
     has_ranks: bool,
+    /// Files of its processes that may have a name.
+    files: FileNames,
+    names: Arc<SoftwareNames>,
     /// The question asked for a page.
     is_page: bool,
     /// The time of receipt from which on events are not in the answer, where it lacks some.
@@ -163,6 +171,7 @@ impl Answer {
                 body.push(b',');
             }
             self.has_ranks |= may_be_rank(&document);
+            self.files.take(&document);
             self.processes += 1;
             bytes += document.len();
             body.extend(document);
@@ -226,6 +235,14 @@ impl Answer {
             body.extend_from_slice(b",\"summaries\":[");
             body.extend(summaries.join(&b','));
             body.push(b']');
+        }
+        let (named, is_names_cut) = self.files.named(&self.names).map_err(JobError::Names)?;
+        if !named.is_empty() {
+            body.extend_from_slice(b",\"names\":");
+            body.extend(serde_json::to_vec(&named).unwrap_or_else(|_| b"[]".to_vec()));
+        }
+        if is_names_cut {
+            body.extend_from_slice(b",\"names_truncated\":true");
         }
         let next = self.page.next();
         if self.page.is_cut() || (next.is_some() && !self.is_page) {

@@ -9,9 +9,11 @@ mod builds;
 mod callers;
 mod connections;
 mod dependents;
+mod file_names;
 mod installations;
 mod job_list;
 mod jobs;
+mod learned;
 mod occupant;
 mod places;
 mod problem;
@@ -22,7 +24,13 @@ mod uses;
 mod withdrawals;
 
 use crate::{
-    jobs::Jobs, metrics::Metrics, receive::Intake, registry::Registry, reports::Reports, uses::Uses,
+    jobs::Jobs,
+    learned::{LearnedFiles, SoftwareNames},
+    metrics::Metrics,
+    receive::Intake,
+    registry::Registry,
+    reports::Reports,
+    uses::Uses,
 };
 use axum::{
     Json, Router,
@@ -51,6 +59,8 @@ pub struct Sources {
     pub jobs: Arc<Jobs>,
     pub uses: Arc<Uses>,
     pub reports: Arc<Reports>,
+    pub learned: Arc<LearnedFiles>,
+    pub names: Arc<SoftwareNames>,
     pub metrics: Arc<Metrics>,
     /// The names that requests may call the server by.
     pub host_names: Arc<HostNames>,
@@ -76,6 +86,8 @@ fn routes() -> Vec<(&'static str, Class, MethodRouter<Sources>)> {
         ("/v1/unregistered", Heavy, get(uses::unregistered)),
         ("/v1/installations", Question, get(installations::list)),
         ("/v1/installations", Change, post(installations::register)),
+        ("/v1/learned", Question, get(learned::list)),
+        ("/v1/learned", Change, post(learned::learn)),
         ("/v1/jobs", Heavy, get(job_list::list)),
         ("/v1/jobs/{job_id}", Stream, get(jobs::one)),
         ("/v1/export", Stream, get(transfer::export)),

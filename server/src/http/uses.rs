@@ -1,5 +1,5 @@
 //! `/v1/uses`, `/v1/uses/{what}` and `/v1/unregistered`: who ran something, and which programs ran
-//! that nobody registered.
+//! that nobody registered and nothing explains.
 
 use super::{
     Problem, Sources,
@@ -132,6 +132,7 @@ pub struct UnregisteredParameters {
     host: String,
     cluster: String,
     under: String,
+    explained: String,
     by: String,
     limit: String,
     cursor: String,
@@ -155,6 +156,7 @@ pub async fn unregistered(
             [question.user, question.host, question.cluster],
         )?,
         under: question.under,
+        with_explained: question::boolean("explained", &question.explained)?,
         from,
         limit: page_limit(&question.limit)?,
     };
@@ -176,6 +178,9 @@ pub async fn unregistered(
 fn page<T: Serialize>(name: &str, page: UnregisteredPage<T>, next: usize) -> Value {
     let mut answer = json!({});
     answer[name] = serde_json::to_value(&page.elements).unwrap_or_default();
+    if page.explained > 0 {
+        answer["explained"] = page.explained.into();
+    }
     if page.is_rounded {
         answer["rounded"] = true.into();
     }

@@ -15,6 +15,7 @@ use crate::{
     join::EventHead,
     processes::{EndKind, Process, Processes},
     queue::{Entry, Kind, Sender},
+    registry::RegistryError,
 };
 use bytes::Bytes;
 use std::{
@@ -62,6 +63,8 @@ pub enum JobError {
     Damaged(#[from] lz4_flex::block::DecompressError),
     #[error("{0}")]
     Store(#[from] fjall::Error),
+    #[error("names of programs cannot be read: {0}")]
+    Names(RegistryError),
 }
 
 /// The place of an event: the number of the value, and the offset in it.

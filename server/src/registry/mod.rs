@@ -24,6 +24,7 @@ use error::Result;
 pub use found_by::Part;
 pub use installations::{InstallationFilter, InstallationId, InstallationPage, read_installation};
 pub use lru_map::LruMap;
+pub use postgres::DatabaseConnections;
 use postgres::Postgres;
 pub use registrar::{RecordSender, stamp};
 pub use summaries::{RegisteredBuilds, Summaries, Summary};

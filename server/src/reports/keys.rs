@@ -10,6 +10,8 @@ pub enum ReportKey {
     Version,
     Program,
     Compiler,
+    Package,
+    KnownBy,
     User,
     Account,
     Partition,
@@ -22,11 +24,13 @@ pub enum ReportKey {
 
 impl ReportKey {
     /// All of them.
-    pub const ALL: [ReportKey; 12] = [
+    pub const ALL: [ReportKey; 14] = [
         ReportKey::Software,
         ReportKey::Version,
         ReportKey::Program,
         ReportKey::Compiler,
+        ReportKey::Package,
+        ReportKey::KnownBy,
         ReportKey::User,
         ReportKey::Account,
         ReportKey::Partition,
@@ -44,6 +48,8 @@ impl ReportKey {
             ReportKey::Version => "version",
             ReportKey::Program => "program",
             ReportKey::Compiler => "compiler",
+            ReportKey::Package => "package",
+            ReportKey::KnownBy => "known_by",
             ReportKey::User => "user",
             ReportKey::Account => "account",
             ReportKey::Partition => "partition",

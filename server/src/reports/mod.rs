@@ -2,9 +2,9 @@
 //!
 //! A report is made when somebody asks, from the sums of each day, or month ([`crate::sums`]): rows
 //! of the period are walked once, each is put under its values of the keys ([`keys`], [`names`])
-//! and added up ([`totals`]). The names of software are the registry's at that moment, so a build
-//! that is registered late has its name for the past, too. The list of jobs ([`job_list`]) stands
-//! beside it.
+//! and added up ([`totals`]). The names of software are those of that moment: the registry's, else
+//! what is learned of a file. So a build that is registered late has its name for the past, too.
+//! The list of jobs ([`job_list`]) stands beside it.
 
 mod job_list;
 mod job_union;
@@ -18,6 +18,7 @@ pub use keys::{KEYS_MAX, ReportKey};
 use crate::{
     clock::now_ns,
     dates::{self, DAY_NS, day_number},
+    learned::SoftwareNames,
     registry::Registry,
     sums::{SumKey, SumRow},
     uses::{Uses, UsesError},
@@ -74,12 +75,13 @@ pub struct Report {
 pub struct Reports {
     uses: Arc<Uses>,
     registry: Arc<dyn Registry>,
+    software: Arc<SoftwareNames>,
 }
 
 impl Reports {
     /// Reports of what these have.
-    pub fn new(uses: Arc<Uses>, registry: Arc<dyn Registry>) -> Self {
-        Reports { uses, registry }
+    pub fn new(uses: Arc<Uses>, registry: Arc<dyn Registry>, software: Arc<SoftwareNames>) -> Self {
+        Reports { uses, registry, software }
     }
 
     /// Waits, not long, until what was received before is in the sums.
@@ -89,7 +91,8 @@ impl Reports {
 
     /// Names as they are at this moment.
     fn names(&self) -> Names<'_> {
-        Names::new(&self.uses, &*self.registry)
+        self.software.catch_up();
+        Names::new(&self.uses, &*self.registry, &self.software)
     }
 
     /// Makes one.

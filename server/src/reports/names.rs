@@ -3,6 +3,7 @@
 use super::keys::{KEYS_MAX, ReportKey};
 use crate::{
     dates, job_name,
+    learned::SoftwareNames,
     registry::Registry,
     sums::{SumKey, UNKNOWN_PROGRAM},
     uses::{Uses, UsesError},
@@ -32,6 +33,8 @@ struct ProgramNames {
     version: Name,
     path: Name,
     compiler: Name,
+    package: Name,
+    known_by: Name,
     is_registered: bool,
 }
 
@@ -39,6 +42,7 @@ struct ProgramNames {
 pub struct Names<'a> {
     uses: &'a Uses,
     registry: &'a dyn Registry,
+    software: &'a SoftwareNames,
     numbers: HashMap<String, Name>,
     texts: Vec<String>,
     programs: HashMap<u64, ProgramNames>,
@@ -49,10 +53,11 @@ pub struct Names<'a> {
 
 impl<'a> Names<'a> {
     /// Knows the empty text alone.
-    pub fn new(uses: &'a Uses, registry: &'a dyn Registry) -> Self {
+    pub fn new(uses: &'a Uses, registry: &'a dyn Registry, software: &'a SoftwareNames) -> Self {
         let mut names = Names {
             uses,
             registry,
+            software,
             numbers: HashMap::new(),
             texts: Vec::new(),
             programs: HashMap::new(),
@@ -126,8 +131,8 @@ impl<'a> Names<'a> {
         })
     }
 
-    /// A program is called as the build of its executable that is registered. A build without a
-    /// name has that of its file.
+    /// A program is called as the build of its executable that is registered; a build without a
+    /// name has that of its file. Else it is called as what is known of its file.
     fn program(&mut self, number: u64) -> Result<ProgramNames, UsesError> {
         if number == UNKNOWN_PROGRAM {
             return Ok(ProgramNames::default());
@@ -143,8 +148,15 @@ impl<'a> Names<'a> {
             names.software = self.number(software);
             names.version = self.number(metadata.version.unwrap_or_default());
             names.compiler = self.number(metadata.compiler.unwrap_or_default());
+            names.known_by = self.number("signature".to_owned());
             names.is_registered = true;
-            break;
+            return Ok(names);
+        }
+        if let Some(known) = self.software.name(&program.build_id, &program.path)? {
+            names.software = self.number(known.software);
+            names.version = self.number(known.version);
+            names.package = self.number(known.package);
+            names.known_by = self.number(known.known_by.text().to_owned());
         }
         Ok(names)
     }
@@ -155,6 +167,8 @@ impl<'a> Names<'a> {
             ReportKey::Version => row.program.version,
             ReportKey::Program => row.program.path,
             ReportKey::Compiler => row.program.compiler,
+            ReportKey::Package => row.program.package,
+            ReportKey::KnownBy => row.program.known_by,
             ReportKey::User => row.user,
             ReportKey::Account => row.account,
             ReportKey::Partition => row.partition,

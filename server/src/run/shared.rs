@@ -6,6 +6,7 @@ use crate::{
     follow::{self, Follow, FollowStage, OpenStarts, Receipts},
     jobs::{self, Jobs},
     join::{DocumentBatches, Join, Joiner, Neighbours, Rules},
+    learned::{LearnedFiles, SoftwareNames},
     metrics::Metrics,
     queue::{EventIds, HeldEntries, Queue, Room, Writer},
     receive::{Complaints, DefaultCluster, Intake, JobsOver},
@@ -33,6 +34,9 @@ pub struct Shared {
     pub store: Store,
     pub queue: Arc<Queue>,
     pub registry: Arc<dyn Registry>,
+    /// What unregistered files are, and what they are called by it.
+    pub learned: Arc<LearnedFiles>,
+    pub names: Arc<SoftwareNames>,
     /// Batches of documents, for all that read them.
     pub documents: Arc<DocumentBatches>,
     /// The way to the queue.
@@ -74,6 +78,8 @@ impl Shared {
             Summaries::new(config.registry.cached_builds_max, config.registry.backend.unknown_for());
         let summaries = Arc::new(summaries);
         let registry = registry::open(&config.registry, &store, summaries.clone(), metrics.clone())?;
+        let learned = Arc::new(LearnedFiles::open(&config.registry, store.learned())?);
+        let names = Arc::new(SoftwareNames::new(learned.clone()));
         let (writer, to_writer) = Writer::open(
             store.queue(),
             queue.clone(),
@@ -111,6 +117,7 @@ impl Shared {
             documents.clone(),
             joiner.clone(),
             registry.clone(),
+            names.clone(),
             metrics.clone(),
             config.uses.clone(),
         )?;
@@ -132,6 +139,8 @@ impl Shared {
             store,
             queue,
             registry,
+            learned,
+            names,
             documents,
             intake,
             replay_until,

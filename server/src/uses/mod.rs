@@ -37,6 +37,7 @@ use crate::{
     config::UsesConfig,
     database::{SumsStore, UsesStore, number},
     join::{DocumentBatches, Joiner},
+    learned::SoftwareNames,
     metrics::Metrics,
     queue::{Entry, Queue},
     registry::{Registry, RegistryError},
@@ -81,6 +82,7 @@ pub struct Uses {
     documents: Arc<DocumentBatches>,
     joiner: Arc<Joiner>,
     registry: Arc<dyn Registry>,
+    names: Arc<SoftwareNames>,
     metrics: Arc<Metrics>,
     config: UsesConfig,
     /// A server of before left rows.
@@ -121,6 +123,7 @@ impl Uses {
         documents: Arc<DocumentBatches>,
         joiner: Arc<Joiner>,
         registry: Arc<dyn Registry>,
+        names: Arc<SoftwareNames>,
         metrics: Arc<Metrics>,
         config: UsesConfig,
     ) -> Result<Self> {
@@ -136,6 +139,7 @@ impl Uses {
             documents,
             joiner,
             registry,
+            names,
             metrics,
             config,
             has_old_rows,

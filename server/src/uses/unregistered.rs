@@ -2,7 +2,8 @@
 //! or by job.
 //!
 //! Whether a signature is registered is asked when the answer is made, so a record that came late
-//! is a record.
+//! is a record. The same holds for what is learned of a file: programs that it explains are only
+//! counted, unless somebody asks for them.
 
 use super::{
     ProgramNumber, Uses, UsesError,
@@ -10,13 +11,13 @@ use super::{
     rows::Count,
     sum::{Budget, CountJson, JobName, JobUse, Narrowing, Sum, text},
 };
-use crate::{database::number, job_name};
+use crate::{database::number, job_name, learned::SoftwareName};
 use ogrt_note::Signature;
 use ogrt_proto::hex;
 use serde::Serialize;
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, btree_map::Entry},
 };
 
 /// Users, jobs and programs that are named in one element.
@@ -29,6 +30,8 @@ pub struct UnregisteredQuestion {
     pub narrowing: Narrowing,
     /// The beginning of their paths.
     pub under: String,
+    /// Also programs that are explained by what was learned.
+    pub with_explained: bool,
     /// First element of the page.
     pub from: usize,
     /// Elements of a page.
@@ -43,6 +46,8 @@ pub struct UnregisteredPage<T> {
     pub has_next: bool,
     /// Some counts hold processes from outside the time that was asked for.
     pub is_rounded: bool,
+    /// The number of programs that are left out since they are explained.
+    pub explained: usize,
     /// More was to look at than may be.
     pub is_cut: bool,
 }
@@ -68,6 +73,8 @@ struct ProgramName {
     build_id: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     signature: Option<String>,
+    #[serde(flatten)]
+    known: Option<SoftwareName>,
 }
 
 /// A job that ran some.
@@ -88,8 +95,15 @@ struct JobProgram {
 /// Programs whose executables have one path and build-id.
 struct Group {
     signature: Option<Signature>,
+    known: Option<SoftwareName>,
     programs: Vec<ProgramNumber>,
     count: Count,
+}
+
+/// All of them, and the number of those that are left out.
+struct Groups {
+    groups: BTreeMap<GroupKey, Group>,
+    explained: usize,
 }
 
 /// Build-id and path.
@@ -103,7 +117,8 @@ impl Uses {
     ) -> Result<UnregisteredPage<UnregisteredProgram>, UsesError> {
         let missing = self.missing(&question.narrowing.user, question.narrowing.since_ns)?;
         let mut budget = Budget::new(missing.is_any(), missing);
-        let mut groups: Vec<(GroupKey, Group)> = self.groups(question, &mut budget)?.into_iter().collect();
+        let Groups { groups, explained } = self.groups(question, &mut budget)?;
+        let mut groups: Vec<(GroupKey, Group)> = groups.into_iter().collect();
         groups.sort_by_key(|(_, group)| Reverse(group.count.last_ns));
         let has_next = groups.len() > question.from.saturating_add(question.limit);
         let (mut elements, mut is_rounded) = (Vec::new(), false);
@@ -128,7 +143,7 @@ impl Uses {
                 job_ids: latest(jobs, |job| job_name::of_key(job).into_owned()),
             });
         }
-        Ok(UnregisteredPage { elements, has_next, is_rounded, is_cut: budget.is_cut })
+        Ok(UnregisteredPage { elements, has_next, is_rounded, explained, is_cut: budget.is_cut })
     }
 
     /// The jobs that ran such programs, one for each of their users.
@@ -143,7 +158,7 @@ impl Uses {
         }
         let missing = self.missing(&question.narrowing.user, question.narrowing.since_ns)?;
         let mut budget = Budget::new(missing.is_any(), missing);
-        let groups = self.groups(question, &mut budget)?;
+        let Groups { groups, explained } = self.groups(question, &mut budget)?;
         let mut jobs: HashMap<(JobName, Vec<u8>), Job> = HashMap::new();
         let mut is_rounded = false;
         for (key, group) in &groups {
@@ -177,16 +192,14 @@ impl Uses {
                 programs: job.programs.into_iter().filter_map(in_job).collect(),
             })
             .collect();
-        Ok(UnregisteredPage { elements, has_next, is_rounded, is_cut: budget.is_cut })
+        Ok(UnregisteredPage { elements, has_next, is_rounded, explained, is_cut: budget.is_cut })
     }
 
     /// Programs with an unregistered executable, by build-id and path.
-    fn groups(
-        &self,
-        question: &UnregisteredQuestion,
-        budget: &mut Budget,
-    ) -> Result<BTreeMap<GroupKey, Group>, UsesError> {
+    fn groups(&self, question: &UnregisteredQuestion, budget: &mut Budget) -> Result<Groups, UsesError> {
+        self.names.catch_up();
         let mut groups: BTreeMap<GroupKey, Group> = BTreeMap::new();
+        let mut explained: BTreeSet<GroupKey> = BTreeSet::new();
         let mut registered: HashMap<Signature, bool> = HashMap::new();
         for entry in self.store.programs.iter() {
             let (key, value) = entry.into_inner()?;
@@ -208,17 +221,27 @@ impl Uses {
             if !question.narrowing.takes_all(&whole) {
                 count = self.add_program(program, &question.narrowing, budget, &mut Sum::default())?;
             }
-            if count.all() > 0 {
-                let group = groups.entry((build_id, path)).or_insert_with(|| Group {
-                    signature: executable.first().copied(),
-                    programs: Vec::new(),
-                    count: Count::default(),
-                });
-                group.programs.push(program);
-                group.count.add(&count);
+            let key = (build_id, path);
+            if count.all() == 0 || explained.contains(&key) {
+                continue;
             }
+            let group = match groups.entry(key) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let (build_id, path) = new.key();
+                    let known = self.names.name(build_id, path)?;
+                    if known.is_some() && !question.with_explained {
+                        explained.insert(new.into_key());
+                        continue;
+                    }
+                    let (signature, programs) = (executable.first().copied(), Vec::new());
+                    new.insert(Group { signature, known, programs, count: Count::default() })
+                }
+            };
+            group.programs.push(program);
+            group.count.add(&count);
         }
-        Ok(groups)
+        Ok(Groups { groups, explained: explained.len() })
     }
 
     fn is_any_registered(
@@ -248,6 +271,7 @@ fn name((build_id, path): &GroupKey, group: &Group) -> ProgramName {
         binpath: text(path),
         build_id: hex(build_id),
         signature: group.signature.map(|signature| signature.to_string()),
+        known: group.known.clone(),
     }
 }
 

@@ -35,6 +35,7 @@ use crate::{
 };
 use anyhow::Context;
 use bytes::Bytes;
+pub use connections::Connections as DatabaseConnections;
 use connections::Connections;
 use ogrt_note::Signature;
 use ogrt_proto::{BuildRecord, BuildSummary, Installation};

@@ -159,6 +159,17 @@ pub const STEPS: &[&str] = &[
         scopes text NOT NULL
     );
     ",
+    // What unregistered files are. A row has a new number whenever it changes, so that each server
+    // follows.
+    "
+    CREATE TABLE learned (
+        digest bytea PRIMARY KEY,
+        number bigint NOT NULL UNIQUE,
+        entry bytea NOT NULL,
+        names text NOT NULL
+    );
+    CREATE SEQUENCE learned_numbers OWNED BY learned.number;
+    ",
 ];
 
 /// The lock that one server holds while it changes the tables or registers builds.

@@ -75,7 +75,8 @@ fn unregistered(server: &Server) -> Result<Vec<Value>> {
 }
 
 fn report(server: &Server) -> Result<Vec<Value>> {
-    let reports = Reports::new(server.shared.uses.clone(), server.shared.registry.clone());
+    let reports =
+        Reports::new(server.shared.uses.clone(), server.shared.registry.clone(), server.shared.names.clone());
     let question = ReportQuestion { by: vec![ReportKey::User], top: LIMIT, ..ReportQuestion::default() };
     let report = reports.report(&question)?;
     ensure!(!report.is_cut, "the report is cut");

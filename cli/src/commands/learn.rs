@@ -1,0 +1,134 @@
+//! `ogrt learn`: teaches the server what unregistered programs and libraries are.
+//!
+//! Files are sent in batches, each whole and durable before the next one, so a command that was
+//! interrupted goes on when it is run again.
+
+use crate::{
+    api_client::ApiClient,
+    exit_status::{ExitStatus, complain, print, print_line},
+    learn::{self, Package, ProgramFile, Root},
+};
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use ogrt_proto::hex;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+/// Most files of one batch, and most bytes of their paths.
+const BATCH_FILES: usize = 5000;
+const BATCH_BYTES: usize = 2 << 20;
+
+const EXAMPLES: &str = "Examples:\n\
+\x20 ogrt learn --dpkg\n\
+\x20 ogrt learn --dpkg --root /srv/images/node-12 --source node-12";
+
+/// Teach the server what unregistered programs and libraries are, by what is installed here.
+///
+/// Answers then name them, for the past as well. The server needs a token with the scope
+/// "administer", in the file that OGRT_TOKEN_FILE names. docs/learn.md tells more.
+///
+/// Exit status: 0 files were learned, or all were known; 1 there are none; 2 error.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct LearnCommand {
+    /// Packages of Debian and Ubuntu.
+    #[arg(long, required = true)]
+    dpkg: bool,
+
+    /// The directory that is `/` of what is learned, such as an unpacked container image.
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    root: PathBuf,
+
+    /// The name of where this was learned, such as that of a node image. Default: this host's name.
+    #[arg(long, value_name = "NAME")]
+    source: Option<String>,
+
+    /// Find the files, and teach nothing.
+    #[arg(long)]
+    dry_run: bool,
+
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl LearnCommand {
+    /// Reads what is installed, and sends it. Answers no where there is nothing to learn.
+    pub fn run(self) -> Result<ExitStatus> {
+        ensure!(self.root.is_dir(), "--root {}: not a directory", self.root.display());
+        let mut root = Root::new(&self.root);
+        let packages = self.packages(&mut root)?;
+        let (files, unreadable) = learn::find(&packages, &mut root);
+        let mut sums = json!({ "packages": packages.len(), "files": files.len(), "new": 0, "changed": 0,
+            "known": 0, "unreadable": unreadable });
+        if !self.dry_run && !files.is_empty() {
+            self.teach(&packages, &files, &mut sums)?;
+        }
+        if unreadable > 0 {
+            complain(format_args!("{unreadable} files could not be read, and are not learned"));
+        }
+        if self.json {
+            print(serde_json::to_string_pretty(&sums)? + "\n")?;
+        } else {
+            let found = format!("{} programs and libraries of {} packages", files.len(), packages.len());
+            match self.dry_run {
+                true => print_line(format_args!("{found}"))?,
+                false => print_line(format_args!(
+                    "{found}: {} new, {} changed, {} known",
+                    sums["new"], sums["changed"], sums["known"]
+                ))?,
+            }
+        }
+        Ok(if files.is_empty() { ExitStatus::No } else { ExitStatus::Yes })
+    }
+
+    fn packages(&self, root: &mut Root) -> Result<Vec<Package>> {
+        let mut packages = Vec::new();
+        if self.dpkg {
+            packages.extend(learn::dpkg(root)?);
+        }
+        Ok(packages)
+    }
+
+    /// Sends the files batch by batch, and adds up what the server says.
+    fn teach(&self, packages: &[Package], files: &[ProgramFile], sums: &mut Value) -> Result<()> {
+        let host = || rustix::system::uname().nodename().to_string_lossy().into_owned();
+        let source = self.source.clone().unwrap_or_else(host);
+        let server = ApiClient::from_environment()?;
+        let mut sent = 0;
+        while sent < files.len() {
+            let (mut bytes, begin) = (0, sent);
+            while sent < files.len() && sent - begin < BATCH_FILES && bytes < BATCH_BYTES {
+                bytes += files[sent].path.as_os_str().len();
+                sent += 1;
+            }
+            let batch = json!({ "source": source, "packages": in_json(packages, &files[begin..sent]) });
+            let answer = server.learn(&batch).with_context(|| match begin {
+                0 => "nothing is learned".to_owned(),
+                _ => format!("only the first {begin} files are learned; run the command again"),
+            })?;
+            for key in ["new", "changed", "known"] {
+                let of = |value: &Value| value[key].as_u64().unwrap_or(0);
+                sums[key] = (of(sums) + of(&answer)).into();
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Files of a batch, by their packages. A path that is not text cannot be told, but its build-id
+/// can.
+fn in_json(packages: &[Package], files: &[ProgramFile]) -> Vec<Value> {
+    let by_package = files.chunk_by(|left, right| left.package == right.package);
+    let of_package = |files: &[ProgramFile]| {
+        let Package { software, version, name, packager, .. } = &packages[files[0].package];
+        let file = |file: &ProgramFile| {
+            let path = file.path.to_str().unwrap_or_default();
+            (!path.is_empty() || !file.build_id.is_empty())
+                .then(|| json!({ "path": path, "build_id": hex(&file.build_id) }))
+        };
+        json!({ "packager": packager, "software": software, "version": version, "package": name,
+            "files": files.iter().filter_map(file).collect::<Vec<_>>() })
+    };
+    by_package.map(of_package).collect()
+}
