@@ -1,10 +1,10 @@
-//! `ogrt unregistered`: programs that ran and that nobody registered.
+//! `ogrt unregistered`: programs that ran, that nobody registered and that nothing explains.
 
 use crate::{
     api_client::ApiClient,
     exit_status::{ExitStatus, complain, print},
     format::unregistered_table,
-    json_field::behind,
+    json_field::{behind, number},
     spool_contents::what_waits,
     use_filter::UseFilter,
 };
@@ -17,6 +17,8 @@ const EXAMPLES: &str = "Examples:\n\
 
 /// List programs that ran without a signature, or with one that nobody registered.
 ///
+/// Programs that a learned package explains (`ogrt learn`) are left out.
+///
 /// Exit status: 0 there are some, 1 there are none, 2 error.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
@@ -27,6 +29,10 @@ pub struct UnregisteredCommand {
     /// Only programs whose path begins with this text, such as `/home/`.
     #[arg(long, value_name = "PATH")]
     under: Option<String>,
+
+    /// Also programs that a learned package explains, with its name.
+    #[arg(long)]
+    all: bool,
 
     /// List the jobs that ran them, instead of the programs.
     #[arg(long)]
@@ -46,6 +52,7 @@ impl UnregisteredCommand {
     pub fn run(self) -> Result<ExitStatus> {
         let mut question: Vec<_> = self.filter.parameters().collect();
         question.extend(self.under.map(|under| ("under", under)));
+        question.extend(self.all.then(|| ("explained", "true".to_owned())));
         question.extend(self.by_job.then(|| ("by", "job".to_owned())));
         let key = if self.by_job { "jobs" } else { "programs" };
         let server = ApiClient::from_environment()?;
@@ -54,12 +61,18 @@ impl UnregisteredCommand {
         print(if self.json {
             serde_json::to_string_pretty(&found)? + "\n"
         } else if self.by_job {
-            unregistered_table::jobs(listed)
+            unregistered_table::jobs(listed, self.all)
         } else {
-            unregistered_table::programs(listed)
+            unregistered_table::programs(listed, self.all)
         })?;
         if !found["counted_until_ns"].is_null() {
             complain(behind(&found));
+        }
+        let explained = number(&found, "explained");
+        if explained > 0 {
+            complain(format_args!(
+                "{explained} more programs are explained by what was learned: --all lists them"
+            ));
         }
         if listed.is_empty() {
             complain(format_args!(

@@ -52,7 +52,7 @@ fn lines(report: &Value) -> &[Value] {
 /// The values of a line's keys. What is not known says so.
 fn names(line: &Value, keys: &[&str]) -> Vec<String> {
     let name = |key: &&str| match text_of(line, key) {
-        name if name.is_empty() && *key == "software" => "(not registered)".to_owned(),
+        name if name.is_empty() && *key == "software" => "(unknown)".to_owned(),
         name if name.is_empty() => "-".to_owned(),
         name => name,
     };

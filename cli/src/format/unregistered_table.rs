@@ -1,20 +1,25 @@
 //! `ogrt unregistered` for people: a line a program, or a job with its programs.
 
 use crate::{
+    format::learned_name::learned_name,
     format::sheet::Sheet,
     json_field::{job_name, number, text, time, words},
 };
 use serde_json::Value;
 
 /// A line for each program.
-pub fn programs(programs: &[Value]) -> String {
+pub fn programs(programs: &[Value], with_software: bool) -> String {
     if programs.is_empty() {
         return String::new();
     }
     let mut sheet = Sheet::new();
-    sheet.titles(&["program", "processes", "jobs", "users", "last", "build-id", "signature"]);
+    let mut titles = vec!["program", "processes", "jobs", "users", "last", "build-id", "signature"];
+    if with_software {
+        titles.insert(1, "software");
+    }
+    sheet.titles(&titles);
     for program in programs {
-        sheet.columns([
+        let mut columns = vec![
             text(program, "binpath"),
             processes(program),
             text(program, "jobs"),
@@ -22,7 +27,11 @@ pub fn programs(programs: &[Value]) -> String {
             time(program, "last_ns"),
             text(program, "build_id"),
             text(program, "signature"),
-        ]);
+        ];
+        if with_software {
+            columns.insert(1, learned_name(program));
+        }
+        sheet.columns(columns);
     }
     sheet.text()
 }
@@ -44,22 +53,30 @@ fn user(job: &Value) -> String {
 }
 
 /// A line for each job and program.
-pub fn jobs(jobs: &[Value]) -> String {
+pub fn jobs(jobs: &[Value], with_software: bool) -> String {
     if jobs.is_empty() {
         return String::new();
     }
     let mut sheet = Sheet::new();
-    sheet.titles(&["job", "user", "last", "processes", "program", "build-id"]);
+    let mut titles = vec!["job", "user", "last", "processes", "program", "build-id"];
+    if with_software {
+        titles.insert(5, "software");
+    }
+    sheet.titles(&titles);
     for job in jobs {
         for program in job["programs"].as_array().into_iter().flatten() {
-            sheet.columns([
+            let mut columns = vec![
                 job_name(job),
                 user(job),
                 time(job, "last_ns"),
                 text(program, "processes"),
                 text(program, "binpath"),
                 text(program, "build_id"),
-            ]);
+            ];
+            if with_software {
+                columns.insert(5, learned_name(program));
+            }
+            sheet.columns(columns);
         }
     }
     sheet.text()

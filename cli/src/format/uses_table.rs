@@ -2,16 +2,20 @@
 //! hosts.
 
 use crate::{
-    format::sheet::Sheet,
+    format::{learned_name::learned_name, sheet::Sheet},
     json_field::{job_name, number, software, text, time, words},
 };
 use serde_json::Value;
+
+/// Most names of software in a line.
+const NAMES_MAX: usize = 3;
 
 /// The uses of one build or file.
 pub fn text_of(uses: &Value) -> String {
     let mut sheet = Sheet::new();
     sheet.line("of", text(uses, "of"));
     sheet.line("software", software(&uses["build"]));
+    sheet.line("learned as", learned_names(&uses["names"]));
     sheet.line("counted by", words(uses, "counted_by").replace('_', "-"));
     for (label, counts) in [("ran directly", &uses["direct"]), ("ran in all", &uses["total"])] {
         sheet.line(label, sentence(counts));
@@ -66,6 +70,20 @@ pub fn text_of(uses: &Value) -> String {
         vec![text(host, "hostname"), count(host), time(host, "first_ns"), time(host, "last_ns")]
     });
     out
+}
+
+/// What the files are that were asked for: the first of them, each name once.
+fn learned_names(files: &Value) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for name in files.as_array().into_iter().flatten().map(learned_name) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let more = names.len().saturating_sub(NAMES_MAX);
+    names.truncate(NAMES_MAX);
+    let more = if more > 0 { format!("; {more} more") } else { String::new() };
+    names.join("; ") + &more
 }
 
 fn sentence(counts: &Value) -> String {

@@ -62,12 +62,18 @@ pub fn find(packages: &[Package], root: &mut Root) -> (Vec<ProgramFile>, usize) 
             if candidates.len() >= FILES_MAX {
                 break;
             }
-            if may_be_program(file) {
-                candidates.extend(root.resolve(file).map(|path| (number, path)));
+            if !may_be_program(file) {
+                continue;
             }
+            let Some(path) = root.resolve(file) else { continue };
+            let place = root.outside(&path);
+            if is_loader(file) {
+                let others = loader_paths(file, &path, root);
+                candidates.extend(others.into_iter().map(|(path, place)| (number, path, place)));
+            }
+            candidates.push((number, path, place));
         }
     }
-    let root = &*root;
     let threads = thread::available_parallelism().map_or(1, |count| count.get().min(8));
     let share = candidates.len().div_ceil(threads).max(1);
     let found = Mutex::new((Vec::new(), 0));
@@ -76,8 +82,8 @@ pub fn find(packages: &[Package], root: &mut Root) -> (Vec<ProgramFile>, usize) 
             let found = &found;
             scope.spawn(move || {
                 let (mut files, mut unreadable) = (Vec::new(), 0);
-                for (package, path) in part {
-                    match build_id(&root.outside(path), path) {
+                for (package, path, place) in part {
+                    match content(place, path) {
                         Content::Program(build_id) => {
                             files.push(ProgramFile { package: *package, path: path.clone(), build_id });
                         }
@@ -114,9 +120,28 @@ enum Content {
     Unreadable,
 }
 
-/// Looks at a file, whose place is `outside` and which a process knows by `path`.
-fn build_id(outside: &Path, path: &Path) -> Content {
-    let Ok(metadata) = fs::symlink_metadata(outside) else { return Content::Other };
+/// True for the dynamic loader of the C library.
+fn is_loader(path: &Path) -> bool {
+    let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
+    [&b"ld-"[..], b"ld.so", b"ld64.so"].iter().any(|begin| name.starts_with(begin))
+}
+
+/// Further paths of the loader: programs name it by a path that the kernel does not resolve, mostly
+/// a symlink. Each comes with the place of the file that it leads to.
+fn loader_paths(listed: &Path, resolved: &Path, root: &Root) -> Vec<(PathBuf, PathBuf)> {
+    let Some(file) = root.resolve_whole(listed) else { return Vec::new() };
+    let without_usr = listed.strip_prefix("/usr").map(|below| Path::new("/").join(below));
+    let paths = [Some(listed.to_owned()), without_usr.ok(), Some(resolved.to_owned())];
+    let mut paths: Vec<PathBuf> = paths.into_iter().flatten().collect();
+    paths.retain(|path| *path != file && root.resolve_whole(path).as_ref() == Some(&file));
+    paths.sort();
+    paths.dedup();
+    paths.into_iter().map(|path| (path, root.outside(&file))).collect()
+}
+
+/// Looks at the file at `place`, which a process knows by `path`.
+fn content(place: &Path, path: &Path) -> Content {
+    let Ok(metadata) = fs::symlink_metadata(place) else { return Content::Other };
     let is_executable = metadata.permissions().mode() & 0o111 != 0;
     let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
     let is_library = name.windows(3).any(|part| part == b".so") || name.ends_with(b".node");
@@ -124,7 +149,7 @@ fn build_id(outside: &Path, path: &Path) -> Content {
         return Content::Other;
     }
     let flags = NONBLOCK | rustix::fs::OFlags::NOFOLLOW.bits() as i32;
-    let Ok(file) = OpenOptions::new().read(true).custom_flags(flags).open(outside) else {
+    let Ok(file) = OpenOptions::new().read(true).custom_flags(flags).open(place) else {
         return Content::Unreadable;
     };
     let mut magic = [0; 4];
@@ -189,6 +214,8 @@ mod tests {
         assert!(Command::new("mkfifo").arg(at("usr/bin/fifo")).status().unwrap().success());
         symlink("true", at("usr/bin/link")).unwrap();
         symlink("usr/bin", at("bin")).unwrap();
+        symlink("../lib/x/libx.so.1", at("usr/lib64/ld-linux-x86-64.so.2")).unwrap();
+        symlink("usr/lib64", at("lib64")).unwrap();
         let names = [
             "/bin/true",
             "/usr/lib/x/helper",
@@ -203,13 +230,17 @@ mod tests {
             "/usr/bin/link",
             "/usr/bin",
             "/nowhere",
+            "/usr/lib64/ld-linux-x86-64.so.2",
         ];
         let files = names.map(PathBuf::from).to_vec();
         let packages = [Package { files, ..Package::default() }];
         let (found, unreadable) = find(&packages, &mut Root::new(directory.path()));
         let paths: Vec<_> = found.iter().map(|file| file.path.to_str().unwrap()).collect();
-        assert_eq!(paths, ["/usr/bin/script", "/usr/bin/true", "/usr/lib/x/helper", "/usr/lib/x/libx.so.1"]);
-        assert_eq!(found.iter().map(|file| file.build_id.len()).collect::<Vec<_>>(), [0, 20, 20, 20]);
+        let programs = ["/usr/bin/script", "/usr/bin/true", "/usr/lib/x/helper", "/usr/lib/x/libx.so.1"];
+        let loader = ["/lib64/ld-linux-x86-64.so.2", "/usr/lib64/ld-linux-x86-64.so.2"];
+        assert_eq!(paths, [&loader[..], &programs].concat());
+        let lengths: Vec<usize> = found.iter().map(|file| file.build_id.len()).collect();
+        assert_eq!(lengths, [20, 20, 0, 20, 20, 20]);
         assert_eq!(unreadable, 1);
     }
 }

@@ -39,14 +39,18 @@ impl Root {
         if let Some(known) = self.known.get(parent) {
             return known.as_ref().map(|known| known.join(name));
         }
-        let resolved = self.resolve_directory(parent, &mut 0);
+        let resolved = self.resolve_whole(parent);
         let file = resolved.as_ref().map(|resolved| resolved.join(name));
         self.known.insert(parent.to_owned(), resolved);
         file
     }
 
-    /// The path of a directory, or of a file, with every symlink in it resolved.
-    pub fn resolve_directory(&self, path: &Path, symlinks: &mut usize) -> Option<PathBuf> {
+    /// The path of what a path leads to, with every symlink resolved.
+    pub fn resolve_whole(&self, path: &Path) -> Option<PathBuf> {
+        self.follow(path, &mut 0)
+    }
+
+    fn follow(&self, path: &Path, symlinks: &mut usize) -> Option<PathBuf> {
         let mut resolved = PathBuf::from("/");
         for part in path.components() {
             match part {
@@ -62,7 +66,7 @@ impl Root {
                         return None;
                     }
                     let target = fs::read_link(self.outside(&whole)).ok()?;
-                    resolved = self.resolve_directory(&resolved.join(target), symlinks)?;
+                    resolved = self.follow(&resolved.join(target), symlinks)?;
                 }
                 Component::ParentDir => drop(resolved.pop()),
                 Component::RootDir => resolved = PathBuf::from("/"),

@@ -2,10 +2,10 @@
 //! build: each file once, by its build-id and its path.
 
 use crate::{
-    learned::{SoftwareName, SoftwareNames},
+    learned::{NamedFile, SoftwareNames},
     registry::{RegistryError, found_by::hexadecimal},
 };
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use std::{borrow::Cow, collections::BTreeSet};
 
 /// Most files of one page that are looked up.
@@ -19,16 +19,6 @@ type File = (String, String);
 pub struct FileNames {
     files: BTreeSet<File>,
     is_cut: bool,
-}
-
-/// A file and its name.
-#[derive(Serialize)]
-pub struct NamedFile {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    build_id: String,
-    path: String,
-    #[serde(flatten)]
-    name: SoftwareName,
 }
 
 /// The keys that are read of a process's document.
@@ -97,9 +87,7 @@ impl FileNames {
         let mut named = Vec::new();
         for (build_id, path) in &self.files {
             let bytes = hexadecimal(build_id).unwrap_or_default();
-            if let Some(name) = names.name(&bytes, path.as_bytes())? {
-                named.push(NamedFile { build_id: build_id.clone(), path: path.clone(), name });
-            }
+            named.extend(NamedFile::find(names, &bytes, path.as_bytes())?);
         }
         Ok((named, self.is_cut))
     }

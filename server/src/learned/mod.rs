@@ -10,11 +10,13 @@
 //! is found without a question to another machine. [`names`] says what a file is called.
 
 mod file;
+mod named_file;
 mod names;
 mod shared;
 mod table;
 
 pub use file::{LearnedFile, read_batch};
+pub use named_file::NamedFile;
 pub use names::{SoftwareName, SoftwareNames};
 pub use table::{FileFilter, FilePage};
 

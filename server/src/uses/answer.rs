@@ -7,12 +7,14 @@
 use super::{
     ProgramNumber, Uses, UsesError,
     forgotten::is_mark,
+    object_names::ObjectName,
     objects::{LoadedBy, ObjectQuestion},
     rows::Count,
     sum::{Budget, CountJson, HostUse, JobUse, Narrowing, Sum, Totals, UserUse},
 };
 use crate::{
     database::number,
+    learned::NamedFile,
     registry::{ContainingBuilds, DEPTH_MAX, ListedBuild, Part},
 };
 use ogrt_note::Signature;
@@ -50,6 +52,9 @@ pub struct UsesAnswer {
     hosts: Vec<HostUse>,
     jobs: Vec<JobUse>,
     through: Vec<ThroughUse>,
+    /// What the files are that were asked for, where that was learned.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    names: Vec<NamedFile>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     rounded: bool,
     #[serde(skip)]
@@ -80,8 +85,9 @@ impl Uses {
         let containing = question.part.map(|part| self.registry.containing(part, DEPTH_MAX)).transpose()?;
         let ContainingBuilds { itself, builds, is_cut, is_known } = containing.unwrap_or_default();
         let missing = self.missing(&question.narrowing.user, question.narrowing.since_ns)?;
-        let LoadedBy { programs: mut direct, is_known: is_loaded, is_cut: is_loaded_cut } =
+        let LoadedBy { programs: mut direct, objects, is_known: is_loaded, is_cut: is_loaded_cut } =
             self.loaded_by(&question.objects, missing)?;
+        let names = self.names_of(&objects, question.limit)?;
         for signature in &itself {
             direct.extend(self.programs_with(*signature)?);
         }
@@ -141,8 +147,23 @@ impl Uses {
             rounded: total.is_rounded,
             total: total.totals(),
             through: through_uses,
+            names,
             is_cut: budget.is_cut,
         }))
+    }
+
+    /// What these objects are, where it was learned.
+    fn names_of(&self, objects: &[Vec<u8>], limit: usize) -> Result<Vec<NamedFile>, UsesError> {
+        let mut named = Vec::new();
+        if !objects.is_empty() {
+            self.names.catch_up();
+        }
+        for object in objects.iter().filter_map(|bytes| ObjectName::read(bytes)) {
+            if named.len() < limit && object.package().is_none() {
+                named.extend(NamedFile::find(&self.names, object.build_id, object.path)?);
+            }
+        }
+        Ok(named)
     }
 
     /// The builds that some program has; programs may have been forgotten.

@@ -30,6 +30,9 @@ use std::collections::{BTreeSet, HashMap};
 /// Objects in one generation of those remembered, 3 MB.
 const RECENT: usize = (1 << 16) / 8 * 7;
 
+/// Most objects of one answer whose software is named.
+const OBJECTS_NAMED_MAX: usize = 1000;
+
 /// Largest number of keys that are looked at for one question.
 const KEYS_MAX: usize = 5_000_000;
 
@@ -292,6 +295,8 @@ impl Pattern {
 #[derive(Default)]
 pub struct LoadedBy {
     pub programs: BTreeSet<ProgramNumber>,
+    /// The names of such objects, as they are on disk; not all where there are many.
+    pub objects: Vec<Vec<u8>>,
     /// Such an object was loaded once.
     pub is_known: bool,
     /// There was more to look at than may be.
@@ -317,6 +322,9 @@ impl Uses {
                 continue;
             }
             found.is_known = true;
+            if found.objects.len() < OBJECTS_NAMED_MAX {
+                found.objects.push(bytes.to_vec());
+            }
             let of_object = object.to_be_bytes().to_vec();
             for program in keys(&self.store.programs_with_object, of_object, &mut left)? {
                 match is_mark(program) {

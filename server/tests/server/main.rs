@@ -21,6 +21,7 @@ mod job_over;
 mod join;
 mod large_answers;
 mod large_jobs;
+mod learned;
 mod operate;
 mod outputs;
 mod postgres;

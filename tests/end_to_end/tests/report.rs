@@ -71,7 +71,7 @@ fn a_site_sees_who_used_what() {
     assert_eq!((&unregistered["killed"], &unregistered["exec"]), (&1.into(), &1.into()), "{by_software}");
     let rows: Vec<&str> = table.lines().collect();
     assert!(rows[0].contains("software") && rows[1].contains("Busy") && rows[1].contains('▇'), "{table}");
-    assert!(table.contains("(not registered)") && table.contains("= total"), "{table}");
+    assert!(table.contains("(unknown)") && table.contains("= total"), "{table}");
 
     // The jobs' nodes for their time, nearly all of it the busy program's.
     let (by_account, _) = report(&stage, &["--by", "account,partition,cluster"]);

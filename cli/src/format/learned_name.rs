@@ -1,0 +1,32 @@
+//! What an unregistered file is, in a few words: the software, and how far that is known.
+
+use crate::json_field::text;
+use serde_json::Value;
+
+/// The name of a file that the server explains, such as `coreutils 9.1-1 (dpkg)`; empty where it
+/// does not.
+pub fn learned_name(file: &Value) -> String {
+    let software = ["software", "version"].map(|key| text(file, key)).join(" ");
+    let by = match (text(file, "packager"), file["content"].as_str()) {
+        (_, _) if software.trim().is_empty() => return String::new(),
+        (by, None) => by,
+        (by, Some(content)) => format!("{by}, by build-id alone, content {content}"),
+    };
+    format!("{} ({by})", software.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_name_says_how_far_it_is_known() {
+        let mut file = json!({ "software": "coreutils", "version": "9.1-1", "packager": "dpkg" });
+        assert_eq!(learned_name(&file), "coreutils 9.1-1 (dpkg)");
+        file["content"] = "not checked".into();
+        assert_eq!(learned_name(&file), "coreutils 9.1-1 (dpkg, by build-id alone, content not checked)");
+        assert_eq!(learned_name(&json!({ "software": "VASP", "packager": "rule" })), "VASP (rule)");
+        assert_eq!(learned_name(&json!({ "binpath": "/a" })), "");
+    }
+}
