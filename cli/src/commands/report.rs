@@ -25,7 +25,8 @@ const EXAMPLES: &str = "Examples:\n\
 #[command(after_help = EXAMPLES)]
 pub struct ReportCommand {
     /// A line for each value of these keys, with commas between: software, version, program,
-    /// compiler, user, account, partition, cluster, status, day, week, month. At most four.
+    /// compiler, package, known_by, user, account, partition, cluster, status, day, week, month. At
+    /// most four.
     #[arg(long, value_name = "KEYS", conflicts_with = "preset")]
     by: Option<String>,
 
@@ -73,7 +74,7 @@ enum Preset {
     Retire,
     /// Compilers of the software that ran.
     Compilers,
-    /// Programs that nobody registered.
+    /// Programs that nobody registered and nothing explains.
     Unknown,
 }
 
@@ -88,11 +89,11 @@ impl Preset {
     }
 
     /// What narrows it.
-    fn only(self) -> Option<(&'static str, &'static str)> {
+    fn only(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Preset::Retire => Some(("registered", "yes")),
-            Preset::Unknown => Some(("registered", "no")),
-            Preset::XaltTop | Preset::Archer2 | Preset::Compilers => None,
+            Preset::Retire => &[("registered", "yes")],
+            Preset::Unknown => &[("registered", "no"), ("known_by", "")],
+            Preset::XaltTop | Preset::Archer2 | Preset::Compilers => &[],
         }
     }
 }
@@ -102,8 +103,8 @@ impl ReportCommand {
     pub fn run(self) -> Result<ExitStatus> {
         let keys = self.by.as_deref().or(self.preset.map(Preset::keys)).unwrap_or("software");
         let mut question = vec![("by", keys.to_owned()), ("top", self.top.to_string())];
-        let only = self.preset.and_then(Preset::only);
-        question.extend(only.map(|(key, value)| (key, value.to_owned())));
+        let only = self.preset.map_or(&[][..], Preset::only);
+        question.extend(only.iter().map(|(key, value)| (*key, (*value).to_owned())));
         if self.preset == Some(Preset::Archer2) {
             question.push(("order", "node".to_owned()));
         }

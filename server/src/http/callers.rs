@@ -23,6 +23,9 @@ pub struct Caller(pub Option<Arc<TokenHolder>>);
 /// any name.
 const PUBLIC: [&str; 2] = ["/healthz", "/readyz"];
 
+/// The path by which files are learned.
+const LEARNED: &str = "/v1/learned";
+
 /// The types of bodies that a page can send without leave, beside forms.
 const FORM: &str = "application/x-www-form-urlencoded";
 const BODY_TYPES: [&str; 7] = [
@@ -84,7 +87,7 @@ pub async fn check(State(sources): State<Sources>, mut request: Request, next: N
     // registration of builds may be open to all.
     let what = match *method {
         Method::DELETE => Some("to withdraw builds"),
-        Method::POST if path == super::learned::PATH => Some("to learn files"),
+        Method::POST if path == LEARNED => Some("to learn files"),
         _ => None,
     };
     let is_permitted = match what {

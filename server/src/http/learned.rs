@@ -25,9 +25,6 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tracing::info;
 
-/// The path of these routes.
-pub const PATH: &str = "/v1/learned";
-
 /// The parameters that narrow a list.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]

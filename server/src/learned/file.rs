@@ -33,7 +33,7 @@ pub struct FileNames {
     pub package: String,
     /// The kind of package: dpkg, rpm, conda and so on.
     pub packager: String,
-    /// Where this was learned, for example the name of a node image.
+    /// The place where this was learned, for example the name of a node image.
     #[serde(default)]
     pub source: String,
     /// The time when this was first learned, Unix time in nanoseconds.
