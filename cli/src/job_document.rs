@@ -1,8 +1,12 @@
 //! A job as its tree, its table and its sheet need it, and parts of jobs: a task of an array, a
 //! step.
 
-use crate::job_process::{JobProcess, Texts};
+use crate::{
+    job_process::{JobProcess, Texts},
+    learned_name::learned_name,
+};
 use serde_json::{Value, json};
+use std::collections::HashMap;
 
 /// See the module.
 #[derive(Debug, Default)]
@@ -55,6 +59,12 @@ impl JobPart {
     }
 }
 
+/// The build-id of a file, and its path, which stands under this key.
+fn file_of<'a>(value: &'a Value, path: &str) -> (&'a str, &'a str) {
+    let text = |key: &str| value[key].as_str().unwrap_or_default();
+    (text("build_id"), text(path))
+}
+
 /// The name of a step. Slurm has numbers for those of its own, and the batch script has none.
 fn step_name(step: &str) -> &str {
     match step {
@@ -78,7 +88,15 @@ impl Job {
     /// Adds the processes of a page.
     pub fn add_processes(&mut self, page: &Value, texts: &mut Texts) {
         let processes = page["processes"].as_array().into_iter().flatten();
-        self.processes.extend(processes.map(|process| JobProcess::read(process, texts)));
+        let names = page["names"].as_array().into_iter().flatten();
+        let names: HashMap<_, _> = names.map(|file| (file_of(file, "path"), learned_name(file))).collect();
+        for document in processes {
+            let mut process = JobProcess::read(document, texts);
+            if let Some(name) = names.get(&file_of(document, "binpath")).filter(|_| !process.is_registered) {
+                process.set_learned_name(name, texts);
+            }
+            self.processes.push(process);
+        }
         for summary in page["summaries"].as_array().into_iter().flatten() {
             self.only_counted += summary["summary"]["starts"].as_u64().unwrap_or(0);
         }

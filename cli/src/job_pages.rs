@@ -3,6 +3,7 @@
 use crate::{api_client::ApiClient, job_document::Job, job_process::Texts};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// Processes of each page after the first, where all are to be printed as they are.
 const PAGE: &str = "100000";
@@ -48,7 +49,8 @@ pub fn whole_job(server: &ApiClient, cluster: Option<&str>, job_id: &str) -> Res
         following = next(&page);
         let before = job.processes.len();
         job.add_processes(&page, &mut texts);
-        page["processes"].take();
+        // Each process has its name.
+        ["processes", "names"].iter().for_each(|key| drop(page[*key].take()));
         append(&mut document, page, before);
     }
     job.take_facts(&document);
@@ -98,13 +100,30 @@ fn append(job: &mut Value, mut page: Value, before: usize) {
             None => all.push(launch),
         }
     }
+    append_names(job, &mut page);
     if let Some(job) = job.as_object_mut() {
         job.remove("next");
+        if page["names_truncated"] == true {
+            job.insert("names_truncated".to_owned(), true.into());
+        }
         match page["truncated"] == true {
             true => job.insert("truncated".to_owned(), true.into()),
             false => job.remove("truncated"),
         };
     }
+}
+
+/// Adds the names of files that pages before do not have.
+fn append_names(job: &mut Value, page: &mut Value) {
+    let key = |file: &Value| (file["build_id"].clone(), file["path"].clone());
+    let more = take(page, "names");
+    if more.is_empty() {
+        return;
+    }
+    let mut all = take(job, "names");
+    let known: HashSet<_> = all.iter().map(key).collect();
+    all.extend(more.into_iter().filter(|file| !known.contains(&key(file))));
+    job["names"] = all.into();
 }
 
 /// True if the ranks of a page belong to a launch of the pages before: one that its launcher calls

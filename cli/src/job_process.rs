@@ -25,6 +25,8 @@ pub struct JobProcess {
     /// The name and version of its build, and whether that is registered.
     pub software: Rc<str>,
     pub is_registered: bool,
+    /// The name is not of its build, but of a learned package.
+    pub is_learned: bool,
     pub host: Rc<str>,
     /// -1 where they are not known.
     pub pid: i64,
@@ -94,6 +96,7 @@ impl JobProcess {
             program: texts.one(program),
             software: texts.one(software(build)),
             is_registered: build["source"] == "record",
+            is_learned: false,
             host: texts.one(document["hostname"].as_str().unwrap_or_default()),
             pid: number(document, "pid"),
             parent_pid: number(document, "parent_pid"),
@@ -118,6 +121,12 @@ impl JobProcess {
                 ending: texts.one(ending(document)),
             },
         }
+    }
+
+    /// Gives it the name of the learned package that its file belongs to.
+    pub fn set_learned_name(&mut self, name: &str, texts: &mut Texts) {
+        self.software = texts.one(name);
+        self.is_learned = true;
     }
 
     /// The launch and the rank that it says it is.

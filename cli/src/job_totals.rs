@@ -28,9 +28,9 @@ pub struct JobTotals {
     pub measured: usize,
     /// The largest memory of one process in KiB, and what that ran.
     pub peak: Option<(u64, Rc<str>)>,
-    /// Registered software, the one with the most CPU time first.
+    /// Software that is registered or learned, the one with the most CPU time first.
     pub software: Vec<(Rc<str>, SoftwareUse)>,
-    pub unregistered: SoftwareUse,
+    pub unknown: SoftwareUse,
     /// Each program and how it ended without success, the most frequent first.
     pub failures: Vec<Failure>,
 }
@@ -60,9 +60,9 @@ impl JobTotals {
         let mut failures: BTreeMap<(Rc<str>, Rc<str>), usize> = BTreeMap::new();
         for process in job.processes.iter().filter(|process| !process.is_end_alone) {
             let cpu_us = totals.add(process);
-            let used = match process.is_registered {
+            let used = match process.is_registered || process.is_learned {
                 true => software.entry(software_name(process)).or_default(),
-                false => &mut totals.unregistered,
+                false => &mut totals.unknown,
             };
             used.processes += 1;
             used.measured += usize::from(process.end.cpu_us.is_some());
@@ -152,7 +152,7 @@ mod tests {
         assert_eq!((totals.cpu_us, totals.peak), (15, Some((300, "app".into()))));
         let software: Vec<_> = totals.software.iter().map(|(name, used)| (&**name, used.cpu_us)).collect();
         assert_eq!(software, [("GROMACS 2024.3", 13), ("app", 0)]);
-        assert_eq!(totals.unregistered, SoftwareUse { processes: 1, measured: 1, cpu_us: 2 });
+        assert_eq!(totals.unknown, SoftwareUse { processes: 1, measured: 1, cpu_us: 2 });
         assert_eq!(totals.failures, [Failure { name: "app".into(), ending: "signal 9".into(), count: 2 }]);
     }
 }

@@ -32,6 +32,7 @@ mod job_process;
 mod job_totals;
 mod json_field;
 mod learn;
+mod learned_name;
 mod mapped_files;
 mod preload_library;
 mod process_parents;

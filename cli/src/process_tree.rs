@@ -43,7 +43,7 @@ pub struct Node {
     pub name: Rc<str>,
     /// The name and version of its build; empty where they are not known.
     pub software: Rc<str>,
-    /// True where nobody registered the build.
+    /// True where nobody registered the build, and no learned package has it.
     pub is_unregistered: bool,
     /// True where the process above became this one by exec.
     pub is_exec: bool,
@@ -163,7 +163,7 @@ impl Tree {
             program: process.program.clone(),
             name: process.name.clone(),
             software: process.software.clone(),
-            is_unregistered: !process.is_registered,
+            is_unregistered: !process.is_registered && !process.is_learned,
             is_exec,
             times: 1,
             pid: process.pid,

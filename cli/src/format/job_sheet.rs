@@ -102,8 +102,8 @@ fn software(totals: &JobTotals) -> String {
     let mut sheet = Sheet::new();
     sheet.titles(&["software", "processes", "cpu time"]);
     let all = totals.software.iter().map(|(name, used)| (&**name, *used));
-    let unregistered = Some(("(not registered)", totals.unregistered)).filter(|(_, used)| used.processes > 0);
-    for (name, used) in all.take(LINES_MAX).chain(unregistered) {
+    let unknown = Some(("(unknown)", totals.unknown)).filter(|(_, used)| used.processes > 0);
+    for (name, used) in all.take(LINES_MAX).chain(unknown) {
         let cpu = if used.measured > 0 { cpu_time(used.cpu_us) } else { String::new() };
         sheet.columns([name.to_owned(), grouped(used.processes as u64), cpu]);
     }

@@ -14,7 +14,6 @@ pub mod job_sheet;
 pub mod job_table;
 pub mod job_tree;
 pub mod jobs_table;
-pub mod learned_name;
 pub mod note_json;
 pub mod note_table;
 pub mod omnibor;

@@ -1,9 +1,9 @@
 //! `ogrt unregistered` for people: a line a program, or a job with its programs.
 
 use crate::{
-    format::learned_name::learned_name,
     format::sheet::Sheet,
     json_field::{job_name, number, text, time, words},
+    learned_name::learned_name,
 };
 use serde_json::Value;
 

@@ -2,8 +2,9 @@
 //! hosts.
 
 use crate::{
-    format::{learned_name::learned_name, sheet::Sheet},
+    format::sheet::Sheet,
     json_field::{job_name, number, software, text, time, words},
+    learned_name::learned_name,
 };
 use serde_json::Value;
 

@@ -115,9 +115,7 @@ impl Shared {
             store.uses(),
             queue.clone(),
             documents.clone(),
-            joiner.clone(),
-            registry.clone(),
-            names.clone(),
+            uses::Neighbours { joiner: joiner.clone(), registry: registry.clone(), names: names.clone() },
             metrics.clone(),
             config.uses.clone(),
         )?;

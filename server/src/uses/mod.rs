@@ -95,6 +95,13 @@ pub struct Uses {
     asked: Notify,
 }
 
+/// What says what a program is.
+pub struct Neighbours {
+    pub joiner: Arc<Joiner>,
+    pub registry: Arc<dyn Registry>,
+    pub names: Arc<SoftwareNames>,
+}
+
 /// Why a question about uses has no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum UsesError {
@@ -121,12 +128,11 @@ impl Uses {
         store: UsesStore,
         queue: Arc<Queue>,
         documents: Arc<DocumentBatches>,
-        joiner: Arc<Joiner>,
-        registry: Arc<dyn Registry>,
-        names: Arc<SoftwareNames>,
+        neighbours: Neighbours,
         metrics: Arc<Metrics>,
         config: UsesConfig,
     ) -> Result<Self> {
+        let Neighbours { joiner, registry, names } = neighbours;
         metrics.programs.set(store.program_count.get()?);
         metrics.use_rows.set(store.row_count.get()?);
         metrics.sum_rows.set(store.sums.row_count.get()?);

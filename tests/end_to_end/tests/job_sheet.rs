@@ -51,7 +51,7 @@ fn a_sheet_says_what_a_job_was_and_what_repeats_is_one_line() {
     assert_eq!(has("partition "), "partition batch");
     assert!(has("nodes ").starts_with("nodes 1 ("), "{sheet:#?}");
     assert_eq!(has("processes "), "processes 44");
-    assert_eq!(has("(not registered) "), format!("(not registered) 44 {}", cpu_time(&document)).trim_end());
+    assert_eq!(has("(unknown) "), format!("(unknown) 44 {}", cpu_time(&document)).trim_end());
     for label in ["first ", "last ", "wall "] {
         has(label);
     }

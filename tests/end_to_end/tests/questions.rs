@@ -348,7 +348,7 @@ fn what_did_the_job_run(_: &Stack, output: &Output) {
     let out = text(&output.stdout);
     let line =
         |word: &str| out.lines().find(|line| line.contains(word)).unwrap_or_else(|| panic!("{word}: {out}"));
-    for label in [" user ", " first ", " last ", " wall ", " processes ", " (not registered) "] {
+    for label in [" user ", " first ", " last ", " wall ", " processes ", " (unknown) "] {
         line(label);
     }
     assert!(line("/solver").trim_start().starts_with("├─ solver"), "{out}");

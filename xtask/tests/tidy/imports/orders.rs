@@ -99,7 +99,7 @@ const CLI: &Order = &[
     ],
     &["api_client"],
     &["dsse", "json_field", "learn", "subject", "time_argument"],
-    &["job_process", "use_filter"],
+    &["job_process", "learned_name", "use_filter"],
     &["job_document", "process_parents"],
     &["job_pages", "job_totals", "process_tree"],
     &["build_with_origins", "compare_builds", "compare_with_record", "fold_tree", "try_toolchain"],
