@@ -238,9 +238,9 @@ mod tests {
         let paths: Vec<_> = found.iter().map(|file| file.path.to_str().unwrap()).collect();
         let programs = ["/usr/bin/script", "/usr/bin/true", "/usr/lib/x/helper", "/usr/lib/x/libx.so.1"];
         let loader = ["/lib64/ld-linux-x86-64.so.2", "/usr/lib64/ld-linux-x86-64.so.2"];
-        assert_eq!(paths, [&loader[..], &programs].concat());
+        assert_eq!(paths, [&loader[..1], &programs, &loader[1..]].concat());
         let lengths: Vec<usize> = found.iter().map(|file| file.build_id.len()).collect();
-        assert_eq!(lengths, [20, 20, 0, 20, 20, 20]);
+        assert_eq!(lengths, [20, 0, 20, 20, 20, 20]);
         assert_eq!(unreadable, 1);
     }
 }
