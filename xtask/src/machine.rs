@@ -58,6 +58,7 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "llvm-strip", package: "llvm" },
     Tool { program: "eu-strip", package: "elfutils" },
     Tool { program: "patchelf", package: "patchelf" },
+    Tool { program: "rpmbuild", package: "rpm" },
     Tool { program: "chrpath", package: "chrpath" },
     Tool { program: "strace", package: "strace" },
     Tool { program: "gdb", package: "gdb" },

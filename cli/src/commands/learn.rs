@@ -12,14 +12,15 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use ogrt_proto::hex;
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Most files of one batch, and most bytes of their paths.
 const BATCH_FILES: usize = 5000;
 const BATCH_BYTES: usize = 2 << 20;
 
 const EXAMPLES: &str = "Examples:\n\
-\x20 ogrt learn --dpkg\n\
+\x20 ogrt learn --dpkg --conda /opt/conda/envs/ml --easybuild /apps\n\
+\x20 ogrt learn --tree /opt/vasp/6.4.2 --name VASP --version 6.4.2\n\
 \x20 ogrt learn --dpkg --root /srv/images/node-12 --source node-12";
 
 /// Teach the server what unregistered programs and libraries are, by what is installed here.
@@ -31,9 +32,16 @@ const EXAMPLES: &str = "Examples:\n\
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct LearnCommand {
-    /// Packages of Debian and Ubuntu.
-    #[arg(long, required = true)]
-    dpkg: bool,
+    #[command(flatten)]
+    packages: PackageSources,
+
+    /// The name of the software in `--tree`.
+    #[arg(long, value_name = "NAME", requires = "tree")]
+    name: Option<String>,
+
+    /// Its version.
+    #[arg(long = "version", value_name = "VERSION", requires = "tree", default_value = "")]
+    version: String,
 
     /// The directory that is `/` of what is learned, such as an unpacked container image.
     #[arg(long, value_name = "DIR", default_value = "/")]
@@ -52,11 +60,45 @@ pub struct LearnCommand {
     json: bool,
 }
 
+/// Where packages are looked for; each may be named several times.
+#[derive(Args)]
+#[group(required = true, multiple = true)]
+struct PackageSources {
+    /// Packages of Debian and Ubuntu.
+    #[arg(long)]
+    dpkg: bool,
+
+    /// Packages of RPM, as the command `rpm` lists them.
+    #[arg(long)]
+    rpm: bool,
+
+    /// The packages of a conda environment.
+    #[arg(long, value_name = "DIR")]
+    conda: Vec<PathBuf>,
+
+    /// The packages of a Python environment, or of a directory such as `dist-packages`.
+    #[arg(long, value_name = "DIR")]
+    venv: Vec<PathBuf>,
+
+    /// The installations of Spack: `index.json` of its database, or the directory that has it.
+    #[arg(long, value_name = "DB")]
+    spack: Vec<PathBuf>,
+
+    /// The installations of EasyBuild: its installpath, with `software/NAME/VERSION` below.
+    #[arg(long, value_name = "ROOT")]
+    easybuild: Vec<PathBuf>,
+
+    /// A directory with one software, whose name and version are given.
+    #[arg(long, value_name = "DIR", requires = "name")]
+    tree: Option<PathBuf>,
+}
+
 impl LearnCommand {
     /// Reads what is installed, and sends it. Answers no where there is nothing to learn.
     pub fn run(self) -> Result<ExitStatus> {
-        ensure!(self.root.is_dir(), "--root {}: not a directory", self.root.display());
-        let mut root = Root::new(&self.root);
+        let root = self.root.canonicalize().with_context(|| format!("--root {}", self.root.display()))?;
+        ensure!(root.is_dir(), "--root {}: not a directory", root.display());
+        let mut root = Root::new(&root);
         let packages = self.packages(&mut root)?;
         let (files, unreadable) = learn::find(&packages, &mut root);
         let mut sums = json!({ "packages": packages.len(), "files": files.len(), "new": 0, "changed": 0,
@@ -84,8 +126,27 @@ impl LearnCommand {
 
     fn packages(&self, root: &mut Root) -> Result<Vec<Package>> {
         let mut packages = Vec::new();
-        if self.dpkg {
+        let from = &self.packages;
+        if from.dpkg {
             packages.extend(learn::dpkg(root)?);
+        }
+        if from.rpm {
+            packages.extend(learn::rpm(root)?);
+        }
+        for environment in &from.conda {
+            packages.extend(learn::conda(&absolute(environment)?, root)?);
+        }
+        for environment in &from.venv {
+            packages.extend(learn::venv(&absolute(environment)?, root)?);
+        }
+        for database in &from.spack {
+            packages.extend(learn::spack(&absolute(database)?, root)?);
+        }
+        for installpath in &from.easybuild {
+            packages.extend(learn::easybuild(&absolute(installpath)?, root)?);
+        }
+        if let (Some(tree), Some(name)) = (&from.tree, &self.name) {
+            packages.extend(learn::tree(&absolute(tree)?, name, &self.version, root)?);
         }
         Ok(packages)
     }
@@ -114,6 +175,11 @@ impl LearnCommand {
         }
         Ok(())
     }
+}
+
+/// The path from the root on. Inside of another root a path has no current directory.
+fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).with_context(|| path.display().to_string())
 }
 
 /// Files of a batch, by their packages. A path that is not text cannot be told, but its build-id

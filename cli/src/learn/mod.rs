@@ -6,12 +6,22 @@
 //! the machine, or of the container image, would have: [`root`] resolves symlinks as its kernel
 //! does. What is read may be damaged or hostile, so all of it is bounded.
 
+mod conda;
 mod dpkg;
 mod package;
 mod program_files;
 mod root;
+mod rpm;
+mod spack;
+mod trees;
+mod venv;
 
+pub use conda::conda;
 pub use dpkg::dpkg;
 pub use package::Package;
 pub use program_files::{ProgramFile, find};
 pub use root::Root;
+pub use rpm::rpm;
+pub use spack::spack;
+pub use trees::{easybuild, tree};
+pub use venv::venv;

@@ -87,16 +87,7 @@ fn a_session_has_names_after_this_machines_packages_are_learned() {
     let job = stage.job("4711", |job| job["processes"].as_array().is_some_and(|all| all.len() >= 25));
     assert!(job["names"].is_null(), "{}", job["names"]);
 
-    // The server reads its file of tokens from time to time.
-    let first = loop {
-        let mut command = stage.site.ogrt(&["learn", "--dpkg", "--json"]);
-        let learned = see(command.env("OGRT_TOKEN_FILE", &token));
-        match learned.status.code() {
-            Some(0) => break serde_json::from_slice::<Value>(&learned.stdout).unwrap(),
-            _ => assert!(text(&learned.stderr).contains("token"), "{}", text(&learned.stderr)),
-        }
-        std::thread::sleep(std::time::Duration::from_millis(200));
-    };
+    let first = first_learning(&stage, &token, &["--dpkg"]);
     assert_eq!(first["new"], first["files"], "{first}");
     let begin = std::time::Instant::now();
     let again = learn(&stage, &token, &["--dpkg"]);
@@ -150,6 +141,253 @@ fn a_session_has_names_after_this_machines_packages_are_learned() {
     assert!(["coreutils", "git", "bash", "(unknown)"].iter().all(|name| table.contains(name)), "{table}");
     let uses = see(&mut stage.site.ogrt(&["uses", "--soname", "libc.so.6"]));
     assert!(text(&uses.stdout).contains("glibc"), "{}", text(&uses.stdout));
+}
+
+/// Teaches a server by the command that a token file permits, as soon as the server knows the token.
+fn first_learning(stage: &Stage, token: &Path, options: &[&str]) -> Value {
+    loop {
+        // The server reads its file of tokens from time to time.
+        let mut command = stage.site.ogrt(&["learn", "--json"]);
+        let learned = see(command.args(options).env("OGRT_TOKEN_FILE", token));
+        match learned.status.code() {
+            Some(0) => return serde_json::from_slice::<Value>(&learned.stdout).unwrap(),
+            _ => assert!(text(&learned.stderr).contains("token"), "{}", text(&learned.stderr)),
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+}
+
+/// Writes a file with its folders.
+fn write(path: &Path, content: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+}
+
+/// Links a library and a program that loads it, each under these paths.
+fn link_pair(stage: &Stage, library: &Path, program: &Path) {
+    for path in [library, program] {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+    }
+    let [part, main] = ["part.c", "main.c"].map(|name| stage.folder().join(name));
+    fs::write(&part, format!("const char *part(void) {{ return \"{}\"; }}\n", library.display())).unwrap();
+    fs::write(&main, "const char *part(void);\nint main(void) { return part() == 0; }\n").unwrap();
+    let gcc = |words: &[&std::ffi::OsStr]| {
+        // Without us: nobody registers them.
+        let linked = std::process::Command::new("gcc").args(words).status().unwrap();
+        assert!(linked.success(), "{words:?}");
+    };
+    let word = std::ffi::OsStr::new;
+    let id = word("-Wl,--build-id");
+    gcc(&[id, word("-shared"), word("-fPIC"), word("-o"), library.as_os_str(), part.as_os_str()]);
+    let out = [id, word("-o"), program.as_os_str(), main.as_os_str(), library.as_os_str()];
+    gcc(&out);
+}
+
+#[test]
+fn environments_and_trees_have_the_names_of_their_packages() {
+    let stage = Stage::new();
+    let token = token_file(&stage);
+    let at = |path: &str| stage.folder().join(path);
+
+    // As conda leaves it.
+    link_pair(&stage, &at("conda/lib/libhts.so.3"), &at("conda/bin/samtools"));
+    let meta = |name: &str, version: &str, files: &str| {
+        let meta = format!(
+            "{{\"name\": \"{name}\", \"version\": \"{version}\", \"build\": \"h0_1\", \"files\": [{files}]}}"
+        );
+        write(&at(&format!("conda/conda-meta/{name}-{version}-h0_1.json")), &meta);
+    };
+    meta("htslib", "1.19", "\"lib/libhts.so.3\", \"../../../etc/passwd\", \"/bin/ls\"");
+    meta("samtools", "1.20", "\"bin/samtools\"");
+    // As Spack leaves it.
+    link_pair(&stage, &at("spack/zlib-1.3-abc/lib/libz.so.1"), &at("spack/hdf5-1.14-def/bin/h5dump"));
+    let install = |hash: &str, name: &str, version: &str, path: &str, more: &str| {
+        let path = at(path);
+        format!(
+            "\"{hash}\": {{\"spec\": {{\"name\": \"{name}\", \"version\": \"{version}\"{more}}}, \"path\": \"{}\", \"installed\": true}}",
+            path.display()
+        )
+    };
+    let installs = [
+        install("abcdefghij", "zlib", "1.3", "spack/zlib-1.3-abc", ""),
+        install("defghijklm", "hdf5", "1.14", "spack/hdf5-1.14-def", ""),
+        install("external00", "everything", "1", "", ", \"external\": {\"path\": \"/usr\"}"),
+    ];
+    let index =
+        format!("{{\"database\": {{\"version\": \"7\", \"installs\": {{{}}}}}}}", installs.join(", "));
+    write(&at("spack/.spack-db/index.json"), &index);
+    // As EasyBuild leaves it, and a vendor's tree.
+    link_pair(
+        &stage,
+        &at("apps/software/FFTW/3.3.10/lib/libfftw3.so.3"),
+        &at("apps/software/GROMACS/2024.3-foss-2023b/bin/gmx"),
+    );
+    link_pair(&stage, &at("vasp/lib/libv.so"), &at("vasp/bin/vasp_std"));
+
+    let path = |name: &str| at(name).to_string_lossy().into_owned();
+    let names = ["conda", "spack", "apps", "vasp"].map(path);
+    let [conda, spack, apps, vasp] = names.each_ref().map(|name| &name[..]);
+    let options = [
+        "--conda",
+        conda,
+        "--spack",
+        spack,
+        "--easybuild",
+        apps,
+        "--tree",
+        vasp,
+        "--name",
+        "VASP",
+        "--version",
+        "6.4.2",
+    ];
+    let learned = first_learning(&stage, &token, &options);
+    assert_eq!(
+        (&learned["files"], &learned["new"], &learned["packages"]),
+        (&8.into(), &8.into(), &7.into()),
+        "{learned}"
+    );
+    for (number, program) in [
+        "conda/bin/samtools",
+        "spack/hdf5-1.14-def/bin/h5dump",
+        "apps/software/GROMACS/2024.3-foss-2023b/bin/gmx",
+        "vasp/bin/vasp_std",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        run(&stage, &format!("90{number}"), &[at(program).to_str().unwrap()]);
+    }
+    let job = |number: usize| {
+        let job = stage
+            .job(&format!("90{number}"), |job| job["names"].as_array().is_some_and(|all| all.len() == 2));
+        let names = job["names"].as_array().unwrap();
+        let shown = |name: &Value| {
+            ["software", "version", "package", "packager", "content"]
+                .map(|key| name[key].as_str().unwrap_or("-").to_owned())
+                .join(" ")
+        };
+        let mut shown: Vec<String> = names.iter().map(shown).collect();
+        shown.sort();
+        shown
+    };
+    assert_eq!(job(0), ["htslib 1.19 htslib-1.19-h0_1 conda -", "samtools 1.20 samtools-1.20-h0_1 conda -"]);
+    assert_eq!(job(1), ["hdf5 1.14 hdf5/defghij spack -", "zlib 1.3 zlib/abcdefg spack -"]);
+    assert_eq!(
+        job(2),
+        [
+            "FFTW 3.3.10 FFTW/3.3.10 easybuild -",
+            "GROMACS 2024.3-foss-2023b GROMACS/2024.3-foss-2023b easybuild -"
+        ]
+    );
+    assert_eq!(job(3), ["VASP 6.4.2 - tree -", "VASP 6.4.2 - tree -"]);
+    let sheet = see(&mut stage.site.ogrt(&["job", "902"]));
+    assert!(text(&sheet.stdout).contains("GROMACS 2024.3-foss-2023b (easybuild)"), "{}", text(&sheet.stdout));
+}
+
+#[test]
+fn an_image_of_another_distribution_has_the_names_of_its_rpms() {
+    let stage = Stage::new();
+    let token = token_file(&stage);
+    let at = |path: &str| stage.folder().join(path);
+    link_pair(&stage, &at("build/libhello.so.1"), &at("build/hello"));
+    let spec = format!(
+        "Name: hello\nVersion: 1.4\nRelease: 2\nEpoch: 3\nSummary: x\nLicense: x\n%description\nx\n\
+         %package libs\nSummary: y\n%description libs\ny\n\
+         %install\nmkdir -p %{{buildroot}}/usr/bin %{{buildroot}}/usr/lib64\n\
+         cp {0}/build/hello %{{buildroot}}/usr/bin\ncp {0}/build/libhello.so.1 %{{buildroot}}/usr/lib64\n\
+         %files\n/usr/bin/hello\n%files libs\n/usr/lib64/libhello.so.1\n",
+        stage.folder().display()
+    );
+    write(&at("hello.spec"), &spec);
+    let mut rpmbuild = std::process::Command::new("rpmbuild");
+    let top = format!("_topdir {}", at("rpmbuild").display());
+    let words =
+        ["--define", &top, "--define", "__os_install_post %{nil}", "--define", "_build_id_links none", "-bb"];
+    let Ok(built) = rpmbuild.args(words).arg(at("hello.spec")).output() else {
+        assert!(std::env::var_os("CI").is_none(), "in CI a missing rpmbuild is a failure");
+        println!("skipped: needs rpmbuild");
+        return;
+    };
+    assert!(built.status.success(), "{}", text(&built.stderr));
+    let image = at("image");
+    fs::create_dir(&image).unwrap();
+    let rpm = |words: &[&std::ffi::OsStr]| {
+        let mut rpm = std::process::Command::new("rpm");
+        // Where Fedora has its database, whatever this machine's rpm is of.
+        let done =
+            rpm.arg("--root").arg(&image).args(["--dbpath", "/usr/lib/sysimage/rpm"]).args(words).output();
+        let done = done.unwrap();
+        assert!(done.status.success(), "{}", text(&done.stderr));
+    };
+    rpm(&["--initdb".as_ref()]);
+    for folder in fs::read_dir(at("rpmbuild/RPMS")).unwrap().flatten() {
+        for file in fs::read_dir(folder.path()).unwrap().flatten() {
+            rpm(&["-i".as_ref(), "--nodeps".as_ref(), "--ignorearch".as_ref(), file.path().as_os_str()]);
+        }
+    }
+    let learned =
+        first_learning(&stage, &token, &["--rpm", "--root", image.to_str().unwrap(), "--source", "fedora"]);
+    assert_eq!((&learned["files"], &learned["packages"]), (&2.into(), &2.into()), "{learned}");
+    let listed = ogrt_end_to_end::http::get(&stage.server.as_ref().unwrap().http, "/v1/learned?name=hello");
+    let keys = ["path", "software", "version", "package", "packager", "source"];
+    let shown = |file: &Value| keys.map(|key| file[key].as_str().unwrap_or("-").to_owned()).join(" ");
+    let mut shown: Vec<String> = listed["files"].as_array().unwrap().iter().map(shown).collect();
+    shown.sort();
+    assert_eq!(
+        shown,
+        [
+            "/usr/bin/hello hello 3:1.4-2 hello rpm fedora",
+            "/usr/lib64/libhello.so.1 hello 3:1.4-2 hello-libs rpm fedora"
+        ]
+    );
+}
+
+#[test]
+fn what_pip_installs_has_the_name_of_its_package() {
+    let stage = Stage::new();
+    let token = token_file(&stage);
+    let at = |path: &str| stage.folder().join(path);
+    // A wheel with an extension module, which pip itself installs.
+    let library = at("wheel/speedups.so");
+    link_pair(&stage, &library, &at("unused"));
+    let script = "import sys, zipfile\n\
+        with zipfile.ZipFile(sys.argv[1], 'w') as wheel:\n\
+        \x20   wheel.write(sys.argv[2], 'fast_text/speedups.so')\n\
+        \x20   info = 'fast_text-2.1.dist-info/'\n\
+        \x20   wheel.writestr('fast_text/__init__.py', '')\n\
+        \x20   wheel.writestr(info + 'METADATA', 'Metadata-Version: 2.1\\nName: Fast-Text\\nVersion: 2.1\\n')\n\
+        \x20   wheel.writestr(info + 'WHEEL', 'Wheel-Version: 1.0\\nGenerator: x\\nRoot-Is-Purelib: false\\nTag: py3-none-any\\n')\n\
+        \x20   wheel.writestr(info + 'entry_points.txt', '[console_scripts]\\nfast = fast_text:main\\n')\n\
+        \x20   wheel.writestr(info + 'RECORD', '')\n";
+    let wheel = at("fast_text-2.1-py3-none-any.whl");
+    let python =
+        |program: &Path, words: &[&str]| std::process::Command::new(program).args(words).output().unwrap();
+    let python3 = Path::new("python3");
+    let made = python(python3, &["-c", script, wheel.to_str().unwrap(), library.to_str().unwrap()]);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let venv = at("venv");
+    let made = python(python3, &["-m", "venv", venv.to_str().unwrap()]);
+    if !made.status.success() {
+        assert!(std::env::var_os("CI").is_none(), "in CI python3 makes virtual environments");
+        println!("skipped: needs python3-venv");
+        return;
+    }
+    let words = ["-m", "pip", "install", "--no-index", "--quiet", wheel.to_str().unwrap()];
+    let installed = python(&venv.join("bin/python"), &words);
+    assert!(installed.status.success(), "{}", text(&installed.stderr));
+
+    let learned = first_learning(&stage, &token, &["--venv", venv.to_str().unwrap()]);
+    assert!(learned["packages"].as_u64().unwrap() >= 2, "pip is one, too: {learned}");
+    let listed =
+        ogrt_end_to_end::http::get(&stage.server.as_ref().unwrap().http, "/v1/learned?name=Fast-Text");
+    let shown = |file: &Value| {
+        let path = file["path"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        (path, file["version"].as_str().unwrap().to_owned(), file["build_id"].is_string())
+    };
+    let mut shown: Vec<_> = listed["files"].as_array().unwrap().iter().map(shown).collect();
+    shown.sort();
+    assert_eq!(shown, [("fast".into(), "2.1".into(), false), ("speedups.so".into(), "2.1".into(), true)]);
 }
 
 /// The bytes with the first of some bytes replaced by others.
