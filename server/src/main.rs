@@ -132,6 +132,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
     };
     let config = read()?;
     if let Some(Command::CheckConfig) = arguments.command {
+        config.names.read_rules()?;
         let source = arguments.config.map_or("embedded defaults".into(), |path| path.display().to_string());
         println!("{source}: the configuration is valid, {} output(s)", config.outputs.len());
         return Ok(());

@@ -3,7 +3,7 @@
 //! For any other key, the log says that the old value stays until a restart. A wrong configuration
 //! changes nothing.
 
-use crate::{config::Config, join::Rules, sd_notify, tls_server::Tls};
+use crate::{config::Config, join::Rules, learned::SoftwareNames, sd_notify, tls_server::Tls};
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use tokio::{
@@ -27,6 +27,8 @@ pub struct Reload {
 pub struct ReloadTargets {
     /// The rules that filter and limit events.
     pub rules: watch::Sender<Arc<Rules>>,
+    /// What programs are called that nobody registered.
+    pub names: Arc<SoftwareNames>,
     /// The certificate and key.
     pub tls: Option<Arc<Tls>>,
 }
@@ -56,6 +58,16 @@ impl Reload {
 
     /// Applies what can change. Returns the configuration that is valid from now on.
     fn apply(&self, mut current: Config, fresh: Config, changing: &ReloadTargets) -> Config {
+        // The same files may have other rules in them.
+        match fresh.names.read_rules() {
+            Ok(rules) => {
+                changing.names.set_rules(rules);
+                current.names.clone_from(&fresh.names);
+            }
+            Err(problem) => {
+                error!("the rules for names stay as they were, because the new ones are wrong: {problem}")
+            }
+        }
         for key in current.changed(&fresh) {
             let applied = match key {
                 "log_level" => {

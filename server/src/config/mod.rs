@@ -10,6 +10,8 @@ mod follow;
 mod jobs;
 mod join;
 mod limit;
+mod names;
+mod naming_rules;
 mod outputs;
 mod places;
 mod queue;
@@ -38,6 +40,8 @@ pub use follow::FollowConfig;
 pub use jobs::JobsConfig;
 pub use join::JoinConfig;
 pub use limit::LimitConfig;
+pub use names::NamesConfig;
+pub use naming_rules::{NamingRules, RuleName};
 pub use outputs::{FileCompression, FileConfig, FileLayout, FileSync, OutputConfig};
 pub use queue::{QueueConfig, WhenFull};
 pub use receive::Receive;
@@ -74,8 +78,8 @@ table! {
     /// A time is a number with a unit: "250ms", "5s", "10m", "2h", "30d". A size is one, too:
     /// "512B", "64KiB", "64MiB", "8GiB", "1TiB".
     /// On SIGHUP (`systemctl reload ogrt-server`) the server reads this file again: log_level,
-    /// [limit], [[filter]] and the files of [tls] change at once, everything else at the next
-    /// start.
+    /// [limit], [[filter]], [names] and the files of [tls] change at once, everything else at the
+    /// next start.
     Config {
         /// Address and port for events and build records, over UDP and TCP. The default can be
         /// reached from this machine only; "0.0.0.0:7971" can be reached from every network. Port
@@ -129,6 +133,8 @@ table! {
         jobs: JobsConfig = JobsConfig::default(),
         /// Counts of who ran what.
         uses: UsesConfig = UsesConfig::default(),
+        /// Names of software that nobody registered.
+        names: NamesConfig = NamesConfig::default(),
         /// How many events one job may write.
         limit: LimitConfig = LimitConfig::default(),
         /// Rules for events that are not kept.
@@ -205,7 +211,7 @@ impl Config {
         let mut out = String::new();
         let defaults = Config::default();
         document_table("", &defaults, &mut out);
-        let tables: [(&str, &dyn Table); 10] = [
+        let tables: [(&str, &dyn Table); 11] = [
             ("receive", &defaults.receive),
             ("follow", &defaults.follow),
             ("queue", &defaults.queue),
@@ -213,6 +219,7 @@ impl Config {
             ("join", &defaults.join),
             ("jobs", &defaults.jobs),
             ("uses", &defaults.uses),
+            ("names", &defaults.names),
             ("limit", &defaults.limit),
             ("access", &defaults.access),
             ("tls", &defaults.tls),

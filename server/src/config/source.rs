@@ -110,7 +110,8 @@ impl<'a> Source<'a> {
     }
 }
 
-fn line_of(text: &str, byte: usize) -> usize {
+/// The line of a byte, counted from 1.
+pub fn line_of(text: &str, byte: usize) -> usize {
     text[..byte.min(text.len())].matches('\n').count() + 1
 }
 

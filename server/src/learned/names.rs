@@ -1,5 +1,5 @@
 //! What a file is called that has no registered build: by a rule of the site, else by what was
-//! learned of its build-id, else by what was learned of its path.
+//! learned of its build-id, else by what was learned of its path, else by a fallback rule.
 //!
 //! A build-id says which build a file came from, and no more: a tool that patches a file leaves it.
 //! So where it is found under another path than the package's, the answer says that nobody checked
@@ -10,9 +10,12 @@ use super::{
     LearnedFiles,
     file::{FileNames, entry_key},
 };
-use crate::registry::RegistryError;
+use crate::{
+    config::{NamingRules, RuleName},
+    registry::RegistryError,
+};
 use serde::Serialize;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 /// Entries of one build-id that are looked at: copies in several trees.
 const COPIES_MAX: usize = 1000;
@@ -20,6 +23,8 @@ const COPIES_MAX: usize = 1000;
 /// See the module.
 pub struct SoftwareNames {
     learned: Arc<LearnedFiles>,
+    /// The rules of the site, and the fallback rules; a reload exchanges them.
+    rules: RwLock<Arc<[NamingRules; 2]>>,
 }
 
 /// What software is called, and why.
@@ -44,6 +49,7 @@ pub struct SoftwareName {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum KnownBy {
+    Rule,
     BuildId,
     Path,
 }
@@ -52,6 +58,7 @@ impl KnownBy {
     /// The word in answers.
     pub fn text(self) -> &'static str {
         match self {
+            KnownBy::Rule => "rule",
             KnownBy::BuildId => "build_id",
             KnownBy::Path => "path",
         }
@@ -59,9 +66,14 @@ impl KnownBy {
 }
 
 impl SoftwareNames {
-    /// Names by these files.
-    pub fn new(learned: Arc<LearnedFiles>) -> Self {
-        SoftwareNames { learned }
+    /// Names by these files and rules.
+    pub fn new(learned: Arc<LearnedFiles>, rules: [NamingRules; 2]) -> Self {
+        SoftwareNames { learned, rules: RwLock::new(Arc::new(rules)) }
+    }
+
+    /// Has other rules from now on.
+    pub fn set_rules(&self, rules: [NamingRules; 2]) {
+        *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
     }
 
     /// Takes over what other servers of the site have learned: once for each question.
@@ -71,6 +83,16 @@ impl SoftwareNames {
 
     /// The name of a file, by its build-id and its path; one of them may be empty.
     pub fn name(&self, build_id: &[u8], path: &[u8]) -> Result<Option<SoftwareName>, RegistryError> {
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let [rules, fallback] = &*rules;
+        if let Some(name) = rules.name(path) {
+            return Ok(Some(rule_name(name)));
+        }
+        let learned = self.learned_name(build_id, path)?;
+        Ok(learned.or_else(|| fallback.name(path).map(rule_name)))
+    }
+
+    fn learned_name(&self, build_id: &[u8], path: &[u8]) -> Result<Option<SoftwareName>, RegistryError> {
         let table = &self.learned.table;
         if build_id.is_empty() {
             let names = if path.is_empty() { None } else { table.get(&entry_key(&[], path))? };
@@ -84,6 +106,12 @@ impl SoftwareNames {
         let last = copies.into_iter().max_by_key(|copy| copy.names.learned_ns);
         Ok(last.map(|last| learned_name(last.names, KnownBy::BuildId, false)))
     }
+}
+
+fn rule_name(name: RuleName) -> SoftwareName {
+    let RuleName { software, version, source } = name;
+    let (package, packager) = (String::new(), "rule".to_owned());
+    SoftwareName { software, version, package, packager, source, known_by: KnownBy::Rule, content: None }
 }
 
 fn learned_name(names: FileNames, known_by: KnownBy, is_there: bool) -> SoftwareName {

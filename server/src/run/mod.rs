@@ -63,7 +63,7 @@ pub async fn run(
     let outputs = consumers.start(&shared, open_starts)?;
 
     let mut answering = answer(&shared, http);
-    let targets = ReloadTargets { rules: shared.rules.clone(), tls };
+    let targets = ReloadTargets { rules: shared.rules.clone(), names: shared.names.clone(), tls };
     let marking = tokio::spawn(mark.keep());
     let closing_jobs = tokio::spawn(JobCloser::new(&shared).close(jobs_over));
     let tokens = registry_tokens::follow(shared.registry.clone(), shared.intake.tokens.clone());

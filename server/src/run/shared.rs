@@ -79,7 +79,7 @@ impl Shared {
         let summaries = Arc::new(summaries);
         let registry = registry::open(&config.registry, &store, summaries.clone(), metrics.clone())?;
         let learned = Arc::new(LearnedFiles::open(&config.registry, store.learned())?);
-        let names = Arc::new(SoftwareNames::new(learned.clone()));
+        let names = Arc::new(SoftwareNames::new(learned.clone(), config.names.read_rules()?));
         let (writer, to_writer) = Writer::open(
             store.queue(),
             queue.clone(),

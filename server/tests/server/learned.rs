@@ -9,6 +9,7 @@ use crate::{
 };
 use ogrt_proto::{MessageType, ProcessInfo, SharedObject, encode_frame};
 use serde_json::{Value, json};
+use std::fs;
 
 /// A token that permits to learn.
 fn operator(daemon: &Daemon) -> String {
@@ -237,4 +238,67 @@ fn servers_of_one_registry_share_what_they_learn() {
         values(&answer(&one, "/v1/learned?path=/usr/lib/l2.so"), "files", &keys),
         ["/usr/lib/l2.so 1"]
     );
+}
+
+#[test]
+fn rules_of_the_site_come_first_and_fallback_rules_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let [rules, fallback] = ["site.toml", "hpc.toml"].map(|name| folder.path().join(name));
+    let rule =
+        |path: &str, software: &str| format!("[[rule]]\npath = \"{path}\"\nsoftware = \"{software}\"\n");
+    fs::write(&rules, rule("/opt/vasp/{version}/bin/vasp_*", "VASP")).unwrap();
+    fs::write(&fallback, rule("vasp_std", "VASP?") + &rule("ls", "Something")).unwrap();
+    let names = format!("[names]\nrules = {rules:?}\nfallback_rules = {fallback:?}\n");
+    let daemon = Daemon::start(&names);
+    let token = operator(&daemon);
+    let files = [("/opt/vasp/6.4.2/bin/vasp_std", "b1"), ("/usr/bin/ls", "a1")];
+    learn(&daemon, &token, &json!({ "packages": [package("coreutils", "9.1", &files)] }));
+    let library = ("/usr/lib/libc.so.6", &[0xC1][..]);
+    send(
+        &daemon,
+        &[
+            start(1, ("/opt/vasp/6.4.2/bin/vasp_std", &[0xB1]), library),
+            start(2, ("/usr/bin/ls", &[0xA1]), library),
+            start(3, ("/home/ann/vasp_std", &[0xB2]), library),
+            start(4, ("/home/ann/other", &[0xB3]), library),
+        ],
+    );
+    let keys = ["binpath", "software", "version", "source", "known_by"];
+    let shown = || {
+        let all = answer(&daemon, "/v1/unregistered?explained=true");
+        values(&all, "programs", &keys)
+    };
+    wait_for("four programs", || (shown().len() == 4).then_some(()));
+    assert_eq!(
+        shown(),
+        [
+            "/home/ann/other - - - -",
+            "/home/ann/vasp_std VASP? - hpc.toml rule",
+            "/opt/vasp/6.4.2/bin/vasp_std VASP 6.4.2 site.toml rule",
+            "/usr/bin/ls coreutils 9.1 - build_id",
+        ]
+    );
+    let report = answer(&daemon, "/v1/report?by=software&known_by=rule");
+    assert_eq!(values(&report, "lines", &["software"]), ["VASP", "VASP?"]);
+
+    // The rules are read again on SIGHUP; wrong ones change nothing.
+    let reload = |text: &str| {
+        fs::write(&rules, text).unwrap();
+        daemon.signal(nix::sys::signal::Signal::SIGHUP);
+    };
+    reload("[[rule]]\npath = \"/x\"\n");
+    wait_for("the log", || daemon.log().contains("site.toml: line 1: rule: missing key").then_some(()));
+    assert_eq!(shown()[2], "/opt/vasp/6.4.2/bin/vasp_std VASP 6.4.2 site.toml rule");
+    reload(&rule("/opt/**", "Vienna"));
+    wait_for("other rules", || (shown()[2].contains("Vienna")).then_some(()));
+
+    // A wrong file is told with its line before the server runs with it.
+    let config = folder.path().join("ogrt.conf");
+    fs::write(&config, &names).unwrap();
+    fs::write(&rules, rule("/a", "A") + "colour = 1\n").unwrap();
+    let mut check = std::process::Command::new(env!("CARGO_BIN_EXE_ogrt-server"));
+    let checked = check.arg("--config").arg(&config).arg("check-config").output().unwrap();
+    let said = String::from_utf8(checked.stderr).unwrap();
+    assert_eq!(checked.status.code(), Some(1), "{said}");
+    assert!(said.contains("site.toml: line 4: rule.colour: unknown key"), "{said}");
 }
