@@ -60,7 +60,7 @@ pub struct LearnCommand {
     json: bool,
 }
 
-/// Where packages are looked for; each may be named several times.
+/// The places where packages are looked for.
 #[derive(Args)]
 #[group(required = true, multiple = true)]
 struct PackageSources {

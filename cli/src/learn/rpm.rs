@@ -13,7 +13,7 @@ use std::{
 /// Most bytes of the list.
 const LIST_BYTES_MAX: u64 = 1 << 30;
 
-/// Where distributions have the database, and the names of its files in each of its formats.
+/// The places of the database in distributions, and the names of its files in its formats.
 const DATABASES: [&str; 2] = ["/usr/lib/sysimage/rpm", "/var/lib/rpm"];
 const FORMATS: [&str; 3] = ["rpmdb.sqlite", "Packages.db", "Packages"];
 

@@ -6,9 +6,10 @@
 //! software = "VASP"
 //! example = "/opt/vasp/6.4.2/bin/vasp_std"
 //! ```
-//! `*` fits any text without `/`, `**` any text, `?` one character, `{version}` a version. A pattern
-//! without `/` fits a file of that name in any directory. A rule that does not fit its own example,
-//! or comes after one that does, is refused. All patterns are matched in one pass over the path.
+//! `*` fits any text without `/`, `**` any text, `?` one character, `{version}` a version. A
+//! pattern without `/` fits a file of that name in any directory. A rule that does not fit its own
+//! example, or comes after one that does, is refused. All patterns are matched in one pass over the
+//! path.
 
 use super::{
     ConfigError,

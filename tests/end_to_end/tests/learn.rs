@@ -143,7 +143,7 @@ fn a_session_has_names_after_this_machines_packages_are_learned() {
     assert!(text(&uses.stdout).contains("glibc"), "{}", text(&uses.stdout));
 }
 
-/// Teaches a server by the command that a token file permits, as soon as the server knows the token.
+/// Learns as soon as the server knows the token.
 fn first_learning(stage: &Stage, token: &Path, options: &[&str]) -> Value {
     loop {
         // The server reads its file of tokens from time to time.
