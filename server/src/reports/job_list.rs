@@ -173,7 +173,8 @@ impl Reports {
     }
 }
 
-/// Registered software of a job with its versions, what used the most CPU time first.
+/// Software of a job that is registered or explained, with versions: what used the most CPU time
+/// first.
 fn software(record: &JobRecord, names: &mut Names<'_>) -> Result<Vec<(String, String)>, UsesError> {
     let mut weights: BTreeMap<(String, String), u64> = BTreeMap::new();
     for (row, weight) in record.rows() {

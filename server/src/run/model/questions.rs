@@ -85,7 +85,8 @@ fn report(server: &Server) -> Result<Vec<Value>> {
 
 /// The list of jobs, put together from pages of two.
 fn job_list(server: &Server) -> Result<Vec<Value>> {
-    let reports = Reports::new(server.shared.uses.clone(), server.shared.registry.clone());
+    let reports =
+        Reports::new(server.shared.uses.clone(), server.shared.registry.clone(), server.shared.names.clone());
     let (mut jobs, mut after) = (Vec::new(), None);
     loop {
         let page = reports.jobs(&JobListQuestion { after, limit: 2, ..JobListQuestion::default() })?;
