@@ -4,7 +4,7 @@ use crate::{
     crash::{crash_under_faketime, faketime, set_clock},
     daemon::{Daemon, build, needs, wait_for},
     registry::register,
-    site_in_a_box::{BoxedProcess, Figures, REGISTERED, Size, date, node_us, site, sums},
+    site_in_a_box::{BoxedJob, BoxedProcess, Figures, REGISTERED, Size, date, jobs, node_us, site, sums},
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, ffi::OsStr, time::Instant};
@@ -58,6 +58,54 @@ fn is_exact(
     let told: BTreeMap<Vec<String>, Figures> =
         lines.iter().map(|(line, json)| (line.clone(), figures(json))).collect();
     assert_eq!(told, expected, "{keys:?} {more}");
+}
+
+/// Compares the list of jobs, put together from pages, with the list of processes.
+fn list_is_exact(
+    daemon: &Daemon,
+    expected: &BTreeMap<(String, String), BoxedJob>,
+    question: &str,
+    fits: impl Fn(&BoxedJob) -> bool,
+) {
+    let since = Instant::now();
+    let (mut listed, mut cursor, mut firsts) = (BTreeMap::new(), String::new(), Vec::new());
+    loop {
+        let (status, page) = daemon.get(&format!("/v1/jobs?limit=700{question}&cursor={cursor}"));
+        assert!(status == 200 && page.get("truncated").is_none(), "{question}: {page}");
+        for job in page["jobs"].as_array().unwrap() {
+            let text = |key: &str| job[key].as_str().unwrap_or_default().to_owned();
+            let number = |key: &str| job[key].as_u64().unwrap();
+            // Nobody proved any of it, and no kernel told an end.
+            assert_eq!((&job["identity"], &job["state"]), (&"claimed".into(), &"unknown".into()), "{job}");
+            let software = job["software"].as_array().unwrap().iter();
+            let told = BoxedJob {
+                user: text("username"),
+                account: text("account"),
+                partition: text("partition"),
+                processes: number("processes"),
+                open: number("open"),
+                cpu_us: number("cpu_us"),
+                first_ns: job["first_ns"].as_i64().unwrap(),
+                last_ns: job["last_ns"].as_i64().unwrap(),
+                software: software.map(|one| one["software"].as_str().unwrap().to_owned()).collect(),
+            };
+            firsts.push(told.first_ns);
+            assert!(listed.insert((text("cluster"), text("job_id")), told).is_none(), "twice: {job}");
+        }
+        match page["next"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => break,
+        }
+    }
+    println!("{} jobs {question} in {:?}", listed.len(), since.elapsed());
+    assert!(firsts.is_sorted_by(|newer, older| newer >= older), "the newest stands first");
+    let expected: BTreeMap<_, _> =
+        expected.iter().filter(|(_, job)| fits(job)).map(|(name, job)| (name.clone(), job.clone())).collect();
+    assert!(!expected.is_empty(), "{question}: nothing to compare");
+    for (name, job) in &expected {
+        assert_eq!(listed.get(name), Some(job), "{question}: {name:?}");
+    }
+    assert_eq!(listed.len(), expected.len(), "{question}: jobs that should not be there");
 }
 
 #[test]
@@ -175,6 +223,25 @@ fn each_figure_of_a_site_is_exact_whatever_crashes() {
         processes.iter().filter(|one| one.code >= REGISTERED).count()
     );
     assert_eq!(json["total"]["claimed"], processes.len(), "nobody proved any of it");
+
+    // The list of jobs, as far back as none has left it.
+    let all = jobs(&processes);
+    let since_s = first_s + (size.steps as i64 - 1) * size.step_seconds - 380 * 86_400;
+    let is_late = |job: &BoxedJob| job.last_ns >= since_s * 1_000_000_000;
+    let since = format!("&since={since_s}");
+    list_is_exact(&daemon, &all, &since, is_late);
+    let of = |more: &str| format!("{since}{more}");
+    list_is_exact(&daemon, &all, &of("&user=user3"), |job| is_late(job) && job.user == "user3");
+    list_is_exact(&daemon, &all, &of("&software=code2"), |job| {
+        is_late(job) && job.software.contains("code2")
+    });
+    list_is_exact(&daemon, &all, &of("&account=account1&partition=gpu"), |job| {
+        is_late(job) && job.account == "account1" && job.partition == "gpu"
+    });
+    let until_s = first_s + (size.steps as i64 / 2) * size.step_seconds;
+    list_is_exact(&daemon, &all, &of(&format!("&until={until_s}&state=unknown")), |job| {
+        is_late(job) && job.first_ns < until_s * 1_000_000_000
+    });
 }
 
 #[test]
@@ -194,6 +261,18 @@ fn a_wrong_question_is_told_so() {
         assert_eq!(status, 400, "{question}: {problem}");
         assert!(problem["detail"].as_str().unwrap().contains(why), "{question}: {problem}");
     }
+    for (question, why) in [
+        ("state=lost", "expected one of"),
+        ("cursor=x", "the page before"),
+        ("array_task=x", "whole number"),
+        ("colour=red", "colour"),
+    ] {
+        let (status, problem) = daemon.get(&format!("/v1/jobs?{question}"));
+        assert_eq!(status, 400, "{question}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains(why), "{question}: {problem}");
+    }
+    let (status, nothing) = daemon.get("/v1/jobs?cursor=00ff");
+    assert_eq!((status, nothing), (200, serde_json::json!({ "jobs": [] })));
     let (status, nothing) = daemon.get("/v1/report?by=user");
     assert_eq!(
         (status, &nothing["total"]["processes"], &nothing["lines"]),

@@ -259,6 +259,45 @@ pub fn sums<'a>(
         .collect()
 }
 
+/// A job, by the list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BoxedJob {
+    pub user: String,
+    pub account: String,
+    pub partition: String,
+    pub processes: u64,
+    pub open: u64,
+    pub cpu_us: u64,
+    pub first_ns: i64,
+    pub last_ns: i64,
+    /// Registered software that it ran.
+    pub software: BTreeSet<String>,
+}
+
+/// All jobs, by their clusters and ids.
+pub fn jobs(processes: &[BoxedProcess]) -> BTreeMap<(String, String), BoxedJob> {
+    let mut jobs: BTreeMap<(String, String), BoxedJob> = BTreeMap::new();
+    for process in processes {
+        let Some(job) = process.job else { continue };
+        let new = || BoxedJob {
+            user: process.value("user"),
+            account: process.value("account"),
+            partition: process.value("partition"),
+            first_ns: i64::MAX,
+            ..BoxedJob::default()
+        };
+        let job = jobs.entry((process.value("cluster"), job.to_string())).or_insert_with(new);
+        let is_open = process.status == "open";
+        job.processes += 1;
+        job.open += u64::from(is_open);
+        job.cpu_us += if is_open { 0 } else { process.cpu_us };
+        job.first_ns = job.first_ns.min(process.start_ns);
+        job.last_ns = job.last_ns.max(if is_open { process.start_ns } else { process.end_ns });
+        job.software.extend(Some(process.value("software")).filter(|name| !name.is_empty()));
+    }
+    jobs
+}
+
 /// The node time of all jobs of the processes, in microseconds: of each job its nodes, from its
 /// first start to its last known moment.
 pub fn node_us<'a>(processes: impl Iterator<Item = &'a BoxedProcess>) -> u64 {
