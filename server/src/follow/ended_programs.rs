@@ -4,7 +4,7 @@
 //! that one has ended. How the process ended says nothing of the earlier program: it ended by exec,
 //! where the next one began. The latest processes are remembered, up to a bound.
 
-use super::process_table::ProcessKey;
+use super::process_key::ProcessKey;
 use std::collections::{BTreeSet, VecDeque};
 
 /// Programs that are remembered.

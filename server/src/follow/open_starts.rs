@@ -15,7 +15,8 @@
 
 use super::{
     Follow,
-    process_table::{EndCause, ProcessKey, ProcessStart},
+    process_key::ProcessKey,
+    process_table::{EndCause, ProcessStart},
     sender::SenderProcess,
     start_facts::facts_and_place,
 };

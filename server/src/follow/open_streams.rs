@@ -1,7 +1,7 @@
 //! Processes that have a stream to us that is not read to its end: what comes by it is told before
 //! their ends.
 
-use super::{Follow, process_table::ProcessKey};
+use super::{Follow, process_key::ProcessKey};
 use ogrt_observe::process_number;
 use std::{
     collections::HashMap,

@@ -3,6 +3,7 @@
 use super::{
     ended_programs::EndedPrograms,
     places::Places,
+    process_key::ProcessKey,
     start_facts::facts,
     usage::{Look, Usage},
 };
@@ -18,41 +19,6 @@ use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
 };
-
-/// Marks a key that is a pid; the kernel's numbers do not reach so far.
-const BY_PID: u64 = 1 << 63;
-
-/// Names a followed process: by the kernel's number, which no other process gets, or by its pid on
-/// kernels without.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ProcessKey(u64);
-
-impl ProcessKey {
-    /// The number of its pidfd.
-    pub fn of_number(number: u64) -> Self {
-        ProcessKey(number)
-    }
-
-    /// Its pid.
-    pub fn of_pid(pid: u32) -> Self {
-        ProcessKey(BY_PID | u64::from(pid))
-    }
-
-    /// The number of its pidfd, which is no other process's ever.
-    pub fn number(self) -> Option<u64> {
-        (self.0 & BY_PID == 0).then_some(self.0)
-    }
-
-    /// The key as an event of epoll carries it.
-    pub fn to_event(self) -> u64 {
-        self.0
-    }
-
-    /// The key of such an event.
-    pub fn of_event(data: u64) -> Self {
-        ProcessKey(data)
-    }
-}
 
 /// The fields of a start that its end repeats.
 #[derive(Clone, Copy)]
@@ -217,7 +183,7 @@ impl ProcessTable {
     pub fn is_replaced(&mut self, key: ProcessKey, start: &ProcessStart<'_>) {
         let Some(process) = self.processes.get(&key) else { return };
         let is_late = start.start_ns.zip(process.start.start_ns).is_some_and(|(new, old)| new < old);
-        let is_another = key.0 & BY_PID != 0 && has_ended(&process.pidfd);
+        let is_another = key.number().is_none() && has_ended(&process.pidfd);
         if is_late || is_another {
             return;
         }
@@ -250,7 +216,7 @@ impl ProcessTable {
             self.processes.insert(key, process);
             return StartOutcome::Followed(key);
         };
-        if key.0 & BY_PID != 0 && has_ended(&process.pidfd) {
+        if key.number().is_none() && has_ended(&process.pidfd) {
             // Another process by now.
             let fresh = FollowedProcess { start: later, pidfd, is_watched: false, ended_ns: None };
             let old = mem::replace(process, fresh);
@@ -384,7 +350,7 @@ impl ProcessTable {
     pub fn ended(&mut self, key: ProcessKey, now_ns: i64) {
         // An event by pid may be of the process that had the pid before.
         if let Some(process) = self.processes.get_mut(&key)
-            && (key.0 & BY_PID == 0 || has_ended(&process.pidfd))
+            && (key.number().is_some() || has_ended(&process.pidfd))
         {
             process.ended_ns.get_or_insert(now_ns);
             self.places.is_over(&process.start.event_id);

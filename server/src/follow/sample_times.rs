@@ -7,7 +7,7 @@
 //! has very many processes only delays the looks at his own
 //! (`who_has_very_many_processes_delays_nobody_elses_looks`).
 
-use super::{process_table::ProcessKey, usage::PART};
+use super::{process_key::ProcessKey, usage::PART};
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, HashMap},

@@ -2,7 +2,8 @@
 
 use super::{
     proc_usage::made_ns,
-    process_table::{ProcessKey, ProcessStart, has_ended},
+    process_key::ProcessKey,
+    process_table::{ProcessStart, has_ended},
 };
 use nix::errno::Errno;
 use ogrt_observe::{ProcessStat, TICK_NS, process_number};

@@ -7,7 +7,8 @@
 use super::{
     Follow, accounts,
     end_message::entry,
-    process_table::{ProcessEnding, ProcessKey},
+    process_key::ProcessKey,
+    process_table::ProcessEnding,
     receipts::{ReceiptMark, Receipts},
     sample_times::SampleTimes,
     usage::Look,

@@ -5,7 +5,7 @@
 //! its build-id or note. So the first of one teller waits a moment for the first of the other, and
 //! the later one is left out. A process that runs the same program again has two of each.
 
-use super::process_table::ProcessKey;
+use super::process_key::ProcessKey;
 use crate::{
     bounded_map::BoundedMap,
     fields::{Fields, Value},
