@@ -42,10 +42,13 @@ pub struct Install {
     prefix: PathBuf,
 }
 
-/// The units by which systemd runs the server, and the observer where a site wants one.
-const UNITS: [(&str, &str); 4] = [
+/// The units by which systemd runs the server, and the observer and the month's report where a site
+/// wants them.
+const UNITS: [(&str, &str); 6] = [
     ("ogrt-observe.service", include_str!("../../observe/systemd/ogrt-observe.service")),
     ("ogrt-observe.socket", include_str!("../../observe/systemd/ogrt-observe.socket")),
+    ("ogrt-report.service", include_str!("../../server/systemd/ogrt-report.service")),
+    ("ogrt-report.timer", include_str!("../../server/systemd/ogrt-report.timer")),
     ("ogrt-server.service", include_str!("../../server/systemd/ogrt-server.service")),
     ("ogrt-server.socket", include_str!("../../server/systemd/ogrt-server.socket")),
 ];

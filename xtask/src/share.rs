@@ -5,12 +5,13 @@ use anyhow::{Context, Result};
 use std::{fs, path::Path};
 
 /// Each folder of the project, and its name in PREFIX/share/ogrt.
-const SHARED: [(&str, &str); 6] = [
+const SHARED: [(&str, &str); 7] = [
     ("easybuild-hooks", "easybuild"),
     ("spack", "spack"),
     ("python", "python"),
     ("schedulers/slurm", "slurm"),
     ("server/queries", "queries"),
+    ("server/report", "report"),
     ("server/rules", "rules"),
 ];
 

@@ -163,9 +163,16 @@ fn systemd_has_nothing_to_say_against_the_units() {
     let socket = include_str!("../../systemd/ogrt-server.socket");
     put("ogrt-server.service", service);
     put("ogrt-server.socket", socket);
+    put("ogrt-report.service", include_str!("../../systemd/ogrt-report.service"));
+    put("ogrt-report.timer", include_str!("../../systemd/ogrt-report.timer"));
+    let monthly = folder.join("share/ogrt/report");
+    fs::create_dir_all(&monthly).unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("report/monthly");
+    fs::copy(script, monthly.join("monthly")).unwrap();
     let verify = || {
-        let units = ["verify", "--man=no", "./ogrt-server.service", "./ogrt-server.socket"];
-        let (is_good, said) = analyze(&units, folder);
+        let units =
+            ["./ogrt-server.service", "./ogrt-server.socket", "./ogrt-report.service", "./ogrt-report.timer"];
+        let (is_good, said) = analyze(&[&["verify", "--man=no"][..], &units].concat(), folder);
         // Of units that the machine itself has we say nothing.
         let said = said.lines().filter(|line| line.contains("ogrt")).collect::<Vec<_>>().join("\n");
         (is_good, said)

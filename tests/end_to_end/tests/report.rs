@@ -3,6 +3,8 @@
 use ogrt_end_to_end::{Stage, see, text};
 use serde_json::Value;
 use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -36,11 +38,55 @@ fn line<'a>(report: &'a Value, key: &str, value: &str) -> &'a Value {
     lines.find(|line| line[key] == value).unwrap_or(&Value::Null)
 }
 
+/// The month's report of each account, as the site's sendmail gets it.
+fn by_mail(stage: &Stage) {
+    let at = |name: &str| stage.folder().join(name);
+    let mailed = at("mailed");
+    fs::create_dir(&mailed).unwrap();
+    let sendmail =
+        "#!/bin/sh\n[ \"$1 $2\" = '-i --' ] || exit 1\n[ \"$3\" = away@x ] && exit 1\ncat > \"$MAILED/$3\"\n";
+    fs::write(at("sendmail"), sendmail).unwrap();
+    fs::set_permissions(at("sendmail"), fs::Permissions::from_mode(0o755)).unwrap();
+    let monthly = |recipients: &str, month: &str| {
+        fs::write(at("recipients"), recipients).unwrap();
+        let mut script = stage.command(stage.prefix().join("share/ogrt/report/monthly").to_str().unwrap());
+        script.env("OGRT_REPORT_RECIPIENTS", at("recipients")).env("SENDMAIL", at("sendmail"));
+        script.env("MAILED", &mailed).env("OGRT_REPORT_FROM", "ogrt@x").arg(month);
+        let sent = see(&mut script);
+        (sent.status.code(), text(&sent.stderr).to_owned())
+    };
+    let date = see(stage.command("date").args(["-u", "+%Y-%m"]));
+    let month = text(&date.stdout).trim().to_owned();
+    let recipients = "# who\nchem chief@x\n* all@x\n\nbio away@x\nbio\nphys empty@x\n";
+    let (status, told) = monthly(recipients, &month);
+    assert_eq!(status, Some(1), "{told}");
+    assert!(told.contains("did not take the mail to away@x") && told.contains("bio: expected"), "{told}");
+    assert_eq!(told.lines().count(), 2, "{told}");
+    let read = |to: &str| fs::read_to_string(mailed.join(to)).unwrap();
+    let (chief, all) = (read("chief@x"), read("all@x"));
+    let head =
+        format!("From: ogrt@x\nTo: chief@x\nSubject: What ran in {month}: account chem\nMIME-Version: 1.0\n");
+    assert!(chief.starts_with(&head), "{chief}");
+    let rows = |mail: &str, account: &str| {
+        mail.lines().filter(|line| line.starts_with(&format!("{account},"))).count()
+    };
+    assert!(chief.contains("Busy") && rows(&chief, "chem") >= 2 && rows(&chief, "bio") == 0, "{chief}");
+    assert!(rows(&all, "chem") == rows(&chief, "chem") && rows(&all, "bio") >= 1, "{all}");
+    let boundary = chief.split("boundary=\"").nth(1).unwrap().split('"').next().unwrap();
+    assert_eq!(chief.matches(&format!("\n--{boundary}\n")).count(), 2, "{chief}");
+    assert!(chief.trim_end().ends_with(&format!("\n--{boundary}--")), "{chief}");
+    assert!(read("empty@x").contains("Nothing."), "{}", read("empty@x"));
+    // December has a month behind it.
+    assert_eq!(monthly("* december@x\n", "2025-12"), (Some(0), String::new()));
+    assert!(read("december@x").contains("in 2025-12 (UTC).\n\nNothing."), "{}", read("december@x"));
+    assert_eq!(monthly("* x@x\n", "2025-13").0, Some(2));
+}
+
 #[test]
 fn a_site_sees_who_used_what() {
     let mut stage = Stage::new();
     let source = stage.folder().join("busy.c");
-    std::fs::write(&source, BUSY).unwrap();
+    fs::write(&source, BUSY).unwrap();
     let program = stage.folder().join("busy");
     let mut link = stage.command("ogrt-cc");
     link.env("OGRT_META_NAME", "Busy").env("OGRT_META_VERSION", "1.2");
@@ -91,6 +137,8 @@ fn a_site_sees_who_used_what() {
     assert!(!csv.contains("busy"), "it is registered: {csv}");
     let markdown = see(stage.command("ogrt").args(["report", "--preset", "compilers", "--markdown"]));
     assert!(text(&markdown.stdout).starts_with("| compiler | processes |"), "{}", text(&markdown.stdout));
+
+    by_mail(&stage);
 
     // A server that ends and begins again has the same.
     stage.stop_server();
