@@ -15,6 +15,7 @@
 
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod advisory;
 mod api_client;
 mod build_with_origins;
 mod commands;
@@ -34,6 +35,7 @@ mod json_field;
 mod learn;
 mod learned_name;
 mod mapped_files;
+mod package_url;
 mod preload_library;
 mod process_parents;
 mod process_tree;

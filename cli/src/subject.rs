@@ -85,6 +85,12 @@ fn escaped(path: &str) -> String {
     })
 }
 
+/// True if the word can only be the name of software.
+pub fn is_software(subject: &str) -> bool {
+    let is_key = subject.parse::<Signature>().is_ok() || is_digest(subject) || is_build_id(subject);
+    !subject.contains('/') && !is_key && !Path::new(subject).exists()
+}
+
 /// A build-id is 20 bytes, rarely 16 or less; 32 would be a digest.
 fn is_build_id(text: &str) -> bool {
     let is_hexadecimal = text.bytes().all(|byte| byte.is_ascii_hexdigit());

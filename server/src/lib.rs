@@ -58,6 +58,7 @@ mod tls_server;
 pub mod tokens;
 mod users;
 mod uses;
+mod versions;
 
 pub use backup::backup;
 pub use config::{Config, LogFormat};

@@ -1,34 +1,57 @@
 //! `ogrt uses`: who ran or loaded something, directly or through something that contains it.
 
 use crate::{
+    advisory::{Advisory, AffectedSoftware},
     api_client::ApiClient,
     exit_status::{ExitStatus, complain, print},
     format::uses_table,
+    package_url::PackageUrl,
     spool_contents::what_waits,
     subject::{self, UsesSubject},
     use_filter::UseFilter,
 };
-use anyhow::Result;
+use anyhow::{Result, bail};
 use clap::Args;
 use serde_json::Value;
+use std::path::PathBuf;
 
 const EXAMPLES: &str = "Examples:\n\
 \x20 ogrt uses /usr/lib/libz.a --since 30d\n\
 \x20 ogrt uses --soname libmpi.so.40 --user alice\n\
-\x20 ogrt uses --package numpy --since 30d";
+\x20 ogrt uses xz-utils --version '>=5.6.0,<5.6.2' --csv";
 
 /// Show who ran or loaded something, directly or through something that contains it.
 ///
 /// The subject may also be an input of a build, such as an archive or an object file. Of a program
-/// or library that OGRT did not build, every process that loaded it counts.
+/// or library that OGRT did not build, every process that loaded it counts. A word that is no file
+/// is the name of software: registered builds, what `ogrt learn` has taught, packages of languages.
 ///
 /// Exit status: 0 somebody ran it; 1 nobody did, or nothing is known of it; 2 error.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct UsesCommand {
-    /// A signature, any file, the SHA-256 of one, or a build-id.
-    #[arg(value_name = "SIGNATURE|FILE|SHA256|BUILD-ID", required_unless_present_any = ["soname", "path", "package"])]
+    /// A signature, any file, the SHA-256 of one, a build-id, or the name of software.
+    #[arg(
+        value_name = "SIGNATURE|FILE|SHA256|BUILD-ID|SOFTWARE",
+        required_unless_present_any = ["soname", "path", "package", "purl", "osv"]
+    )]
     subject: Option<String>,
+
+    /// Versions of the software, in its packager's order: `<1.2`, `>=5.6.0,<5.6.2`, `1.0||<0.9`.
+    #[arg(long, value_name = "CONDITION", requires = "subject")]
+    version: Option<String>,
+
+    /// Only software from there: dpkg, rpm, conda, python, spack, easybuild, tree, rule.
+    #[arg(long, value_name = "NAME", requires = "subject")]
+    packager: Option<String>,
+
+    /// Software by its package URL: `pkg:deb/debian/xz-utils@5.6.1-1`.
+    #[arg(long, value_name = "PURL", conflicts_with_all = ["subject", "soname", "path", "package"])]
+    purl: Option<String>,
+
+    /// Whatever an advisory in OSV's form says is affected.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["subject", "soname", "path", "package", "purl"])]
+    osv: Option<PathBuf>,
 
     /// Libraries with this name, with or without more of a version behind it.
     #[arg(long, value_name = "NAME", conflicts_with = "subject")]
@@ -52,23 +75,32 @@ pub struct UsesCommand {
     /// Print JSON: one document for each signature of the file.
     #[arg(long)]
     json: bool,
+
+    /// Print who ran it as comma-separated values: user, processes, jobs, first, last.
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
 }
 
 impl UsesCommand {
     /// Asks for each signature or digest of the subject. Answers no where nobody ran it.
     pub fn run(self) -> Result<ExitStatus> {
+        let software = self.software()?;
         let subjects = match &self.subject {
-            Some(subject) => subject::uses_subjects(subject)?,
-            None => vec![UsesSubject { key: None, loaded: None }],
+            Some(subject) if software.is_empty() => subject::uses_subjects(subject)?,
+            _ => vec![UsesSubject { key: None, loaded: None }],
         };
         let server = ApiClient::from_environment()?;
         let mut question = vec![("limit", self.limit.to_string())];
         question.extend(self.filter.parameters());
         let named = [("soname", self.soname), ("path", self.path), ("package", self.package)];
-        let subject_text = [&self.subject].into_iter().chain(named.iter().map(|(_, text)| text));
+        let advisory = self.osv.as_ref().map(|file| file.display().to_string());
+        let about = [&self.subject, &self.purl, &self.version, &advisory];
+        let subject_text = about.into_iter().chain(named.iter().map(|(_, text)| text));
         let subject_text = subject_text.flatten().cloned();
         let subject_text = subject_text.collect::<Vec<_>>().join(" ");
         question.extend(named.into_iter().filter_map(|(name, text)| Some((name, text?))));
+        question.extend(software);
+        let mut answers = Vec::new();
         let mut status = ExitStatus::No;
         for (index, UsesSubject { key, loaded }) in subjects.into_iter().enumerate() {
             let path = ["v1", "uses"].into_iter().chain(key.as_deref()).collect::<Vec<_>>();
@@ -84,6 +116,10 @@ impl UsesCommand {
             } else {
                 complain(format_args!("{subject_text}: nobody ran it; {}", what_waits()));
             }
+            if self.csv {
+                answers.push(uses);
+                continue;
+            }
             print(if self.json {
                 serde_json::to_string_pretty(&uses)? + "\n"
             } else {
@@ -91,7 +127,44 @@ impl UsesCommand {
                 format!("{gap}{}", uses_table::text_of(&uses))
             })?;
         }
+        if self.csv {
+            print(uses_table::csv(&answers)?)?;
+        }
         Ok(status)
+    }
+
+    /// The parameters of a question about software by its name; none where it is about something
+    /// else.
+    fn software(&self) -> Result<Vec<(&'static str, String)>> {
+        if let Some(purl) = &self.purl {
+            let PackageUrl { packager, name, version } = PackageUrl::read(purl)?;
+            let packager = packager.map(|packager| ("packager", packager.to_owned()));
+            let version = version.map(|version| ("version", format!("={version}")));
+            return Ok([("software", name)].into_iter().chain(packager).chain(version).collect());
+        }
+        if let Some(file) = &self.osv {
+            let advisory = Advisory::read(file)?;
+            let AffectedSoftware { elements, unknown } = advisory.software();
+            if !unknown.is_empty() {
+                complain(format_args!(
+                    "{}: packages of {} are not looked at",
+                    advisory.id,
+                    unknown.join(", ")
+                ));
+            }
+            if elements.is_empty() {
+                bail!("{}: no package that OGRT can know of is affected", file.display());
+            }
+            return Ok(vec![("affected", serde_json::to_string(&elements)?)]);
+        }
+        let Some(subject) = &self.subject else { return Ok(Vec::new()) };
+        let narrowed = [("version", &self.version), ("packager", &self.packager)];
+        let narrowed: Vec<_> =
+            narrowed.into_iter().filter_map(|(name, text)| Some((name, text.clone()?))).collect();
+        if narrowed.is_empty() && !subject::is_software(subject) {
+            return Ok(Vec::new());
+        }
+        Ok([("software", subject.clone())].into_iter().chain(narrowed).collect())
     }
 }
 

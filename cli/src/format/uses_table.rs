@@ -6,6 +6,7 @@ use crate::{
     json_field::{job_name, number, software, text, time, words},
     learned_name::learned_name,
 };
+use anyhow::Result;
 use serde_json::Value;
 
 /// Most names of software in a line.
@@ -71,6 +72,21 @@ pub fn text_of(uses: &Value) -> String {
         vec![text(host, "hostname"), count(host), time(host, "first_ns"), time(host, "last_ns")]
     });
     out
+}
+
+/// Who ran it, as comma-separated values: a line of titles, and one for each user.
+pub fn csv(answers: &[Value]) -> Result<String> {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    csv.write_record(["of", "user", "processes", "loaded_later", "claimed", "jobs", "first", "last"])?;
+    for uses in answers {
+        for user in uses["users"].as_array().into_iter().flatten() {
+            let numbers = ["processes", "loaded_later", "claimed", "jobs"].map(|key| text(user, key));
+            let times = [time(user, "first_ns"), time(user, "last_ns")];
+            let names = [text(uses, "of"), text(user, "user")];
+            csv.write_record(names.into_iter().chain(numbers).chain(times))?;
+        }
+    }
+    Ok(String::from_utf8(csv.into_inner()?)?)
 }
 
 /// What the files are that were asked for: the first of them, each name once.

@@ -9,7 +9,11 @@ use super::{
 use crate::{
     job_name::cluster_key_of,
     registry::found_by::hexadecimal,
-    uses::{Narrowing, ObjectQuestion, UnregisteredPage, UnregisteredQuestion, UsesError, UsesQuestion},
+    uses::{
+        Narrowing, ObjectQuestion, SoftwareQuestion, UnregisteredPage, UnregisteredQuestion, UsesError,
+        UsesQuestion,
+    },
+    versions::VersionCondition,
 };
 use axum::{
     Json,
@@ -27,6 +31,10 @@ pub struct UsesParameters {
     path: String,
     soname: String,
     package: String,
+    software: String,
+    version: String,
+    packager: String,
+    affected: String,
     since: String,
     until: String,
     user: String,
@@ -66,24 +74,35 @@ async fn answer(
         path: given(&parameters.path),
         soname: given(&parameters.soname),
         package: given(&parameters.package),
+        ..ObjectQuestion::default()
     };
+    let asked = software(&parameters)?;
+    if !asked.is_empty() && (of.part.is_some() || !objects.is_empty()) {
+        return Err(bad_request("software= stands with version= and packager= alone, and affected= alone"));
+    }
     let is_file = objects.build_id.is_some() || objects.path.is_some() || objects.soname.is_some();
     if objects.package.is_some() && (is_file || of.part.is_some()) {
         return Err(bad_request("package= stands alone: a package is not a file"));
     }
     if what.is_empty() {
-        let named = [&parameters.build_id, &parameters.soname, &parameters.path, &parameters.package];
-        let named: Vec<&str> =
+        let UsesParameters { build_id, soname, path, package, software, version, .. } = &parameters;
+        let named = [build_id, soname, path, package, software, version];
+        let mut named: Vec<&str> =
             named.into_iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
+        if !parameters.affected.is_empty() {
+            named.extend(asked.iter().map(|software| software.name.as_str()));
+            named.dedup();
+        }
         what = named.join(" ");
     }
-    if of.part.is_none() && objects.is_empty() {
+    if of.part.is_none() && objects.is_empty() && asked.is_empty() {
         return Err(bad_request(
-            "expected build_id=, path=, soname= or package=, or a signature or digest in the path",
+            "expected build_id=, path=, soname=, package=, software= or affected=, or a signature or digest in the path",
         ));
     }
     let question = UsesQuestion {
         objects,
+        software: asked,
         narrowing: narrowing(
             [&parameters.since, &parameters.until],
             [parameters.user, parameters.host, parameters.cluster],
@@ -107,6 +126,48 @@ async fn answer(
     question::add_page(&mut json, None, answer.is_cut);
     question::add_counted_until(&mut json, counted_until_ns);
     Ok(Json(json))
+}
+
+/// Most elements of `affected=`.
+const AFFECTED_MAX: usize = 100;
+
+/// Software in `affected=`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Affected {
+    software: String,
+    version: String,
+    packager: String,
+}
+
+impl Affected {
+    fn question(self) -> Result<SoftwareQuestion, Problem> {
+        let given = |text: String| (!text.is_empty()).then_some(text);
+        let name = given(self.software).ok_or_else(|| bad_request("software=: expected a name"))?;
+        let version = given(self.version).map(|text| VersionCondition::read(&text)).transpose();
+        let version = version.map_err(|problem| bad_request(format!("version={problem}")))?;
+        Ok(SoftwareQuestion { name, packager: given(self.packager), version })
+    }
+}
+
+/// The software that is asked about, by name.
+fn software(parameters: &UsesParameters) -> Result<Vec<SoftwareQuestion>, Problem> {
+    let UsesParameters { software, version, packager, affected, .. } = parameters;
+    let is_one = [software, version, packager].into_iter().any(|text| !text.is_empty());
+    if !affected.is_empty() {
+        let expected =
+            "affected=: expected a list such as [{\"software\": \"xz-utils\", \"version\": \"<5.6.2\"}]";
+        let list: Vec<Affected> = serde_json::from_str(affected).map_err(|_| bad_request(expected))?;
+        if is_one || list.len() > AFFECTED_MAX {
+            return Err(bad_request(format!("affected= stands alone, with at most {AFFECTED_MAX} elements")));
+        }
+        return list.into_iter().map(Affected::question).collect();
+    }
+    if !is_one {
+        return Ok(Vec::new());
+    }
+    let one = Affected { software: software.clone(), version: version.clone(), packager: packager.clone() };
+    Ok(vec![one.question()?])
 }
 
 /// The filters that all questions about uses have. Each type of parameters lists them, since serde

@@ -7,7 +7,7 @@
 //! another build-id than the one that was learned, or none, another file stands there.
 
 use super::{
-    LearnedFiles,
+    FileFilter, FilePage, LearnedFiles,
     file::{FileNames, entry_key},
 };
 use crate::{
@@ -74,6 +74,17 @@ impl SoftwareNames {
     /// Has other rules from now on.
     pub fn set_rules(&self, rules: [NamingRules; 2]) {
         *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+    }
+
+    /// A page of learned files.
+    pub fn files(&self, filter: &FileFilter) -> Result<FilePage, RegistryError> {
+        self.learned.table.list(filter)
+    }
+
+    /// True if a rule names a file with this path so.
+    pub fn has_rule(&self, path: &[u8], software: &str) -> bool {
+        let rules = self.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
+        rules.iter().any(|rules| rules.name(path).is_some_and(|name| name.software == software))
     }
 
     /// Takes over what other servers of the site have learned: once for each question.

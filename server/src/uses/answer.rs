@@ -10,6 +10,7 @@ use super::{
     object_names::ObjectName,
     objects::{LoadedBy, ObjectQuestion},
     rows::Count,
+    software::{NamedSoftware, SoftwareQuestion},
     sum::{Budget, CountJson, HostUse, JobUse, Narrowing, Sum, Totals, UserUse},
 };
 use crate::{
@@ -21,7 +22,7 @@ use ogrt_note::Signature;
 use serde::Serialize;
 use std::{
     cmp::Reverse,
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
 };
 
 /// Signatures that are looked up one by one; more are found by a walk over all programs.
@@ -34,6 +35,8 @@ pub struct UsesQuestion {
     pub part: Option<Part>,
     /// What was loaded, built by us or not.
     pub objects: ObjectQuestion,
+    /// Software by its name: whoever ran any of it.
+    pub software: Vec<SoftwareQuestion>,
     /// What of it is asked for.
     pub narrowing: Narrowing,
     /// Largest number of elements in each list.
@@ -82,11 +85,24 @@ struct BuildUse {
 impl Uses {
     /// Who ran it; `None` when nothing is known of it.
     pub fn answer(&self, question: &UsesQuestion) -> Result<Option<UsesAnswer>, UsesError> {
-        let containing = question.part.map(|part| self.registry.containing(part, DEPTH_MAX)).transpose()?;
-        let ContainingBuilds { itself, builds, is_cut, is_known } = containing.unwrap_or_default();
+        let mut named = NamedSoftware::default();
+        for software in &question.software {
+            named.add(self.named_software(software)?);
+        }
+        let parts = question.part.into_iter().chain(named.builds.iter().copied().map(Part::Signature));
+        let ContainingBuilds { itself, builds, is_cut, is_known } = self.containing(parts)?;
+        let (is_cut, is_known) = (is_cut || named.is_cut, is_known || named.is_known);
         let missing = self.missing(&question.narrowing.user, question.narrowing.since_ns)?;
-        let LoadedBy { programs: mut direct, objects, is_known: is_loaded, is_cut: is_loaded_cut } =
-            self.loaded_by(&question.objects, missing)?;
+        let mut loaded = self.loaded_by(&question.objects, missing, |_| true)?;
+        for objects in named.objects() {
+            loaded.add(self.loaded_by(&objects, missing, |_| true)?);
+        }
+        for software in &question.software {
+            let package =
+                ObjectQuestion { package: Some(software.name.clone()), ..ObjectQuestion::default() };
+            loaded.add(self.loaded_by(&package, missing, |name| software.fits_package(name))?);
+        }
+        let LoadedBy { programs: mut direct, objects, is_known: is_loaded, is_cut: is_loaded_cut } = loaded;
         let names = self.names_of(&objects, question.limit)?;
         for signature in &itself {
             direct.extend(self.programs_with(*signature)?);
@@ -135,6 +151,7 @@ impl Uses {
             Some(Part::Signature(_)) => &["signature", "links"][..],
             Some(Part::Digest(_)) if itself.is_empty() => &["links"],
             Some(Part::Digest(_)) => &["signature", "links"],
+            None if !question.software.is_empty() => &["name", "links"],
             None => &[],
         };
         Ok(Some(UsesAnswer {
@@ -150,6 +167,35 @@ impl Uses {
             names,
             is_cut: budget.is_cut,
         }))
+    }
+
+    /// The builds that contain any of these parts.
+    fn containing(&self, parts: impl Iterator<Item = Part>) -> Result<ContainingBuilds, UsesError> {
+        let mut all = ContainingBuilds::default();
+        let mut depths: BTreeMap<Signature, u32> = BTreeMap::new();
+        for (index, part) in parts.enumerate() {
+            let of_part = self.registry.containing(part, DEPTH_MAX)?;
+            if index == 0 {
+                all = of_part;
+                continue;
+            }
+            if index == 1 {
+                depths.extend(std::mem::take(&mut all.builds));
+            }
+            for (signature, depth) in of_part.builds {
+                depths.entry(signature).and_modify(|known| *known = depth.min(*known)).or_insert(depth);
+            }
+            all.itself.extend(of_part.itself);
+            all.is_cut |= of_part.is_cut;
+            all.is_known |= of_part.is_known;
+        }
+        if !depths.is_empty() {
+            // A build of the software that contains another one of it is asked about itself.
+            depths.retain(|signature, _| !all.itself.contains(signature));
+            all.builds = depths.into_iter().collect();
+            all.builds.sort_by_key(|(_, depth)| *depth);
+        }
+        Ok(all)
     }
 
     /// What these objects are, where it was learned.

@@ -21,6 +21,7 @@ mod program_numbers;
 mod retention;
 mod rows;
 mod shares;
+mod software;
 mod sum;
 mod tally;
 mod unregistered;
@@ -29,6 +30,7 @@ mod use_counts;
 pub use answer::UsesQuestion;
 pub use objects::ObjectQuestion;
 pub use program::{Program, UseEvent};
+pub use software::SoftwareQuestion;
 pub use sum::Narrowing;
 pub use unregistered::{UnregisteredPage, UnregisteredQuestion};
 

@@ -35,6 +35,11 @@ impl<'a> ObjectName<'a> {
         Some((parts.next()?, parts.next()?))
     }
 
+    /// The version of a package, where it is known.
+    pub fn version(&self) -> Option<&'a [u8]> {
+        self.path.strip_prefix(b"\0")?.split(|byte| *byte == 0).nth(2).filter(|version| !version.is_empty())
+    }
+
     /// The keys that it is found by, but for its digest.
     pub fn keys(&self, object: ObjectNumber) -> Vec<Vec<u8>> {
         let number = object.to_be_bytes();

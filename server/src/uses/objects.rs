@@ -204,6 +204,8 @@ pub struct ObjectQuestion {
     pub soname: Option<String>,
     /// The name of a package of a language, such as a Python module.
     pub package: Option<String>,
+    /// The path as it is.
+    pub exact_path: Option<Vec<u8>>,
 }
 
 impl ObjectQuestion {
@@ -220,6 +222,7 @@ impl ObjectQuestion {
             named(self.path.is_some(), "path"),
             named(self.soname.is_some(), "soname"),
             named(self.package.is_some(), "package"),
+            named(self.exact_path.is_some(), "path"),
         ]
         .into_iter()
         .flatten()
@@ -229,6 +232,11 @@ impl ObjectQuestion {
     fn prefix(&self, path: Option<&Pattern>) -> Vec<u8> {
         if let Some(package) = &self.package {
             return package_prefix(package.as_bytes());
+        }
+        if let Some(path) =
+            self.exact_path.as_ref().filter(|_| self.build_id.as_ref().is_none_or(Vec::is_empty))
+        {
+            return [b"p", &path[..]].concat();
         }
         match (&self.build_id, &self.soname, path) {
             (Some(build_id), ..) => build_id_prefix(build_id),
@@ -248,6 +256,7 @@ impl ObjectQuestion {
             && self.build_id.as_ref().is_none_or(|build_id| build_id == name.build_id)
             && self.soname.as_ref().is_none_or(is_named)
             && path.is_none_or(|path| path.regex.is_match(name.path))
+            && self.exact_path.as_ref().is_none_or(|path| path == name.path)
     }
 }
 
@@ -303,12 +312,24 @@ pub struct LoadedBy {
     pub is_cut: bool,
 }
 
+impl LoadedBy {
+    /// Both together.
+    pub fn add(&mut self, more: LoadedBy) {
+        self.programs.extend(more.programs);
+        let room = OBJECTS_NAMED_MAX.saturating_sub(self.objects.len());
+        self.objects.extend(more.objects.into_iter().take(room));
+        self.is_known |= more.is_known;
+        self.is_cut |= more.is_cut;
+    }
+}
+
 impl Uses {
-    /// The programs that had such an object loaded.
+    /// The programs that had such an object loaded, where it fits.
     pub(super) fn loaded_by(
         &self,
         question: &ObjectQuestion,
         missing: Missing,
+        also: impl Fn(&ObjectName<'_>) -> bool,
     ) -> Result<LoadedBy, UsesError> {
         let mut found = LoadedBy::default();
         if question.is_empty() {
@@ -318,7 +339,9 @@ impl Uses {
         let mut left = KEYS_MAX;
         for object in keys(&self.store.object_index, question.prefix(path.as_ref()), &mut left)? {
             let Some(bytes) = self.store.objects.get(object.to_be_bytes())? else { continue };
-            if !ObjectName::read(&bytes).is_some_and(|name| question.fits(path.as_ref(), &name)) {
+            if !ObjectName::read(&bytes)
+                .is_some_and(|name| question.fits(path.as_ref(), &name) && also(&name))
+            {
                 continue;
             }
             found.is_known = true;

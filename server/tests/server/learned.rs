@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::fs;
 
 /// A token that permits to learn.
-fn operator(daemon: &Daemon) -> String {
+pub fn operator(daemon: &Daemon) -> String {
     let token = token(&daemon.path().join("data"), &["add", "operator", "--scope", "administer"]);
     permits(daemon, &token);
     token
@@ -24,14 +24,14 @@ fn permits(daemon: &Daemon, token: &str) {
     wait_for("the token", || (learn(daemon, token, &nothing).0 == 200).then_some(()));
 }
 
-fn learn(daemon: &Daemon, token: &str, body: &Value) -> (u16, Value) {
+pub fn learn(daemon: &Daemon, token: &str, body: &Value) -> (u16, Value) {
     let header = format!("authorization: Bearer {token}\r\n");
     let (status, answer) = daemon.http_with("POST", "/v1/learned", &header, body.to_string().as_bytes());
     (status, serde_json::from_slice(&answer).unwrap_or_default())
 }
 
 /// A package of dpkg with these files, by their paths and build-ids.
-fn package(software: &str, version: &str, files: &[(&str, &str)]) -> Value {
+pub fn package(software: &str, version: &str, files: &[(&str, &str)]) -> Value {
     let file = |(path, build_id): &(&str, &str)| json!({ "path": path, "build_id": build_id });
     json!({ "packager": "dpkg", "software": software, "version": version, "package": format!("{software}-bin"),
         "files": files.iter().map(file).collect::<Vec<_>>() })
@@ -57,14 +57,14 @@ fn start(number: u32, program: (&str, &[u8]), library: (&str, &[u8])) -> bytes::
     encode_frame(MessageType::ProcessInfo, &info)
 }
 
-fn answer(daemon: &Daemon, path: &str) -> Value {
+pub fn answer(daemon: &Daemon, path: &str) -> Value {
     let (status, answer) = daemon.get(path);
     assert_eq!(status, 200, "{path}: {answer}");
     answer
 }
 
 /// The values of these keys in each element of a list, sorted.
-fn values(answer: &Value, list: &str, keys: &[&str]) -> Vec<String> {
+pub fn values(answer: &Value, list: &str, keys: &[&str]) -> Vec<String> {
     let shown =
         |one: &Value| keys.iter().map(|key| one[*key].as_str().unwrap_or("-")).collect::<Vec<_>>().join(" ");
     let mut shown: Vec<String> = answer[list].as_array().into_iter().flatten().map(shown).collect();

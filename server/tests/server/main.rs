@@ -1,6 +1,7 @@
 //! The server as its users meet it: the real program, real sockets, real files.
 
 mod adversary;
+mod affected;
 mod backend;
 mod backup;
 mod browsers;

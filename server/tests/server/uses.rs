@@ -382,6 +382,8 @@ fn a_package_of_a_language_is_counted_for_each_process_that_used_it() {
         let (status, json) = of("numpy");
         (status == 200 && json["total"]["loaded_later"] == 2).then_some(json)
     });
+    let old = daemon.get("/v1/uses?software=numpy&version=%3C2&packager=python").1;
+    assert_eq!((&old["users"][0]["user"], &old["total"]["loaded_later"]), (&"ann".into(), &1.into()));
     assert_eq!((&numpy["of"], &numpy["counted_by"]), (&"numpy".into(), &serde_json::json!(["package"])));
     let mut users = names(&numpy["users"], "user");
     users.sort_unstable();

@@ -2,7 +2,7 @@
 //! a name, and how far that is known is told.
 
 use ogrt_end_to_end::{Stage, see, text};
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{
     collections::BTreeMap,
     fs,
@@ -141,6 +141,33 @@ fn a_session_has_names_after_this_machines_packages_are_learned() {
     assert!(["coreutils", "git", "bash", "(unknown)"].iter().all(|name| table.contains(name)), "{table}");
     let uses = see(&mut stage.site.ogrt(&["uses", "--soname", "libc.so.6"]));
     assert!(text(&uses.stdout).contains("glibc"), "{}", text(&uses.stdout));
+
+    // A hole in coreutils that is mended in a version behind this one, or in this one.
+    let coreutils = names.values().find(|name| name["package"] == "coreutils").expect("coreutils");
+    let version = coreutils["version"].as_str().unwrap();
+    let hit = |fixed: &str| {
+        let events = json!([{ "introduced": "0" }, { "fixed": fixed }]);
+        let package = json!({ "ecosystem": "Debian:12", "name": "coreutils" });
+        jobs_hit(
+            &stage,
+            &json!([{ "package": package, "ranges": [{ "type": "ECOSYSTEM", "events": events }] }]),
+        )
+    };
+    assert_eq!(hit(&format!("{version}+deb99u1")), (Some(0), vec!["4711".to_owned(), "80".to_owned()]));
+    assert_eq!(hit(version), (Some(1), Vec::new()), "mended in it");
+}
+
+/// Who is hit by an advisory about these packages: the exit status, and the jobs.
+fn jobs_hit(stage: &Stage, affected: &Value) -> (Option<i32>, Vec<String>) {
+    let file = stage.folder().join("advisory.json");
+    fs::write(&file, json!({ "id": "CVE-2099-1", "affected": affected }).to_string()).unwrap();
+    let uses = see(stage.site.ogrt(&["uses", "--json", "--osv"]).arg(&file));
+    let answer: Value =
+        serde_json::from_slice(&uses.stdout).unwrap_or_else(|_| panic!("{}", text(&uses.stderr)));
+    let jobs = answer["jobs"].as_array().into_iter().flatten();
+    let mut jobs: Vec<String> = jobs.map(|job| job["job_id"].as_str().unwrap_or("-").to_owned()).collect();
+    jobs.sort();
+    (uses.status.code(), jobs)
 }
 
 /// Learns as soon as the server knows the token.
@@ -281,6 +308,21 @@ fn environments_and_trees_have_the_names_of_their_packages() {
         ]
     );
     assert_eq!(job(3), ["VASP 6.4.2 - tree -", "VASP 6.4.2 - tree -"]);
+    // One hole in a conda package, one in a Spack build, and one that nobody ran.
+    let range = |first: &str, fixed: &str| json!([{ "type": "ECOSYSTEM", "events": [{ "introduced": first }, { "fixed": fixed }] }]);
+    let affected = json!([
+        { "package": { "ecosystem": "conda-forge", "name": "htslib" }, "ranges": range("1.10", "1.19.1") },
+        { "package": { "name": "zlib" }, "versions": ["1.3"] },
+        { "package": { "name": "VASP" }, "ranges": range("6.4.3", "7") },
+        { "package": { "ecosystem": "npm", "name": "left-pad" }, "versions": ["1.0"] },
+    ]);
+    assert_eq!(jobs_hit(&stage, &affected), (Some(0), vec!["900".to_owned(), "901".to_owned()]));
+    let csv = see(&mut stage.site.ogrt(&["uses", "VASP", "--version", "<6.4.3", "--csv"]));
+    let lines: Vec<String> = text(&csv.stdout).lines().map(str::to_owned).collect();
+    assert_eq!((lines.len(), &lines[0][..8]), (2, "of,user,"), "{lines:?}");
+    assert!(lines[1].starts_with("VASP <6.4.3,") && lines[1].contains(",1,0,0,1,"), "{lines:?}");
+    let purl = see(&mut stage.site.ogrt(&["uses", "--purl", "pkg:conda/htslib@1.19"]));
+    assert_eq!(purl.status.code(), Some(0), "{}", text(&purl.stderr));
     let sheet = see(&mut stage.site.ogrt(&["job", "902"]));
     assert!(text(&sheet.stdout).contains("GROMACS 2024.3-foss-2023b (easybuild)"), "{}", text(&sheet.stdout));
 }

@@ -37,6 +37,7 @@ const SERVER: &Order = &[
         "stored_text",
         "tls_client",
         "users",
+        "versions",
     ],
     &["config", "job_name", "metrics"],
     &["database", "tls_server", "tokens"],
@@ -87,10 +88,12 @@ const OBSERVE: &Order = &[
 /// Commands, formatters and comparisons: a formatter knows no command, a comparison knows neither.
 const CLI: &Order = &[
     &[
+        "advisory",
         "elf_notes",
         "event_server",
         "exit_status",
         "mapped_files",
+        "package_url",
         "preload_library",
         "signing_key",
         "spool_contents",
