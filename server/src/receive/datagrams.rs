@@ -12,7 +12,8 @@ use nix::{
     cmsg_space,
     errno::Errno,
     sys::socket::{
-        ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, recvmsg, setsockopt, sockopt,
+        AddressFamily, ControlMessageOwned, MsgFlags, MultiHeaders, SockFlag, SockType, SockaddrStorage,
+        UnixAddr, bind, recvmmsg, recvmsg, setsockopt, socket, sockopt,
     },
 };
 use ogrt_proto::DATAGRAM_MAX;
@@ -164,13 +165,25 @@ impl UnixDatagrams {
     /// The socket that was passed, or one bound to the path; see [`super::local_streams`] for what
     /// happens to one that is there.
     pub fn bind(passed: Option<UnixDatagram>, path: &Path, follow: &Follow) -> Result<Self> {
-        let socket = passed.map_or_else(|| UnixDatagram::bind(path), Ok);
-        let socket = socket.with_context(|| format!("cannot receive on {}", path.display()))?;
+        let is_bound = passed.is_some();
+        let socket = match passed {
+            Some(passed) => passed,
+            None => {
+                let flags = SockFlag::SOCK_CLOEXEC;
+                socket(AddressFamily::Unix, SockType::Datagram, flags, None).context("no Unix socket")?.into()
+            }
+        };
         socket.set_nonblocking(true).context("cannot make the Unix socket non-blocking")?;
+        // Before anybody can send: what comes to a socket without it has no sender.
         setsockopt(&socket, sockopt::PassCred, &true).context("the kernel gives no credentials")?;
         if follow.is_on() {
             // Before Linux 6.5 it refuses, and senders are followed by their pids.
             let _ = ogrt_observe::pass_pidfds(&socket);
+        }
+        if !is_bound {
+            let address = UnixAddr::new(path).with_context(|| path.display().to_string())?;
+            let bound = bind(socket.as_raw_fd(), &address);
+            bound.with_context(|| format!("cannot receive on {}", path.display()))?;
         }
         Ok(UnixDatagrams { socket, buffer: vec![0; 256 * 1024] })
     }
@@ -192,6 +205,7 @@ impl UnixDatagrams {
             let received_ns = now_ns();
             let credentials =
                 datagram.credentials.map(|who| Credentials { pid: who.pid, uid: who.uid, gid: who.gid });
+            let credentials = credentials.filter(|who| !is_nobody(who));
             let length = datagram.bytes;
             bytes += length.max(1);
             let peer = || local_peer(credentials);
@@ -202,6 +216,14 @@ impl UnixDatagrams {
         }
         true
     }
+}
+
+/// The kernel's number for users whom it cannot name.
+const OVERFLOW_UID: u32 = 65_534;
+
+/// True where the kernel did not note who sent: no process, and no user.
+fn is_nobody(who: &Credentials) -> bool {
+    who.pid == 0 && who.uid == OVERFLOW_UID && who.gid == OVERFLOW_UID
 }
 
 /// The frames of one datagram.

@@ -9,7 +9,7 @@
 use ogrt_end_to_end::{Stage, see, text};
 use serde_json::Value;
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fs::{self, File},
     io::{BufRead, BufReader, Seek, SeekFrom},
     path::{Path, PathBuf},
@@ -53,8 +53,9 @@ fn all_succeed(shells: Vec<Child>) {
 struct Written {
     /// The bytes of each file that have been read.
     read: HashMap<PathBuf, u64>,
-    starts: HashSet<String>,
-    ends: HashSet<String>,
+    /// Each with its document.
+    starts: HashMap<String, Value>,
+    ends: HashMap<String, Value>,
     /// Start events whose process the kernel has named.
     proved: usize,
     lines: usize,
@@ -84,7 +85,8 @@ impl Written {
         let id = document["event_id"].as_str().expect("event_id").to_owned();
         let is_start = document["type"].is_null();
         let events = if is_start { &mut self.starts } else { &mut self.ends };
-        assert!(events.insert(id), "written twice: {document}");
+        let before = events.insert(id, document.clone());
+        assert!(before.is_none(), "written twice: {document}, after {before:?}");
         self.proved += usize::from(is_start && document["identity"] == "kernel");
         self.lines += 1;
     }
@@ -116,7 +118,7 @@ fn all_written(stage: &Stage, processes: usize, ends_min: usize) -> usize {
     written.read_on(&server.output);
     assert_eq!(written.starts.len(), processes, "starts; {} ends. {}", written.ends.len(), server.log());
     assert!(
-        written.ends.is_subset(&written.starts) && written.ends.len() >= ends_min,
+        written.ends.keys().all(|id| written.starts.contains_key(id)) && written.ends.len() >= ends_min,
         "{} ends",
         written.ends.len()
     );
