@@ -23,8 +23,8 @@ const EXAMPLES: &str = "Examples:\n\
 /// Show who ran or loaded something, directly or through something that contains it.
 ///
 /// The subject may also be an input of a build, such as an archive or an object file. Of a program
-/// or library that OGRT did not build, every process that loaded it counts. A word that is no file
-/// is the name of software: registered builds, what `ogrt learn` has taught, packages of languages.
+/// or library that OGRT did not build, every process that loaded it counts. Any other word is the
+/// name of software: registered builds, what `ogrt learn` has taught, packages of languages.
 ///
 /// Exit status: 0 somebody ran it; 1 nobody did, or nothing is known of it; 2 error.
 #[derive(Args)]

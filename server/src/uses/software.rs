@@ -24,8 +24,8 @@ const PAGE: usize = 1000;
 pub struct SoftwareQuestion {
     /// Its name, or that of its package.
     pub name: String,
-    /// Where it is from: dpkg, rpm, conda, python, spack, easybuild, tree; `None` for all, and for
-    /// registered builds.
+    /// Its packager: dpkg, rpm, conda, python, spack, easybuild, tree or rule; `None` for all, and
+    /// for registered builds.
     pub packager: Option<String>,
     /// What its versions must meet.
     pub version: Option<VersionCondition>,

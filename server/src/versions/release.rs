@@ -2,8 +2,8 @@
 //!
 //! Numbers and words in turn. A number is behind a word, except that words of a release that is
 //! still to come (`alpha`, `beta`, `rc`, `pre`, `dev`) are before the end. Zeros at the end, or
-//! before a word, count for nothing. What follows a `+` names the same release, as semantic versions
-//! have it.
+//! before a word, count for nothing. What follows a `+` names the same release, as semantic
+//! versions have it.
 
 use super::{compare_digits, take_while};
 use std::cmp::Ordering;
