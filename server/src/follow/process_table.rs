@@ -353,7 +353,6 @@ impl ProcessTable {
             && (key.number().is_some() || has_ended(&process.pidfd))
         {
             process.ended_ns.get_or_insert(now_ns);
-            self.places.is_over(&process.start.event_id);
         }
     }
 

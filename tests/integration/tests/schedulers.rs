@@ -151,7 +151,8 @@ fn the_epilog_closes_what_a_job_has_left_and_names_what_still_runs() {
     let slurm = Slurm::start(&stage, 2);
     let path = program.to_str().unwrap();
     let leaves = "(setsid sleep 600 </dev/null >/dev/null 2>&1 &)";
-    let job = slurm.batch(1, &format!("{leaves}\nsleep 700 &\nsleep 1\n{path}\nkill $!\nwait"));
+    let job = slurm
+        .batch(1, &format!("{leaves}\nOGRT_ACTIVE=0 sleep 1\nsleep 700 &\nsleep 1\n{path}\nkill $!\nwait"));
     let find = |document: &Value, is: &dyn Fn(&Value) -> bool| {
         document["processes"].as_array()?.iter().find(|process| is(process)).cloned()
     };
