@@ -55,7 +55,7 @@ use nix::sys::{
     resource::{Resource, getrlimit},
 };
 use observations::Observations;
-use ogrt_observe::{KernelOffer, process_number};
+use ogrt_observe::KernelOffer;
 use ogrt_proto::{EndAccount, Observation, Package};
 use open_streams::OpenStreams;
 use places::PlaceOffer;
@@ -241,8 +241,7 @@ impl Follow {
         if !self.is_on() || self.metrics.observers.get() == 0 {
             return false;
         }
-        let number = pidfd.and_then(process_number);
-        let key = number.map_or(ProcessKey::of_pid(start.credentials.pid), ProcessKey::of_number);
+        let key = ProcessKey::of(start.credentials.pid, pidfd);
         let is_twice = self.told_twice().is_told(key, start.event_id, start.message, teller);
         self.metrics.starts_twice.add(u64::from(is_twice));
         is_twice

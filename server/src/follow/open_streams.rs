@@ -2,7 +2,6 @@
 //! their ends.
 
 use super::{Follow, process_key::ProcessKey};
-use ogrt_observe::process_number;
 use std::{
     collections::HashMap,
     os::fd::OwnedFd,
@@ -33,7 +32,7 @@ pub struct OpenStream {
 impl OpenStream {
     /// A stream of the process with this number, by its pidfd where the kernel gave one.
     pub fn new(follow: &Arc<Follow>, pid: u32, pidfd: Option<&OwnedFd>) -> Self {
-        let key = pidfd.and_then(process_number).map_or(ProcessKey::of_pid(pid), ProcessKey::of_number);
+        let key = ProcessKey::of(pid, pidfd);
         *follow.open_streams.streams().entry(key).or_default() += 1;
         OpenStream { follow: follow.clone(), key }
     }

@@ -3,8 +3,8 @@
 //! The rule is that of [`FairRoom`]. So whoever makes very many processes has half of them, and
 //! there is always room for somebody else's
 //! (`who_has_very_many_processes_leaves_places_for_others`). A start that is over, and whose end is
-//! about to be told, has a place still, and takes it from nobody. A start of an
-//! earlier run of the server, whose process is gone, does not count: these have their own bound.
+//! about to be told, has a place still, and takes it from nobody. A start of an earlier run of the
+//! server, whose process is gone, does not count: these have their own bound.
 
 use crate::{fair_shares::FairRoom, queue::Credentials};
 use std::collections::HashMap;

@@ -1,5 +1,8 @@
 //! The name of a followed process.
 
+use ogrt_observe::process_number;
+use std::os::fd::OwnedFd;
+
 /// Marks a key that is a pid; the kernel's numbers do not reach so far.
 const BY_PID: u64 = 1 << 63;
 
@@ -9,6 +12,11 @@ const BY_PID: u64 = 1 << 63;
 pub struct ProcessKey(u64);
 
 impl ProcessKey {
+    /// The number of its pidfd, where there is one and the kernel gives numbers; else its pid.
+    pub fn of(pid: u32, pidfd: Option<&OwnedFd>) -> Self {
+        pidfd.and_then(process_number).map_or(ProcessKey::of_pid(pid), ProcessKey::of_number)
+    }
+
     /// The number of its pidfd.
     pub fn of_number(number: u64) -> Self {
         ProcessKey(number)

@@ -6,7 +6,7 @@ use super::{
     process_table::{ProcessStart, has_ended},
 };
 use nix::errno::Errno;
-use ogrt_observe::{ProcessStat, TICK_NS, process_number};
+use ogrt_observe::{ProcessStat, TICK_NS};
 use rustix::{
     io::Errno as Refusal,
     process::{Pid, PidfdFlags, pidfd_open},
@@ -41,7 +41,7 @@ impl SenderProcess {
                 Err(refusal) => return Err(Errno::from_raw(refusal.raw_os_error())),
             },
         };
-        Ok(SenderProcess::Found { key: key(start, &pidfd), pidfd })
+        Ok(SenderProcess::Found { key: ProcessKey::of(start.credentials.pid, Some(&pidfd)), pidfd })
     }
 
     /// Finds the process of a start that came to an earlier run of the server: ESRCH where it is
@@ -57,14 +57,9 @@ impl SenderProcess {
         let pidfd = by_pid(pid, latest_ns)?;
         match (ProcessStat::of(pid), made_ticks) {
             (Some(usage), Some(made_ticks)) if usage.made_ticks != made_ticks => Err(Refusal::SRCH),
-            _ => Ok((key(start, &pidfd), pidfd)),
+            _ => Ok((ProcessKey::of(pid, Some(&pidfd)), pidfd)),
         }
     }
-}
-
-fn key(start: &ProcessStart<'_>, pidfd: &OwnedFd) -> ProcessKey {
-    let by_pid = ProcessKey::of_pid(start.credentials.pid);
-    process_number(pidfd).map_or(by_pid, ProcessKey::of_number)
 }
 
 /// The first time at which the process is known to have been there.
