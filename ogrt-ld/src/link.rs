@@ -10,7 +10,7 @@ use crate::make_note::{BuildFacts, note_object};
 use crate::not_marked::MarkError;
 use crate::note_position::NotePlacement;
 use crate::ordinary_output::{self, Verdict};
-use crate::registration::Registration;
+use crate::registration::{Registration, connect_early};
 use crate::static_program;
 use ogrt_wrap::deliver::lost_records;
 use ogrt_wrap::line::probes;
@@ -68,15 +68,17 @@ pub fn link(way: &dyn Way, settings: &Settings) -> Result<ExitStatus, LinkError>
             return Err(request.hand_over());
         }
     };
-    let begin = |facts, goes_on: &(dyn Fn() -> bool + Sync)| {
-        guarded(|| Ok(Registration::begin(way, facts, settings, goes_on)))
+    let early = guarded(|| Ok(connect_early(way, settings))).unwrap_or_default();
+    let known = (facts, early);
+    let begin = |(facts, early), goes_on: &(dyn Fn() -> bool + Sync)| {
+        guarded(|| Ok(Registration::begin(way, facts, settings, early, goes_on)))
     };
     let registration = match attempt.fails_within(HEAD_START) {
-        true => Err(facts),
+        true => Err(known),
         false => {
             attempt.leave_processor();
             let watch = LinkerWatch::new(&attempt);
-            Ok(begin(facts, &|| watch.goes_on()))
+            Ok(begin(known, &|| watch.goes_on()))
         }
     };
     let mut ended = attempt.wait().map_err(|source| request.run_error(source))?;
@@ -93,7 +95,7 @@ pub fn link(way: &dyn Way, settings: &Settings) -> Result<ExitStatus, LinkError>
 
     let registered = match status.success() {
         true => guarded(|| {
-            let registration = registration.unwrap_or_else(|facts| begin(facts, &|| true));
+            let registration = registration.unwrap_or_else(|known| begin(known, &|| true));
             registration?.finish(mark.as_ref().map(|marked| &marked.file), duration)
         }),
         false => Ok(()),

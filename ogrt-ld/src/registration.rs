@@ -12,7 +12,7 @@ use crate::not_marked::MarkError;
 use crate::probation;
 use crate::seal_note::seal;
 use ogrt_proto::{BuildRecord, MessageType, encode_frame};
-use ogrt_wrap::deliver::connection::{PATIENCE, PendingConnection};
+use ogrt_wrap::deliver::connection::{PATIENCE, PendingConnection, Server};
 use ogrt_wrap::deliver::deliver_or_spool::{Delivery, deliver_or_spool};
 use ogrt_wrap::deliver::server_rest;
 use ogrt_wrap::deliver::spool::{SpoolDir, UnfinishedClaim};
@@ -55,6 +55,19 @@ pub struct Registration<'a> {
     has_more: bool,
 }
 
+/// Begins to connect to a server on this machine, as soon as the tool runs.
+///
+/// The server comes for new connections of its Unix socket every few milliseconds, and is to have
+/// come when the tool ends. The call does not wait.
+pub fn connect_early(way: &dyn Way, settings: &Settings) -> Option<PendingConnection> {
+    let is_small = way.request().line.inputs.len() <= INPUTS_MAX;
+    (is_small && matches!(settings.server, Server::Unix(_))).then(|| connect(settings))
+}
+
+fn connect(settings: &Settings) -> PendingConnection {
+    settings.server.connect_beside(settings.token_file.clone(), PATIENCE)
+}
+
 impl<'a> Registration<'a> {
     /// Describes what is known while the linker runs, as long as `goes_on` does not say that it has
     /// failed. It may take as long as the linker: the wrapper waits for it afterwards.
@@ -62,6 +75,7 @@ impl<'a> Registration<'a> {
         way: &'a dyn Way,
         facts: BuildFacts,
         settings: &'a Settings,
+        early: Option<PendingConnection>,
         goes_on: &(dyn Fn() -> bool + Sync),
     ) -> Registration<'a> {
         let request = way.request();
@@ -88,17 +102,17 @@ impl<'a> Registration<'a> {
             connecting: None,
             has_more: false,
         };
-        registration.prepare(goes_on);
+        registration.prepare(early, goes_on);
         registration
     }
 
-    fn prepare(&mut self, goes_on: &(dyn Fn() -> bool + Sync)) {
+    fn prepare(&mut self, early: Option<PendingConnection>, goes_on: &(dyn Fn() -> bool + Sync)) {
         if self.line.inputs.len() > INPUTS_MAX {
             self.start_companion();
         }
-        let server = &self.settings.server;
-        let connecting = (self.companion.is_none() && !server_rest::rests(&self.spool, server))
-            .then(|| server.connect_beside(self.settings.token_file.clone(), PATIENCE));
+        let connecting = (self.companion.is_none()
+            && !server_rest::rests(&self.spool, &self.settings.server))
+        .then(|| early.unwrap_or_else(|| connect(self.settings)));
         self.describe_inputs(goes_on);
         self.has_more = connecting.is_some() && self.spool.has_any();
         self.connecting = connecting.map(PendingConnection::advanced);

@@ -132,6 +132,10 @@ impl Drain {
                 }
                 accepted = streams.drain(&self.intake, &mut arrivals, TURN, ACCEPTED_AT_ONCE);
                 more_local |= streams.may_have_more();
+                // Where one link is registered, others follow.
+                if streams.has_guests() {
+                    last_event = Instant::now();
+                }
                 if datagrams.drain(&self.intake, &mut arrivals, TURN) {
                     (more_local, accepted) = (true, 0);
                 }

@@ -36,6 +36,10 @@ const SHORT: usize = 128 * 1024;
 const YOUNG_MAX: usize = 1024;
 const YOUNG_FOR: Duration = Duration::from_millis(200);
 
+/// Where no more than these are kept, nobody is late for want of a processor: one that has said
+/// nothing when it is looked at again waits for something, as a link does for its linker.
+const SILENT_MAX: usize = 64;
+
 /// A connection that stays, with what it said so far.
 pub struct StayingStream {
     /// The connection.
@@ -60,6 +64,7 @@ pub struct LocalStreams {
     /// Connections that have more to say, by the look of it, with the time of their receipt and
     /// since when they are kept.
     young: Vec<(i64, Instant, StayingStream)>,
+    has_guests: bool,
 }
 
 impl LocalStreams {
@@ -83,6 +88,7 @@ impl LocalStreams {
             closed: false,
             may_have_more: false,
             young: Vec::new(),
+            has_guests: false,
         })
     }
 
@@ -101,6 +107,11 @@ impl LocalStreams {
     /// True if some may be left after the last time.
     pub fn may_have_more(&self) -> bool {
         self.may_have_more
+    }
+
+    /// True if somebody stays, or may, who came since this was last asked.
+    pub fn has_guests(&mut self) -> bool {
+        std::mem::take(&mut self.has_guests) || !self.young.is_empty()
     }
 
     /// Accepts what is there, up to these bounds; the number of connections.
@@ -176,16 +187,23 @@ impl LocalStreams {
     /// opens with a Hello waits for answers, which the runtime gives.
     fn keep(&mut self, stream: StayingStream, received_ns: i64) {
         if self.closed || is_hello(&stream.begun) || self.young.len() >= YOUNG_MAX {
-            let _ = self.staying.send(stream);
+            self.hand_over(stream);
         } else {
             self.young.push((received_ns, Instant::now(), stream));
         }
     }
 
+    fn hand_over(&mut self, stream: StayingStream) {
+        self.has_guests = true;
+        let _ = self.staying.send(stream);
+    }
+
     /// Takes what connections have said that were kept; the number of bytes.
     fn take_young(&mut self, intake: &Intake, arrivals: &mut Arrivals) -> usize {
         let mut bytes = 0;
-        for (received_ns, since, mut young) in std::mem::take(&mut self.young) {
+        let were_young = std::mem::take(&mut self.young);
+        let are_few = were_young.len() <= SILENT_MAX;
+        for (received_ns, since, mut young) in were_young {
             let begun = young.begun.len();
             self.buffer[..begun].copy_from_slice(&young.begun);
             let (more, has_ended) = read_some(&mut young.stream, &mut self.buffer[begun..]);
@@ -199,8 +217,9 @@ impl LocalStreams {
                 continue;
             }
             young.begun.extend_from_slice(&sent[begun..]);
-            if self.closed || is_hello(&young.begun) || since.elapsed() > YOUNG_FOR || sent.len() == SHORT {
-                let _ = self.staying.send(young);
+            let waits = is_hello(&young.begun) || (are_few && young.begun.is_empty());
+            if self.closed || waits || since.elapsed() > YOUNG_FOR || sent.len() == SHORT {
+                self.hand_over(young);
             } else {
                 self.young.push((received_ns, since, young));
             }

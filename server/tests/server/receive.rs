@@ -7,6 +7,8 @@ use std::{
     io::{Read, Write},
     os::unix::net::{UnixDatagram, UnixStream},
     process::Command,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 fn is_gcc_help(document: &Value) {
@@ -86,7 +88,7 @@ fn the_kernel_says_who_sent_over_unix_sockets() {
     // One that takes its time is served as well.
     let mut slow = UnixStream::connect(&daemon.unix).unwrap();
     slow.write_all(&frame[..5]).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    sleep(Duration::from_millis(50));
     slow.write_all(&frame[5..]).unwrap();
     drop(slow);
     let documents = wait_for("four documents", || Some(daemon.lines()).filter(|lines| lines.len() == 4));
@@ -205,4 +207,25 @@ fn a_stream_ends_with_the_last_acknowledgement_that_it_announced() {
         let hex = format!("{signature:02x}").repeat(16);
         assert_eq!(daemon.get(&format!("/v1/builds/{hex}")).0, 200, "{hex}");
     }
+}
+
+#[test]
+fn who_connects_early_is_answered_without_waiting_for_the_timer() {
+    let every = Duration::from_millis(60);
+    let daemon = Daemon::start("[receive]\npoll_every = \"60ms\"\nidle_poll_every = \"60ms\"\n");
+    let mut waits: Vec<Duration> = (0..9)
+        .map(|number| {
+            // As a link does: it connects when its linker starts, and speaks when that has ended.
+            let link = UnixStream::connect(&daemon.unix).unwrap();
+            sleep(every * 2 + Duration::from_millis(10));
+            let since = Instant::now();
+            let mut link = Acknowledged::new(link);
+            link.send(&build_frame(number, "early")).unwrap();
+            link.wait_for(1).unwrap();
+            since.elapsed()
+        })
+        .collect();
+    waits.sort();
+    println!("acknowledged after {waits:?}");
+    assert!(waits[4] < every / 4, "{waits:?}");
 }
