@@ -209,6 +209,10 @@ pub mod process_info {
     pub const VIRTUAL_ENVIRONMENT: u32 = 363;
     /// `optional bytes array_job`
     pub const ARRAY_JOB: u32 = 364;
+    /// `optional bytes program_digest`
+    pub const PROGRAM_DIGEST: u32 = 365;
+    /// `optional bytes modules_digest`
+    pub const MODULES_DIGEST: u32 = 366;
 }
 
 /// Fields of `ProcessEnd`.

@@ -51,6 +51,7 @@ mod run;
 mod sd_notify;
 mod shutdown;
 mod sockets;
+mod start_digest;
 mod stored_text;
 mod sums;
 mod tls_client;

@@ -25,7 +25,8 @@ const EXAMPLES: &str = "Examples:\n\
 #[command(after_help = EXAMPLES)]
 pub struct ReportCommand {
     /// A line for each value of these keys, with commas between: software, version, program,
-    /// compiler, package, known_by, user, account, partition, cluster, status, day, week, month. At
+    /// compiler, library, module, package, installed_package, known_by, user, account, partition,
+    /// cluster, status, day, week, month. At
     /// most four.
     #[arg(long, value_name = "KEYS", conflicts_with = "preset")]
     by: Option<String>,
@@ -74,6 +75,12 @@ enum Preset {
     Retire,
     /// Compilers of the software that ran.
     Compilers,
+    /// Libraries that were loaded.
+    Libraries,
+    /// Environment modules that were loaded: what may be retired is not among them.
+    Modules,
+    /// Packages of languages, such as those that Pythons imported.
+    Packages,
     /// Programs that nobody registered and nothing explains.
     Unknown,
 }
@@ -84,6 +91,9 @@ impl Preset {
             Preset::XaltTop => "software",
             Preset::Archer2 | Preset::Retire => "software,version",
             Preset::Compilers => "compiler",
+            Preset::Libraries => "library",
+            Preset::Modules => "module",
+            Preset::Packages => "package",
             Preset::Unknown => "program",
         }
     }
@@ -93,7 +103,12 @@ impl Preset {
         match self {
             Preset::Retire => &[("registered", "yes")],
             Preset::Unknown => &[("registered", "no"), ("known_by", "")],
-            Preset::XaltTop | Preset::Archer2 | Preset::Compilers => &[],
+            Preset::XaltTop
+            | Preset::Archer2
+            | Preset::Compilers
+            | Preset::Libraries
+            | Preset::Modules
+            | Preset::Packages => &[],
         }
     }
 }

@@ -104,6 +104,15 @@ pub fn text(report: &Value) -> String {
     if !whole.is_empty() {
         text += &format!("{} kept by month, and counted whole\n", whole.join(", "));
     }
+    if report["lines_overlap"] == true {
+        text += "a process counts in several lines: they do not add up to the total\n";
+    }
+    let not_told = number(&report["not_told"], "processes");
+    if not_told > 0 {
+        let hours = Unit::Hours.shown(&report["not_told"]["cpu_us"]);
+        text +=
+            &format!("of {not_told} processes ({hours} CPU-hours) it is not known what they had loaded\n");
+    }
     let open = number(&report["total"], "end_unknown");
     if open > 0 {
         text += &format!("{open} processes have no known end: they are in no hours\n");

@@ -188,8 +188,12 @@ pub struct SumsStore {
     pub jobs: Table,
     /// Jobs by the start of their first process, the newest first: server/src/sums/job_list.rs.
     pub job_list: Table,
-    /// The number of rows and of entries of jobs.
+    /// Sets of environment modules, and programs: server/src/sums/digest_numbers.rs.
+    pub digests: Table,
+    /// The number of rows, of entries of jobs, and of digests.
     pub row_count: Total,
+    /// Number of the next new digest.
+    pub next_digest: Total,
     /// Number of the next new job.
     pub next_job: Total,
 }

@@ -3,7 +3,10 @@
 //!
 //! The user's name is not among them: a server makes it of the uid, and a relay adds it.
 
-use crate::fields::{Fields, Value};
+use crate::{
+    fields::{Fields, Value},
+    start_digest,
+};
 use ogrt_proto::field_numbers::process_info;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
@@ -17,7 +20,9 @@ const KEPT_BYTES_MAX: usize = 8192;
 const PLACE: [u32; 3] = [process_info::JOB_ID, process_info::CLUSTER, process_info::HOSTNAME];
 
 /// Fields of a ProcessInfo that are facts, the more important first.
-const FACTS: [u32; 20] = [
+const FACTS: [u32; 22] = [
+    process_info::PROGRAM_DIGEST,
+    process_info::MODULES_DIGEST,
     process_info::BINPATH,
     process_info::START_TIME_NS,
     process_info::PARENT_PID,
@@ -44,6 +49,7 @@ const FACTS: [u32; 20] = [
 /// above it has told of itself.
 pub fn facts(message: &[u8], is_outermost: bool) -> Box<[u8]> {
     let mut facts = select(message, BYTES_MAX, |number| FACTS.iter().position(|fact| *fact == number));
+    add_digests(message, &mut facts);
     if is_outermost {
         prost::encoding::bool::encode(process_info::IS_OUTERMOST, &true, &mut facts);
     }
@@ -53,7 +59,28 @@ pub fn facts(message: &[u8], is_outermost: bool) -> Box<[u8]> {
 /// The facts with the names of the job and of the machine.
 pub fn facts_and_place(message: &[u8]) -> Vec<u8> {
     let kept = || PLACE.iter().chain(&FACTS);
-    select(message, KEPT_BYTES_MAX, |number| kept().position(|fact| *fact == number))
+    let mut facts = select(message, KEPT_BYTES_MAX, |number| kept().position(|fact| *fact == number));
+    add_digests(message, &mut facts);
+    facts
+}
+
+/// Adds the digests of a start that is whole, and has none yet: facts that were kept have them.
+fn add_digests(message: &[u8], facts: &mut Vec<u8>) {
+    let has = |wanted: &[u32]| {
+        Fields::of(message).map_while(Result::ok).any(|(number, _)| wanted.contains(&number))
+    };
+    if has(&[process_info::PROGRAM_DIGEST, process_info::PART_COUNT]) {
+        return;
+    }
+    let mut add = |number, digest: &start_digest::StartDigest| {
+        encode_key(number, WireType::LengthDelimited, facts);
+        encode_varint(digest.len() as u64, facts);
+        facts.extend_from_slice(digest);
+    };
+    add(process_info::PROGRAM_DIGEST, &start_digest::of_program(message));
+    if let Some(names) = start_digest::module_names(message) {
+        add(process_info::MODULES_DIGEST, &start_digest::of_modules(&names));
+    }
 }
 
 /// The fields that have a rank, in the order of their ranks.

@@ -4,14 +4,17 @@
 pub const KEYS_MAX: usize = 4;
 
 /// See the module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ReportKey {
     Software,
     Version,
     Program,
     Compiler,
-    Package,
+    InstalledPackage,
     KnownBy,
+    Library,
+    Module,
+    Package,
     User,
     Account,
     Partition,
@@ -24,13 +27,16 @@ pub enum ReportKey {
 
 impl ReportKey {
     /// All of them.
-    pub const ALL: [ReportKey; 14] = [
+    pub const ALL: [ReportKey; 17] = [
         ReportKey::Software,
         ReportKey::Version,
         ReportKey::Program,
         ReportKey::Compiler,
-        ReportKey::Package,
+        ReportKey::InstalledPackage,
         ReportKey::KnownBy,
+        ReportKey::Library,
+        ReportKey::Module,
+        ReportKey::Package,
         ReportKey::User,
         ReportKey::Account,
         ReportKey::Partition,
@@ -48,8 +54,11 @@ impl ReportKey {
             ReportKey::Version => "version",
             ReportKey::Program => "program",
             ReportKey::Compiler => "compiler",
-            ReportKey::Package => "package",
+            ReportKey::InstalledPackage => "installed_package",
             ReportKey::KnownBy => "known_by",
+            ReportKey::Library => "library",
+            ReportKey::Module => "module",
+            ReportKey::Package => "package",
             ReportKey::User => "user",
             ReportKey::Account => "account",
             ReportKey::Partition => "partition",
@@ -59,6 +68,11 @@ impl ReportKey {
             ReportKey::Week => "week",
             ReportKey::Month => "month",
         }
+    }
+
+    /// A process may have several values of it, and counts for each.
+    pub fn is_set(self) -> bool {
+        matches!(self, ReportKey::Library | ReportKey::Module | ReportKey::Package)
     }
 
     /// The key of this name.

@@ -4,12 +4,14 @@
 //! of the period are walked once, each is put under its values of the keys ([`keys`], [`names`])
 //! and added up ([`totals`]). The names of software are those of that moment: the registry's, else
 //! what is learned of a file. So a build that is registered late has its name for the past, too.
+//! A row may have several libraries, packages and modules ([`sets`]), and counts for each.
 //! The list of jobs ([`job_list`]) stands beside it.
 
 mod job_list;
 mod job_union;
 mod keys;
 mod names;
+mod sets;
 mod totals;
 
 pub use job_list::JobListQuestion;
@@ -23,7 +25,7 @@ use crate::{
     sums::{SumKey, SumRow},
     uses::{Uses, UsesError},
 };
-use names::Names;
+use names::{Line, Names};
 use serde_json::{Value, json};
 use std::{
     cmp::Reverse,
@@ -51,6 +53,14 @@ pub struct ReportQuestion {
     pub until_ns: Option<i64>,
     /// Most lines.
     pub top: usize,
+}
+
+impl ReportQuestion {
+    /// The keys that are sets.
+    fn sets(&self) -> impl Iterator<Item = ReportKey> {
+        let named = self.by.iter().chain(self.only.iter().map(|(key, _)| key));
+        named.copied().filter(|key| key.is_set())
+    }
 }
 
 /// What lines are ordered by.
@@ -102,8 +112,12 @@ impl Reports {
         let sums = self.uses.sums();
         let jobs = sums.next_job.get()?;
         let mut names = self.names();
-        let mut lines: HashMap<[u32; KEYS_MAX], Totals> = HashMap::new();
+        let mut lines: HashMap<Line, Totals> = HashMap::new();
         let (mut total, mut unregistered) = (Totals::new(jobs), Totals::new(jobs));
+        let mut not_told = Totals::new(jobs);
+        let sets: Vec<ReportKey> = question.sets().collect();
+        let asks_packages = sets.contains(&ReportKey::Package);
+        let needs_packages = question.only.iter().any(|(key, _)| *key == ReportKey::Package);
         let (mut is_cut, mut last_day) = (false, first);
         // Months of which only a part was asked for.
         let mut whole_months = BTreeSet::new();
@@ -113,34 +127,47 @@ impl Reports {
             let (key, value) = entry.into_inner()?;
             let Some(key) = SumKey::read(&key) else { continue };
             let mut rest = &value[..];
-            let Some(row) = SumRow::read_sums(&mut rest) else { continue };
+            let Some(mut row) = SumRow::read_sums(&mut rest) else { continue };
             let of_row = names.of(&key, is_month)?;
             let is_registered = names.is_registered(&of_row);
-            if question.registered.is_some_and(|wanted| wanted != is_registered)
-                || !question.only.iter().all(|(key, text)| names.fits(&of_row, *key, text))
-            {
+            if question.registered.is_some_and(|wanted| wanted != is_registered) {
+                continue;
+            }
+            if names.lacks(&of_row, &sets)? {
+                not_told.add(&row, &of_row, rest, key.is_claimed);
+            }
+            if !names.fit(&of_row, &question.only)? {
                 continue;
             }
             if is_month && (key.day < first || dates::last_of_month(key.day) >= behind) {
                 whole_months.insert(dates::month(key.day));
             }
             last_day = last_day.max(key.day);
-            let line = names.line(&of_row, &question.by);
-            is_cut |= total.add(&row, &of_row, rest, key.is_claimed);
-            if !is_registered {
-                unregistered.add(&row, &of_row, rest, key.is_claimed);
+            // Only an end tells packages.
+            if needs_packages {
+                row.processes = 0;
             }
-            if lines.len() < LINES_MAX || lines.contains_key(&line) {
-                let line = lines.entry(line).or_insert_with(|| Totals::new(jobs));
-                line.add(&row, &of_row, rest, key.is_claimed);
-            } else {
-                is_cut = true;
+            let is_claimed = key.is_claimed || (asks_packages && of_row.sets.is_later_claimed());
+            is_cut |= total.add(&row, &of_row, rest, is_claimed);
+            if !is_registered {
+                unregistered.add(&row, &of_row, rest, is_claimed);
+            }
+            if asks_packages {
+                row.processes = 0;
+            }
+            for line in names.lines(&of_row, &question.by)? {
+                if lines.len() < LINES_MAX || lines.contains_key(&line) {
+                    let line = lines.entry(line).or_insert_with(|| Totals::new(jobs));
+                    line.add(&row, &of_row, rest, is_claimed);
+                } else {
+                    is_cut = true;
+                }
             }
         }
         let all_cpu_us = total.cpu_us();
         let count = lines.len();
-        let mut lines: Vec<([u32; KEYS_MAX], Totals)> = lines.into_iter().collect();
-        let order = |(line, sum): &([u32; KEYS_MAX], Totals)| {
+        let mut lines: Vec<(Line, Totals)> = lines.into_iter().collect();
+        let order = |(line, sum): &(Line, Totals)| {
             (
                 Reverse(sum.rank(question.order)),
                 Reverse(sum.processes()),
@@ -177,6 +204,12 @@ impl Reports {
         });
         if question.since_ns.is_some() {
             answer["first_day"] = dates::date(first).into();
+        }
+        if question.by.iter().any(|key| key.is_set()) {
+            answer["lines_overlap"] = true.into();
+        }
+        if not_told.processes() > 0 {
+            answer["not_told"] = not_told.json(0);
         }
         if !whole_months.is_empty() {
             answer["whole_months"] = whole_months.into_iter().collect::<Vec<_>>().into();

@@ -1,6 +1,9 @@
 //! The values of a row's keys, as numbers: each text stands here once.
 
-use super::keys::{KEYS_MAX, ReportKey};
+use super::{
+    keys::{KEYS_MAX, ReportKey},
+    sets::{RowSets, SetKeys},
+};
 use crate::{
     dates, job_name,
     learned::SoftwareNames,
@@ -11,7 +14,10 @@ use crate::{
 use std::collections::HashMap;
 
 /// The number of a text.
-type Name = u32;
+pub type Name = u32;
+
+/// The values of a line.
+pub type Line = [Name; KEYS_MAX];
 
 /// What a row has for each key.
 #[derive(Clone, Copy, Default)]
@@ -24,6 +30,8 @@ pub struct RowNames {
     day: Name,
     week: Name,
     month: Name,
+    /// The numbers by which its libraries, packages and modules are found.
+    pub sets: SetKeys,
 }
 
 /// What a program is called.
@@ -33,19 +41,20 @@ struct ProgramNames {
     version: Name,
     path: Name,
     compiler: Name,
-    package: Name,
+    installed_package: Name,
     known_by: Name,
     is_registered: bool,
 }
 
 /// See the module.
 pub struct Names<'a> {
-    uses: &'a Uses,
-    registry: &'a dyn Registry,
-    software: &'a SoftwareNames,
+    pub(super) uses: &'a Uses,
+    pub(super) registry: &'a dyn Registry,
+    pub(super) software: &'a SoftwareNames,
     numbers: HashMap<String, Name>,
     texts: Vec<String>,
     programs: HashMap<u64, ProgramNames>,
+    pub(super) sets: RowSets,
     days: HashMap<(u16, bool), [Name; 3]>,
     /// Names as they stand in keys, of users, accounts and partitions; and of clusters.
     raw: [HashMap<Vec<u8>, Name>; 2],
@@ -61,6 +70,7 @@ impl<'a> Names<'a> {
             numbers: HashMap::new(),
             texts: Vec::new(),
             programs: HashMap::new(),
+            sets: RowSets::default(),
             days: HashMap::new(),
             raw: Default::default(),
         };
@@ -68,7 +78,7 @@ impl<'a> Names<'a> {
         names
     }
 
-    fn number(&mut self, text: String) -> Name {
+    pub(super) fn number(&mut self, text: String) -> Name {
         if let Some(known) = self.numbers.get(&text) {
             return *known;
         }
@@ -128,6 +138,7 @@ impl<'a> Names<'a> {
             day,
             week,
             month,
+            sets: SetKeys::of(row),
         })
     }
 
@@ -155,7 +166,7 @@ impl<'a> Names<'a> {
         if let Some(known) = self.software.name(&program.build_id, &program.path)? {
             names.software = self.number(known.software);
             names.version = self.number(known.version);
-            names.package = self.number(known.package);
+            names.installed_package = self.number(known.package);
             names.known_by = self.number(known.known_by.text().to_owned());
         }
         Ok(names)
@@ -167,7 +178,7 @@ impl<'a> Names<'a> {
             ReportKey::Version => row.program.version,
             ReportKey::Program => row.program.path,
             ReportKey::Compiler => row.program.compiler,
-            ReportKey::Package => row.program.package,
+            ReportKey::InstalledPackage => row.program.installed_package,
             ReportKey::KnownBy => row.program.known_by,
             ReportKey::User => row.user,
             ReportKey::Account => row.account,
@@ -178,6 +189,8 @@ impl<'a> Names<'a> {
             ReportKey::Month => row.month,
             // A row has several: its line is told by status in the end.
             ReportKey::Status => 0,
+            // Looked up by themselves.
+            ReportKey::Library | ReportKey::Module | ReportKey::Package => 0,
         }
     }
 
@@ -187,19 +200,43 @@ impl<'a> Names<'a> {
     }
 
     /// The row has this text for the key.
-    pub fn fits(&self, row: &RowNames, key: ReportKey, text: &str) -> bool {
-        self.texts.get(self.name(row, key) as usize).is_some_and(|name| name == text)
+    pub fn fits(&mut self, row: &RowNames, key: ReportKey, text: &str) -> Result<bool, UsesError> {
+        let is = |name: &Name| self.texts.get(*name as usize).is_some_and(|name| name == text);
+        if !key.is_set() {
+            return Ok(is(&self.name(row, key)));
+        }
+        let values = self.values(row, key)?;
+        let is = |name: &Name| self.texts.get(*name as usize).is_some_and(|name| name == text);
+        Ok(values.iter().any(is))
     }
 
-    /// The line that a row counts in.
-    pub fn line(&self, row: &RowNames, by: &[ReportKey]) -> [Name; KEYS_MAX] {
+    /// The line that a row counts in by keys of which it has one value.
+    pub fn line(&self, row: &RowNames, by: &[ReportKey]) -> Line {
         let mut line = [0; KEYS_MAX];
         line.iter_mut().zip(by).for_each(|(name, key)| *name = self.name(row, *key));
         line
     }
 
+    /// The lines that a row counts in: one for each combination of its values.
+    pub fn lines(&mut self, row: &RowNames, by: &[ReportKey]) -> Result<Vec<Line>, UsesError> {
+        let mut lines = vec![self.line(row, by)];
+        for (place, key) in by.iter().enumerate().filter(|(_, key)| key.is_set()) {
+            let values = self.values(row, *key)?;
+            let with = |line: Line, value: Name| {
+                let mut with = line;
+                with[place] = value;
+                with
+            };
+            lines = lines
+                .into_iter()
+                .flat_map(|line| values.iter().map(move |value| with(line, *value)))
+                .collect();
+        }
+        Ok(lines)
+    }
+
     /// The texts of a line.
-    pub fn texts(&self, line: &[Name; KEYS_MAX], keys: usize) -> Vec<String> {
+    pub fn texts(&self, line: &Line, keys: usize) -> Vec<String> {
         let text = |name: &Name| self.texts.get(*name as usize).cloned().unwrap_or_default();
         line.iter().take(keys).map(text).collect()
     }

@@ -1,7 +1,9 @@
 //! Adds tallies to the rows.
 
 use super::{
-    EndSum, STATUSES, SumKey, SumRow, UNKNOWN_PROGRAM, job_list,
+    EndSum, STATUSES, SumKey, SumRow,
+    digest_numbers::DigestNumbers,
+    job_list,
     job_record::{JobRecord, TimeShare},
     programs::Mentions,
     tally::SumTally,
@@ -52,6 +54,11 @@ pub fn add(
 ) -> fjall::Result<Added> {
     let (added, changes, mentions) = (Added::default(), BTreeMap::new(), Mentions::default());
     let mut adding = Adding { store, has_room, added, changes, mentions, dropped_ns: None };
+    let mut digests = DigestNumbers::new(store)?;
+    for tally in tallies.iter_mut() {
+        digests.put_into(tally, &mut |holder| adding.takes_room(holder))?;
+    }
+    digests.put(writes);
     tallies.sort_by_key(job_and_user);
     let mut next_job = store.next_job.get()?;
     let first_new = next_job;
@@ -269,12 +276,12 @@ impl<R: FnMut(&ShareHolder, u64) -> bool> Adding<'_, R> {
             let Some(row) = SumKey::read(&key) else { continue };
             let before = self.store.rows.get(&key)?.and_then(|value| SumRow::read(&value));
             if before.is_none() && !self.takes_room(row.holder()) {
-                let row = SumKey { program: UNKNOWN_PROGRAM, account: b"", partition: b"", ..row };
+                let row = row.coarse();
                 coarse.entry(row.bytes()).or_default().merge(change);
                 continue;
             }
             if before.is_none() {
-                self.mentions.add(row.program, 1);
+                self.mentions.add_row(&row, 1);
             }
             put.insert(key.clone(), change.applied_to(before.unwrap_or_default()));
         }

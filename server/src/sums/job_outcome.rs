@@ -187,12 +187,13 @@ impl JobOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sums::{JobFacts, SumKey};
+    use crate::sums::{JobFacts, Modules, SumKey};
 
     fn start<'a>(processes: u64) -> SumTally<'a> {
         let (key, facts) = (SumKey::default(), JobFacts::default());
         let (first_ns, last_ns, ends, verdict) = (0, 0, None, None);
-        SumTally { key, job: b"1", facts, first_ns, last_ns, processes, ends, verdict }
+        let (job, modules, started) = (&b"1"[..], Modules::None, None);
+        SumTally { key, job, facts, first_ns, last_ns, processes, ends, verdict, modules, started }
     }
 
     fn end<'a>(status: Status, verdict: Option<u8>, program: u64, first_ns: i64) -> SumTally<'a> {

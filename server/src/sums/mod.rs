@@ -14,6 +14,7 @@
 //! jobs are found by a list of these ([`job_list`]).
 
 mod add;
+mod digest_numbers;
 pub mod job_list;
 mod job_outcome;
 mod job_record;
@@ -25,6 +26,7 @@ mod status;
 mod tally;
 
 pub use add::{Added, RecordKey, add, record};
+pub use digest_numbers::digest_of;
 pub use job_list::ListedJob;
 pub use job_outcome::JobState;
 pub use job_record::JobRecord;
@@ -33,7 +35,7 @@ pub use months::{forget_jobs, roll_up};
 pub use programs::{keep_name, kept_name};
 pub use row::{EndSum, SumKey, SumRow};
 pub use status::{STATUSES, Status};
-pub use tally::{JobFacts, SumTally};
+pub use tally::{JobFacts, Modules, SumTally};
 
 /// Stands for a program that nobody knows: of an end that does not name it, or beyond the bounds.
 pub const UNKNOWN_PROGRAM: u64 = u64::MAX;

@@ -35,7 +35,7 @@ pub fn roll_up(
         let (key, value) = entry.into_inner()?;
         if let Some((day, row)) = SumKey::read(&key).zip(SumRow::read(&value)) {
             changes.push((day.holder(), -1));
-            mentions.add(day.program, -1);
+            mentions.add_row(&day, -1);
             let month = SumKey { day: dates::first_of_month(day.day), ..day }.bytes();
             let known = match months.get_mut(&month) {
                 Some(known) => known,
@@ -43,7 +43,7 @@ pub fn roll_up(
                     let there = store.months.get(&month)?.and_then(|value| SumRow::read(&value));
                     if there.is_none() {
                         changes.push((day.holder(), 1));
-                        mentions.add(day.program, 1);
+                        mentions.add_row(&day, 1);
                     }
                     months.entry(month).or_insert(there.unwrap_or_default())
                 }
@@ -103,7 +103,7 @@ mod tests {
     use crate::{
         database::Store,
         dates::DAY_NS,
-        sums::{EndSum, JobFacts, Status, SumTally, add, keep_name, kept_name},
+        sums::{EndSum, JobFacts, Modules, Status, SumTally, add, keep_name, kept_name},
     };
 
     /// 2025-01-01.
@@ -121,6 +121,8 @@ mod tests {
             processes: 2,
             ends: Some((Status::Completed, sum)),
             verdict: None,
+            modules: Modules::None,
+            started: None,
         }
     }
 

@@ -5,7 +5,7 @@
 //! ```
 //! So a report over years names what ran, whatever was removed since.
 
-use super::UNKNOWN_PROGRAM;
+use super::{SumKey, UNKNOWN_PROGRAM};
 use crate::database::{SumsStore, Writes, number};
 use std::collections::BTreeMap;
 
@@ -14,8 +14,13 @@ use std::collections::BTreeMap;
 pub struct Mentions(BTreeMap<u64, i64>);
 
 impl Mentions {
-    /// Counts rows.
-    pub fn add(&mut self, program: u64, more: i64) {
+    /// Counts a row of this key so many times.
+    pub fn add_row(&mut self, row: &SumKey<'_>, more: i64) {
+        self.add(row.program, more);
+        row.later_program().into_iter().for_each(|later| self.add(later, more));
+    }
+
+    fn add(&mut self, program: u64, more: i64) {
         if program != UNKNOWN_PROGRAM {
             *self.0.entry(program).or_default() += more;
         }

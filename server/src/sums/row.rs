@@ -1,6 +1,6 @@
 //! A row of sums: its key and its value, as they lie on disk.
 
-use super::{JobSet, status::STATUSES};
+use super::{JobSet, UNKNOWN_PROGRAM, status::STATUSES};
 use crate::{
     fair_shares::ShareHolder,
     stored_text::{put_name, put_proof, take_name, take_proof},
@@ -25,10 +25,20 @@ pub struct SumKey<'a> {
     pub cluster: &'a [u8],
     pub account: &'a [u8],
     pub partition: &'a [u8],
+    /// The program under which an end tells what was loaded after the start; 0: nothing was. Twice
+    /// its number and one more, where only the process says so.
+    pub later: u64,
+    /// The number of the digest of the environment modules; 0: there was none.
+    pub modules: u64,
+    /// The number of the digest of the program, where its start had not come; else 0.
+    pub started: u64,
+    /// What was loaded, or the modules, are not known.
+    pub is_partial: bool,
 }
 
 impl<'a> SumKey<'a> {
-    /// Its bytes. Days come first, so a period is one range.
+    /// Its bytes. Days come first, so a period is one range. What most rows do not have stands
+    /// behind the others.
     pub fn bytes(&self) -> Vec<u8> {
         let mut key = Vec::with_capacity(64);
         key.put_u16(self.day);
@@ -37,6 +47,11 @@ impl<'a> SumKey<'a> {
         put_proof(&mut key, self.is_claimed, self.relay);
         for name in [self.cluster, self.account, self.partition] {
             put_name(&mut key, name);
+        }
+        if self.later != 0 || self.modules != 0 || self.started != 0 || self.is_partial {
+            for number in [self.later, self.modules, self.started << 1 | u64::from(self.is_partial)] {
+                encode_varint(number, &mut key);
+            }
         }
         key
     }
@@ -48,7 +63,36 @@ impl<'a> SumKey<'a> {
         let (is_claimed, relay) = take_proof(&mut key)?;
         let mut name = || take_name(&mut key);
         let (cluster, account, partition) = (name()?, name()?, name()?);
-        Some(SumKey { day, program, user, is_claimed, relay, cluster, account, partition })
+        let mut row = SumKey {
+            day,
+            program,
+            user,
+            is_claimed,
+            relay,
+            cluster,
+            account,
+            partition,
+            ..SumKey::default()
+        };
+        if key.has_remaining() {
+            let mut number = || decode_varint(&mut key).ok();
+            (row.later, row.modules) = (number()?, number()?);
+            let started = number()?;
+            (row.started, row.is_partial) = (started >> 1, started & 1 == 1);
+        }
+        Some(row)
+    }
+
+    /// The row of what has no room in this one: of the user's unknown programs.
+    pub fn coarse(self) -> Self {
+        let SumKey { day, user, is_claimed, relay, cluster, .. } = self;
+        let program = UNKNOWN_PROGRAM;
+        SumKey { day, program, user, is_claimed, relay, cluster, is_partial: true, ..SumKey::default() }
+    }
+
+    /// The program that tells what was loaded after the start.
+    pub fn later_program(&self) -> Option<u64> {
+        (self.later > 1).then_some(self.later >> 1)
     }
 
     /// The sender to whose share the row counts.
@@ -162,7 +206,10 @@ mod tests {
             cluster: b"alpha",
             account: b"chem",
             partition: b"",
+            ..SumKey::default()
         };
+        let with_more = SumKey { later: 600, modules: 7, started: 900, is_partial: true, ..key };
+        assert_eq!(SumKey::read(&with_more.bytes()), Some(with_more));
         for key in [key, SumKey { relay: b"", ..key }, SumKey { relay: b"", is_claimed: true, ..key }] {
             let bytes = key.bytes();
             assert_eq!(SumKey::read(&bytes), Some(key));

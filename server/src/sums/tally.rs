@@ -1,7 +1,10 @@
 //! One count as it lies on disk until it is added to the rows.
 
 use super::{EndSum, STATUSES, Status, row::SumKey};
-use crate::stored_text::{put_text, take_text};
+use crate::{
+    start_digest::StartDigest,
+    stored_text::{put_text, take_text},
+};
 use bytes::{Buf, BufMut};
 use prost::encoding::{decode_varint, encode_varint};
 
@@ -26,10 +29,69 @@ impl JobFacts {
     }
 }
 
+/// The environment modules of processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Modules<'a> {
+    /// There were none.
+    #[default]
+    None,
+    /// Their names, as [`crate::start_digest::module_names`] has them.
+    Names(&'a [u8]),
+    /// The digest of their names, which a start told.
+    Digest(StartDigest),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// Kinds of modules on disk, and the bit of a program's digest beside them.
+const NAMES: u8 = 1;
+const DIGEST: u8 = 2;
+const UNKNOWN: u8 = 3;
+const STARTED: u8 = 4;
+
+/// Appends modules, and the digest of a program.
+fn write_facts(modules: &Modules<'_>, started: Option<StartDigest>, out: &mut Vec<u8>) {
+    let has_program = started.map_or(0, |_| STARTED);
+    match modules {
+        Modules::None => out.put_u8(has_program),
+        Modules::Names(names) => {
+            out.put_u8(NAMES | has_program);
+            put_text(out, names);
+        }
+        Modules::Digest(digest) => {
+            out.put_u8(DIGEST | has_program);
+            out.put_slice(digest);
+        }
+        Modules::Unknown => out.put_u8(UNKNOWN | has_program),
+    }
+    out.extend(started.into_iter().flatten());
+}
+
+/// Takes them off the front.
+fn read_facts<'a>(from: &mut &'a [u8]) -> Option<(Modules<'a>, Option<StartDigest>)> {
+    let kinds = from.try_get_u8().ok()?;
+    let modules = match kinds & !STARTED {
+        0 => Modules::None,
+        NAMES => Modules::Names(take_text(from)?),
+        DIGEST => Modules::Digest(take_digest(from)?),
+        UNKNOWN => Modules::Unknown,
+        _ => return None,
+    };
+    let started = if kinds & STARTED == 0 { None } else { Some(take_digest(from)?) };
+    Some((modules, started))
+}
+
+fn take_digest(from: &mut &[u8]) -> Option<StartDigest> {
+    let (digest, rest) = from.split_first_chunk()?;
+    *from = rest;
+    Some(*digest)
+}
+
 /// Bits beside a status on disk: what follows it.
 const STATUS: u8 = 0x1F;
 const HAS_ARRAY: u8 = 0x20;
 const HAS_VERDICT: u8 = 0x40;
+const HAS_FACTS: u8 = 0x80;
 
 /// Processes of one row and one job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +111,10 @@ pub struct SumTally<'a> {
     /// They say how their job went, with this exit status or signal: its outermost processes, ranks
     /// of MPI, and what the kernel killed because memory was short.
     pub verdict: Option<u8>,
+    /// Their environment modules; the row's number of them comes when they are added.
+    pub modules: Modules<'a>,
+    /// The digest of their program, where its start had not come.
+    pub started: Option<StartDigest>,
 }
 
 impl<'a> SumTally<'a> {
@@ -65,7 +131,9 @@ impl<'a> SumTally<'a> {
         encode_varint(self.processes, out);
         let status = self.ends.map_or(STATUS, |(status, _)| status as u8);
         let has_array = if array_job > 0 { HAS_ARRAY } else { 0 };
-        out.put_u8(status | has_array | self.verdict.map_or(0, |_| HAS_VERDICT));
+        let has_facts = self.modules != Modules::None || self.started.is_some();
+        let has_facts = if has_facts { HAS_FACTS } else { 0 };
+        out.put_u8(status | has_array | has_facts | self.verdict.map_or(0, |_| HAS_VERDICT));
         if let Some((_, EndSum { processes, cpu_us, wall_us })) = self.ends {
             for number in [processes, cpu_us, wall_us] {
                 encode_varint(number, out);
@@ -76,6 +144,9 @@ impl<'a> SumTally<'a> {
             encode_varint(array_task.into(), out);
         }
         out.extend(self.verdict);
+        if has_facts != 0 {
+            write_facts(&self.modules, self.started, out);
+        }
     }
 
     /// Takes one off the front; `None` where that is no whole tally.
@@ -103,7 +174,8 @@ impl<'a> SumTally<'a> {
             (facts.array_job, facts.array_task) = (small()?, small()?);
         }
         let verdict = if flags & HAS_VERDICT != 0 { Some(from.try_get_u8().ok()?) } else { None };
-        Some(SumTally { key, job, facts, first_ns, last_ns, processes, ends, verdict })
+        let (modules, started) = if flags & HAS_FACTS != 0 { read_facts(from)? } else { Default::default() };
+        Some(SumTally { key, job, facts, first_ns, last_ns, processes, ends, verdict, modules, started })
     }
 }
 
@@ -117,12 +189,18 @@ mod tests {
             SumKey { day: 20_000, program: 70_000, user: b"alice", account: b"chem", ..SumKey::default() };
         let facts = JobFacts { nodes: 2, tasks: 256, cpus_per_task: 1, ..JobFacts::default() };
         let (first_ns, last_ns, ends, verdict) = (-5, 7, None, None);
-        let start = SumTally { key, job: b"4711", facts, first_ns, last_ns, processes: 300, ends, verdict };
+        let (job, processes, modules, started) = (&b"4711"[..], 300, Modules::None, None);
+        let start =
+            SumTally { key, job, facts, first_ns, last_ns, processes, ends, verdict, modules, started };
         let sum = EndSum { processes: 2, cpu_us: 1 << 40, wall_us: 9 };
         let end = SumTally { processes: 0, ends: Some((Status::Oom, sum)), job: b"", ..start };
         let facts = JobFacts { array_job: 80, array_task: 0, ..facts };
         let of_array = SumTally { facts, verdict: Some(9), ..end };
-        for tally in [start, end, of_array, SumTally { ends: None, ..of_array }] {
+        let with_modules = SumTally { modules: Modules::Names(b"gcc\0"), ..start };
+        let of_digest = SumTally { modules: Modules::Digest([7; 16]), ..of_array };
+        let unknown = SumTally { modules: Modules::Unknown, started: Some([9; 16]), ..end };
+        let last = SumTally { ends: None, ..of_array };
+        for tally in [start, end, of_array, with_modules, of_digest, unknown, last] {
             let mut bytes = Vec::new();
             tally.write(&mut bytes);
             let mut rest = &bytes[..];

@@ -8,7 +8,8 @@ use super::{
 use crate::{
     dates::day_number,
     job_key::{cluster_key, job_key},
-    sums::{EndSum, JobFacts, Status, SumKey, SumTally},
+    start_digest::{self, StartDigest},
+    sums::{EndSum, JobFacts, Modules, Status, SumKey, SumTally},
 };
 use bytes::BufMut;
 use std::collections::HashMap;
@@ -35,7 +36,21 @@ struct EndCount {
     last_ns: i64,
     sum: EndSum,
     verdict: Option<u8>,
+    modules: Modules<'static>,
+    started: Option<StartDigest>,
 }
+
+/// The program of an end, with what was loaded.
+#[derive(Clone, Copy)]
+pub struct EndProgram {
+    pub program: ProgramNumber,
+    /// The program is that of the start, with all that it had loaded.
+    pub is_whole: bool,
+}
+
+/// What an end tells of what was loaded after the start: the program under which that stands; and
+/// true if it is only claimed.
+pub type LaterProgram = Option<(ProgramNumber, bool)>;
 
 impl EndCounts {
     /// Tells that it is time to write.
@@ -44,10 +59,14 @@ impl EndCounts {
     }
 
     /// The key of the end's sum.
-    pub fn key(&mut self, end: &Ending<'_>) -> HashKey {
+    pub fn key(&mut self, end: &Ending<'_>, later: LaterProgram) -> HashKey {
         self.keys.of(|bytes| {
             let process = &end.process;
             process.write_raw(bytes);
+            for digest in [process.program_digest, end.modules_digest] {
+                bytes.put_slice(&digest.unwrap_or_default());
+            }
+            bytes.put_u64(later_number(later));
             bytes.put_u8(end.status as u8);
             bytes.put_u8(u8::from(process.is_proved) | u8::from(process.uid.is_some()) << 1);
             bytes.put_u32(process.uid.unwrap_or_default());
@@ -72,23 +91,40 @@ impl EndCounts {
     }
 
     /// Counts the first.
-    pub fn add_first(&mut self, key: HashKey, program: ProgramNumber, user: &[u8], end: &Ending<'_>) {
+    pub fn add_first(
+        &mut self,
+        key: HashKey,
+        EndProgram { program, is_whole }: EndProgram,
+        later: LaterProgram,
+        user: &[u8],
+        end: &Ending<'_>,
+    ) {
         let process = &end.process;
+        let modules = match end.modules_digest {
+            Some(digest) if digest == start_digest::of_modules(b"") => Modules::None,
+            Some(digest) => Modules::Digest(digest),
+            None => Modules::Unknown,
+        };
         let row = SumKey {
             day: day_number(process.time_ns),
             program,
+            later: later_number(later),
+            is_partial: !is_whole && process.program_digest.is_none(),
             user,
             is_claimed: !process.is_proved,
             relay: process.relay,
             cluster: &cluster_key(process.cluster),
             account: process.account,
             partition: process.partition,
+            ..SumKey::default()
         };
         let (row, job) = (row.bytes(), job_key(process.job).into_owned());
         self.bytes += row.len() + job.len();
         let (first_ns, last_ns) = (process.time_ns, end.ended_ns);
         let (facts, status, sum, verdict) = (process.facts, end.status, end.sum, end.verdict);
-        self.counts.insert(key, EndCount { row, job, facts, status, first_ns, last_ns, sum, verdict });
+        let started = process.program_digest.filter(|_| !is_whole);
+        let count = EndCount { row, job, facts, status, first_ns, last_ns, sum, verdict, modules, started };
+        self.counts.insert(key, count);
     }
 
     /// All sums.
@@ -103,6 +139,8 @@ impl EndCounts {
                 processes: 0,
                 ends: Some((count.status, count.sum)),
                 verdict: count.verdict,
+                modules: count.modules,
+                started: count.started,
             })
         })
     }
@@ -112,4 +150,8 @@ impl EndCounts {
         self.counts.clear();
         self.bytes = 0;
     }
+}
+
+fn later_number(later: LaterProgram) -> u64 {
+    later.map_or(0, |(program, is_claimed)| program << 1 | u64::from(is_claimed))
 }

@@ -8,6 +8,7 @@ use crate::{
     clock::believed_ns,
     fields::{Fields, Value},
     queue::{EndSource, Entry, Kind},
+    start_digest::StartDigest,
     sums::{EndSum, Status},
 };
 use ogrt_proto::{
@@ -26,6 +27,8 @@ pub struct Ending<'a> {
     pub ended_ns: i64,
     /// It says how its job went, with this exit status or signal.
     pub verdict: Option<u8>,
+    /// The digest of the names of its modules.
+    pub modules_digest: Option<StartDigest>,
 }
 
 impl<'a> Ending<'a> {
@@ -72,7 +75,7 @@ impl<'a> Ending<'a> {
         }
         let status = Status::of(ended_by, exit_status, is_oom && is_told);
         let mut process = UseEvent::default();
-        let ReadStart { started_ns, speaks_for_job } = process.read_start(start);
+        let ReadStart { started_ns, speaks_for_job, modules_digest } = process.read_start(start);
         let is_named = process.is_named();
         (process.job, process.cluster, process.host) = (job, cluster, host);
         if let Some(kernel) = entry.credentials {
@@ -96,7 +99,7 @@ impl<'a> Ending<'a> {
             Status::Completed | Status::Exec | Status::Unseen => 0,
         });
         let sum = EndSum { processes: 1, cpu_us, wall_us };
-        Some(Ending { process, is_named, status, sum, ended_ns, verdict })
+        Some(Ending { process, is_named, status, sum, ended_ns, verdict, modules_digest })
     }
 }
 
@@ -107,18 +110,25 @@ struct ReadStart {
     /// Its end says how its job went: it was a rank of a launch, or nothing above it told of
     /// itself.
     speaks_for_job: bool,
+    modules_digest: Option<StartDigest>,
 }
 
 impl<'a> UseEvent<'a> {
     /// Reads what an end repeats of its start.
     fn read_start(&mut self, start: &'a [u8]) -> ReadStart {
-        let mut read = ReadStart { started_ns: None, speaks_for_job: false };
+        let mut read = ReadStart { started_ns: None, speaks_for_job: false, modules_digest: None };
         for (number, value) in Fields::of(start).map_while(Result::ok) {
             match (number, value) {
                 (process_info::START_TIME_NS, Value::Varint(ns)) => read.started_ns = Some(ns as i64),
                 (process_info::IS_OUTERMOST, Value::Varint(value)) => read.speaks_for_job |= value != 0,
                 // A rank alone says nothing: Slurm gives one to all that a batch script runs.
                 (process_info::LAUNCH, Value::Bytes(bytes)) => read.speaks_for_job |= !bytes.is_empty(),
+                (process_info::PROGRAM_DIGEST, Value::Bytes(bytes)) => {
+                    self.program_digest = bytes.try_into().ok();
+                }
+                (process_info::MODULES_DIGEST, Value::Bytes(bytes)) => {
+                    read.modules_digest = bytes.try_into().ok();
+                }
                 (number, value) => self.start_field(number, value),
             }
         }

@@ -28,6 +28,7 @@ mod unregistered;
 mod use_counts;
 
 pub use answer::UsesQuestion;
+pub use object_names::{ObjectName, file_name};
 pub use objects::ObjectQuestion;
 pub use program::{Program, UseEvent};
 pub use software::SoftwareQuestion;
@@ -44,10 +45,13 @@ use crate::{
     queue::{Entry, Queue},
     registry::{Registry, RegistryError},
     shutdown::Shutdown,
+    start_digest::StartDigest,
     sums::{self, UNKNOWN_PROGRAM},
 };
 use anyhow::Result;
+use end_counts::{EndProgram, LaterProgram};
 use ending::Ending;
+use object_names::ObjectNumber;
 use ogrt_note::Signature;
 use retention::Sweep;
 use shares::UseShares;
@@ -233,46 +237,51 @@ impl Uses {
             if held.binary_search(&index).is_ok() {
                 continue;
             }
-            if event.read(&entry) {
-                self.count_one(counts, &event)?;
-            }
+            let program = if event.read(&entry) { self.count_one(counts, &event)? } else { None };
             if let Some(end) = Ending::read(&entry) {
-                self.count_end(counts, &end)?;
+                self.count_end(counts, &end, program.map(|later| (later, event.has_claims)))?;
             }
         }
         counts.next += 1;
         Ok(())
     }
 
-    fn count_one(&self, counts: &mut UseCounts, event: &UseEvent<'_>) -> Result<()> {
+    /// Counts an event, and says its program; `None` where there is no room for it.
+    fn count_one(&self, counts: &mut UseCounts, event: &UseEvent<'_>) -> Result<Option<ProgramNumber>> {
         let key = counts.key(event);
-        if counts.add(key, event) {
-            return Ok(());
+        if let Some(program) = counts.add(key, event) {
+            return Ok(Some(program));
         }
         let name = self.user_name(event);
         let user = name.as_deref().map_or(event.username, str::as_bytes);
         let holder = event.holder(user);
         let Some(program) = counts.programs.number(self, event, &holder, &mut self.shares())? else {
             self.metrics.uses_dropped.add(1);
-            return Ok(());
+            return Ok(None);
         };
         counts.add_first(key, program, user, event);
-        Ok(())
+        Ok(Some(program))
     }
 
-    fn count_end(&self, counts: &mut UseCounts, end: &Ending<'_>) -> Result<()> {
-        let key = counts.ends.key(end);
+    fn count_end(&self, counts: &mut UseCounts, end: &Ending<'_>, later: LaterProgram) -> Result<()> {
+        let key = counts.ends.key(end, later);
         if counts.ends.add(key, end) {
             return Ok(());
         }
         let name = self.user_name(&end.process);
         let user = name.as_deref().map_or(end.process.username, str::as_bytes);
         let holder = end.process.holder(user);
-        let program = match end.is_named {
-            true => counts.programs.number(self, &end.process, &holder, &mut self.shares())?,
-            false => None,
+        let digest = end.process.program_digest;
+        let started = digest.map(|digest| counts.programs.of_start(self, &digest)).transpose()?.flatten();
+        let program = match started {
+            Some(program) => Some(program),
+            None if end.is_named => {
+                counts.programs.number(self, &end.process, &holder, &mut self.shares())?
+            }
+            None => None,
         };
-        counts.ends.add_first(key, program.unwrap_or(UNKNOWN_PROGRAM), user, end);
+        let program = EndProgram { program: program.unwrap_or(UNKNOWN_PROGRAM), is_whole: started.is_some() };
+        counts.ends.add_first(key, program, later, user, end);
         Ok(())
     }
 
@@ -338,6 +347,16 @@ impl Uses {
     /// The program with this number, while it is kept.
     pub fn program(&self, program: ProgramNumber) -> fjall::Result<Option<Program>> {
         Ok(self.store.programs.get(program.to_be_bytes())?.and_then(|value| Program::read(&value)))
+    }
+
+    /// The program of the start with this digest, while it is kept.
+    pub fn program_of_start(&self, digest: &StartDigest) -> fjall::Result<Option<ProgramNumber>> {
+        program_numbers::of_start(&self.store, digest)
+    }
+
+    /// The bytes of the name of an object, while it is kept.
+    pub fn object(&self, object: ObjectNumber) -> fjall::Result<Option<Vec<u8>>> {
+        Ok(self.store.objects.get(object.to_be_bytes())?.map(|name| name.to_vec()))
     }
 
     /// Programs with the signature.

@@ -13,6 +13,7 @@ use crate::{
     fields::{Fields, Value},
     join::note,
     queue::{Entry, Kind},
+    start_digest::StartDigest,
     stored_text::NAME_MAX,
     sums::JobFacts,
 };
@@ -42,10 +43,12 @@ pub struct UseEvent<'a> {
     notes: Vec<&'a [u8]>,
     /// A SharedObject each: what was loaded; in an end, what was loaded after the start.
     objects: Vec<&'a [u8]>,
+    /// A Module each: what was loaded of the environment's.
+    pub modules: Vec<&'a [u8]>,
     /// Paths of the packages that an end tells.
     packages: Vec<Vec<u8>>,
     /// A package is only claimed.
-    has_claims: bool,
+    pub has_claims: bool,
     /// The name of the user, as the sender says.
     pub username: &'a [u8],
     /// The uid as the kernel says, else as the sender says.
@@ -67,15 +70,20 @@ pub struct UseEvent<'a> {
     pub is_end: bool,
     /// Its first part is there, which says what it is of.
     pub has_first_part: bool,
+    /// The bytes of a start that is whole.
+    pub whole_start: Option<&'a [u8]>,
+    /// What the end repeats of its start: the digest of its program with all that was loaded.
+    pub program_digest: Option<StartDigest>,
 }
 
 impl<'a> UseEvent<'a> {
     /// Reads another event into this one; false when it tells nothing of uses.
     pub fn read(&mut self, entry: &Entry<&'a [u8]>) -> bool {
-        let (mut notes, mut objects) = (std::mem::take(&mut self.notes), std::mem::take(&mut self.objects));
-        notes.clear();
-        objects.clear();
-        *self = UseEvent { notes, objects, is_end: entry.kind == Kind::End, ..UseEvent::default() };
+        let [mut notes, mut objects, mut modules] =
+            [&mut self.notes, &mut self.objects, &mut self.modules].map(std::mem::take);
+        [&mut notes, &mut objects, &mut modules].into_iter().for_each(Vec::clear);
+        let is_end = entry.kind == Kind::End;
+        *self = UseEvent { notes, objects, modules, is_end, ..UseEvent::default() };
         let mut claimed_ns = None;
         let is_good = match entry.kind {
             Kind::Start => self.start(entry, &mut claimed_ns),
@@ -121,6 +129,7 @@ impl<'a> UseEvent<'a> {
             (process_info::USERNAME, Value::Bytes(bytes)) => self.username = bytes,
             (process_info::HOSTNAME, Value::Bytes(bytes)) => self.host = bytes,
             (process_info::SHARED_OBJECTS, Value::Bytes(bytes)) => self.objects.push(bytes),
+            (process_info::LOADED_MODULES, Value::Bytes(bytes)) => self.modules.push(bytes),
             (process_info::UID, Value::Varint(uid)) => self.uid = Some(uid as u32),
             (process_info::BUILD_ID, Value::Bytes(bytes)) => self.build_id = bytes,
             (process_info::NOTES, Value::Bytes(bytes)) => self.notes.push(bytes),
@@ -154,6 +163,7 @@ impl<'a> UseEvent<'a> {
         }
         // Of an event whose parts never came together, one part stands for all.
         self.has_first_part = part_count <= 1 || part_index.unwrap_or(0) == 0;
+        self.whole_start = Some(entry.message).filter(|_| part_count <= 1);
         self.has_first_part || entry.is_whole
     }
 

@@ -14,7 +14,12 @@ use super::{
     rows::Whole,
     shares::{Owner, UseShares},
 };
-use crate::{database::number, fair_shares::ShareHolder, registry::LruMap};
+use crate::{
+    database::{UsesStore, Writes, number},
+    fair_shares::ShareHolder,
+    registry::LruMap,
+    start_digest::{self, StartDigest},
+};
 use anyhow::Result;
 use ogrt_note::Signature;
 use sha2::{Digest, Sha256};
@@ -23,6 +28,12 @@ use std::collections::HashMap;
 /// Programs in one generation of those remembered: as many as fit into a table of 2^17 slots, 3.3
 /// MB.
 const RECENT: usize = (1 << 17) / 8 * 7;
+
+/// The same of digests of starts.
+const RECENT_STARTS: usize = (1 << 14) / 8 * 7;
+
+/// Most digests of one program: its objects in so many orders.
+const STARTS_MAX: usize = 8;
 
 /// New programs that wait to be written together, by number and by bytes.
 const FRESH_MAX: usize = 1000;
@@ -36,6 +47,9 @@ pub struct ProgramNumbers {
     objects: ObjectNumbers,
     fresh: HashMap<[u8; 16], NewProgram>,
     fresh_bytes: usize,
+    /// Digests of starts, and the program of each; those that are not on disk.
+    starts: LruMap<StartDigest, ProgramNumber>,
+    fresh_starts: HashMap<StartDigest, ProgramNumber>,
     /// Programs that were not counted.
     forgotten: Forgotten,
     /// Programs on disk and fresh, and the number of the next; read when first needed.
@@ -58,6 +72,8 @@ impl Default for ProgramNumbers {
             objects: ObjectNumbers::default(),
             fresh: HashMap::new(),
             fresh_bytes: 0,
+            starts: LruMap::new(RECENT_STARTS),
+            fresh_starts: HashMap::new(),
             forgotten: Forgotten::default(),
             numbers: None,
         }
@@ -79,6 +95,7 @@ impl ProgramNumbers {
             return Ok(Some(*program));
         }
         let is_full = self.fresh.len() >= FRESH_MAX || self.fresh_bytes >= FRESH_BYTES_MAX;
+        let is_full = is_full || self.fresh_starts.len() >= FRESH_MAX;
         let is_full = is_full || self.objects.fresh() >= FRESH_OBJECTS_MAX;
         // Nobody is over its share by what is on disk, and yet there are too many.
         let there = self.numbers.map_or(0, |(programs, _)| programs);
@@ -133,8 +150,35 @@ impl ProgramNumbers {
                 next
             }
         };
+        if let Some(start) = event.whole_start {
+            self.know_start(uses, start_digest::of_program(start), found)?;
+        }
         self.recent.insert(key, found);
         Ok(Some(found))
+    }
+
+    /// The program of the start with this digest.
+    pub fn of_start(&mut self, uses: &Uses, digest: &StartDigest) -> Result<Option<ProgramNumber>> {
+        if let Some(program) = self.fresh_starts.get(digest).or_else(|| self.starts.get(digest)) {
+            return Ok(Some(*program));
+        }
+        let known = of_start(&uses.store, digest)?;
+        if let Some(known) = known {
+            self.starts.insert(*digest, known);
+        }
+        Ok(known)
+    }
+
+    /// Remembers which program a start with this digest is of.
+    fn know_start(&mut self, uses: &Uses, digest: StartDigest, program: ProgramNumber) -> Result<()> {
+        if self.of_start(uses, &digest)?.is_none() {
+            let on_disk = uses.store.program_numbers.prefix(starts_of(program)).count();
+            let fresh = self.fresh_starts.values().filter(|fresh| **fresh == program).count();
+            if on_disk + fresh < STARTS_MAX {
+                self.fresh_starts.insert(digest, program);
+            }
+        }
+        Ok(())
     }
 
     fn refuse(
@@ -170,6 +214,10 @@ impl ProgramNumbers {
             }
             objects::put_program(store, program, &fresh.objects, &mut writes);
         }
+        for (digest, program) in &self.fresh_starts {
+            writes.insert(&store.program_numbers, start_key(digest), program.to_be_bytes());
+            writes.insert(&store.program_numbers, [&starts_of(*program)[..], digest].concat(), []);
+        }
         if let Some((programs, next)) = self.numbers {
             writes.set(&store.program_count, programs);
             writes.set(&store.next_program, next);
@@ -195,6 +243,9 @@ impl ProgramNumbers {
         self.objects.written();
         self.fresh.clear();
         self.fresh_bytes = 0;
+        for (digest, program) in self.fresh_starts.drain() {
+            self.starts.insert(digest, program);
+        }
         self.numbers = None;
         Ok(())
     }
@@ -205,4 +256,32 @@ impl ProgramNumbers {
         shares.objects.forget_fresh();
         *self = ProgramNumbers::default();
     }
+}
+
+/// The key under which the program of a start stands. Digests of programs have no letter in front.
+fn start_key(digest: &StartDigest) -> Vec<u8> {
+    [&b"start"[..], digest].concat()
+}
+
+/// The program of the start with this digest, on disk.
+pub fn of_start(store: &UsesStore, digest: &StartDigest) -> fjall::Result<Option<ProgramNumber>> {
+    Ok(store.program_numbers.get(start_key(digest))?.map(|known| number(&known)))
+}
+
+/// What the keys of a program's starts begin with.
+fn starts_of(program: ProgramNumber) -> Vec<u8> {
+    [&b"starts of"[..], &program.to_be_bytes()].concat()
+}
+
+/// Forgets the starts of a program, in these writes.
+pub fn remove_starts(store: &UsesStore, program: ProgramNumber, writes: &mut Writes) -> fjall::Result<()> {
+    let starts = starts_of(program);
+    for entry in store.program_numbers.prefix(&starts) {
+        let key = entry.key()?;
+        if let Some(Ok(digest)) = key.get(starts.len()..).map(StartDigest::try_from) {
+            writes.remove(&store.program_numbers, start_key(&digest));
+        }
+        writes.remove(&store.program_numbers, key);
+    }
+    Ok(())
 }

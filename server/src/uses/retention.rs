@@ -12,6 +12,7 @@ use super::{
     objects,
     old_rows::{self, About},
     program::Program,
+    program_numbers,
     rows::{self, Count, RowKey, Whole},
     shares::{Owner, ShareChanges},
     use_counts::UseCounts,
@@ -272,6 +273,7 @@ impl Uses {
             old_rows::remove(store, *program, &mut writes)?;
             let Some(bytes) = store.programs.get(program.to_be_bytes())? else { continue };
             writes.remove(&store.program_numbers, &Sha256::digest(&bytes)[..16]);
+            program_numbers::remove_starts(store, *program, &mut writes)?;
             let Some(read) = Program::read(&bytes) else { continue };
             let named = Program { libraries: Vec::new(), objects: Vec::new(), ..read.clone() };
             sums::keep_name(&store.sums, *program, &named.bytes(), &mut writes)?;

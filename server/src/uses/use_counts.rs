@@ -17,7 +17,8 @@ use super::{
 use crate::{
     dates::day_number,
     job_key::{cluster_key, job_key},
-    sums::{JobFacts, SumKey, SumTally},
+    start_digest,
+    sums::{JobFacts, Modules, SumKey, SumTally},
 };
 use bytes::BufMut;
 use std::collections::HashMap;
@@ -55,6 +56,9 @@ struct UseCount {
     partition: Name,
     facts: JobFacts,
     has_first_part: bool,
+    modules: Name,
+    /// The names of its modules are too long.
+    has_more_modules: bool,
     count: Count,
 }
 
@@ -86,6 +90,11 @@ impl UseCounts {
             bytes.put_u32(event.uid.unwrap_or_default());
             bytes.put_u16(day_number(event.time_ns));
             event.facts.write_raw(bytes);
+            bytes.put_u16(event.modules.len() as u16);
+            event.modules.iter().for_each(|module| {
+                bytes.put_u32(module.len() as u32);
+                bytes.put_slice(module);
+            });
             let UseEvent { username, relay, host, cluster, job, account, partition, .. } = event;
             for text in [username, relay, host, cluster, job, account, partition] {
                 bytes.put_u32(text.len() as u32);
@@ -94,11 +103,11 @@ impl UseCounts {
         })
     }
 
-    /// Counts one process more; false when it is the first under this key.
-    pub fn add(&mut self, key: HashKey, event: &UseEvent<'_>) -> bool {
-        let Some(known) = self.counts.get_mut(&key) else { return false };
+    /// Counts one process more, and says its program; `None` when it is the first under this key.
+    pub fn add(&mut self, key: HashKey, event: &UseEvent<'_>) -> Option<ProgramNumber> {
+        let known = self.counts.get_mut(&key)?;
         known.count.add(&Count::one(event.is_end, !event.is_proved, event.time_ns));
-        true
+        Some(known.program)
     }
 
     /// Counts the first.
@@ -109,6 +118,9 @@ impl UseCounts {
         let (is_claimed, day) = (!event.is_proved, day_number(event.time_ns));
         let count = Count::one(event.is_end, is_claimed, event.time_ns);
         let facts = event.facts;
+        let names = event.whole_start.and_then(start_digest::module_names);
+        let (modules, has_more_modules) =
+            (self.names.name(names.as_deref().unwrap_or_default()), names.is_none());
         let counted = UseCount {
             program,
             user,
@@ -122,6 +134,8 @@ impl UseCounts {
             partition,
             facts,
             has_first_part: event.has_first_part,
+            modules,
+            has_more_modules,
             count,
         };
         self.counts.insert(key, counted);
@@ -164,6 +178,7 @@ impl UseCounts {
                 cluster: text(counted.cluster),
                 account: text(counted.account),
                 partition: text(counted.partition),
+                ..SumKey::default()
             },
             job: text(counted.job),
             facts: counted.facts,
@@ -172,6 +187,12 @@ impl UseCounts {
             processes: counted.count.processes,
             ends: None,
             verdict: None,
+            modules: match text(counted.modules) {
+                _ if counted.has_more_modules => Modules::Unknown,
+                [] => Modules::None,
+                names => Modules::Names(names),
+            },
+            started: None,
         })
     }
 

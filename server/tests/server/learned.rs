@@ -126,8 +126,8 @@ fn what_nobody_registered_is_named_and_how_far_that_is_known(backend) {
     assert_eq!(values(&by_job["jobs"][0], "programs", &["software"]).len(), 6);
     assert_eq!(unregistered("by=job")["jobs"][0]["programs"].as_array().unwrap().len(), 3);
 
-    let report = answer(&daemon, "/v1/report?by=software,version,package,known_by");
-    let shown = values(&report, "lines", &["software", "version", "package", "known_by"]);
+    let report = answer(&daemon, "/v1/report?by=software,version,installed_package,known_by");
+    let shown = values(&report, "lines", &["software", "version", "installed_package", "known_by"]);
     assert_eq!(shown, [
         "   ", "coreutils 9.1 coreutils-bin build_id", "gromacs 1.2.3  signature", "tool  tool-bin path",
     ]);

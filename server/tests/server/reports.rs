@@ -194,6 +194,16 @@ fn each_figure_of_a_site_is_exact_whatever_crashes() {
     is_exact(&daemon, &processes, &["user", "software"], "&registered=no", |process| {
         process.code >= REGISTERED
     });
+    // A process counts for each of its libraries, modules and packages.
+    let has_packages = |process: &BoxedProcess| process.status != "open" && !process.has("package", "");
+    is_exact(&daemon, &processes, &["module"], "", all);
+    is_exact(&daemon, &processes, &["module", "account"], "&cluster=beta", |process| process.cluster == 1);
+    is_exact(&daemon, &processes, &["package", "user"], "", has_packages);
+    is_exact(&daemon, &processes, &["user"], "&package=scipy", |process| {
+        has_packages(process) && process.has("package", "scipy")
+    });
+    is_exact(&daemon, &processes, &["software"], "&module=mpi%2F1", |process| process.has("module", "mpi/1"));
+    libraries_are_exact(&daemon, &processes);
     // A period is whole days.
     let day = processes[0].date();
     let midnight = processes[0].start_ns / 86_400_000_000_000 * 86_400;
@@ -278,4 +288,16 @@ fn a_wrong_question_is_told_so() {
         (status, &nothing["total"]["processes"], &nothing["lines"]),
         (200, &0.into(), &serde_json::json!([]))
     );
+}
+
+/// Compares a report by libraries with the list.
+fn libraries_are_exact(daemon: &Daemon, processes: &[BoxedProcess]) {
+    let (lines, json) = report(daemon, &["library"], "");
+    assert_eq!((&json["lines_overlap"], json.get("not_told")), (&true.into(), None));
+    let expected = sums(processes.iter(), &["library"]);
+    for (line, figures) in &expected {
+        let told = ["processes", "jobs", "cpu_us", "wall_us"].map(|key| lines[line][key].as_u64().unwrap());
+        assert_eq!(told, [figures.processes, figures.jobs, figures.cpu_us, figures.wall_us], "{line:?}");
+    }
+    assert_eq!(lines.len(), expected.len());
 }

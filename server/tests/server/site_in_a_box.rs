@@ -4,7 +4,12 @@
 //! way.
 
 use bytes::Bytes;
-use ogrt_proto::{EndedBy, MessageType, Note, ProcessEnd, ProcessInfo, encode_frame};
+use ogrt_proto::{
+    EndedBy, MessageType, Module, Note, Package, ProcessEnd, ProcessInfo, SharedObject, encode_frame,
+    field_numbers,
+};
+use prost::Message;
+use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A process, with everything that reports may say of it.
@@ -110,6 +115,67 @@ impl BoxedProcess {
         (since / (size.step_seconds * 1_000_000_000)) as usize
     }
 
+    /// Libraries that it has loaded at its start.
+    fn libraries(&self) -> Vec<String> {
+        vec!["libc.so.6".into(), format!("libmath{}.so.3", self.code % 3)]
+    }
+
+    fn modules(&self) -> Vec<String> {
+        match self.user % 3 {
+            0 => Vec::new(),
+            1 => vec!["gcc/13".into()],
+            _ => vec!["gcc/13".into(), format!("mpi/{}", self.code % 2)],
+        }
+    }
+
+    /// Packages of Python; what it imports brings a library of its own.
+    fn packages(&self) -> Vec<String> {
+        match self.code % 4 {
+            0 => vec!["numpy".into(), "scipy".into()],
+            1 => vec!["numpy".into()],
+            _ => Vec::new(),
+        }
+    }
+
+    fn later_libraries(&self) -> Vec<String> {
+        self.packages().iter().map(|package| format!("lib{package}.so")).collect()
+    }
+
+    /// The program, all that it has loaded, and its modules, as the start tells them.
+    fn surroundings(&self) -> ProcessInfo {
+        let module = |name: String| Module { name: Some(name.into()), ..Module::default() };
+        ProcessInfo {
+            shared_objects: self.libraries().into_iter().map(object).collect(),
+            loaded_modules: self.modules().into_iter().map(module).collect(),
+            ..self.facts()
+        }
+    }
+
+    /// What the end repeats of it, as the server that follows a process does.
+    fn repeated(&self) -> ProcessInfo {
+        let mut program = Sha256::new();
+        let mut add = |number: u32, bytes: &[u8]| {
+            program.update(number.to_be_bytes());
+            program.update((bytes.len() as u64).to_be_bytes());
+            program.update(bytes);
+        };
+        // In the order of their numbers.
+        let start = self.surroundings();
+        add(field_numbers::process_info::BINPATH, &start.binpath.unwrap());
+        let objects = start.shared_objects.iter().map(Message::encode_to_vec);
+        objects.for_each(|object| add(field_numbers::process_info::SHARED_OBJECTS, &object));
+        add(field_numbers::process_info::BUILD_ID, &start.build_id.unwrap());
+        let notes = start.notes.iter().map(Message::encode_to_vec);
+        notes.for_each(|note| add(field_numbers::process_info::NOTES, &note));
+        let modules: String = self.modules().iter().map(|name| format!("{name}\0")).collect();
+        let cut = |digest: &[u8]| Some(digest[..16].to_vec().into());
+        ProcessInfo {
+            program_digest: cut(&program.finalize()),
+            modules_digest: cut(&Sha256::digest(modules)),
+            ..self.facts()
+        }
+    }
+
     fn facts(&self) -> ProcessInfo {
         let note = Note { signature: Some(vec![1 + self.code as u8; 16].into()), ..Note::default() };
         ProcessInfo {
@@ -141,7 +207,7 @@ impl BoxedProcess {
     pub fn start(&self) -> Bytes {
         let hostname = Some(format!("node{}", self.number % 7).into());
         let (event_id, job_id, cluster) = (self.event_id(), self.job_id(), self.cluster());
-        let info = ProcessInfo { event_id, job_id, cluster, hostname, ..self.facts() };
+        let info = ProcessInfo { event_id, job_id, cluster, hostname, ..self.surroundings() };
         encode_frame(MessageType::ProcessInfo, &info)
     }
 
@@ -168,10 +234,29 @@ impl BoxedProcess {
             exit_status,
             signal,
             oom_killed: (self.status == "oom").then_some(true),
-            start: Some(self.facts()),
+            start: Some(self.repeated()),
+            shared_objects: self.later_libraries().into_iter().map(object).collect(),
+            packages: self.packages().into_iter().map(package).collect(),
             ..ProcessEnd::default()
         };
         Some(encode_frame(MessageType::ProcessEnd, &end))
+    }
+
+    /// The values of a key of reports: several, of a key that is a set.
+    fn values(&self, key: &str) -> Vec<String> {
+        let values = match key {
+            "library" if self.status == "open" => self.libraries(),
+            "library" => [self.libraries(), self.later_libraries()].concat(),
+            "module" => self.modules(),
+            "package" => self.packages(),
+            _ => vec![self.value(key)],
+        };
+        if values.is_empty() { vec![String::new()] } else { values }
+    }
+
+    /// The process has this value among those of the key.
+    pub fn has(&self, key: &str, value: &str) -> bool {
+        self.values(key).iter().any(|known| known == value)
     }
 
     /// The value of a key of reports.
@@ -196,6 +281,14 @@ impl BoxedProcess {
     pub fn date(&self) -> String {
         date(self.start_ns)
     }
+}
+
+fn object(name: String) -> SharedObject {
+    SharedObject { path: Some(format!("/lib/{name}").into()), ..SharedObject::default() }
+}
+
+fn package(name: String) -> Package {
+    Package { language: Some("python".into()), name: Some(name.into()), ..Package::default() }
 }
 
 /// The day of a time, by UTC.
@@ -237,17 +330,25 @@ pub fn sums<'a>(
 ) -> BTreeMap<Vec<String>, Figures> {
     let mut lines: BTreeMap<Vec<String>, (Figures, [Distinct; 3])> = BTreeMap::new();
     for process in processes {
-        let line = keys.iter().map(|key| process.value(key)).collect();
-        let (figures, [jobs, users, accounts]) = lines.entry(line).or_default();
-        figures.processes += 1;
-        jobs.extend(process.job.map(|job| (process.cluster, job)));
-        users.insert((0, process.user as u64));
-        accounts.insert((0, process.account as u64));
-        let status = if process.status == "oom" { "killed" } else { process.status };
-        *figures.ended.entry(status).or_default() += 1;
-        if status != "open" {
-            figures.cpu_us += process.cpu_us;
-            figures.wall_us += (process.end_ns - process.start_ns) as u64 / 1000;
+        let mut its_lines = vec![Vec::new()];
+        for key in keys {
+            let with = |line: &Vec<String>, value: &String| [&line[..], &[value.clone()]].concat();
+            let values = process.values(key);
+            let all = |line: &Vec<String>| values.iter().map(|value| with(line, value)).collect::<Vec<_>>();
+            its_lines = its_lines.iter().flat_map(all).collect();
+        }
+        for line in its_lines {
+            let (figures, [jobs, users, accounts]) = lines.entry(line).or_default();
+            figures.processes += 1;
+            jobs.extend(process.job.map(|job| (process.cluster, job)));
+            users.insert((0, process.user as u64));
+            accounts.insert((0, process.account as u64));
+            let status = if process.status == "oom" { "killed" } else { process.status };
+            *figures.ended.entry(status).or_default() += 1;
+            if status != "open" {
+                figures.cpu_us += process.cpu_us;
+                figures.wall_us += (process.end_ns - process.start_ns) as u64 / 1000;
+            }
         }
     }
     lines

@@ -11,8 +11,9 @@ use std::{
 
 /// Burns CPU time for longer than the server takes to look at it, and ends with a status.
 const BUSY: &str = "#include <stdlib.h>\n#include <time.h>\n\
+    int fast(void);\n\
     int main(int count, char **words) {\n\
-    \x20   clock_t until = atoi(words[1]) * (CLOCKS_PER_SEC / 1000);\n\
+    \x20   clock_t until = atoi(words[1]) * (CLOCKS_PER_SEC / 1000) + fast();\n\
     \x20   while (clock() < until) ;\n\
     \x20   return atoi(words[2]);\n\
     }\n";
@@ -22,6 +23,9 @@ fn run(stage: &Stage, job: &str, account: &str, script: &str) {
     let mut shell = stage.command("/bin/sh");
     shell.env("LD_PRELOAD", stage.prefix().join("lib/libogrt.so")).env("OGRT_ACTIVE", "1");
     shell.env("SLURM_JOB_ID", job).env("SLURM_JOB_ACCOUNT", account).env("SLURM_JOB_PARTITION", "long");
+    if account == "chem" {
+        shell.env("LOADEDMODULES", "busy/1.2:mpi/4");
+    }
     shell.env("SLURM_JOB_NUM_NODES", "2").env("SLURM_CLUSTER_NAME", "alpha").env_remove("OGRT_JOBID_VARS");
     see(shell.args(["-c", script]));
 }
@@ -82,15 +86,51 @@ fn by_mail(stage: &Stage) {
     assert_eq!(monthly("* x@x\n", "2025-13").0, Some(2));
 }
 
+/// A process counts for each of its libraries and modules, with what its end tells.
+fn sets_are_told(stage: &Stage, by_software: &Value) {
+    let busy = line(by_software, "software", "Busy");
+    let (by_library, table) = report(stage, &["--preset", "libraries", "--since", "yesterday"]);
+    assert!(by_library.get("not_told").is_none() && table.contains("do not add up"), "{by_library}");
+    let fast = line(&by_library, "library", "FastMath");
+    for key in ["processes", "cpu_us", "completed", "failed", "jobs", "users"] {
+        assert_eq!(fast[key], busy[key], "{key} of {fast}");
+    }
+    let total = &by_library["total"];
+    let c_library = line(&by_library, "library", "libc.so.6");
+    assert_eq!((&c_library["processes"], &c_library["cpu_us"]), (&total["processes"], &total["cpu_us"]));
+
+    let (by_module, _) = report(stage, &["--by", "module", "--since", "yesterday"]);
+    let (by_account, _) = report(stage, &["--by", "account", "--since", "yesterday"]);
+    assert!(by_module.get("not_told").is_none(), "{by_module}");
+    for (module, account) in [("busy/1.2", "chem"), ("mpi/4", "chem"), ("", "bio")] {
+        let (told, expected) = (line(&by_module, "module", module), line(&by_account, "account", account));
+        for key in ["processes", "cpu_us", "failed", "killed"] {
+            assert_eq!(told[key], expected[key], "{key} of {module}: {told}");
+        }
+    }
+    let narrowed = ["--by", "module,software", "--where", "library=FastMath", "--where", "module=mpi/4"];
+    let (narrowed, _) = report(stage, &narrowed);
+    assert_eq!(narrowed["total"]["processes"], 2, "{narrowed}");
+    assert_eq!(narrowed["lines_in_all"], 2, "one for each module");
+}
+
 #[test]
 fn a_site_sees_who_used_what() {
     let mut stage = Stage::new();
     let source = stage.folder().join("busy.c");
     fs::write(&source, BUSY).unwrap();
     let program = stage.folder().join("busy");
+    let library = stage.folder().join("libfast.so");
+    fs::write(stage.folder().join("fast.c"), "int fast(void) { return 0; }\n").unwrap();
+    let mut link = stage.command("ogrt-cc");
+    link.env("OGRT_META_NAME", "FastMath").args(["gcc", "-shared", "-o"]).arg(&library);
+    assert!(see(link.arg(stage.folder().join("fast.c"))).status.success());
     let mut link = stage.command("ogrt-cc");
     link.env("OGRT_META_NAME", "Busy").env("OGRT_META_VERSION", "1.2");
-    assert!(see(link.args(["gcc", "-o"]).arg(&program).arg(&source)).status.success());
+    let mut path = std::ffi::OsString::from("-Wl,-rpath,");
+    path.push(stage.folder());
+    link.args(["gcc", "-o"]).arg(&program).arg(&source).arg(&library).arg(path);
+    assert!(see(&mut link).status.success());
     let busy = program.display();
     run(&stage, "1", "chem", &format!("{busy} 1500 0; {busy} 10 3; /bin/true"));
     run(&stage, "2", "bio", &format!("{busy} 10 0; /bin/sh -c 'kill -9 $$'; exit 0"));
@@ -113,6 +153,7 @@ fn a_site_sees_who_used_what() {
     assert_eq!((&busy["completed"], &busy["failed"], &busy["killed"]), (&2.into(), &1.into(), &0.into()));
     let cpu_us = busy["cpu_us"].as_u64().unwrap();
     assert!((1_000_000..1_700_000).contains(&cpu_us), "{busy}");
+    sets_are_told(&stage, &by_software);
     let unregistered = &by_software["unregistered"];
     assert_eq!((&unregistered["killed"], &unregistered["exec"]), (&1.into(), &1.into()), "{by_software}");
     let rows: Vec<&str> = table.lines().collect();

@@ -34,6 +34,7 @@ const SERVER: &Order = &[
         "sd_notify",
         "shutdown",
         "sockets",
+        "start_digest",
         "stored_text",
         "tls_client",
         "users",
