@@ -229,9 +229,9 @@ pub struct ProcessInfo {
     /// Id of the array that the job is a task of, where the tasks have ids of their own.
     #[prost(bytes = "bytes", optional, tag = "364")]
     pub array_job: ::core::option::Option<::prost::bytes::Bytes>,
-    /// In what an end repeats of its start: digests of what the start told of the program and all that
-    /// was loaded, and of the names of the environment modules (server/src/start_digest.rs). The server
-    /// that followed the process writes them.
+    /// In what an end repeats of its start: digests of what that told of the program and all that was
+    /// loaded, and of the names of the modules (server/src/start_digest.rs). The server that followed
+    /// the process writes them.
     #[prost(bytes = "bytes", optional, tag = "365")]
     pub program_digest: ::core::option::Option<::prost::bytes::Bytes>,
     #[prost(bytes = "bytes", optional, tag = "366")]

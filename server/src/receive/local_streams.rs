@@ -36,8 +36,8 @@ const SHORT: usize = 128 * 1024;
 const YOUNG_MAX: usize = 1024;
 const YOUNG_FOR: Duration = Duration::from_millis(200);
 
-/// Where no more than these are kept, nobody is late for want of a processor: one that has said
-/// nothing when it is looked at again waits for something, as a link does for its linker.
+/// Connections that are kept while nobody is late for want of a processor. One of so few that has
+/// said nothing when it is looked at again waits for something, as a link does for its linker.
 const SILENT_MAX: usize = 64;
 
 /// A connection that stays, with what it said so far.

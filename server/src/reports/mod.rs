@@ -11,6 +11,7 @@ mod job_list;
 mod job_union;
 mod keys;
 mod names;
+mod row_sets;
 mod sets;
 mod totals;
 

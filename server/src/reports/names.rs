@@ -2,7 +2,7 @@
 
 use super::{
     keys::{KEYS_MAX, ReportKey},
-    sets::{RowSets, SetKeys},
+    row_sets::{Name, RowSets, SetKeys},
 };
 use crate::{
     dates, job_name,
@@ -12,9 +12,6 @@ use crate::{
     uses::{Uses, UsesError},
 };
 use std::collections::HashMap;
-
-/// The number of a text.
-pub type Name = u32;
 
 /// The values of a line.
 pub type Line = [Name; KEYS_MAX];

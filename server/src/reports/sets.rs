@@ -3,10 +3,11 @@
 
 use super::{
     keys::ReportKey,
-    names::{Name, Names, RowNames},
+    names::{Names, RowNames},
+    row_sets::{Loaded, Name, SetKeys},
 };
 use crate::{
-    sums::{SumKey, digest_of},
+    sums::digest_of,
     uses::{ObjectName, Program, UsesError, file_name},
 };
 use ogrt_note::Signature;
@@ -16,49 +17,6 @@ use std::{
     collections::{BTreeSet, HashMap},
     rc::Rc,
 };
-
-/// What the sets of a row are found by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct SetKeys {
-    program: u64,
-    later: u64,
-    modules: u64,
-    started: u64,
-    is_partial: bool,
-}
-
-impl SetKeys {
-    /// Those of a row.
-    pub fn of(row: &SumKey<'_>) -> Self {
-        let SumKey { program, later, modules, started, is_partial, .. } = *row;
-        SetKeys { program, later, modules, started, is_partial }
-    }
-
-    /// What was loaded after the start is only claimed.
-    pub fn is_later_claimed(&self) -> bool {
-        self.later & 1 == 1
-    }
-
-    fn later_program(&self) -> Option<u64> {
-        (self.later > 1).then_some(self.later >> 1)
-    }
-}
-
-/// The sets that were looked up.
-#[derive(Default)]
-pub struct RowSets {
-    known: HashMap<(SetKeys, ReportKey), Rc<[Name]>>,
-    /// What each program had loaded; `None` of one that is gone.
-    loaded: HashMap<u64, Option<Rc<Loaded>>>,
-    /// The registered builds of libraries: the file's name without its version, and the software.
-    builds: HashMap<Signature, Option<(Vec<u8>, String)>>,
-}
-
-/// What a program had loaded.
-struct Loaded {
-    libraries: BTreeSet<Name>,
-    packages: BTreeSet<Name>,
-}
 
 impl Names<'_> {
     /// The row has one of these texts for each key.

@@ -332,7 +332,7 @@ pub fn sums<'a>(
     for process in processes {
         let mut its_lines = vec![Vec::new()];
         for key in keys {
-            let with = |line: &Vec<String>, value: &String| [&line[..], &[value.clone()]].concat();
+            let with = |line: &Vec<String>, value: &String| [&line[..], std::slice::from_ref(value)].concat();
             let values = process.values(key);
             let all = |line: &Vec<String>| values.iter().map(|value| with(line, value)).collect::<Vec<_>>();
             its_lines = its_lines.iter().flat_map(all).collect();

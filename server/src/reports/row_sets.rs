@@ -1,0 +1,57 @@
+//! What the sets of rows are found by, and those that were found.
+
+use super::keys::ReportKey;
+use crate::sums::SumKey;
+use ogrt_note::Signature;
+use std::{
+    collections::{BTreeSet, HashMap},
+    rc::Rc,
+};
+
+/// The number of a text.
+pub type Name = u32;
+
+/// What the sets of a row are found by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct SetKeys {
+    pub program: u64,
+    later: u64,
+    pub modules: u64,
+    pub started: u64,
+    pub is_partial: bool,
+}
+
+impl SetKeys {
+    /// Those of a row.
+    pub fn of(row: &SumKey<'_>) -> Self {
+        let SumKey { program, later, modules, started, is_partial, .. } = *row;
+        SetKeys { program, later, modules, started, is_partial }
+    }
+
+    /// What was loaded after the start is only claimed.
+    pub fn is_later_claimed(&self) -> bool {
+        self.later & 1 == 1
+    }
+
+    /// The program that tells what was loaded after the start.
+    pub fn later_program(&self) -> Option<u64> {
+        (self.later > 1).then_some(self.later >> 1)
+    }
+}
+
+/// The sets that were looked up.
+#[derive(Default)]
+pub struct RowSets {
+    /// The values of a row's key.
+    pub known: HashMap<(SetKeys, ReportKey), Rc<[Name]>>,
+    /// What each program had loaded; `None` of one that is gone.
+    pub loaded: HashMap<u64, Option<Rc<Loaded>>>,
+    /// The registered builds of libraries: the file's name without its version, and the software.
+    pub builds: HashMap<Signature, Option<(Vec<u8>, String)>>,
+}
+
+/// What a program had loaded.
+pub struct Loaded {
+    pub libraries: BTreeSet<Name>,
+    pub packages: BTreeSet<Name>,
+}
