@@ -45,6 +45,8 @@ pub mod hello {
     pub const FRAMES: u32 = 3;
     /// `optional bool passes_on`
     pub const PASSES_ON: u32 = 4;
+    /// `optional string imports`
+    pub const IMPORTS: u32 = 8;
 }
 
 /// Fields of `Ack`.
@@ -183,6 +185,8 @@ pub mod process_info {
     pub const ANCESTOR_PID: u32 = 348;
     /// `optional Provenance provenance`
     pub const PROVENANCE: u32 = 350;
+    /// `optional uint32 sampled_ppm`
+    pub const SAMPLED_PPM: u32 = 380;
     /// `optional bytes claimed_username`
     pub const CLAIMED_USERNAME: u32 = 351;
     /// `optional bool is_static`

@@ -16,6 +16,10 @@ pub struct Hello {
     /// sent them. They are recorded as claims.
     #[prost(bool, optional, tag = "4")]
     pub passes_on: ::core::option::Option<bool>,
+    /// The events are records of another tracker, whose name this is: "xalt". They are long past, and
+    /// their times are believed. Only root, and the server's own user, may say so, over a Unix socket.
+    #[prost(string, optional, tag = "8")]
+    pub imports: ::core::option::Option<::prost::alloc::string::String>,
 }
 /// The server's answer on such a stream; sent again as more frames become durable.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -194,6 +198,9 @@ pub struct ProcessInfo {
     /// Set by a server that passes the event on.
     #[prost(message, optional, tag = "350")]
     pub provenance: ::core::option::Option<Provenance>,
+    /// Of a million processes like this one, its tracker recorded this many. Absent: all.
+    #[prost(uint32, optional, tag = "380")]
+    pub sampled_ppm: ::core::option::Option<u32>,
     /// The name of the user as the process says, where a server knows the uid and no name for it.
     #[prost(bytes = "bytes", optional, tag = "351")]
     pub claimed_username: ::core::option::Option<::prost::bytes::Bytes>,

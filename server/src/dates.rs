@@ -34,6 +34,21 @@ pub fn date(days: u16) -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
+/// The first moment of a date such as `2026-11-25`, UTC, in Unix nanoseconds.
+pub fn first_moment_ns(text: &str) -> Option<i64> {
+    // Dates as texts have the order of the days.
+    let (mut low, mut high) = (0, u16::MAX);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if date(middle).as_str() < text {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    (date(low) == text).then_some(i64::from(low) * DAY_NS)
+}
+
 /// `2026-W48`: the week by ISO 8601, which begins on Monday and belongs to the year that has its
 /// Thursday.
 pub fn week(days: u16) -> String {
@@ -108,6 +123,16 @@ mod tests {
             days.map(|day| date(last_of_month(day))),
             ["2024-02-29", "2024-02-29", "2023-12-31", "1970-01-31"]
         );
+    }
+
+    #[test]
+    fn a_date_is_read_as_it_is_written() {
+        for day in [0, 1, 59, 19_782, 20_787, 65_535] {
+            assert_eq!(first_moment_ns(&date(day)), Some(i64::from(day) * DAY_NS));
+        }
+        for text in ["", "2026-11", "2026-02-30", "2026-11-31x", "1969-12-31", "9999-01-01", "heute"] {
+            assert_eq!(first_moment_ns(text), None, "{text}");
+        }
     }
 
     #[test]

@@ -60,12 +60,15 @@ pub mod tokens;
 mod users;
 mod uses;
 mod versions;
+mod xalt;
 
 pub use backup::backup;
 pub use config::{Config, LogFormat};
+pub use dates::first_moment_ns;
 pub use log_lines::LogLines;
 pub use move_builds::{export, import};
 pub use registry::token_store;
 pub use reload::Reload;
 pub use run::run;
 pub use shutdown::Shutdown;
+pub use xalt::{XaltImport, import as import_xalt};

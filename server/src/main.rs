@@ -4,7 +4,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ogrt_proto::printable::escaped;
 use ogrt_server::{
-    Config, LogFormat, LogLines, Reload, Shutdown,
+    Config, LogFormat, LogLines, Reload, Shutdown, XaltImport,
     tokens::{self, Scopes, TokenStore},
 };
 use std::{path::PathBuf, process::ExitCode, time::Duration};
@@ -32,7 +32,9 @@ const EXPORT_EXAMPLES: &str = "Examples:\n\
 const IMPORT_EXAMPLES: &str = "Examples:\n\
 \x20 ogrt-server -c ogrt.conf import < builds            while the server does not run\n\
 \x20 split -l 1000 builds part. && for part in part.*; do\n\
-\x20     curl --data-binary @$part http://127.0.0.1:7972/v1/import; done   while it runs";
+\x20     curl --data-binary @$part http://127.0.0.1:7972/v1/import; done   while it runs\n\
+\x20 ogrt-server import --xalt /var/log/xalt --until 2026-11-01   XALT's records, while it runs\n\
+\x20 ogrt-server import --xalt /home/*/.xalt.d                    the same, from home directories";
 
 const BACKUP_EXAMPLES: &str = "Examples:\n\
 \x20 ogrt-server -c ogrt.conf backup /backup/$(date +%F)  while the server runs, or not\n\
@@ -66,8 +68,21 @@ enum Command {
     Export,
     /// Register builds from such lines on standard input. While the server runs, use
     /// POST /v1/import instead.
+    ///
+    /// The option --xalt imports what XALT recorded, into the server that runs. Only root and the
+    /// server's user may do that.
     #[command(after_help = IMPORT_EXAMPLES)]
-    Import,
+    Import {
+        /// Directories with XALT's records (file transmission), or files of a syslog with them.
+        #[arg(long, value_name = "PATH", num_args = 1..)]
+        xalt: Vec<PathBuf>,
+        /// Only runs that began, and links that were made, on this day or later (2026-11-24, UTC).
+        #[arg(long, value_name = "DATE", value_parser = first_moment, requires = "xalt")]
+        since: Option<i64>,
+        /// Only those before this day.
+        #[arg(long, value_name = "DATE", value_parser = first_moment, requires = "xalt")]
+        until: Option<i64>,
+    },
     /// Save everything that the server keeps: queue, registry, jobs, uses and tokens. The server
     /// may run meanwhile.
     #[command(after_help = BACKUP_EXAMPLES)]
@@ -144,7 +159,13 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
     private_files(config.umask());
     match arguments.command {
         Some(Command::Export) => return ogrt_server::export(&config, std::io::stdout().lock()),
-        Some(Command::Import) => {
+        Some(Command::Import { xalt, since, until }) if !xalt.is_empty() => {
+            let period_ns = since.unwrap_or(0)..until.unwrap_or(i64::MAX);
+            let wanted = XaltImport { paths: xalt, period_ns };
+            print!("{}", ogrt_server::import_xalt(&config, &wanted)?);
+            return Ok(());
+        }
+        Some(Command::Import { .. }) => {
             let imported = ogrt_server::import(&config, std::io::stdin().lock())?;
             println!("{imported}");
             return Ok(());
@@ -178,6 +199,10 @@ const UMASK: u32 = 0o077;
 
 fn private_files(umask: u32) {
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(umask));
+}
+
+fn first_moment(text: &str) -> Result<i64, String> {
+    ogrt_server::first_moment_ns(text).ok_or_else(|| "expected a date such as 2026-11-24".to_owned())
 }
 
 fn manage_tokens(action: TokenAction, store: &dyn TokenStore) -> anyhow::Result<()> {

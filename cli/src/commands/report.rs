@@ -25,9 +25,8 @@ const EXAMPLES: &str = "Examples:\n\
 #[command(after_help = EXAMPLES)]
 pub struct ReportCommand {
     /// A line for each value of these keys, with commas between: software, version, program,
-    /// compiler, library, module, package, installed_package, known_by, user, account, partition,
-    /// cluster, status, day, week, month. At
-    /// most four.
+    /// executable, compiler, library, module, package, installed_package, known_by, user, account,
+    /// partition, cluster, status, day, week, month. At most four.
     #[arg(long, value_name = "KEYS", conflicts_with = "preset")]
     by: Option<String>,
 
@@ -67,7 +66,7 @@ pub struct ReportCommand {
 /// Reports that sites publish.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Preset {
-    /// Software with the most CPU-hours, as XALT's users know it.
+    /// Software by core-hours as XALT counts them: from start to end, for each rank.
     XaltTop,
     /// Software and its versions by node-hours, as ARCHER2 publishes them.
     Archer2,
@@ -88,7 +87,7 @@ enum Preset {
 impl Preset {
     fn keys(self) -> &'static str {
         match self {
-            Preset::XaltTop => "software",
+            Preset::XaltTop => "executable",
             Preset::Archer2 | Preset::Retire => "software,version",
             Preset::Compilers => "compiler",
             Preset::Libraries => "library",
@@ -120,9 +119,12 @@ impl ReportCommand {
         let mut question = vec![("by", keys.to_owned()), ("top", self.top.to_string())];
         let only = self.preset.map_or(&[][..], Preset::only);
         question.extend(only.iter().map(|(key, value)| (*key, (*value).to_owned())));
-        if self.preset == Some(Preset::Archer2) {
-            question.push(("order", "node".to_owned()));
-        }
+        let order = match self.preset {
+            Some(Preset::Archer2) => Some("node"),
+            Some(Preset::XaltTop) => Some("wall"),
+            _ => None,
+        };
+        question.extend(order.map(|order| ("order", order.to_owned())));
         for only in &self.only {
             let (key, value) =
                 only.split_once('=').with_context(|| format!("--where {only}: expected KEY=VALUE"))?;

@@ -11,12 +11,13 @@ use serde_json::Value;
 const BAR: f64 = 20.0;
 
 /// Figures of a line: the title, the key, and what they are divided by.
-const FIGURES: [(&str, &str, Unit); 10] = [
+const FIGURES: [(&str, &str, Unit); 11] = [
     ("processes", "processes", Unit::Number),
     ("jobs", "jobs", Unit::Number),
     ("users", "users", Unit::Number),
     ("accounts", "accounts", Unit::Number),
     ("cpu hours", "cpu_us", Unit::Hours),
+    ("wall hours", "wall_us", Unit::Hours),
     ("node hours", "node_us", Unit::Hours),
     ("core hours", "core_us", Unit::Hours),
     ("failed", "failed", Unit::Number),
@@ -59,11 +60,14 @@ fn names(line: &Value, keys: &[&str]) -> Vec<String> {
     keys.iter().map(name).collect()
 }
 
-/// Figures that some line has.
+/// Figures that some line has; wall hours where they order the lines.
 fn figures(report: &Value) -> Vec<(&'static str, &'static str, Unit)> {
     let has = |key: &str| number(&report["total"], key) > 0;
-    let always = ["processes", "users", "cpu_us"];
-    FIGURES.into_iter().filter(|(_, key, _)| always.contains(key) || has(key)).collect()
+    let is_by_wall = report["order"] == "wall";
+    let always =
+        if is_by_wall { ["processes", "users", "wall_us"] } else { ["processes", "users", "cpu_us"] };
+    let is_shown = |key: &str| always.contains(&key) || (has(key) && (key != "wall_us" || is_by_wall));
+    FIGURES.into_iter().filter(|(_, key, _)| is_shown(key)).collect()
 }
 
 fn share(line: &Value) -> f64 {
@@ -115,7 +119,7 @@ pub fn text(report: &Value) -> String {
     }
     let open = number(&report["total"], "end_unknown");
     if open > 0 {
-        text += &format!("{open} processes have no known end: they are in no hours\n");
+        text += &format!("{open} processes have no known end: they are in no CPU hours\n");
     }
     let claimed = number(&report["total"], "claimed");
     if claimed > 0 {

@@ -18,6 +18,8 @@ pub struct QueueStore {
     pub offsets: Table,
     /// Event, kind and part -> nothing: what acknowledging streams delivered, in two generations.
     pub delivered: [Table; 2],
+    /// The same of imported records, all that ever were: only administrators import any.
+    pub imported: Table,
     /// The index of the younger generation.
     pub delivered_young: Total,
     /// Events in the younger one.

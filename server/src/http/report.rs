@@ -75,12 +75,8 @@ fn keys(text: &str) -> Result<Vec<ReportKey>, Problem> {
 }
 
 fn order(text: &str) -> Result<Order, Problem> {
-    match text {
-        "cpu" => Ok(Order::Cpu),
-        "node" => Ok(Order::Node),
-        "processes" => Ok(Order::Processes),
-        _ => Err(bad_request(format!("order={text}: expected cpu, node or processes"))),
-    }
+    Order::read(text)
+        .ok_or_else(|| bad_request(format!("order={text}: expected cpu, node, wall or processes")))
 }
 
 fn all_keys() -> String {

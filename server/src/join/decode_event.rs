@@ -66,6 +66,7 @@ pub struct Event<'a> {
     pub container: &'a [u8],
     pub client: &'a [u8],
     pub is_static: bool,
+    pub sampled_ppm: Option<u64>,
 
     pub end_time_ns: Option<i64>,
     pub duration_ns: Option<u64>,
@@ -217,6 +218,7 @@ impl<'a> Event<'a> {
             process_info::PART_INDEX => self.part_index = value as u32,
             process_info::PART_COUNT => self.part_count = value as u32,
             process_info::EVENTS_LOST => self.events_lost = Some(value),
+            process_info::SAMPLED_PPM => self.sampled_ppm = Some(value),
             process_info::IS_STATIC => self.is_static = value != 0,
             _ => {}
         }

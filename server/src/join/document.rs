@@ -172,6 +172,7 @@ fn start(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missin
         .chain(builds.is_cut.then_some(BUILDS));
     document.list("incomplete", incomplete, |out, name| string(out, name.as_bytes()));
     document.text("client", event.client);
+    document.number("sampled_ppm", event.sampled_ppm);
     document.number("events_lost", event.events_lost.filter(|lost| *lost > 0));
     document.end();
 }

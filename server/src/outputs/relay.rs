@@ -67,7 +67,7 @@ impl Protocol for Relay {
         };
         let client = Some(concat!("ogrt-server ", env!("CARGO_PKG_VERSION")).to_owned());
         let mut stream = self.connector.connect().await?;
-        let hello = Hello { client, token, frames: None, passes_on: Some(true) };
+        let hello = Hello { client, token, passes_on: Some(true), ..Hello::default() };
         stream.write_all(&encode_frame(MessageType::Hello, &hello)).await?;
         Ok(RelayConnection { stream, received: BytesMut::new(), sent: 0, durable: 0 })
     }

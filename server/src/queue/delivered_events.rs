@@ -5,14 +5,15 @@
 //! write as the event. Two generations of a bounded number each: when the younger is full, the
 //! older is emptied and takes its place. The ends that the kernel told are remembered as well: what
 //! a process said of its own end may come from a spool much later. With each event stand its
-//! senders: what one of them sent does not keep out what another may know better.
+//! senders: what one of them sent does not keep out what another may know better. What was imported
+//! of another tracker is remembered for good: nobody knows when its files are imported again.
 
 use super::{
     Sender,
     event_key::{PartKey, end_key},
 };
 use crate::database::{QueueStore, Writes};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Events in one generation.
 const GENERATION: u64 = 4_000_000;
@@ -29,12 +30,14 @@ pub struct DeliveredEvents {
     young: usize,
     count: u64,
     pending: HashMap<PartKey, Senders>,
+    /// Imported records that are not committed yet.
+    imported: HashSet<PartKey>,
 }
 
 impl DeliveredEvents {
     pub fn open(store: QueueStore) -> fjall::Result<Self> {
         let (young, count) = (store.delivered_young.get()? as usize % 2, store.delivered_count.get()?);
-        Ok(DeliveredEvents { store, young, count, pending: HashMap::new() })
+        Ok(DeliveredEvents { store, young, count, pending: HashMap::new(), imported: HashSet::new() })
     }
 
     /// Remembers an event with the writes of `batch`; false when it tells nothing new.
@@ -58,6 +61,16 @@ impl DeliveredEvents {
             batch.insert(&self.store.delivered[self.young], key, &senders);
             self.pending.insert(key, senders);
         }
+        Ok(true)
+    }
+
+    /// Remembers an imported record for good; false when it was imported before.
+    pub fn insert_import(&mut self, batch: &mut Writes, key: PartKey) -> fjall::Result<bool> {
+        if self.imported.contains(&key) || self.store.imported.contains_key(key)? {
+            return Ok(false);
+        }
+        batch.insert(&self.store.imported, key, []);
+        self.imported.insert(key);
         Ok(true)
     }
 
@@ -101,6 +114,7 @@ impl DeliveredEvents {
     /// Notes that the keys are in the database; called after the commit.
     pub fn after_commit(&mut self) -> fjall::Result<()> {
         self.pending.clear();
+        self.imported.clear();
         if self.count > GENERATION {
             self.young = 1 - self.young;
             self.count = 0;

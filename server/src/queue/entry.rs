@@ -10,6 +10,7 @@
 //! Numbers are little-endian: these bytes never leave the machine.
 
 use super::Sender;
+use crate::clock::believed_ns;
 use bytes::{Buf, BufMut, Bytes};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -30,6 +31,10 @@ pub const VIA_MAX: usize = 255;
 
 /// The name in `via` of what ogrt-observe told of a process of this machine.
 pub const VIA_OBSERVER: &[u8] = b"observe";
+
+/// The first name in `via` of what was imported from XALT's records. No token has a name with a
+/// blank, so no relay is called so.
+pub const VIA_XALT: &[u8] = b"import xalt";
 
 /// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -132,6 +137,20 @@ impl<M> Entry<M> {
 }
 
 impl<M: AsRef<[u8]>> Entry<M> {
+    /// True if the event is another tracker's record, which an administrator has imported.
+    pub fn is_import(&self) -> bool {
+        let rest = self.via.as_ref().and_then(|via| via.as_ref().strip_prefix(VIA_XALT));
+        self.credentials.is_none() && rest.is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b','))
+    }
+
+    /// The time of what it tells, never after its receipt. An import tells of what is long past.
+    pub fn believed_ns(&self, claimed: Option<i64>) -> i64 {
+        match claimed {
+            Some(claimed) if self.is_import() => claimed.clamp(0, self.received_ns.max(0)),
+            claimed => believed_ns(claimed, self.received_ns),
+        }
+    }
+
     /// The relay that brought the event here, unless it is from this machine.
     pub fn relay(&self) -> Option<&[u8]> {
         last_relay(self.via.as_ref()?.as_ref())
@@ -189,7 +208,7 @@ impl Entry {
 }
 
 fn last_relay(via: &[u8]) -> Option<&[u8]> {
-    if via == VIA_OBSERVER {
+    if via == VIA_OBSERVER || via == VIA_XALT {
         return None;
     }
     via.rsplit(|byte| *byte == b',').next()

@@ -13,7 +13,7 @@ mod second_half;
 mod sender;
 mod writer;
 
-pub use entry::{Credentials, EndSource, Entries, Entry, EventIds, Kind, VIA_MAX, VIA_OBSERVER};
+pub use entry::{Credentials, EndSource, Entries, Entry, EventIds, Kind, VIA_MAX, VIA_OBSERVER, VIA_XALT};
 pub use event_key::{cluster_field, identify};
 pub use held_entries::{HeldEntries, HeldKey};
 pub use sender::Sender;

@@ -354,6 +354,9 @@ impl Writer {
     fn is_new(&mut self, batch: &mut Writes, entry: &Entry) -> Result<bool> {
         let Some(identity) = identify(entry.kind, &entry.message) else { return Ok(true) };
         let Some(key) = part_key(entry, &identity) else { return Ok(true) };
+        if entry.is_import() {
+            return Ok(self.delivered.insert_import(batch, key)?);
+        }
         let sender = entry.sender();
         if entry.kind == Kind::End
             && let Some(event_id) = key.first_chunk()

@@ -5,10 +5,14 @@
 //! sender is still known, and finds the event id and the part. The fields within are decoded by the
 //! join.
 
-use super::{Arrivals, Intake, claims, jobs_over, origin::Origin, provenance::Knowledge};
+use super::{
+    Arrivals, Intake, claims, jobs_over,
+    origin::{Manner, Origin},
+    provenance::Knowledge,
+};
 use crate::{
     follow::{EndTeller, ProcessStart, StartTeller},
-    queue::{EndSource, Entry, Kind, identify},
+    queue::{EndSource, Entry, Kind, VIA_XALT, identify},
     registry::{RecordSender, stamp},
 };
 use anyhow::bail;
@@ -55,11 +59,14 @@ pub fn admit(
             return Err(NotAdmitted::Token);
         }
         Ok(MessageType::BuildRecord) => {
-            let username = credentials.and_then(|who| intake.users.name(who.uid));
+            let is_import = origin.manner == Manner::Imports;
+            let user = credentials.filter(|_| !is_import);
+            let username = user.and_then(|who| intake.users.name(who.uid));
             let sender = RecordSender {
-                user: credentials.map(|who| (who.uid, who.gid)),
+                user: user.map(|who| (who.uid, who.gid)),
                 username: username.as_deref(),
                 holder,
+                import: is_import.then_some(VIA_XALT),
             };
             arrivals.submission.builds.push(stamp(&Bytes::copy_from_slice(message), sender));
             return Ok(());
@@ -137,7 +144,8 @@ pub fn admit(
         credentials: known.credentials,
         delivered_by: known.delivered_by,
         via: known.via.as_deref(),
-        is_final: false,
+        // Nothing comes late of what is long past, and a job's limit is not for it.
+        is_final: origin.manner == Manner::Imports,
         is_whole: false,
         end_source,
         message: &*known.message,

@@ -6,7 +6,7 @@
 //! `server/tests/server/job_over.rs`.
 
 use super::origin::Origin;
-use crate::queue::Receipt;
+use crate::queue::{Credentials, Receipt};
 use ogrt_proto::JobOver;
 use prost::Message;
 use rustix::process::geteuid;
@@ -26,10 +26,14 @@ pub struct JobsOver {
 /// The way to who closes jobs.
 pub type JobsOverInlet = UnboundedSender<JobsOver>;
 
+/// True if the kernel says that the sender is root, or our own user.
+pub fn is_administrator(sender: Option<Credentials>) -> bool {
+    sender.is_some_and(|sender| sender.uid == 0 || sender.uid == geteuid().as_raw())
+}
+
 /// A job that is over; `None` where the sender may not say so, or does not name one.
 pub fn read(message: &[u8], origin: &Origin<'_>) -> Option<JobOver> {
-    let sender = origin.credentials.filter(|_| origin.relay.is_none())?;
-    let may_tell = sender.uid == 0 || sender.uid == geteuid().as_raw();
+    let may_tell = origin.relay.is_none() && is_administrator(origin.credentials);
     let job = JobOver::decode(message).ok().filter(|_| may_tell && message.len() <= MESSAGE_MAX)?;
     (!job.job_id().is_empty()).then_some(job)
 }

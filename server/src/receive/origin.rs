@@ -13,6 +13,8 @@ pub enum Manner {
     Greets,
     /// It said that the events are others'.
     PassesOn,
+    /// It brings records of XALT, and may.
+    Imports,
 }
 
 /// The time of receipt, and the sender if the kernel told.

@@ -7,6 +7,9 @@
 //! never under those of who delivered it. Only the user is not left to the claim: none but root,
 //! and those who say that they pass on, tell of other users.
 //!
+//! Records of XALT are claims, under the names that they have. Only root and the server's own user
+//! bring them.
+//!
 //! A relay that has authenticated itself tells what its kernel proved, and is believed. Tests:
 //! `server/tests/server/identity.rs`.
 
@@ -16,7 +19,7 @@ use super::{
 };
 use crate::{
     fields::{Fields, Value},
-    queue::{Credentials, Kind, VIA_MAX},
+    queue::{Credentials, Kind, VIA_MAX, VIA_XALT},
 };
 use bytes::{Bytes, BytesMut};
 use ogrt_proto::{
@@ -52,6 +55,10 @@ impl<'a> Knowledge<'a> {
     ) -> Self {
         let message = Cow::Borrowed(message);
         let claim = Knowledge { message, credentials: None, delivered_by: None, via: None };
+        if origin.manner == Manner::Imports {
+            let delivered_by = origin.credentials.map(|kernel| kernel.uid);
+            return Knowledge { delivered_by, via: Some(Bytes::from_static(VIA_XALT)), ..claim };
+        }
         match (origin.relay, origin.credentials) {
             (Some(relay), _) => claim.by_relay(kind, relay),
             (None, Some(kernel)) => claim.by_local_process(kind, kernel, origin, numbering, is_followed),
@@ -101,7 +108,7 @@ impl<'a> Knowledge<'a> {
             Cow::Owned(_) => return self,
         };
         let own = match (origin.manner, kind) {
-            (Manner::PassesOn, _) | (_, Kind::Summary) => None,
+            (Manner::PassesOn | Manner::Imports, _) | (_, Kind::Summary) => None,
             (_, Kind::End) if is_followed => Some(Cow::Borrowed(message)),
             (Manner::Sends, Kind::Start) => numbering.translate(message, kernel),
             (Manner::Sends, Kind::End) => {

@@ -8,6 +8,7 @@
 use super::{
     Arrivals, Intake, SUMMARY_REFUSED,
     admit::{NotAdmitted, admit},
+    jobs_over::is_administrator,
     local_streams::{StayingStream, local_peer},
     origin::{Manner, Origin, Speaker},
     reading_half::ReadingHalf,
@@ -63,6 +64,8 @@ const NO_TOKEN: &str = "a build is registered only with a token that the server 
 const TOKEN_WITHOUT_SCOPE: &str = "the token in the file that OGRT_TOKEN_FILE names does not permit to register builds: \
     one made with --scope register does";
 /// What a client is told that may not say that a job is over.
+const NOT_ROOT_IMPORTS: &str =
+    "only root, and the user that runs the server, may import records of XALT, over the Unix socket";
 const NOT_ROOT: &str =
     "only root, and the user that runs the server, may say that a job is over, over the Unix socket";
 
@@ -186,6 +189,7 @@ impl Streams {
             peer: &peer,
             greeted: None,
             passes_on: false,
+            imports: false,
             frames: 0,
             announced: None,
             refused: None,
@@ -254,6 +258,8 @@ struct Connection<'a, R, W> {
     greeted: Option<bool>,
     /// Its Hello said that the events are others'.
     passes_on: bool,
+    /// Its Hello said that they are records of XALT, and it may bring such.
+    imports: bool,
     /// Frames after the Hello.
     frames: u64,
     /// The number of frames that its Hello announced.
@@ -364,6 +370,14 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
                 self.may_register = intake.tokens.may_register(self.holder.as_deref());
                 (self.greeted, self.announced) = (Some(true), hello.frames);
                 self.passes_on = hello.passes_on();
+                if let Some(tracker) = &hello.imports {
+                    if tracker != "xalt" || !is_administrator(self.credentials) {
+                        self.refused = Some(NOT_ROOT_IMPORTS);
+                        problem = Some(anyhow!("an import that it may not make"));
+                        break;
+                    }
+                    self.imports = true;
+                }
                 continue;
             }
             let origin = Origin {
@@ -417,6 +431,7 @@ impl<R: ReadingHalf, W: AsyncWrite + Unpin> Connection<'_, R, W> {
 
     fn manner(&self) -> Manner {
         match self.greeted {
+            Some(true) if self.imports => Manner::Imports,
             Some(true) if self.passes_on => Manner::PassesOn,
             Some(true) => Manner::Greets,
             _ => Manner::Sends,

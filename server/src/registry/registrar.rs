@@ -21,6 +21,8 @@ pub struct RecordSender<'a> {
     pub username: Option<&'a str>,
     /// Whoever holds the token that was shown.
     pub holder: Option<&'a TokenHolder>,
+    /// The way of an import, where it is another tracker's record.
+    pub import: Option<&'a [u8]>,
 }
 
 impl RecordSender<'_> {
@@ -33,8 +35,9 @@ impl RecordSender<'_> {
     pub fn registrar(&self) -> Option<Registrar> {
         let (uid, gid) = self.user.unzip();
         let token = self.holder.map(|holder| holder.name.clone());
-        let registrar =
-            Registrar { uid, gid, username: self.username.map(str::to_owned), token, ..Registrar::default() };
+        let username = self.username.map(str::to_owned);
+        let via = self.import.map(|import| String::from_utf8_lossy(import).into_owned());
+        let registrar = Registrar { uid, gid, username, token, via, ..Registrar::default() };
         (registrar != Registrar::default()).then_some(registrar)
     }
 }

@@ -9,6 +9,7 @@ pub enum ReportKey {
     Software,
     Version,
     Program,
+    Executable,
     Compiler,
     InstalledPackage,
     KnownBy,
@@ -27,10 +28,11 @@ pub enum ReportKey {
 
 impl ReportKey {
     /// All of them.
-    pub const ALL: [ReportKey; 17] = [
+    pub const ALL: [ReportKey; 18] = [
         ReportKey::Software,
         ReportKey::Version,
         ReportKey::Program,
+        ReportKey::Executable,
         ReportKey::Compiler,
         ReportKey::InstalledPackage,
         ReportKey::KnownBy,
@@ -53,6 +55,7 @@ impl ReportKey {
             ReportKey::Software => "software",
             ReportKey::Version => "version",
             ReportKey::Program => "program",
+            ReportKey::Executable => "executable",
             ReportKey::Compiler => "compiler",
             ReportKey::InstalledPackage => "installed_package",
             ReportKey::KnownBy => "known_by",

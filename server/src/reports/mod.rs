@@ -72,6 +72,8 @@ pub enum Order {
     Cpu,
     /// Node time.
     Node,
+    /// The time from start to end.
+    Wall,
     Processes,
 }
 
@@ -87,6 +89,23 @@ pub struct Reports {
     uses: Arc<Uses>,
     registry: Arc<dyn Registry>,
     software: Arc<SoftwareNames>,
+}
+
+impl Order {
+    /// The name in questions and answers.
+    pub fn text(self) -> &'static str {
+        match self {
+            Order::Cpu => "cpu",
+            Order::Node => "node",
+            Order::Wall => "wall",
+            Order::Processes => "processes",
+        }
+    }
+
+    /// The order of this name.
+    pub fn read(text: &str) -> Option<Order> {
+        [Order::Cpu, Order::Node, Order::Wall, Order::Processes].into_iter().find(|one| one.text() == text)
+    }
 }
 
 impl Reports {
@@ -165,7 +184,8 @@ impl Reports {
                 }
             }
         }
-        let all_cpu_us = total.cpu_us();
+        // Shares are of what the lines are ordered by: CPU time, or the time from start to end.
+        let all_us = total.shared_us(question.order);
         let count = lines.len();
         let mut lines: Vec<(Line, Totals)> = lines.into_iter().collect();
         let order = |(line, sum): &(Line, Totals)| {
@@ -180,7 +200,11 @@ impl Reports {
         let by_status = question.by.contains(&ReportKey::Status);
         let mut rows: Vec<Value> = Vec::new();
         for (line, sum) in &mut lines {
-            let told = if by_status { sum.json_by_status(all_cpu_us) } else { vec![sum.json(all_cpu_us)] };
+            let told = if by_status {
+                sum.json_by_status(question.order, all_us)
+            } else {
+                vec![sum.json(question.order, all_us)]
+            };
             for mut row in told {
                 for (key, text) in question.by.iter().zip(names.texts(line, question.by.len())) {
                     if *key != ReportKey::Status {
@@ -197,11 +221,12 @@ impl Reports {
         let lines_in_all = if by_status { rows.len() } else { count };
         let mut answer = json!({
             "by": question.by.iter().map(|key| key.text()).collect::<Vec<_>>(),
+            "order": question.order.text(),
             "last_day": until,
             "lines": rows,
             "lines_in_all": lines_in_all,
-            "total": total.json(all_cpu_us),
-            "unregistered": unregistered.json(all_cpu_us),
+            "total": total.json(question.order, all_us),
+            "unregistered": unregistered.json(question.order, all_us),
         });
         if question.since_ns.is_some() {
             answer["first_day"] = dates::date(first).into();
@@ -210,7 +235,7 @@ impl Reports {
             answer["lines_overlap"] = true.into();
         }
         if not_told.processes() > 0 {
-            answer["not_told"] = not_told.json(0);
+            answer["not_told"] = not_told.json(question.order, 0);
         }
         if !whole_months.is_empty() {
             answer["whole_months"] = whole_months.into_iter().collect::<Vec<_>>().into();

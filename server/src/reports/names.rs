@@ -37,6 +37,8 @@ struct ProgramNames {
     software: Name,
     version: Name,
     path: Name,
+    /// The software; where nothing names that, the name of the file.
+    executable: Name,
     compiler: Name,
     installed_package: Name,
     known_by: Name,
@@ -147,13 +149,18 @@ impl<'a> Names<'a> {
         }
         let Some(program) = self.uses.named_program(number)? else { return Ok(ProgramNames::default()) };
         let path = String::from_utf8_lossy(&program.path).into_owned();
-        let mut names = ProgramNames { path: self.number(path.clone()), ..ProgramNames::default() };
+        let file_name = path.rsplit('/').next().unwrap_or_default().to_owned();
+        let mut names = ProgramNames {
+            path: self.number(path),
+            executable: self.number(file_name.clone()),
+            ..ProgramNames::default()
+        };
         for signature in &program.executable {
             let Some(build) = self.registry.summary(*signature)? else { continue };
             let metadata = build.metadata;
-            let file = || path.rsplit('/').next().unwrap_or_default().to_owned();
-            let software = metadata.name.filter(|name| !name.is_empty()).unwrap_or_else(file);
+            let software = metadata.name.filter(|name| !name.is_empty()).unwrap_or(file_name);
             names.software = self.number(software);
+            names.executable = names.software;
             names.version = self.number(metadata.version.unwrap_or_default());
             names.compiler = self.number(metadata.compiler.unwrap_or_default());
             names.known_by = self.number("signature".to_owned());
@@ -162,6 +169,7 @@ impl<'a> Names<'a> {
         }
         if let Some(known) = self.software.name(&program.build_id, &program.path)? {
             names.software = self.number(known.software);
+            names.executable = names.software;
             names.version = self.number(known.version);
             names.installed_package = self.number(known.package);
             names.known_by = self.number(known.known_by.text().to_owned());
@@ -174,6 +182,7 @@ impl<'a> Names<'a> {
             ReportKey::Software => row.program.software,
             ReportKey::Version => row.program.version,
             ReportKey::Program => row.program.path,
+            ReportKey::Executable => row.program.executable,
             ReportKey::Compiler => row.program.compiler,
             ReportKey::InstalledPackage => row.program.installed_package,
             ReportKey::KnownBy => row.program.known_by,

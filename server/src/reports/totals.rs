@@ -62,11 +62,22 @@ impl Totals {
         self.ends.iter().map(|end| end.cpu_us).sum()
     }
 
+    /// The time from start to end, in microseconds.
+    fn wall_us(&self) -> u64 {
+        self.ends.iter().map(|end| end.wall_us).sum()
+    }
+
+    /// What shares are of, in this order.
+    pub fn shared_us(&self, order: Order) -> u64 {
+        if order == Order::Wall { self.wall_us() } else { self.cpu_us() }
+    }
+
     /// What lines are ordered by.
     pub fn rank(&self, order: Order) -> u64 {
         match order {
             Order::Cpu => self.cpu_us(),
             Order::Node => self.node_us,
+            Order::Wall => self.wall_us(),
             Order::Processes => self.processes(),
         }
     }
@@ -80,8 +91,8 @@ impl Totals {
         self.ends.iter().map(|end| end.processes).sum()
     }
 
-    /// The figures with their keys, and the share of all CPU time.
-    pub fn json(&mut self, all_cpu_us: u64) -> Value {
+    /// The figures with their keys, and the share of all.
+    pub fn json(&mut self, order: Order, all_us: u64) -> Value {
         let of = |status: Status| self.ends[status as usize].processes;
         let processes = self.processes();
         let mut json = json!({
@@ -90,7 +101,7 @@ impl Totals {
             "users": self.users.len(),
             "accounts": self.accounts.len(),
             "cpu_us": self.cpu_us(),
-            "wall_us": self.ends.iter().map(|end| end.wall_us).sum::<u64>(),
+            "wall_us": self.wall_us(),
             "node_us": self.node_us,
             "core_us": self.core_us,
             "completed": of(Status::Completed),
@@ -102,12 +113,12 @@ impl Totals {
             "claimed": self.claimed,
             "claimed_cpu_us": self.claimed_cpu_us,
         });
-        add_share(&mut json, self.cpu_us(), all_cpu_us);
+        add_share(&mut json, self.shared_us(order), all_us);
         json
     }
 
     /// The figures of each status that some process has. Which jobs and users had it is not known.
-    pub fn json_by_status(&self, all_cpu_us: u64) -> Vec<Value> {
+    pub fn json_by_status(&self, order: Order, all_us: u64) -> Vec<Value> {
         let open = EndSum { processes: self.processes() - self.ended(), ..EndSum::default() };
         let ends = STATUSES.iter().map(|status| (status.text(), self.ends[*status as usize]));
         ends.chain([(OPEN, open)])
@@ -115,15 +126,15 @@ impl Totals {
             .map(|(status, EndSum { processes, cpu_us, wall_us })| {
                 let mut json =
                     json!({ "status": status, "processes": processes, "cpu_us": cpu_us, "wall_us": wall_us });
-                add_share(&mut json, cpu_us, all_cpu_us);
+                add_share(&mut json, if order == Order::Wall { wall_us } else { cpu_us }, all_us);
                 json
             })
             .collect()
     }
 }
 
-fn add_share(json: &mut Value, cpu_us: u64, all_cpu_us: u64) {
-    if all_cpu_us > 0 {
-        json["share"] = (cpu_us as f64 / all_cpu_us as f64).into();
+fn add_share(json: &mut Value, us: u64, all_us: u64) {
+    if all_us > 0 {
+        json["share"] = (us as f64 / all_us as f64).into();
     }
 }

@@ -5,7 +5,6 @@
 
 use super::program::UseEvent;
 use crate::{
-    clock::believed_ns,
     fields::{Fields, Value},
     queue::{EndSource, Entry, Kind},
     start_digest::StartDigest,
@@ -75,14 +74,14 @@ impl<'a> Ending<'a> {
         }
         let status = Status::of(ended_by, exit_status, is_oom && is_told);
         let mut process = UseEvent::default();
-        let ReadStart { started_ns, speaks_for_job, modules_digest } = process.read_start(start);
+        let ReadStart { started_ns, speaks_for_job, modules_digest, ranks } = process.read_start(start);
         let is_named = process.is_named();
         (process.job, process.cluster, process.host) = (job, cluster, host);
         if let Some(kernel) = entry.credentials {
             (process.uid, process.is_proved) = (Some(kernel.uid), true);
             process.relay = entry.relay_name().unwrap_or_default();
         }
-        let ended_ns = believed_ns(ended_ns.or(alive_until_ns), entry.received_ns);
+        let ended_ns = entry.believed_ns(ended_ns.or(alive_until_ns));
         // A long life ends long after the start was received: the duration leads back to it.
         let started_ns = match (duration_ns, started_ns) {
             (Some(duration), _) => ended_ns.saturating_sub(duration),
@@ -91,7 +90,9 @@ impl<'a> Ending<'a> {
         };
         process.time_ns = started_ns.max(0);
         process.cut();
-        let wall_us = duration_ns.map_or(0, |ns| ns.unsigned_abs() / 1000);
+        // XALT records one rank for all of a launch: its time stands for theirs.
+        let ranks = if entry.is_import() { ranks } else { 1 };
+        let wall_us = duration_ns.map_or(0, |ns| ns.unsigned_abs() / 1000).saturating_mul(ranks);
         let speaks_for_job = is_told && (speaks_for_job || status == Status::Oom);
         let verdict = speaks_for_job.then_some(match status {
             Status::Failed => exit_status as u8,
@@ -111,16 +112,19 @@ struct ReadStart {
     /// itself.
     speaks_for_job: bool,
     modules_digest: Option<StartDigest>,
+    /// The number of ranks of its launch.
+    ranks: u64,
 }
 
 impl<'a> UseEvent<'a> {
     /// Reads what an end repeats of its start.
     fn read_start(&mut self, start: &'a [u8]) -> ReadStart {
-        let mut read = ReadStart { started_ns: None, speaks_for_job: false, modules_digest: None };
+        let mut read = ReadStart { started_ns: None, speaks_for_job: false, modules_digest: None, ranks: 1 };
         for (number, value) in Fields::of(start).map_while(Result::ok) {
             match (number, value) {
                 (process_info::START_TIME_NS, Value::Varint(ns)) => read.started_ns = Some(ns as i64),
                 (process_info::IS_OUTERMOST, Value::Varint(value)) => read.speaks_for_job |= value != 0,
+                (process_info::MPI_SIZE, Value::Varint(size)) => read.ranks = size.clamp(1, u32::MAX.into()),
                 // A rank alone says nothing: Slurm gives one to all that a batch script runs.
                 (process_info::LAUNCH, Value::Bytes(bytes)) => read.speaks_for_job |= !bytes.is_empty(),
                 (process_info::PROGRAM_DIGEST, Value::Bytes(bytes)) => {

@@ -8,7 +8,6 @@
 
 use super::object_names::{ObjectName, ObjectNumber, file_path, package_path};
 use crate::{
-    clock::believed_ns,
     fair_shares::ShareHolder,
     fields::{Fields, Value},
     join::note,
@@ -96,7 +95,7 @@ impl<'a> UseEvent<'a> {
             (self.uid, self.is_proved) = (Some(kernel.uid), !self.has_claims);
             self.relay = entry.relay_name().unwrap_or_default();
         }
-        self.time_ns = believed_ns(claimed_ns, entry.received_ns);
+        self.time_ns = entry.believed_ns(claimed_ns);
         self.cut();
         is_good
     }

@@ -46,3 +46,4 @@ mod steering;
 mod together;
 mod twice;
 mod uses;
+mod xalt;

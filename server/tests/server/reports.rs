@@ -10,7 +10,7 @@ use serde_json::Value;
 use std::{collections::BTreeMap, ffi::OsStr, time::Instant};
 
 /// A report, its lines by their values.
-fn report(daemon: &Daemon, keys: &[&str], more: &str) -> (BTreeMap<Vec<String>, Value>, Value) {
+pub fn report(daemon: &Daemon, keys: &[&str], more: &str) -> (BTreeMap<Vec<String>, Value>, Value) {
     let since = Instant::now();
     let (status, json) = daemon.get(&format!("/v1/report?by={}&top=10000{more}", keys.join(",")));
     assert_eq!(status, 200, "{json}");
@@ -264,7 +264,7 @@ fn a_wrong_question_is_told_so() {
         ("user=a&user=b", "expected once"),
         ("status=failed", "by=status"),
         ("registered=maybe", "yes or no"),
-        ("order=size", "cpu, node or processes"),
+        ("order=size", "cpu, node, wall or processes"),
         ("since=soon", "whole number"),
     ] {
         let (status, problem) = daemon.get(&format!("/v1/report?{question}"));

@@ -181,7 +181,7 @@ impl Server {
         }
         let token = token_file.map(read_token).transpose()?;
         let client = concat!("ogrt ", env!("CARGO_PKG_VERSION")).to_owned();
-        let hello = Some(Hello { client: Some(client), token, frames: None, passes_on: Some(true) });
+        let hello = Some(Hello { client: Some(client), token, passes_on: Some(true), ..Hello::default() });
         let server = self.to_string();
         Ok(Connection { server, socket, hello, received: BytesMut::new(), sent: 0, durable: 0 })
     }

@@ -50,7 +50,7 @@ const SERVER: &Order = &[
     &["processes", "sums"],
     &["jobs", "launches", "outputs", "uses"],
     &["reports"],
-    &["backup", "http", "move_builds", "reload", "retention"],
+    &["backup", "http", "move_builds", "reload", "retention", "xalt"],
     &["run"],
     &["fuzzing"],
     &["lib"],
