@@ -16,6 +16,7 @@ mod tables;
 
 pub use condition::{Cause, Condition};
 pub use engine::free_space;
+pub use reading::TableIter;
 pub use rooms::{
     FollowStore, HeldStore, InstallationStore, JobsStore, JoinStore, LearnedStore, QueueStore, RegistryStore,
     SumsStore, UsesStore, WaitingStore,
@@ -103,6 +104,7 @@ fn tables() -> Vec<TableSpec> {
         ("installations", small()),
         ("learned", small()),
         ("image_numbers", small()),
+        ("program_starts", small()),
         ("images", small()),
         ("images_with", short(lists(4 << 20))),
         ("objects", small()),
@@ -114,7 +116,7 @@ fn tables() -> Vec<TableSpec> {
         ("sum_tallies", packed(4 << 20)),
         ("sums", plain(4 << 20)),
         ("sum_months", plain(4 << 20)),
-        ("sum_digests", plain(1 << 20)),
+        ("sum_digests", small()),
         ("sum_programs", small()),
         ("sum_jobs", plain(4 << 20)),
         ("job_list", plain(4 << 20)),
@@ -214,6 +216,7 @@ impl Store {
             uses: UsesStore {
                 database: database.waiting_for_room(),
                 program_numbers: table("image_numbers")?,
+                program_starts: table("program_starts")?,
                 programs: table("images")?,
                 programs_with: table("images_with")?,
                 objects: table("objects")?,
@@ -235,6 +238,8 @@ impl Store {
                     tallies: table("sum_tallies")?,
                     rows: table("sums")?,
                     months: table("sum_months")?,
+                    days_since: total("days of sums since"),
+                    months_until: total("months of sums until"),
                     programs: table("sum_programs")?,
                     digests: table("sum_digests")?,
                     row_count: total("rows of sums"),

@@ -137,6 +137,9 @@ pub struct UsesStore {
     pub database: Database,
     /// Digest of a program -> its number.
     pub program_numbers: Table,
+    /// Digest of a start -> the number of its program; number, digest -> nothing:
+    /// server/src/uses/program_numbers.rs.
+    pub program_starts: Table,
     /// Number of a program -> what it is.
     pub programs: Table,
     /// Signature, number of a program that has it -> one byte: is it its executable's?
@@ -182,8 +185,12 @@ pub struct SumsStore {
     pub tallies: Table,
     /// Day, program, user, account -> sums: server/src/sums/row.rs.
     pub rows: Table,
-    /// The same for months that are long past: server/src/sums/months.rs.
+    /// The same for months: server/src/sums/months.rs.
     pub months: Table,
+    /// The day from which on rows of days are kept.
+    pub days_since: Total,
+    /// The day until which months have all that their days have.
+    pub months_until: Total,
     /// Program -> rows that name it, and its name: server/src/sums/programs.rs.
     pub programs: Table,
     /// Numbers of jobs, and what is known of their use: server/src/sums/add.rs.

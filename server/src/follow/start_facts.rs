@@ -141,8 +141,23 @@ mod tests {
             username: Some("root".into()),
             ..start.clone()
         };
-        let repeated = ProcessInfo::decode(&*facts(&told.encode_to_vec(), false)).unwrap();
-        assert_eq!(repeated, ProcessInfo { notes: vec![note(10), note(20)], ..start });
+        let told = told.encode_to_vec();
+        let digest = |digest: start_digest::StartDigest| Some(digest.to_vec().into());
+        let expected = ProcessInfo {
+            notes: vec![note(10), note(20)],
+            program_digest: digest(start_digest::of_program(&told)),
+            modules_digest: digest(start_digest::of_modules(b"")),
+            ..start
+        };
+        let repeated = ProcessInfo::decode(&*facts(&told, false)).unwrap();
+        assert_eq!(repeated, expected);
+        // What is kept on disk leads to the same.
+        let kept = facts_and_place(&told);
+        assert_eq!(ProcessInfo::decode(&*facts(&kept, false)).unwrap(), expected);
+        // A part of a start says nothing of the whole.
+        let part = ProcessInfo { part_count: Some(2), ..ProcessInfo::decode(&told[..]).unwrap() };
+        let repeated = ProcessInfo::decode(&*facts(&part.encode_to_vec(), false)).unwrap();
+        assert_eq!((repeated.program_digest, repeated.modules_digest), (None, None));
     }
 
     #[test]

@@ -11,6 +11,7 @@ mod job_list;
 mod job_union;
 mod keys;
 mod names;
+mod period;
 mod row_sets;
 mod sets;
 mod totals;
@@ -20,17 +21,20 @@ pub use keys::{KEYS_MAX, ReportKey};
 
 use crate::{
     clock::now_ns,
+    database::{Table, TableIter},
     dates::{self, DAY_NS, day_number},
     learned::SoftwareNames,
     registry::Registry,
-    sums::{SumKey, SumRow},
+    sums::{SumKey, SumRow, days_since},
     uses::{Uses, UsesError},
 };
 use names::{Line, Names};
+use period::Period;
 use serde_json::{Value, json};
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, HashMap},
+    ops::Range,
     sync::Arc,
 };
 use totals::Totals;
@@ -56,7 +60,18 @@ pub struct ReportQuestion {
     pub top: usize,
 }
 
+/// Rows of these days.
+fn range(table: &Table, days: Range<u16>) -> TableIter {
+    table.range(days.start.to_be_bytes()..days.end.to_be_bytes())
+}
+
 impl ReportQuestion {
+    /// Days are told apart.
+    fn tells_days(&self) -> bool {
+        let named = self.by.iter().chain(self.only.iter().map(|(key, _)| key));
+        named.copied().any(|key| matches!(key, ReportKey::Day | ReportKey::Week))
+    }
+
     /// The keys that are sets.
     fn sets(&self) -> impl Iterator<Item = ReportKey> {
         let named = self.by.iter().chain(self.only.iter().map(|(key, _)| key));
@@ -141,8 +156,9 @@ impl Reports {
         let (mut is_cut, mut last_day) = (false, first);
         // Months of which only a part was asked for.
         let mut whole_months = BTreeSet::new();
-        let months = sums.months.range(dates::first_of_month(first).to_be_bytes()..behind.to_be_bytes());
-        let days = sums.rows.range(first.to_be_bytes()..behind.to_be_bytes());
+        let period = Period::new(first, behind, days_since(sums)?, question.tells_days());
+        let months = period.months().flat_map(|months| range(&sums.months, months));
+        let days = period.days().flat_map(|days| range(&sums.rows, days));
         for (entry, is_month) in months.map(|row| (row, true)).chain(days.map(|row| (row, false))) {
             let (key, value) = entry.into_inner()?;
             let Some(key) = SumKey::read(&key) else { continue };

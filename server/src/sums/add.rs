@@ -9,7 +9,7 @@ use super::{
     tally::SumTally,
 };
 use crate::{
-    database::{SumsStore, Writes, number},
+    database::{SumsStore, Table, Writes, number},
     dates::day_number,
     fair_shares::ShareHolder,
     stored_text::{put_name, take_name},
@@ -266,18 +266,33 @@ impl<R: FnMut(&ShareHolder, u64) -> bool> Adding<'_, R> {
         self.dropped_ns = self.dropped_ns.max(tallies.iter().map(|tally| tally.last_ns).max());
     }
 
-    /// Puts what has changed among the writes.
+    /// Puts what has changed among the writes: of each day, and of its month.
     fn put(&mut self, writes: &mut Writes) -> fjall::Result<()> {
-        let changes = std::mem::take(&mut self.changes);
+        let days = std::mem::take(&mut self.changes);
+        let mut months: BTreeMap<Vec<u8>, Change> = BTreeMap::new();
+        for (key, change) in &days {
+            let Some(row) = SumKey::read(key) else { continue };
+            months.entry(row.of_month().bytes()).or_default().merge(change);
+        }
+        let store = self.store;
+        self.put_rows(&store.rows, days, writes)?;
+        self.put_rows(&store.months, months, writes)
+    }
+
+    fn put_rows(
+        &mut self,
+        table: &Table,
+        changes: BTreeMap<Vec<u8>, Change>,
+        writes: &mut Writes,
+    ) -> fjall::Result<()> {
         // What has no room for a row of its own, under the row of the user's unknown programs.
         let mut coarse: BTreeMap<Vec<u8>, Change> = BTreeMap::new();
         let mut put: BTreeMap<Vec<u8>, SumRow> = BTreeMap::new();
         for (key, change) in changes {
             let Some(row) = SumKey::read(&key) else { continue };
-            let before = self.store.rows.get(&key)?.and_then(|value| SumRow::read(&value));
+            let before = table.get(&key)?.and_then(|value| SumRow::read(&value));
             if before.is_none() && !self.takes_room(row.holder()) {
-                let row = row.coarse();
-                coarse.entry(row.bytes()).or_default().merge(change);
+                coarse.entry(row.coarse().bytes()).or_default().merge(&change);
                 continue;
             }
             if before.is_none() {
@@ -288,7 +303,7 @@ impl<R: FnMut(&ShareHolder, u64) -> bool> Adding<'_, R> {
         for (key, change) in coarse {
             let before = match put.get(&key) {
                 Some(row) => Some(row.clone()),
-                None => self.store.rows.get(&key)?.and_then(|value| SumRow::read(&value)),
+                None => table.get(&key)?.and_then(|value| SumRow::read(&value)),
             };
             let holder = SumKey::read(&key).map(|row| row.holder());
             if before.is_none() && !holder.is_some_and(|holder| self.takes_room(holder)) {
@@ -298,7 +313,7 @@ impl<R: FnMut(&ShareHolder, u64) -> bool> Adding<'_, R> {
             put.insert(key, change.applied_to(before.unwrap_or_default()));
         }
         for (key, row) in put {
-            writes.insert(&self.store.rows, key, row.bytes());
+            writes.insert(table, key, row.bytes());
         }
         Ok(())
     }
@@ -314,12 +329,12 @@ impl Change {
         self.is_cut |= job.is_none() && !tally.job.is_empty();
     }
 
-    fn merge(&mut self, other: Change) {
+    fn merge(&mut self, other: &Change) {
         self.processes += other.processes;
         self.ends.iter_mut().zip(&other.ends).for_each(|(end, more)| end.add(more));
         self.node_us = self.node_us.wrapping_add(other.node_us);
         self.core_us = self.core_us.wrapping_add(other.core_us);
-        self.jobs.extend(other.jobs);
+        self.jobs.extend(&other.jobs);
         self.is_cut |= other.is_cut;
     }
 

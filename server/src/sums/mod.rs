@@ -3,8 +3,9 @@
 //! ```text
 //! day, program, user, who proved it, cluster, account, partition -> sums, and the jobs' numbers
 //! ```
-//! A process counts on the day on which it began. Rows grow with what is distinct, and days that
-//! are long past become months ([`roll_up`]), so they answer for years. What they are made of comes
+//! A process counts on the day on which it began. Rows grow with what is distinct. The same
+//! stands there by month ([`forget_days`]), so a report over years is quick, and days that are long
+//! past can go. What they are made of comes
 //! as tallies ([`SumTally`]), which the stage of uses makes durable together with its offset in the
 //! queue; here they are added ([`add`]), in the write that removes them. So each process counts
 //! once, whatever crashes.
@@ -31,7 +32,7 @@ pub use job_list::ListedJob;
 pub use job_outcome::JobState;
 pub use job_record::JobRecord;
 pub use job_set::JobSet;
-pub use months::{forget_jobs, roll_up};
+pub use months::{RowChanges, complete_day, days_since, forget_days, forget_jobs};
 pub use programs::{keep_name, kept_name};
 pub use row::{EndSum, SumKey, SumRow};
 pub use status::{STATUSES, Status};

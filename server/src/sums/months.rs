@@ -1,8 +1,9 @@
-//! Days that are long past, as months; and jobs of which nobody has told for as long.
+//! Months beside days; days that are long past, which go; and jobs of which nobody has told for as
+//! long.
 //!
 //! A row of a month has the key of a row of a day, with the month's first day, in a table of its
-//! own. Only whole months are taken. What is late for a day that is gone makes a row of that day
-//! again, and joins the month with the next sweep.
+//! own. Both get whatever is added ([`super::add`]). So a report over a year reads months, and what
+//! is forgotten of days is days alone.
 
 use super::{
     SumKey, SumRow,
@@ -19,10 +20,13 @@ use crate::{
 use std::collections::BTreeMap;
 
 /// What a sweep has changed: the senders of rows, and how many more each has.
-type RowChanges = Vec<(ShareHolder, i64)>;
+pub type RowChanges = Vec<(ShareHolder, i64)>;
 
-/// Takes so many rows of days before this one, in these writes.
-pub fn roll_up(
+/// The value of the mark of a database whose months are whole.
+const WHOLE: u64 = u64::MAX;
+
+/// Removes so many rows of days in months before this day's, in these writes.
+pub fn forget_days(
     store: &SumsStore,
     before: u16,
     rows_max: usize,
@@ -30,33 +34,61 @@ pub fn roll_up(
 ) -> fjall::Result<RowChanges> {
     let before = dates::first_of_month(before);
     let (mut changes, mut mentions) = (RowChanges::new(), Mentions::default());
-    let mut months: BTreeMap<Vec<u8>, SumRow> = BTreeMap::new();
     for entry in store.rows.range([0, 0]..before.to_be_bytes()).take(rows_max) {
-        let (key, value) = entry.into_inner()?;
-        if let Some((day, row)) = SumKey::read(&key).zip(SumRow::read(&value)) {
+        let key = entry.key()?;
+        if let Some(day) = SumKey::read(&key) {
             changes.push((day.holder(), -1));
             mentions.add_row(&day, -1);
-            let month = SumKey { day: dates::first_of_month(day.day), ..day }.bytes();
-            let known = match months.get_mut(&month) {
-                Some(known) => known,
-                None => {
-                    let there = store.months.get(&month)?.and_then(|value| SumRow::read(&value));
-                    if there.is_none() {
-                        changes.push((day.holder(), 1));
-                        mentions.add_row(&day, 1);
-                    }
-                    months.entry(month).or_insert(there.unwrap_or_default())
-                }
-            };
-            known.merge(row);
         }
         writes.remove(&store.rows, key);
+    }
+    if !changes.is_empty() {
+        writes.set(&store.days_since, before.into());
+    }
+    mentions.put(store, writes)?;
+    Ok(changes)
+}
+
+/// The first day of the month from which on days are kept; of months before, only whole ones.
+pub fn days_since(store: &SumsStore) -> fjall::Result<u16> {
+    Ok(store.days_since.get()?.try_into().unwrap_or(u16::MAX))
+}
+
+/// Adds a day to its month, in these writes, where a server of before left months that had only
+/// days which were removed. `None` when all are done.
+pub fn complete_day(store: &SumsStore, writes: &mut Writes) -> fjall::Result<Option<RowChanges>> {
+    let done = store.months_until.get()?;
+    let Ok(from) = u16::try_from(done) else { return Ok(None) };
+    if from == 0
+        && let Some(last) = store.months.last_key_value()
+        && let Some(month) = SumKey::read(&last.key()?)
+    {
+        writes.set(&store.days_since, u64::from(dates::last_of_month(month.day)) + 1);
+    }
+    let first = store.rows.range(from.to_be_bytes()..).next().map(|entry| entry.key()).transpose()?;
+    let Some(day) = first.and_then(|key| SumKey::read(&key).map(|row| row.day)) else {
+        writes.set(&store.months_until, WHOLE);
+        return Ok(Some(RowChanges::new()));
+    };
+    let (mut changes, mut mentions) = (RowChanges::new(), Mentions::default());
+    let mut months: BTreeMap<Vec<u8>, SumRow> = BTreeMap::new();
+    for entry in store.rows.prefix(day.to_be_bytes()) {
+        let (key, value) = entry.into_inner()?;
+        let Some((key, row)) = SumKey::read(&key).zip(SumRow::read(&value)) else { continue };
+        let (key, holder) = (key.of_month(), key.holder());
+        let there = store.months.get(key.bytes())?.and_then(|value| SumRow::read(&value));
+        if there.is_none() {
+            changes.push((holder, 1));
+            mentions.add_row(&key, 1);
+        }
+        months.entry(key.bytes()).or_insert(there.unwrap_or_default()).merge(row);
     }
     for (key, row) in months {
         writes.insert(&store.months, key, row.bytes());
     }
     mentions.put(store, writes)?;
-    Ok(changes)
+    writes.set(&store.months_until, u64::from(day) + 1);
+    Ok(Some(changes))
 }
 
 /// Looks at so many jobs after this key, and forgets those of which nothing was told since this
@@ -101,7 +133,7 @@ pub fn forget_jobs(
 mod tests {
     use super::*;
     use crate::{
-        database::Store,
+        database::{Store, Table},
         dates::DAY_NS,
         sums::{EndSum, JobFacts, Modules, Status, SumTally, add, keep_name, kept_name},
     };
@@ -133,24 +165,29 @@ mod tests {
         added.new
     }
 
-    /// Each user, program and month -> its row.
-    type Rows = BTreeMap<(Vec<u8>, u64, u16), SumRow>;
-
-    /// All of them, and the number of rows.
-    fn all(store: &SumsStore) -> (Rows, usize) {
+    /// The rows of a table, by user, program and month.
+    fn by_month(table: &Table) -> (BTreeMap<(Vec<u8>, u64, u16), SumRow>, usize) {
         let (mut all, mut count) = (BTreeMap::<_, SumRow>::new(), 0);
-        for entry in store.rows.iter().chain(store.months.iter()) {
+        for entry in table.iter() {
             let (key, value) = entry.into_inner().unwrap();
-            let key = SumKey::read(&key).unwrap();
-            let month = (key.user.to_vec(), key.program, dates::first_of_month(key.day));
+            let key = SumKey::read(&key).unwrap().of_month();
+            let month = (key.user.to_vec(), key.program, key.day);
             all.entry(month).or_default().merge(SumRow::read(&value).unwrap());
             count += 1;
         }
         (all, count)
     }
 
+    fn rows_are_counted(store: &SumsStore, rows: i64) {
+        let count: usize = [&store.rows, &store.months].map(|table| table.iter().count()).iter().sum();
+        assert_eq!(rows, (count + store.jobs.iter().count()) as i64);
+        let mentions: u64 =
+            store.programs.iter().map(|entry| crate::database::number(&entry.value().unwrap())).sum();
+        assert_eq!(mentions, count as u64);
+    }
+
     #[test]
-    fn days_become_months_and_nothing_of_them_is_lost() {
+    fn months_have_what_their_days_have_and_keep_it() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path()).unwrap().uses().sums;
         let mut tallies = Vec::new();
@@ -159,35 +196,64 @@ mod tests {
             tallies.push(tally(day, u64::from(day % 2), b"bob", b"17"));
         }
         let mut rows = add_all(&store, &mut tallies) as i64;
-        let (before, _) = all(&store);
+        rows_are_counted(&store, rows);
+        let (months, count) = by_month(&store.months);
+        assert_eq!((&months, count), (&by_month(&store.rows).0, 3 * 3));
         // Whole months before the 15th of March: January and February.
-        let roll = |before: u16, rows_max: usize| {
+        let forget = |before: u16, rows_max: usize| {
             let mut writes = store.database.writes();
-            let changes = roll_up(&store, before, rows_max, &mut writes).unwrap();
+            let changes = forget_days(&store, before, rows_max, &mut writes).unwrap();
             writes.commit().unwrap();
             changes.iter().map(|(_, more)| more).sum::<i64>()
         };
         loop {
-            match roll(YEAR + 73, 5) {
+            match forget(YEAR + 73, 5) {
                 0 => break,
                 fewer => rows += fewer,
             }
         }
-        let (after, count) = all(&store);
-        assert_eq!(after, before);
-        let jobs = store.jobs.iter().count();
-        assert_eq!(rows, (count + jobs) as i64);
-        assert_eq!(store.months.iter().count(), 2 * 3, "two months of ann's program, and bob's two");
+        rows_are_counted(&store, rows);
+        assert_eq!((by_month(&store.months).0, days_since(&store).unwrap()), (months.clone(), YEAR + 59));
         assert!(store.rows.iter().all(|row| row.key().unwrap()[..2] >= (YEAR + 59).to_be_bytes()[..]));
-        let mentions: u64 =
-            store.programs.iter().map(|entry| crate::database::number(&entry.value().unwrap())).sum();
-        assert_eq!(mentions, count as u64);
-        // What is late joins its month.
+        // What is late is in its month at once.
         rows += add_all(&store, &mut [tally(YEAR + 3, 1, b"ann", b"")]) as i64;
-        assert_eq!(roll(YEAR + 73, 5), -1);
-        let january = &all(&store).0[&(b"ann".to_vec(), 1, YEAR)];
-        assert_eq!(january.processes, before[&(b"ann".to_vec(), 1, YEAR)].processes + 2);
-        assert_eq!(rows - 1, (all(&store).1 + jobs) as i64);
+        assert_eq!(forget(YEAR + 73, 5), -1);
+        let january = (b"ann".to_vec(), 1, YEAR);
+        assert_eq!(by_month(&store.months).0[&january].processes, months[&january].processes + 2);
+        rows_are_counted(&store, rows - 1);
+    }
+
+    #[test]
+    fn months_of_a_server_of_before_are_completed_and_nothing_twice() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path()).unwrap().uses().sums;
+        let mut tallies: Vec<SumTally<'_>> =
+            (YEAR..YEAR + 70).map(|day| tally(day, u64::from(day % 3), b"ann", b"")).collect();
+        let mut rows = add_all(&store, &mut tallies) as i64;
+        let whole = by_month(&store.months).0;
+        // January is a month, its days are gone; the others are days alone.
+        let mut writes = store.database.writes();
+        rows -= forget_days(&store, YEAR + 40, usize::MAX, &mut writes).unwrap().len() as i64;
+        writes.commit().unwrap();
+        let mut writes = store.database.writes();
+        let mut later = Mentions::default();
+        for entry in store.months.range((YEAR + 31).to_be_bytes()..) {
+            let key = entry.key().unwrap();
+            later.add_row(&SumKey::read(&key).unwrap(), -1);
+            writes.remove(&store.months, key);
+            rows -= 1;
+        }
+        later.put(&store, &mut writes).unwrap();
+        writes.set(&store.days_since, 0);
+        writes.commit().unwrap();
+        loop {
+            let mut writes = store.database.writes();
+            let Some(changes) = complete_day(&store, &mut writes).unwrap() else { break };
+            writes.commit().unwrap();
+            rows += changes.iter().map(|(_, more)| more).sum::<i64>();
+        }
+        assert_eq!((by_month(&store.months).0, days_since(&store).unwrap()), (whole, YEAR + 31));
+        rows_are_counted(&store, rows);
     }
 
     #[test]
@@ -229,7 +295,7 @@ mod tests {
         writes.commit().unwrap();
         assert_eq!(kept_name(&store, 8).unwrap(), None);
         let mut writes = store.database.writes();
-        roll_up(&store, YEAR + 100, 10, &mut writes).unwrap();
+        forget_days(&store, YEAR + 100, 10, &mut writes).unwrap();
         writes.commit().unwrap();
         assert_eq!(kept_name(&store, 7).unwrap().as_deref(), Some(&b"name"[..]));
     }

@@ -2,6 +2,7 @@
 
 use super::{JobSet, UNKNOWN_PROGRAM, status::STATUSES};
 use crate::{
+    dates,
     fair_shares::ShareHolder,
     stored_text::{put_name, put_proof, take_name, take_proof},
 };
@@ -81,6 +82,11 @@ impl<'a> SumKey<'a> {
             (row.started, row.is_partial) = (started >> 1, started & 1 == 1);
         }
         Some(row)
+    }
+
+    /// The row of the month that has this one's day.
+    pub fn of_month(self) -> Self {
+        SumKey { day: dates::first_of_month(self.day), ..self }
     }
 
     /// The row of what has no room in this one: of the user's unknown programs.

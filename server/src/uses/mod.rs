@@ -145,7 +145,7 @@ impl Uses {
         let (wanted, complete, asked) = (AtomicU64::new(0), AtomicU64::new(0), Notify::new());
         let has_old_rows = store.old_rows.first_key_value().is_some();
         let shares = Mutex::new(UseShares::open(&store, &config)?);
-        Ok(Uses {
+        let uses = Uses {
             store,
             queue,
             documents,
@@ -159,7 +159,9 @@ impl Uses {
             wanted,
             complete,
             asked,
-        })
+        };
+        uses.complete_months()?;
+        Ok(uses)
     }
 
     /// Counts until the join is closed. Runs in a thread of its own.

@@ -172,7 +172,7 @@ impl ProgramNumbers {
     /// Remembers which program a start with this digest is of.
     fn know_start(&mut self, uses: &Uses, digest: StartDigest, program: ProgramNumber) -> Result<()> {
         if self.of_start(uses, &digest)?.is_none() {
-            let on_disk = uses.store.program_numbers.prefix(starts_of(program)).count();
+            let on_disk = uses.store.program_starts.prefix(program.to_be_bytes()).count();
             let fresh = self.fresh_starts.values().filter(|fresh| **fresh == program).count();
             if on_disk + fresh < STARTS_MAX {
                 self.fresh_starts.insert(digest, program);
@@ -215,8 +215,8 @@ impl ProgramNumbers {
             objects::put_program(store, program, &fresh.objects, &mut writes);
         }
         for (digest, program) in &self.fresh_starts {
-            writes.insert(&store.program_numbers, start_key(digest), program.to_be_bytes());
-            writes.insert(&store.program_numbers, [&starts_of(*program)[..], digest].concat(), []);
+            writes.insert(&store.program_starts, *digest, program.to_be_bytes());
+            writes.insert(&store.program_starts, [&program.to_be_bytes()[..], digest].concat(), []);
         }
         if let Some((programs, next)) = self.numbers {
             writes.set(&store.program_count, programs);
@@ -258,30 +258,20 @@ impl ProgramNumbers {
     }
 }
 
-/// The key under which the program of a start stands. Digests of programs have no letter in front.
-fn start_key(digest: &StartDigest) -> Vec<u8> {
-    [&b"start"[..], digest].concat()
-}
-
 /// The program of the start with this digest, on disk.
 pub fn of_start(store: &UsesStore, digest: &StartDigest) -> fjall::Result<Option<ProgramNumber>> {
-    Ok(store.program_numbers.get(start_key(digest))?.map(|known| number(&known)))
-}
-
-/// What the keys of a program's starts begin with.
-fn starts_of(program: ProgramNumber) -> Vec<u8> {
-    [&b"starts of"[..], &program.to_be_bytes()].concat()
+    Ok(store.program_starts.get(digest)?.map(|known| number(&known)))
 }
 
 /// Forgets the starts of a program, in these writes.
 pub fn remove_starts(store: &UsesStore, program: ProgramNumber, writes: &mut Writes) -> fjall::Result<()> {
-    let starts = starts_of(program);
-    for entry in store.program_numbers.prefix(&starts) {
+    for entry in store.program_starts.prefix(program.to_be_bytes()) {
         let key = entry.key()?;
-        if let Some(Ok(digest)) = key.get(starts.len()..).map(StartDigest::try_from) {
-            writes.remove(&store.program_numbers, start_key(&digest));
+        // Another digest may begin with the bytes of the number.
+        if let Some(digest) = key.get(8..).filter(|digest| digest.len() == 16) {
+            writes.remove(&store.program_starts, digest);
+            writes.remove(&store.program_starts, key);
         }
-        writes.remove(&store.program_numbers, key);
     }
     Ok(())
 }

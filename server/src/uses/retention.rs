@@ -19,8 +19,9 @@ use super::{
 };
 use crate::{
     clock::{now_ns, oldest_kept_ns},
+    database::Writes,
     dates::day_number,
-    sums::{self, job_list},
+    sums::{self, RowChanges, job_list},
 };
 use anyhow::Result;
 use sha2::{Digest, Sha256};
@@ -164,12 +165,12 @@ impl Uses {
         Ok(())
     }
 
-    /// Makes months of days that are long past, and forgets jobs of which nothing is told any more.
+    /// Removes days that are long past, and forgets jobs of which nothing is told any more.
     fn sweep_sums(&self, sweep: &mut Sweep, oldest: i64) -> Result<()> {
         let sums = &self.store.sums;
         let mut writes = sums.database.writes();
         let before = day_number(oldest);
-        let mut changes = sums::roll_up(sums, before, SLICE, &mut writes)?;
+        let mut changes = sums::forget_days(sums, before, SLICE, &mut writes)?;
         let after = std::mem::take(&mut sweep.after_job);
         let (of_jobs, after) = sums::forget_jobs(sums, before, after, SLICE, &mut writes)?;
         sweep.after_job = after;
@@ -177,6 +178,24 @@ impl Uses {
         if changes.is_empty() {
             return Ok(());
         }
+        self.put_sum_changes(changes, writes)
+    }
+
+    /// Completes the months of a server of before.
+    pub(super) fn complete_months(&self) -> Result<()> {
+        let sums = &self.store.sums;
+        loop {
+            let mut writes = sums.database.writes();
+            match sums::complete_day(sums, &mut writes)? {
+                Some(changes) => self.put_sum_changes(changes, writes)?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Makes the writes, and counts rows that came and went with their senders.
+    fn put_sum_changes(&self, changes: RowChanges, mut writes: Writes) -> Result<()> {
+        let sums = &self.store.sums;
         let mut shares = self.shares();
         let mut share_changes = ShareChanges::default();
         let mut rows = sums.row_count.get()?;

@@ -2,7 +2,7 @@
 
 use crate::{
     database::{Store, Table, number},
-    sums::{self, ListedJob, UNKNOWN_PROGRAM, job_list},
+    sums::{self, ListedJob, SumKey, UNKNOWN_PROGRAM, job_list},
 };
 use anyhow::{Context, Result, ensure};
 use bytes::Buf;
@@ -61,6 +61,15 @@ fn uses(store: &Store) -> Result<()> {
         ensure!(numbers.insert(number(&entry.value()?)), "uses: two programs have one number");
     }
     ensure!(numbers == programs, "uses: programs {programs:?}, numbers {numbers:?}");
+    for entry in uses.program_starts.iter() {
+        let (key, value) = entry.into_inner()?;
+        let (program, other) = match key.len() {
+            16 => (number(&value), [&value[..], &key].concat()),
+            _ => (number(&key[..8]), key[8..].to_vec()),
+        };
+        let is_whole = programs.contains(&program) && uses.program_starts.get(other)?.is_some();
+        ensure!(is_whole, "uses: a start of program {program} has no counterpart");
+    }
     let said = uses.program_count.get()?;
     ensure!(said == programs.len() as u64, "uses: {said} programs are said, {} are there", programs.len());
     let next = uses.next_program.get()?;
@@ -91,11 +100,16 @@ fn uses(store: &Store) -> Result<()> {
     let sums = &uses.sums;
     let tables = [&sums.rows, &sums.months, &sums.jobs];
     let of_sums = tables.into_iter().map(|table| Ok(keys(table)?.len())).sum::<Result<usize>>()?;
+    // Each digest stands there twice.
+    let of_sums = of_sums + keys(&sums.digests)?.len() / 2;
     let said = sums.row_count.get()?;
     ensure!(said == of_sums as u64, "sums: {said} rows are said, {of_sums} are there");
     let mut mentioned: BTreeMap<u64, u64> = BTreeMap::new();
     for key in keys(&sums.rows)?.iter().chain(&keys(&sums.months)?) {
-        *mentioned.entry(number(&key[2..10])).or_default() += 1;
+        let row = SumKey::read(key).context("sums: a row cannot be read")?;
+        for program in [Some(row.program), row.later_program()].into_iter().flatten() {
+            *mentioned.entry(program).or_default() += 1;
+        }
     }
     mentioned.remove(&UNKNOWN_PROGRAM);
     for entry in sums.programs.iter() {
