@@ -5,11 +5,12 @@ use anyhow::{Context, Result};
 use std::{fs, path::Path};
 
 /// Each folder of the project, and its name in PREFIX/share/ogrt.
-const SHARED: [(&str, &str); 7] = [
+const SHARED: [(&str, &str); 8] = [
     ("easybuild-hooks", "easybuild"),
     ("spack", "spack"),
     ("python", "python"),
     ("schedulers/slurm", "slurm"),
+    ("server/feeds", "feeds"),
     ("server/queries", "queries"),
     ("server/report", "report"),
     ("server/rules", "rules"),

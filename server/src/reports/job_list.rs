@@ -102,7 +102,8 @@ impl Reports {
             }
             let Some(record) = sums::record(sums, listed.record)? else { continue };
             let software = software(&record, &mut names)?;
-            if !question.software.is_empty() && !software.iter().any(|(name, _)| *name == question.software) {
+            if !question.software.is_empty() && !software.iter().any(|one| one.software == question.software)
+            {
                 page.is_cut |= record.is_full();
                 continue;
             }
@@ -123,7 +124,7 @@ impl Reports {
         listed: &ListedJob<'_>,
         key: &RecordKey<'_>,
         record: &JobRecord,
-        software: &[(String, String)],
+        software: &[JobSoftware],
     ) -> Result<Value, UsesError> {
         let outcome = &record.outcome;
         let mut job = json!({
@@ -164,7 +165,9 @@ impl Reports {
             }
         }
         let told = software.iter().take(SOFTWARE_MAX);
-        let told = told.map(|(name, version)| json!({ "software": name, "version": version }));
+        let told = told.map(|JobSoftware { software, version, known_by }| {
+            json!({ "software": software, "version": version, "known_by": known_by })
+        });
         job["software"] = told.collect::<Vec<_>>().into();
         if software.len() > SOFTWARE_MAX {
             job["software_in_all"] = software.len().into();
@@ -173,21 +176,31 @@ impl Reports {
     }
 }
 
+/// What a job ran, with its version, and what it is known by.
+struct JobSoftware {
+    software: String,
+    version: String,
+    known_by: String,
+}
+
 /// Software of a job that is registered or explained, with versions: what used the most CPU time
 /// first.
-fn software(record: &JobRecord, names: &mut Names<'_>) -> Result<Vec<(String, String)>, UsesError> {
-    let mut weights: BTreeMap<(String, String), u64> = BTreeMap::new();
+fn software(record: &JobRecord, names: &mut Names<'_>) -> Result<Vec<JobSoftware>, UsesError> {
+    let mut weights: BTreeMap<[String; 3], u64> = BTreeMap::new();
+    let keys = [ReportKey::Software, ReportKey::Version, ReportKey::KnownBy];
     for (row, weight) in record.rows() {
         let of_row = names.of(&row, false)?;
-        let line = names.line(&of_row, &[ReportKey::Software, ReportKey::Version]);
-        if let Ok([software, version]) = <[String; 2]>::try_from(names.texts(&line, 2))
-            && !software.is_empty()
+        let line = names.line(&of_row, &keys);
+        if let Ok(texts) = <[String; 3]>::try_from(names.texts(&line, 3))
+            && !texts[0].is_empty()
         {
-            let known = weights.entry((software, version)).or_default();
+            let known = weights.entry(texts).or_default();
             *known = known.saturating_add(weight);
         }
     }
-    let mut software: Vec<((String, String), u64)> = weights.into_iter().collect();
+    let mut software: Vec<([String; 3], u64)> = weights.into_iter().collect();
     software.sort_by_key(|(_, weight)| Reverse(*weight));
-    Ok(software.into_iter().map(|(software, _)| software).collect())
+    let named =
+        |([software, version, known_by], _): ([String; 3], u64)| JobSoftware { software, version, known_by };
+    Ok(software.into_iter().map(named).collect())
 }
