@@ -142,6 +142,16 @@ impl ApiClient {
         serde_json::from_slice(&answer).with_context(|| self.address().to_owned())
     }
 
+    /// Sends sketches of programs that ran, with the token of OGRT_TOKEN_FILE. Returns how many
+    /// were new and known.
+    pub fn observe(&self, sketches: &Value) -> Result<Value> {
+        let body = serde_json::to_vec(sketches)?;
+        let Some(answer) = self.post("sketches", body, "application/json")? else {
+            bail!("{}: the server takes no sketches; it may be older than ogrt", self.address());
+        };
+        serde_json::from_slice(&answer).with_context(|| self.address().to_owned())
+    }
+
     fn post(&self, what: &str, body: Vec<u8>, content_type: &str) -> Result<Option<Vec<u8>>> {
         let url = self.url(&["v1", what]);
         let token_file = non_empty("OGRT_TOKEN_FILE").map(PathBuf::from);

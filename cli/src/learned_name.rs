@@ -15,6 +15,22 @@ pub fn learned_name(file: &Value) -> String {
     format!("{} ({by})", software.trim())
 }
 
+/// What a file resembles, such as `resembles LAMMPS 2023.08 (0.61)`; empty where it resembles
+/// nothing.
+pub fn resemblance(resembles: &Value) -> String {
+    let software = ["software", "version"].map(|key| text(resembles, key)).join(" ");
+    match software.trim() {
+        "" => String::new(),
+        software => format!("resembles {software} ({:.2})", resembles["score"].as_f64().unwrap_or(0.0)),
+    }
+}
+
+/// The name of a program that nobody registered, or else what it resembles.
+pub fn name_or_resemblance(program: &Value) -> String {
+    let name = learned_name(program);
+    if name.is_empty() { resemblance(&program["resembles"]) } else { name }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,12 +9,13 @@ use crate::{
     learn::{self, Package, ProgramFile, Root},
 };
 use anyhow::{Context, Result, ensure};
+use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Args;
 use ogrt_proto::hex;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 
-/// Most files of one batch, and most bytes of their paths.
+/// Most files of one batch, and most bytes of their paths and sketches.
 const BATCH_FILES: usize = 5000;
 const BATCH_BYTES: usize = 2 << 20;
 
@@ -50,6 +51,10 @@ pub struct LearnCommand {
     /// The name of where this was learned, such as that of a node image. Default: this host's name.
     #[arg(long, value_name = "NAME")]
     source: Option<String>,
+
+    /// Send no sketches: unknown programs will not be compared with what is learned.
+    #[arg(long)]
+    no_sketches: bool,
 
     /// Find the files, and teach nothing.
     #[arg(long)]
@@ -100,9 +105,9 @@ impl LearnCommand {
         ensure!(root.is_dir(), "--root {}: not a directory", root.display());
         let mut root = Root::new(&root);
         let packages = self.packages(&mut root)?;
-        let (files, unreadable) = learn::find(&packages, &mut root);
+        let (files, unreadable) = learn::find(&packages, &mut root, !self.no_sketches);
         let mut sums = json!({ "packages": packages.len(), "files": files.len(), "new": 0, "changed": 0,
-            "known": 0, "unreadable": unreadable });
+            "known": 0, "sketches": 0, "unreadable": unreadable });
         if !self.dry_run && !files.is_empty() {
             self.teach(&packages, &files, &mut sums)?;
         }
@@ -116,8 +121,8 @@ impl LearnCommand {
             match self.dry_run {
                 true => print_line(format_args!("{found}"))?,
                 false => print_line(format_args!(
-                    "{found}: {} new, {} changed, {} known",
-                    sums["new"], sums["changed"], sums["known"]
+                    "{found}: {} new, {} changed, {} known, {} sketches",
+                    sums["new"], sums["changed"], sums["known"], sums["sketches"]
                 ))?,
             }
         }
@@ -160,7 +165,8 @@ impl LearnCommand {
         while sent < files.len() {
             let (mut bytes, begin) = (0, sent);
             while sent < files.len() && sent - begin < BATCH_FILES && bytes < BATCH_BYTES {
-                bytes += files[sent].path.as_os_str().len();
+                let sketch = files[sent].sketch.as_ref().map_or(0, Vec::len);
+                bytes += files[sent].path.as_os_str().len() + sketch.div_ceil(3) * 4;
                 sent += 1;
             }
             let batch = json!({ "source": source, "packages": in_json(packages, &files[begin..sent]) });
@@ -168,7 +174,7 @@ impl LearnCommand {
                 0 => "nothing is learned".to_owned(),
                 _ => format!("only the first {begin} files are learned; run the command again"),
             })?;
-            for key in ["new", "changed", "known"] {
+            for key in ["new", "changed", "known", "sketches"] {
                 let of = |value: &Value| value[key].as_u64().unwrap_or(0);
                 sums[key] = (of(sums) + of(&answer)).into();
             }
@@ -190,8 +196,9 @@ fn in_json(packages: &[Package], files: &[ProgramFile]) -> Vec<Value> {
         let Package { software, version, name, packager, .. } = &packages[files[0].package];
         let file = |file: &ProgramFile| {
             let path = file.path.to_str().unwrap_or_default();
+            let sketch = file.sketch.as_ref().map(|sketch| STANDARD.encode(sketch)).unwrap_or_default();
             (!path.is_empty() || !file.build_id.is_empty())
-                .then(|| json!({ "path": path, "build_id": hex(&file.build_id) }))
+                .then(|| json!({ "path": path, "build_id": hex(&file.build_id), "sketch": sketch }))
         };
         json!({ "packager": packager, "software": software, "version": version, "package": name,
             "files": files.iter().filter_map(file).collect::<Vec<_>>() })

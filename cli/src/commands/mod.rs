@@ -10,6 +10,7 @@ mod end_job;
 mod env;
 mod export;
 mod flush;
+mod identify;
 mod job;
 mod jobs;
 mod learn;
@@ -59,6 +60,7 @@ enum Command {
     Jobs(jobs::JobsCommand),
     Report(report::ReportCommand),
     Unregistered(unregistered::UnregisteredCommand),
+    Identify(identify::IdentifyCommand),
     Export(export::ExportCommand),
     VerifyAttestation(verify_attestation::VerifyAttestationCommand),
     Run(run::RunCommand),
@@ -88,6 +90,7 @@ impl CommandLine {
             Command::Jobs(jobs) => jobs.run(),
             Command::Report(report) => report.run(),
             Command::Unregistered(unregistered) => unregistered.run(),
+            Command::Identify(identify) => identify.run(),
             Command::Export(export) => export.run(),
             Command::VerifyAttestation(verify) => verify.run(),
             Command::Run(run) => return Ok(run.run()),

@@ -10,6 +10,7 @@ pub mod cyclonedx;
 pub mod dependents_table;
 pub mod diff_table;
 pub mod doctor_table;
+pub mod identify_table;
 pub mod job_sheet;
 pub mod job_table;
 pub mod job_tree;

@@ -3,7 +3,7 @@
 use crate::{
     format::sheet::Sheet,
     json_field::{job_name, number, text, time, words},
-    learned_name::learned_name,
+    learned_name::name_or_resemblance,
 };
 use serde_json::Value;
 
@@ -14,6 +14,7 @@ pub fn programs(programs: &[Value], with_software: bool) -> String {
     }
     let mut sheet = Sheet::new();
     let mut titles = vec!["program", "processes", "jobs", "users", "last", "build-id", "signature"];
+    let with_software = with_software || programs.iter().any(|program| !program["resembles"].is_null());
     if with_software {
         titles.insert(1, "software");
     }
@@ -29,7 +30,7 @@ pub fn programs(programs: &[Value], with_software: bool) -> String {
             text(program, "signature"),
         ];
         if with_software {
-            columns.insert(1, learned_name(program));
+            columns.insert(1, name_or_resemblance(program));
         }
         sheet.columns(columns);
     }
@@ -59,6 +60,8 @@ pub fn jobs(jobs: &[Value], with_software: bool) -> String {
     }
     let mut sheet = Sheet::new();
     let mut titles = vec!["job", "user", "last", "processes", "program", "build-id"];
+    let all = jobs.iter().flat_map(|job| job["programs"].as_array().into_iter().flatten());
+    let with_software = with_software || all.into_iter().any(|program| !program["resembles"].is_null());
     if with_software {
         titles.insert(5, "software");
     }
@@ -74,7 +77,7 @@ pub fn jobs(jobs: &[Value], with_software: bool) -> String {
                 text(program, "build_id"),
             ];
             if with_software {
-                columns.insert(5, learned_name(program));
+                columns.insert(5, name_or_resemblance(program));
             }
             sheet.columns(columns);
         }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::elf_notes;
 use object::read::ReadCache;
+use ogrt_sketch::Sketch;
 use std::{
     ffi::OsStr,
     fs::{self, File, OpenOptions},
@@ -26,6 +27,9 @@ use std::{
 
 /// Most files of all packages together.
 const FILES_MAX: usize = 20_000_000;
+
+/// Smallest library that has a sketch: small ones are parts of something.
+const SKETCHED_LIBRARY_BYTES_MIN: u64 = 64 << 10;
 
 /// The names of directories for commands.
 const COMMANDS: [&str; 4] = ["bin", "sbin", "games", "libexec"];
@@ -51,11 +55,13 @@ pub struct ProgramFile {
     pub path: PathBuf,
     /// The GNU build-id; empty where it has none.
     pub build_id: Vec<u8>,
+    /// What another version of it would resemble, if it has enough of its own.
+    pub sketch: Option<Vec<u8>>,
 }
 
-/// Finds the programs and libraries of packages. Returns them with the number of files that could
-/// not be read.
-pub fn find(packages: &[Package], root: &mut Root) -> (Vec<ProgramFile>, usize) {
+/// Finds the programs and libraries of packages, with or without their sketches. Returns them with
+/// the number of files that could not be read.
+pub fn find(packages: &[Package], root: &mut Root, with_sketches: bool) -> (Vec<ProgramFile>, usize) {
     let mut candidates = Vec::new();
     for (number, package) in packages.iter().enumerate() {
         for file in &package.files {
@@ -83,9 +89,10 @@ pub fn find(packages: &[Package], root: &mut Root) -> (Vec<ProgramFile>, usize) 
             scope.spawn(move || {
                 let (mut files, mut unreadable) = (Vec::new(), 0);
                 for (package, path, place) in part {
-                    match content(place, path) {
-                        Content::Program(build_id) => {
-                            files.push(ProgramFile { package: *package, path: path.clone(), build_id });
+                    match content(place, path, with_sketches) {
+                        Content::Program { build_id, sketch } => {
+                            let path = path.clone();
+                            files.push(ProgramFile { package: *package, path, build_id, sketch });
                         }
                         Content::Other => {}
                         Content::Unreadable => unreadable += 1,
@@ -114,8 +121,11 @@ fn may_be_program(path: &Path) -> bool {
 }
 
 enum Content {
-    /// A program or library, with its build-id.
-    Program(Vec<u8>),
+    /// A program or library.
+    Program {
+        build_id: Vec<u8>,
+        sketch: Option<Vec<u8>>,
+    },
     Other,
     Unreadable,
 }
@@ -140,7 +150,7 @@ fn loader_paths(listed: &Path, resolved: &Path, root: &Root) -> Vec<(PathBuf, Pa
 }
 
 /// Looks at the file at `place`, which a process knows by `path`.
-fn content(place: &Path, path: &Path) -> Content {
+fn content(place: &Path, path: &Path, with_sketches: bool) -> Content {
     let Ok(metadata) = fs::symlink_metadata(place) else { return Content::Other };
     let is_executable = metadata.permissions().mode() & 0o111 != 0;
     let name = path.file_name().map(OsStrExt::as_bytes).unwrap_or_default();
@@ -155,15 +165,23 @@ fn content(place: &Path, path: &Path) -> Content {
     let mut magic = [0; 4];
     let read = file.read_at(&mut magic, 0).unwrap_or(0);
     match &magic[..read] {
-        b"\x7fELF" => of_elf(file),
-        [b'#', b'!', ..] if is_executable && is_command(path) => Content::Program(Vec::new()),
+        b"\x7fELF" => {
+            of_elf(file, with_sketches && (!is_library || metadata.len() >= SKETCHED_LIBRARY_BYTES_MIN))
+        }
+        [b'#', b'!', ..] if is_executable && is_command(path) => {
+            Content::Program { build_id: Vec::new(), sketch: None }
+        }
         _ => Content::Other,
     }
 }
 
-fn of_elf(file: File) -> Content {
-    match elf_notes::parse(&ReadCache::new(file)) {
-        Ok(notes) if notes.is_linked => Content::Program(notes.build_id.unwrap_or_default()),
+fn of_elf(file: File, with_sketch: bool) -> Content {
+    match elf_notes::parse(&ReadCache::new(&file)) {
+        Ok(notes) if notes.is_linked => {
+            let sketch = if with_sketch { Sketch::of_file(&file).ok().flatten() } else { None };
+            let build_id = notes.build_id.unwrap_or_default();
+            Content::Program { build_id, sketch: sketch.map(|sketch| sketch.encode()) }
+        }
         Ok(_) => Content::Other,
         Err(_) => Content::Unreadable,
     }
@@ -234,7 +252,7 @@ mod tests {
         ];
         let files = names.map(PathBuf::from).to_vec();
         let packages = [Package { files, ..Package::default() }];
-        let (found, unreadable) = find(&packages, &mut Root::new(directory.path()));
+        let (found, unreadable) = find(&packages, &mut Root::new(directory.path()), false);
         let paths: Vec<_> = found.iter().map(|file| file.path.to_str().unwrap()).collect();
         let programs = ["/usr/bin/script", "/usr/bin/true", "/usr/lib/x/helper", "/usr/lib/x/libx.so.1"];
         let loader = ["/lib64/ld-linux-x86-64.so.2", "/usr/lib64/ld-linux-x86-64.so.2"];

@@ -126,6 +126,13 @@ pub struct LearnedStore {
     pub files: Table,
     /// The number of files.
     pub count: Total,
+    /// Sketches of files: server/src/learned/sketches.rs.
+    pub sketches: Table,
+    /// Kind of evidence, hash, number of a sketch -> nothing.
+    pub sketch_index: Table,
+    /// The number of sketches of learned files, and of those of programs that ran.
+    pub sketch_count: Total,
+    pub observed_count: Total,
     /// The number up to which files of other servers were taken over.
     pub followed_until: Total,
 }

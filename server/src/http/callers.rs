@@ -23,8 +23,9 @@ pub struct Caller(pub Option<Arc<TokenHolder>>);
 /// any name.
 const PUBLIC: [&str; 2] = ["/healthz", "/readyz"];
 
-/// The path by which files are learned.
+/// The paths by which files are learned, and what programs that ran look like.
 const LEARNED: &str = "/v1/learned";
+const SKETCHES: &str = "/v1/sketches";
 
 /// The types of bodies that a page can send without leave, beside forms.
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -88,6 +89,7 @@ pub async fn check(State(sources): State<Sources>, mut request: Request, next: N
     let what = match *method {
         Method::DELETE => Some("to withdraw builds"),
         Method::POST if path == LEARNED => Some("to learn files"),
+        Method::POST if path == SKETCHES => Some("to learn what programs look like"),
         _ => None,
     };
     let is_permitted = match what {

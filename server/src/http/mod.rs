@@ -10,6 +10,7 @@ mod callers;
 mod connections;
 mod dependents;
 mod file_names;
+mod identify;
 mod installations;
 mod job_list;
 mod jobs;
@@ -88,6 +89,8 @@ fn routes() -> Vec<(&'static str, Class, MethodRouter<Sources>)> {
         ("/v1/installations", Change, post(installations::register)),
         ("/v1/learned", Question, get(learned::list)),
         ("/v1/learned", Change, post(learned::learn)),
+        ("/v1/identify", Question, get(identify::one)),
+        ("/v1/sketches", Change, post(identify::observe)),
         ("/v1/jobs", Heavy, get(job_list::list)),
         ("/v1/jobs/{job_id}", Stream, get(jobs::one)),
         ("/v1/export", Stream, get(transfer::export)),

@@ -1,6 +1,8 @@
 //! A learned file: its build-id, its path, and the names of its package.
 
 use crate::registry::found_by::hexadecimal;
+use base64::{Engine, engine::general_purpose::STANDARD};
+use ogrt_sketch::Sketch;
 use serde::{Deserialize, Serialize};
 
 /// Longest path and build-id, in bytes: as uses keep them.
@@ -19,6 +21,8 @@ pub struct LearnedFile {
     pub build_id: Vec<u8>,
     pub path: Vec<u8>,
     pub names: FileNames,
+    /// What another version of it would resemble.
+    pub sketch: Option<Sketch>,
 }
 
 /// The names of a file.
@@ -82,6 +86,8 @@ struct File {
     path: String,
     #[serde(default)]
     build_id: String,
+    #[serde(default)]
+    sketch: String,
 }
 
 /// Why a batch is refused.
@@ -97,6 +103,8 @@ pub enum RefusedBatch {
     Path(String),
     #[error("{0:?}: expected the hexadecimal digits of a build-id")]
     BuildId(String),
+    #[error("{0:?}: expected a sketch of this version in base64")]
+    Sketch(String),
     #[error("a file of {0:?} has neither a path nor a build-id")]
     Nameless(String),
 }
@@ -115,20 +123,37 @@ pub fn read_batch(body: &[u8], now_ns: i64) -> Result<Vec<LearnedFile>, RefusedB
         [&version, &package].into_iter().try_for_each(|name| check_name(name, true))?;
         let source = batch.source.clone();
         let names = FileNames { software, version, package, packager, source, learned_ns: now_ns };
-        for File { path, build_id } in listed {
-            if path.is_empty() && build_id.is_empty() {
-                return Err(RefusedBatch::Nameless(names.software));
-            }
-            let is_path = path.starts_with('/') && path.len() <= PATH_MAX && !path.contains('\0');
-            if !path.is_empty() && !is_path {
-                return Err(RefusedBatch::Path(path));
-            }
-            let bytes = hexadecimal(&build_id).filter(|bytes| bytes.len() <= BUILD_ID_MAX);
-            let bytes = bytes.ok_or(RefusedBatch::BuildId(build_id))?;
-            files.push(LearnedFile { build_id: bytes, path: path.into_bytes(), names: names.clone() });
+        for file in listed {
+            files.push(file.read(&names)?);
         }
     }
     Ok(files)
+}
+
+impl File {
+    fn read(self, names: &FileNames) -> Result<LearnedFile, RefusedBatch> {
+        let File { path, build_id, sketch } = self;
+        if path.is_empty() && build_id.is_empty() {
+            return Err(RefusedBatch::Nameless(names.software.clone()));
+        }
+        let is_path = path.starts_with('/') && path.len() <= PATH_MAX && !path.contains('\0');
+        if !path.is_empty() && !is_path {
+            return Err(RefusedBatch::Path(path));
+        }
+        let bytes = hexadecimal(&build_id).filter(|bytes| bytes.len() <= BUILD_ID_MAX);
+        let bytes = bytes.ok_or(RefusedBatch::BuildId(build_id))?;
+        let sketch = match sketch.is_empty() {
+            true => None,
+            false => Some(read_sketch(&sketch)?),
+        };
+        Ok(LearnedFile { build_id: bytes, path: path.into_bytes(), names: names.clone(), sketch })
+    }
+}
+
+/// Reads a sketch in base64.
+pub fn read_sketch(text: &str) -> Result<Sketch, RefusedBatch> {
+    let bytes = STANDARD.decode(text).ok();
+    bytes.and_then(|bytes| Sketch::decode(&bytes)).ok_or_else(|| RefusedBatch::Sketch(text.to_owned()))
 }
 
 fn check_name(name: &str, may_be_empty: bool) -> Result<(), RefusedBatch> {

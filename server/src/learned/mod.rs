@@ -8,16 +8,22 @@
 //! The entries lie in the server's own database ([`table`]). Where the registry is PostgreSQL, all
 //! servers of the site share them there, and each follows them into its own ([`shared`]): so a name
 //! is found without a question to another machine. [`names`] says what a file is called.
+//!
+//! What has no name may resemble a file that does: `ogrt learn` sends sketches too ([`sketches`],
+//! [`resemblance`]). Such an answer is never a name, and nothing is counted by it.
 
 mod file;
 mod named_file;
 mod names;
+mod resemblance;
 mod shared;
+mod sketches;
 mod table;
 
-pub use file::{LearnedFile, read_batch};
+pub use file::{LearnedFile, read_batch, read_sketch};
 pub use named_file::NamedFile;
 pub use names::{SoftwareName, SoftwareNames};
+pub use resemblance::Resemblance;
 pub use table::{FileFilter, FilePage};
 
 use crate::{
@@ -26,8 +32,10 @@ use crate::{
     registry::RegistryError,
 };
 use anyhow::Result;
+use ogrt_sketch::Sketch;
 use serde::Serialize;
 use shared::SharedFiles;
+use sketches::SketchTable;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use table::FileTable;
 use tracing::debug;
@@ -38,6 +46,7 @@ const FILES_MAX: u64 = 10_000_000;
 /// See the module.
 pub struct LearnedFiles {
     table: FileTable,
+    sketches: SketchTable,
     shared: Option<SharedFiles>,
     /// Held while entries are written.
     writing: Mutex<()>,
@@ -52,6 +61,8 @@ pub struct Learned {
     changed: usize,
     /// Files that had the same names.
     known: usize,
+    /// Sketches that were not known.
+    sketches: usize,
 }
 
 /// Why files cannot be learned.
@@ -70,7 +81,8 @@ impl LearnedFiles {
             RegistryBackend::Embedded => None,
             RegistryBackend::Postgres => Some(SharedFiles::new(config)?),
         };
-        Ok(LearnedFiles { table: FileTable { store }, shared, writing: Mutex::new(()) })
+        let sketches = SketchTable { store: store.clone() };
+        Ok(LearnedFiles { table: FileTable { store }, sketches, shared, writing: Mutex::new(()) })
     }
 
     fn writing(&self) -> MutexGuard<'_, ()> {
@@ -85,11 +97,15 @@ impl LearnedFiles {
         }
         let (mut learned, mut writes) = (Learned::default(), Vec::new());
         for file in files {
+            let brings_sketch = self.sketches.is_new(&file)?;
+            learned.sketches += usize::from(brings_sketch);
             match self.table.get(&file.key())? {
                 None => learned.new += 1,
                 Some(known) if known == file.names => {
                     learned.known += 1;
-                    continue;
+                    if !brings_sketch {
+                        continue;
+                    }
                 }
                 Some(_) => learned.changed += 1,
             }
@@ -116,6 +132,12 @@ impl LearnedFiles {
         if let Err(problem) = shared.follow(&self.table) {
             debug!("learned files of other servers cannot be read: {problem}");
         }
+    }
+
+    /// Keeps sketches of programs that ran, durable when this returns. Returns how many are new.
+    pub fn observe(&self, programs: &[(Vec<u8>, Sketch)]) -> Result<usize, RegistryError> {
+        let _writing = self.writing();
+        self.sketches.observe(programs)
     }
 
     /// A page of the files that fit.

@@ -22,7 +22,7 @@ const COPIES_MAX: usize = 1000;
 
 /// See the module.
 pub struct SoftwareNames {
-    learned: Arc<LearnedFiles>,
+    pub(super) learned: Arc<LearnedFiles>,
     /// The rules of the site, and the fallback rules; a reload exchanges them.
     rules: RwLock<Arc<[NamingRules; 2]>>,
 }
@@ -52,6 +52,8 @@ pub enum KnownBy {
     Rule,
     BuildId,
     Path,
+    /// No name: what a program resembles.
+    Likeness,
 }
 
 impl KnownBy {
@@ -61,6 +63,7 @@ impl KnownBy {
             KnownBy::Rule => "rule",
             KnownBy::BuildId => "build_id",
             KnownBy::Path => "path",
+            KnownBy::Likeness => "likeness",
         }
     }
 }
@@ -103,7 +106,12 @@ impl SoftwareNames {
         Ok(learned.or_else(|| fallback.name(path).map(rule_name)))
     }
 
-    fn learned_name(&self, build_id: &[u8], path: &[u8]) -> Result<Option<SoftwareName>, RegistryError> {
+    /// The name of a file by what was learned.
+    pub(super) fn learned_name(
+        &self,
+        build_id: &[u8],
+        path: &[u8],
+    ) -> Result<Option<SoftwareName>, RegistryError> {
         let table = &self.learned.table;
         if build_id.is_empty() {
             let names = if path.is_empty() { None } else { table.get(&entry_key(&[], path))? };

@@ -12,6 +12,7 @@ use crate::{
     config::RegistryConfig,
     registry::{DatabaseConnections, RegistryError},
 };
+use ogrt_sketch::Sketch;
 use sha2::{Digest, Sha256};
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +21,7 @@ const LOOKUP: Duration = Duration::from_secs(2);
 const WRITE: Duration = Duration::from_secs(60);
 
 /// Rows that are taken over in one step.
-const AT_ONCE: i64 = 5000;
+const AT_ONCE: i64 = 2000;
 
 /// See the module.
 pub struct SharedFiles {
@@ -39,6 +40,7 @@ impl SharedFiles {
             return Ok(());
         }
         let (mut digests, mut entries, mut names) = (Vec::new(), Vec::new(), Vec::new());
+        let mut sketches = Vec::new();
         // A statement changes a row once.
         let mut keys = std::collections::BTreeSet::new();
         for file in files.into_iter().rev() {
@@ -48,19 +50,22 @@ impl SharedFiles {
                 digests.push(Sha256::digest(&key).to_vec());
                 entries.push(key);
                 names.push(serde_json::to_string(&file.names).unwrap_or_default());
+                sketches.push(file.sketch.map(|sketch| sketch.encode()));
             }
         }
-        let rows = Arc::new((digests, entries, names));
+        let rows = Arc::new((digests, entries, names, sketches));
         self.connections.ask(WRITE, move |session| {
             let rows = rows.clone();
             Box::pin(async move {
                 let transaction = session.transaction().await?;
                 transaction.batch_execute("SELECT pg_advisory_xact_lock(7232910)").await?;
-                let upsert = "INSERT INTO learned (digest, number, entry, names)
-                    SELECT digest, nextval('learned_numbers'), entry, names
-                        FROM unnest($1::bytea[], $2::bytea[], $3::text[]) AS rows (digest, entry, names)
-                    ON CONFLICT (digest) DO UPDATE SET number = EXCLUDED.number, names = EXCLUDED.names";
-                transaction.execute(upsert, &[&rows.0, &rows.1, &rows.2]).await?;
+                let upsert = "INSERT INTO learned (digest, number, entry, names, sketch)
+                    SELECT digest, nextval('learned_numbers'), entry, names, sketch
+                        FROM unnest($1::bytea[], $2::bytea[], $3::text[], $4::bytea[])
+                            AS rows (digest, entry, names, sketch)
+                    ON CONFLICT (digest) DO UPDATE SET number = EXCLUDED.number, names = EXCLUDED.names,
+                        sketch = COALESCE(EXCLUDED.sketch, learned.sketch)";
+                transaction.execute(upsert, &[&rows.0, &rows.1, &rows.2, &rows.3]).await?;
                 Ok(transaction.commit().await?)
             })
         })
@@ -76,14 +81,15 @@ impl SharedFiles {
                     let last: i64 = session.ask_again(last, &[]).await?.first().map_or(0, |row| row.get(0));
                     // Another database has begun anew.
                     let seen = if last < seen { 0 } else { seen };
-                    let select = "SELECT number, entry, names FROM learned WHERE number > $1
+                    let select = "SELECT number, entry, names, sketch FROM learned WHERE number > $1
                         ORDER BY number LIMIT $2";
                     let rows = match last > seen {
                         true => session.ask_again(select, &[&seen, &AT_ONCE]).await?,
                         false => Vec::new(),
                     };
                     let row = |row: &tokio_postgres::Row| {
-                        (row.get::<_, i64>(0), row.get::<_, Vec<u8>>(1), row.get::<_, String>(2))
+                        let sketch: Option<Vec<u8>> = row.get(3);
+                        (row.get::<_, i64>(0), row.get::<_, Vec<u8>>(1), row.get::<_, String>(2), sketch)
                     };
                     Ok((last, rows.iter().map(row).collect::<Vec<_>>()))
                 })
@@ -91,7 +97,7 @@ impl SharedFiles {
             let Some((until, ..)) = rows.last() else { return Ok(()) };
             let (until, is_all) = (*until, *until >= last);
             let files: Result<Vec<LearnedFile>, RegistryError> =
-                rows.into_iter().map(|(_, entry, names)| read(&entry, &names)).collect();
+                rows.into_iter().map(|(_, entry, names, sketch)| read(&entry, &names, sketch)).collect();
             table.put(&files?, Some(u64::try_from(until).unwrap_or(0)))?;
             if is_all {
                 return Ok(());
@@ -100,10 +106,12 @@ impl SharedFiles {
     }
 }
 
-fn read(entry: &[u8], names: &str) -> Result<LearnedFile, RegistryError> {
+fn read(entry: &[u8], names: &str, sketch: Option<Vec<u8>>) -> Result<LearnedFile, RegistryError> {
     let damaged = |why: String| RegistryError::damaged("the table of learned files", why);
     let (build_id, path) = read_key(entry).ok_or_else(|| damaged("a key is cut".into()))?;
     let names: FileNames = serde_json::from_str(names).map_err(|why| damaged(why.to_string()))?;
     debug_assert_eq!(entry_key(build_id, path), entry);
-    Ok(LearnedFile { build_id: build_id.to_vec(), path: path.to_vec(), names })
+    // One of another version says nothing.
+    let sketch = sketch.and_then(|bytes| Sketch::decode(&bytes));
+    Ok(LearnedFile { build_id: build_id.to_vec(), path: path.to_vec(), names, sketch })
 }

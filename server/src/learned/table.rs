@@ -6,7 +6,10 @@
 //!          'n' software or package, NUL, entry        -> nothing
 //! ```
 
-use super::file::{FileNames, LearnedFile, entry_key, read_key};
+use super::{
+    file::{FileNames, LearnedFile, entry_key, read_key},
+    sketches::{SketchTable, SketchWrites},
+};
 use crate::{database::LearnedStore, registry::RegistryError};
 
 /// Most keys that one list looks at.
@@ -72,6 +75,8 @@ impl FileTable {
         let store = &self.store;
         let (mut writes, mut count) = (store.database.writes(), store.count.get()?);
         let mut fresh = std::collections::BTreeSet::new();
+        let sketches = SketchTable { store: store.clone() };
+        let mut sketch_writes = SketchWrites::default();
         for file in files {
             let entry = file.key();
             match self.get(&entry)? {
@@ -86,6 +91,7 @@ impl FileTable {
             }
             let value = serde_json::to_vec(&file.names).unwrap_or_default();
             writes.insert(&store.files, [&[ENTRY], &entry[..]].concat(), value);
+            sketches.put(file, &mut sketch_writes, &mut writes)?;
         }
         writes.set(&store.count, count);
         if let Some(until) = followed_until {
@@ -160,7 +166,8 @@ fn read_names(value: &[u8]) -> Result<FileNames> {
 fn learned_file(entry: &[u8], value: &[u8]) -> Result<LearnedFile> {
     let (build_id, path) =
         read_key(entry).ok_or_else(|| RegistryError::damaged("a learned file", "its key is cut"))?;
-    Ok(LearnedFile { build_id: build_id.to_vec(), path: path.to_vec(), names: read_names(value)? })
+    let (build_id, path) = (build_id.to_vec(), path.to_vec());
+    Ok(LearnedFile { build_id, path, names: read_names(value)?, sketch: None })
 }
 
 #[cfg(test)]
@@ -176,7 +183,7 @@ mod tests {
             packager: "dpkg".into(),
             ..FileNames::default()
         };
-        LearnedFile { build_id: build_id.to_vec(), path: path.into(), names }
+        LearnedFile { build_id: build_id.to_vec(), path: path.into(), names, sketch: None }
     }
 
     #[test]

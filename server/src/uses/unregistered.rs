@@ -11,7 +11,11 @@ use super::{
     rows::Count,
     sum::{Budget, CountJson, JobName, JobUse, Narrowing, Sum, text},
 };
-use crate::{database::number, job_name, learned::SoftwareName};
+use crate::{
+    database::number,
+    job_name,
+    learned::{Resemblance, SoftwareName},
+};
 use ogrt_note::Signature;
 use ogrt_proto::hex;
 use serde::Serialize;
@@ -75,6 +79,9 @@ struct ProgramName {
     signature: Option<String>,
     #[serde(flatten)]
     known: Option<SoftwareName>,
+    /// What it resembles, where nothing explains it. It is never counted as that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resembles: Option<Resemblance>,
 }
 
 /// A job that ran some.
@@ -135,7 +142,7 @@ impl Uses {
             };
             let jobs = sum.jobs.iter().map(job).collect();
             elements.push(UnregisteredProgram {
-                name: name(&key, &group),
+                name: self.program_name(&key, &group)?,
                 count: sum.count.into(),
                 jobs: sum.jobs.len(),
                 users: latest(users, text),
@@ -183,15 +190,20 @@ impl Uses {
         });
         let has_next = jobs.len() > question.from.saturating_add(question.limit);
         let page = jobs.into_iter().skip(question.from).take(question.limit);
-        let in_job = |(key, processes): (GroupKey, u64)| {
-            groups.get(&key).map(|group| JobProgram { name: name(&key, group), processes })
-        };
-        let elements = page
-            .map(|((name, user), job)| UnregisteredJob {
-                job: JobUse::new(&name, &user, job.count),
-                programs: job.programs.into_iter().filter_map(in_job).collect(),
-            })
-            .collect();
+        let mut names: HashMap<GroupKey, ProgramName> = HashMap::new();
+        let mut elements = Vec::new();
+        for ((name, user), job) in page {
+            let mut programs = Vec::new();
+            for (key, processes) in job.programs {
+                let Some(group) = groups.get(&key) else { continue };
+                let name = match names.get(&key) {
+                    Some(name) => name.clone(),
+                    None => names.entry(key.clone()).or_insert(self.program_name(&key, group)?).clone(),
+                };
+                programs.push(JobProgram { name, processes });
+            }
+            elements.push(UnregisteredJob { job: JobUse::new(&name, &user, job.count), programs });
+        }
         Ok(UnregisteredPage { elements, has_next, is_rounded, explained, is_cut: budget.is_cut })
     }
 
@@ -244,6 +256,21 @@ impl Uses {
         Ok(Groups { groups, explained: explained.len() })
     }
 
+    fn program_name(&self, key: &GroupKey, group: &Group) -> Result<ProgramName, UsesError> {
+        let (build_id, path) = key;
+        let resembles = match group.known {
+            Some(_) => None,
+            None => self.names.resemblance_of_program(build_id)?,
+        };
+        Ok(ProgramName {
+            binpath: text(path),
+            build_id: hex(build_id),
+            signature: group.signature.map(|signature| signature.to_string()),
+            known: group.known.clone(),
+            resembles,
+        })
+    }
+
     fn is_any_registered(
         &self,
         executable: &[Signature],
@@ -263,15 +290,6 @@ impl Uses {
             }
         }
         Ok(false)
-    }
-}
-
-fn name((build_id, path): &GroupKey, group: &Group) -> ProgramName {
-    ProgramName {
-        binpath: text(path),
-        build_id: hex(build_id),
-        signature: group.signature.map(|signature| signature.to_string()),
-        known: group.known.clone(),
     }
 }
 

@@ -104,7 +104,7 @@ fn what_nobody_registered_is_named_and_how_far_that_is_known(backend) {
         package("tool", "", &[("/opt/tool/bin/tool", "")]),
     ]);
     let (status, learned) = learn(&daemon, &token, &json!({ "source": "node-1", "packages": packages }));
-    assert_eq!((status, &learned), (200, &json!({ "new": 5, "changed": 0, "known": 0 })));
+    assert_eq!((status, &learned), (200, &json!({ "new": 5, "changed": 0, "known": 0, "sketches": 0 })));
 
     let left = unregistered("");
     let shown = values(&left, "programs", &["binpath", "build_id", "software"]);
@@ -157,14 +157,14 @@ fn what_is_learned_again_is_updated_and_what_was_removed_keeps_its_name(backend)
         package("old", "1", &[("/usr/bin/old", "a1")]),
         package("glibc", "2.36", &[("/usr/lib/libc.so.6", "c1")]),
     ] });
-    assert_eq!(learn(&daemon, &token, &before).1, json!({ "new": 2, "changed": 0, "known": 0 }));
-    assert_eq!(learn(&daemon, &token, &before).1, json!({ "new": 0, "changed": 0, "known": 2 }));
+    assert_eq!(learn(&daemon, &token, &before).1, json!({ "new": 2, "changed": 0, "known": 0, "sketches": 0 }));
+    assert_eq!(learn(&daemon, &token, &before).1, json!({ "new": 0, "changed": 0, "known": 2, "sketches": 0 }));
     // The package is removed; another one has its path now, and the library was updated.
     let after = json!({ "source": "node-1", "packages": [
         package("new", "2", &[("/usr/bin/old", "a2")]),
         package("glibc", "2.36-1", &[("/usr/lib/libc.so.6", "c1")]),
     ] });
-    assert_eq!(learn(&daemon, &token, &after).1, json!({ "new": 1, "changed": 1, "known": 0 }));
+    assert_eq!(learn(&daemon, &token, &after).1, json!({ "new": 1, "changed": 1, "known": 0, "sketches": 0 }));
     send(&daemon, &[start(2, ("/usr/bin/old", &[0xA2]), ("/usr/lib/libc.so.6", &[0xC1]))]);
     let programs = wait_for("two programs", || {
         let all = answer(&daemon, "/v1/unregistered?explained=true");
@@ -229,7 +229,10 @@ fn servers_of_one_registry_share_what_they_learn() {
     );
     // The other one changes some of them, and the first hears of it.
     let body = json!({ "packages": [package("many", "2", &listed[..2])] });
-    assert_eq!(learn(&other, &of_other, &body).1, json!({ "new": 0, "changed": 2, "known": 0 }));
+    assert_eq!(
+        learn(&other, &of_other, &body).1,
+        json!({ "new": 0, "changed": 2, "known": 0, "sketches": 0 })
+    );
     assert_eq!(
         values(&answer(&one, "/v1/learned?path=/usr/lib/l1.so"), "files", &keys),
         ["/usr/lib/l1.so 2"]

@@ -23,6 +23,7 @@ mod join;
 mod large_answers;
 mod large_jobs;
 mod learned;
+mod likeness;
 mod operate;
 mod outputs;
 mod postgres;

@@ -41,7 +41,7 @@ fn make() -> Result<PathBuf> {
 }
 
 /// The mirror that this machine's own packages come from.
-fn mirror() -> Result<String> {
+pub fn mirror() -> Result<String> {
     let policy = child::capture(Command::new("apt-cache").arg("policy"))?;
     let origin = policy.lines().find_map(|line| {
         let mut words = line.split_whitespace();

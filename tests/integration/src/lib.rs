@@ -5,6 +5,7 @@
 //! the test's own folder or in cargo's. A test says what it needs: without it the test is skipped
 //! with a line on a desk, and fails in CI.
 
+pub mod debian_packages;
 pub mod easybuild;
 pub mod exec_log;
 pub mod images;

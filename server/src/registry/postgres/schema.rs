@@ -170,6 +170,10 @@ pub const STEPS: &[&str] = &[
     );
     CREATE SEQUENCE learned_numbers OWNED BY learned.number;
     ",
+    // What learned files resemble.
+    "
+    ALTER TABLE learned ADD COLUMN sketch bytea;
+    ",
 ];
 
 /// The lock that one server holds while it changes the tables or registers builds.
