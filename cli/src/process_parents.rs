@@ -74,7 +74,8 @@ impl Relations {
             let process = &processes[at];
             let (host, pid) = place(process);
             let start = process.start_ns;
-            let last = |pid: i64| latest.get(&(host, pid)).copied();
+            // A record of another tracker has no pid.
+            let last = |pid: i64| latest.get(&(host, pid)).copied().filter(|_| pid >= 0);
             let alive = |pid: i64| {
                 last(pid).filter(|known| {
                     let end = processes[*known].end.time_ns;
@@ -85,7 +86,7 @@ impl Relations {
             let replaced = alive(pid);
             self.is_exec[at] = replaced.is_some();
             self.parent[at] = replaced.or_else(|| alive(parent)).or_else(|| last(ancestor)).or_else(|| {
-                let name = process.rank_name()?;
+                let name = process.rank_name().filter(|_| parent >= 0)?;
                 let later = ranks.get(&(host, parent))?.iter().copied();
                 later
                     .filter(|rank| *rank != at && processes[*rank].start_ns >= start)

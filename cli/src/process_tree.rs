@@ -253,6 +253,21 @@ mod tests {
     }
 
     #[test]
+    fn processes_without_a_pid_stand_side_by_side() {
+        let imported = |start: i64, rank: Option<u64>| {
+            let mut process = json!({ "start_time_ns": start, "binpath": format!("/opt/{start}") });
+            if let Some(rank) = rank {
+                process["mpi"] = json!({ "rank": rank, "size": 16 });
+            }
+            process
+        };
+        let job = json!({ "processes": [imported(1, None), imported(2, Some(0)), imported(3, Some(0))] });
+        let tree = Tree::of(&Job::of(&job));
+        assert_eq!((tree.roots.clone(), tree.nodes.len()), (vec![0, 1, 2], 3), "{tree:?}");
+        assert!(tree.nodes.iter().all(|node| !node.is_exec && node.children.is_empty()), "{tree:?}");
+    }
+
+    #[test]
     fn ranks_are_one_line_and_so_is_what_they_started() {
         let mut processes = vec![process(1, 0, 0, "/bin/mpirun", Some(100))];
         for rank in 0..8 {

@@ -72,6 +72,7 @@ fn count(node: &Node) -> String {
         (ranks, missing) => return format!("{} of {} ranks seen", all(ranks), all(ranks + missing)),
     }
     match node.processes {
+        1 if node.pid < 0 => "pid unknown".to_owned(),
         1 => format!("pid {}", node.pid),
         processes => format!("{} times", all(processes as u64)),
     }

@@ -6,11 +6,14 @@ use super::{
     findings::{Findings, Trouble, Unusable},
     json::Object,
     record_file::{RecordKind, read},
-    syslog,
+    syslog::SyslogRecords,
 };
 use anyhow::Result;
 use serde_json::Value;
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 /// Directories within directories.
 const DEPTH_MAX: usize = 16;
@@ -19,13 +22,19 @@ const DEPTH_MAX: usize = 16;
 pub type Take<'a> = dyn FnMut(&Object, &mut Findings) -> Result<(), Trouble> + 'a;
 
 /// Hands over each record of this kind; an error only where the server takes nothing more.
-pub fn each(path: &Path, kind: RecordKind, findings: &mut Findings, with: &mut Take<'_>) -> Result<()> {
-    if path.is_file() {
-        return syslog::each(path, kind, findings, &mut |what, text, findings| {
-            take(what, text, findings, with)
-        });
+pub fn each(paths: &[PathBuf], kind: RecordKind, findings: &mut Findings, with: &mut Take<'_>) -> Result<()> {
+    let mut syslog = SyslogRecords::default();
+    for path in paths {
+        if path.is_file() {
+            let mut with_text =
+                |what: &str, text: &[u8], findings: &mut Findings| take(what, text, findings, with);
+            syslog.each(path, kind, findings, &mut with_text)?;
+        } else {
+            directory(path, kind, 0, findings, with)?;
+        }
     }
-    directory(path, kind, 0, findings, with)
+    syslog.give_up(findings);
+    Ok(())
 }
 
 fn directory(

@@ -50,11 +50,8 @@ pub fn import(config: &Config, wanted: &XaltImport) -> Result<String> {
     let mut findings = Findings::default();
     let mut packages = PackageTable::default();
     let period_ns = wanted.period_ns.start..wanted.period_ns.end.min(now_ns());
-    let each = |kind, findings: &mut Findings, with: &mut files::Take<'_>| -> Result<()> {
-        wanted.paths.iter().try_for_each(|path| files::each(path, kind, findings, with))
-    };
 
-    each(RecordKind::Link, &mut findings, &mut |json, findings| {
+    files::each(&wanted.paths, RecordKind::Link, &mut findings, &mut |json, findings| {
         let record = link_record::build_record(json, findings)?;
         if findings.is_in(&period_ns, record.time_ns()) {
             delivery.send(MessageType::BuildRecord, &record)?;
@@ -62,8 +59,10 @@ pub fn import(config: &Config, wanted: &XaltImport) -> Result<String> {
         }
         Ok(())
     })?;
-    each(RecordKind::Package, &mut findings, &mut |json, findings| packages.add(json, findings))?;
-    each(RecordKind::Run, &mut findings, &mut |json, findings| {
+    files::each(&wanted.paths, RecordKind::Package, &mut findings, &mut |json, findings| {
+        packages.add(json, findings)
+    })?;
+    files::each(&wanted.paths, RecordKind::Run, &mut findings, &mut |json, findings| {
         let run = run_record::read(json, &packages, findings)?;
         if !findings.is_in(&period_ns, run.start.start_time_ns()) {
             return Ok(());

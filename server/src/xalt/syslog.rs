@@ -46,72 +46,92 @@ struct Parts {
     missing: usize,
 }
 
-/// Hands over the text of each record of this kind.
-pub fn each(path: &Path, kind: RecordKind, findings: &mut Findings, with: &mut TakeText<'_>) -> Result<()> {
-    let name = path.to_string_lossy();
-    let file = match open(&path.canonicalize().unwrap_or_else(|_| path.to_owned())) {
-        Ok(file) => file,
-        Err(why) => {
-            findings.leave_out(why, &name);
-            return Ok(());
-        }
-    };
-    let (mut file, mut line) = (BufReader::new(file), Vec::new());
-    let (mut parts, mut bytes) = (BTreeMap::<Vec<u8>, Parts>::new(), 0);
-    for number in 1u64.. {
-        line.clear();
-        match (&mut file).take(LINE_MAX).read_until(b'\n', &mut line) {
-            Ok(0) => break,
-            Ok(_) => {}
-            Err(_) => {
-                findings.leave_out(Unusable::Unreadable, &name);
-                break;
-            }
-        }
-        let Some(block) = Block::read(&line, kind) else { continue };
-        let what = || format!("{name}, line {number}");
-        let whole = match block.count {
-            1 => Parts { version: block.version, blocks: vec![Some(block.value.to_vec())], missing: 0 },
-            count if count > BLOCKS_MAX || block.index >= count => {
-                findings.leave_out(Unusable::NotXalt, &what());
-                continue;
-            }
-            count => {
-                let record = parts.entry(block.key.clone()).or_insert_with(|| {
-                    bytes += count * BLOCK_COST;
-                    Parts { version: block.version, blocks: vec![None; count], missing: count }
-                });
-                if let Some(place @ None) = record.blocks.get_mut(block.index) {
-                    bytes += block.value.len();
-                    *place = Some(block.value.to_vec());
-                    record.missing -= 1;
-                }
-                if record.missing > 0 {
-                    if bytes > PARTS_BYTES_MAX {
-                        give_up(&mut parts, &mut bytes, &name, findings);
-                    }
-                    continue;
-                }
-                let Some(whole) = parts.remove(&block.key) else { continue };
-                bytes = bytes.saturating_sub(whole.cost());
-                whole
-            }
-        };
-        match whole.text() {
-            Ok(text) => with(&what(), &text, findings)?,
-            Err(why) => findings.leave_out(why, &what()),
-        }
-    }
-    give_up(&mut parts, &mut bytes, &name, findings);
-    Ok(())
+/// The records of a syslog, whose files may be rotated in the middle of a record.
+#[derive(Default)]
+pub struct SyslogRecords {
+    parts: BTreeMap<Vec<u8>, Parts>,
+    bytes: usize,
 }
 
-/// Leaves out all that is not whole.
-fn give_up(parts: &mut BTreeMap<Vec<u8>, Parts>, bytes: &mut usize, name: &str, findings: &mut Findings) {
-    for key in std::mem::take(parts).into_keys() {
-        findings.leave_out(Unusable::Incomplete, &format!("{name}: {}", String::from_utf8_lossy(&key)));
+impl SyslogRecords {
+    /// Hands over the text of each record of this kind that is whole with this file.
+    pub fn each(
+        &mut self,
+        path: &Path,
+        kind: RecordKind,
+        findings: &mut Findings,
+        with: &mut TakeText<'_>,
+    ) -> Result<()> {
+        let name = path.to_string_lossy();
+        let file = match open(&path.canonicalize().unwrap_or_else(|_| path.to_owned())) {
+            Ok(file) => file,
+            Err(why) => {
+                findings.leave_out(why, &name);
+                return Ok(());
+            }
+        };
+        let (mut file, mut line) = (BufReader::new(file), Vec::new());
+        for number in 1u64.. {
+            line.clear();
+            match (&mut file).take(LINE_MAX).read_until(b'\n', &mut line) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(_) => {
+                    findings.leave_out(Unusable::Unreadable, &name);
+                    break;
+                }
+            }
+            let Some(block) = Block::read(&line, kind) else { continue };
+            if self.bytes > PARTS_BYTES_MAX {
+                self.give_up(findings);
+            }
+            let text = match self.add(block) {
+                Ok(None) => continue,
+                Ok(Some(whole)) => whole.text(),
+                Err(why) => Err(why),
+            };
+            let what = format!("{name}, line {number}");
+            match text {
+                Ok(text) => with(&what, &text, findings)?,
+                Err(why) => findings.leave_out(why, &what),
+            }
+        }
+        Ok(())
     }
-    *bytes = 0;
+
+    /// Adds a block; the record where it is whole now.
+    fn add(&mut self, block: Block<'_>) -> Result<Option<Parts>, Unusable> {
+        let Block { version, key, count, index, value } = block;
+        if count > BLOCKS_MAX || index >= count {
+            return Err(Unusable::NotXalt);
+        }
+        if count == 1 {
+            return Ok(Some(Parts { version, blocks: vec![Some(value.to_vec())], missing: 0 }));
+        }
+        let record = self.parts.entry(key.clone()).or_insert_with(|| {
+            self.bytes += count * BLOCK_COST;
+            Parts { version, blocks: vec![None; count], missing: count }
+        });
+        if let Some(place @ None) = record.blocks.get_mut(index) {
+            self.bytes += value.len();
+            *place = Some(value.to_vec());
+            record.missing -= 1;
+        }
+        if record.missing > 0 {
+            return Ok(None);
+        }
+        let whole = self.parts.remove(&key);
+        self.bytes = self.bytes.saturating_sub(whole.as_ref().map_or(0, Parts::cost));
+        Ok(whole)
+    }
+
+    /// Leaves out all that is not whole.
+    pub fn give_up(&mut self, findings: &mut Findings) {
+        for key in std::mem::take(&mut self.parts).into_keys() {
+            findings.leave_out(Unusable::Incomplete, &String::from_utf8_lossy(&key));
+        }
+        self.bytes = 0;
+    }
 }
 
 /// A line.

@@ -5,6 +5,7 @@
 
 use crate::{
     daemon::{Acknowledged, Daemon, SERVER, wait_for},
+    identity::output_to,
     reports::report,
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -508,7 +509,12 @@ fn records_are_put_together_from_the_lines_of_a_syslog() {
     lines.push("x XALT_LOGGING_alpha: V:4 kind:run syshost:a key:k crcStr:0 nb:02 idx:-1 value:{".to_owned());
     let file: PathBuf = directory.path().join("xalt.log");
     fs::write(&file, lines.join("\n") + "\n").unwrap();
-    let told = imported(&daemon, &[], &[&file]);
+    // The file was rotated in the middle of records.
+    let (older, newer) = lines.split_at(6);
+    let rotated = directory.path().join("xalt.log.1");
+    fs::write(&rotated, older.join("\n") + "\n").unwrap();
+    fs::write(&file, newer.join("\n") + "\n").unwrap();
+    let told = imported(&daemon, &[], &[&rotated, &file]);
     for part in [
         "4 runs, of 0 start and 4 end records\n",
         "left out: 1 records or folders (lines are missing in the syslog)\n",
@@ -520,6 +526,27 @@ fn records_are_put_together_from_the_lines_of_a_syslog() {
     let programs: Vec<&str> = lines.keys().map(|key| key[0].as_str()).collect();
     let spaced = format!("/opt/a{}b", " ".repeat(100));
     assert_eq!(programs, [&spaced, "/opt/four", "/opt/three", "/opt/two"], "{whole}");
+}
+
+#[test]
+fn an_import_goes_on_to_another_server_with_its_times() {
+    let central = Daemon::start("");
+    let near = Daemon::start(&output_to(&central, Some("rack1")));
+    let directory = tempfile::tempdir().unwrap();
+    XaltRun { ranks: 16, ..XaltRun::new(1, "/opt/solve", SEPTEMBER) }.write(directory.path(), true);
+    for daemon in [&near, &near, &central] {
+        // Imported twice here, and there as well, it is one run.
+        imported(daemon, &[], &[directory.path()]);
+        for daemon in [&near, &central] {
+            let line = wait_for("the run", || {
+                let (lines, _) = report(daemon, &["month", "program"], "&order=wall");
+                lines.get(&["2025-09", "/opt/solve"].map(str::to_owned)[..]).cloned()
+            });
+            assert_eq!(count(&line, &FIGURES), [1, 1, 1, 1, 16 * HOUR_US, 1], "{line}");
+        }
+    }
+    let start = wait_for("documents", || central.lines().into_iter().find(|one| one["type"].is_null()));
+    assert_eq!((&start["via"], &start["identity"]), (&"import xalt,rack1".into(), &"claimed".into()));
 }
 
 #[test]
