@@ -95,7 +95,8 @@ impl IdentifyCommand {
     /// Sends sketches of programs that ran. Answers no where there is none to send.
     fn observe(&self, server: &ApiClient) -> Result<ExitStatus> {
         let limit = self.limit.unwrap_or(10_000);
-        let found = server.list(&["v1", "unregistered"], &[], "programs", limit)?.unwrap_or_default();
+        let question = [("likeness", "false".to_owned())];
+        let found = server.list(&["v1", "unregistered"], &question, "programs", limit)?.unwrap_or_default();
         let programs = found["programs"].as_array().map(Vec::as_slice).unwrap_or_default();
         let (mut sketches, mut elsewhere) = (Vec::new(), 0);
         for program in programs {

@@ -194,6 +194,7 @@ pub struct UnregisteredParameters {
     cluster: String,
     under: String,
     explained: String,
+    likeness: String,
     by: String,
     limit: String,
     cursor: String,
@@ -218,16 +219,16 @@ pub async fn unregistered(
         )?,
         under: question.under,
         with_explained: question::boolean("explained", &question.explained)?,
+        with_likeness: question.likeness.is_empty() || question::boolean("likeness", &question.likeness)?,
         from,
         limit: page_limit(&question.limit)?,
     };
     let counted_until_ns = sources.uses.catch_up().await;
-    let next = from.saturating_add(question.limit);
     run_blocking(move || {
         let mut answer = if by_job {
-            page("jobs", sources.uses.unregistered_by_job(&question)?, next)
+            page("jobs", sources.uses.unregistered_by_job(&question)?)
         } else {
-            page("programs", sources.uses.unregistered(&question)?, next)
+            page("programs", sources.uses.unregistered(&question)?)
         };
         question::add_counted_until(&mut answer, counted_until_ns);
         Ok::<_, UsesError>(answer)
@@ -236,7 +237,7 @@ pub async fn unregistered(
     .map(Json)
 }
 
-fn page<T: Serialize>(name: &str, page: UnregisteredPage<T>, next: usize) -> Value {
+fn page<T: Serialize>(name: &str, page: UnregisteredPage<T>) -> Value {
     let mut answer = json!({});
     answer[name] = serde_json::to_value(&page.elements).unwrap_or_default();
     if page.explained > 0 {
@@ -245,6 +246,6 @@ fn page<T: Serialize>(name: &str, page: UnregisteredPage<T>, next: usize) -> Val
     if page.is_rounded {
         answer["rounded"] = true.into();
     }
-    question::add_page(&mut answer, page.has_next.then(|| next.to_string()), page.is_cut);
+    question::add_page(&mut answer, page.next.map(|next| next.to_string()), page.is_cut);
     answer
 }

@@ -70,10 +70,9 @@ impl SoftwareNames {
         Ok(best)
     }
 
-    /// What a program resembles most that ran, if it has a sketch.
-    pub fn resemblance_of_program(&self, build_id: &[u8]) -> Result<Option<Resemblance>, RegistryError> {
-        let Some(sketch) = self.learned.sketches.of_program(build_id)? else { return Ok(None) };
-        Ok(self.resemblances(&sketch, 1)?.pop())
+    /// The sketch of a program that ran, if somebody has made it.
+    pub fn sketch_of_program(&self, build_id: &[u8]) -> Result<Option<Sketch>, RegistryError> {
+        self.learned.sketches.of_program(build_id)
     }
 }
 

@@ -139,7 +139,7 @@ impl SketchTable {
         Ok(sketch.map(candidate))
     }
 
-    /// The sketch of a program that ran, or of the learned file that it was.
+    /// The sketch of a program that ran.
     pub fn of_program(&self, build_id: &[u8]) -> Result<Option<Sketch>> {
         if build_id.is_empty() {
             return Ok(None);

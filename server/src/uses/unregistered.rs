@@ -27,6 +27,10 @@ use std::{
 /// Users, jobs and programs that are named in one element.
 const NAMED_MAX: usize = 100;
 
+/// Sketches that are compared for one page: each may take ten milliseconds. A page with more ends
+/// early.
+const COMPARED_MAX: usize = 100;
+
 /// A question for programs that nobody registered.
 #[derive(Clone, Debug, Default)]
 pub struct UnregisteredQuestion {
@@ -36,6 +40,8 @@ pub struct UnregisteredQuestion {
     pub under: String,
     /// Also programs that are explained by what was learned.
     pub with_explained: bool,
+    /// Tells what programs resemble.
+    pub with_likeness: bool,
     /// First element of the page.
     pub from: usize,
     /// Elements of a page.
@@ -46,8 +52,8 @@ pub struct UnregisteredQuestion {
 pub struct UnregisteredPage<T> {
     /// The latest first.
     pub elements: Vec<T>,
-    /// There are more after it.
-    pub has_next: bool,
+    /// The first element of the next page, if there is one.
+    pub next: Option<usize>,
     /// Some counts hold processes from outside the time that was asked for.
     pub is_rounded: bool,
     /// The number of programs that are left out since they are explained.
@@ -127,9 +133,12 @@ impl Uses {
         let Groups { groups, explained } = self.groups(question, &mut budget)?;
         let mut groups: Vec<(GroupKey, Group)> = groups.into_iter().collect();
         groups.sort_by_key(|(_, group)| Reverse(group.count.last_ns));
-        let has_next = groups.len() > question.from.saturating_add(question.limit);
-        let (mut elements, mut is_rounded) = (Vec::new(), false);
+        let of_all = groups.len();
+        let (mut elements, mut is_rounded, mut compared) = (Vec::new(), false, 0);
         for (key, group) in groups.into_iter().skip(question.from).take(question.limit) {
+            if compared >= COMPARED_MAX {
+                break;
+            }
             let mut sum = Sum::default();
             for program in &group.programs {
                 self.add_program(*program, &question.narrowing, &mut budget, &mut sum)?;
@@ -142,7 +151,7 @@ impl Uses {
             };
             let jobs = sum.jobs.iter().map(job).collect();
             elements.push(UnregisteredProgram {
-                name: self.program_name(&key, &group)?,
+                name: self.program_name(&key, &group, question.with_likeness, &mut compared)?,
                 count: sum.count.into(),
                 jobs: sum.jobs.len(),
                 users: latest(users, text),
@@ -150,7 +159,8 @@ impl Uses {
                 job_ids: latest(jobs, |job| job_name::of_key(job).into_owned()),
             });
         }
-        Ok(UnregisteredPage { elements, has_next, is_rounded, explained, is_cut: budget.is_cut })
+        let next = next(question, elements.len(), of_all);
+        Ok(UnregisteredPage { elements, next, is_rounded, explained, is_cut: budget.is_cut })
     }
 
     /// The jobs that ran such programs, one for each of their users.
@@ -188,23 +198,30 @@ impl Uses {
         jobs.sort_by(|(a_name, a), (b_name, b)| {
             b.count.last_ns.cmp(&a.count.last_ns).then_with(|| a_name.cmp(b_name))
         });
-        let has_next = jobs.len() > question.from.saturating_add(question.limit);
+        let (of_all, mut compared) = (jobs.len(), 0);
         let page = jobs.into_iter().skip(question.from).take(question.limit);
         let mut names: HashMap<GroupKey, ProgramName> = HashMap::new();
         let mut elements = Vec::new();
         for ((name, user), job) in page {
+            if compared >= COMPARED_MAX {
+                break;
+            }
             let mut programs = Vec::new();
             for (key, processes) in job.programs {
                 let Some(group) = groups.get(&key) else { continue };
                 let name = match names.get(&key) {
                     Some(name) => name.clone(),
-                    None => names.entry(key.clone()).or_insert(self.program_name(&key, group)?).clone(),
+                    None => {
+                        let name = self.program_name(&key, group, question.with_likeness, &mut compared)?;
+                        names.entry(key).or_insert(name).clone()
+                    }
                 };
                 programs.push(JobProgram { name, processes });
             }
             elements.push(UnregisteredJob { job: JobUse::new(&name, &user, job.count), programs });
         }
-        Ok(UnregisteredPage { elements, has_next, is_rounded, explained, is_cut: budget.is_cut })
+        let next = next(question, elements.len(), of_all);
+        Ok(UnregisteredPage { elements, next, is_rounded, explained, is_cut: budget.is_cut })
     }
 
     /// Programs with an unregistered executable, by build-id and path.
@@ -256,12 +273,23 @@ impl Uses {
         Ok(Groups { groups, explained: explained.len() })
     }
 
-    fn program_name(&self, key: &GroupKey, group: &Group) -> Result<ProgramName, UsesError> {
+    /// Names a program, and counts the sketches that were compared for it.
+    fn program_name(
+        &self,
+        key: &GroupKey,
+        group: &Group,
+        with_likeness: bool,
+        compared: &mut usize,
+    ) -> Result<ProgramName, UsesError> {
         let (build_id, path) = key;
-        let resembles = match group.known {
-            Some(_) => None,
-            None => self.names.resemblance_of_program(build_id)?,
-        };
+        let mut resembles = None;
+        if with_likeness
+            && group.known.is_none()
+            && let Some(sketch) = self.names.sketch_of_program(build_id)?
+        {
+            *compared += 1;
+            resembles = self.names.resemblances(&sketch, 1)?.pop();
+        }
         Ok(ProgramName {
             binpath: text(path),
             build_id: hex(build_id),
@@ -291,6 +319,12 @@ impl Uses {
         }
         Ok(false)
     }
+}
+
+/// The first element of the page behind one with this many elements, if there is one.
+fn next(question: &UnregisteredQuestion, elements: usize, of_all: usize) -> Option<usize> {
+    let next = question.from.saturating_add(elements);
+    (of_all > next).then_some(next)
 }
 
 /// The names that were seen last.

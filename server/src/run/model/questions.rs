@@ -70,7 +70,7 @@ fn of_build(server: &Server, build: Build) -> Result<Option<Value>> {
 fn unregistered(server: &Server) -> Result<Vec<Value>> {
     let question = UnregisteredQuestion { limit: LIMIT, ..UnregisteredQuestion::default() };
     let page = server.shared.uses.unregistered(&question)?;
-    ensure!(!page.is_cut && !page.has_next, "the answer about what is unregistered is cut");
+    ensure!(!page.is_cut && page.next.is_none(), "the answer about what is unregistered is cut");
     page.elements.iter().map(|element| Ok(serde_json::to_value(element)?)).collect()
 }
 
