@@ -35,7 +35,7 @@ impl SetKeys {
 
     /// The program that tells what was loaded after the start.
     pub fn later_program(&self) -> Option<u64> {
-        (self.later > 1).then_some(self.later >> 1)
+        SumKey { later: self.later, ..SumKey::default() }.later_program()
     }
 }
 

@@ -12,6 +12,8 @@ mod model;
 mod registry_tokens;
 mod shared;
 mod stage;
+#[cfg(test)]
+mod year_of_sums;
 
 use crate::{
     clock,

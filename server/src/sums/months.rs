@@ -165,8 +165,11 @@ mod tests {
         added.new
     }
 
-    /// The rows of a table, by user, program and month.
-    fn by_month(table: &Table) -> (BTreeMap<(Vec<u8>, u64, u16), SumRow>, usize) {
+    /// User, program and month -> the rows of all days.
+    type Months = BTreeMap<(Vec<u8>, u64, u16), SumRow>;
+
+    /// The rows of a table, and their number.
+    fn by_month(table: &Table) -> (Months, usize) {
         let (mut all, mut count) = (BTreeMap::<_, SumRow>::new(), 0);
         for entry in table.iter() {
             let (key, value) = entry.into_inner().unwrap();

@@ -26,8 +26,7 @@ pub struct SumKey<'a> {
     pub cluster: &'a [u8],
     pub account: &'a [u8],
     pub partition: &'a [u8],
-    /// The program under which an end tells what was loaded after the start; 0: nothing was. Twice
-    /// its number and one more, where only the process says so.
+    /// What was loaded after the start, as [`SumKey::later_number`] has it; 0: nothing was.
     pub later: u64,
     /// The number of the digest of the environment modules; 0: there was none.
     pub modules: u64,
@@ -98,7 +97,13 @@ impl<'a> SumKey<'a> {
 
     /// The program that tells what was loaded after the start.
     pub fn later_program(&self) -> Option<u64> {
-        (self.later > 1).then_some(self.later >> 1)
+        (self.later >> 1).checked_sub(1)
+    }
+
+    /// The number for the program under which an end tells what was loaded after the start.
+    /// `is_claimed`: only the process itself says so.
+    pub fn later_number(program: u64, is_claimed: bool) -> u64 {
+        (program + 1) << 1 | u64::from(is_claimed)
     }
 
     /// The sender to whose share the row counts.
@@ -214,6 +219,10 @@ mod tests {
             partition: b"",
             ..SumKey::default()
         };
+        for program in [0, 1, 700] {
+            let later = SumKey { later: SumKey::later_number(program, true), ..key };
+            assert_eq!(SumKey::read(&later.bytes()).and_then(|read| read.later_program()), Some(program));
+        }
         let with_more = SumKey { later: 600, modules: 7, started: 900, is_partial: true, ..key };
         assert_eq!(SumKey::read(&with_more.bytes()), Some(with_more));
         for key in [key, SumKey { relay: b"", ..key }, SumKey { relay: b"", is_claimed: true, ..key }] {

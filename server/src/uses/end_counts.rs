@@ -153,5 +153,5 @@ impl EndCounts {
 }
 
 fn later_number(later: LaterProgram) -> u64 {
-    later.map_or(0, |(program, is_claimed)| program << 1 | u64::from(is_claimed))
+    later.map_or(0, |(program, is_claimed)| SumKey::later_number(program, is_claimed))
 }
