@@ -11,6 +11,7 @@ mod job_list;
 mod job_union;
 mod keys;
 mod names;
+mod number_hash;
 mod period;
 mod row_sets;
 mod sets;
@@ -29,14 +30,10 @@ use crate::{
     uses::{Uses, UsesError},
 };
 use names::{Line, Names};
+use number_hash::NumberMap;
 use period::Period;
 use serde_json::{Value, json};
-use std::{
-    cmp::Reverse,
-    collections::{BTreeSet, HashMap},
-    ops::Range,
-    sync::Arc,
-};
+use std::{cmp::Reverse, collections::BTreeSet, ops::Range, sync::Arc};
 use totals::Totals;
 
 /// Most lines that are added up; further ones are in the total alone.
@@ -147,7 +144,7 @@ impl Reports {
         let sums = self.uses.sums();
         let jobs = sums.next_job.get()?;
         let mut names = self.names();
-        let mut lines: HashMap<Line, Totals> = HashMap::new();
+        let mut lines: NumberMap<Line, Totals> = NumberMap::default();
         let (mut total, mut unregistered) = (Totals::new(jobs), Totals::new(jobs));
         let mut not_told = Totals::new(jobs);
         let sets: Vec<ReportKey> = question.sets().collect();

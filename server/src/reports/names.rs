@@ -2,6 +2,7 @@
 
 use super::{
     keys::{KEYS_MAX, ReportKey},
+    number_hash::NumberMap,
     row_sets::{Name, RowSets, SetKeys},
 };
 use crate::{
@@ -52,9 +53,9 @@ pub struct Names<'a> {
     pub(super) software: &'a SoftwareNames,
     numbers: HashMap<String, Name>,
     texts: Vec<String>,
-    programs: HashMap<u64, ProgramNames>,
+    programs: NumberMap<u64, ProgramNames>,
     pub(super) sets: RowSets,
-    days: HashMap<(u16, bool), [Name; 3]>,
+    days: NumberMap<(u16, bool), [Name; 3]>,
     /// Names as they stand in keys, of users, accounts and partitions; and of clusters.
     raw: [HashMap<Vec<u8>, Name>; 2],
 }
@@ -68,9 +69,9 @@ impl<'a> Names<'a> {
             software,
             numbers: HashMap::new(),
             texts: Vec::new(),
-            programs: HashMap::new(),
+            programs: NumberMap::default(),
             sets: RowSets::default(),
-            days: HashMap::new(),
+            days: NumberMap::default(),
             raw: Default::default(),
         };
         names.number(String::new());

@@ -1,6 +1,6 @@
 //! What the sets of rows are found by, and those that were found.
 
-use super::keys::ReportKey;
+use super::{keys::ReportKey, number_hash::NumberMap};
 use crate::sums::SumKey;
 use ogrt_note::Signature;
 use std::{
@@ -43,7 +43,9 @@ impl SetKeys {
 #[derive(Default)]
 pub struct RowSets {
     /// The values of a row's key.
-    pub known: HashMap<(SetKeys, ReportKey), Rc<[Name]>>,
+    pub known: NumberMap<(SetKeys, ReportKey), Rc<[Name]>>,
+    /// Of which something is not known that this report asks for.
+    pub lacking: NumberMap<SetKeys, bool>,
     /// What each program had loaded; `None` of one that is gone.
     pub loaded: HashMap<u64, Option<Rc<Loaded>>>,
     /// The registered builds of libraries: the file's name without its version, and the software.

@@ -34,11 +34,16 @@ impl Names<'_> {
         if sets.is_empty() {
             return Ok(false);
         }
+        if let Some(known) = self.sets.lacking.get(&row.sets) {
+            return Ok(*known);
+        }
         let [modules, loaded] =
             [true, false].map(|modules| sets.iter().any(|key| (*key == ReportKey::Module) == modules));
-        Ok(row.sets.is_partial
+        let lacks = row.sets.is_partial
             || (modules && self.module_names(row.sets.modules)?.is_none())
-            || (loaded && self.loaded_at_start(&row.sets)?.is_none()))
+            || (loaded && self.loaded_at_start(&row.sets)?.is_none());
+        self.sets.lacking.insert(row.sets, lacks);
+        Ok(lacks)
     }
 
     /// The values that a row has of a key: the empty text where it has none. That a process has no

@@ -1,9 +1,8 @@
 //! The figures of one line.
 
-use super::{Order, job_union::JobUnion, names::RowNames};
+use super::{Order, job_union::JobUnion, names::RowNames, number_hash::NumberSet};
 use crate::sums::{EndSum, JobSet, STATUSES, Status, SumRow};
 use serde_json::{Value, json};
-use std::collections::HashSet;
 
 /// The word for processes without a known end: they still run, or nobody told.
 const OPEN: &str = "open";
@@ -16,8 +15,8 @@ pub struct Totals {
     core_us: u64,
     claimed: u64,
     claimed_cpu_us: u64,
-    users: HashSet<u32>,
-    accounts: HashSet<u32>,
+    users: NumberSet<u32>,
+    accounts: NumberSet<u32>,
     jobs: JobUnion,
 }
 
@@ -31,8 +30,8 @@ impl Totals {
             core_us: 0,
             claimed: 0,
             claimed_cpu_us: 0,
-            users: HashSet::new(),
-            accounts: HashSet::new(),
+            users: NumberSet::default(),
+            accounts: NumberSet::default(),
             jobs: JobUnion::new(jobs),
         }
     }
