@@ -37,7 +37,7 @@ use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, Request, State},
     http::{StatusCode, header},
-    middleware::{Next, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::{MethodRouter, delete, get, post},
 };
@@ -121,6 +121,7 @@ pub fn router(sources: Sources) -> Router {
         .layer(DefaultBodyLimit::max(sources.places.body_max))
         .layer(from_fn_with_state(sources.clone(), require_room))
         .layer(from_fn_with_state(sources.clone(), callers::check))
+        .layer(from_fn(bodies::answer_refusals))
         .with_state(sources)
 }
 

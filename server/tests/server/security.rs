@@ -34,6 +34,20 @@ fn registers(daemon: &Daemon, hello: &Hello, signature: u8) -> bool {
 }
 
 #[test]
+fn who_sends_a_large_body_is_told_why_it_is_refused() {
+    let daemon = Daemon::start("[access]\nregister = \"token\"\n");
+    let body = vec![b'x'; 8 << 20];
+    for _ in 0..10 {
+        // Nobody reads it: a token is missing.
+        assert_eq!(daemon.http("POST", "/v1/builds", &body).0, 401);
+    }
+    // Nor one that is larger than any may be.
+    let too_large = vec![b'x'; 40 << 20];
+    let answer = daemon.http_with("POST", "/v1/builds", "authorization: Bearer no\r\n", &too_large);
+    assert_eq!(answer.0, 401);
+}
+
+#[test]
 fn without_a_token_nobody_registers_builds_and_everybody_sends_events() {
     let daemon = Daemon::start("[access]\nregister = \"token\"\n");
     let data = daemon.path().join("data");
