@@ -19,9 +19,9 @@ table! {
         /// many, senders with more than their share are counted without jobs (metric
         /// ogrt_sender_over_share_total).
         rows_max: usize = 50_000_000,
-        /// Largest number of sums for reports: one per day and one per month, for each program, user
-        /// and account; and two per job. When there are nearly as many, further programs of senders
-        /// with more than their share have one sum together.
+        /// Largest number of sums for reports: one per day and one per month, for each program,
+        /// user and account; and two per job. When there are nearly as many, further programs of
+        /// senders with more than their share have one sum together.
         sums_max: usize = 8_000_000,
         /// How long sums are kept by day. By month they are kept for good.
         days_keep: Time = Time::from_secs(400 * 86_400),

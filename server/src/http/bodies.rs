@@ -1,8 +1,8 @@
 //! The bodies of requests: bounded in size and in pace, for each and for all together.
 //!
 //! A body is read whole before anything is done with it. Small ones need no share of memory; a
-//! large one has its share before it is read on, and must come faster for that. What is still on its
-//! way to a request that is refused is thrown away.
+//! large one has its share before it is read on, and must come faster for that. What is still on
+//! its way to a request that is refused is thrown away.
 
 use super::{
     Problem,
@@ -40,7 +40,7 @@ const REST_FOR: Duration = Duration::from_secs(1);
 const REST_MAX: usize = 64 << 20;
 
 /// Answers a request, and reads what is left of its body where it is refused. A connection that is
-/// closed with bytes unread is reset, and its sender would see a broken pipe in place of the answer.
+/// closed with bytes unread is reset: its sender would see a broken pipe in place of the answer.
 pub async fn answer_refusals(request: Request, next: Next) -> Response {
     let mut body = Arc::new(Mutex::new(Body::empty()));
     let request = request.map(|whole| {

@@ -44,7 +44,7 @@ impl SetKeys {
 pub struct RowSets {
     /// The values of a row's key.
     pub known: NumberMap<(SetKeys, ReportKey), Rc<[Name]>>,
-    /// Of which something is not known that this report asks for.
+    /// True of those of which something is not known that this report asks for.
     pub lacking: NumberMap<SetKeys, bool>,
     /// What each program had loaded; `None` of one that is gone.
     pub loaded: HashMap<u64, Option<Rc<Loaded>>>,
