@@ -12,6 +12,7 @@ use anyhow::Result;
 use serde_json::Value;
 use std::{
     env, fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     sync::LazyLock,
@@ -176,8 +177,19 @@ fn start(scratch: &Scratch, ports: &Ports, tables: &str) -> Daemon {
 }
 
 /// Runs a command to its end.
+///
+/// A program that a test has just written may be busy for a moment: a process that another test
+/// forks meanwhile has the file open until its own exec.
 pub fn see(command: &mut Command) -> Output {
-    command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    let patience = Instant::now() + Duration::from_secs(5);
+    loop {
+        match command.stdin(Stdio::null()).output() {
+            Err(error) if error.kind() == ErrorKind::ExecutableFileBusy && Instant::now() < patience => {
+                thread::sleep(Duration::from_millis(10));
+            }
+            output => return output.unwrap_or_else(|error| panic!("{command:?}: {error}")),
+        }
+    }
 }
 
 /// The output of a command.
