@@ -198,7 +198,7 @@ pub struct ProcessInfo {
     /// Set by a server that passes the event on.
     #[prost(message, optional, tag = "350")]
     pub provenance: ::core::option::Option<Provenance>,
-    /// Of a million processes like this one, its tracker recorded this many. Absent: all.
+    /// The number that its tracker recorded of a million processes like this one. Absent: all.
     #[prost(uint32, optional, tag = "380")]
     pub sampled_ppm: ::core::option::Option<u32>,
     /// The name of the user as the process says, where a server knows the uid and no name for it.

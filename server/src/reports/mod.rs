@@ -180,7 +180,7 @@ impl Reports {
             if needs_packages {
                 row.processes = 0;
             }
-            let is_claimed = key.is_claimed || (asks_packages && of_row.sets.is_later_claimed());
+            let is_claimed = key.is_claimed || (asks_packages && of_row.sets.is_later_claimed);
             is_cut |= total.add(&row, &of_row, rest, is_claimed);
             if !is_registered {
                 unregistered.add(&row, &of_row, rest, is_claimed);

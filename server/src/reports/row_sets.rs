@@ -15,7 +15,10 @@ pub type Name = u32;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SetKeys {
     pub program: u64,
-    later: u64,
+    /// The program that tells what was loaded after the start.
+    pub later: Option<u64>,
+    /// That is only claimed.
+    pub is_later_claimed: bool,
     pub modules: u64,
     pub started: u64,
     pub is_partial: bool,
@@ -24,18 +27,9 @@ pub struct SetKeys {
 impl SetKeys {
     /// Those of a row.
     pub fn of(row: &SumKey<'_>) -> Self {
-        let SumKey { program, later, modules, started, is_partial, .. } = *row;
-        SetKeys { program, later, modules, started, is_partial }
-    }
-
-    /// What was loaded after the start is only claimed.
-    pub fn is_later_claimed(&self) -> bool {
-        self.later & 1 == 1
-    }
-
-    /// The program that tells what was loaded after the start.
-    pub fn later_program(&self) -> Option<u64> {
-        SumKey { later: self.later, ..SumKey::default() }.later_program()
+        let SumKey { program, modules, started, is_partial, .. } = *row;
+        let (later, is_later_claimed) = (row.later_program(), row.is_later_claimed());
+        SetKeys { program, later, is_later_claimed, modules, started, is_partial }
     }
 }
 

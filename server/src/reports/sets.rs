@@ -60,7 +60,7 @@ impl Names<'_> {
             }
         } else {
             let at_start = self.loaded_at_start(&row.sets)?;
-            let later = row.sets.later_program().map(|later| self.loaded(later)).transpose()?.flatten();
+            let later = row.sets.later.map(|later| self.loaded(later)).transpose()?.flatten();
             for loaded in [at_start, later].into_iter().flatten() {
                 values.extend(match key {
                     ReportKey::Package => &loaded.packages,

@@ -100,6 +100,11 @@ impl<'a> SumKey<'a> {
         (self.later >> 1).checked_sub(1)
     }
 
+    /// Only the process itself says what was loaded after the start.
+    pub fn is_later_claimed(&self) -> bool {
+        self.later & 1 == 1
+    }
+
     /// The number for the program under which an end tells what was loaded after the start.
     /// `is_claimed`: only the process itself says so.
     pub fn later_number(program: u64, is_claimed: bool) -> u64 {
