@@ -88,6 +88,17 @@ impl Stage {
         self.server = Some(start(&self.scratch, &self.ports, self.tables));
     }
 
+    /// A new token with these options of `ogrt-server token add`, in a file for OGRT_TOKEN_FILE.
+    pub fn token_file(&self, options: &[&str]) -> PathBuf {
+        let mut command = self.command("ogrt-server");
+        command.arg("--data-dir").arg(self.folder().join("server/data"));
+        let made = see(command.args(["token", "add", "operator"]).args(options));
+        assert!(made.status.success(), "{}", text(&made.stderr));
+        let file = self.folder().join("token");
+        fs::write(&file, made.stdout).unwrap();
+        file
+    }
+
     /// The test's folder.
     pub fn folder(&self) -> &Path {
         self.scratch.path()

@@ -3,11 +3,7 @@
 
 use ogrt_end_to_end::{Stage, see, text};
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 /// What a user of a node does in a day.
 const SESSION: &str = "set -e; cd \"$1\"\n\
@@ -20,17 +16,6 @@ const SESSION: &str = "set -e; cd \"$1\"\n\
     git -c user.email=a@b -c user.name=a commit -qm x; git --no-pager log\n\
     find . -name '*.c' | xargs grep -c main | sed s/x/y/ | awk '{print}'\n\
     diff ../a.c a.c; sha256sum a.c; date; cp a.c b.c; mv b.c c.c; rm c.c; xz -k a.c; bzip2 -k a.c\n";
-
-/// A token that permits to learn, in a file.
-fn token_file(stage: &Stage) -> PathBuf {
-    let mut command = stage.command("ogrt-server");
-    let words = ["token", "add", "operator", "--scope", "administer"];
-    let made = see(command.arg("--data-dir").arg(stage.folder().join("server/data")).args(words));
-    assert!(made.status.success(), "{}", text(&made.stderr));
-    let file = stage.folder().join("token");
-    fs::write(&file, made.stdout).unwrap();
-    file
-}
 
 /// Learns, and returns what was told.
 fn learn(stage: &Stage, token: &Path, options: &[&str]) -> Value {
@@ -77,7 +62,7 @@ fn a_session_has_names_after_this_machines_packages_are_learned() {
         return;
     }
     let stage = Stage::new();
-    let token = token_file(&stage);
+    let token = stage.token_file(&["--scope", "administer"]);
     let work = stage.folder().join("work");
     fs::create_dir(&work).unwrap();
     let script = stage.folder().join("session.sh");
@@ -213,7 +198,7 @@ fn link_pair(stage: &Stage, library: &Path, program: &Path) {
 #[test]
 fn environments_and_trees_have_the_names_of_their_packages() {
     let stage = Stage::new();
-    let token = token_file(&stage);
+    let token = stage.token_file(&["--scope", "administer"]);
     let at = |path: &str| stage.folder().join(path);
 
     // As conda leaves it.
@@ -330,7 +315,7 @@ fn environments_and_trees_have_the_names_of_their_packages() {
 #[test]
 fn an_image_of_another_distribution_has_the_names_of_its_rpms() {
     let stage = Stage::new();
-    let token = token_file(&stage);
+    let token = stage.token_file(&["--scope", "administer"]);
     let at = |path: &str| stage.folder().join(path);
     link_pair(&stage, &at("build/libhello.so.1"), &at("build/hello"));
     let spec = format!(
@@ -388,7 +373,7 @@ fn an_image_of_another_distribution_has_the_names_of_its_rpms() {
 #[test]
 fn what_pip_installs_has_the_name_of_its_package() {
     let stage = Stage::new();
-    let token = token_file(&stage);
+    let token = stage.token_file(&["--scope", "administer"]);
     let at = |path: &str| stage.folder().join(path);
     // A wheel with an extension module, which pip itself installs.
     let library = at("wheel/speedups.so");

@@ -11,20 +11,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Makes a token by the server's own command, and writes it into a file for OGRT_TOKEN_FILE.
-fn token_file(stage: &Stage) -> PathBuf {
-    let mut command = stage.command("ogrt-server");
-    let made = see(command.arg("--data-dir").arg(stage.folder().join("server/data")).args([
-        "token",
-        "add",
-        "easybuild",
-    ]));
-    assert!(made.status.success(), "{}", text(&made.stderr));
-    let file = stage.folder().join("token");
-    fs::write(&file, made.stdout).unwrap();
-    file
-}
-
 /// `ogrt register` of a prefix.
 fn register(stage: &Stage, prefix: &Path, token_file: Option<&Path>) -> Command {
     let mut command = stage.site.ogrt(&["register", "--module", "program/1.0", "--prefix"]);
@@ -78,7 +64,7 @@ fn who_shows_the_token_registers_and_nobody_else() {
     assert!(!is_known(&stage));
 
     // With the token everything is registered.
-    let token = token_file(&stage);
+    let token = stage.token_file(&[]);
     let deadline = Instant::now() + Duration::from_secs(30);
     // The server looks at its tokens once a second.
     let registered = loop {

@@ -148,17 +148,6 @@ struct Query {
 /// The server's answer: what it resembles most.
 type Answers = BTreeMap<PathBuf, Option<(String, f64)>>;
 
-/// A token that permits to learn, in a file.
-fn token_file(stage: &Stage) -> PathBuf {
-    let mut command = stage.command("ogrt-server");
-    let words = ["token", "add", "operator", "--scope", "administer"];
-    let made = see(command.arg("--data-dir").arg(stage.folder().join("server/data")).args(words));
-    assert!(made.status.success(), "{}", text(&made.stderr));
-    let file = stage.folder().join("token");
-    fs::write(&file, made.stdout).unwrap();
-    file
-}
-
 fn learn(stage: &Stage, token: &Path, package: &DebianPackage) {
     let DebianPackage { software, version, tree, .. } = package;
     let tree = tree.to_str().unwrap();
@@ -319,7 +308,7 @@ fn programs_of_another_release_resemble_those_of_an_image() {
     let learned: BTreeSet<&String> =
         all.iter().enumerate().filter(|(index, _)| index % 4 < 2).map(|(_, code)| code).collect();
     let stage = Stage::new();
-    let token = token_file(&stage);
+    let token = stage.token_file(&["--scope", "administer"]);
     for package in packages.iter().filter(|package| learned.contains(&package.software)) {
         learn(&stage, &token, package);
     }
@@ -358,7 +347,7 @@ fn the_next_version_of_a_code_is_found_and_a_code_that_was_not_learned_is_not() 
     let learned: BTreeSet<&String> =
         both.iter().enumerate().filter(|(index, _)| index % 5 != 4).map(|(_, code)| code).collect();
     let stage = Stage::new();
-    let token = token_file(&stage);
+    let token = stage.token_file(&["--scope", "administer"]);
     for package in old.iter().filter(|package| learned.contains(&package.software)) {
         learn(&stage, &token, package);
     }
