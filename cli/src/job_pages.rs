@@ -1,7 +1,8 @@
 //! A job's document, put together from its pages.
 
-use crate::{api_client::ApiClient, job_document::Job, job_process::Texts};
+use crate::api_client::ApiClient;
 use anyhow::{Context, Result};
+use ogrt_answers::{job_document::Job, job_process::Texts};
 use serde_json::{Value, json};
 use std::collections::HashSet;
 

@@ -1,7 +1,7 @@
 //! The options that narrow an answer about uses: the same ones for each command that gives one.
 
-use crate::time_argument::{FORMS, TimeArgument};
 use clap::Args;
+use ogrt_answers::time_argument::{FORMS, TimeArgument};
 
 /// Every filter narrows the whole answer.
 #[derive(Args)]

@@ -6,10 +6,13 @@ use crate::{
     format::builds_table,
     spool_contents::what_waits,
     subject,
-    time_argument::{FORMS, TimeArgument},
 };
 use anyhow::{Result, ensure};
 use clap::Args;
+use ogrt_answers::{
+    builds,
+    time_argument::{FORMS, TimeArgument},
+};
 use ogrt_note::Signature;
 
 const EXAMPLES: &str = "Examples:\n\
@@ -69,6 +72,10 @@ pub struct BuildsCommand {
     #[arg(long, default_value_t = 100)]
     limit: usize,
 
+    /// Print comma-separated values.
+    #[arg(long, conflicts_with = "json")]
+    csv: bool,
+
     /// Print JSON: {"builds": [...]}.
     #[arg(long)]
     json: bool,
@@ -107,6 +114,8 @@ impl BuildsCommand {
         let builds = found["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
         print(if self.json {
             serde_json::to_string_pretty(&found)? + "\n"
+        } else if self.csv {
+            builds::csv(builds)
         } else {
             builds_table::text_of(builds)
         })?;

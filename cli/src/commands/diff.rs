@@ -2,13 +2,13 @@
 
 use crate::{
     api_client::ApiClient,
-    compare_builds::compare,
     exit_status::{ExitStatus, complain, print},
     format::diff_table,
     subject,
 };
 use anyhow::{Result, bail};
 use clap::Args;
+use ogrt_answers::compare_builds::compare;
 use ogrt_proto::BuildJson;
 
 const EXAMPLES: &str = "Examples:\n\

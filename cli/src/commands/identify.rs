@@ -5,12 +5,12 @@ use crate::{
     elf_notes::{self, ElfError},
     exit_status::{ExitStatus, complain, print, print_line},
     format::identify_table,
-    json_field::text,
 };
 use anyhow::{Context, Result};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use clap::Args;
 use object::read::ReadCache;
+use ogrt_answers::json_field::text;
 use ogrt_proto::hex;
 use ogrt_sketch::Sketch;
 use serde_json::{Value, json};

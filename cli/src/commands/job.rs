@@ -3,16 +3,18 @@
 use crate::{
     api_client::ApiClient,
     exit_status::{ExitStatus, complain, print, print_document},
-    fold_tree::fold,
     format::{job_sheet, job_table, job_tree},
-    job_document::{Job, JobPart, keep_in_document},
     job_pages::{whole_document, whole_job},
-    process_tree::Tree,
     spool_contents::what_waits,
-    utc,
 };
 use anyhow::{Context, Result};
 use clap::Args;
+use ogrt_answers::{
+    fold_tree::fold,
+    job_document::{Job, JobPart, keep_in_document},
+    process_tree::Tree,
+    utc,
+};
 use ogrt_proto::printable::is_unprintable;
 use serde_json::Value;
 use std::{

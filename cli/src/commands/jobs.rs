@@ -4,12 +4,15 @@ use crate::{
     api_client::ApiClient,
     exit_status::{ExitStatus, complain, print},
     format::jobs_table,
-    json_field::behind,
     spool_contents::what_waits,
-    time_argument::{FORMS, TimeArgument},
 };
 use anyhow::Result;
 use clap::{Args, ValueEnum};
+use ogrt_answers::{
+    job_list,
+    json_field::behind,
+    time_argument::{FORMS, TimeArgument},
+};
 
 const EXAMPLES: &str = "Examples:\n\
 \x20 ogrt jobs --user alice --since 7d\n\
@@ -114,7 +117,7 @@ impl JobsCommand {
         let jobs = found["jobs"].as_array().map(Vec::as_slice).unwrap_or_default();
         print(match (self.json, self.csv) {
             (true, _) => serde_json::to_string_pretty(&found)? + "\n",
-            (_, true) => jobs_table::csv(jobs)?,
+            (_, true) => job_list::csv(jobs),
             _ => jobs_table::text_of(jobs),
         })?;
         if !found["counted_until_ns"].is_null() {

@@ -4,11 +4,14 @@ use crate::{
     api_client::ApiClient,
     exit_status::{ExitStatus, complain, print},
     format::report_table,
-    json_field::behind,
-    time_argument::{FORMS, TimeArgument},
 };
 use anyhow::{Context, Result};
 use clap::{Args, ValueEnum};
+use ogrt_answers::{
+    json_field::behind,
+    report,
+    time_argument::{FORMS, TimeArgument},
+};
 
 const EXAMPLES: &str = "Examples:\n\
 \x20 ogrt report --by software --since 2026-01-01\n\
@@ -42,6 +45,10 @@ pub struct ReportCommand {
     #[arg(long = "where", value_name = "KEY=VALUE")]
     only: Vec<String>,
 
+    /// The figure by which the lines are ordered, the largest first.
+    #[arg(long, value_enum, conflicts_with = "preset")]
+    order: Option<Order>,
+
     /// The largest number of lines, up to 10000: those with the most CPU-hours.
     #[arg(long, default_value_t = 20)]
     top: usize,
@@ -61,6 +68,30 @@ pub struct ReportCommand {
     /// Print JSON, with times in microseconds.
     #[arg(long)]
     json: bool,
+}
+
+/// The figures that lines may be ordered by.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum Order {
+    /// CPU-hours.
+    Cpu,
+    /// Node-hours.
+    Node,
+    /// Hours from start to end.
+    Wall,
+    /// Processes.
+    Processes,
+}
+
+impl Order {
+    fn text(self) -> &'static str {
+        match self {
+            Order::Cpu => "cpu",
+            Order::Node => "node",
+            Order::Wall => "wall",
+            Order::Processes => "processes",
+        }
+    }
 }
 
 /// Reports that sites publish.
@@ -122,7 +153,7 @@ impl ReportCommand {
         let order = match self.preset {
             Some(Preset::Archer2) => Some("node"),
             Some(Preset::XaltTop) => Some("wall"),
-            _ => None,
+            _ => self.order.map(|order| order.text()),
         };
         question.extend(order.map(|order| ("order", order.to_owned())));
         for only in &self.only {
@@ -133,20 +164,20 @@ impl ReportCommand {
         question.extend(self.since.map(|when| ("since", when.0.to_string())));
         question.extend(self.until.map(|when| ("until", when.0.to_string())));
         let server = ApiClient::from_environment()?;
-        let report = server.answer_to(&["v1", "report"], &question)?.unwrap_or_default();
+        let answer = server.answer_to(&["v1", "report"], &question)?.unwrap_or_default();
         print(match (self.json, self.csv, self.markdown) {
-            (true, _, _) => serde_json::to_string_pretty(&report)? + "\n",
-            (_, true, _) => report_table::csv(&report)?,
-            (_, _, true) => report_table::markdown(&report),
-            _ => report_table::text(&report),
+            (true, _, _) => serde_json::to_string_pretty(&answer)? + "\n",
+            (_, true, _) => report::csv(&answer),
+            (_, _, true) => report_table::markdown(&answer),
+            _ => report_table::text(&answer),
         })?;
-        if !report["counted_until_ns"].is_null() {
-            complain(behind(&report));
+        if !answer["counted_until_ns"].is_null() {
+            complain(behind(&answer));
         }
-        if report["truncated"] == true {
+        if answer["truncated"] == true {
             complain("incomplete: more was used than the server keeps apart");
         }
-        match report["total"]["processes"].as_u64() {
+        match answer["total"]["processes"].as_u64() {
             Some(0) | None => {
                 complain(format_args!("nothing of this was used, as far as {} knows", server.address()));
                 Ok(ExitStatus::No)

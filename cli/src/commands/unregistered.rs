@@ -4,12 +4,15 @@ use crate::{
     api_client::ApiClient,
     exit_status::{ExitStatus, complain, print},
     format::unregistered_table,
-    json_field::{behind, number},
     spool_contents::what_waits,
     use_filter::UseFilter,
 };
 use anyhow::Result;
 use clap::Args;
+use ogrt_answers::{
+    json_field::{behind, number},
+    unregistered,
+};
 
 const EXAMPLES: &str = "Examples:\n\
 \x20 ogrt unregistered --since 7d --under /home/\n\
@@ -42,6 +45,10 @@ pub struct UnregisteredCommand {
     #[arg(long, default_value_t = 100)]
     limit: usize,
 
+    /// Print the programs as comma-separated values.
+    #[arg(long, conflicts_with_all = ["json", "by_job"])]
+    csv: bool,
+
     /// Print JSON: {"programs": [...]} or {"jobs": [...]}.
     #[arg(long)]
     json: bool,
@@ -60,6 +67,8 @@ impl UnregisteredCommand {
         let listed = found[key].as_array().map(Vec::as_slice).unwrap_or_default();
         print(if self.json {
             serde_json::to_string_pretty(&found)? + "\n"
+        } else if self.csv {
+            unregistered::csv(listed)
         } else if self.by_job {
             unregistered_table::jobs(listed, self.all)
         } else {

@@ -12,6 +12,7 @@ use crate::{
 };
 use anyhow::{Result, bail};
 use clap::Args;
+use ogrt_answers::uses;
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -128,7 +129,7 @@ impl UsesCommand {
             })?;
         }
         if self.csv {
-            print(uses_table::csv(&answers)?)?;
+            print(uses::csv(&answers))?;
         }
         Ok(status)
     }

@@ -1,6 +1,7 @@
 //! `ogrt query` for people: who, when, where, with what, from what.
 
-use crate::{format::sheet::Sheet, utc};
+use crate::format::sheet::Sheet;
+use ogrt_answers::utc;
 use ogrt_proto::{BuildJson, KERNEL, MetadataJson, ToolJson};
 
 /// One build record.

@@ -1,9 +1,7 @@
 //! `ogrt builds` for people: a line a build.
 
-use crate::{
-    format::sheet::Sheet,
-    json_field::{software, text, time, user},
-};
+use crate::format::sheet::Sheet;
+use ogrt_answers::json_field::{software, text, time, user};
 use serde_json::Value;
 
 /// A line for each summary of a build.

@@ -1,9 +1,7 @@
 //! `ogrt dependents` for people: the nearest first.
 
-use crate::{
-    format::sheet::Sheet,
-    json_field::{number, software, text, time, user},
-};
+use crate::format::sheet::Sheet;
+use ogrt_answers::json_field::{number, software, text, time, user};
 use serde_json::Value;
 
 /// The builds that contain one build or file.

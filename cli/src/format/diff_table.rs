@@ -1,10 +1,8 @@
 //! `ogrt diff` for people: facts with both values, then lists with `-` for what only the first
 //! build has and `+` for what only the second has.
 
-use crate::{
-    compare_builds::{Difference, ListDifference},
-    format::sheet::Sheet,
-};
+use crate::format::sheet::Sheet;
+use ogrt_answers::compare_builds::{Difference, ListDifference};
 use std::collections::BTreeMap;
 
 /// The differences between two builds.

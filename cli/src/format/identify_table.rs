@@ -1,12 +1,12 @@
 //! `ogrt identify` for people and for spreadsheets: a line for each file, and for each further
 //! software that it resembles.
 
-use crate::{
-    format::sheet::Sheet,
+use crate::format::sheet::Sheet;
+use anyhow::Result;
+use ogrt_answers::{
     json_field::text,
     learned_name::{learned_name, resemblance},
 };
-use anyhow::Result;
 use serde_json::Value;
 
 /// A line for each file, and one for each further resemblance.

@@ -1,101 +1,24 @@
 //! `ogrt job` for people: who ran the job, where and when, what it used, and what failed.
 
-use crate::{
-    format::{
-        sheet::Sheet,
-        units::{cpu_time, duration, grouped},
-    },
+use crate::format::sheet::Sheet;
+use ogrt_answers::{
     job_document::{Job, JobPart},
+    job_sheet,
     job_totals::JobTotals,
-    utc,
+    units::{cpu_time, grouped},
 };
-use std::{collections::BTreeSet, rc::Rc};
 
 /// Most lines of software and of failures.
 const LINES_MAX: usize = 10;
-
-/// Most names in one line.
-const NAMES_MAX: usize = 5;
 
 /// The sheet of a job, or of a part of it.
 pub fn text_of(job: &Job, part: &JobPart) -> String {
     let totals = JobTotals::of(job);
     let mut sheet = Sheet::new();
-    sheet.line("job", job_name(job));
-    sheet.line("array task", part.task.clone());
-    sheet.line("step", part.step.clone());
-    sheet.line("user", names(&totals.users));
-    sheet.line("account", names(&totals.accounts));
-    sheet.line("partition", names(&totals.partitions));
-    sheet.line("nodes", nodes(&totals));
-    let time = |ns: i64| (ns > 0).then(|| utc::from_nanoseconds(ns));
-    sheet.line("first", time(totals.first_ns));
-    sheet.line("last", time(totals.last_ns));
-    let wall_ns = u64::try_from(totals.last_ns.saturating_sub(totals.first_ns)).unwrap_or(0);
-    sheet.line("wall", (totals.processes > 0).then(|| duration(wall_ns)));
-    sheet.line("cpu time", used(&totals));
-    sheet.line(
-        "memory",
-        totals
-            .peak
-            .as_ref()
-            .map(|(kib, name)| format!("{} MiB in one process ({name})", grouped(kib.div_ceil(1024)))),
-    );
-    sheet.line("processes", processes(&totals, job));
+    for (label, text) in job_sheet::lines(job, part, &totals) {
+        sheet.line(label, text);
+    }
     sheet.text() + &software(&totals) + &failures(&totals)
-}
-
-fn job_name(job: &Job) -> String {
-    match job.cluster.is_empty() {
-        true => job.job_id.clone(),
-        false => format!("{}/{}", job.cluster, job.job_id),
-    }
-}
-
-fn names(names: &BTreeSet<Rc<str>>) -> String {
-    let first: Vec<&str> = names.iter().take(NAMES_MAX).map(|name| &**name).collect();
-    match names.len().saturating_sub(NAMES_MAX) {
-        0 => first.join(", "),
-        more => format!("{} and {more} more", first.join(", ")),
-    }
-}
-
-/// The number that the scheduler says, and the hosts that something came from.
-fn nodes(totals: &JobTotals) -> String {
-    match (totals.nodes, totals.hosts.is_empty()) {
-        (0, _) => names(&totals.hosts),
-        (nodes, true) => nodes.to_string(),
-        (nodes, false) => format!("{nodes} ({})", names(&totals.hosts)),
-    }
-}
-
-/// CPU time, and of how many processes it is not known.
-fn used(totals: &JobTotals) -> Option<String> {
-    let unknown = totals.processes - totals.measured;
-    match (totals.measured, unknown) {
-        (0, _) => None,
-        (_, 0) => Some(cpu_time(totals.cpu_us)),
-        _ => {
-            Some(format!("{} (not known of {} processes)", cpu_time(totals.cpu_us), grouped(unknown as u64)))
-        }
-    }
-}
-
-fn processes(totals: &JobTotals, job: &Job) -> String {
-    let mut text = grouped(totals.processes as u64);
-    let notes = [(totals.open as u64, "without a known end"), (totals.claimed as u64, "claimed")];
-    let notes: Vec<String> = notes
-        .iter()
-        .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{} {what}", grouped(*count)))
-        .collect();
-    if !notes.is_empty() {
-        text += &format!(" ({})", notes.join(", "));
-    }
-    if job.only_counted > 0 {
-        text += &format!("; {} more were only counted", grouped(job.only_counted));
-    }
-    text
 }
 
 fn software(totals: &JobTotals) -> String {

@@ -1,6 +1,7 @@
 //! `ogrt job --table` for people: a line a process, in the order in which they were recorded.
 
-use crate::{format::sheet::Sheet, job_document::Job, utc};
+use crate::format::sheet::Sheet;
+use ogrt_answers::{job_document::Job, utc};
 
 /// A line for each process of a job.
 pub fn text_of(job: &Job) -> String {

@@ -23,7 +23,6 @@ pub mod report_table;
 pub mod sheet;
 pub mod slsa;
 pub mod spdx;
-pub mod units;
 pub mod unregistered_table;
 pub mod uses_table;
 pub mod verify_table;

@@ -8,8 +8,8 @@
 use crate::{
     build_with_origins::BuildWithOrigins,
     format::purl::{self, base_name},
-    utc,
 };
+use ogrt_answers::utc;
 use ogrt_proto::{FileJson, ToolJson};
 use serde_json::{Map, Value, json};
 

@@ -7,8 +7,8 @@
 use crate::{
     build_with_origins::BuildWithOrigins,
     format::purl::{self, base_name},
-    utc,
 };
+use ogrt_answers::utc;
 use ogrt_proto::{FileJson, MetadataJson};
 use serde_json::{Value, json};
 use std::time::SystemTime;

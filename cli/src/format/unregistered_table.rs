@@ -1,7 +1,7 @@
 //! `ogrt unregistered` for people: a line a program, or a job with its programs.
 
-use crate::{
-    format::sheet::Sheet,
+use crate::format::sheet::Sheet;
+use ogrt_answers::{
     json_field::{job_name, number, text, time, words},
     learned_name::name_or_resemblance,
 };

@@ -4,8 +4,8 @@
 use crate::{
     compare_with_record::{FileComparison, Verdict},
     format::{build_table, sheet::Sheet},
-    utc,
 };
+use ogrt_answers::utc;
 
 /// The files in the order in which they were named.
 pub fn text(files: &[FileComparison]) -> String {

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 #[derive(Debug, Default, serde::Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Parameters {
+    job_id: String,
     state: String,
     user: String,
     account: String,
@@ -58,6 +59,7 @@ pub async fn list(
             .filter(|cluster| !cluster.is_empty())
             .map(|cluster| job_name::cluster_key_of(&cluster)),
         software: parameters.software,
+        job: Some(parameters.job_id).filter(|id| !id.is_empty()).map(|id| job_name::key_of(id.as_bytes())),
         array_job: question::number("array_job", &parameters.array_job)?,
         array_task: question::number("array_task", &parameters.array_task)?,
         since_ns: question::nanoseconds("since", &parameters.since)?,

@@ -16,6 +16,9 @@ use std::{cmp::Reverse, collections::BTreeMap};
 /// Most jobs that one page looks at.
 const LOOKED_AT_MAX: usize = 200_000;
 
+/// The same where one job is asked for: whoever knows when it began finds it at once.
+const LOOKED_AT_FOR_ONE: usize = 20_000;
+
 /// Most names of software in one line.
 const SOFTWARE_MAX: usize = 10;
 
@@ -31,6 +34,8 @@ pub struct JobListQuestion {
     pub cluster: Option<Vec<u8>>,
     /// The name of a registered software that the job ran.
     pub software: String,
+    /// A job's key.
+    pub job: Option<Vec<u8>>,
     /// An array, and its task.
     pub array_job: Option<u32>,
     pub array_task: Option<u32>,
@@ -62,6 +67,7 @@ impl JobListQuestion {
             && is(&self.account, listed.account)
             && is(&self.partition, listed.partition)
             && self.cluster.as_ref().is_none_or(|cluster| cluster == key.cluster)
+            && self.job.as_ref().is_none_or(|job| job == key.job)
             && self.array_job.is_none_or(|job| job == listed.array_job)
             && self.array_task.is_none_or(|task| listed.array_job > 0 && task == listed.array_task)
             // What runs goes on until now.
@@ -88,9 +94,10 @@ impl Reports {
         let mut names = self.names();
         let mut page = JobListPage::default();
         let mut last: Option<Vec<u8>> = None;
+        let most = if question.job.is_some() { LOOKED_AT_FOR_ONE } else { LOOKED_AT_MAX };
         for (looked_at, entry) in sums.job_list.range(question.begin()..).enumerate() {
             let (key, value) = entry.into_inner()?;
-            if looked_at == LOOKED_AT_MAX {
+            if looked_at == most {
                 page.next = last;
                 break;
             }

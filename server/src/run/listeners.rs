@@ -124,10 +124,10 @@ impl Receive {
     }
 }
 
-/// The HTTP interface.
+/// The HTTP interface, with the pages for people.
 pub fn routes(shared: &Shared) -> Router {
     let body_max = usize::try_from(shared.config.receive.message_bytes_max.0).unwrap_or(usize::MAX);
-    http::router(http::Sources {
+    ogrt_page::with_pages(http::router(http::Sources {
         registry: shared.registry.clone(),
         jobs: shared.jobs.clone(),
         uses: shared.uses.clone(),
@@ -138,7 +138,7 @@ pub fn routes(shared: &Shared) -> Router {
         host_names: Arc::new(http::HostNames::new(&shared.config.http_hosts)),
         intake: shared.intake.clone(),
         places: Arc::new(http::Places::new(body_max, shared.metrics.clone())),
-    })
+    }))
 }
 
 /// Answers questions until the shutdown.

@@ -11,6 +11,8 @@ pub const ORDERS: &[(&str, &Order)] = &[
     ("ogrt-server", SERVER),
     ("ogrt-observe", OBSERVE),
     ("ogrt-cli", CLI),
+    ("ogrt-answers", ANSWERS),
+    ("ogrt-page", PAGE),
     ("ogrt-wrap", WRAP),
     ("ogrt-ld", LD),
     ("ogrt-cc", &[&["which_compiler"], &["companion_tool"], &["main"]]),
@@ -97,18 +99,35 @@ const CLI: &Order = &[
         "preload_library",
         "signing_key",
         "spool_contents",
-        "utc",
-        "what_ran",
     ],
     &["api_client"],
-    &["dsse", "json_field", "learn", "subject", "time_argument"],
-    &["job_process", "learned_name", "use_filter"],
-    &["job_document", "process_parents"],
-    &["job_pages", "job_totals", "process_tree"],
-    &["build_with_origins", "compare_builds", "compare_with_record", "fold_tree", "try_toolchain"],
+    &["dsse", "learn", "subject", "use_filter"],
+    &["build_with_origins", "compare_with_record", "job_pages", "try_toolchain"],
     &["format"],
     &["commands"],
     &["main"],
+];
+
+/// Values out of answers, what is made of them, and how it is told.
+const ANSWERS: &Order = &[
+    &["spreadsheet", "units", "utc", "what_ran"],
+    &["compare_builds", "json_field", "time_argument"],
+    &["builds", "job_list", "job_process", "learned_name", "report"],
+    &["job_document", "process_parents", "unregistered", "uses"],
+    &["job_totals", "process_tree"],
+    &["fold_tree", "job_sheet", "tree_line"],
+    &["lib"],
+];
+
+/// What a page is made of, and the pages.
+const PAGE: &Order = &[
+    &["assets", "command", "shown"],
+    &["api", "link"],
+    &["graph", "parameters", "table"],
+    &["figures", "frame", "period"],
+    &["chart"],
+    &["pages"],
+    &["lib"],
 ];
 
 /// The order of a link.

@@ -77,7 +77,6 @@ fn step_name(step: &str) -> &str {
 
 impl Job {
     /// Reads a job's document.
-    #[cfg(test)]
     pub fn of(document: &Value) -> Job {
         let mut job = Job::default();
         job.add_processes(document, &mut Texts::default());

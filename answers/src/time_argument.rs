@@ -5,6 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+/// Seconds of a day.
 const DAY: i64 = 86_400;
 
 /// A point in time, in seconds of Unix time.

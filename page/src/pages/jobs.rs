@@ -1,0 +1,162 @@
+//! `/jobs`: a list of jobs, the newest first.
+
+use super::{choice, field, period_fields, spreadsheet, warnings};
+use crate::{
+    api::{Reader, Refusal},
+    command, figures,
+    frame::{Page, Section},
+    link,
+    parameters::Parameters,
+    period::Period,
+    shown,
+    table::{Cell, Kind, Table},
+};
+use axum::response::Response;
+use maud::{Markup, html};
+use ogrt_answers::{job_list, json_field::text};
+use serde_json::Value;
+
+/// Jobs of a page, and of a file.
+const PAGE: &str = "100";
+const FILE: &str = "10000";
+
+const COLUMNS: [(&str, Kind); 10] = [
+    ("job", Kind::Text),
+    ("user", Kind::Text),
+    ("account", Kind::Text),
+    ("partition", Kind::Text),
+    ("state", Kind::Text),
+    ("first", Kind::Number),
+    ("wall", Kind::Number),
+    ("processes", Kind::Number),
+    ("software", Kind::Text),
+    ("what failed", Kind::Text),
+];
+
+/// What narrows the list: its name in the address and in the API, and the option of the command.
+const NARROWED_BY: [(&str, &str); 6] = [
+    ("user", "--user"),
+    ("account", "--account"),
+    ("software", "--software"),
+    ("state", "--state"),
+    ("partition", "--partition"),
+    ("cluster", "--cluster"),
+];
+
+const STATES: [(&str, &str); 7] = [
+    ("", "any"),
+    ("failed,killed,oom", "failed in any way"),
+    ("failed", "failed"),
+    ("killed", "killed"),
+    ("oom", "out of memory"),
+    ("running", "running"),
+    ("completed", "completed"),
+];
+
+fn question<'a>(parameters: &'a Parameters, period: &'a Period, limit: &'a str) -> Vec<(&'a str, &'a str)> {
+    let mut all: Vec<(&str, &str)> =
+        NARROWED_BY.iter().map(|(name, _)| (*name, parameters.of(name))).collect();
+    all.extend([("since", &period.since[..]), ("until", &period.until), ("limit", limit)]);
+    all.push(("cursor", parameters.of("cursor")));
+    all
+}
+
+/// The page.
+pub async fn show(reader: Reader, parameters: Parameters) -> Result<Page, Refusal> {
+    let period = Period::of(&parameters, "")?;
+    let question = question(&parameters, &period, PAGE);
+    let answer = reader.ask("/v1/jobs", &question).await?;
+    let mut options: Vec<(&str, &str)> =
+        NARROWED_BY.iter().map(|(name, option)| (*option, parameters.of(name))).collect();
+    options.extend([("--since", &period.since_text[..]), ("--until", &period.until_text)]);
+    let table = table("Jobs, the newest first", &answer)
+        .command(command::with_options(&["ogrt", "jobs"], &options))
+        .csv(parameters.address("/jobs.csv", &[("cursor", "")]))
+        .json(link::to("/v1/jobs", &question));
+    let table = match answer["next"].as_str() {
+        Some(next) => table.more(parameters.address("/jobs", &[("cursor", next)]), "older jobs"),
+        None => table,
+    };
+    let body = html! {
+        form.filter method="get" action="/jobs" {
+            (field(&parameters, "user", "user", "name or uid"))
+            (field(&parameters, "account", "account", ""))
+            (field(&parameters, "software", "software", "GROMACS"))
+            (choice("state", "state", parameters.of("state"), &STATES))
+            (field(&parameters, "partition", "partition", ""))
+            (field(&parameters, "cluster", "cluster", ""))
+            (period_fields(&period))
+            button type="submit" { "Show" }
+        }
+        (warnings(&answer, "jobs of that time are missing, because more ran than the server keeps."))
+        (table.shown())
+    };
+    Ok(Page::new(Section::Jobs, "Jobs", body))
+}
+
+/// The same as comma-separated values, as `ogrt jobs --csv` has them.
+pub async fn csv(reader: Reader, parameters: Parameters) -> Result<Response, Refusal> {
+    let period = Period::of(&parameters, "")?;
+    let answer = reader.ask("/v1/jobs", &question(&parameters, &period, FILE)).await?;
+    let jobs = answer["jobs"].as_array().map(Vec::as_slice).unwrap_or_default();
+    Ok(spreadsheet("jobs.csv", job_list::csv(jobs)))
+}
+
+/// A line for each job.
+pub fn table(title: &str, answer: &Value) -> Table {
+    let mut table = Table::new(title, &COLUMNS).nothing("No job of this kind is known.");
+    for job in answer["jobs"].as_array().into_iter().flatten() {
+        let names: Vec<String> =
+            job["software"].as_array().into_iter().flatten().map(|one| text(one, "software")).collect();
+        table.row(vec![
+            link::job(&text(job, "cluster"), &text(job, "job_id")).into(),
+            user_of(job).into(),
+            shown::short(&text(job, "account")).into(),
+            shown::short(&text(job, "partition")).into(),
+            state(&job_list::state(job)).into(),
+            figures::moment(job, "first_ns"),
+            figures::length(job_list::wall_ns(job)),
+            figures::count(job, "processes"),
+            Cell::text(match names.first() {
+                Some(name) => html! { (link::software(name)) (shown::short(job_list::named(job, 1).strip_prefix(&name[..]).unwrap_or_default())) },
+                None => html! {},
+            }),
+            job_list::failure(job).into(),
+        ]);
+    }
+    table
+}
+
+/// The user, and whether anybody proved it.
+fn user_of(job: &Value) -> Markup {
+    html! {
+        (link::user(&text(job, "username")))
+        @if job["identity"] != ogrt_proto::KERNEL { " " span.faint { "(claimed)" } }
+    }
+}
+
+/// The state of a job, in a colour and in a word.
+pub fn state(word: &str) -> Markup {
+    let kind = match word.split(',').next().unwrap_or_default() {
+        "failed" | "killed" | "oom" => "bad",
+        "completed" => "good",
+        "running" => "now",
+        _ => "faint",
+    };
+    html! { span class=(kind) { (word) } }
+}
+
+/// The lines of one job in the list: one for each user of it. `part` holds some of its processes,
+/// by whose starts it is found.
+pub async fn of_one(reader: &Reader, job_id: &str, cluster: &str, part: &Value) -> Result<Value, Refusal> {
+    let starts = part["processes"].as_array().into_iter().flatten();
+    let first_ns = starts.filter_map(|process| process["start_time_ns"].as_i64()).min();
+    let until = first_ns.map(|ns| (ns / 1_000_000_000 + 1).to_string()).unwrap_or_default();
+    let question = [("job_id", job_id), ("cluster", cluster), ("until", &until), ("limit", "5")];
+    reader.ask("/v1/jobs", &question).await
+}
+
+/// The number of jobs in an answer.
+pub fn count(answer: &Value) -> usize {
+    answer["jobs"].as_array().map_or(0, Vec::len)
+}
