@@ -287,10 +287,16 @@ impl Uses {
         Ok(())
     }
 
-    /// The name that the kernel's uid has here. Another name is only claimed.
+    /// The name that the kernel's uid has here; `None` where the event's own name counts.
+    ///
+    /// That is so of a claim, and of a proved event that came by a relay: the relay made the name
+    /// of the uid. Any other name is only claimed.
     fn user_name(&self, event: &UseEvent<'_>) -> Option<Arc<str>> {
         let uid = event.uid.filter(|_| event.is_proved || event.username.is_empty())?;
-        Some(self.joiner.user_name(uid).unwrap_or_else(|| uid.to_string().into()))
+        match self.joiner.user_name(uid) {
+            None if !event.relay.is_empty() && !event.username.is_empty() => None,
+            name => Some(name.unwrap_or_else(|| uid.to_string().into())),
+        }
     }
 
     /// The tables of sums, as far as they are added.

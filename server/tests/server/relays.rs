@@ -47,6 +47,8 @@ fn start(number: u32, uid: u32, path: &str, job: &str, program: u8) -> Bytes {
     info.hostname = Some("node".into());
     info.start_time_ns = None;
     info.uid = Some(uid);
+    // The relay makes the name of the uid.
+    info.username = Some(format!("user{uid}").into());
     // So that it does not compress away.
     info.arguments = vec![uuid::Uuid::new_v4().as_bytes().to_vec().into(); 4];
     info.provenance =

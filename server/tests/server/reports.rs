@@ -1,10 +1,14 @@
 //! Reports: each figure is that of a plain list of all processes, whatever crashed.
 
 use crate::{
-    crash::{crash_under_faketime, faketime, set_clock},
-    daemon::{Daemon, build, needs, wait_for},
+    crash::{crash_under_faketime, set_clock},
+    daemon::{Daemon, needs, wait_for},
     registry::register,
-    site_in_a_box::{BoxedJob, BoxedProcess, Figures, REGISTERED, Size, date, jobs, node_us, site, sums},
+    site_in_a_box::{SEED, addresses, site_token},
+};
+use ogrt_load::site::{
+    End, EventStream, FakeClock, Filling, Site, SiteProcess, Size,
+    plain_sums::{Figures, JobFigures, date, node_us},
 };
 use serde_json::Value;
 use std::{collections::BTreeMap, ffi::OsStr, time::Instant};
@@ -23,8 +27,8 @@ pub fn report(daemon: &Daemon, keys: &[&str], more: &str) -> (BTreeMap<Vec<Strin
 
 fn figures(line: &Value) -> Figures {
     let of = |key: &str| line[key].as_u64().unwrap_or_else(|| panic!("no {key} in {line}"));
-    let ended = [("completed", "completed"), ("failed", "failed"), ("killed", "killed"), ("exec", "exec")];
-    let ended = ended.map(|(status, key)| (status, of(key))).into_iter().filter(|(_, count)| *count > 0);
+    let ended = ["completed", "failed", "killed", "oom", "exec"];
+    let ended = ended.map(|status| (status, of(status))).into_iter().filter(|(_, count)| *count > 0);
     Figures {
         processes: of("processes"),
         jobs: of("jobs"),
@@ -41,15 +45,10 @@ fn now_ns() -> i64 {
 }
 
 /// Compares a report with the list.
-fn is_exact(
-    daemon: &Daemon,
-    processes: &[BoxedProcess],
-    keys: &[&str],
-    more: &str,
-    fits: impl Fn(&BoxedProcess) -> bool,
-) {
+fn is_exact(daemon: &Daemon, site: &Site, keys: &[&str], more: &str, fits: impl Fn(&SiteProcess) -> bool) {
     let (lines, _) = report(daemon, keys, more);
-    let mut expected = sums(processes.iter().filter(|process| fits(process)), keys);
+    let mut expected = site.sums(site.processes.iter().filter(|process| fits(process)), keys);
+    assert!(!expected.is_empty(), "{keys:?} {more}: nothing to compare");
     for (line, figures) in &mut expected {
         // Both are processes without a known end.
         let unknown = ["open", "unknown"].map(|status| figures.ended.remove(status).unwrap_or(0));
@@ -57,15 +56,18 @@ fn is_exact(
     }
     let told: BTreeMap<Vec<String>, Figures> =
         lines.iter().map(|(line, json)| (line.clone(), figures(json))).collect();
-    assert_eq!(told, expected, "{keys:?} {more}");
+    for (line, figures) in &expected {
+        assert_eq!(told.get(line), Some(figures), "{keys:?} {more} {line:?}");
+    }
+    assert_eq!(told.len(), expected.len(), "{keys:?} {more}: lines that should not be there");
 }
 
 /// Compares the list of jobs, put together from pages, with the list of processes.
 fn list_is_exact(
     daemon: &Daemon,
-    expected: &BTreeMap<(String, String), BoxedJob>,
+    expected: &BTreeMap<(String, String), JobFigures>,
     question: &str,
-    fits: impl Fn(&BoxedJob) -> bool,
+    fits: impl Fn(&JobFigures) -> bool,
 ) {
     let since = Instant::now();
     let (mut listed, mut cursor, mut firsts) = (BTreeMap::new(), String::new(), Vec::new());
@@ -75,13 +77,13 @@ fn list_is_exact(
         for job in page["jobs"].as_array().unwrap() {
             let text = |key: &str| job[key].as_str().unwrap_or_default().to_owned();
             let number = |key: &str| job[key].as_u64().unwrap();
-            // Nobody proved any of it, and no kernel told an end.
-            assert_eq!((&job["identity"], &job["state"]), (&"claimed".into(), &"unknown".into()), "{job}");
             let software = job["software"].as_array().unwrap().iter();
-            let told = BoxedJob {
+            let told = JobFigures {
                 user: text("username"),
                 account: text("account"),
                 partition: text("partition"),
+                is_claimed: job["identity"] == "claimed",
+                state: STATES.into_iter().find(|state| job["state"] == *state).unwrap(),
                 processes: number("processes"),
                 open: number("open"),
                 cpu_us: number("cpu_us"),
@@ -108,74 +110,76 @@ fn list_is_exact(
     assert_eq!(listed.len(), expected.len(), "{question}: jobs that should not be there");
 }
 
-#[test]
-fn each_figure_of_a_site_is_exact_whatever_crashes() {
-    let Some(library) = faketime() else { return needs("libfaketime (Debian: faketime)") };
-    let is_full = std::env::var_os("OGRT_TEST_FULL").is_some();
-    let size = match is_full {
-        true => Size { users: 200, accounts: 30, jobs: 500_000, steps: 28, step_seconds: 15 * 86_400 },
-        false => Size { users: 20, accounts: 6, jobs: 1500, steps: 10, step_seconds: 41 * 86_400 },
-    };
-    let directory = tempfile::tempdir().unwrap();
-    let clock = directory.path().join("clock");
+const STATES: [&str; 6] = ["unknown", "completed", "running", "failed", "killed", "oom"];
+
+/// A site of the size that is asked for.
+fn site() -> Site {
     // The first step is at noon of a day that the server does not take for impossible.
     let first_s = 1_768_478_400;
+    let size = match std::env::var_os("OGRT_TEST_FULL").is_some() {
+        true => Size::apart(200, 30, 500_000, first_s, 28, 15 * 86_400),
+        false => Size::apart(20, 6, 1500, first_s, 10, 41 * 86_400),
+    };
+    Site::new(SEED, size)
+}
+
+/// Sends it to a server that crashes between any two days on which something happens.
+fn fill(site: &Site) -> Option<Daemon> {
+    let directory = tempfile::tempdir().unwrap();
+    let clock_file = directory.path().join("clock");
+    let Some(clock) = FakeClock::new(&clock_file) else {
+        needs("libfaketime (Debian: faketime)");
+        return None;
+    };
+    let environment = clock.environment();
+    let environment: Vec<(&str, &OsStr)> =
+        environment.iter().map(|(name, value)| (*name, value.as_os_str())).collect();
+    let moments = &site.size.moments;
     let now_s = now_ns() / 1_000_000_000;
-    let processes = site(20_261_130, &size, first_s);
-    println!("{} processes of {} jobs", processes.len(), size.jobs);
-    set_clock(&clock, first_s - now_s);
-    let environment = [
-        ("LD_PRELOAD", library.as_os_str()),
-        ("FAKETIME_TIMESTAMP_FILE", clock.as_os_str()),
-        ("FAKETIME_NO_CACHE", "1".as_ref() as &OsStr),
-        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".as_ref()),
-    ];
-    let mut daemon =
-        Daemon::start_with(tempfile::tempdir().unwrap(), "[join]\nwait = \"100ms\"\n", &environment);
-    let mut starts: Vec<Vec<&BoxedProcess>> = vec![Vec::new(); size.steps];
-    let mut ends = starts.clone();
-    for process in &processes {
-        starts[process.step(&size, first_s)].push(process);
-        ends[process.end_step].push(process);
-    }
-    for step in 0..size.steps {
+    Filling::begin(site, &clock).unwrap();
+    let server = tempfile::tempdir().unwrap();
+    let token = site_token(server.path());
+    let mut daemon = Daemon::start_with(server, "[join]\nwait = \"100ms\"\n", &environment);
+    for (step, (starts, ends)) in site.by_moment().into_iter().enumerate() {
         if step > 0 {
             // A crash between any two of its writes, and weeks later the next day.
-            set_clock(&clock, first_s - now_s + step as i64 * size.step_seconds);
+            set_clock(&clock_file, moments[step] - now_s);
             daemon = crash_under_faketime(daemon, &environment);
         }
         // Now and then libfaketime shows a program that begins the true time.
-        let offset_ns = (first_s - now_s + step as i64 * size.step_seconds) * 1_000_000_000;
+        let offset_ns = (moments[step] - now_s) * 1_000_000_000;
         while daemon.get("/v1/report").1["last_day"] != date(now_ns() + offset_ns) {
             daemon = crash_under_faketime(daemon, &environment);
         }
-        let mut stream = daemon.acknowledged();
-        let mut sent = 0;
+        let mut proved = EventStream::connect(&daemon.tcp, Some(&token)).unwrap();
+        let mut claimed = EventStream::connect(&daemon.tcp, None).unwrap();
         // Ends come late, early and between.
-        let events = ends[step]
-            .iter()
-            .filter_map(|process| process.end())
-            .chain(starts[step].iter().map(|process| process.start()));
-        for event in events {
-            stream.send(&event).unwrap();
-            sent += 1;
-            if sent % 500 == 0 {
-                stream.wait_for(sent).unwrap();
-            }
+        let ends = ends.into_iter().filter_map(|process| Some((process, site.frames(process).1?)));
+        let starts = starts.into_iter().map(|process| (process, site.frames(process).0));
+        for (process, frame) in ends.chain(starts) {
+            let stream = if process.is_claimed { &mut claimed } else { &mut proved };
+            stream.send(&frame).unwrap();
         }
-        stream.wait_for(sent).unwrap();
-        if step == size.steps / 2 {
-            // Some builds are registered when much of them has run.
-            register(
-                &daemon,
-                &(0..REGISTERED as u8)
-                    .map(|code| build(code + 1, &format!("code{code}")))
-                    .collect::<Vec<_>>(),
-            );
+        proved.flush().unwrap();
+        claimed.flush().unwrap();
+        if step == moments.len() / 2 {
+            // Builds are registered, and files learned, when much of them has run.
+            register(&daemon, &site.builds());
+            let filling = Filling { site, server: addresses(&daemon), token: token.clone(), clock: &clock };
+            filling.learn().unwrap();
         }
     }
+    Some(daemon)
+}
+
+#[test]
+fn each_figure_of_a_site_is_exact_whatever_crashes() {
+    let site = site();
+    let Some(daemon) = fill(&site) else { return };
+    let processes = &site.processes;
+    println!("{} processes of {} jobs", processes.len(), site.size.jobs);
     // What the crashes left is counted now, and what waited for a record: starts and ends.
-    let unknown = processes.iter().filter(|process| ["open", "unknown"].contains(&process.status)).count();
+    let unknown = processes.iter().filter(|process| matches!(process.end, End::Open | End::Unseen)).count();
     wait_for("all to be counted", || {
         let (status, json) = daemon.get("/v1/report?by=");
         assert_eq!(status, 200, "{json}");
@@ -183,75 +187,86 @@ fn each_figure_of_a_site_is_exact_whatever_crashes() {
         let is_all = total["processes"] == processes.len() && total["end_unknown"] == unknown;
         (is_all && json.get("counted_until_ns").is_none()).then_some(())
     });
-    let all = |_: &BoxedProcess| true;
+    let of = |process: &SiteProcess, key: &str, value: &str| site.value(process, key) == value;
+    let all = |_: &SiteProcess| true;
     for keys in [&["software", "version"][..], &["user"], &["account", "month"], &["program", "cluster"]] {
-        is_exact(&daemon, &processes, keys, "", all);
+        is_exact(&daemon, &site, keys, "", all);
     }
-    is_exact(&daemon, &processes, &["day", "partition"], "&account=account3", |process| process.account == 3);
-    is_exact(&daemon, &processes, &["cluster"], "&software=code2&user=user0", |process| {
-        process.code == 2 && process.user == 0
+    is_exact(&daemon, &site, &["day", "partition"], "&account=climate", |process| {
+        of(process, "account", "climate")
     });
-    is_exact(&daemon, &processes, &["user", "software"], "&registered=no", |process| {
-        process.code >= REGISTERED
+    let (software, user) = ("GROMACS", "alice");
+    is_exact(&daemon, &site, &["cluster"], &format!("&software={software}&user={user}"), |process| {
+        of(process, "software", software) && of(process, "user", user)
     });
+    is_exact(&daemon, &site, &["user", "software"], "&registered=no", |process| !site.is_registered(process));
     // A process counts for each of its libraries, modules and packages.
-    let has_packages = |process: &BoxedProcess| process.status != "open" && !process.has("package", "");
-    is_exact(&daemon, &processes, &["module"], "", all);
-    is_exact(&daemon, &processes, &["module", "account"], "&cluster=beta", |process| process.cluster == 1);
-    is_exact(&daemon, &processes, &["package", "user"], "", has_packages);
-    is_exact(&daemon, &processes, &["user"], "&package=scipy", |process| {
-        has_packages(process) && process.has("package", "scipy")
+    let has_packages = |process: &SiteProcess| process.end != End::Open && !site.has(process, "package", "");
+    is_exact(&daemon, &site, &["module"], "", all);
+    is_exact(&daemon, &site, &["module", "account"], "&cluster=beta", |process| {
+        of(process, "cluster", "beta")
     });
-    is_exact(&daemon, &processes, &["software"], "&module=mpi%2F1", |process| process.has("module", "mpi/1"));
-    libraries_are_exact(&daemon, &processes);
+    is_exact(&daemon, &site, &["package", "user"], "", has_packages);
+    is_exact(&daemon, &site, &["user"], "&package=pandas", |process| {
+        has_packages(process) && site.has(process, "package", "pandas")
+    });
+    is_exact(&daemon, &site, &["software"], "&module=foss%2F2023b", |process| {
+        site.has(process, "module", "foss/2023b")
+    });
+    libraries_are_exact(&daemon, &site);
     // A period is whole days.
     let day = processes[0].date();
     let midnight = processes[0].start_ns / 86_400_000_000_000 * 86_400;
     let period = format!("&since={}&until={}", midnight + 5, midnight + 86_400);
-    is_exact(&daemon, &processes, &["user"], &period, |process| process.date() == day);
+    is_exact(&daemon, &site, &["user"], &period, |process| process.date() == day);
+    totals_are_exact(&daemon, &site);
 
+    // The list of jobs, as far back as none has left it.
+    let jobs = site.jobs();
+    let moments = &site.size.moments;
+    let since_s = moments.last().unwrap() - 380 * 86_400;
+    let is_late = |job: &JobFigures| job.last_ns >= since_s * 1_000_000_000;
+    let since = format!("&since={since_s}");
+    list_is_exact(&daemon, &jobs, &since, is_late);
+    let of = |more: &str| format!("{since}{more}");
+    list_is_exact(&daemon, &jobs, &of("&user=carol"), |job| is_late(job) && job.user == "carol");
+    list_is_exact(&daemon, &jobs, &of("&software=mawk"), |job| is_late(job) && job.software.contains("mawk"));
+    list_is_exact(&daemon, &jobs, &of("&account=bio&partition=gpu"), |job| {
+        is_late(job) && job.account == "bio" && job.partition == "gpu"
+    });
+    let until_s = moments[moments.len() / 2];
+    for state in ["unknown", "killed"] {
+        list_is_exact(&daemon, &jobs, &of(&format!("&until={until_s}&state={state}")), |job| {
+            is_late(job) && job.first_ns < until_s * 1_000_000_000 && job.state == state
+        });
+    }
+}
+
+/// Compares node time, statuses and what stands beside the lines.
+fn totals_are_exact(daemon: &Daemon, site: &Site) {
+    let processes = &site.processes;
     // Node time is the jobs', whole; by software it is shared.
-    let (by_account, json) = report(&daemon, &["account"], "");
+    let (by_account, json) = report(daemon, &["account"], "");
     for (line, told) in &by_account {
-        let expected = node_us(processes.iter().filter(|process| process.value("account") == line[0]));
+        let expected = node_us(processes.iter().filter(|process| site.value(process, "account") == line[0]));
         assert_eq!(told["node_us"], expected, "{line:?}");
     }
     assert_eq!(json["total"]["node_us"], node_us(processes.iter()));
-    let (by_software, _) = report(&daemon, &["software"], "");
+    let (by_software, _) = report(daemon, &["software"], "");
     let shared: u64 = by_software.values().map(|line| line["node_us"].as_u64().unwrap()).sum();
     assert_eq!(shared, node_us(processes.iter()));
     // Statuses are parts of a line.
-    let (by_status, _) = report(&daemon, &["status"], "");
-    let total = sums(processes.iter(), &[]);
+    let (by_status, _) = report(daemon, &["status"], "");
+    let total = site.sums(processes.iter(), &[]);
     let total = &total[&Vec::new()];
     for (line, told) in &by_status {
         assert_eq!(told["processes"], total.ended[&line[0][..]], "{line:?}");
     }
     assert_eq!(by_status.len(), total.ended.len());
-    assert_eq!(
-        json["unregistered"]["processes"],
-        processes.iter().filter(|one| one.code >= REGISTERED).count()
-    );
-    assert_eq!(json["total"]["claimed"], processes.len(), "nobody proved any of it");
-
-    // The list of jobs, as far back as none has left it.
-    let all = jobs(&processes);
-    let since_s = first_s + (size.steps as i64 - 1) * size.step_seconds - 380 * 86_400;
-    let is_late = |job: &BoxedJob| job.last_ns >= since_s * 1_000_000_000;
-    let since = format!("&since={since_s}");
-    list_is_exact(&daemon, &all, &since, is_late);
-    let of = |more: &str| format!("{since}{more}");
-    list_is_exact(&daemon, &all, &of("&user=user3"), |job| is_late(job) && job.user == "user3");
-    list_is_exact(&daemon, &all, &of("&software=code2"), |job| {
-        is_late(job) && job.software.contains("code2")
-    });
-    list_is_exact(&daemon, &all, &of("&account=account1&partition=gpu"), |job| {
-        is_late(job) && job.account == "account1" && job.partition == "gpu"
-    });
-    let until_s = first_s + (size.steps as i64 / 2) * size.step_seconds;
-    list_is_exact(&daemon, &all, &of(&format!("&until={until_s}&state=unknown")), |job| {
-        is_late(job) && job.first_ns < until_s * 1_000_000_000
-    });
+    let unregistered = processes.iter().filter(|process| !site.is_registered(process)).count();
+    assert_eq!(json["unregistered"]["processes"], unregistered);
+    let claimed = processes.iter().filter(|process| process.is_claimed).count();
+    assert_eq!(json["total"]["claimed"], claimed);
 }
 
 #[test]
@@ -291,10 +306,10 @@ fn a_wrong_question_is_told_so() {
 }
 
 /// Compares a report by libraries with the list.
-fn libraries_are_exact(daemon: &Daemon, processes: &[BoxedProcess]) {
+fn libraries_are_exact(daemon: &Daemon, site: &Site) {
     let (lines, json) = report(daemon, &["library"], "");
     assert_eq!((&json["lines_overlap"], json.get("not_told")), (&true.into(), None));
-    let expected = sums(processes.iter(), &["library"]);
+    let expected = site.sums(site.processes.iter(), &["library"]);
     for (line, figures) in &expected {
         let told = ["processes", "jobs", "cpu_us", "wall_us"].map(|key| lines[line][key].as_u64().unwrap());
         assert_eq!(told, [figures.processes, figures.jobs, figures.cpu_us, figures.wall_us], "{line:?}");

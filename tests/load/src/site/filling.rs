@@ -1,0 +1,154 @@
+//! A site on its way into a server: builds, learned files, and each event at its time.
+
+use super::{EventStream, FakeClock, Site, plain_sums::date};
+use anyhow::{Result, ensure};
+use ogrt_proto::{MessageType, encode_frame};
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+/// The addresses of a server.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    /// Host and port for TCP.
+    pub tcp: String,
+    /// Host and port of the HTTP API.
+    pub http: String,
+}
+
+/// The largest step of the clock that a server follows at once, in seconds: a day, and some room.
+const STEP_MAX_S: i64 = 80_000;
+
+/// The time until a server knows a new token.
+const TOKEN_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A server that is filled with a site. It runs with the clock's environment.
+pub struct Filling<'a> {
+    /// The site.
+    pub site: &'a Site,
+    /// The server.
+    pub server: Addresses,
+    /// A token of the server with the scopes register, relay and administer.
+    pub token: String,
+    /// The server's clock.
+    pub clock: &'a FakeClock,
+}
+
+impl Filling<'_> {
+    /// Sets the clock to the time at which the server must start.
+    pub fn begin(site: &Site, clock: &FakeClock) -> Result<()> {
+        clock.set(site.size.moments[0])
+    }
+
+    /// Sends everything. Afterwards the server has counted it, and its clock is right.
+    pub fn run(&self) -> Result<()> {
+        let first_s = self.site.size.moments[0];
+        self.check_clock(first_s)?;
+        self.learn()?;
+        let mut proved = EventStream::connect(&self.server.tcp, Some(&self.token))?;
+        let mut claimed = EventStream::connect(&self.server.tcp, None)?;
+        for record in self.site.builds() {
+            proved.send(&encode_frame(MessageType::BuildRecord, &record))?;
+        }
+        proved.flush()?;
+        let mut now_s = first_s;
+        for ((starts, ends), moment_s) in self.site.by_moment().into_iter().zip(&self.site.size.moments) {
+            while now_s < *moment_s {
+                now_s = (*moment_s).min(now_s + STEP_MAX_S);
+                self.clock.set(now_s)?;
+                // It follows a step when it looks at its clock.
+                EventStream::greet(&self.server.tcp)?;
+            }
+            for process in starts {
+                let stream = if process.is_claimed { &mut claimed } else { &mut proved };
+                stream.send(&self.site.frames(process).0)?;
+            }
+            for process in ends {
+                let stream = if process.is_claimed { &mut claimed } else { &mut proved };
+                if let Some(end) = self.site.frames(process).1 {
+                    stream.send(&end)?;
+                }
+            }
+            proved.flush()?;
+            claimed.flush()?;
+        }
+        self.check_clock(now_s)?;
+        self.clock.set_true()?;
+        self.wait_until_counted()
+    }
+
+    /// Teaches the server what nobody registered; waits until it knows the token.
+    pub fn learn(&self) -> Result<()> {
+        let body = self.site.learned();
+        let request = format!(
+            "POST /v1/learned HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
+             authorization: Bearer {}\r\ncontent-length: {}\r\n\r\n{body}",
+            self.token,
+            body.len()
+        );
+        let since = Instant::now();
+        loop {
+            let answer = self.http(&request)?;
+            let head = answer.lines().next().unwrap_or_default().to_owned();
+            if head.contains(" 200 ") {
+                return Ok(());
+            }
+            // A new token is known after some seconds.
+            ensure!(head.contains(" 401 ") && since.elapsed() < TOKEN_PATIENCE, "cannot learn: {answer}");
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// True where the server has the time that it must start with.
+    ///
+    /// Now and then libfaketime shows a program that begins the true time. Then another is started.
+    pub fn sees_clock(&self) -> Result<bool> {
+        let answer = self.get("/v1/report?by=")?;
+        Ok(answer.contains(&date(self.site.size.moments[0] * 1_000_000_000)))
+    }
+
+    /// Fails where the server has another time.
+    fn check_clock(&self, now_s: i64) -> Result<()> {
+        let answer = self.get(&format!("/v1/report?by=&since={now_s}"))?;
+        let day = date(now_s * 1_000_000_000);
+        ensure!(
+            answer.contains(&format!("\"last_day\":\"{day}\"")),
+            "the server does not see the time {now_s}; is it linked statically? {answer}"
+        );
+        Ok(())
+    }
+
+    fn wait_until_counted(&self) -> Result<()> {
+        let since = Instant::now();
+        let expected = format!("\"processes\":{},", self.site.processes.len());
+        loop {
+            let answer = self.get("/v1/report?by=")?;
+            let total = answer.split("\"total\":").nth(1).unwrap_or_default();
+            if total.split('}').next().unwrap_or_default().contains(&expected)
+                && !answer.contains("counted_until_ns")
+            {
+                return Ok(());
+            }
+            ensure!(
+                since.elapsed() < Duration::from_secs(120),
+                "the server counts other processes: {answer}"
+            );
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    fn get(&self, path: &str) -> Result<String> {
+        self.http(&format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"))
+    }
+
+    fn http(&self, request: &str) -> Result<String> {
+        let mut stream = TcpStream::connect(&self.server.http)?;
+        stream.write_all(request.as_bytes())?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+}
