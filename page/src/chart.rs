@@ -63,7 +63,7 @@ impl StackedBars {
             .collect();
         let most = columns.iter().map(|(_, _, all)| *all).max().unwrap_or(0);
         if most == 0 {
-            return html! { section { h2 { (title) } p.faint { "Nothing ran in this time." } } };
+            return html! { section { h2 { (title) } p.faint { "No " (unit) " are known of this time." } } };
         }
         let label = |at: usize| if at < names.len() { shown::visible(names[at]) } else { "other".to_owned() };
         let step = 100.0 / columns.len() as f64;

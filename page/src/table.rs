@@ -145,7 +145,7 @@ impl Table {
                 @if self.rows.is_empty() {
                     p.faint { (self.nothing) }
                 } @else {
-                    div.scroll role="region" aria-label=(self.title) tabindex="0" {
+                    div.scroll role="region" aria-label=(crate::shown::visible(&self.title)) tabindex="0" {
                         table {
                             thead {
                                 tr {

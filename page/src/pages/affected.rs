@@ -146,7 +146,7 @@ fn of_answer(answer: &Value, question: &Question<'_>, parameters: &Parameters) -
         p.result role="status" {
             @if number(total, "processes") + number(total, "loaded_later") == 0 { span.good { "Nobody ran it." } }
             @else { strong { (uses::sentence(total)) } "." }
-            @if !build.is_empty() { " It is " (shown::short(&build)) "." }
+            @if !build.is_empty() && !question.what.is_empty() { " It is " (shown::short(&build)) "." }
             @if !names.is_empty() { " It is " (shown::short(&names)) "." }
         }
         (warnings(answer, "the server stopped at its limits; these numbers are the least that is known."))

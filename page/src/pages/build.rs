@@ -244,7 +244,8 @@ fn contained_in(dependents: &Value, signature: &str) -> Markup {
 }
 
 fn other_builds(others: &Value, record: &Value, signature: &str) -> Markup {
-    let columns = [("software", Kind::Text), ("linked", Kind::Number), ("by", Kind::Text), ("", Kind::Text)];
+    let columns =
+        [("software", Kind::Text), ("linked", Kind::Number), ("by", Kind::Text), ("difference", Kind::Text)];
     let mut table = Table::new("Other builds of the same software", &columns)
         .nothing("There is no other build of this name.");
     let own = record["time_ns"].as_i64().unwrap_or(0);

@@ -109,5 +109,6 @@ pub fn table(title: &str, answer: &Value) -> Table {
 /// The name of a build's software, and its version.
 pub fn software_of(build: &Value) -> Markup {
     let (name, all) = (text(build, "name"), software(build));
-    html! { (link::software(&name)) (shown::short(all.strip_prefix(&name).unwrap_or_default())) }
+    let version = all.strip_prefix(&name).unwrap_or_default().trim();
+    html! { (link::software(&name)) " " (shown::short(version)) }
 }

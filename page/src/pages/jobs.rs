@@ -9,7 +9,7 @@ use crate::{
     parameters::Parameters,
     period::Period,
     shown,
-    table::{Cell, Kind, Table},
+    table::{Kind, Table},
 };
 use axum::response::Response;
 use maud::{Markup, html};
@@ -106,8 +106,6 @@ pub async fn csv(reader: Reader, parameters: Parameters) -> Result<Response, Ref
 pub fn table(title: &str, answer: &Value) -> Table {
     let mut table = Table::new(title, &COLUMNS).nothing("No job of this kind is known.");
     for job in answer["jobs"].as_array().into_iter().flatten() {
-        let names: Vec<String> =
-            job["software"].as_array().into_iter().flatten().map(|one| text(one, "software")).collect();
         table.row(vec![
             link::job(&text(job, "cluster"), &text(job, "job_id")).into(),
             user_of(job).into(),
@@ -117,14 +115,19 @@ pub fn table(title: &str, answer: &Value) -> Table {
             figures::moment(job, "first_ns"),
             figures::length(job_list::wall_ns(job)),
             figures::count(job, "processes"),
-            Cell::text(match names.first() {
-                Some(name) => html! { (link::software(name)) (shown::short(job_list::named(job, 1).strip_prefix(&name[..]).unwrap_or_default())) },
-                None => html! {},
-            }),
+            software(job).into(),
             job_list::failure(job).into(),
         ]);
     }
     table
+}
+
+/// The software that used the most CPU time, and how many more there are.
+fn software(job: &Value) -> Markup {
+    let name = text(&job["software"][0], "software");
+    let all = job_list::named(job, 1);
+    let rest = all.strip_prefix(&name).unwrap_or_default().trim();
+    html! { @if !name.is_empty() { (link::software(&name)) " " (shown::short(rest)) } }
 }
 
 /// The user, and whether anybody proved it.

@@ -136,23 +136,10 @@ fn jobs_that_failed(failed: &Value, period: &Period) -> Markup {
 }
 
 fn not_registered(unknown: &Value) -> Markup {
-    let columns = [
-        ("program", Kind::Text),
-        ("processes", Kind::Number),
-        ("users", Kind::Number),
-        ("CPU-hours", Kind::Number),
-    ];
-    let mut table =
-        Table::new("Not registered, by program", &columns).nothing("Everything that ran is registered.");
-    for line in reports::lines(unknown) {
-        table.row(vec![
-            report::name("program", &text(line, "program")).into(),
-            figures::count(line, "processes"),
-            figures::count(line, "users"),
-            figures::hours(line, "cpu_us"),
-        ]);
-    }
-    table.command("ogrt unregistered").more("/unregistered", "all programs that nobody registered").shown()
+    report::small("Not registered, by program", "program", unknown)
+        .command("ogrt unregistered")
+        .more("/unregistered", "all programs that nobody registered")
+        .shown()
 }
 
 fn latest_builds(builds: &Value) -> Markup {

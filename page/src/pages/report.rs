@@ -145,8 +145,7 @@ pub async fn show(reader: Reader, parameters: Parameters) -> Result<Page, Refusa
     };
     let body = html! {
         (form(&parameters, &question))
-        p.summary { "CPU-hours, processes and users, " (question.period.words()) ". "
-            a href="/v1/openapi.json" { "What each figure counts" } " is in docs/report.md." }
+        p.summary { "CPU-hours, processes and users: " (question.period.words()) ". docs/report.md says what each figure counts." }
         (warnings(&answer, "more was used than the server keeps apart."))
         (table.shown())
         (presets(&question.period))
@@ -194,6 +193,31 @@ pub fn table(title: &str, answer: &Value) -> Table {
             let names = [Cell::text(html! { strong { (name) } })].into_iter().chain(blank);
             table.sum(names.chain(figures_of(&answer[key], false)).collect());
         }
+    }
+    table
+}
+
+/// The first figures alone, for tables that stand side by side.
+pub fn small(title: &str, key: &'static str, answer: &Value) -> Table {
+    let columns = [
+        (key, Kind::Text),
+        ("processes", Kind::Number),
+        ("users", Kind::Number),
+        ("CPU-hours", Kind::Number),
+        ("share", Kind::Number),
+    ];
+    let most = report::lines(answer).iter().map(report::share).fold(0.0, f64::max);
+    let notes = report::notes(answer);
+    let mut table =
+        Table::new(title, &columns).notes(notes).nothing("Nothing of this was used in this time.");
+    for line in report::lines(answer) {
+        table.row(vec![
+            name(key, &text(line, key)).into(),
+            figures::count(line, "processes"),
+            figures::count(line, "users"),
+            figures::hours(line, "cpu_us"),
+            figures::share(report::share(line), most),
+        ]);
     }
     table
 }

@@ -76,9 +76,9 @@ async fn one(reader: Reader, parameters: Parameters) -> Result<Page, Refusal> {
             number(line, "cpu_us"),
         );
     }
-    let table = |title: &str, by: &str, answer: &Value| {
+    let table = |title: &str, by: &'static str, answer: &Value| {
         let only = format!("software={name}");
-        report::table(title, answer)
+        report::small(title, by, answer)
             .command(command::with_options(
                 &["ogrt", "report", "--by", by, "--where", &only],
                 &[("--since", &period.since_text)],
@@ -150,7 +150,7 @@ fn versions(name: &str, months: &Value, builds: &Value) -> Table {
         ("CPU-hours", Kind::Number),
         ("last month", Kind::Text),
         ("builds", Kind::Number),
-        ("", Kind::Text),
+        ("advice", Kind::Text),
     ];
     let mut table = Table::new("Versions", &columns);
     let mut may_be_retired = 0;

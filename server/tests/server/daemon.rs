@@ -173,11 +173,7 @@ impl Daemon {
 
     /// Sends a whole request as it stands.
     pub fn raw_http(&self, request: &[u8]) -> (u16, Vec<u8>) {
-        let mut stream = TcpStream::connect(&self.http).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.write_all(request).unwrap();
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).unwrap();
+        let answer = self.raw_answer(request);
         let head_end = answer.windows(4).position(|four| four == b"\r\n\r\n").expect("a head");
         let head = String::from_utf8_lossy(&answer[..head_end]).into_owned();
         let mut body = answer[head_end + 4..].to_vec();
@@ -185,6 +181,16 @@ impl Daemon {
             body = without_chunks(&body);
         }
         (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
+    }
+
+    /// The whole answer to a request, head and body.
+    pub fn raw_answer(&self, request: &[u8]) -> Vec<u8> {
+        let mut stream = TcpStream::connect(&self.http).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(request).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        answer
     }
 
     /// The value of a line of `/metrics`.

@@ -26,6 +26,7 @@ mod learned;
 mod likeness;
 mod operate;
 mod outputs;
+mod page;
 mod postgres;
 mod process_events;
 mod provenance;
