@@ -335,13 +335,13 @@ fn a_job_file_is_whole_while_its_disk_is_full() {
 }
 
 /// Debian's path of the library that shows a program another time.
-pub fn faketime() -> Option<PathBuf> {
+fn faketime() -> Option<PathBuf> {
     let machine = format!("/usr/lib/{}-linux-gnu/faketime/libfaketime.so.1", std::env::consts::ARCH);
     Some(PathBuf::from(machine)).filter(|path| path.exists())
 }
 
 /// The time that the server sees, as an offset in seconds to ours.
-pub fn set_clock(file: &Path, offset: i64) {
+fn set_clock(file: &Path, offset: i64) {
     let fresh = file.with_extension("new");
     fs::write(&fresh, format!("{offset:+}\n")).unwrap();
     fs::rename(&fresh, file).unwrap();
@@ -349,7 +349,7 @@ pub fn set_clock(file: &Path, offset: i64) {
 
 /// Ends the server as a crash would, and starts it again. What libfaketime left of the dead process
 /// is deleted: another process with its number could not use the library.
-pub fn crash_under_faketime(daemon: Daemon, environment: &[(&str, &OsStr)]) -> Daemon {
+fn crash_under_faketime(daemon: Daemon, environment: &[(&str, &OsStr)]) -> Daemon {
     let dead = daemon.pid();
     let daemon = daemon.crash_and_restart_with("", environment);
     for name in ["faketime_shm_", "sem.faketime_sem_"] {

@@ -1,8 +1,7 @@
 //! Reports: each figure is that of a plain list of all processes, whatever crashed.
 
 use crate::{
-    crash::{crash_under_faketime, set_clock},
-    daemon::{Daemon, needs, wait_for},
+    daemon::{Daemon, wait_for},
     registry::register,
     site_in_a_box::{SEED, addresses, site_token},
 };
@@ -124,13 +123,9 @@ fn site() -> Site {
 }
 
 /// Sends it to a server that crashes between any two days on which something happens.
-fn fill(site: &Site) -> Option<Daemon> {
+fn fill(site: &Site) -> Daemon {
     let directory = tempfile::tempdir().unwrap();
-    let clock_file = directory.path().join("clock");
-    let Some(clock) = FakeClock::new(&clock_file) else {
-        needs("libfaketime (Debian: faketime)");
-        return None;
-    };
+    let clock = FakeClock::new(&directory.path().join("clock")).unwrap();
     let environment = clock.environment();
     let environment: Vec<(&str, &OsStr)> =
         environment.iter().map(|(name, value)| (*name, value.as_os_str())).collect();
@@ -143,14 +138,11 @@ fn fill(site: &Site) -> Option<Daemon> {
     for (step, (starts, ends)) in site.by_moment().into_iter().enumerate() {
         if step > 0 {
             // A crash between any two of its writes, and weeks later the next day.
-            set_clock(&clock_file, moments[step] - now_s);
-            daemon = crash_under_faketime(daemon, &environment);
+            clock.set(moments[step]).unwrap();
+            daemon = daemon.crash_and_restart_with("[join]\nwait = \"100ms\"\n", &environment);
         }
-        // Now and then libfaketime shows a program that begins the true time.
         let offset_ns = (moments[step] - now_s) * 1_000_000_000;
-        while daemon.get("/v1/report").1["last_day"] != date(now_ns() + offset_ns) {
-            daemon = crash_under_faketime(daemon, &environment);
-        }
+        assert_eq!(daemon.get("/v1/report").1["last_day"], date(now_ns() + offset_ns));
         let mut proved = EventStream::connect(&daemon.tcp, Some(&token)).unwrap();
         let mut claimed = EventStream::connect(&daemon.tcp, None).unwrap();
         // Ends come late, early and between.
@@ -169,13 +161,13 @@ fn fill(site: &Site) -> Option<Daemon> {
             filling.learn().unwrap();
         }
     }
-    Some(daemon)
+    daemon
 }
 
 #[test]
 fn each_figure_of_a_site_is_exact_whatever_crashes() {
     let site = site();
-    let Some(daemon) = fill(&site) else { return };
+    let daemon = fill(&site);
     let processes = &site.processes;
     println!("{} processes of {} jobs", processes.len(), site.size.jobs);
     // What the crashes left is counted now, and what waited for a record: starts and ends.

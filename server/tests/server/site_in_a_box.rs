@@ -1,9 +1,6 @@
 //! A server that holds a site in a box, for tests that ask a whole site.
 
-use crate::{
-    daemon::{Daemon, needs},
-    security::token,
-};
+use crate::{daemon::Daemon, security::token};
 use ogrt_load::site::{Addresses, FakeClock, Filling, Site, Size};
 use std::{
     ffi::OsStr,
@@ -21,14 +18,9 @@ pub const SEED: u64 = 20_261_130;
 ///
 /// `site.landmarks` names what there is to look for: a job that failed, two builds of a program, an
 /// old library, a job with very many processes. 300 jobs take some three seconds.
-///
-/// `None`, and a word on standard output, where this machine has no libfaketime.
-pub fn site_server(jobs: u64) -> Option<(Daemon, Site)> {
+pub fn site_server(jobs: u64) -> (Daemon, Site) {
     let directory = tempfile::tempdir().unwrap();
-    let Some(clock) = FakeClock::new(&directory.path().join("clock")) else {
-        needs("libfaketime (Debian: faketime)");
-        return None;
-    };
+    let clock = FakeClock::new(&directory.path().join("clock")).unwrap();
     let since = Instant::now();
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() as i64;
     let site = Site::new(SEED, Size::of_jobs(jobs, now_s));
@@ -37,15 +29,11 @@ pub fn site_server(jobs: u64) -> Option<(Daemon, Site)> {
     let environment = clock.environment();
     let environment: Vec<(&str, &OsStr)> =
         environment.iter().map(|(name, value)| (*name, value.as_os_str())).collect();
-    let mut daemon = Daemon::start_with(directory, "", &environment);
-    let mut filling = Filling { site: &site, server: addresses(&daemon), token, clock: &clock };
-    while !filling.sees_clock().unwrap() {
-        daemon = daemon.crash_and_restart_with("", &environment);
-        filling.server = addresses(&daemon);
-    }
+    let daemon = Daemon::start_with(directory, "", &environment);
+    let filling = Filling { site: &site, server: addresses(&daemon), token, clock: &clock };
     filling.run().unwrap_or_else(|error| panic!("{error:#}\n{}", daemon.log()));
     println!("{} processes of {jobs} jobs in {:?}", site.processes.len(), since.elapsed());
-    Some((daemon, site))
+    (daemon, site)
 }
 
 /// The server's addresses, for [`Filling`].
@@ -60,7 +48,7 @@ pub fn site_token(directory: &Path) -> String {
 
 #[test]
 fn a_site_in_a_box_has_what_its_landmarks_say() {
-    let Some((daemon, site)) = site_server(300) else { return };
+    let (daemon, site) = site_server(300);
     let land = &site.landmarks;
     let job = |id: &str, cluster: &str| {
         let (status, jobs) = daemon.get(&format!("/v1/jobs?cluster={cluster}&limit=1000"));

@@ -1,7 +1,7 @@
 //! A site in a box, put into a data directory.
 //!
 //! `cargo run -p ogrt-load --bin site -- --server target/debug/ogrt-server --data-dir DIR/data`
-//! starts this server under libfaketime, lets 14 months of a site pass in it, and stops it. Any
+//! starts this server by a clock of its own, lets 14 months of a site pass in it, and stops it. Any
 //! ogrt-server can then start with DIR/data. Prints one line of JSON: what there is to look for.
 
 use anyhow::Result;

@@ -1,14 +1,20 @@
-//! The time that a server sees, by libfaketime: months pass in seconds.
+//! The time that a server sees, by a small library that is preloaded: months pass in seconds.
 //!
-//! The server's program must be linked with the dynamic loader, or it sees the true time.
+//! libfaketime shows a thread the true time now and then, while another one reads its file. For a
+//! server that is a jump of months. The server's program must be linked with the dynamic loader, or
+//! it sees the true time.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::{
     ffi::OsString,
     fs,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
+    process::Command,
     time::{SystemTime, UNIX_EPOCH},
 };
+
+const SOURCE: &str = include_str!("clock.c");
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -18,21 +24,22 @@ pub struct FakeClock {
 }
 
 impl FakeClock {
-    /// A clock whose offset is kept in this file; `None` where this machine has no libfaketime.
-    pub fn new(file: &Path) -> Option<Self> {
-        let architecture = std::env::consts::ARCH;
-        let library = PathBuf::from(format!("/usr/lib/{architecture}-linux-gnu/faketime/libfaketime.so.1"));
-        library.exists().then(|| FakeClock { library, file: file.to_owned() })
+    /// A clock whose offset is kept in this file. Its library is compiled beside it.
+    pub fn new(file: &Path) -> Result<Self> {
+        let (source, library) = (file.with_extension("c"), file.with_extension("so"));
+        fs::write(&source, SOURCE).with_context(|| source.display().to_string())?;
+        let mut compiler = Command::new("cc");
+        compiler.args(["-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o"]).arg(&library).arg(&source);
+        let output = compiler.output().context("cc")?;
+        ensure!(output.status.success(), "cc: {}", String::from_utf8_lossy(&output.stderr));
+        let clock = FakeClock { library, file: file.to_owned() };
+        fs::write(file, 0_i64.to_ne_bytes()).with_context(|| file.display().to_string())?;
+        Ok(clock)
     }
 
     /// Variables for the server.
     pub fn environment(&self) -> Vec<(&'static str, OsString)> {
-        vec![
-            ("LD_PRELOAD", self.library.clone().into()),
-            ("FAKETIME_TIMESTAMP_FILE", self.file.clone().into()),
-            ("FAKETIME_NO_CACHE", "1".into()),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1".into()),
-        ]
+        vec![("LD_PRELOAD", self.library.clone().into()), ("SITE_CLOCK", self.file.clone().into())]
     }
 
     /// Makes it this time, in seconds of Unix time.
@@ -46,16 +53,9 @@ impl FakeClock {
     }
 
     fn set_offset(&self, offset_s: i64) -> Result<()> {
-        let fresh = self.file.with_extension("new");
-        fs::write(&fresh, format!("{offset_s:+}\n")).with_context(|| fresh.display().to_string())?;
-        fs::rename(&fresh, &self.file).with_context(|| self.file.display().to_string())
-    }
-
-    /// Deletes what libfaketime left of a dead process: another with its number could not use it.
-    pub fn forget(pid: u32) {
-        for name in ["faketime_shm_", "sem.faketime_sem_"] {
-            let _ = fs::remove_file(format!("/dev/shm/{name}{pid}"));
-        }
+        let file = fs::OpenOptions::new().write(true).open(&self.file);
+        let written = file.and_then(|file| file.write_all_at(&offset_s.to_ne_bytes(), 0));
+        written.with_context(|| self.file.display().to_string())
     }
 }
 

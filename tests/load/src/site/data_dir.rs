@@ -20,30 +20,19 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 const TOKEN: &str = "site";
 
-/// Starts of a server that does not see the clock, before that is an error.
-const STARTS: usize = 10;
-
 /// Fills `data_dir` with the site. Any ogrt-server can start with it afterwards.
 ///
-/// `program` is an ogrt-server that is linked with the dynamic loader: libfaketime shows it the
-/// time of each event. `folder` is for its configuration and its socket.
+/// `program` is an ogrt-server that is linked with the dynamic loader: it is shown the time of
+/// each event. `folder` is for its configuration and its socket.
 pub fn fill_data_dir(program: &Path, data_dir: &Path, folder: &Path, site: &Site) -> Result<()> {
     fs::create_dir_all(data_dir).with_context(|| data_dir.display().to_string())?;
     fs::create_dir_all(folder).with_context(|| folder.display().to_string())?;
-    let clock = FakeClock::new(&folder.join("clock")).context("this machine has no libfaketime")?;
+    let clock = FakeClock::new(&folder.join("clock"))?;
     let scopes = "register,relay,administer";
     let token = command(program, data_dir, &["token", "add", TOKEN, "--scope", scopes])?;
     Filling::begin(site, &clock)?;
     let mut server = Server::start(program, data_dir, folder, &clock)?;
-    let mut filling = Filling { site, server: server.addresses.clone(), token, clock: &clock };
-    for _ in 0..STARTS {
-        if filling.sees_clock()? {
-            break;
-        }
-        server.stop()?;
-        server = Server::start(program, data_dir, folder, &clock)?;
-        filling.server = server.addresses.clone();
-    }
+    let filling = Filling { site, server: server.addresses.clone(), token, clock: &clock };
     filling.run().with_context(|| format!("the server's log: {}", server.log(folder)))?;
     server.stop()?;
     command(program, data_dir, &["token", "remove", TOKEN]).map(drop)
@@ -121,6 +110,5 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        FakeClock::forget(self.child.id());
     }
 }
