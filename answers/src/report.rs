@@ -3,6 +3,7 @@
 use crate::{
     json_field::{number, text as text_of},
     spreadsheet::Spreadsheet,
+    utc,
 };
 use serde_json::Value;
 
@@ -70,6 +71,7 @@ pub fn figures(report: &Value) -> Vec<Figure> {
     let is_by_wall = report["order"] == "wall";
     let always =
         if is_by_wall { ["processes", "users", "wall_us"] } else { ["processes", "users", "cpu_us"] };
+    let always = always.map(|key| if report["total"].get(key).is_some() { key } else { "" });
     let is_shown = |key: &str| always.contains(&key) || (has(key) && (key != "wall_us" || is_by_wall));
     FIGURES.into_iter().filter(|(_, key, _)| is_shown(key)).collect()
 }
@@ -96,6 +98,10 @@ pub fn notes(report: &Value) -> Vec<String> {
         notes.push(format!(
             "of {not_told} processes ({hours} CPU-hours) it is not known what they had loaded"
         ));
+    }
+    if let Some(since_ns) = report["hosts_since_ns"].as_i64() {
+        let since = utc::from_nanoseconds(since_ns);
+        notes.push(format!("processes are counted by host since {since}: earlier ones are not here"));
     }
     let open = number(&report["total"], "end_unknown");
     if open > 0 {

@@ -29,7 +29,7 @@ const EXAMPLES: &str = "Examples:\n\
 pub struct ReportCommand {
     /// A line for each value of these keys, with commas between: software, version, program,
     /// executable, compiler, library, module, package, installed_package, known_by, user, account,
-    /// partition, cluster, status, day, week, month. At most four.
+    /// partition, cluster, host, status, day, week, month. At most four.
     #[arg(long, value_name = "KEYS", conflicts_with = "preset")]
     by: Option<String>,
 

@@ -33,7 +33,9 @@ pub fn text(report: &Value) -> String {
     if !keys.is_empty() {
         row(&mut sheet, below("= total"), &report["total"], String::new());
     }
-    row(&mut sheet, below("= not registered"), &report["unregistered"], String::new());
+    if report["unregistered"].is_object() {
+        row(&mut sheet, below("= not registered"), &report["unregistered"], String::new());
+    }
     let mut text = sheet.text();
     let more = number(report, "lines_in_all").saturating_sub(lines(report).len() as u64);
     if more > 0 {

@@ -194,6 +194,11 @@ pub struct SumsStore {
     pub rows: Table,
     /// The same for months: server/src/sums/months.rs.
     pub months: Table,
+    /// Day, cluster, host -> sums; and the same for months: server/src/sums/hosts.rs.
+    pub hosts: Table,
+    pub host_months: Table,
+    /// The time from which on processes are counted by host.
+    pub hosts_since: Total,
     /// The day from which on rows of days are kept.
     pub days_since: Total,
     /// The day until which months have all that their days have.
@@ -206,7 +211,7 @@ pub struct SumsStore {
     pub job_list: Table,
     /// Sets of environment modules, and programs: server/src/sums/digest_numbers.rs.
     pub digests: Table,
-    /// The number of rows, of entries of jobs, and of digests.
+    /// The number of rows, of hosts too, of entries of jobs, and of digests.
     pub row_count: Total,
     /// Number of the next new digest.
     pub next_digest: Total,

@@ -49,6 +49,7 @@ pub async fn make(
             }
         }
     }
+    check_hosts(&asked)?;
     sources.intake.settle().await;
     let counted_until_ns = sources.reports.catch_up().await;
     let reports = sources.reports.clone();
@@ -57,6 +58,23 @@ pub async fn make(
     question::add_page(&mut answer, None, report.is_cut);
     question::add_counted_until(&mut answer, counted_until_ns);
     Ok(Json(answer))
+}
+
+/// What cannot be told by host is refused.
+fn check_hosts(asked: &ReportQuestion) -> Result<(), Problem> {
+    if !asked.tells_hosts() {
+        return Ok(());
+    }
+    let what = match ReportKey::not_by_host(&asked.keys()) {
+        Some(key) => key.text(),
+        None if asked.registered.is_some() => "registered",
+        None if asked.order == Order::Node => "order=node",
+        None => return Ok(()),
+    };
+    Err(bad_request(format!(
+        "{what}: not kept by host. host goes with cluster, status, day, week and month, ordered by cpu, \
+         wall or processes; /v1/uses lists the hosts that ran a program"
+    )))
 }
 
 fn keys(text: &str) -> Result<Vec<ReportKey>, Problem> {

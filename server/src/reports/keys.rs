@@ -20,6 +20,7 @@ pub enum ReportKey {
     Account,
     Partition,
     Cluster,
+    Host,
     Status,
     Day,
     Week,
@@ -28,7 +29,7 @@ pub enum ReportKey {
 
 impl ReportKey {
     /// All of them.
-    pub const ALL: [ReportKey; 18] = [
+    pub const ALL: [ReportKey; 19] = [
         ReportKey::Software,
         ReportKey::Version,
         ReportKey::Program,
@@ -43,6 +44,7 @@ impl ReportKey {
         ReportKey::Account,
         ReportKey::Partition,
         ReportKey::Cluster,
+        ReportKey::Host,
         ReportKey::Status,
         ReportKey::Day,
         ReportKey::Week,
@@ -66,6 +68,7 @@ impl ReportKey {
             ReportKey::Account => "account",
             ReportKey::Partition => "partition",
             ReportKey::Cluster => "cluster",
+            ReportKey::Host => "host",
             ReportKey::Status => "status",
             ReportKey::Day => "day",
             ReportKey::Week => "week",
@@ -76,6 +79,22 @@ impl ReportKey {
     /// A process may have several values of it, and counts for each.
     pub fn is_set(self) -> bool {
         matches!(self, ReportKey::Library | ReportKey::Module | ReportKey::Package)
+    }
+
+    /// The first of these keys that cannot be told by host, where one of them is the host.
+    pub fn not_by_host(keys: &[ReportKey]) -> Option<ReportKey> {
+        let goes_with_host = |key: &ReportKey| {
+            matches!(
+                key,
+                ReportKey::Host
+                    | ReportKey::Cluster
+                    | ReportKey::Status
+                    | ReportKey::Day
+                    | ReportKey::Week
+                    | ReportKey::Month
+            )
+        };
+        keys.iter().find(|key| keys.contains(&ReportKey::Host) && !goes_with_host(key)).copied()
     }
 
     /// The key of this name.

@@ -5,8 +5,10 @@
 //! and added up ([`totals`]). The names of software are those of that moment: the registry's, else
 //! what is learned of a file. So a build that is registered late has its name for the past, too.
 //! A row may have several libraries, packages and modules ([`sets`]), and counts for each.
-//! The list of jobs ([`job_list`]) stands beside it.
+//! What hosts have stands in rows of their own ([`by_host`]). The list of jobs ([`job_list`])
+//! stands beside it.
 
+mod by_host;
 mod job_list;
 mod job_union;
 mod keys;
@@ -26,9 +28,10 @@ use crate::{
     dates::{self, DAY_NS, day_number},
     learned::SoftwareNames,
     registry::Registry,
-    sums::{SumKey, SumRow, days_since},
+    sums::{SumRow, days_since, hosts_since_ns},
     uses::{Uses, UsesError},
 };
+use by_host::read_row;
 use names::{Line, Names};
 use number_hash::NumberMap;
 use period::Period;
@@ -63,16 +66,24 @@ fn range(table: &Table, days: Range<u16>) -> TableIter {
 }
 
 impl ReportQuestion {
+    /// All keys that it names.
+    pub fn keys(&self) -> Vec<ReportKey> {
+        self.by.iter().chain(self.only.iter().map(|(key, _)| key)).copied().collect()
+    }
+
+    /// Hosts are told apart, in rows of their own.
+    pub fn tells_hosts(&self) -> bool {
+        self.keys().contains(&ReportKey::Host)
+    }
+
     /// Days are told apart.
     fn tells_days(&self) -> bool {
-        let named = self.by.iter().chain(self.only.iter().map(|(key, _)| key));
-        named.copied().any(|key| matches!(key, ReportKey::Day | ReportKey::Week))
+        self.keys().into_iter().any(|key| matches!(key, ReportKey::Day | ReportKey::Week))
     }
 
     /// The keys that are sets.
     fn sets(&self) -> impl Iterator<Item = ReportKey> {
-        let named = self.by.iter().chain(self.only.iter().map(|(key, _)| key));
-        named.copied().filter(|key| key.is_set())
+        self.keys().into_iter().filter(|key| key.is_set())
     }
 }
 
@@ -154,14 +165,17 @@ impl Reports {
         // Months of which only a part was asked for.
         let mut whole_months = BTreeSet::new();
         let period = Period::new(first, behind, days_since(sums)?, question.tells_days());
-        let months = period.months().flat_map(|months| range(&sums.months, months));
-        let days = period.days().flat_map(|days| range(&sums.rows, days));
+        let by_host = question.tells_hosts();
+        let (days, months) =
+            if by_host { (&sums.hosts, &sums.host_months) } else { (&sums.rows, &sums.months) };
+        let months = period.months().flat_map(|period| range(months, period));
+        let days = period.days().flat_map(|period| range(days, period));
         for (entry, is_month) in months.map(|row| (row, true)).chain(days.map(|row| (row, false))) {
             let (key, value) = entry.into_inner()?;
-            let Some(key) = SumKey::read(&key) else { continue };
-            let mut rest = &value[..];
+            let Some((key, host, mut rest)) = read_row(&key, &value, by_host) else { continue };
             let Some(mut row) = SumRow::read_sums(&mut rest) else { continue };
-            let of_row = names.of(&key, is_month)?;
+            let mut of_row = names.of(&key, is_month)?;
+            of_row.host = names.raw(host);
             let is_registered = names.is_registered(&of_row);
             if question.registered.is_some_and(|wanted| wanted != is_registered) {
                 continue;
@@ -241,6 +255,13 @@ impl Reports {
             "total": total.json(question.order, all_us),
             "unregistered": unregistered.json(question.order, all_us),
         });
+        if by_host {
+            by_host::leave_out_unknown(&mut answer);
+            if let Some(since_ns) = hosts_since_ns(sums)?.filter(|since| i64::from(first) * DAY_NS < *since) {
+                answer["hosts_since_ns"] = since_ns.into();
+                is_cut = true;
+            }
+        }
         if question.since_ns.is_some() {
             answer["first_day"] = dates::date(first).into();
         }

@@ -25,6 +25,8 @@ pub struct RowNames {
     pub account: Name,
     partition: Name,
     cluster: Name,
+    /// The host, of rows that have one.
+    pub host: Name,
     day: Name,
     week: Name,
     month: Name,
@@ -88,7 +90,8 @@ impl<'a> Names<'a> {
         number
     }
 
-    fn raw(&mut self, bytes: &[u8]) -> Name {
+    /// The number of a name as it stands in keys.
+    pub fn raw(&mut self, bytes: &[u8]) -> Name {
         if let Some(known) = self.raw[0].get(bytes) {
             return *known;
         }
@@ -135,6 +138,7 @@ impl<'a> Names<'a> {
             account: self.raw(row.account),
             partition: self.raw(row.partition),
             cluster: self.cluster(row.cluster),
+            host: 0,
             day,
             week,
             month,
@@ -191,6 +195,7 @@ impl<'a> Names<'a> {
             ReportKey::Account => row.account,
             ReportKey::Partition => row.partition,
             ReportKey::Cluster => row.cluster,
+            ReportKey::Host => row.host,
             ReportKey::Day => row.day,
             ReportKey::Week => row.week,
             ReportKey::Month => row.month,

@@ -1,8 +1,10 @@
 //! Adds tallies to the rows.
 
 use super::{
-    EndSum, STATUSES, SumKey, SumRow,
+    SumKey, SumRow,
+    change::{Change, JobNumber},
     digest_numbers::DigestNumbers,
+    hosts::HostChanges,
     job_list,
     job_record::{JobRecord, TimeShare},
     programs::Mentions,
@@ -20,9 +22,6 @@ use std::collections::BTreeMap;
 pub const NUMBER: u8 = b'n';
 pub const RECORD: u8 = b'r';
 
-/// The number of a job's number that has no room.
-type JobNumber = Option<u32>;
-
 /// What has become of the rows.
 #[derive(Default)]
 pub struct Added {
@@ -30,18 +29,6 @@ pub struct Added {
     pub new: u64,
     /// Processes that found no room.
     pub dropped: u64,
-}
-
-/// What one row gets.
-#[derive(Default)]
-struct Change {
-    processes: u64,
-    ends: [EndSum; STATUSES.len()],
-    node_us: i64,
-    core_us: i64,
-    jobs: Vec<u32>,
-    /// A job of it has no number.
-    is_cut: bool,
 }
 
 /// Adds tallies, in these writes. `has_room`: may this sender have one more row, where it has got
@@ -54,7 +41,7 @@ pub fn add(
 ) -> fjall::Result<Added> {
     let (added, changes, mentions) = (Added::default(), BTreeMap::new(), Mentions::default());
     let mut adding = Adding { store, has_room, added, changes, mentions, dropped_ns: None };
-    let mut digests = DigestNumbers::new(store)?;
+    let (mut digests, mut hosts) = (DigestNumbers::new(store)?, HostChanges::default());
     for tally in tallies.iter_mut() {
         digests.put_into(tally, &mut |holder| adding.takes_room(holder))?;
     }
@@ -75,6 +62,7 @@ pub fn add(
         }
         for tally in same {
             adding.change(tally.key.bytes()).add(tally, job);
+            hosts.add(tally, job);
         }
     }
     for (name, job) in jobs {
@@ -89,6 +77,7 @@ pub fn add(
         job_list::put_dropped(store, writes, last_ns)?;
     }
     adding.put(writes)?;
+    adding.added.dropped += hosts.put(store, writes, &mut |holder| adding.takes_room(holder))?;
     adding.mentions.put(store, writes)?;
     Ok(adding.added)
 }
@@ -316,35 +305,5 @@ impl<R: FnMut(&ShareHolder, u64) -> bool> Adding<'_, R> {
             writes.insert(table, key, row.bytes());
         }
         Ok(())
-    }
-}
-
-impl Change {
-    fn add(&mut self, tally: &SumTally<'_>, job: JobNumber) {
-        self.processes += tally.processes;
-        if let Some((status, sum)) = &tally.ends {
-            self.ends[*status as usize].add(sum);
-        }
-        self.jobs.extend(job);
-        self.is_cut |= job.is_none() && !tally.job.is_empty();
-    }
-
-    fn merge(&mut self, other: &Change) {
-        self.processes += other.processes;
-        self.ends.iter_mut().zip(&other.ends).for_each(|(end, more)| end.add(more));
-        self.node_us = self.node_us.wrapping_add(other.node_us);
-        self.core_us = self.core_us.wrapping_add(other.core_us);
-        self.jobs.extend(&other.jobs);
-        self.is_cut |= other.is_cut;
-    }
-
-    fn applied_to(self, mut row: SumRow) -> SumRow {
-        row.processes = row.processes.saturating_add(self.processes);
-        row.ends.iter_mut().zip(&self.ends).for_each(|(end, more)| end.add(more));
-        row.node_us = row.node_us.saturating_add_signed(self.node_us);
-        row.core_us = row.core_us.saturating_add_signed(self.core_us);
-        row.jobs.add(&self.jobs);
-        row.jobs.is_cut |= self.is_cut;
-        row
     }
 }

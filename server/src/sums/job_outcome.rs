@@ -193,7 +193,7 @@ mod tests {
         let (key, facts) = (SumKey::default(), JobFacts::default());
         let (first_ns, last_ns, ends, verdict) = (0, 0, None, None);
         let (job, modules, started) = (&b"1"[..], Modules::None, None);
-        SumTally { key, job, facts, first_ns, last_ns, processes, ends, verdict, modules, started }
+        SumTally { key, job, host: b"", facts, first_ns, last_ns, processes, ends, verdict, modules, started }
     }
 
     fn end<'a>(status: Status, verdict: Option<u8>, program: u64, first_ns: i64) -> SumTally<'a> {

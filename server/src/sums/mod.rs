@@ -13,9 +13,13 @@
 //! Node time is a job's: its nodes, from its first process's start to its last one's end. It is
 //! shared among its rows by CPU time ([`job_record`]). The same record tells how the job goes, and
 //! jobs are found by a list of these ([`job_list`]).
+//!
+//! Hosts have rows of their own ([`hosts`]).
 
 mod add;
+mod change;
 mod digest_numbers;
+mod hosts;
 pub mod job_list;
 mod job_outcome;
 mod job_record;
@@ -28,6 +32,7 @@ mod tally;
 
 pub use add::{Added, RecordKey, add, record};
 pub use digest_numbers::digest_of;
+pub use hosts::{HostKey, begin as begin_hosts, hosts_since_ns, take_holder};
 pub use job_list::ListedJob;
 pub use job_outcome::JobState;
 pub use job_record::JobRecord;

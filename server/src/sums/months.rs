@@ -8,6 +8,7 @@
 use super::{
     SumKey, SumRow,
     add::{NUMBER, NumberedJob, RECORD, job_holder},
+    hosts::take_holder,
     job_list,
     job_record::JobRecord,
     programs::Mentions,
@@ -41,6 +42,13 @@ pub fn forget_days(
             mentions.add_row(&day, -1);
         }
         writes.remove(&store.rows, key);
+    }
+    let left = rows_max - changes.len();
+    for entry in store.hosts.range([0, 0]..before.to_be_bytes()).take(left) {
+        let (key, value) = entry.into_inner()?;
+        let holder = take_holder(&mut &value[..]).unwrap_or_else(ShareHolder::others);
+        changes.push((holder, -1));
+        writes.remove(&store.hosts, key);
     }
     if !changes.is_empty() {
         writes.set(&store.days_since, before.into());
@@ -147,6 +155,7 @@ mod tests {
         SumTally {
             key: SumKey { day, program, user, cluster: b"c", ..SumKey::default() },
             job,
+            host: b"n1",
             facts: JobFacts { nodes: 2, tasks: 4, cpus_per_task: 1, ..JobFacts::default() },
             first_ns,
             last_ns: first_ns + 1_000_000,
@@ -183,7 +192,8 @@ mod tests {
 
     fn rows_are_counted(store: &SumsStore, rows: i64) {
         let count: usize = [&store.rows, &store.months].map(|table| table.iter().count()).iter().sum();
-        assert_eq!(rows, (count + store.jobs.iter().count()) as i64);
+        let hosts = store.hosts.iter().count() + store.host_months.iter().count();
+        assert_eq!(rows, (count + hosts + store.jobs.iter().count()) as i64);
         let mentions: u64 =
             store.programs.iter().map(|entry| crate::database::number(&entry.value().unwrap())).sum();
         assert_eq!(mentions, count as u64);
@@ -220,10 +230,10 @@ mod tests {
         assert!(store.rows.iter().all(|row| row.key().unwrap()[..2] >= (YEAR + 59).to_be_bytes()[..]));
         // What is late is in its month at once.
         rows += add_all(&store, &mut [tally(YEAR + 3, 1, b"ann", b"")]) as i64;
-        assert_eq!(forget(YEAR + 73, 5), -1);
+        assert_eq!(forget(YEAR + 73, 5), -2, "of its user, and of its host");
         let january = (b"ann".to_vec(), 1, YEAR);
         assert_eq!(by_month(&store.months).0[&january].processes, months[&january].processes + 2);
-        rows_are_counted(&store, rows - 1);
+        rows_are_counted(&store, rows - 2);
     }
 
     #[test]

@@ -43,34 +43,38 @@ pub enum Modules<'a> {
     Unknown,
 }
 
-/// Kinds of modules on disk, and the bit of a program's digest beside them.
+/// Kinds of modules on disk, and the bits of a program's digest and of a host beside them.
 const NAMES: u8 = 1;
 const DIGEST: u8 = 2;
 const UNKNOWN: u8 = 3;
 const STARTED: u8 = 4;
+const HOST: u8 = 8;
 
-/// Appends modules, and the digest of a program.
-fn write_facts(modules: &Modules<'_>, started: Option<StartDigest>, out: &mut Vec<u8>) {
-    let has_program = started.map_or(0, |_| STARTED);
+/// Appends modules, the digest of a program, and a host.
+fn write_facts(modules: &Modules<'_>, started: Option<StartDigest>, host: &[u8], out: &mut Vec<u8>) {
+    let more = started.map_or(0, |_| STARTED) | if host.is_empty() { 0 } else { HOST };
     match modules {
-        Modules::None => out.put_u8(has_program),
+        Modules::None => out.put_u8(more),
         Modules::Names(names) => {
-            out.put_u8(NAMES | has_program);
+            out.put_u8(NAMES | more);
             put_text(out, names);
         }
         Modules::Digest(digest) => {
-            out.put_u8(DIGEST | has_program);
+            out.put_u8(DIGEST | more);
             out.put_slice(digest);
         }
-        Modules::Unknown => out.put_u8(UNKNOWN | has_program),
+        Modules::Unknown => out.put_u8(UNKNOWN | more),
     }
     out.extend(started.into_iter().flatten());
+    if !host.is_empty() {
+        put_text(out, host);
+    }
 }
 
 /// Takes them off the front.
-fn read_facts<'a>(from: &mut &'a [u8]) -> Option<(Modules<'a>, Option<StartDigest>)> {
+fn read_facts<'a>(from: &mut &'a [u8]) -> Option<(Modules<'a>, Option<StartDigest>, &'a [u8])> {
     let kinds = from.try_get_u8().ok()?;
-    let modules = match kinds & !STARTED {
+    let modules = match kinds & !(STARTED | HOST) {
         0 => Modules::None,
         NAMES => Modules::Names(take_text(from)?),
         DIGEST => Modules::Digest(take_digest(from)?),
@@ -78,7 +82,8 @@ fn read_facts<'a>(from: &mut &'a [u8]) -> Option<(Modules<'a>, Option<StartDiges
         _ => return None,
     };
     let started = if kinds & STARTED == 0 { None } else { Some(take_digest(from)?) };
-    Some((modules, started))
+    let host = if kinds & HOST == 0 { &[] } else { take_text(from)? };
+    Some((modules, started, host))
 }
 
 fn take_digest(from: &mut &[u8]) -> Option<StartDigest> {
@@ -99,6 +104,8 @@ pub struct SumTally<'a> {
     pub key: SumKey<'a>,
     /// The job; empty outside of jobs.
     pub job: &'a [u8],
+    /// The host; empty where it is unknown.
+    pub host: &'a [u8],
     pub facts: JobFacts,
     /// When the first one started, and when the last one started or ended, Unix time in
     /// nanoseconds.
@@ -131,7 +138,7 @@ impl<'a> SumTally<'a> {
         encode_varint(self.processes, out);
         let status = self.ends.map_or(STATUS, |(status, _)| status as u8);
         let has_array = if array_job > 0 { HAS_ARRAY } else { 0 };
-        let has_facts = self.modules != Modules::None || self.started.is_some();
+        let has_facts = self.modules != Modules::None || self.started.is_some() || !self.host.is_empty();
         let has_facts = if has_facts { HAS_FACTS } else { 0 };
         out.put_u8(status | has_array | has_facts | self.verdict.map_or(0, |_| HAS_VERDICT));
         if let Some((_, EndSum { processes, cpu_us, wall_us })) = self.ends {
@@ -145,7 +152,7 @@ impl<'a> SumTally<'a> {
         }
         out.extend(self.verdict);
         if has_facts != 0 {
-            write_facts(&self.modules, self.started, out);
+            write_facts(&self.modules, self.started, self.host, out);
         }
     }
 
@@ -174,8 +181,21 @@ impl<'a> SumTally<'a> {
             (facts.array_job, facts.array_task) = (small()?, small()?);
         }
         let verdict = if flags & HAS_VERDICT != 0 { Some(from.try_get_u8().ok()?) } else { None };
-        let (modules, started) = if flags & HAS_FACTS != 0 { read_facts(from)? } else { Default::default() };
-        Some(SumTally { key, job, facts, first_ns, last_ns, processes, ends, verdict, modules, started })
+        let (modules, started, host) =
+            if flags & HAS_FACTS != 0 { read_facts(from)? } else { Default::default() };
+        Some(SumTally {
+            key,
+            job,
+            host,
+            facts,
+            first_ns,
+            last_ns,
+            processes,
+            ends,
+            verdict,
+            modules,
+            started,
+        })
     }
 }
 
@@ -189,9 +209,10 @@ mod tests {
             SumKey { day: 20_000, program: 70_000, user: b"alice", account: b"chem", ..SumKey::default() };
         let facts = JobFacts { nodes: 2, tasks: 256, cpus_per_task: 1, ..JobFacts::default() };
         let (first_ns, last_ns, ends, verdict) = (-5, 7, None, None);
-        let (job, processes, modules, started) = (&b"4711"[..], 300, Modules::None, None);
+        let (job, host, processes) = (&b"4711"[..], &b""[..], 300);
+        let (modules, started) = (Modules::None, None);
         let start =
-            SumTally { key, job, facts, first_ns, last_ns, processes, ends, verdict, modules, started };
+            SumTally { key, job, host, facts, first_ns, last_ns, processes, ends, verdict, modules, started };
         let sum = EndSum { processes: 2, cpu_us: 1 << 40, wall_us: 9 };
         let end = SumTally { processes: 0, ends: Some((Status::Oom, sum)), job: b"", ..start };
         let facts = JobFacts { array_job: 80, array_task: 0, ..facts };
@@ -200,7 +221,9 @@ mod tests {
         let of_digest = SumTally { modules: Modules::Digest([7; 16]), ..of_array };
         let unknown = SumTally { modules: Modules::Unknown, started: Some([9; 16]), ..end };
         let last = SumTally { ends: None, ..of_array };
-        for tally in [start, end, of_array, with_modules, of_digest, unknown, last] {
+        let of_host = SumTally { host: b"n1", ..start };
+        let with_all = SumTally { host: b"n1", ..unknown };
+        for tally in [start, end, of_array, with_modules, of_digest, unknown, last, of_host, with_all] {
             let mut bytes = Vec::new();
             tally.write(&mut bytes);
             let mut rest = &bytes[..];

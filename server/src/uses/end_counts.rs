@@ -30,6 +30,7 @@ struct EndCount {
     /// A [`SumKey`].
     row: Vec<u8>,
     job: Vec<u8>,
+    host: Box<[u8]>,
     facts: JobFacts,
     status: Status,
     first_ns: i64,
@@ -74,7 +75,7 @@ impl EndCounts {
             bytes.put_u16(end.verdict.map_or(u16::MAX, u16::from));
             process.facts.write_raw(bytes);
             let texts = [process.username, process.relay, process.cluster, process.job];
-            for text in texts.into_iter().chain([process.account, process.partition]) {
+            for text in texts.into_iter().chain([process.account, process.partition, process.host]) {
                 bytes.put_u32(text.len() as u32);
                 bytes.put_slice(text);
             }
@@ -119,11 +120,13 @@ impl EndCounts {
             ..SumKey::default()
         };
         let (row, job) = (row.bytes(), job_key(process.job).into_owned());
-        self.bytes += row.len() + job.len();
+        let host = process.host.into();
+        self.bytes += row.len() + job.len() + process.host.len();
         let (first_ns, last_ns) = (process.time_ns, end.ended_ns);
         let (facts, status, sum, verdict) = (process.facts, end.status, end.sum, end.verdict);
         let started = process.program_digest.filter(|_| !is_whole);
-        let count = EndCount { row, job, facts, status, first_ns, last_ns, sum, verdict, modules, started };
+        let count =
+            EndCount { row, job, host, facts, status, first_ns, last_ns, sum, verdict, modules, started };
         self.counts.insert(key, count);
     }
 
@@ -133,6 +136,7 @@ impl EndCounts {
             Some(SumTally {
                 key: SumKey::read(&count.row)?,
                 job: &count.job,
+                host: &count.host,
                 facts: count.facts,
                 first_ns: count.first_ns,
                 last_ns: count.last_ns,

@@ -161,6 +161,7 @@ impl Uses {
             asked,
         };
         uses.complete_months()?;
+        sums::begin_hosts(&uses.store.sums)?;
         Ok(uses)
     }
 

@@ -181,6 +181,7 @@ impl UseCounts {
                 ..SumKey::default()
             },
             job: text(counted.job),
+            host: text(counted.host),
             facts: counted.facts,
             first_ns: counted.count.first_ns,
             last_ns: counted.count.last_ns,

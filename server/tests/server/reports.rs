@@ -206,6 +206,7 @@ fn each_figure_of_a_site_is_exact_whatever_crashes() {
         site.has(process, "module", "foss/2023b")
     });
     libraries_are_exact(&daemon, &site);
+    hosts_are_exact(&daemon, &site);
     // A period is whole days.
     let day = processes[0].date();
     let midnight = processes[0].start_ns / 86_400_000_000_000 * 86_400;
@@ -271,6 +272,10 @@ fn a_wrong_question_is_told_so() {
         ("user=a&user=b", "expected once"),
         ("status=failed", "by=status"),
         ("registered=maybe", "yes or no"),
+        ("by=host,user", "user: not kept by host"),
+        ("by=account&host=n1", "account: not kept by host"),
+        ("by=host&registered=no", "registered: not kept by host"),
+        ("by=host&order=node", "order=node: not kept by host"),
         ("order=size", "cpu, node, wall or processes"),
         ("since=soon", "whole number"),
     ] {
@@ -307,4 +312,52 @@ fn libraries_are_exact(daemon: &Daemon, site: &Site) {
         assert_eq!(told, [figures.processes, figures.jobs, figures.cpu_us, figures.wall_us], "{line:?}");
     }
     assert_eq!(lines.len(), expected.len());
+}
+
+/// Compares reports by host with the list.
+fn hosts_are_exact(daemon: &Daemon, site: &Site) {
+    let all: Vec<&SiteProcess> = site.processes.iter().collect();
+    let of = |key: &str, value: &str| -> Vec<&SiteProcess> {
+        all.iter().copied().filter(|process| site.value(process, key) == value).collect()
+    };
+    let host = site.value(all[all.len() / 2], "host");
+    let one = of("host", &host);
+    let day = date(all[0].start_ns);
+    let midnight = all[0].start_ns / 86_400_000_000_000 * 86_400;
+    let period = format!("&since={midnight}&until={}", midnight + 86_400);
+    are_exact_by_host(daemon, site, &all, &["host"], "");
+    are_exact_by_host(daemon, site, &all, &["host", "cluster", "month"], "");
+    are_exact_by_host(daemon, site, &one, &["day"], &format!("&host={host}"));
+    are_exact_by_host(daemon, site, &of("day", &day), &["host"], &period);
+    let (by_status, _) = report(daemon, &["status"], &format!("&host={host}"));
+    let total = site.sums(one.into_iter(), &[]);
+    for (line, told) in &by_status {
+        assert_eq!(told["processes"], total[&Vec::new()].ended[&line[0][..]], "{line:?}");
+    }
+}
+
+fn are_exact_by_host(daemon: &Daemon, site: &Site, processes: &[&SiteProcess], keys: &[&str], more: &str) {
+    let (lines, json) = report(daemon, keys, more);
+    assert!(json.get("unregistered").is_none() && json.get("hosts_since_ns").is_none(), "{json}");
+    let expected = site.sums(processes.iter().copied(), keys);
+    assert!(!expected.is_empty() && lines.len() == expected.len(), "{keys:?} {more}");
+    for (line, figures) in &expected {
+        let told = &lines[line];
+        let ended = |status: &str| figures.ended.get(status).copied().unwrap_or(0);
+        for (key, expected) in [
+            ("processes", figures.processes),
+            ("jobs", figures.jobs),
+            ("cpu_us", figures.cpu_us),
+            ("wall_us", figures.wall_us),
+            ("failed", ended("failed")),
+            ("killed", ended("killed")),
+            ("oom", ended("oom")),
+            ("end_unknown", ended("open") + ended("unknown")),
+        ] {
+            assert_eq!(told[key], expected, "{key} of {line:?} in {keys:?} {more}");
+        }
+        for unknown in ["users", "accounts", "node_us", "core_us"] {
+            assert!(told.get(unknown).is_none(), "{unknown} of a host: {told}");
+        }
+    }
 }

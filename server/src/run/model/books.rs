@@ -1,8 +1,8 @@
 //! The server's totals, held against what is in its tables whenever the database was opened.
 
 use crate::{
-    database::{Store, Table, number},
-    sums::{self, ListedJob, SumKey, UNKNOWN_PROGRAM, job_list},
+    database::{Store, SumsStore, Table, number},
+    sums::{self, HostKey, ListedJob, SumKey, SumRow, UNKNOWN_PROGRAM, job_list},
 };
 use anyhow::{Context, Result, ensure};
 use bytes::Buf;
@@ -98,7 +98,8 @@ fn uses(store: &Store) -> Result<()> {
     let said = uses.row_count.get()?;
     ensure!(said == rows.len() as u64, "uses: {said} rows are said, {} are there", rows.len());
     let sums = &uses.sums;
-    let tables = [&sums.rows, &sums.months, &sums.jobs];
+    hosts(sums)?;
+    let tables = [&sums.rows, &sums.months, &sums.hosts, &sums.host_months, &sums.jobs];
     let of_sums = tables.into_iter().map(|table| Ok(keys(table)?.len())).sum::<Result<usize>>()?;
     // Each digest stands there twice.
     let of_sums = of_sums + keys(&sums.digests)?.len() / 2;
@@ -146,6 +147,31 @@ fn uses(store: &Store) -> Result<()> {
             shares += number(&entry.value()?);
         }
         ensure!(shares == there as u64, "uses: senders have {shares} of {there} {}", char::from(letter));
+    }
+    Ok(())
+}
+
+/// Hosts have of each day, and of each month, what users have.
+fn hosts(sums: &SumsStore) -> Result<()> {
+    for (rows, hosts) in [(&sums.rows, &sums.hosts), (&sums.months, &sums.host_months)] {
+        let [mut by_user, mut by_host] = [(); 2].map(|()| BTreeMap::<u16, SumRow>::new());
+        for entry in rows.iter() {
+            let (key, value) = entry.into_inner()?;
+            let day = SumKey::read(&key).context("sums: a row cannot be read")?.day;
+            let row = SumRow::read(&value).context("sums: a row's value cannot be read")?;
+            by_user.entry(day).or_default().merge(SumRow { node_us: 0, core_us: 0, ..row });
+        }
+        for entry in hosts.iter() {
+            let (key, value) = entry.into_inner()?;
+            let day = HostKey::read(&key).context("sums: a host cannot be read")?.day;
+            let mut value = &value[..];
+            sums::take_holder(&mut value).context("sums: a host without a holder")?;
+            by_host
+                .entry(day)
+                .or_default()
+                .merge(SumRow::read(value).context("sums: a host's value cannot be read")?);
+        }
+        ensure!(by_user == by_host, "sums: by user {by_user:?}, by host {by_host:?}");
     }
     Ok(())
 }

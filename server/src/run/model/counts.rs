@@ -140,6 +140,19 @@ pub fn of_report(clients: &Clients, effects: &[Effect], report: &[Value]) -> Res
     check_list(report, "user", &users)
 }
 
+/// What each host used: as many processes as there are starts, or ends if these are more.
+pub fn of_hosts(clients: &Clients, effects: &[Effect], report: &[Value]) -> Result<()> {
+    let mut hosts = Expected::new();
+    for effect in effects {
+        hosts.entry(clients.processes[effect.event.process].host_name()).or_default().add(effect);
+    }
+    for Bounds { processes, later } in hosts.values_mut() {
+        *processes = (processes.0.max(later.0), processes.1.max(later.1));
+        *later = (0, 0);
+    }
+    check_list(report, "host", &hosts)
+}
+
 /// Who ran a build, directly and through those that contain it.
 pub fn of_uses(clients: &Clients, build: Build, effects: &[Effect], answer: Option<&Value>) -> Result<()> {
     let is_registered = |build| clients.is_registered(build) == Some(true);

@@ -48,6 +48,7 @@ pub fn check(plan: &Plan, clients: &Clients, directory: &Path, answers: &Answers
             .with_context(|| format!("the answer about uses of build {build}"))?;
     }
     counts::of_report(clients, &effects, &answers.report).context("the report")?;
+    counts::of_hosts(clients, &effects, &answers.hosts).context("the report by host")?;
     counts::of_job_list(clients, &effects, &answers.job_list).context("the list of jobs")?;
     counts::of_unregistered(clients, &effects, &answers.unregistered)
         .context("the answer about what is unregistered")

@@ -29,6 +29,8 @@ pub struct Answers {
     pub unregistered: Vec<Value>,
     /// What each user used.
     pub report: Vec<Value>,
+    /// What each host used.
+    pub hosts: Vec<Value>,
     /// The list of jobs.
     pub job_list: Vec<Value>,
     /// Signatures of the builds that the registry lists.
@@ -46,8 +48,10 @@ impl Answers {
         let uses = (0..BUILDS).map(|build| of_build(server, build)).collect::<Result<_>>()?;
         let listed = server.shared.registry.list(&BuildFilter { limit: LIMIT, ..BuildFilter::default() })?;
         let builds = listed.builds.into_iter().map(|listed| listed.build.signature).collect();
-        let (unregistered, report, job_list) = (unregistered(server)?, report(server)?, job_list(server)?);
-        Ok(Answers { jobs, uses, unregistered, report, job_list, builds })
+        let [report, hosts] = [ReportKey::User, ReportKey::Host].map(|key| report(server, key));
+        let (report, hosts) = (report?, hosts?);
+        let (unregistered, job_list) = (unregistered(server)?, job_list(server)?);
+        Ok(Answers { jobs, uses, unregistered, report, hosts, job_list, builds })
     }
 }
 
@@ -74,10 +78,10 @@ fn unregistered(server: &Server) -> Result<Vec<Value>> {
     page.elements.iter().map(|element| Ok(serde_json::to_value(element)?)).collect()
 }
 
-fn report(server: &Server) -> Result<Vec<Value>> {
+fn report(server: &Server, key: ReportKey) -> Result<Vec<Value>> {
     let reports =
         Reports::new(server.shared.uses.clone(), server.shared.registry.clone(), server.shared.names.clone());
-    let question = ReportQuestion { by: vec![ReportKey::User], top: LIMIT, ..ReportQuestion::default() };
+    let question = ReportQuestion { by: vec![key], top: LIMIT, ..ReportQuestion::default() };
     let report = reports.report(&question)?;
     ensure!(!report.is_cut, "the report is cut");
     Ok(report.answer["lines"].as_array().cloned().unwrap_or_default())

@@ -160,7 +160,7 @@ fn cluster(process: &SiteProcess) -> Bytes {
 }
 
 /// The node: ranks of a job are on its nodes, 64 on each at most.
-fn host(process: &SiteProcess) -> String {
+pub fn host(process: &SiteProcess) -> String {
     let rank = process.rank.map_or(0, |(rank, size)| u64::from(rank * process.nodes / size.max(1)));
     let first = process.job.unwrap_or(process.number / 8) % 200;
     format!("{}{:03}", ["a", "b"][usize::from(process.cluster)], (first + rank) % 220)

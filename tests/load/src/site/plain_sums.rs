@@ -69,6 +69,7 @@ impl Site {
             "partition" => {
                 people::PARTITIONS[usize::from(process.cluster)][usize::from(process.partition)].into()
             }
+            "host" => super::events::host(process),
             "cluster" => people::CLUSTERS[usize::from(process.cluster)].into(),
             "day" => process.date(),
             "month" => process.date()[..7].to_owned(),
