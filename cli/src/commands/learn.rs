@@ -93,6 +93,11 @@ struct PackageSources {
     #[arg(long, value_name = "ROOT")]
     easybuild: Vec<PathBuf>,
 
+    /// What Lmod's modules show, by its spider cache: `spiderT.lua`, the directory that has it, or
+    /// what `spider -o spider-json` prints.
+    #[arg(long, value_name = "CACHE")]
+    lmod: Vec<PathBuf>,
+
     /// A directory with one software, whose name and version are given.
     #[arg(long, value_name = "DIR", requires = "name")]
     tree: Option<PathBuf>,
@@ -149,6 +154,9 @@ impl LearnCommand {
         }
         for installpath in &from.easybuild {
             packages.extend(learn::easybuild(&absolute(installpath)?, root)?);
+        }
+        for cache in &from.lmod {
+            packages.extend(learn::lmod(&absolute(cache)?, root)?);
         }
         if let (Some(tree), Some(name)) = (&from.tree, &self.name) {
             packages.extend(learn::tree(&absolute(tree)?, name, &self.version, root)?);

@@ -8,6 +8,8 @@
 
 mod conda;
 mod dpkg;
+mod lmod;
+mod lua_table;
 mod package;
 mod program_files;
 mod root;
@@ -18,6 +20,7 @@ mod venv;
 
 pub use conda::conda;
 pub use dpkg::dpkg;
+pub use lmod::lmod;
 pub use package::Package;
 pub use program_files::{ProgramFile, find};
 pub use root::Root;
