@@ -35,7 +35,7 @@ impl PackageUrl {
 }
 
 /// The text with its percent-encoded bytes.
-fn decoded(text: &str) -> Option<String> {
+pub fn decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -1,7 +1,7 @@
 //! `ogrt uses`: who ran or loaded something, directly or through something that contains it.
 
 use crate::{
-    advisory::{Advisory, AffectedSoftware},
+    advisory::AffectedSoftware,
     api_client::ApiClient,
     exit_status::{ExitStatus, complain, print},
     format::uses_table,
@@ -10,16 +10,17 @@ use crate::{
     subject::{self, UsesSubject},
     use_filter::UseFilter,
 };
-use anyhow::{Result, bail};
+use anyhow::Result;
 use clap::Args;
 use ogrt_answers::uses;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 const EXAMPLES: &str = "Examples:\n\
 \x20 ogrt uses /usr/lib/libz.a --since 30d\n\
 \x20 ogrt uses --soname libmpi.so.40 --user alice\n\
-\x20 ogrt uses xz-utils --version '>=5.6.0,<5.6.2' --csv";
+\x20 ogrt uses xz-utils --version '>=5.6.0,<5.6.2' --csv\n\
+\x20 ogrt uses --csaf rhsa-2024_1234.json --product 'Linux 9'";
 
 /// Show who ran or loaded something, directly or through something that contains it.
 ///
@@ -34,7 +35,7 @@ pub struct UsesCommand {
     /// A signature, any file, the SHA-256 of one, a build-id, or the name of software.
     #[arg(
         value_name = "SIGNATURE|FILE|SHA256|BUILD-ID|SOFTWARE",
-        required_unless_present_any = ["soname", "path", "package", "purl", "osv"]
+        required_unless_present_any = ["soname", "path", "package", "purl", "osv", "csaf"]
     )]
     subject: Option<String>,
 
@@ -42,7 +43,7 @@ pub struct UsesCommand {
     #[arg(long, value_name = "CONDITION", requires = "subject")]
     version: Option<String>,
 
-    /// Only software from there: dpkg, rpm, conda, python, spack, easybuild, tree, rule.
+    /// Only software from there: dpkg, rpm, conda, python, spack, easybuild, lmod, tree, rule.
     #[arg(long, value_name = "NAME", requires = "subject")]
     packager: Option<String>,
 
@@ -53,6 +54,15 @@ pub struct UsesCommand {
     /// Whatever an advisory in OSV's form says is affected.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["subject", "soname", "path", "package", "purl"])]
     osv: Option<PathBuf>,
+
+    /// Whatever an advisory in CSAF's form says is affected, VEX among them.
+    #[arg(long, value_name = "FILE",
+          conflicts_with_all = ["subject", "soname", "path", "package", "purl", "osv"])]
+    csaf: Option<PathBuf>,
+
+    /// Only what the advisory says of products with this text in their names, in any case.
+    #[arg(long, value_name = "TEXT", requires = "csaf")]
+    product: Option<String>,
 
     /// Libraries with this name, with or without more of a version behind it.
     #[arg(long, value_name = "NAME", conflicts_with = "subject")]
@@ -94,7 +104,7 @@ impl UsesCommand {
         let mut question = vec![("limit", self.limit.to_string())];
         question.extend(self.filter.parameters());
         let named = [("soname", self.soname), ("path", self.path), ("package", self.package)];
-        let advisory = self.osv.as_ref().map(|file| file.display().to_string());
+        let advisory = self.osv.as_ref().or(self.csaf.as_ref()).map(|file| file.display().to_string());
         let about = [&self.subject, &self.purl, &self.version, &advisory];
         let subject_text = about.into_iter().chain(named.iter().map(|(_, text)| text));
         let subject_text = subject_text.flatten().cloned();
@@ -143,20 +153,16 @@ impl UsesCommand {
             let version = version.map(|version| ("version", format!("={version}")));
             return Ok([("software", name)].into_iter().chain(packager).chain(version).collect());
         }
-        if let Some(file) = &self.osv {
-            let advisory = Advisory::read(file)?;
-            let AffectedSoftware { elements, unknown } = advisory.software();
-            if !unknown.is_empty() {
-                complain(format_args!(
-                    "{}: packages of {} are not looked at",
-                    advisory.id,
-                    unknown.join(", ")
-                ));
+        let affected = match (&self.osv, &self.csaf) {
+            (Some(file), _) => Some(AffectedSoftware::of_osv(file)?),
+            (None, Some(file)) => {
+                Some(AffectedSoftware::of_csaf(file, self.product.as_deref().unwrap_or_default())?)
             }
-            if elements.is_empty() {
-                bail!("{}: no package that OGRT can know of is affected", file.display());
-            }
-            return Ok(vec![("affected", serde_json::to_string(&elements)?)]);
+            (None, None) => None,
+        };
+        if let Some(affected) = affected {
+            complain_of(&affected);
+            return Ok(vec![("affected", serde_json::to_string(&affected.elements)?)]);
         }
         let Some(subject) = &self.subject else { return Ok(Vec::new()) };
         let narrowed = [("version", &self.version), ("packager", &self.packager)];
@@ -166,6 +172,21 @@ impl UsesCommand {
             return Ok(Vec::new());
         }
         Ok([("software", subject.clone())].into_iter().chain(narrowed).collect())
+    }
+}
+
+/// Says what of an advisory the answer lacks, and what may be too much in it.
+fn complain_of(AffectedSoftware { id, unknown, products, .. }: &AffectedSoftware) {
+    let names = |names: &BTreeSet<String>| names.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
+    if !unknown.is_empty() {
+        complain(format_args!("{id}: not looked at: {}", names(unknown)));
+    }
+    if !products.is_empty() {
+        complain(format_args!(
+            "{id}: other versions are affected in each of {}; which of these a file is from is not known, so \
+             --product narrows",
+            names(products)
+        ));
     }
 }
 

@@ -3,7 +3,7 @@
 
 use ogrt_end_to_end::{Stage, see, text};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path, process::Output};
 
 /// What a user of a node does in a day.
 const SESSION: &str = "set -e; cd \"$1\"\n\
@@ -140,19 +140,74 @@ fn a_session_has_names_after_this_machines_packages_are_learned() {
     };
     assert_eq!(hit(&format!("{version}+deb99u1")), (Some(0), vec!["4711".to_owned(), "80".to_owned()]));
     assert_eq!(hit(version), (Some(1), Vec::new()), "mended in it");
+    // The same as the distribution's advisory, which names what is fixed in which of its releases.
+    let fixed_in = |fixed: &str, product: &str| {
+        let packages = json!([("OS99", format!("{version}+deb99u1")), ("OS12", fixed.to_owned())]);
+        csaf_jobs_hit(&stage, &csaf("coreutils", &packages), product)
+    };
+    assert_eq!(fixed_in(version, ""), (Some(0), vec!["4711".to_owned(), "80".to_owned()]));
+    assert_eq!(fixed_in(version, "example os12"), (Some(1), Vec::new()), "mended in it");
 }
 
 /// Who is hit by an advisory about these packages: the exit status, and the jobs.
 fn jobs_hit(stage: &Stage, affected: &Value) -> (Option<i32>, Vec<String>) {
     let file = stage.folder().join("advisory.json");
     fs::write(&file, json!({ "id": "CVE-2099-1", "affected": affected }).to_string()).unwrap();
-    let uses = see(stage.site.ogrt(&["uses", "--json", "--osv"]).arg(&file));
+    jobs_in(&see(stage.site.ogrt(&["uses", "--json", "--osv"]).arg(&file)))
+}
+
+/// The exit status of a question about uses, and the jobs of its answer.
+fn jobs_in(uses: &Output) -> (Option<i32>, Vec<String>) {
     let answer: Value =
         serde_json::from_slice(&uses.stdout).unwrap_or_else(|_| panic!("{}", text(&uses.stderr)));
     let jobs = answer["jobs"].as_array().into_iter().flatten();
     let mut jobs: Vec<String> = jobs.map(|job| job["job_id"].as_str().unwrap_or("-").to_owned()).collect();
     jobs.sort();
     (uses.status.code(), jobs)
+}
+
+/// An advisory in CSAF's form about a Debian package that is fixed in these versions, each in a
+/// product.
+fn csaf(package: &str, fixed: &Value) -> Value {
+    let fixed: Vec<(String, String)> = serde_json::from_value(fixed.clone()).unwrap();
+    let part = |(product, version): &(String, String)| {
+        let id = format!("{product}:{package}-{version}");
+        json!({ "category": "default_component_of", "product_reference": format!("{package}-{version}"),
+            "relates_to_product_reference": product, "full_product_name": { "product_id": id, "name": id } })
+    };
+    let version = |(_, version): &(String, String)| {
+        let version = version.replace('+', "%2B");
+        json!({ "category": "product_version", "name": version, "product": {
+            "product_id": format!("{package}-{}", version.replace("%2B", "+")), "name": package,
+            "product_identification_helper": {
+                "purl": format!("pkg:deb/debian/{package}@{version}?arch=source") } } })
+    };
+    let system = |(product, _): &(String, String)| {
+        json!({ "category": "product_name", "name": product, "product": { "product_id": product,
+            "name": format!("Example {product}"),
+            "product_identification_helper": { "cpe": "cpe:/o:debian:debian_linux" } } })
+    };
+    let branches: Vec<Value> = fixed.iter().map(system).chain(fixed.iter().map(version)).collect();
+    json!({
+        "document": { "category": "csaf_security_advisory", "csaf_version": "2.0",
+            "tracking": { "id": "EX-2099-1" } },
+        "product_tree": {
+            "branches": [{ "category": "vendor", "name": "Debian", "branches": branches }],
+            "relationships": fixed.iter().map(part).collect::<Vec<_>>(),
+        },
+        "vulnerabilities": [{ "cve": "CVE-2099-1", "product_status": {
+            "fixed": fixed.iter().map(|(product, version)| format!("{product}:{package}-{version}"))
+                .collect::<Vec<_>>() } }],
+    })
+}
+
+fn csaf_jobs_hit(stage: &Stage, advisory: &Value, product: &str) -> (Option<i32>, Vec<String>) {
+    let file = stage.folder().join("csaf.json");
+    fs::write(&file, advisory.to_string()).unwrap();
+    let uses = see(stage.site.ogrt(&["uses", "--json", "--product", product, "--csaf"]).arg(&file));
+    let warns = text(&uses.stderr).contains("--product narrows");
+    assert_eq!(warns, product.is_empty(), "{}", text(&uses.stderr));
+    jobs_in(&uses)
 }
 
 /// Learns as soon as the server knows the token.
@@ -302,6 +357,26 @@ fn environments_and_trees_have_the_names_of_their_packages() {
         { "package": { "ecosystem": "npm", "name": "left-pad" }, "versions": ["1.0"] },
     ]);
     assert_eq!(jobs_hit(&stage, &affected), (Some(0), vec!["900".to_owned(), "901".to_owned()]));
+    // The same as VEX, by package URLs, a range of versions, and names alone.
+    let product = |id: &str, helper: Value| json!({ "product_id": id, "name": id, "product_identification_helper": helper });
+    let vex = json!({
+        "document": { "category": "csaf_vex", "csaf_version": "2.0", "tracking": { "id": "EX-2099-2" } },
+        "product_tree": {
+            "branches": [{ "category": "vendor", "name": "Example", "branches": [
+                { "category": "product_name", "name": "zlib", "branches": [
+                    { "category": "product_version", "name": "1.3", "product": product("Z", json!({})) }] },
+                { "category": "product_name", "name": "htslib", "branches": [
+                    { "category": "product_version_range", "name": "vers:conda/>=1.10|<1.19.1",
+                        "product": product("H", json!({ "purl": "pkg:conda/htslib" })) }] },
+            ] }],
+            "full_product_names": [product("V", json!({ "cpe": "cpe:2.3:a:vasp:VASP:6.4.2:*:*:*:*:*:*:*" }))],
+        },
+        "vulnerabilities": [{ "cve": "CVE-2099-2",
+            "product_status": { "known_affected": ["Z", "H"], "known_not_affected": ["V"] } }],
+    });
+    fs::write(stage.folder().join("vex.json"), vex.to_string()).unwrap();
+    let hit = see(stage.site.ogrt(&["uses", "--json", "--csaf"]).arg(stage.folder().join("vex.json")));
+    assert_eq!(jobs_in(&hit), (Some(0), vec!["900".to_owned(), "901".to_owned()]), "{}", text(&hit.stderr));
     let csv = see(&mut stage.site.ogrt(&["uses", "VASP", "--version", "<6.4.3", "--csv"]));
     let lines: Vec<String> = text(&csv.stdout).lines().map(str::to_owned).collect();
     assert_eq!((lines.len(), &lines[0][..8]), (2, "of,user,"), "{lines:?}");
@@ -425,4 +500,53 @@ fn patch(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 
 fn hexadecimal(text: &str) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+#[test]
+fn what_modules_of_lmod_show_has_their_names() {
+    let tools = Path::new("/usr/share/lmod/lmod/libexec");
+    if !tools.join("spider").is_file() {
+        assert!(std::env::var_os("CI").is_none(), "this machine has no Lmod");
+        println!("skipped: needs Lmod");
+        return;
+    }
+    let stage = Stage::new();
+    let token = stage.token_file(&["--scope", "administer"]);
+    let at = |path: &str| stage.folder().join(path);
+    link_pair(&stage, &at("apps/zlib/1.3/lib/libz.so.1"), &at("apps/gromacs/2024.1/bin/gmx"));
+    let (zlib, gromacs) = (at("apps/zlib/1.3"), at("apps/gromacs/2024.1"));
+    let lua = format!(
+        "whatis(\"Name: GROMACS\")\nlocal root = \"{}\"\nprepend_path(\"PATH\", pathJoin(root, \"bin\"))\n\
+         prepend_path(\"PATH\", \"/usr/bin\")\nhelp([[Two\nlines]])\n",
+        gromacs.display()
+    );
+    write(&at("modules/chem/gromacs/2024.1.lua"), &lua);
+    let tcl = format!("#%Module1.0\nprepend-path LD_LIBRARY_PATH {}/lib\n", zlib.display());
+    write(&at("modules/zlib/1.3"), &tcl);
+    // As a site makes it each night, and as the command prints it.
+    let [cache, stamp] = ["cache", "cache/stamp"].map(at);
+    fs::create_dir(&cache).unwrap();
+    let mut make = std::process::Command::new(tools.join("update_lmod_system_cache_files"));
+    make.arg("-d").arg(&cache).arg("-t").arg(&stamp).arg(at("modules"));
+    let made = see(&mut make);
+    assert!(made.status.success(), "{}", text(&made.stderr));
+    let mut spider = std::process::Command::new(tools.join("spider"));
+    let printed = see(spider.args(["-o", "spider-json"]).arg(at("modules")));
+    fs::write(at("modules.json"), &printed.stdout).unwrap();
+
+    let learned = first_learning(&stage, &token, &["--lmod", cache.to_str().unwrap()]);
+    assert_eq!((&learned["new"], &learned["packages"]), (&2.into(), &2.into()), "{learned}");
+    let again = first_learning(&stage, &token, &["--lmod", at("modules.json").to_str().unwrap()]);
+    assert_eq!((&again["known"], &again["changed"]), (&2.into(), &0.into()), "the same of both: {again}");
+    run(&stage, "905", &[gromacs.join("bin/gmx").to_str().unwrap()]);
+    let job = stage.job("905", |job| job["names"].as_array().is_some_and(|all| all.len() == 2));
+    let shown = |name: &Value| {
+        let text = |key: &str| name[key].as_str().unwrap_or("-").to_owned();
+        ["software", "version", "package", "packager"].map(text).join(" ")
+    };
+    let mut names: Vec<String> = job["names"].as_array().unwrap().iter().map(shown).collect();
+    names.sort();
+    assert_eq!(names, ["GROMACS 2024.1 chem/gromacs/2024.1 lmod", "zlib 1.3 zlib/1.3 lmod"]);
+    let uses = see(&mut stage.site.ogrt(&["uses", "zlib", "--packager", "lmod", "--version", "<1.3.1"]));
+    assert_eq!(uses.status.code(), Some(0), "{}", text(&uses.stderr));
 }

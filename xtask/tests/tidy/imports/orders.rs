@@ -90,7 +90,6 @@ const OBSERVE: &Order = &[
 /// Commands, formatters and comparisons: a formatter knows no command, a comparison knows neither.
 const CLI: &Order = &[
     &[
-        "advisory",
         "elf_notes",
         "event_server",
         "exit_status",
@@ -100,7 +99,7 @@ const CLI: &Order = &[
         "signing_key",
         "spool_contents",
     ],
-    &["api_client"],
+    &["advisory", "api_client"],
     &["dsse", "learn", "subject", "use_filter"],
     &["build_with_origins", "compare_with_record", "job_pages", "try_toolchain"],
     &["format"],

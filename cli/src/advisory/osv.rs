@@ -1,20 +1,16 @@
 //! Advisories in the form of OSV (ossf.github.io/osv-schema): which versions of which packages are
 //! affected.
 
-use anyhow::{Context, Result, bail};
+use super::AffectedSoftware;
 use serde::Deserialize;
-use serde_json::{Value, json};
-use std::{fs, path::Path};
-
-/// Largest file that is read.
-const BYTES_MAX: u64 = 16 << 20;
+use serde_json::json;
 
 /// An advisory, as far as a question needs it.
 #[derive(Debug, Deserialize)]
-pub struct Advisory {
+pub struct OsvAdvisory {
     /// Its name, such as `CVE-2024-3094`.
     #[serde(default)]
-    pub id: String,
+    id: String,
     #[serde(default)]
     affected: Vec<AffectedPackage>,
 }
@@ -66,36 +62,17 @@ const PACKAGERS: [(&str, &str); 12] = [
     ("conda-forge", "conda"),
 ];
 
-/// The elements of a question for what is affected, and the ecosystems that are not looked at.
-#[derive(Debug, Default, PartialEq)]
-pub struct AffectedSoftware {
-    pub elements: Vec<Value>,
-    pub unknown: Vec<String>,
-}
-
-impl Advisory {
-    /// Reads a file.
-    pub fn read(path: &Path) -> Result<Self> {
-        let name = || path.display().to_string();
-        let size = fs::metadata(path).with_context(name)?.len();
-        if size > BYTES_MAX {
-            bail!("{}: {size} bytes, where an advisory has at most {BYTES_MAX}", path.display());
-        }
-        let text = fs::read(path).with_context(name)?;
-        serde_json::from_slice(&text)
-            .with_context(|| format!("{}: expected an advisory in OSV's form", name()))
-    }
-
+impl OsvAdvisory {
     /// What is affected. Without an ecosystem it is software of whatever source.
     pub fn software(&self) -> AffectedSoftware {
-        let mut software = AffectedSoftware::default();
+        let mut software = AffectedSoftware::new(&self.id);
         for affected in &self.affected {
             let PackageName { ecosystem, name } = &affected.package;
             // `Debian:12`: the release of a distribution is not known of a file.
             let kind = ecosystem.split(':').next().unwrap_or_default();
             let packager = PACKAGERS.iter().find(|(known, _)| *known == kind).map(|(_, packager)| *packager);
             if name.is_empty() || (packager.is_none() && !ecosystem.is_empty()) {
-                software.unknown.push(ecosystem.clone());
+                software.unknown.insert(format!("packages of {ecosystem}"));
                 continue;
             }
             let mut element = json!({ "software": name, "packager": packager.unwrap_or_default() });
@@ -108,8 +85,6 @@ impl Advisory {
                 software.elements.push(element);
             }
         }
-        software.unknown.sort();
-        software.unknown.dedup();
         software
     }
 }
@@ -147,6 +122,7 @@ impl AffectedPackage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn an_advisory_says_which_versions_are_affected() {
@@ -163,7 +139,7 @@ mod tests {
             { "package": { "name": "GROMACS" }, "versions": ["2024.1"] },
             { "package": { "ecosystem": "Debian:11", "name": "none" } }
         ]});
-        let advisory: Advisory = serde_json::from_value(text).unwrap();
+        let advisory: OsvAdvisory = serde_json::from_value(text).unwrap();
         let software = advisory.software();
         assert_eq!(
             software.elements,
@@ -174,6 +150,6 @@ mod tests {
                 json!({ "software": "GROMACS", "packager": "", "version": "=2024.1" }),
             ]
         );
-        assert_eq!(software.unknown, ["npm"]);
+        assert_eq!(software.unknown, BTreeSet::from(["packages of npm".to_owned()]));
     }
 }
