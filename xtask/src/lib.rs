@@ -22,6 +22,8 @@ pub mod put_file;
 pub mod share;
 pub mod silent_library;
 pub mod site;
+pub mod site_in_a_box;
+pub mod stack;
 pub mod static_object;
 pub mod steps;
 pub mod suite;

@@ -23,6 +23,10 @@ pub const BUILD_TOOLS: &[Tool] = &[
     Tool { program: "cmake", package: "cmake" },
 ];
 
+/// What the demo's site in a box needs besides.
+pub const SITE_TOOLS: &[Tool] =
+    &[Tool { program: "clang", package: "clang" }, Tool { program: "patchelf", package: "patchelf" }];
+
 /// The tools that the tests use besides: other compilers and linkers, tracers, libcs, and programs
 /// that must not notice us.
 pub const TEST_TOOLS: &[Tool] = &[

@@ -32,6 +32,14 @@ pub struct Built {
     pub static_object: Option<PathBuf>,
 }
 
+impl Built {
+    /// The profile of cargo that the programs were built with.
+    pub fn profile(&self) -> &str {
+        let folder = self.programs.first().and_then(|program| program.parent()?.file_name()?.to_str());
+        folder.unwrap_or("release")
+    }
+}
+
 /// Builds all of it as it is shipped, optimised.
 pub fn build(step: &Step, workspace: &Workspace, linkage: &Linkage) -> Result<Built> {
     build_as(step, workspace, linkage, "release")

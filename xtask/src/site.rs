@@ -43,6 +43,11 @@ impl Site {
         command
     }
 
+    /// Path of an installed program.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.ogrt.with_file_name(name)
+    }
+
     /// The command `ogrt` of that site.
     pub fn ogrt(&self, arguments: &[&str]) -> Command {
         let mut command = self.command(&self.ogrt.to_string_lossy(), Path::new("/"));

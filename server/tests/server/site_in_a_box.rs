@@ -74,6 +74,9 @@ fn a_site_in_a_box_has_what_its_landmarks_say() {
         let told = [&job["username"], &job["state"], &job["identity"]];
         assert_eq!(told, [&user.into(), &state.into(), &serde_json::Value::from("kernel")], "{job}");
     }
+    // All months have passed, and it was lately.
+    let began_s = job(&land.failed_job, "alpha")["first_ns"].as_i64().unwrap() / 1_000_000_000;
+    assert!(began_s > site.size.moments.last().unwrap() - 86_400, "{began_s}");
     let large = job(&land.large_job, "alpha");
     assert!(large["processes"].as_u64().unwrap() > u64::from(site.size.ranks), "{large}");
     let (status, tasks) = daemon.get(&format!("/v1/jobs?array_job={}", land.array));

@@ -4,6 +4,8 @@
 //! All share one installation.
 
 pub mod bare_machine;
+pub mod document_lines;
+pub mod documented_machine;
 pub mod http;
 pub mod observer;
 pub mod validators;
@@ -70,9 +72,19 @@ impl Stage {
 
     /// A site with `more` at the end of its server's configuration.
     pub fn with_tables(tables: &'static str) -> Stage {
+        Stage::begin(tables, |_| {})
+    }
+
+    /// A site whose server starts with a data directory that is filled before.
+    pub fn filled(fill: impl FnOnce(&Path)) -> Stage {
+        Stage::begin("", fill)
+    }
+
+    fn begin(tables: &'static str, fill: impl FnOnce(&Path)) -> Stage {
         static SIGNALS: LazyLock<()> = LazyLock::new(|| cleanup::on_interrupt().expect("signals"));
         LazyLock::force(&SIGNALS);
         let scratch = Scratch::new().unwrap();
+        fill(&scratch.path().join("server/data"));
         let server = start(&scratch, &Ports::default(), tables);
         let site = Site::new(&PREFIX, &server, &scratch.path().join("spool")).unwrap();
         Stage { site, ports: server.ports(), tables, server: Some(server), scratch }

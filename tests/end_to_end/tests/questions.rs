@@ -24,6 +24,7 @@ use std::{
     process::{Command, Output},
     time::{SystemTime, UNIX_EPOCH},
 };
+use xtask::stack::{self, StackLink};
 
 const DOCUMENT: &str = include_str!("../../../docs/questions.md");
 
@@ -109,46 +110,15 @@ impl Stack {
         let copied = see(Command::new("cp").arg("-a").arg(text(&installed.stdout).trim()).arg(&prefix));
         assert!(copied.status.success(), "{}", text(&copied.stderr));
 
-        for (name, source) in [
-            ("crun.c", "int crun_start(void) { return 1; }\n"),
-            ("sum.c", "int sum(int n) { int s = 0; for (int i = 0; i <= n; i++) s += i; return s; }\n"),
-            (
-                "mid.c",
-                "int sum(int); int crun_start(void);\nint mid(int n) { return sum(n) * crun_start(); }\n",
-            ),
-            ("vec.h", "static inline int vec_dot(int a, int b) { return a * b; }\n"),
-            (
-                "solver.c",
-                "#include \"vec.h\"\nint mid(int);\nint main(void) { return vec_dot(mid(3), 0); }\n",
-            ),
-            ("plot.c", "int crun_start(void);\nint main(void) { return crun_start() - 1; }\n"),
-            ("tool.c", "int main(void) { return 0; }\n"),
-        ] {
-            fs::write(folder.join(name), source).unwrap();
-        }
-        for name in ["old", "patched", "games"] {
-            fs::create_dir(folder.join(name)).unwrap();
-        }
+        stack::write_sources(folder).unwrap();
         mode(&folder.join("games"), 0o777);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
         let stack = Stack { prefix, stage, built_on: now / DAY };
 
-        let here = "-Wl,-rpath,$ORIGIN:$ORIGIN/..";
-        stack.link("crun", "1.0", None, &["gcc", "-O2", "-shared", "-fPIC", "crun.c", "-o", "libcrun.so"]);
-        stack.run(&["gcc", "-c", "-O2", "-fPIC", "sum.c"]);
-        stack.run(&["ar", "rcs", "libsum.a", "sum.o"]);
-        let mid =
-            ["gcc", "-O2", "-shared", "-fPIC", "mid.c", "libsum.a", "libcrun.so", here, "-o", "libmid.so"];
-        stack.link("mid", "3.1", None, &mid);
-        let solver = |version, flag, output| {
-            let flags =
-                ["gcc", flag, "-DVEC_HEADER_ONLY", "solver.c", "libmid.so", "libcrun.so", here, "-o", output];
-            stack.link("solver", version, None, &flags);
-        };
-        solver("1.0", "-O2", "old/solver");
-        solver("1.1", "-Ofast", "solver");
-        let plot = ["clang", "-O2", "plot.c", "libcrun.so", here, "-o", "games/plot"];
-        stack.link("plot", "2.0", Some(GAMES), &plot);
+        stack::BEFORE.iter().for_each(|command| stack.run(command));
+        for link in &stack::LINKS {
+            stack.link(link, (link.name == "plot").then_some(GAMES));
+        }
         // On a busy machine a record may wait in the spool.
         for (spool, user) in [("spool", None), ("games/spool", Some(GAMES))] {
             let mut flush = stack.stage.command(&format!("{}/bin/ogrt", stack.prefix));
@@ -159,22 +129,21 @@ impl Stack {
             let output = see(&mut flush);
             assert!(output.status.success(), "{}", text(&output.stderr));
         }
-        stack.run(&["gcc", "tool.c", "-o", "tool"]);
-        stack.run(&["cp", "solver", "patched/solver"]);
-        stack.run(&["patchelf", "--replace-needed", "libmid.so", "libevil.so", "patched/solver"]);
+        stack::AFTER.iter().for_each(|command| stack.run(command));
         stack
     }
 
     /// Links by the wrapper, as one user.
-    fn link(&self, name: &str, version: &str, user: Option<(&str, u32)>, arguments: &[&str]) {
+    fn link(&self, link: &StackLink, user: Option<(&str, u32)>) {
         let mut command = self.stage.command(&format!("{}/bin/ogrt-cc", self.prefix));
-        command.args(arguments).env("OGRT_META_NAME", name).env("OGRT_META_VERSION", version);
+        command.args(link.arguments).env("OGRT_META_NAME", link.name);
+        command.env("OGRT_META_VERSION", link.version);
         if let Some((_, uid)) = user {
             let home = self.stage.folder().join("games");
             command.uid(uid).gid(uid).env("OGRT_SPOOL_DIR", home.join("spool")).env("HOME", home);
         }
         let output = see(&mut command);
-        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        assert!(output.status.success(), "{link:?}: {}", text(&output.stderr));
     }
 
     fn run(&self, command: &[&str]) {

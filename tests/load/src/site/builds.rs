@@ -24,7 +24,17 @@ pub fn records(site: &Site) -> Vec<BuildRecord> {
         };
         self::program(site, program, time_ns)
     });
-    libraries.chain(programs).collect()
+    libraries.chain(programs).chain([plot(last_ns - 3_600_000_000_000)]).collect()
+}
+
+/// A build of the user games, by another compiler than all others.
+fn plot(time_ns: i64) -> BuildRecord {
+    let path = "/home/games/plot";
+    let by = Installation::of(Origin::Home, "plot", "2.0", "clang", None);
+    let by = Installation { user: "games".to_owned(), uid: 5, host: "login1", ..by };
+    let record = by.record(super::programs::signature(path, "2.0"), time_ns, &["clang", "-O2"], path);
+    let output = output(path, FileKind::Executable, &digest_of(path).slice(..20), 90_000);
+    BuildRecord { inputs: vec![object(path, "plot.o")], output: Some(output), ..record }
 }
 
 fn library(file: &LibraryFile, time_ns: i64) -> Option<BuildRecord> {
@@ -146,6 +156,10 @@ impl Installation {
         let tool =
             |path: &'static str, version: String| Tool { path: Some(path.into()), version: Some(version) };
         let flags = command[1..].join(" ");
+        let producer = match command[0] {
+            "clang" => format!("clang version {version}"),
+            _ => format!("GNU C17 {version} {flags}"),
+        };
         BuildRecord {
             signature: Some(signature),
             time_ns: Some(time_ns),
@@ -159,10 +173,7 @@ impl Installation {
             linker_command: words(&["ld", "-o", path, "main.o", "solve.o"]),
             driver: Some(tool("/apps/software/GCCcore/bin/gcc", format!("gcc (GCC) {version}"))),
             linker: Some(tool("/apps/software/binutils/bin/ld", "GNU ld (GNU Binutils) 2.40".to_owned())),
-            compilers: vec![Compiler {
-                producer: Some(format!("GNU C17 {version} {flags}")),
-                inputs: Some(2),
-            }],
+            compilers: vec![Compiler { producer: Some(producer), inputs: Some(2) }],
             client: Some("ogrt-ld 1.0.0".to_owned()),
             metadata: Some(self.metadata),
             ..BuildRecord::default()
@@ -171,5 +182,9 @@ impl Installation {
 }
 
 fn compiler(toolchain: &str) -> &'static str {
-    if toolchain.contains("2022b") { "gcc 12.2.0" } else { "gcc 13.2.0" }
+    match toolchain {
+        "clang" => "clang 14.0.6",
+        old if old.contains("2022b") => "gcc 12.2.0",
+        _ => "gcc 13.2.0",
+    }
 }

@@ -43,6 +43,7 @@ pub struct Landmarks {
 
 /// Jobs of landmarks.
 const FAILED: u64 = 4711;
+const FAILED_YESTERDAY: u64 = 4710;
 const OUT_OF_MEMORY: u64 = 4712;
 const TIME_LIMIT: u64 = 4713;
 const COMPLETED: u64 = 4714;
@@ -109,6 +110,17 @@ impl Site {
             is_claimed: false,
         };
         self.add_job(&plan, numbers);
+        let yesterday = last.saturating_sub(8);
+        let failed = JobPlan {
+            job: Some(FAILED_YESTERDAY),
+            end: End::Exit(2),
+            ranks: 1,
+            failing_rank: None,
+            start_moment: yesterday,
+            end_moment: yesterday,
+            ..plan.clone()
+        };
+        self.add_job(&failed, numbers);
         let dense = JobPlan {
             job: Some(OUT_OF_MEMORY),
             user: 2,

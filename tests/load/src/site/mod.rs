@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! use ogrt_load::site::{Site, Size};
-//! let site = Site::new(20_261_130, Size::small(1_796_000_000));
+//! let site = Site::new(20_261_130, Size::of_jobs(3000, 1_796_000_000));
 //! println!("{} processes, such as {}", site.processes.len(), site.landmarks.failed_job);
 //! ```
 //!
@@ -60,15 +60,11 @@ const DAY: i64 = 86_400;
 const DAYS: i64 = 425;
 
 impl Size {
-    /// A size of some 20,000 processes in 14 months until `now_s`, which a server takes in half a
-    /// minute.
-    pub fn small(now_s: i64) -> Size {
-        Size { users: 80, accounts: 12, jobs: 3000, ranks: 1200, moments: history(now_s, 2, 8) }
-    }
-
-    /// The same with so many jobs. A job has seven processes on average.
+    /// A size of so many jobs in 14 months until `now_s`. A job has seven processes on average.
+    ///
+    /// A server takes 3000 of them in ten seconds.
     pub fn of_jobs(jobs: u64, now_s: i64) -> Size {
-        let users = (jobs / 100).clamp(20, 200) as usize;
+        let users = (jobs / 40).clamp(20, 200) as usize;
         let accounts = (users / 6).clamp(6, 30);
         let ranks = (jobs / 3).clamp(100, 20_000) as u32;
         Size { users, accounts, jobs, ranks, moments: history(now_s, 2, 8) }

@@ -122,7 +122,7 @@ fn build_id(path: &str, version: &str) -> Bytes {
 }
 
 /// A signature (UUIDv7) that follows from the path and the version.
-fn signature(path: &str, version: &str) -> Bytes {
+pub fn signature(path: &str, version: &str) -> Bytes {
     let mut bytes = digest_of(&format!("signature {path} {version}"))[..16].to_vec();
     bytes[..3].copy_from_slice(&[0x01, 0x92, 0x5A]);
     bytes[6] = 0x70 | bytes[6] & 0x0F;

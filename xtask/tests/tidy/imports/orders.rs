@@ -178,7 +178,7 @@ const XTASK: &Order = &[
     &["cleanup", "known_tools", "put_file"],
     &["child", "daemon", "share", "silent_library"],
     &["manuals", "site", "steps", "workspace"],
-    &["machine", "static_object"],
+    &["machine", "site_in_a_box", "stack", "static_object"],
     &["programs"],
     &["install"],
     &["bench", "demo", "generate", "suite"],
