@@ -21,7 +21,10 @@ use std::{
         fs::{FileExt, OpenOptionsExt, PermissionsExt},
     },
     path::{Path, PathBuf},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
 };
 
@@ -81,14 +84,15 @@ pub fn find(packages: &[Package], root: &mut Root, with_sketches: bool) -> (Vec<
         }
     }
     let threads = thread::available_parallelism().map_or(1, |count| count.get().min(8));
-    let share = candidates.len().div_ceil(threads).max(1);
     let found = Mutex::new((Vec::new(), 0));
+    // A few files may take as long as all others, so whoever is free takes the next one.
+    let next = AtomicUsize::new(0);
     thread::scope(|scope| {
-        for part in candidates.chunks(share) {
-            let found = &found;
-            scope.spawn(move || {
+        for _ in 0..threads {
+            scope.spawn(|| {
                 let (mut files, mut unreadable) = (Vec::new(), 0);
-                for (package, path, place) in part {
+                while let Some((package, path, place)) = candidates.get(next.fetch_add(1, Ordering::Relaxed))
+                {
                     match content(place, path, with_sketches) {
                         Content::Program { build_id, sketch } => {
                             let path = path.clone();
