@@ -275,6 +275,8 @@ pub mod process_end {
     pub const OOM_KILLED: u32 = 33;
     /// `optional int64 gone_by_ns`
     pub const GONE_BY_NS: u32 = 34;
+    /// `optional uint32 cpus_allowed`
+    pub const CPUS_ALLOWED: u32 = 35;
     /// `optional Provenance provenance`
     pub const PROVENANCE: u32 = 30;
 }

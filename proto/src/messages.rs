@@ -320,6 +320,9 @@ pub struct ProcessEnd {
     /// over then.
     #[prost(int64, optional, tag = "34")]
     pub gone_by_ns: ::core::option::Option<i64>,
+    /// The number of CPUs that its threads were allowed to run on, when it was first looked at.
+    #[prost(uint32, optional, tag = "35")]
+    pub cpus_allowed: ::core::option::Option<u32>,
     /// Set by a server that passes the event on.
     #[prost(message, optional, tag = "30")]
     pub provenance: ::core::option::Option<Provenance>,

@@ -50,6 +50,7 @@ pub fn entry(end: &ProcessEnding, account: Option<EndAccount>, observed: &[u8], 
         told_by: Some(ToldBy::Kernel as i32),
         alive_until_ns,
         gone_by_ns,
+        cpus_allowed: start.usage.cpus_allowed,
         ..ProcessEnd::default()
     };
     let samples = end.ended_ns.and_then(|ended_ns| start.usage.told(start.began_ns(), ended_ns));

@@ -171,6 +171,11 @@ impl Follow {
         Some((start.credentials.pid, start.began_ns()))
     }
 
+    /// True of a process that was looked at since it became this program.
+    fn was_looked_at(&self, key: ProcessKey, event_id: &[u8; 16]) -> bool {
+        self.table().living(key, event_id).is_some_and(|start| start.usage.was_looked_at())
+    }
+
     /// Keeps what was observed of a process for its end, if it is still the program that was seen;
     /// and what processes have used that have ended.
     pub fn observe(&self, mut observation: Observation) {

@@ -12,6 +12,9 @@ use std::{fs, fs::File, io::Read};
 /// Bytes of `/proc/PID/status` that hold what we read.
 const STATUS_BYTES: usize = 4096;
 
+/// Threads of one process whose CPUs are asked for.
+const THREADS_MAX: usize = 256;
+
 /// Children of one process that are looked at.
 const CHILDREN_MAX: usize = 256;
 
@@ -24,11 +27,36 @@ pub fn made_ns(ticks: i64) -> Option<i64> {
 
 /// The largest resident set that the program of a process has had, in KiB.
 pub fn peak_kib(pid: u32) -> Option<u64> {
+    status_field(&format!("/proc/{pid}/status"), b"VmHWM:")?.parse().ok()
+}
+
+/// The number of CPUs that the threads of a process may run on; `None` where it has too many
+/// threads to be told. A runtime such as OpenMP may have bound each to one of them.
+pub fn cpus_allowed(pid: u32) -> Option<u32> {
+    let mut allowed: Vec<u32> = Vec::new();
+    for (count, thread) in fs::read_dir(format!("/proc/{pid}/task")).ok()?.enumerate() {
+        if count == THREADS_MAX {
+            return None;
+        }
+        let status = thread.ok()?.path().join("status");
+        // A thread may have ended.
+        let Some(mask) = status_field(status.to_str()?, b"Cpus_allowed:") else { continue };
+        // Words of 32 bits, the highest first.
+        let words = mask.rsplit(',').map(|word| u32::from_str_radix(word, 16).ok());
+        for (place, word) in words.enumerate() {
+            allowed.resize(allowed.len().max(place + 1), 0);
+            allowed[place] |= word?;
+        }
+    }
+    Some(allowed.iter().map(|word| word.count_ones()).sum()).filter(|count| *count > 0)
+}
+
+/// The first word behind a name in a file such as `/proc/PID/status`.
+fn status_field(path: &str, name: &[u8]) -> Option<String> {
     let mut buffer = [0; STATUS_BYTES];
-    let length = File::open(format!("/proc/{pid}/status")).ok()?.read(&mut buffer).ok()?;
-    let line =
-        buffer.get(..length)?.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"VmHWM:"))?;
-    std::str::from_utf8(line).ok()?.split_ascii_whitespace().next()?.parse().ok()
+    let length = File::open(path).ok()?.read(&mut buffer).ok()?;
+    let line = buffer.get(..length)?.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(name))?;
+    std::str::from_utf8(line).ok()?.split_ascii_whitespace().next().map(str::to_owned)
 }
 
 /// The children of a process's first thread.
@@ -46,6 +74,9 @@ mod tests {
         let ours = std::process::id();
         assert!(peak_kib(ours).is_some_and(|peak| peak > 100));
         assert_eq!(peak_kib(u32::MAX), None);
+        let allowed = std::thread::available_parallelism().unwrap().get() as u32;
+        assert!(cpus_allowed(ours).is_some_and(|count| count >= allowed));
+        assert_eq!(cpus_allowed(u32::MAX), None);
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
         // This test may run in another thread than the first.
         let found: Vec<u32> = std::fs::read_dir("/proc/self/task")

@@ -194,7 +194,9 @@ impl FollowStage {
         let due = times.due(|(key, event_id)| self.follow.living(key, &event_id).is_some());
         for (uid, (key, event_id)) in due {
             let Some((pid, began_ns)) = self.follow.living(key, &event_id) else { continue };
-            if let Some(look) = Look::at(pid, now_ns, |pid| self.follow.table().places().has_pid(pid)) {
+            let is_first = !self.follow.was_looked_at(key, &event_id);
+            let is_program = |pid| self.follow.table().places().has_pid(pid);
+            if let Some(look) = Look::at(pid, now_ns, is_first, is_program) {
                 times.was_at(uid, look.processes());
                 self.follow.table().add_look(key, &event_id, look);
             }

@@ -5,7 +5,7 @@
 //! CPU time survives exec. So of a program that another one became, what was there before is taken
 //! away; where nobody knows how much that was, only what was used since the first look counts.
 
-use super::proc_usage::{children, made_ns, peak_kib};
+use super::proc_usage::{children, cpus_allowed, made_ns, peak_kib};
 use ogrt_observe::ProcessStat;
 use std::collections::HashMap;
 
@@ -28,6 +28,8 @@ pub struct Usage {
     last: Option<Sample>,
     /// CPU time of each child that is no program of its own.
     workers: HashMap<Worker, u64>,
+    /// The number of CPUs that it may run on, when it was first looked at.
+    pub cpus_allowed: Option<u32>,
 }
 
 /// A child that is no program of its own: its number, and when it was made.
@@ -58,7 +60,8 @@ impl Usage {
 
     /// Takes up what a look has found.
     pub fn add(&mut self, look: Look, start_ns: i64) {
-        let Look { at_ns, usage, peak_kib, children } = look;
+        let Look { at_ns, usage, peak_kib, cpus_allowed, children } = look;
+        self.cpus_allowed = self.cpus_allowed.or(cpus_allowed);
         self.since.get_or_insert_with(|| match made_ns(usage.made_ticks) {
             Some(made_ns) if start_ns - made_ns <= LOADING_NS => (start_ns, ProcessStat::default()),
             _ => (at_ns, usage),
@@ -73,6 +76,11 @@ impl Usage {
                 self.workers.insert(worker, cpu_us);
             }
         }
+    }
+
+    /// True after the first look.
+    pub fn was_looked_at(&self) -> bool {
+        self.last.is_some()
     }
 
     /// What the end tells; `None` if more than a twentieth of the life was not seen.
@@ -98,6 +106,7 @@ pub struct Look {
     pub at_ns: i64,
     usage: ProcessStat,
     peak_kib: Option<u64>,
+    cpus_allowed: Option<u32>,
     children: Children,
 }
 
@@ -132,17 +141,19 @@ impl Children {
 }
 
 impl Look {
-    /// Looks at a process; `is_program` tells which processes are programs of their own.
-    pub fn at(pid: u32, now_ns: i64, is_program: impl Fn(u32) -> bool) -> Option<Look> {
+    /// Looks at a process, for the first time or not; `is_program` tells which processes are
+    /// programs of their own.
+    pub fn at(pid: u32, now_ns: i64, is_first: bool, is_program: impl Fn(u32) -> bool) -> Option<Look> {
         let (usage, children) = (ProcessStat::of(pid)?, Children::of(pid, is_program));
-        Some(Look { at_ns: now_ns, usage, peak_kib: peak_kib(pid), children })
+        let cpus_allowed = if is_first { cpus_allowed(pid) } else { None };
+        Some(Look { at_ns: now_ns, usage, peak_kib: peak_kib(pid), cpus_allowed, children })
     }
 
     /// Looks at CPU time alone: of a process that has just become another program, or has ended and
     /// is not reaped. Its memory and its children are not those of the program that is asked about.
     pub fn at_cpu_time(pid: u32, at_ns: i64) -> Option<Look> {
-        let (peak_kib, children) = (None, Children::default());
-        Some(Look { at_ns, usage: ProcessStat::of(pid)?, peak_kib, children })
+        let (peak_kib, cpus_allowed, children) = (None, None, Children::default());
+        Some(Look { at_ns, usage: ProcessStat::of(pid)?, peak_kib, cpus_allowed, children })
     }
 
     /// The number of processes that were looked at.
@@ -161,7 +172,8 @@ mod tests {
     fn look(at_ns: i64, user_us: u64, peak: u64) -> Look {
         let made_ticks = (100 * SECOND_NS - made_ns(0).unwrap()) / TICK_NS;
         let usage = ProcessStat { user_us, system_us: 7, made_ticks, ..ProcessStat::default() };
-        Look { at_ns, usage, peak_kib: Some(peak), children: Children::default() }
+        let (cpus_allowed, children) = (Some(4), Children::default());
+        Look { at_ns, usage, peak_kib: Some(peak), cpus_allowed, children }
     }
 
     #[test]
@@ -174,6 +186,7 @@ mod tests {
         let told = ToldUsage { user_us: 5000, system_us: 7, peak_kib: Some(9), worker_us: None };
         assert_eq!(usage.told(start, start + 10 * SECOND_NS + SECOND_NS / 2), Some(told));
         assert_eq!(usage.told(start, start + 11 * SECOND_NS), None, "too late");
+        assert_eq!(usage.cpus_allowed, Some(4));
     }
 
     #[test]

@@ -83,6 +83,7 @@ pub struct Event<'a> {
     pub gone_by_ns: Option<i64>,
     pub measured: Option<u64>,
     pub worker_time_us: Option<u64>,
+    pub cpus_allowed: Option<u64>,
     /// A Gpu each.
     pub gpus: Vec<&'a [u8]>,
     /// A Package each.
@@ -295,6 +296,7 @@ impl<'a> Event<'a> {
             process_end::GONE_BY_NS => self.gone_by_ns = Some(value as i64),
             process_end::MEASURED => self.measured = Some(value),
             process_end::WORKER_TIME_US => self.worker_time_us = Some(value),
+            process_end::CPUS_ALLOWED => self.cpus_allowed = Some(value),
             _ => {}
         }
     }

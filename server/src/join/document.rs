@@ -246,6 +246,7 @@ fn end(joiner: &Joiner, entry: &Entry, event: &Event<'_>, missing: &mut Missing,
     end.number("system_time_us", event.system_time_us);
     end.number("worker_time_us", event.worker_time_us);
     end.number("max_rss_kib", event.max_rss_kib);
+    end.number("cpus_allowed", event.cpus_allowed);
     end.text("measured_by", event.measured.map_or("", measured_by).as_bytes());
     let ended_by = event.ended_by.map_or("", ended_by);
     end.text("ended_by", ended_by.as_bytes());

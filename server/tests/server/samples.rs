@@ -59,6 +59,27 @@ fn an_end_tells_the_cpu_time_and_the_memory_of_its_program() {
 }
 
 #[test]
+fn an_end_tells_how_many_cpus_its_process_was_allowed() {
+    use nix::{sched, unistd::Pid};
+    let Some(stage) = Stage::open("stream", "") else { return };
+    stage.write_start(None);
+    let all = sched::sched_getaffinity(Pid::from_raw(0)).unwrap();
+    let allowed = |set: &sched::CpuSet| {
+        (0..sched::CpuSet::count()).filter(|cpu| set.is_set(*cpu).unwrap()).collect::<Vec<_>>()
+    };
+    let free = stage.speak(&format!("number 1 send start {REST} exit 0"));
+    let bound = stage.speak(&format!("number 2 send start {REST} exit 0"));
+    let mut one = sched::CpuSet::new();
+    one.set(allowed(&all)[0]).unwrap();
+    sched::sched_setaffinity(Pid::from_raw(bound.id().cast_signed()), &one).unwrap();
+    for mut child in [free, bound] {
+        assert!(child.wait().unwrap().success());
+    }
+    let told: Vec<Value> = ends(&stage, 2).iter().map(|end| end["cpus_allowed"].clone()).collect();
+    assert_eq!(told, [allowed(&all).len(), 1]);
+}
+
+#[test]
 fn the_workers_that_a_process_forks_are_counted_apart() {
     let Some(stage) = Stage::open("dgram", "") else { return };
     stage.write_start(None);
