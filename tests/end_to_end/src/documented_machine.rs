@@ -52,13 +52,20 @@ impl DocumentedMachine {
         });
         let spack = json!({ "database": { "version": "7", "installs": { "abcdefabcdef": hdf5 } } });
         machine.put("opt/spack/.spack-db/index.json", spack.to_string().as_bytes());
+        machine.put(
+            "apps/lmod/cache/spiderT.lua",
+            b"spiderT = { [\"/apps/modules\"] = { GROMACS = { fileT = { [\"GROMACS/2024.3\"] = {\n\
+            fn = \"/apps/modules/GROMACS/2024.3.lua\", Version = \"2024.3\",\n\
+            pathA = { [\"/apps/software/GROMACS/2024.3/bin\"] = 1 } } } } } }\n",
+        );
         let token = stage.token_file(&["--scope", "administer"]);
         machine.put("etc/ogrt/operator.token", &fs::read(token).unwrap());
         for name in ["passwd", "group", "hosts", "os-release"] {
             machine.put(&format!("etc/{name}"), &fs::read(Path::new("/etc").join(name)).unwrap_or_default());
         }
         fs::create_dir_all(work).unwrap();
-        fs::write(work.join("DSA-5649-1.json"), advisory()).unwrap();
+        fs::write(work.join("DSA-5649-1.json"), osv_advisory()).unwrap();
+        fs::write(work.join("rhsa-2024_1234.json"), csaf_advisory()).unwrap();
         fs::copy(machine.program("a.out", 1000), work.join("a.out")).unwrap();
         // What `ogrt identify --unregistered` finds has run here.
         let ran = machine.run(stage, work, "JOBID=4699 ogrt run -- /home/ann/bin/lmp");
@@ -123,13 +130,35 @@ impl DocumentedMachine {
 }
 
 /// An advisory in OSV's form about versions that a site in a box has.
-fn advisory() -> String {
+fn osv_advisory() -> String {
     json!({
         "id": "DSA-5649-1", "schema_version": "1.6.0", "modified": "2024-03-29T00:00:00Z",
         "affected": [{
             "package": { "ecosystem": "Debian:13", "name": "xz-utils" },
             "ranges": [{ "type": "ECOSYSTEM", "events": [{ "introduced": "5.6.0-0.1" }, { "fixed": "5.6.1+really5.4.5-1" }] }],
         }],
+    })
+    .to_string()
+}
+
+/// An advisory in CSAF's form about the same, in a product that a document names.
+fn csaf_advisory() -> String {
+    let version = json!({ "category": "product_version", "name": "5.6.1", "product": {
+        "product_id": "xz-5.6.1", "name": "xz-utils",
+        "product_identification_helper": { "purl": "pkg:deb/debian/xz-utils@5.6.1-1?arch=source" } } });
+    let system = json!({ "category": "product_name", "name": "Linux 9", "product": {
+        "product_id": "linux-9", "name": "Example Linux 9",
+        "product_identification_helper": { "cpe": "cpe:/o:debian:debian_linux" } } });
+    json!({
+        "document": { "category": "csaf_security_advisory", "csaf_version": "2.0",
+            "tracking": { "id": "EX-2024-1234" } },
+        "product_tree": {
+            "branches": [{ "category": "vendor", "name": "Example", "branches": [system, version] }],
+            "relationships": [{ "category": "default_component_of", "product_reference": "xz-5.6.1",
+                "relates_to_product_reference": "linux-9",
+                "full_product_name": { "product_id": "linux-9:xz", "name": "xz-utils of Linux 9" } }],
+        },
+        "vulnerabilities": [{ "cve": "CVE-2024-3094", "product_status": { "known_affected": ["linux-9:xz"] } }],
     })
     .to_string()
 }

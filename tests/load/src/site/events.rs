@@ -159,9 +159,9 @@ fn cluster(process: &SiteProcess) -> Bytes {
     people::CLUSTERS[usize::from(process.cluster)].into()
 }
 
-/// The node: ranks of a job are on its nodes, 64 on each at most.
+/// The node: ranks of a job are on its nodes. Those of beta have the numbers from 400 on.
 pub fn host(process: &SiteProcess) -> String {
     let rank = process.rank.map_or(0, |(rank, size)| u64::from(rank * process.nodes / size.max(1)));
-    let first = process.job.unwrap_or(process.number / 8) % 200;
-    format!("{}{:03}", ["a", "b"][usize::from(process.cluster)], (first + rank) % 220)
+    let first = 5 + process.job.unwrap_or(process.number / 8) % 100;
+    format!("n{:04}", [100, 400][usize::from(process.cluster)] + (first + rank) % 220)
 }
