@@ -33,8 +33,10 @@ document.addEventListener("click", (event) => {
 
 // An empty field says nothing in an address that is sent to a colleague.
 document.addEventListener("formdata", (event) => {
-  for (const [name, value] of [...event.formData.entries()]) {
-    if (value === "") event.formData.delete(name);
+  for (const name of new Set(event.formData.keys())) {
+    const values = event.formData.getAll(name).filter((value) => value !== "");
+    event.formData.delete(name);
+    for (const value of values) event.formData.append(name, value);
   }
 });
 

@@ -85,7 +85,7 @@ impl StackedBars {
                             }
                         }
                         text.total x=(percent(x + step * 0.5)) y=(format!("{:.2}", HEIGHT - heights.iter().sum::<f64>() - 4.0)) text-anchor="middle" { (hours_of(*all)) }
-                        text.tick x=(percent(x + step * 0.5)) y=(HEIGHT + 15.0) text-anchor="middle" { (tick(column, columns.len())) }
+                        text.tick x=(percent(x + step * 0.5)) y=(HEIGHT + 15.0) text-anchor="middle" { (tick(column, at, columns.len())) }
                     }
                 }
                 ul.legend {
@@ -121,10 +121,31 @@ impl StackedBars {
     }
 }
 
-/// The name of a column below its bar: without the year where there is little room.
-fn tick(column: &str, columns: usize) -> String {
-    match columns > 6 {
-        true => column.get(5..).unwrap_or(column).to_owned(),
-        false => column.to_owned(),
+/// The name of a column below its bar, short where there is little room: of a week its number, of a
+/// month its name, with the year where one begins.
+fn tick(column: &str, at: usize, columns: usize) -> String {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+    let Some((year, rest)) = column.split_once('-').filter(|_| columns > 3) else { return column.to_owned() };
+    let month = rest.parse::<usize>().ok().and_then(|month| MONTHS.get(month.checked_sub(1)?));
+    match month {
+        Some(month) if at == 0 || *month == "Jan" => format!("{month} {}", year.get(2..).unwrap_or_default()),
+        Some(month) => (*month).to_owned(),
+        None => rest.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_has_a_short_name_where_there_is_little_room() {
+        let name = |column, at, columns| tick(column, at, columns);
+        assert_eq!([name("2026-W49", 0, 3), name("2026-W49", 3, 5)], ["2026-W49", "W49"]);
+        assert_eq!(
+            [name("2025-12", 0, 12), name("2026-01", 1, 12), name("2026-02", 2, 12)],
+            ["Dec 25", "Jan 26", "Feb"]
+        );
     }
 }

@@ -3,10 +3,12 @@
 use crate::shown;
 use maud::{Markup, html};
 
-const WIDTH: usize = 900;
 const BOX_WIDTH: usize = 250;
 const BOX_HEIGHT: usize = 30;
 const STEP: usize = 42;
+
+/// The room between two columns, for the lines.
+const BETWEEN: usize = 75;
 const NAME_MAX: usize = 32;
 
 /// A build in the drawing.
@@ -32,12 +34,15 @@ impl Graph {
         let height = rows * STEP + 10;
         let middle = height / 2;
         let place = |at: usize, of: usize| middle + at * STEP + STEP / 2 - of * STEP / 2;
-        let (left, centre, right) = (0, (WIDTH - BOX_WIDTH) / 2, WIDTH - BOX_WIDTH);
+        let left = 0;
+        let centre = if self.contains.is_empty() { 0 } else { BOX_WIDTH + BETWEEN };
+        let right = centre + BOX_WIDTH + BETWEEN;
+        let width = if self.contained_in.is_empty() { centre } else { right } + BOX_WIDTH;
         html! {
             section {
                 h2 { "What contains what" }
                 div.scroll role="region" aria-label="What contains what" tabindex="0" {
-                    svg.graph width=(WIDTH) height=(height) viewBox={ "0 0 " (WIDTH) " " (height) } role="group" aria-label="From the left to the right: what it contains, this build, and what contains it" {
+                    svg.graph width=(width) height=(height) viewBox={ "0 0 " (width) " " (height) } role="group" aria-label="From the left to the right: what it contains, this build, and what contains it" {
                         @for at in 0..self.contains.len() { (line(left + BOX_WIDTH, place(at, self.contains.len()), centre, middle)) }
                         @for at in 0..self.contained_in.len() { (line(centre + BOX_WIDTH, middle, right, place(at, self.contained_in.len()))) }
                         @for (at, node) in self.contains.iter().enumerate() { (boxed(node, left, place(at, self.contains.len()), "part")) }

@@ -83,6 +83,7 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "bzip2", package: "bzip2" },
     Tool { program: "xz", package: "xz-utils" },
     Tool { program: "node", package: "nodejs" },
+    Tool { program: "npm", package: "npm" },
     Tool { program: "go", package: "golang-go" },
     Tool { program: "javac", package: "default-jdk-headless" },
     Tool { program: "mvn", package: "maven" },

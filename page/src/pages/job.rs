@@ -80,7 +80,11 @@ pub async fn show(reader: Reader, parameters: Parameters) -> Result<Page, Refusa
         return Err(Refusal::bad_question("an address of a job has its id: /job?id=4711"));
     }
     let limit = if asked.cursor.is_empty() { WHOLE_MAX } else { PART };
-    let part = asked.part(&reader, limit).await;
+    let mut part = asked.part(&reader, limit).await;
+    if limit > PART && part.as_ref().is_ok_and(|part| !part["next"].is_null()) {
+        // It is too large to be shown whole.
+        part = asked.part(&reader, PART).await;
+    }
     let known = part.as_ref().unwrap_or(&Value::Null);
     let listed = jobs::of_one(&reader, asked.id, asked.cluster, known).await?;
     let part = match part {
@@ -222,27 +226,28 @@ fn failures(totals: &JobTotals) -> Markup {
 
 /// How something ended, with what a signal is called.
 fn ending(ending: &str) -> Markup {
-    let name = ending.strip_prefix("signal ").and_then(|rest| rest.split(',').next()).and_then(signal_name);
-    html! { span.bad { (shown::short(ending)) @if let Some(name) = name { " " (name) } } }
+    let number = ending.strip_prefix("signal ").and_then(|rest| rest.split(',').next());
+    let name = number.and_then(signal_name).unwrap_or_default();
+    html! { span.bad { (shown::short(ending)) @if !name.is_empty() { " (" (name) ")" } } }
 }
 
 /// The names of signals that end programs (signal(7)).
 fn signal_name(number: &str) -> Option<&'static str> {
     let names = [
-        ("1", "SIGHUP: its terminal went away"),
-        ("2", "SIGINT: interrupted"),
+        ("1", "SIGHUP, its terminal went away"),
+        ("2", "SIGINT, interrupted"),
         ("3", "SIGQUIT"),
-        ("4", "SIGILL: an instruction that this processor does not know"),
-        ("6", "SIGABRT: the program gave up"),
-        ("7", "SIGBUS: memory that is not there"),
-        ("8", "SIGFPE: a division by zero"),
-        ("9", "SIGKILL: killed, often at a limit"),
-        ("11", "SIGSEGV: a wrong address in memory"),
-        ("13", "SIGPIPE: nobody read its output"),
+        ("4", "SIGILL, an instruction that this processor does not know"),
+        ("6", "SIGABRT, the program gave up"),
+        ("7", "SIGBUS, memory that is not there"),
+        ("8", "SIGFPE, a division by zero"),
+        ("9", "SIGKILL, killed, often at a limit"),
+        ("11", "SIGSEGV, a wrong address in memory"),
+        ("13", "SIGPIPE, nobody read its output"),
         ("14", "SIGALRM"),
-        ("15", "SIGTERM: asked to end"),
-        ("24", "SIGXCPU: its limit of CPU time"),
-        ("25", "SIGXFSZ: its limit of a file's size"),
+        ("15", "SIGTERM, asked to end"),
+        ("24", "SIGXCPU, its limit of CPU time"),
+        ("25", "SIGXFSZ, its limit of a file's size"),
     ];
     names.into_iter().find(|(known, _)| *known == number).map(|(_, name)| name)
 }

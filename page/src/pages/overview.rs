@@ -106,7 +106,7 @@ fn tiles(total: &Value, unregistered: &Value) -> Markup {
         ("jobs", count("jobs")),
         ("users", count("users")),
         ("not registered", part(number(unregistered, "cpu_us"), number(total, "cpu_us"))),
-        ("failed", part(failures, number(total, "processes"))),
+        ("processes failed", part(failures, number(total, "processes"))),
     ];
     html! {
         dl.tiles { @for (name, value) in tiles { div { dt { (name) } dd { (value) } } } }

@@ -202,7 +202,7 @@ pub fn small(title: &str, key: &'static str, answer: &Value) -> Table {
     let columns = [
         (key, Kind::Text),
         ("processes", Kind::Number),
-        ("users", Kind::Number),
+        ("jobs", Kind::Number),
         ("CPU-hours", Kind::Number),
         ("share", Kind::Number),
     ];
@@ -214,7 +214,7 @@ pub fn small(title: &str, key: &'static str, answer: &Value) -> Table {
         table.row(vec![
             name(key, &text(line, key)).into(),
             figures::count(line, "processes"),
-            figures::count(line, "users"),
+            figures::count(line, "jobs"),
             figures::hours(line, "cpu_us"),
             figures::share(report::share(line), most),
         ]);
@@ -230,9 +230,10 @@ pub fn name(key: &str, value: &str) -> Markup {
         "account" if !value.is_empty() => {
             html! { a href=(link::to("/jobs", &[("account", value)])) { (shown::short(value)) } }
         }
-        "library" if !value.is_empty() => {
+        "library" if value.contains(".so") => {
             html! { a href=(link::to("/affected", &[("soname", value)])) { (shown::short(value)) } }
         }
+        "library" => link::software(value),
         "program" if value.starts_with('/') => {
             html! { a href=(link::to("/affected", &[("path", value)])) { (shown::short(value)) } }
         }

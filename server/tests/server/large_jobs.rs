@@ -94,6 +94,48 @@ fn a_large_job_is_answered_whole_in_pages_and_in_bounded_memory() {
     assert_eq!(daemon.get("/v1/jobs/large?cursor=nonsense").0, 400);
 }
 
+/// The address of the next part in a page, and the number of lines in this one.
+fn next_part(html: &str) -> (Option<String>, usize) {
+    let next = html.split("data-next=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let next = next.filter(|next| !next.is_empty()).map(|next| next.replace("&amp;", "&"));
+    (next, html.matches("<tr").count())
+}
+
+#[test]
+fn the_page_of_a_large_job_opens_at_once_and_goes_on() {
+    let count = size(6_011);
+    let daemon = Daemon::start("");
+    send_job(&daemon, "large", count);
+    wait_for("the job to be kept", || (daemon.metric("ogrt_jobs_lag_batches") == 0).then_some(()));
+    let page = |address: &str| {
+        let since = Instant::now();
+        let (status, body) = daemon.http("GET", address, &[]);
+        let html = String::from_utf8(body).unwrap();
+        assert_eq!(status, 200, "{address}: {}", &html[..html.len().min(500)]);
+        assert!(html.len() < 3 << 20, "{address} has {} bytes", html.len());
+        (html, since.elapsed())
+    };
+    let (first, opened) = page("/job?id=large");
+    println!("the page of {count} processes: {} KB in {opened:?}", first.len() >> 10);
+    // The bound is for the size that the documents claim, with an optimised server.
+    assert!(cfg!(debug_assertions) || opened < Duration::from_secs(1), "it opened in {opened:?}");
+    assert!(first.contains("The first 500 processes") && first.contains("further processes"));
+    let (mut next, mut lines) = next_part(&first);
+    let (mut parts, mut slowest) = (0, Duration::ZERO);
+    while let Some(address) = next {
+        let (html, took) = page(&address);
+        let (following, added) = next_part(&html);
+        (next, lines, parts, slowest) = (following, lines + added, parts + 1, slowest.max(took));
+        // A few parts of a million tell as much as all of them.
+        if parts == 40 {
+            next = None;
+        }
+    }
+    println!("{parts} further parts, the slowest in {slowest:?}");
+    let expected = count.min(500 + 40 * 500);
+    assert!(lines as u64 >= expected, "{lines} lines of {expected} processes");
+}
+
 #[test]
 fn many_readers_of_a_large_job_hold_up_nobody() {
     let daemon = Daemon::start("");
