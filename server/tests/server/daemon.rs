@@ -23,6 +23,9 @@ pub const OGRT_0_5: &[u8] = include_bytes!("../../../proto/tests/data/ogrt-0.5-p
 /// How long anything may take before a test fails.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The configuration of an output that writes nothing.
+pub const WITHOUT_FILES: &str = "[outputs.nothing]\ntype = \"null\"\n";
+
 /// The program.
 pub const SERVER: &str = env!("CARGO_BIN_EXE_ogrt-server");
 
@@ -60,7 +63,7 @@ impl Daemon {
     /// Starts one that writes no files of outputs.
     pub fn start_without_files(more: &str) -> Self {
         let (mut command, directory) = (Daemon::command(), tempfile::tempdir().unwrap());
-        Daemon::start_on(&mut command, directory, more, "[outputs.nothing]\ntype = \"null\"\n")
+        Daemon::start_on(&mut command, directory, more, WITHOUT_FILES)
     }
 
     /// The command of the program that is tested.
@@ -68,8 +71,12 @@ impl Daemon {
         Command::new(std::env::var_os("OGRT_TEST_SERVER").unwrap_or_else(|| SERVER.into()))
     }
 
-    /// Starts one by a command that runs [`SERVER`] with the arguments that it gets.
+    /// Starts one by a command that runs [`SERVER`] with the arguments that it gets. With
+    /// [`WITHOUT_FILES`] in `more` it writes no files of outputs.
     pub fn start_by(mut command: Command, directory: TempDir, more: &str) -> Self {
+        if more.contains(WITHOUT_FILES) {
+            return Daemon::start_on(&mut command, directory, more, "");
+        }
         let at = directory.path().display();
         let outputs = format!(
             "[outputs.jobs]\ntype = \"file\"\nlayout = \"jobs\"\npath = \"{at}/jobs\"\n\

@@ -1,7 +1,7 @@
 //! Reports: each figure is that of a plain list of all processes, whatever crashed.
 
 use crate::{
-    daemon::{Daemon, wait_for},
+    daemon::{Daemon, WITHOUT_FILES, wait_for},
     registry::register,
     site_in_a_box::{SEED, addresses, site_token},
 };
@@ -134,12 +134,13 @@ fn fill(site: &Site) -> Daemon {
     Filling::begin(site, &clock).unwrap();
     let server = tempfile::tempdir().unwrap();
     let token = site_token(server.path());
-    let mut daemon = Daemon::start_with(server, "[join]\nwait = \"100ms\"\n", &environment);
+    let more = format!("[join]\nwait = \"100ms\"\n{WITHOUT_FILES}");
+    let mut daemon = Daemon::start_with(server, &more, &environment);
     for (step, (starts, ends)) in site.by_moment().into_iter().enumerate() {
         if step > 0 {
             // A crash between any two of its writes, and weeks later the next day.
             clock.set(moments[step]).unwrap();
-            daemon = daemon.crash_and_restart_with("[join]\nwait = \"100ms\"\n", &environment);
+            daemon = daemon.crash_and_restart_with(&more, &environment);
         }
         let offset_ns = (moments[step] - now_s) * 1_000_000_000;
         assert_eq!(daemon.get("/v1/report").1["last_day"], date(now_ns() + offset_ns));

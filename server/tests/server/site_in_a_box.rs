@@ -1,6 +1,9 @@
 //! A server that holds a site in a box, for tests that ask a whole site.
 
-use crate::{daemon::Daemon, security::token};
+use crate::{
+    daemon::{Daemon, WITHOUT_FILES},
+    security::token,
+};
 use ogrt_load::site::{Addresses, FakeClock, Filling, Site, Size};
 use std::{
     ffi::OsStr,
@@ -29,7 +32,7 @@ pub fn site_server(jobs: u64) -> (Daemon, Site) {
     let environment = clock.environment();
     let environment: Vec<(&str, &OsStr)> =
         environment.iter().map(|(name, value)| (*name, value.as_os_str())).collect();
-    let daemon = Daemon::start_with(directory, "", &environment);
+    let daemon = Daemon::start_with(directory, WITHOUT_FILES, &environment);
     let filling = Filling { site: &site, server: addresses(&daemon), token, clock: &clock };
     filling.run().unwrap_or_else(|error| panic!("{error:#}\n{}", daemon.log()));
     println!("{} processes of {jobs} jobs in {:?}", site.processes.len(), since.elapsed());

@@ -75,6 +75,9 @@ impl KeptSite {
                 step.say(&format!("{} holds a site already", folder.display()));
                 serde_json::from_slice(&known).with_context(|| facts.display().to_string())
             }
+            Err(_) if data.exists() => {
+                bail!("{} has data of a server, and no whole site. Name an empty folder", folder.display())
+            }
             Err(_) => {
                 let told = filler.fill(&data, self.jobs)?;
                 fs::write(&facts, told.to_string()).with_context(|| facts.display().to_string())?;
@@ -93,9 +96,11 @@ impl KeptSite {
         let mut server = Daemon::start(&program, &server_folder, &ports)?;
         let site = Site::new(prefix, &server, &scratch.folder("site-spool")?)?;
         let stack = folder.join("stack");
-        steps.step("build the programs of docs/questions.md", |_| match stack.exists() {
-            true => Ok(()),
-            false => stack::build_and_run(&site, &stack, STACK_JOB),
+        steps.step("build the programs of docs/questions.md", |_| {
+            match stack.join("patched/solver").exists() {
+                true => Ok(()),
+                false => stack::build_and_run(&site, &stack, STACK_JOB),
+            }
         })?;
         print!("{}", self.welcome(&server, &folder, prefix, &told));
         while server.is_running() {
