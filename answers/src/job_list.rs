@@ -59,8 +59,9 @@ pub fn failure(job: &Value) -> String {
     };
     let count: u64 = ["failed", "killed", "oom"].iter().map(|key| number(job, key)).sum();
     let more = if count > 1 { format!(" ({} in all)", grouped(count)) } else { String::new() };
-    let program = text(job, "binpath");
-    let program = if program.is_empty() { program } else { format!("{}: ", base_name(&program)) };
+    let (program, name) = (text(job, "binpath"), text(job, "what_ran"));
+    let name = if name.is_empty() { base_name(&program) } else { &name };
+    let program = if name.is_empty() { String::new() } else { format!("{name}: ") };
     format!("{program}{ending}{more}")
 }
 

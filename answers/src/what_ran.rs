@@ -151,7 +151,7 @@ fn is_word(text: &str) -> bool {
 }
 
 /// What stands behind the last slash; all of it where nothing does.
-pub(crate) fn base_name(path: &str) -> &str {
+pub fn base_name(path: &str) -> &str {
     path.rsplit('/').next().filter(|name| !name.is_empty()).unwrap_or(path)
 }
 

@@ -217,6 +217,8 @@ pub mod process_info {
     pub const PROGRAM_DIGEST: u32 = 365;
     /// `optional bytes modules_digest`
     pub const MODULES_DIGEST: u32 = 366;
+    /// `optional bytes what_ran`
+    pub const WHAT_RAN: u32 = 367;
 }
 
 /// Fields of `ProcessEnd`.

@@ -243,6 +243,10 @@ pub struct ProcessInfo {
     pub program_digest: ::core::option::Option<::prost::bytes::Bytes>,
     #[prost(bytes = "bytes", optional, tag = "366")]
     pub modules_digest: ::core::option::Option<::prost::bytes::Bytes>,
+    /// There as well, where the program's file does not say it: the name of the script that an
+    /// interpreter ran, or a program of many tools with its tool.
+    #[prost(bytes = "bytes", optional, tag = "367")]
+    pub what_ran: ::core::option::Option<::prost::bytes::Bytes>,
 }
 /// The end of a process.
 #[derive(Clone, PartialEq, ::prost::Message)]

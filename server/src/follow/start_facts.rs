@@ -1,5 +1,5 @@
 //! The facts of a start that its end repeats, so that an end can be counted by itself: the program,
-//! its notes, the rank, the container, what the scheduler says of the job.
+//! what that ran, its notes, the rank, the container, what the scheduler says of the job.
 //!
 //! The user's name is not among them: a server makes it of the uid, and a relay adds it.
 
@@ -7,11 +7,16 @@ use crate::{
     fields::{Fields, Value},
     start_digest,
 };
+use ogrt_answers::what_ran;
 use ogrt_proto::field_numbers::process_info;
 use prost::encoding::{WireType, encode_key, encode_varint};
 
 /// Bytes of the facts of one process, at most. A fact that has no room is left out.
 const BYTES_MAX: usize = 1024;
+
+/// Longest name of what a process ran, and most arguments that are looked at for it.
+const NAME_MAX: usize = 64;
+const ARGUMENTS_MAX: usize = 64;
 
 /// Bytes of what is kept of a start on disk, at most.
 const KEPT_BYTES_MAX: usize = 8192;
@@ -20,9 +25,10 @@ const KEPT_BYTES_MAX: usize = 8192;
 const PLACE: [u32; 3] = [process_info::JOB_ID, process_info::CLUSTER, process_info::HOSTNAME];
 
 /// Fields of a ProcessInfo that are facts, the more important first.
-const FACTS: [u32; 22] = [
+const FACTS: [u32; 23] = [
     process_info::PROGRAM_DIGEST,
     process_info::MODULES_DIGEST,
+    process_info::WHAT_RAN,
     process_info::BINPATH,
     process_info::START_TIME_NS,
     process_info::PARENT_PID,
@@ -50,6 +56,7 @@ const FACTS: [u32; 22] = [
 pub fn facts(message: &[u8], is_outermost: bool) -> Box<[u8]> {
     let mut facts = select(message, BYTES_MAX, |number| FACTS.iter().position(|fact| *fact == number));
     add_digests(message, &mut facts);
+    add_what_ran(message, &mut facts);
     if is_outermost {
         prost::encoding::bool::encode(process_info::IS_OUTERMOST, &true, &mut facts);
     }
@@ -61,6 +68,7 @@ pub fn facts_and_place(message: &[u8]) -> Vec<u8> {
     let kept = || PLACE.iter().chain(&FACTS);
     let mut facts = select(message, KEPT_BYTES_MAX, |number| kept().position(|fact| *fact == number));
     add_digests(message, &mut facts);
+    add_what_ran(message, &mut facts);
     facts
 }
 
@@ -72,14 +80,36 @@ fn add_digests(message: &[u8], facts: &mut Vec<u8>) {
     if has(&[process_info::PROGRAM_DIGEST, process_info::PART_COUNT]) {
         return;
     }
-    let mut add = |number, digest: &start_digest::StartDigest| {
-        encode_key(number, WireType::LengthDelimited, facts);
-        encode_varint(digest.len() as u64, facts);
-        facts.extend_from_slice(digest);
-    };
-    add(process_info::PROGRAM_DIGEST, &start_digest::of_program(message));
+    add(process_info::PROGRAM_DIGEST, &start_digest::of_program(message), facts);
     if let Some(names) = start_digest::module_names(message) {
-        add(process_info::MODULES_DIGEST, &start_digest::of_modules(&names));
+        add(process_info::MODULES_DIGEST, &start_digest::of_modules(&names), facts);
+    }
+}
+
+fn add(number: u32, bytes: &[u8], facts: &mut Vec<u8>) {
+    encode_key(number, WireType::LengthDelimited, facts);
+    encode_varint(bytes.len() as u64, facts);
+    facts.extend_from_slice(bytes);
+}
+
+/// Adds the name of what ran, where the program's file has another one. Of the arguments it is all
+/// that an end repeats. Facts that were kept have it.
+fn add_what_ran(message: &[u8], facts: &mut Vec<u8>) {
+    let (mut path, mut arguments) = ("", Vec::new());
+    for (number, value) in Fields::of(message).map_while(Result::ok) {
+        match (number, value) {
+            (process_info::WHAT_RAN, _) => return,
+            (process_info::BINPATH, Value::Bytes(bytes)) => path = str::from_utf8(bytes).unwrap_or_default(),
+            // An argument that is no text is no name either.
+            (process_info::ARGUMENTS, Value::Bytes(bytes)) if arguments.len() < ARGUMENTS_MAX => {
+                arguments.push(str::from_utf8(bytes).unwrap_or_default());
+            }
+            _ => {}
+        }
+    }
+    let name = what_ran::name(path, &arguments);
+    if !name.is_empty() && name != what_ran::base_name(path) && name.len() <= NAME_MAX {
+        add(process_info::WHAT_RAN, name.as_bytes(), facts);
     }
 }
 
@@ -158,6 +188,35 @@ mod tests {
         let part = ProcessInfo { part_count: Some(2), ..ProcessInfo::decode(&told[..]).unwrap() };
         let repeated = ProcessInfo::decode(&*facts(&part.encode_to_vec(), false)).unwrap();
         assert_eq!((repeated.program_digest, repeated.modules_digest), (None, None));
+    }
+
+    #[test]
+    fn an_end_repeats_the_name_of_a_script_and_nothing_else_of_the_arguments() {
+        let what_ran = |line: &str| {
+            let words: Vec<&str> = line.split(' ').collect();
+            let start = ProcessInfo {
+                binpath: Some(words[0].to_owned().into()),
+                arguments: words.iter().map(|word| (*word).to_owned().into()).collect(),
+                ..ProcessInfo::default()
+            };
+            let told = facts(&start.encode_to_vec(), false);
+            let decoded = |bytes: &[u8]| ProcessInfo::decode(bytes).unwrap();
+            let kept = facts(&facts_and_place(&start.encode_to_vec()), false);
+            assert_eq!(decoded(&kept), decoded(&told), "what is kept leads to it");
+            let repeated = decoded(&told);
+            assert!(repeated.arguments.is_empty());
+            repeated.what_ran.map(|name| String::from_utf8(name.to_vec()).unwrap())
+        };
+        for (line, expected) in [
+            ("/usr/bin/python3.11 /home/ann/fit.py --password x", Some("fit.py")),
+            ("/sw/bin/gmx mdrun -deffnm x", Some("gmx mdrun")),
+            ("/bin/sh -c exit", Some("sh -c")),
+            ("/bin/sed s/a/b/", None),
+            ("/usr/bin/python3", None),
+        ] {
+            assert_eq!(what_ran(line).as_deref(), expected, "{line}");
+        }
+        assert_eq!(what_ran(&format!("/bin/sh /tmp/{}", "x".repeat(65))), None, "too long");
     }
 
     #[test]

@@ -167,6 +167,9 @@ impl Reports {
         if let Some(worst) = &outcome.worst {
             let key = if worst.status == Status::Failed { "exit_status" } else { "signal" };
             job[key] = worst.number.into();
+            if !worst.what_ran.is_empty() {
+                job["what_ran"] = String::from_utf8_lossy(&worst.what_ran).into();
+            }
             if let Some(program) = self.uses.named_program(worst.program)? {
                 job["binpath"] = String::from_utf8_lossy(&program.path).into();
             }

@@ -95,6 +95,7 @@ fn add_day(shared: &Shared, year: &Year, day: u16, numbers: &mut Numbers) -> u64
                 processes: year.processes,
                 ends: Some((Status::Completed, ended)),
                 verdict: None,
+                what_ran: b"",
                 modules: Modules::Names([&b"gcc/13\0"[..], b"gcc/13\0mpi/4\0", b"gcc/12\0mpi/4\0"][user % 3]),
                 started: None,
             });

@@ -196,6 +196,7 @@ mod tests {
             processes: 2,
             ends: Some((Status::Failed, EndSum { processes: 1, cpu_us: 10, wall_us: 3 })),
             verdict: None,
+            what_ran: b"",
             modules: Modules::None,
             started: None,
         }

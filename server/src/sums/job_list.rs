@@ -164,7 +164,20 @@ mod tests {
         let ends = is_end.then_some((Status::Killed, EndSum { processes: 1, ..EndSum::default() }));
         let verdict = is_end.then_some(9);
         let (processes, modules, started) = (u64::from(!is_end), Modules::None, None);
-        SumTally { key, job, host: b"", facts, first_ns, last_ns, processes, ends, verdict, modules, started }
+        SumTally {
+            key,
+            job,
+            host: b"",
+            facts,
+            first_ns,
+            last_ns,
+            processes,
+            ends,
+            verdict,
+            what_ran: b"",
+            modules,
+            started,
+        }
     }
 
     fn write(store: &SumsStore, mut tallies: Vec<SumTally<'_>>, has_room: bool) {

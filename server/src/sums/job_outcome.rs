@@ -5,6 +5,7 @@
 //! *verdict*. Only ends that a kernel told are verdicts.
 
 use super::{EndSum, STATUSES, Status, tally::SumTally};
+use crate::stored_text::{put_name, take_name};
 use bytes::{Buf, BufMut};
 use prost::encoding::{decode_varint, encode_varint};
 
@@ -63,13 +64,19 @@ impl JobState {
     }
 }
 
+/// Stand in front of the worst end on disk: of one by its program alone, and of one with a name.
+const WORST: u8 = 1;
+const NAMED_WORST: u8 = 2;
+
 /// The first verdict of the worst state.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorstEnd {
     pub status: Status,
     /// The exit status, or the signal.
     pub number: u8,
     pub program: u64,
+    /// The name of what it ran, where its file does not say that; else empty.
+    pub what_ran: Vec<u8>,
     /// When its process began.
     began_ns: i64,
 }
@@ -96,7 +103,13 @@ impl JobOutcome {
         let verdicts = &mut self.verdicts[*status as usize];
         *verdicts = verdicts.saturating_add(sum.processes);
         let Some(state) = JobState::of_failure(*status) else { return };
-        let end = WorstEnd { status: *status, number, program: tally.key.program, began_ns: tally.first_ns };
+        let end = WorstEnd {
+            status: *status,
+            number,
+            program: tally.key.program,
+            what_ran: tally.what_ran.to_vec(),
+            began_ns: tally.first_ns,
+        };
         let rank = |end: &WorstEnd| (JobState::of_failure(end.status), std::cmp::Reverse(end.began_ns));
         if self
             .worst
@@ -129,7 +142,7 @@ impl JobOutcome {
 
     /// The state of the job. `is_claimed`: nobody proved its processes.
     pub fn state(&self, is_claimed: bool) -> JobState {
-        match self.worst.and_then(|worst| JobState::of_failure(worst.status)) {
+        match self.worst.as_ref().and_then(|worst| JobState::of_failure(worst.status)) {
             Some(failure) => failure,
             None if self.is_running(is_claimed) => JobState::Running,
             None if self.verdicts(Status::Completed) > 0 && self.verdicts(Status::Unseen) == 0 => {
@@ -156,11 +169,13 @@ impl JobOutcome {
                 encode_varint(number, out);
             }
         }
-        out.put_u8(u8::from(self.worst.is_some()));
-        if let Some(worst) = self.worst {
-            out.put_slice(&[worst.status as u8, worst.number]);
-            out.put_u64(worst.program);
-            out.put_i64(worst.began_ns);
+        let Some(worst) = &self.worst else { return out.put_u8(0) };
+        out.put_u8(if worst.what_ran.is_empty() { WORST } else { NAMED_WORST });
+        out.put_slice(&[worst.status as u8, worst.number]);
+        out.put_u64(worst.program);
+        out.put_i64(worst.began_ns);
+        if !worst.what_ran.is_empty() {
+            put_name(out, &worst.what_ran);
         }
     }
 
@@ -172,13 +187,13 @@ impl JobOutcome {
                 *number = decode_varint(from).ok()?;
             }
         }
-        if from.try_get_u8().ok()? == 1 {
-            outcome.worst = Some(WorstEnd {
-                status: *STATUSES.get(usize::from(from.try_get_u8().ok()?))?,
-                number: from.try_get_u8().ok()?,
-                program: from.try_get_u64().ok()?,
-                began_ns: from.try_get_i64().ok()?,
-            });
+        let worst = from.try_get_u8().ok()?;
+        if worst == WORST || worst == NAMED_WORST {
+            let status = *STATUSES.get(usize::from(from.try_get_u8().ok()?))?;
+            let (number, program) = (from.try_get_u8().ok()?, from.try_get_u64().ok()?);
+            let began_ns = from.try_get_i64().ok()?;
+            let what_ran = if worst == NAMED_WORST { take_name(from)?.to_vec() } else { Vec::new() };
+            outcome.worst = Some(WorstEnd { status, number, program, what_ran, began_ns });
         }
         Some(outcome)
     }
@@ -193,7 +208,20 @@ mod tests {
         let (key, facts) = (SumKey::default(), JobFacts::default());
         let (first_ns, last_ns, ends, verdict) = (0, 0, None, None);
         let (job, modules, started) = (&b"1"[..], Modules::None, None);
-        SumTally { key, job, host: b"", facts, first_ns, last_ns, processes, ends, verdict, modules, started }
+        SumTally {
+            key,
+            job,
+            host: b"",
+            facts,
+            first_ns,
+            last_ns,
+            processes,
+            ends,
+            verdict,
+            what_ran: b"",
+            modules,
+            started,
+        }
     }
 
     fn end<'a>(status: Status, verdict: Option<u8>, program: u64, first_ns: i64) -> SumTally<'a> {
@@ -219,17 +247,19 @@ mod tests {
             (Status::Killed, 9, 6, 90),
             (Status::Failed, 5, 7, 10),
         ] {
-            job.add(&end(status, Some(number), program, began_ns));
+            let what_ran: &[u8] = if status == Status::Killed { b"fit.py" } else { b"" };
+            job.add(&SumTally { what_ran, ..end(status, Some(number), program, began_ns) });
             let mut bytes = Vec::new();
             job.write(&mut bytes);
             assert_eq!(JobOutcome::read(&mut &bytes[..]), Some(job.clone()));
             assert!((0..bytes.len()).all(|cut| JobOutcome::read(&mut &bytes[..cut]).is_none()));
         }
-        let worst = job.worst.map(|worst| (worst.number, worst.program));
+        let worst = job.worst.as_ref().map(|worst| (worst.number, worst.program));
         assert_eq!(
             (job.state(false), worst, job.verdicts(Status::Failed)),
             (JobState::Killed, Some((9, 6)), 3)
         );
+        assert_eq!(job.worst.as_ref().map(|worst| &worst.what_ran[..]), Some(&b"fit.py"[..]));
         // More ends than starts: a start was lost.
         assert_eq!((job.processes(), job.open()), (8, 0));
     }

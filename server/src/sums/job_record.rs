@@ -177,7 +177,20 @@ mod tests {
         let ends = (cpu_us > 0).then_some((Status::Completed, EndSum { cpu_us, ..EndSum::default() }));
         let key = SumKey::default();
         let (job, verdict, modules, started) = (&b"1"[..], None, Modules::None, None);
-        SumTally { key, job, host: b"", facts, first_ns, last_ns, processes, ends, verdict, modules, started }
+        SumTally {
+            key,
+            job,
+            host: b"",
+            facts,
+            first_ns,
+            last_ns,
+            processes,
+            ends,
+            verdict,
+            what_ran: b"",
+            modules,
+            started,
+        }
     }
 
     #[test]

@@ -162,6 +162,7 @@ mod tests {
             processes: 2,
             ends: Some((Status::Completed, sum)),
             verdict: None,
+            what_ran: b"",
             modules: Modules::None,
             started: None,
         }

@@ -43,16 +43,19 @@ pub enum Modules<'a> {
     Unknown,
 }
 
-/// Kinds of modules on disk, and the bits of a program's digest and of a host beside them.
+/// Kinds of modules on disk, and the bits of what else there is beside them.
 const NAMES: u8 = 1;
 const DIGEST: u8 = 2;
 const UNKNOWN: u8 = 3;
 const STARTED: u8 = 4;
 const HOST: u8 = 8;
+const WHAT_RAN: u8 = 16;
 
-/// Appends modules, the digest of a program, and a host.
-fn write_facts(modules: &Modules<'_>, started: Option<StartDigest>, host: &[u8], out: &mut Vec<u8>) {
-    let more = started.map_or(0, |_| STARTED) | if host.is_empty() { 0 } else { HOST };
+/// Appends modules, the digest of a program, a host, and what ran.
+fn write_facts(tally: &SumTally<'_>, out: &mut Vec<u8>) {
+    let SumTally { modules, started, host, what_ran, .. } = *tally;
+    let more = [(started.is_some(), STARTED), (!host.is_empty(), HOST), (!what_ran.is_empty(), WHAT_RAN)];
+    let more = more.iter().fold(0, |all, (is_there, bit)| if *is_there { all | bit } else { all });
     match modules {
         Modules::None => out.put_u8(more),
         Modules::Names(names) => {
@@ -61,29 +64,35 @@ fn write_facts(modules: &Modules<'_>, started: Option<StartDigest>, host: &[u8],
         }
         Modules::Digest(digest) => {
             out.put_u8(DIGEST | more);
-            out.put_slice(digest);
+            out.put_slice(&digest);
         }
         Modules::Unknown => out.put_u8(UNKNOWN | more),
     }
     out.extend(started.into_iter().flatten());
-    if !host.is_empty() {
-        put_text(out, host);
+    for text in [host, what_ran].into_iter().filter(|text| !text.is_empty()) {
+        put_text(out, text);
     }
 }
 
 /// Takes them off the front.
-fn read_facts<'a>(from: &mut &'a [u8]) -> Option<(Modules<'a>, Option<StartDigest>, &'a [u8])> {
+fn read_facts<'a>(from: &mut &'a [u8], tally: &mut SumTally<'a>) -> Option<()> {
     let kinds = from.try_get_u8().ok()?;
-    let modules = match kinds & !(STARTED | HOST) {
+    tally.modules = match kinds & !(STARTED | HOST | WHAT_RAN) {
         0 => Modules::None,
         NAMES => Modules::Names(take_text(from)?),
         DIGEST => Modules::Digest(take_digest(from)?),
         UNKNOWN => Modules::Unknown,
         _ => return None,
     };
-    let started = if kinds & STARTED == 0 { None } else { Some(take_digest(from)?) };
-    let host = if kinds & HOST == 0 { &[] } else { take_text(from)? };
-    Some((modules, started, host))
+    if kinds & STARTED != 0 {
+        tally.started = Some(take_digest(from)?);
+    }
+    for (bit, text) in [(HOST, &mut tally.host), (WHAT_RAN, &mut tally.what_ran)] {
+        if kinds & bit != 0 {
+            *text = take_text(from)?;
+        }
+    }
+    Some(())
 }
 
 fn take_digest(from: &mut &[u8]) -> Option<StartDigest> {
@@ -118,6 +127,8 @@ pub struct SumTally<'a> {
     /// They say how their job went, with this exit status or signal: its outermost processes, ranks
     /// of MPI, and what the kernel killed because memory was short.
     pub verdict: Option<u8>,
+    /// The name of what they ran, if they failed and their file does not say it.
+    pub what_ran: &'a [u8],
     /// Their environment modules; the row's number of them comes when they are added.
     pub modules: Modules<'a>,
     /// The digest of their program, where its start had not come.
@@ -138,7 +149,8 @@ impl<'a> SumTally<'a> {
         encode_varint(self.processes, out);
         let status = self.ends.map_or(STATUS, |(status, _)| status as u8);
         let has_array = if array_job > 0 { HAS_ARRAY } else { 0 };
-        let has_facts = self.modules != Modules::None || self.started.is_some() || !self.host.is_empty();
+        let has_texts = !self.host.is_empty() || !self.what_ran.is_empty();
+        let has_facts = self.modules != Modules::None || self.started.is_some() || has_texts;
         let has_facts = if has_facts { HAS_FACTS } else { 0 };
         out.put_u8(status | has_array | has_facts | self.verdict.map_or(0, |_| HAS_VERDICT));
         if let Some((_, EndSum { processes, cpu_us, wall_us })) = self.ends {
@@ -152,7 +164,7 @@ impl<'a> SumTally<'a> {
         }
         out.extend(self.verdict);
         if has_facts != 0 {
-            write_facts(&self.modules, self.started, self.host, out);
+            write_facts(self, out);
         }
     }
 
@@ -181,9 +193,8 @@ impl<'a> SumTally<'a> {
             (facts.array_job, facts.array_task) = (small()?, small()?);
         }
         let verdict = if flags & HAS_VERDICT != 0 { Some(from.try_get_u8().ok()?) } else { None };
-        let (modules, started, host) =
-            if flags & HAS_FACTS != 0 { read_facts(from)? } else { Default::default() };
-        Some(SumTally {
+        let (modules, started, host, what_ran) = (Modules::None, None, &[][..], &[][..]);
+        let mut tally = SumTally {
             key,
             job,
             host,
@@ -193,9 +204,14 @@ impl<'a> SumTally<'a> {
             processes,
             ends,
             verdict,
+            what_ran,
             modules,
             started,
-        })
+        };
+        if flags & HAS_FACTS != 0 {
+            read_facts(from, &mut tally)?;
+        }
+        Some(tally)
     }
 }
 
@@ -211,8 +227,20 @@ mod tests {
         let (first_ns, last_ns, ends, verdict) = (-5, 7, None, None);
         let (job, host, processes) = (&b"4711"[..], &b""[..], 300);
         let (modules, started) = (Modules::None, None);
-        let start =
-            SumTally { key, job, host, facts, first_ns, last_ns, processes, ends, verdict, modules, started };
+        let start = SumTally {
+            key,
+            job,
+            host,
+            facts,
+            first_ns,
+            last_ns,
+            processes,
+            ends,
+            verdict,
+            what_ran: b"",
+            modules,
+            started,
+        };
         let sum = EndSum { processes: 2, cpu_us: 1 << 40, wall_us: 9 };
         let end = SumTally { processes: 0, ends: Some((Status::Oom, sum)), job: b"", ..start };
         let facts = JobFacts { array_job: 80, array_task: 0, ..facts };
@@ -222,7 +250,7 @@ mod tests {
         let unknown = SumTally { modules: Modules::Unknown, started: Some([9; 16]), ..end };
         let last = SumTally { ends: None, ..of_array };
         let of_host = SumTally { host: b"n1", ..start };
-        let with_all = SumTally { host: b"n1", ..unknown };
+        let with_all = SumTally { host: b"n1", what_ran: b"fit.py", ..unknown };
         for tally in [start, end, of_array, with_modules, of_digest, unknown, last, of_host, with_all] {
             let mut bytes = Vec::new();
             tally.write(&mut bytes);

@@ -37,6 +37,7 @@ struct EndCount {
     last_ns: i64,
     sum: EndSum,
     verdict: Option<u8>,
+    what_ran: Box<[u8]>,
     modules: Modules<'static>,
     started: Option<StartDigest>,
 }
@@ -75,7 +76,9 @@ impl EndCounts {
             bytes.put_u16(end.verdict.map_or(u16::MAX, u16::from));
             process.facts.write_raw(bytes);
             let texts = [process.username, process.relay, process.cluster, process.job];
-            for text in texts.into_iter().chain([process.account, process.partition, process.host]) {
+            for text in
+                texts.into_iter().chain([process.account, process.partition, process.host, end.what_ran])
+            {
                 bytes.put_u32(text.len() as u32);
                 bytes.put_slice(text);
             }
@@ -121,12 +124,25 @@ impl EndCounts {
         };
         let (row, job) = (row.bytes(), job_key(process.job).into_owned());
         let host = process.host.into();
-        self.bytes += row.len() + job.len() + process.host.len();
+        let what_ran = end.what_ran.into();
+        self.bytes += row.len() + job.len() + process.host.len() + end.what_ran.len();
         let (first_ns, last_ns) = (process.time_ns, end.ended_ns);
         let (facts, status, sum, verdict) = (process.facts, end.status, end.sum, end.verdict);
         let started = process.program_digest.filter(|_| !is_whole);
-        let count =
-            EndCount { row, job, host, facts, status, first_ns, last_ns, sum, verdict, modules, started };
+        let count = EndCount {
+            row,
+            job,
+            host,
+            facts,
+            status,
+            first_ns,
+            last_ns,
+            sum,
+            verdict,
+            what_ran,
+            modules,
+            started,
+        };
         self.counts.insert(key, count);
     }
 
@@ -143,6 +159,7 @@ impl EndCounts {
                 processes: 0,
                 ends: Some((count.status, count.sum)),
                 verdict: count.verdict,
+                what_ran: &count.what_ran,
                 modules: count.modules,
                 started: count.started,
             })

@@ -8,6 +8,7 @@ use crate::{
     fields::{Fields, Value},
     queue::{EndSource, Entry, Kind},
     start_digest::StartDigest,
+    stored_text::NAME_MAX,
     sums::{EndSum, Status},
 };
 use ogrt_proto::{
@@ -26,6 +27,8 @@ pub struct Ending<'a> {
     pub ended_ns: i64,
     /// It says how its job went, with this exit status or signal.
     pub verdict: Option<u8>,
+    /// The name of what it ran, where its file does not say that.
+    pub what_ran: &'a [u8],
     /// The digest of the names of its modules.
     pub modules_digest: Option<StartDigest>,
 }
@@ -74,7 +77,8 @@ impl<'a> Ending<'a> {
         }
         let status = Status::of(ended_by, exit_status, is_oom && is_told);
         let mut process = UseEvent::default();
-        let ReadStart { started_ns, speaks_for_job, modules_digest, ranks } = process.read_start(start);
+        let ReadStart { started_ns, speaks_for_job, modules_digest, ranks, what_ran } =
+            process.read_start(start);
         let is_named = process.is_named();
         (process.job, process.cluster, process.host) = (job, cluster, host);
         if let Some(kernel) = entry.credentials {
@@ -100,26 +104,31 @@ impl<'a> Ending<'a> {
             Status::Completed | Status::Exec | Status::Unseen => 0,
         });
         let sum = EndSum { processes: 1, cpu_us, wall_us };
-        Some(Ending { process, is_named, status, sum, ended_ns, verdict, modules_digest })
+        // Of what failed alone it is told.
+        let is_told = verdict.is_some_and(|number| number > 0);
+        let what_ran = if is_told { &what_ran[..what_ran.len().min(NAME_MAX)] } else { &[] };
+        Some(Ending { process, is_named, status, sum, ended_ns, verdict, what_ran, modules_digest })
     }
 }
 
 /// What an end repeats of its start, beside what uses count.
-struct ReadStart {
+struct ReadStart<'a> {
     /// The time of the start, as the sender says.
     started_ns: Option<i64>,
     /// Its end says how its job went: it was a rank of a launch, or nothing above it told of
     /// itself.
     speaks_for_job: bool,
     modules_digest: Option<StartDigest>,
+    what_ran: &'a [u8],
     /// The number of ranks of its launch.
     ranks: u64,
 }
 
 impl<'a> UseEvent<'a> {
     /// Reads what an end repeats of its start.
-    fn read_start(&mut self, start: &'a [u8]) -> ReadStart {
-        let mut read = ReadStart { started_ns: None, speaks_for_job: false, modules_digest: None, ranks: 1 };
+    fn read_start(&mut self, start: &'a [u8]) -> ReadStart<'a> {
+        let (started_ns, modules_digest, what_ran) = (None, None, &[][..]);
+        let mut read = ReadStart { started_ns, speaks_for_job: false, modules_digest, what_ran, ranks: 1 };
         for (number, value) in Fields::of(start).map_while(Result::ok) {
             match (number, value) {
                 (process_info::START_TIME_NS, Value::Varint(ns)) => read.started_ns = Some(ns as i64),
@@ -127,6 +136,7 @@ impl<'a> UseEvent<'a> {
                 (process_info::MPI_SIZE, Value::Varint(size)) => read.ranks = size.clamp(1, u32::MAX.into()),
                 // A rank alone says nothing: Slurm gives one to all that a batch script runs.
                 (process_info::LAUNCH, Value::Bytes(bytes)) => read.speaks_for_job |= !bytes.is_empty(),
+                (process_info::WHAT_RAN, Value::Bytes(bytes)) => read.what_ran = bytes,
                 (process_info::PROGRAM_DIGEST, Value::Bytes(bytes)) => {
                     self.program_digest = bytes.try_into().ok();
                 }

@@ -188,6 +188,7 @@ impl UseCounts {
             processes: counted.count.processes,
             ends: None,
             verdict: None,
+            what_ran: b"",
             modules: match text(counted.modules) {
                 _ if counted.has_more_modules => Modules::Unknown,
                 [] => Modules::None,

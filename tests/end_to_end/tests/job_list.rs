@@ -86,6 +86,15 @@ fn a_job_fails_by_its_script_or_a_rank_and_not_by_a_command_in_it() {
     assert_eq!(jobs(&stage, &["--since", "today"], |_| true).len(), 5);
     let table = text(&see(stage.command("ogrt").args(["jobs", "--state", "failed"])).stdout);
     assert!(table.contains("exit 3") && !table.contains("signal"), "{table}");
+    // What failed has the name of its script.
+    let script = stage.folder().join("fit.sh");
+    std::fs::write(&script, "/bin/true\nexit 5\n").unwrap();
+    see(shell(&stage, "script", &[]).arg(&script));
+    let failed =
+        jobs(&stage, &["--state", "failed"], |jobs| jobs.iter().any(|one| one["job_id"] == "script"));
+    assert_eq!(row(&failed, "script")["what_ran"], "fit.sh", "{failed:?}");
+    let table = text(&see(stage.command("ogrt").args(["jobs", "--state", "failed"])).stdout);
+    assert!(table.contains("fit.sh: exit 5"), "{table}");
 }
 
 #[test]
