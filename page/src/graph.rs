@@ -7,6 +7,9 @@ const BOX_WIDTH: usize = 250;
 const BOX_HEIGHT: usize = 30;
 const STEP: usize = 42;
 
+/// The room around it, for the lines of boxes.
+const MARGIN: usize = 4;
+
 /// The room between two columns, for the lines.
 const BETWEEN: usize = 75;
 const NAME_MAX: usize = 32;
@@ -34,10 +37,10 @@ impl Graph {
         let height = rows * STEP + 10;
         let middle = height / 2;
         let place = |at: usize, of: usize| middle + at * STEP + STEP / 2 - of * STEP / 2;
-        let left = 0;
-        let centre = if self.contains.is_empty() { 0 } else { BOX_WIDTH + BETWEEN };
+        let left = MARGIN;
+        let centre = if self.contains.is_empty() { left } else { left + BOX_WIDTH + BETWEEN };
         let right = centre + BOX_WIDTH + BETWEEN;
-        let width = if self.contained_in.is_empty() { centre } else { right } + BOX_WIDTH;
+        let width = if self.contained_in.is_empty() { centre } else { right } + BOX_WIDTH + MARGIN;
         html! {
             section {
                 h2 { "What contains what" }

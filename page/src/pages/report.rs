@@ -20,7 +20,7 @@ use ogrt_answers::{
 use serde_json::Value;
 
 /// Keys that a line may be told apart by, in the order of the list.
-pub const KEYS: [&str; 18] = [
+pub const KEYS: [&str; 19] = [
     "software",
     "version",
     "program",
@@ -35,6 +35,7 @@ pub const KEYS: [&str; 18] = [
     "account",
     "partition",
     "cluster",
+    "host",
     "status",
     "day",
     "week",
@@ -188,7 +189,8 @@ pub fn table(title: &str, answer: &Value) -> Table {
         table.row(names.chain(figures_of(line, true)).collect());
     }
     if !keys.is_empty() {
-        for (name, key) in [("total", "total"), ("not registered", "unregistered")] {
+        let sums = [("total", "total"), ("not registered", "unregistered")];
+        for (name, key) in sums.into_iter().filter(|(_, key)| answer[*key].is_object()) {
             let blank = (1..keys.len()).map(|_| Cell::text(html! {}));
             let names = [Cell::text(html! { strong { (name) } })].into_iter().chain(blank);
             table.sum(names.chain(figures_of(&answer[key], false)).collect());

@@ -106,7 +106,9 @@ fn the_page_of_a_large_job_opens_at_once_and_goes_on() {
     let count = size(6_011);
     let daemon = Daemon::start("");
     send_job(&daemon, "large", count);
-    wait_for("the job to be kept", || (daemon.metric("ogrt_jobs_lag_batches") == 0).then_some(()));
+    for lag in ["ogrt_jobs_lag_batches", "ogrt_uses_lag_batches"] {
+        wait_for("the job to be counted", || (daemon.metric(lag) == 0).then_some(()));
+    }
     let page = |address: &str| {
         let since = Instant::now();
         let (status, body) = daemon.http("GET", address, &[]);
