@@ -117,7 +117,10 @@ export const keyboard = {
   // Chooses a file by the button beside the search box.
   async give(page, path) {
     await focus(page, "form.search button[type=button]");
-    const [chooser] = await Promise.all([page.waitForFileChooser(), page.keyboard.press("Enter")]);
-    await chooser.accept([path]);
+    const waiting = page.waitForFileChooser();
+    // The browser must have been told that the chooser is ours.
+    await new Promise((done) => setTimeout(done, 500));
+    await page.keyboard.press("Enter");
+    await (await waiting).accept([path]);
   },
 };
