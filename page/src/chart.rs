@@ -3,13 +3,16 @@
 
 use crate::{figures::hours_of, link, shown};
 use maud::{Markup, html};
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 /// Most parts of a bar that have a colour of their own. What is less is "other".
 const SERIES_MAX: usize = 7;
 
 const HEIGHT: f64 = 180.0;
 const BELOW: f64 = 20.0;
+
+/// The room above the largest bar, for its sum.
+const ABOVE: f64 = 18.0;
 
 /// Amounts by column and by series.
 #[derive(Default)]
@@ -39,78 +42,146 @@ impl StackedBars {
     }
 
     fn drawn(&self, title: &str, unit: &str, name_of: impl Fn(&str) -> Markup) -> Markup {
-        let mut series: Vec<(&String, u64)> =
-            self.totals.iter().map(|(name, total)| (name, *total)).collect();
-        series.sort_by_key(|(name, total)| (std::cmp::Reverse(*total), *name));
-        let has_other = series.len() > SERIES_MAX;
-        series.truncate(SERIES_MAX);
-        let names: Vec<&String> = series.into_iter().map(|(name, _)| name).collect();
-        // The parts of each column, from below, and its sum.
-        let parts = |of: &BTreeMap<String, u64>| {
-            let mut parts: Vec<u64> = names.iter().map(|name| of.get(*name).copied().unwrap_or(0)).collect();
-            let named: u64 = parts.iter().sum();
-            let all: u64 = of.values().sum();
-            parts.push(all.saturating_sub(named));
-            (parts, all)
-        };
-        let columns: Vec<(&String, Vec<u64>, u64)> = self
-            .amounts
-            .iter()
-            .map(|(column, of)| {
-                let (parts, all) = parts(of);
-                (column, parts, all)
-            })
-            .collect();
-        let most = columns.iter().map(|(_, _, all)| *all).max().unwrap_or(0);
-        if most == 0 {
+        let layers = Layers::of(self);
+        if layers.largest() == 0 {
             return html! { section { h2 { (title) } p.faint { "No " (unit) " are known of this time." } } };
         }
-        let label = |at: usize| if at < names.len() { shown::visible(names[at]) } else { "other".to_owned() };
-        let step = 100.0 / columns.len() as f64;
-        let percent = |value: f64| format!("{value:.2}%");
         html! {
             section.chart {
                 h2 { (title) }
-                svg width="100%" height=(HEIGHT + BELOW) role="img" aria-label={ (title) ", in " (unit) ". The numbers are in the table below." } {
-                    line.axis x1="0" x2="100%" y1=(HEIGHT) y2=(HEIGHT) {}
-                    @for (at, (column, parts, all)) in columns.iter().enumerate() {
-                        @let x = at as f64 * step;
-                        @let heights: Vec<f64> = parts.iter().map(|part| *part as f64 / most as f64 * (HEIGHT - 18.0)).collect();
-                        @for (index, height) in heights.iter().enumerate() {
-                            @if *height > 0.0 {
-                                @let y = HEIGHT - heights[..=index].iter().sum::<f64>();
-                                rect class={ "s" (index) } x=(percent(x + step * 0.1)) width=(percent(step * 0.8)) y=(format!("{y:.2}")) height=(format!("{:.2}", height.max(0.5))) {
-                                    title { (label(index)) ", " (column) ": " (hours_of(parts[index])) " " (unit) }
+                (layers.bars(title, unit))
+                (layers.legend(&name_of))
+                details {
+                    summary { "The numbers of this chart" }
+                    (layers.numbers(title))
+                }
+            }
+        }
+    }
+}
+
+/// A column: its name, the parts of its bar from below, and their sum.
+struct Column<'a> {
+    name: &'a str,
+    parts: Vec<u64>,
+    sum: u64,
+}
+
+/// What is drawn: the largest series, and all others as one.
+struct Layers<'a> {
+    names: Vec<&'a str>,
+    has_other: bool,
+    columns: Vec<Column<'a>>,
+}
+
+impl<'a> Layers<'a> {
+    fn of(bars: &'a StackedBars) -> Layers<'a> {
+        let mut series: Vec<(&str, u64)> =
+            bars.totals.iter().map(|(name, total)| (&name[..], *total)).collect();
+        series.sort_by_key(|(name, total)| (Reverse(*total), *name));
+        let has_other = series.len() > SERIES_MAX;
+        let names: Vec<&str> = series.into_iter().take(SERIES_MAX).map(|(name, _)| name).collect();
+        let column = |(name, of): (&'a String, &BTreeMap<String, u64>)| {
+            let mut parts: Vec<u64> = names.iter().map(|name| of.get(*name).copied().unwrap_or(0)).collect();
+            let sum: u64 = of.values().sum();
+            parts.push(sum.saturating_sub(parts.iter().sum()));
+            Column { name, parts, sum }
+        };
+        let columns = bars.amounts.iter().map(column).collect();
+        Layers { names, has_other, columns }
+    }
+
+    fn largest(&self) -> u64 {
+        self.columns.iter().map(|column| column.sum).max().unwrap_or(0)
+    }
+
+    /// The name of a series as text.
+    fn label(&self, at: usize) -> String {
+        self.names.get(at).map_or_else(|| "other".to_owned(), |name| shown::visible(name))
+    }
+
+    /// The number of series, with all others as one.
+    fn series(&self) -> usize {
+        self.names.len() + usize::from(self.has_other)
+    }
+
+    fn bars(&self, title: &str, unit: &str) -> Markup {
+        let label = format!("{title}, in {unit}. The numbers are in the table below.");
+        let step = 100.0 / self.columns.len() as f64;
+        html! {
+            svg width="100%" height=(HEIGHT + BELOW) role="img" aria-label=(label) {
+                line.axis x1="0" x2="100%" y1=(HEIGHT) y2=(HEIGHT) {}
+                @for (at, column) in self.columns.iter().enumerate() {
+                    (self.bar(column, at, at as f64 * step, step, unit))
+                }
+            }
+        }
+    }
+
+    /// A bar, which begins at this part of the width, in per cent.
+    fn bar(&self, column: &Column<'_>, at: usize, left: f64, step: f64, unit: &str) -> Markup {
+        let percent = |value: f64| format!("{value:.2}%");
+        let scale = (HEIGHT - ABOVE) / self.largest() as f64;
+        let mut top = HEIGHT;
+        let mut parts = Vec::new();
+        for (index, amount) in column.parts.iter().enumerate().filter(|(_, amount)| **amount > 0) {
+            let height = *amount as f64 * scale;
+            top -= height;
+            let words = format!("{}, {}: {} {unit}", self.label(index), column.name, hours_of(*amount));
+            parts.push((index, top, height.max(0.5), words));
+        }
+        let middle = percent(left + step * 0.5);
+        html! {
+            @for (index, y, height, words) in &parts {
+                rect class={ "s" (index) }
+                    x=(percent(left + step * 0.1)) width=(percent(step * 0.8))
+                    y=(format!("{y:.2}")) height=(format!("{height:.2}")) { title { (words) } }
+            }
+            text.total x=(middle) y=(format!("{:.2}", top - 4.0)) text-anchor="middle" {
+                (hours_of(column.sum))
+            }
+            text.tick x=(middle) y=(HEIGHT + BELOW - 5.0) text-anchor="middle" {
+                (tick(column.name, at, self.columns.len()))
+            }
+        }
+    }
+
+    fn legend(&self, name_of: &impl Fn(&str) -> Markup) -> Markup {
+        let key = |at: usize| {
+            html! {
+                svg.key width="12" height="12" aria-hidden="true" {
+                    rect class={ "s" (at) } width="12" height="12" rx="2" {}
+                }
+            }
+        };
+        html! {
+            ul.legend {
+                @for (at, name) in self.names.iter().enumerate() { li { (key(at)) " " (name_of(name)) } }
+                @if self.has_other { li { (key(self.names.len())) " other" } }
+            }
+        }
+    }
+
+    fn numbers(&self, title: &str) -> Markup {
+        html! {
+            div.scroll role="region" aria-label={ (title) ": numbers" } tabindex="0" {
+                table {
+                    thead {
+                        tr {
+                            th scope="col" { "time" }
+                            @for at in 0..self.series() {
+                                th.num scope="col" {
+                                    @if self.label(at).is_empty() { "(unknown)" } @else { (self.label(at)) }
                                 }
                             }
                         }
-                        text.total x=(percent(x + step * 0.5)) y=(format!("{:.2}", HEIGHT - heights.iter().sum::<f64>() - 4.0)) text-anchor="middle" { (hours_of(*all)) }
-                        text.tick x=(percent(x + step * 0.5)) y=(HEIGHT + 15.0) text-anchor="middle" { (tick(column, at, columns.len())) }
                     }
-                }
-                ul.legend {
-                    @for (at, name) in names.iter().enumerate() {
-                        li { svg.key width="12" height="12" aria-hidden="true" { rect class={ "s" (at) } width="12" height="12" rx="2" {} } " " (name_of(name)) }
-                    }
-                    @if has_other {
-                        li { svg.key width="12" height="12" aria-hidden="true" { rect class={ "s" (names.len()) } width="12" height="12" rx="2" {} } " other" }
-                    }
-                }
-                details {
-                    summary { "The numbers of this chart" }
-                    div.scroll role="region" aria-label={ (title) ": numbers" } tabindex="0" {
-                        table {
-                            thead { tr {
-                                th scope="col" { "time" }
-                                @for name in &names { th.num scope="col" { (shown::name_or(name, "(unknown)")) } }
-                                @if has_other { th.num scope="col" { "other" } }
-                            } }
-                            tbody {
-                                @for (column, parts, _) in &columns {
-                                    tr {
-                                        th scope="row" { (column) }
-                                        @for part in parts.iter().take(names.len() + usize::from(has_other)) { td.num { (hours_of(*part)) } }
-                                    }
+                    tbody {
+                        @for column in &self.columns {
+                            tr {
+                                th scope="row" { (column.name) }
+                                @for part in column.parts.iter().take(self.series()) {
+                                    td.num { (hours_of(*part)) }
                                 }
                             }
                         }

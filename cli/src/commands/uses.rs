@@ -18,9 +18,8 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 const EXAMPLES: &str = "Examples:\n\
 \x20 ogrt uses /usr/lib/libz.a --since 30d\n\
-\x20 ogrt uses --soname libmpi.so.40 --user alice\n\
 \x20 ogrt uses xz-utils --version '>=5.6.0,<5.6.2' --csv\n\
-\x20 ogrt uses --csaf rhsa-2024_1234.json --product 'Linux 9'";
+\x20 ogrt uses --csaf rhsa-2024_1234.json --csv";
 
 /// Show who ran or loaded something, directly or through something that contains it.
 ///
