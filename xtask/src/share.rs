@@ -5,7 +5,8 @@ use anyhow::{Context, Result};
 use std::{fs, path::Path};
 
 /// Each folder of the project, and its name in PREFIX/share/ogrt.
-const SHARED: [(&str, &str); 8] = [
+const SHARED: [(&str, &str); 9] = [
+    ("dashboards", "dashboards"),
     ("easybuild-hooks", "easybuild"),
     ("spack", "spack"),
     ("python", "python"),

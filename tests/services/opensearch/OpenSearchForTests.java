@@ -10,6 +10,7 @@ import org.opensearch.env.Environment;
 import org.opensearch.http.HttpServerTransport;
 import org.opensearch.node.InternalSettingsPreparer;
 import org.opensearch.node.Node;
+import org.opensearch.painless.PainlessPlugin;
 import org.opensearch.transport.Netty4Plugin;
 
 /**
@@ -21,7 +22,7 @@ import org.opensearch.transport.Netty4Plugin;
 public final class OpenSearchForTests {
     private static final class TestNode extends Node {
         TestNode(Environment environment) {
-            super(environment, List.of(Netty4Plugin.class), false);
+            super(environment, List.of(Netty4Plugin.class, PainlessPlugin.class), false);
         }
     }
 

@@ -1,13 +1,14 @@
 //! Outputs that send over a network, each against the real receiver.
 
+mod dashboards;
 mod elasticsearch;
 mod faults;
-mod http;
+pub mod http;
 mod json_tcp;
 mod kafka;
 mod queries;
 mod relay;
-mod services;
+pub mod services;
 mod splunk_hec;
 
 use crate::daemon::{Daemon, wait_for};
@@ -20,7 +21,7 @@ use std::{
 };
 
 /// A child that ends with this, as by a crash.
-struct Ending(Child);
+pub struct Ending(pub Child);
 
 impl Drop for Ending {
     fn drop(&mut self) {
@@ -63,7 +64,7 @@ fn end(series: u64, number: u64) -> ProcessEnd {
     }
 }
 
-fn id(series: u64, number: u64) -> Bytes {
+pub fn id(series: u64, number: u64) -> Bytes {
     Bytes::copy_from_slice(uuid::Uuid::from_u64_pair(series, number).as_bytes())
 }
 
@@ -73,7 +74,7 @@ fn id_text(series: u64, number: u64) -> String {
 }
 
 /// Sends events and waits until the server has promised to keep them.
-fn send(daemon: &Daemon, frames: impl IntoIterator<Item = Bytes>) {
+pub fn send(daemon: &Daemon, frames: impl IntoIterator<Item = Bytes>) {
     let mut stream = daemon.acknowledged();
     let mut sent = 0;
     for frame in frames {
@@ -83,7 +84,7 @@ fn send(daemon: &Daemon, frames: impl IntoIterator<Item = Bytes>) {
     stream.wait_for(sent).unwrap();
 }
 
-fn starts(series: u64, numbers: std::ops::Range<u64>) -> impl Iterator<Item = Bytes> {
+pub fn starts(series: u64, numbers: std::ops::Range<u64>) -> impl Iterator<Item = Bytes> {
     numbers.map(move |number| encode_frame(MessageType::ProcessInfo, &start(series, number)))
 }
 
