@@ -87,6 +87,7 @@ pub const TEST_TOOLS: &[Tool] = &[
     Tool { program: "go", package: "golang-go" },
     Tool { program: "javac", package: "default-jdk-headless" },
     Tool { program: "mvn", package: "maven" },
+    Tool { program: "prometheus", package: "prometheus" },
     Tool { program: "socat", package: "socat" },
     Tool { program: "ip", package: "iproute2" },
     Tool { program: "mpicc.openmpi", package: "libopenmpi-dev" },

@@ -14,6 +14,7 @@ mod database;
 mod durable;
 mod follow;
 mod follow_storm;
+mod grafana;
 mod hostile;
 mod identity;
 mod idle;
