@@ -8,7 +8,7 @@
 //! | PREFIX/lib/systemd/system | the units of the server and of the observer |
 //! | PREFIX/libexec/ogrt | the linker wrapper under each name that a compiler driver asks for |
 //! | PREFIX/share | manual pages and completions |
-//! | PREFIX/share/ogrt | what EasyBuild, Spack and schedulers read |
+//! | PREFIX/share/ogrt | what EasyBuild, Spack, schedulers and dashboards read |
 
 use crate::{
     known_tools,

@@ -43,3 +43,19 @@ fn copy_folder(from: &Path, to: &Path) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::install;
+
+    #[test]
+    fn what_other_tools_read_is_installed_without_its_tests() {
+        let prefix = tempfile::tempdir().unwrap();
+        install(prefix.path()).unwrap();
+        let dashboards = prefix.path().join("share/ogrt/dashboards");
+        for name in ["ogrt.ndjson", "grafana-health.json", "grafana-reports.json"] {
+            assert!(dashboards.join(name).is_file(), "{name}");
+        }
+        assert!(!dashboards.join("tests").exists());
+    }
+}
