@@ -24,6 +24,8 @@ pub struct JobProcess {
     pub name: Rc<str>,
     /// The name and version of its build, and whether that is registered.
     pub software: Rc<str>,
+    /// The signature of that build.
+    pub signature: Rc<str>,
     pub is_registered: bool,
     /// The name is not of its build, but of a learned package.
     pub is_learned: bool,
@@ -95,6 +97,7 @@ impl JobProcess {
             name: texts.one(what_ran::name(&program, &arguments)),
             program: texts.one(program),
             software: texts.one(software(build)),
+            signature: texts.one(text(build, "signature")),
             is_registered: build["source"] == "record",
             is_learned: false,
             host: texts.one(document["hostname"].as_str().unwrap_or_default()),

@@ -43,6 +43,8 @@ pub struct Node {
     pub name: Rc<str>,
     /// The name and version of its build; empty where they are not known.
     pub software: Rc<str>,
+    /// The signature of the build, where all processes of the line have the same; else empty.
+    pub signature: Rc<str>,
     /// True where nobody registered the build, and no learned package has it.
     pub is_unregistered: bool,
     /// True where the process above became this one by exec.
@@ -163,6 +165,7 @@ impl Tree {
             program: process.program.clone(),
             name: process.name.clone(),
             software: process.software.clone(),
+            signature: process.signature.clone(),
             is_unregistered: !process.is_registered && !process.is_learned,
             is_exec,
             times: 1,
@@ -184,6 +187,7 @@ impl Tree {
 impl Node {
     fn count(&mut self, process: &JobProcess, is_rank: bool) {
         self.processes += 1;
+        self.keep_signature_of(&process.signature);
         self.start_ns = self.start_ns.min(process.start_ns);
         self.claimed += usize::from(process.is_claimed);
         self.ranks += usize::from(is_rank);
@@ -203,9 +207,16 @@ impl Node {
         }
     }
 
+    fn keep_signature_of(&mut self, other: &str) {
+        if *self.signature != *other {
+            self.signature = Rc::default();
+        }
+    }
+
     /// Takes an equal line into this one.
     pub fn merge(&mut self, other: Node) {
         self.times += other.times;
+        self.keep_signature_of(&other.signature);
         self.processes += other.processes;
         self.claimed += other.claimed;
         self.ranks += other.ranks;

@@ -87,6 +87,26 @@ document.querySelectorAll("section.table").forEach((section, number) => {
     element("span", { className: "narrow" }, element("label", { htmlFor: id, textContent: "only lines with" }), box, count));
 });
 
+// Comma-separated values of a table that the server makes no file of: the lines as they are shown.
+const field = (text) => (/[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text);
+document.querySelectorAll("section.table").forEach((section) => {
+  const table = section.querySelector("table");
+  const files = section.querySelector(".files");
+  if (!table || !files || files.querySelector("a[download]")) return;
+  const button = element("button", { type: "button", textContent: "CSV" });
+  button.setAttribute("aria-label", `${section.querySelector("h2").textContent}: these lines as a file`);
+  button.addEventListener("click", () => {
+    const rows = [...table.rows].filter((row) => !row.hidden);
+    const text = rows.map((row) => [...row.cells].map((cell) => field(cell.textContent.replace(/\s+/g, " ").trim())).join(",")).join("\n");
+    const link = element("a", { href: URL.createObjectURL(new Blob([`${text}\n`], { type: "text/csv" })), download: "table.csv" });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    URL.revokeObjectURL(link.href);
+  });
+  files.append(button);
+});
+
 // Commands that copy. A page that did not come by TLS has no clipboard, so the text is selected.
 document.querySelectorAll(".command").forEach((place) => {
   const code = place.querySelector("code");

@@ -342,10 +342,8 @@ fn line(node: &Node, depth: usize, span: (i64, i64)) -> Markup {
                 @if node.times > 1 { " × " (grouped(node.times as u64)) }
             }
             td {
-                @if node.is_unregistered && node.program.starts_with('/') {
-                    a href=(link::to("/affected", &[("path", &node.program)])) { (shown::short(&software)) }
-                } @else if node.software.is_empty() { (shown::short(&software)) }
-                @else { a href=(link::to("/search", &[("q", &node.software)])) { (shown::short(&software)) } }
+                @if let Some(address) = address_of(node) { a href=(address) { (shown::short(&software)) } }
+                @else { (shown::short(&software)) }
             }
             td { (tree_line::count(node)) @if node.claimed > 0 { " " span.faint { (tree_line::identity(node)) } } }
             td { (shown::short(&tree_line::hosts(node))) }
@@ -353,6 +351,19 @@ fn line(node: &Node, depth: usize, span: (i64, i64)) -> Markup {
             td.when { (bar(node, span)) }
             td { @if failed { (ending(&tree_line::endings(node))) } @else { (shown::short(&tree_line::endings(node))) } }
         }
+    }
+}
+
+/// The page about what a line ran: its build, its software, or who else runs the file.
+fn address_of(node: &Node) -> Option<String> {
+    if node.is_unregistered {
+        let is_file = node.program.starts_with('/');
+        return is_file.then(|| link::to("/affected", &[("path", &node.program)]));
+    }
+    match (node.signature.is_empty(), node.software.is_empty()) {
+        (false, _) => Some(link::to("/build", &[("signature", &node.signature)])),
+        (true, false) => Some(link::to("/search", &[("q", &node.software)])),
+        (true, true) => None,
     }
 }
 
