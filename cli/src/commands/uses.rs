@@ -17,7 +17,7 @@ use serde_json::Value;
 use std::{collections::BTreeSet, path::PathBuf};
 
 const EXAMPLES: &str = "Examples:\n\
-\x20 ogrt uses /usr/lib/libz.a --since 30d\n\
+\x20 ogrt uses /usr/lib/libz.a --since 30d --user alice\n\
 \x20 ogrt uses xz-utils --version '>=5.6.0,<5.6.2' --csv\n\
 \x20 ogrt uses --csaf rhsa-2024_1234.json --csv";
 
