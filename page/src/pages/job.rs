@@ -86,7 +86,10 @@ pub async fn show(reader: Reader, parameters: Parameters) -> Result<Page, Refusa
         part = asked.part(&reader, PART).await;
     }
     let known = part.as_ref().unwrap_or(&Value::Null);
-    let listed = jobs::of_one(&reader, asked.id, asked.cluster, known).await?;
+    let is_whole = asked.cursor.is_empty() && known["next"].is_null();
+    // Of a job that is shown whole only its state and its array are taken from there.
+    let lines = if is_whole { "1" } else { "5" };
+    let listed = jobs::of_one(&reader, asked.id, asked.cluster, known, lines).await?;
     let part = match part {
         Ok(part) => part,
         // Its processes may be deleted, while the list still knows it.
@@ -94,7 +97,6 @@ pub async fn show(reader: Reader, parameters: Parameters) -> Result<Page, Refusa
         Err(refusal) => return Err(refusal),
     };
     let job = read(&part);
-    let is_whole = asked.cursor.is_empty() && part["next"].is_null();
     let totals = JobTotals::of(&job);
     let (first_ns, last_ns) = match is_whole {
         true => (totals.first_ns, totals.last_ns),

@@ -149,13 +149,19 @@ pub fn state(word: &str) -> Markup {
     html! { span class=(kind) { (word) } }
 }
 
-/// The lines of one job in the list: one for each user of it. `part` holds some of its processes,
-/// by whose starts it is found.
-pub async fn of_one(reader: &Reader, job_id: &str, cluster: &str, part: &Value) -> Result<Value, Refusal> {
+/// The first lines of one job in the list: there is one for each user of it. `part` holds some of
+/// its processes, by whose starts it is found.
+pub async fn of_one(
+    reader: &Reader,
+    job_id: &str,
+    cluster: &str,
+    part: &Value,
+    limit: &str,
+) -> Result<Value, Refusal> {
     let starts = part["processes"].as_array().into_iter().flatten();
     let first_ns = starts.filter_map(|process| process["start_time_ns"].as_i64()).min();
     let until = first_ns.map(|ns| (ns / 1_000_000_000 + 1).to_string()).unwrap_or_default();
-    let question = [("job_id", job_id), ("cluster", cluster), ("until", &until), ("limit", "5")];
+    let question = [("job_id", job_id), ("cluster", cluster), ("until", &until), ("limit", limit)];
     reader.ask("/v1/jobs", &question).await
 }
 
