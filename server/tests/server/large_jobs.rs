@@ -116,6 +116,10 @@ fn the_page_of_a_large_job_opens_at_once_and_goes_on() {
             });
         }
     }
+    // What is counted in memory is written at the first question that wants it.
+    wait_for("the list to have the job", || {
+        daemon.get("/v1/jobs?job_id=large").1.get("counted_until_ns").is_none().then_some(())
+    });
     let page = |address: &str| {
         let since = Instant::now();
         let (status, body) = daemon.http("GET", address, &[]);
