@@ -79,17 +79,17 @@ pub async fn show(reader: Reader, parameters: Parameters) -> Result<Page, Refusa
     if asked.id.is_empty() {
         return Err(Refusal::bad_question("an address of a job has its id: /job?id=4711"));
     }
-    let limit = if asked.cursor.is_empty() { WHOLE_MAX } else { PART };
-    let mut part = asked.part(&reader, limit).await;
-    if limit > PART && part.as_ref().is_ok_and(|part| !part["next"].is_null()) {
-        // It is too large to be shown whole.
-        part = asked.part(&reader, PART).await;
-    }
+    let mut part = asked.part(&reader, PART).await;
     let known = part.as_ref().unwrap_or(&Value::Null);
-    let is_whole = asked.cursor.is_empty() && known["next"].is_null();
-    // Of a job that is shown whole only its state and its array are taken from there.
-    let lines = if is_whole { "1" } else { "5" };
+    let has_more = !known["next"].is_null();
+    // Of a job that is shown whole only its state and its array are taken from the list.
+    let lines = if has_more || !asked.cursor.is_empty() { "5" } else { "1" };
     let listed = jobs::of_one(&reader, asked.id, asked.cluster, known, lines).await?;
+    // Each question looks through all of a job, so a large one is asked for once.
+    if has_more && asked.cursor.is_empty() && processes(&listed) <= WHOLE_MAX as u64 {
+        part = asked.part(&reader, WHOLE_MAX).await;
+    }
+    let is_whole = asked.cursor.is_empty() && part.as_ref().is_ok_and(|part| part["next"].is_null());
     let part = match part {
         Ok(part) => part,
         // Its processes may be deleted, while the list still knows it.
@@ -134,6 +134,13 @@ pub async fn more(reader: Reader, parameters: Parameters) -> Result<Html<String>
         table { tbody data-next=(part["next"].as_str().map(|next| next_address(&asked, next, span, "/job/processes")).unwrap_or_default()) { (lines) } }
     };
     Ok(Html(lines.into_string()))
+}
+
+/// The number of a job's processes, by its lines in the list. Where the list does not know the job,
+/// it may have very many.
+fn processes(listed: &Value) -> u64 {
+    let lines = listed["jobs"].as_array().filter(|lines| !lines.is_empty());
+    lines.map_or(u64::MAX, |lines| lines.iter().map(|line| number(line, "processes")).sum())
 }
 
 fn read(part: &Value) -> Job {
