@@ -13,6 +13,9 @@ use tower::ServiceExt;
 /// The largest answer that a page is made of, in bytes.
 const ANSWER_MAX: usize = 32 << 20;
 
+/// The type of an answer that says why there is none (RFC 9457).
+const PROBLEM: &[u8] = b"application/problem+json";
+
 /// The headers of a browser's request by which the API decides who may ask.
 const KEPT: [header::HeaderName; 3] = [header::HOST, header::ORIGIN, header::AUTHORIZATION];
 
@@ -76,13 +79,16 @@ impl Reader {
             Err(never) => match never {},
         };
         let status = response.status();
+        // Health is told with a status of its own, and is an answer all the same.
+        let kind = response.headers().get(header::CONTENT_TYPE);
+        let is_problem = kind.is_some_and(|kind| kind.as_bytes() == PROBLEM);
         let body = to_bytes(response.into_body(), ANSWER_MAX).await;
         let body = body.map_err(|_| Refusal::of("the answer broke off, or is too large for a page"))?;
         let answer = serde_json::from_slice::<Value>(&body);
-        match (status.is_success() || path == "/healthz", answer) {
-            (true, Ok(answer)) => Ok(answer),
-            (true, Err(_)) => Err(Refusal::of("the answer cannot be read")),
-            (false, answer) => {
+        match (is_problem || (answer.is_err() && !status.is_success()), answer) {
+            (false, Ok(answer)) => Ok(answer),
+            (false, Err(_)) => Err(Refusal::of("the answer cannot be read")),
+            (true, answer) => {
                 let detail = answer.ok().and_then(|problem| problem["detail"].as_str().map(str::to_owned));
                 Err(Refusal { status, detail: detail.unwrap_or_else(|| status.to_string()) })
             }

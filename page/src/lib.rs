@@ -14,6 +14,7 @@ mod figures;
 mod frame;
 mod graph;
 mod link;
+mod list;
 mod pages;
 mod parameters;
 mod period;

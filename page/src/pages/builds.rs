@@ -3,11 +3,11 @@
 use super::{field, period_fields, spreadsheet};
 use crate::{
     api::{Reader, Refusal},
-    command, figures,
+    figures,
     frame::{Page, Section},
     link,
+    list::ListKind,
     parameters::Parameters,
-    period::Period,
     shown,
     table::{Kind, Table},
 };
@@ -19,9 +19,6 @@ use ogrt_answers::{
 };
 use serde_json::Value;
 
-const PAGE: &str = "100";
-const FILE: &str = "10000";
-
 const COLUMNS: [(&str, Kind); 7] = [
     ("software", Kind::Text),
     ("toolchain", Kind::Text),
@@ -32,39 +29,24 @@ const COLUMNS: [(&str, Kind); 7] = [
     ("signature", Kind::Text),
 ];
 
-/// What narrows the list: its name in the address and in the API, and the option of the command.
-const NARROWED_BY: [(&str, &str); 5] = [
-    ("name", "--name"),
-    ("version", "--version"),
-    ("user", "--user"),
-    ("compiler", "--compiler"),
-    ("flag", "--flag"),
-];
-
-fn question<'a>(parameters: &'a Parameters, period: &'a Period, limit: &'a str) -> Vec<(&'a str, &'a str)> {
-    let mut all: Vec<(&str, &str)> =
-        NARROWED_BY.iter().map(|(name, _)| (*name, parameters.of(name))).collect();
-    all.extend([("since", &period.since[..]), ("until", &period.until), ("limit", limit)]);
-    all.push(("cursor", parameters.of("cursor")));
-    all
-}
+const LIST: ListKind = ListKind {
+    name: "builds",
+    lines: "builds",
+    narrowed_by: &[
+        ("name", "--name"),
+        ("version", "--version"),
+        ("user", "--user"),
+        ("compiler", "--compiler"),
+        ("flag", "--flag"),
+    ],
+    more: "older builds",
+};
 
 /// The page.
 pub async fn show(reader: Reader, parameters: Parameters) -> Result<Page, Refusal> {
-    let period = Period::of(&parameters, "")?;
-    let question = question(&parameters, &period, PAGE);
-    let answer = reader.ask("/v1/builds", &question).await?;
-    let mut options: Vec<(&str, &str)> =
-        NARROWED_BY.iter().map(|(name, option)| (*option, parameters.of(name))).collect();
-    options.extend([("--since", &period.since_text[..]), ("--until", &period.until_text)]);
-    let table = table("Builds, the newest first", &answer)
-        .command(command::with_options(&["ogrt", "builds"], &options))
-        .csv(parameters.address("/builds.csv", &[("cursor", "")]))
-        .json(link::to("/v1/builds", &question));
-    let table = match answer["next"].as_str() {
-        Some(next) => table.more(parameters.address("/builds", &[("cursor", next)]), "older builds"),
-        None => table,
-    };
+    let list = LIST.of(&parameters)?;
+    let answer = list.ask(&reader).await?;
+    let table = table("Builds, the newest first", &answer);
     let body = html! {
         form.filter method="get" action="/builds" {
             (field(&parameters, "name", "software", "zlib"))
@@ -72,20 +54,18 @@ pub async fn show(reader: Reader, parameters: Parameters) -> Result<Page, Refusa
             (field(&parameters, "user", "linked by", "name or uid"))
             (field(&parameters, "compiler", "compiler", "gcc"))
             (field(&parameters, "flag", "flag", "-Ofast"))
-            (period_fields(&period))
+            (period_fields(&list.period))
             button type="submit" { "Show" }
         }
-        (table.shown())
+        (list.complete(table, &answer).shown())
     };
     Ok(Page::new(Section::Builds, "Builds", body))
 }
 
 /// The same as comma-separated values, as `ogrt builds --csv` has them.
 pub async fn csv(reader: Reader, parameters: Parameters) -> Result<Response, Refusal> {
-    let period = Period::of(&parameters, "")?;
-    let answer = reader.ask("/v1/builds", &question(&parameters, &period, FILE)).await?;
-    let all = answer["builds"].as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(spreadsheet("builds.csv", builds::csv(all)))
+    let lines = LIST.of(&parameters)?.lines(&reader).await?;
+    Ok(spreadsheet("builds.csv", builds::csv(&lines)))
 }
 
 /// A line for each build.

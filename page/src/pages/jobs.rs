@@ -3,11 +3,11 @@
 use super::{choice, field, period_fields, spreadsheet, warnings};
 use crate::{
     api::{Reader, Refusal},
-    command, figures,
+    figures,
     frame::{Page, Section},
     link,
+    list::ListKind,
     parameters::Parameters,
-    period::Period,
     shown,
     table::{Kind, Table},
 };
@@ -15,10 +15,6 @@ use axum::response::Response;
 use maud::{Markup, html};
 use ogrt_answers::{job_list, json_field::text};
 use serde_json::Value;
-
-/// Jobs of a page, and of a file.
-const PAGE: &str = "100";
-const FILE: &str = "10000";
 
 const COLUMNS: [(&str, Kind); 10] = [
     ("job", Kind::Text),
@@ -33,15 +29,19 @@ const COLUMNS: [(&str, Kind); 10] = [
     ("what failed", Kind::Text),
 ];
 
-/// What narrows the list: its name in the address and in the API, and the option of the command.
-const NARROWED_BY: [(&str, &str); 6] = [
-    ("user", "--user"),
-    ("account", "--account"),
-    ("software", "--software"),
-    ("state", "--state"),
-    ("partition", "--partition"),
-    ("cluster", "--cluster"),
-];
+const LIST: ListKind = ListKind {
+    name: "jobs",
+    lines: "jobs",
+    narrowed_by: &[
+        ("user", "--user"),
+        ("account", "--account"),
+        ("software", "--software"),
+        ("state", "--state"),
+        ("partition", "--partition"),
+        ("cluster", "--cluster"),
+    ],
+    more: "older jobs",
+};
 
 const STATES: [(&str, &str); 7] = [
     ("", "any"),
@@ -53,30 +53,11 @@ const STATES: [(&str, &str); 7] = [
     ("completed", "completed"),
 ];
 
-fn question<'a>(parameters: &'a Parameters, period: &'a Period, limit: &'a str) -> Vec<(&'a str, &'a str)> {
-    let mut all: Vec<(&str, &str)> =
-        NARROWED_BY.iter().map(|(name, _)| (*name, parameters.of(name))).collect();
-    all.extend([("since", &period.since[..]), ("until", &period.until), ("limit", limit)]);
-    all.push(("cursor", parameters.of("cursor")));
-    all
-}
-
 /// The page.
 pub async fn show(reader: Reader, parameters: Parameters) -> Result<Page, Refusal> {
-    let period = Period::of(&parameters, "")?;
-    let question = question(&parameters, &period, PAGE);
-    let answer = reader.ask("/v1/jobs", &question).await?;
-    let mut options: Vec<(&str, &str)> =
-        NARROWED_BY.iter().map(|(name, option)| (*option, parameters.of(name))).collect();
-    options.extend([("--since", &period.since_text[..]), ("--until", &period.until_text)]);
-    let table = table("Jobs, the newest first", &answer)
-        .command(command::with_options(&["ogrt", "jobs"], &options))
-        .csv(parameters.address("/jobs.csv", &[("cursor", "")]))
-        .json(link::to("/v1/jobs", &question));
-    let table = match answer["next"].as_str() {
-        Some(next) => table.more(parameters.address("/jobs", &[("cursor", next)]), "older jobs"),
-        None => table,
-    };
+    let list = LIST.of(&parameters)?;
+    let answer = list.ask(&reader).await?;
+    let table = table("Jobs, the newest first", &answer);
     let body = html! {
         form.filter method="get" action="/jobs" {
             (field(&parameters, "user", "user", "name or uid"))
@@ -85,21 +66,19 @@ pub async fn show(reader: Reader, parameters: Parameters) -> Result<Page, Refusa
             (choice("state", "state", parameters.of("state"), &STATES))
             (field(&parameters, "partition", "partition", ""))
             (field(&parameters, "cluster", "cluster", ""))
-            (period_fields(&period))
+            (period_fields(&list.period))
             button type="submit" { "Show" }
         }
         (warnings(&answer, "jobs of that time are missing, because more ran than the server keeps."))
-        (table.shown())
+        (list.complete(table, &answer).shown())
     };
     Ok(Page::new(Section::Jobs, "Jobs", body))
 }
 
 /// The same as comma-separated values, as `ogrt jobs --csv` has them.
 pub async fn csv(reader: Reader, parameters: Parameters) -> Result<Response, Refusal> {
-    let period = Period::of(&parameters, "")?;
-    let answer = reader.ask("/v1/jobs", &question(&parameters, &period, FILE)).await?;
-    let jobs = answer["jobs"].as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(spreadsheet("jobs.csv", job_list::csv(jobs)))
+    let lines = LIST.of(&parameters)?.lines(&reader).await?;
+    Ok(spreadsheet("jobs.csv", job_list::csv(&lines)))
 }
 
 /// A line for each job.

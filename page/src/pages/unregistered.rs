@@ -3,11 +3,11 @@
 use super::{field, period_fields, spreadsheet, warnings};
 use crate::{
     api::{Reader, Refusal},
-    command, figures,
+    figures,
     frame::{Page, Section},
     link,
+    list::ListKind,
     parameters::Parameters,
-    period::Period,
     shown,
     table::{Kind, Table},
 };
@@ -21,9 +21,6 @@ use ogrt_answers::{
 };
 use serde_json::Value;
 
-const PAGE: &str = "100";
-const FILE: &str = "10000";
-
 const COLUMNS: [(&str, Kind); 7] = [
     ("program", Kind::Text),
     ("what it may be", Kind::Text),
@@ -34,26 +31,17 @@ const COLUMNS: [(&str, Kind); 7] = [
     ("build-id", Kind::Text),
 ];
 
-/// What narrows the list: its name in the address and in the API, and the option of the command.
-const NARROWED_BY: [(&str, &str); 4] =
-    [("user", "--user"), ("host", "--host"), ("cluster", "--cluster"), ("under", "--under")];
-
-fn question<'a>(parameters: &'a Parameters, period: &'a Period, limit: &'a str) -> Vec<(&'a str, &'a str)> {
-    let mut all: Vec<(&str, &str)> =
-        NARROWED_BY.iter().map(|(name, _)| (*name, parameters.of(name))).collect();
-    all.extend([("since", &period.since[..]), ("until", &period.until), ("limit", limit)]);
-    all.push(("cursor", parameters.of("cursor")));
-    all
-}
+const LIST: ListKind = ListKind {
+    name: "unregistered",
+    lines: "programs",
+    narrowed_by: &[("user", "--user"), ("host", "--host"), ("cluster", "--cluster"), ("under", "--under")],
+    more: "further programs",
+};
 
 /// The page.
 pub async fn show(reader: Reader, parameters: Parameters) -> Result<Page, Refusal> {
-    let period = Period::of(&parameters, "")?;
-    let question = question(&parameters, &period, PAGE);
-    let answer = reader.ask("/v1/unregistered", &question).await?;
-    let mut options: Vec<(&str, &str)> =
-        NARROWED_BY.iter().map(|(name, option)| (*option, parameters.of(name))).collect();
-    options.extend([("--since", &period.since_text[..]), ("--until", &period.until_text)]);
+    let list = LIST.of(&parameters)?;
+    let answer = list.ask(&reader).await?;
     let mut table =
         Table::new("Programs, the latest first", &COLUMNS).nothing("Everything that ran has a name.");
     for program in answer["programs"].as_array().into_iter().flatten() {
@@ -68,22 +56,12 @@ pub async fn show(reader: Reader, parameters: Parameters) -> Result<Page, Refusa
         ]);
     }
     let explained = number(&answer, "explained");
-    let table = table
-        .notes((explained > 0).then(|| {
-            format!(
-                "{} more programs have no signature, and a learned package or a rule explains them.",
-                grouped(explained)
-            )
-        }))
-        .command(command::with_options(&["ogrt", "unregistered"], &options))
-        .csv(parameters.address("/unregistered.csv", &[("cursor", "")]))
-        .json(link::to("/v1/unregistered", &question));
-    let table = match answer["next"].as_str() {
-        Some(next) => {
-            table.more(parameters.address("/unregistered", &[("cursor", next)]), "further programs")
-        }
-        None => table,
-    };
+    let table = table.notes((explained > 0).then(|| {
+        format!(
+            "{} more programs have no signature, and a learned package or a rule explains them.",
+            grouped(explained)
+        )
+    }));
     let body = html! {
         p.summary { "Nobody registered these programs, and no package that was learned has them. "
             "Teach the server what they are with " code { "ogrt learn" } ", or by a rule." }
@@ -92,21 +70,19 @@ pub async fn show(reader: Reader, parameters: Parameters) -> Result<Page, Refusa
             (field(&parameters, "host", "host", ""))
             (field(&parameters, "cluster", "cluster", ""))
             (field(&parameters, "under", "path begins with", "/home/"))
-            (period_fields(&period))
+            (period_fields(&list.period))
             button type="submit" { "Show" }
         }
         (warnings(&answer, "more ran than the server keeps apart."))
-        (table.shown())
+        (list.complete(table, &answer).shown())
     };
     Ok(Page::new(Section::Unregistered, "Not registered", body))
 }
 
 /// The same as comma-separated values, as `ogrt unregistered --csv` has them.
 pub async fn csv(reader: Reader, parameters: Parameters) -> Result<Response, Refusal> {
-    let period = Period::of(&parameters, "")?;
-    let answer = reader.ask("/v1/unregistered", &question(&parameters, &period, FILE)).await?;
-    let all = answer["programs"].as_array().map(Vec::as_slice).unwrap_or_default();
-    Ok(spreadsheet("unregistered.csv", unregistered::csv(all)))
+    let lines = LIST.of(&parameters)?.lines(&reader).await?;
+    Ok(spreadsheet("unregistered.csv", unregistered::csv(&lines)))
 }
 
 /// The program, as a link to who ran it.

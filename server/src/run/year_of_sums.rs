@@ -94,10 +94,8 @@ fn add_day(shared: &Shared, year: &Year, day: u16, numbers: &mut Numbers) -> u64
                 last_ns: first_ns + 3_600_000_000_000,
                 processes: year.processes,
                 ends: Some((Status::Completed, ended)),
-                verdict: None,
-                what_ran: b"",
                 modules: Modules::Names([&b"gcc/13\0"[..], b"gcc/13\0mpi/4\0", b"gcc/12\0mpi/4\0"][user % 3]),
-                started: None,
+                ..SumTally::default()
             });
         }
     }

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use crate::{
         database::Store,
-        sums::{EndSum, JobFacts, Modules, Status, add},
+        sums::{EndSum, JobFacts, Status, add},
     };
     use std::cell::Cell;
 
@@ -191,14 +191,10 @@ mod tests {
             job: b"7",
             host,
             facts: JobFacts { nodes: 2, ..JobFacts::default() },
-            first_ns: 0,
             last_ns: 5,
             processes: 2,
             ends: Some((Status::Failed, EndSum { processes: 1, cpu_us: 10, wall_us: 3 })),
-            verdict: None,
-            what_ran: b"",
-            modules: Modules::None,
-            started: None,
+            ..SumTally::default()
         }
     }
 

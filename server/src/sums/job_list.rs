@@ -155,7 +155,7 @@ mod tests {
     use super::*;
     use crate::{
         database::Store,
-        sums::{EndSum, JobFacts, Modules, Status, SumKey, SumTally, add},
+        sums::{EndSum, JobFacts, Status, SumKey, SumTally, add},
     };
 
     fn tally<'a>(job: &'a [u8], first_ns: i64, last_ns: i64, is_end: bool) -> SumTally<'a> {
@@ -163,21 +163,8 @@ mod tests {
         let facts = JobFacts { array_job: 80, array_task: 7, ..JobFacts::default() };
         let ends = is_end.then_some((Status::Killed, EndSum { processes: 1, ..EndSum::default() }));
         let verdict = is_end.then_some(9);
-        let (processes, modules, started) = (u64::from(!is_end), Modules::None, None);
-        SumTally {
-            key,
-            job,
-            host: b"",
-            facts,
-            first_ns,
-            last_ns,
-            processes,
-            ends,
-            verdict,
-            what_ran: b"",
-            modules,
-            started,
-        }
+        let processes = u64::from(!is_end);
+        SumTally { key, job, facts, first_ns, last_ns, processes, ends, verdict, ..SumTally::default() }
     }
 
     fn write(store: &SumsStore, mut tallies: Vec<SumTally<'_>>, has_room: bool) {

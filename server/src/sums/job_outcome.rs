@@ -202,26 +202,10 @@ impl JobOutcome {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sums::{JobFacts, Modules, SumKey};
+    use crate::sums::SumKey;
 
     fn start<'a>(processes: u64) -> SumTally<'a> {
-        let (key, facts) = (SumKey::default(), JobFacts::default());
-        let (first_ns, last_ns, ends, verdict) = (0, 0, None, None);
-        let (job, modules, started) = (&b"1"[..], Modules::None, None);
-        SumTally {
-            key,
-            job,
-            host: b"",
-            facts,
-            first_ns,
-            last_ns,
-            processes,
-            ends,
-            verdict,
-            what_ran: b"",
-            modules,
-            started,
-        }
+        SumTally { job: b"1", processes, ..SumTally::default() }
     }
 
     fn end<'a>(status: Status, verdict: Option<u8>, program: u64, first_ns: i64) -> SumTally<'a> {

@@ -170,27 +170,12 @@ impl JobRecord {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sums::{EndSum, JobFacts, Modules, Status, SumKey};
+    use crate::sums::{EndSum, JobFacts, Status};
 
     fn tally<'a>(first_ns: i64, last_ns: i64, processes: u64, cpu_us: u64) -> SumTally<'a> {
         let facts = JobFacts { nodes: 3, tasks: 8, array_job: 80, array_task: 7, ..JobFacts::default() };
         let ends = (cpu_us > 0).then_some((Status::Completed, EndSum { cpu_us, ..EndSum::default() }));
-        let key = SumKey::default();
-        let (job, verdict, modules, started) = (&b"1"[..], None, Modules::None, None);
-        SumTally {
-            key,
-            job,
-            host: b"",
-            facts,
-            first_ns,
-            last_ns,
-            processes,
-            ends,
-            verdict,
-            what_ran: b"",
-            modules,
-            started,
-        }
+        SumTally { job: b"1", facts, first_ns, last_ns, processes, ends, ..SumTally::default() }
     }
 
     #[test]

@@ -143,7 +143,7 @@ mod tests {
     use crate::{
         database::{Store, Table},
         dates::DAY_NS,
-        sums::{EndSum, JobFacts, Modules, Status, SumTally, add, keep_name, kept_name},
+        sums::{EndSum, JobFacts, Status, SumTally, add, keep_name, kept_name},
     };
 
     /// 2025-01-01.
@@ -161,10 +161,7 @@ mod tests {
             last_ns: first_ns + 1_000_000,
             processes: 2,
             ends: Some((Status::Completed, sum)),
-            verdict: None,
-            what_ran: b"",
-            modules: Modules::None,
-            started: None,
+            ..SumTally::default()
         }
     }
 

@@ -108,7 +108,7 @@ const HAS_VERDICT: u8 = 0x40;
 const HAS_FACTS: u8 = 0x80;
 
 /// Processes of one row and one job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SumTally<'a> {
     pub key: SumKey<'a>,
     /// The job; empty outside of jobs.
@@ -224,23 +224,8 @@ mod tests {
         let key =
             SumKey { day: 20_000, program: 70_000, user: b"alice", account: b"chem", ..SumKey::default() };
         let facts = JobFacts { nodes: 2, tasks: 256, cpus_per_task: 1, ..JobFacts::default() };
-        let (first_ns, last_ns, ends, verdict) = (-5, 7, None, None);
-        let (job, host, processes) = (&b"4711"[..], &b""[..], 300);
-        let (modules, started) = (Modules::None, None);
-        let start = SumTally {
-            key,
-            job,
-            host,
-            facts,
-            first_ns,
-            last_ns,
-            processes,
-            ends,
-            verdict,
-            what_ran: b"",
-            modules,
-            started,
-        };
+        let (first_ns, last_ns, job, processes) = (-5, 7, &b"4711"[..], 300);
+        let start = SumTally { key, job, facts, first_ns, last_ns, processes, ..SumTally::default() };
         let sum = EndSum { processes: 2, cpu_us: 1 << 40, wall_us: 9 };
         let end = SumTally { processes: 0, ends: Some((Status::Oom, sum)), job: b"", ..start };
         let facts = JobFacts { array_job: 80, array_task: 0, ..facts };

@@ -124,7 +124,7 @@ const PAGE: &Order = &[
     &["api", "link"],
     &["graph", "parameters", "table"],
     &["figures", "frame", "period"],
-    &["chart"],
+    &["chart", "list"],
     &["pages"],
     &["lib"],
 ];
