@@ -94,7 +94,7 @@ document.querySelectorAll("section.table").forEach((section) => {
   const files = section.querySelector(".files");
   if (!table || !files || files.querySelector("a[download]")) return;
   const button = element("button", { type: "button", textContent: "CSV" });
-  button.setAttribute("aria-label", `${section.querySelector("h2").textContent}: these lines as a file`);
+  button.setAttribute("aria-label", `CSV of ${section.querySelector("h2").textContent}`);
   button.addEventListener("click", () => {
     const rows = [...table.rows].filter((row) => !row.hidden);
     const text = rows.map((row) => [...row.cells].map((cell) => field(cell.textContent.replace(/\s+/g, " ").trim())).join(",")).join("\n");
