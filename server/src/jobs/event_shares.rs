@@ -37,7 +37,7 @@ pub struct EventHolders {
 
 impl EventHolders {
     /// The sender of an event.
-    pub fn of(&mut self, entry: &Entry) -> EventHolder {
+    pub fn of(&mut self, entry: &Entry<impl AsRef<[u8]>>) -> EventHolder {
         let uid = entry.credentials.map(|credentials| credentials.uid);
         let relay = uid.and_then(|_| entry.relay()).unwrap_or_default();
         if let Some(((last_uid, last_relay), holder)) = &self.last

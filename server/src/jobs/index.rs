@@ -17,7 +17,6 @@ use crate::{
     queue::{Entry, Kind, Sender},
     registry::RegistryError,
 };
-use bytes::Bytes;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     hash::{BuildHasher, RandomState},
@@ -263,10 +262,10 @@ impl Jobs {
                 if looked_at > LOOKED_AT_MAX && (index.is_cut || all > EVENTS_MAX) {
                     break 'values;
                 }
-                let mut rest = Bytes::from(lz4_flex::decompress_size_prepended(&packed)?);
-                let size = rest.len();
+                let entries = lz4_flex::decompress_size_prepended(&packed)?;
+                let mut rest = &entries[..];
                 // All in a value is of one sender.
-                let Some(first) = Entry::read(&mut rest.clone()) else { continue };
+                let Some(first) = Entry::borrowed(&mut &*rest) else { continue };
                 let holder = holders.of(&first);
                 let limit = limits.map_or(usize::MAX, |limits| limits.get(holder.own).copied().unwrap_or(0));
                 let tail = key.get(prefix.len()..).unwrap_or_default();
@@ -280,7 +279,7 @@ impl Jobs {
                 }
                 all += bytes / EVENT_BYTES;
                 if all > EVENTS_MAX && limits.is_none() {
-                    let events = std::iter::from_fn(|| Entry::read(&mut rest)).count();
+                    let events = std::iter::from_fn(|| Entry::borrowed(&mut rest)).count();
                     add(amounts, holder.own, events);
                     continue;
                 }
@@ -292,9 +291,9 @@ impl Jobs {
                 index.old += u32::from(!is_new);
                 let value = index.tail_ends.len() as u32 - 1;
                 loop {
-                    let position = Position { value, offset: (size - rest.len()) as u32 };
-                    let Some(entry) = Entry::read(&mut rest) else { break };
-                    let Some(event) = self.joiner.head(&entry) else { continue };
+                    let position = Position { value, offset: (entries.len() - rest.len()) as u32 };
+                    let Some(entry) = Entry::borrowed(&mut rest) else { break };
+                    let Some(event) = EventHead::of(&entry) else { continue };
                     if event.kind == Kind::Summary {
                         if index.summaries.len() >= SUMMARIES_MAX {
                             index.is_cut = true;
@@ -365,7 +364,8 @@ impl Senders {
 
 /// Puts processes where their events stood.
 fn join(slots: &mut Vec<Slot>, senders: &[Who]) {
-    slots.sort_unstable();
+    // By the fingerprint, then by the place.
+    slots.sort_unstable_by_key(order);
     let (mut from, mut written) = (0, 0);
     while from < slots.len() {
         let [print, more, ..] = slots[from];
@@ -383,7 +383,12 @@ fn join(slots: &mut Vec<Slot>, senders: &[Who]) {
     }
     slots.truncate(written);
     slots.shrink_to_fit();
-    slots.sort_unstable();
+    slots.sort_unstable_by_key(order);
+}
+
+/// The first four numbers as one, which is compared at once.
+fn order([first, second, third, fourth, _]: &Slot) -> u128 {
+    u128::from(*first) << 96 | u128::from(*second) << 64 | u128::from(*third) << 32 | u128::from(*fourth)
 }
 
 /// What most processes are: one event, or a start with its end.

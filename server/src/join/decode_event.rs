@@ -99,6 +99,24 @@ pub struct Event<'a> {
     pub programs: Vec<&'a [u8]>,
 }
 
+/// The id of an event and the uid that it names, without reading the rest of it.
+pub fn id_and_uid(kind: Kind, message: &[u8]) -> Result<(Option<[u8; 16]>, Option<u32>), Malformed> {
+    let (id_field, uid_field) = match kind {
+        Kind::Start => (process_info::EVENT_ID, Some(process_info::UID)),
+        Kind::End => (process_end::EVENT_ID, None),
+        Kind::Summary => (job_summary::EVENT_ID, None),
+    };
+    let (mut id, mut uid) = (None, None);
+    for field in Fields::of(message) {
+        match field? {
+            (number, Value::Bytes(bytes)) if number == id_field => id = bytes.try_into().ok(),
+            (number, Value::Varint(value)) if Some(number) == uid_field => uid = Some(value as u32),
+            _ => {}
+        }
+    }
+    Ok((id, uid))
+}
+
 impl<'a> Event<'a> {
     /// The time of the event: the end of the process in an end, or when it was last seen; else its
     /// start.

@@ -146,14 +146,6 @@ impl Joiner {
         Some(EventHead { id, kind, sender, claimed_uid: event.uid })
     }
 
-    /// What names the event of an entry; `None` when its message cannot be read.
-    pub fn head(&self, entry: &Entry) -> Option<EventHead> {
-        let mut event = Event::default();
-        event.read(entry.kind, &entry.message).ok()?;
-        let (id, kind, sender) = (event_id(entry, &event), entry.kind, entry.sender());
-        Some(EventHead { id, kind, sender, claimed_uid: event.uid })
-    }
-
     /// The signatures of an entry that nobody registered.
     fn missing(&self, entry: &Entry) -> Missing {
         let (mut event, mut missing) = (Event::default(), Missing::new());
@@ -290,6 +282,15 @@ pub struct EventHead {
     pub sender: Sender,
     /// The uid that its message names.
     pub claimed_uid: Option<u32>,
+}
+
+impl EventHead {
+    /// What names the event of an entry; `None` when its message cannot be read.
+    pub fn of(entry: &Entry<&[u8]>) -> Option<Self> {
+        let (id, claimed_uid) = decode_event::id_and_uid(entry.kind, entry.message).ok()?;
+        let id = id.or(entry.assigned_id).unwrap_or_default();
+        Some(EventHead { id, kind: entry.kind, sender: entry.sender(), claimed_uid })
+    }
 }
 
 fn event_id(entry: &Entry, event: &Event<'_>) -> [u8; 16] {

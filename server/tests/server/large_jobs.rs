@@ -21,15 +21,16 @@ fn id(number: u64) -> Option<bytes::Bytes> {
     Some(id.to_vec().into())
 }
 
-/// Sends a job, whose ends come in another order than its starts.
-pub fn send_job(daemon: &Daemon, job: &str, processes: u64) {
+/// Sends a job, whose ends come in another order than its starts; each process is one of so many
+/// programs.
+pub fn send_job(daemon: &Daemon, job: &str, processes: u64, programs: u64) {
     let stream = TcpStream::connect(&daemon.tcp).unwrap();
     let mut stream = Acknowledged::greet(stream, &Hello::default()).unwrap();
     let start = |number: u64| {
         let info = ProcessInfo {
             event_id: id(number),
             job_id: Some(job.to_owned().into()),
-            binpath: Some(format!("/sw/app/{number}").into()),
+            binpath: Some(format!("/sw/app/{}", number % programs).into()),
             ..ProcessInfo::default()
         };
         encode_frame(MessageType::ProcessInfo, &info)
@@ -67,7 +68,7 @@ fn processes(page: &Value) -> impl Iterator<Item = (&str, Option<u64>)> {
 fn a_large_job_is_answered_whole_in_pages_and_in_bounded_memory() {
     let count = size(6_011);
     let daemon = Daemon::start("[jobs]\nanswer_processes_max = 4000\n");
-    send_job(&daemon, "large", count);
+    send_job(&daemon, "large", count, count);
     wait_for("the job to be kept", || (daemon.metric("ogrt_jobs_lag_batches") == 0).then_some(()));
     let memory = daemon.metric("process_resident_memory_bytes");
     // A client that knows of no pages is told that it has not all.
@@ -105,7 +106,7 @@ fn next_part(html: &str) -> (Option<String>, usize) {
 fn the_page_of_a_large_job_opens_at_once_and_goes_on() {
     let count = size(6_011);
     let daemon = Daemon::start("");
-    send_job(&daemon, "large", count);
+    send_job(&daemon, "large", count, 1_000);
     for lag in ["ogrt_jobs_lag_batches", "ogrt_uses_lag_batches"] {
         // A million takes its time; what stands still is stuck.
         let mut left = u64::MAX;
@@ -152,7 +153,7 @@ fn the_page_of_a_large_job_opens_at_once_and_goes_on() {
 #[test]
 fn many_readers_of_a_large_job_hold_up_nobody() {
     let daemon = Daemon::start("");
-    send_job(&daemon, "large", 5_000);
+    send_job(&daemon, "large", 5_000, 5_000);
     wait_for("the job to be kept", || (daemon.metric("ogrt_jobs_lag_batches") == 0).then_some(()));
     let memory = daemon.metric("process_resident_memory_bytes");
     let mut largest = 0;

@@ -244,7 +244,7 @@ fn readers_bodies_connections_and_a_full_disk_alone_and_together() {
     let disk = SmallDisk::mount(sizes.disk_mib);
     let more = "[queue]\ndisk_free_min = \"24MiB\"\n[receive]\nconnections_max = 20000\n";
     let mut daemon = Daemon::start_in(tempfile::tempdir_in(disk.path()).unwrap(), more);
-    send_job(&daemon, "large", sizes.processes);
+    send_job(&daemon, "large", sizes.processes, sizes.processes);
     wait_for("the job to be kept", || (daemon.metric("ogrt_jobs_lag_batches") == 0).then_some(()));
 
     let stop = Arc::new(AtomicBool::new(false));
