@@ -21,7 +21,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::time::timeout;
+use tokio::{sync::watch, time::timeout};
 use tracing::{error, info, warn};
 
 /// How many builds a slice has.
@@ -36,8 +36,8 @@ const COUNTED_WITHIN: Duration = Duration::from_secs(20);
 /// How long the other servers may take to answer; each of them has to count first.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(30);
 
-/// The time between two looks for questions of other servers.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// The time between two looks for questions of other servers where nothing is heard of one.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// The reason why a slice was left as it is.
 #[derive(Debug, thiserror::Error)]
@@ -92,7 +92,12 @@ pub async fn keep_bounded(
 
 /// Tells the other servers of the registry what ran here, when they ask. This runs in a thread of
 /// its own.
-pub async fn answer_others(registry: Arc<dyn Registry>, uses: Arc<Uses>, shutdown: Shutdown) {
+pub async fn answer_others(
+    registry: Arc<dyn Registry>,
+    uses: Arc<Uses>,
+    mut news: watch::Receiver<u64>,
+    shutdown: Shutdown,
+) {
     let mut said = false;
     loop {
         let answered = answer_one(&*registry, &uses).await;
@@ -106,8 +111,10 @@ pub async fn answer_others(registry: Arc<dyn Registry>, uses: Arc<Uses>, shutdow
             );
         }
         let pause = if answered.is_ok_and(|answered| answered) { Duration::ZERO } else { LOOK_EVERY };
-        if timeout(pause, shutdown.wait()).await.is_ok() {
-            return;
+        tokio::select! {
+            () = shutdown.wait() => return,
+            // Its sender lives as long as the registry.
+            _ = timeout(pause, news.changed()) => {}
         }
     }
 }

@@ -41,6 +41,7 @@ use ogrt_note::Signature;
 use ogrt_proto::{BuildRecord, BuildSummary, Installation};
 use serde::Serialize;
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use tokio::sync::watch;
 use tracing::info;
 
 /// Most builds in an answer about what contains something.
@@ -273,9 +274,10 @@ pub trait Registry: Send + Sync {
         Ok(())
     }
 
-    /// Is the registry shared with other servers?
-    fn is_shared(&self) -> bool {
-        false
+    /// Changes when other servers have written tokens or questions; `None` where no other server
+    /// has this registry.
+    fn news(&self) -> Option<watch::Receiver<u64>> {
+        None
     }
 
     /// Deletes a build, whatever contains it, and keeps the withdrawal. The signature may be

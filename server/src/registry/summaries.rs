@@ -6,12 +6,12 @@
 //! *not* registered; a registration overwrites that. Where several servers share a registry, it
 //! asks again after some seconds.
 
-use super::{Registry, error::Result};
+use super::{Registry, RegistryError, error::Result};
 use ogrt_note::Signature;
 use ogrt_proto::BuildSummary;
 use serde_json::value::RawValue;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, Sender, channel},
@@ -55,7 +55,12 @@ struct SummaryCache {
     slots_max: usize,
     /// The slot to look at next when one must be replaced.
     hand: usize,
+    /// Signatures for which the registry was away.
+    unanswered: HashSet<Signature>,
 }
+
+/// Most signatures of which is remembered that the registry was away.
+const UNANSWERED_MAX: usize = 100_000;
 
 struct Slot {
     signature: Signature,
@@ -73,9 +78,9 @@ impl Summaries {
         let (registered, signatures) = channel();
         let news = Arc::new(Notify::new());
         let slots_max = summaries_max.clamp(1, u32::MAX as usize);
-        let kept = SummaryCache { slot_numbers: HashMap::new(), slots: Vec::new(), slots_max, hand: 0 };
         let builds = RegisteredBuilds { signatures, news: news.clone() };
-        (Summaries { kept: Mutex::new(kept), registered, news, unknown_for }, builds)
+        let kept = Mutex::new(SummaryCache::new(slots_max));
+        (Summaries { kept, registered, news, unknown_for }, builds)
     }
 
     /// The summary of a signature; `None` when nobody registered it.
@@ -83,7 +88,11 @@ impl Summaries {
         if let Some(known) = self.lock().get(&signature, self.unknown_for) {
             return Ok(known);
         }
-        let summary = registry.summary(signature)?.as_ref().and_then(json);
+        let answer = registry.summary(signature);
+        if let Err(RegistryError::Away(_)) = answer {
+            self.lock().note_unanswered(signature);
+        }
+        let summary = answer?.as_ref().and_then(json);
         // A registration in between left a newer summary than the one we read.
         let mut kept = self.lock();
         if let Some(newer) = kept.get(&signature, self.unknown_for) {
@@ -112,6 +121,26 @@ impl Summaries {
         number.and_then(|number| kept.slots.get(*number as usize)).is_some_and(|slot| slot.summary.is_none())
     }
 
+    /// The signatures that somebody asked for while the registry was away. They are handed over
+    /// once.
+    pub fn take_unanswered(&self) -> Vec<Signature> {
+        std::mem::take(&mut self.lock().unanswered).into_iter().collect()
+    }
+
+    /// Gives back what is still unanswered.
+    pub fn give_back_unanswered(&self, signatures: &[Signature]) {
+        let mut kept = self.lock();
+        signatures.iter().for_each(|signature| kept.note_unanswered(*signature));
+    }
+
+    /// Notes that nobody has registered this signature, unless somebody did meanwhile.
+    pub fn missed(&self, signature: Signature) {
+        let mut kept = self.lock();
+        if !kept.slot_numbers.contains_key(&signature) {
+            kept.insert(signature, None);
+        }
+    }
+
     /// Notes that a build was deleted.
     pub fn removed(&self, signature: Signature) {
         self.lock().insert(signature, None);
@@ -123,6 +152,22 @@ impl Summaries {
 }
 
 impl SummaryCache {
+    fn new(slots_max: usize) -> Self {
+        SummaryCache {
+            slot_numbers: HashMap::new(),
+            slots: Vec::new(),
+            slots_max,
+            hand: 0,
+            unanswered: HashSet::new(),
+        }
+    }
+
+    fn note_unanswered(&mut self, signature: Signature) {
+        if self.unanswered.len() < UNANSWERED_MAX {
+            self.unanswered.insert(signature);
+        }
+    }
+
     fn get(&mut self, signature: &Signature, unknown_for: Option<Duration>) -> Option<Option<Summary>> {
         let slot = self.slots.get_mut(*self.slot_numbers.get(signature)? as usize)?;
         if slot.summary.is_none() && unknown_for.is_some_and(|long| slot.since.elapsed() > long) {
@@ -167,8 +212,7 @@ mod tests {
 
     #[test]
     fn what_is_asked_for_stays_and_the_bound_holds() {
-        let mut kept =
-            SummaryCache { slot_numbers: HashMap::new(), slots: Vec::new(), slots_max: 100, hand: 0 };
+        let mut kept = SummaryCache::new(100);
         for number in 0..100 {
             kept.insert(signature(number), None);
         }

@@ -73,11 +73,11 @@ impl Consumers {
         Stage::start_waiting("retention", runtime, move || {
             retention::keep_bounded(registry, uses, config, shutdown)
         })?;
-        if shared.registry.is_shared() {
+        if let Some(news) = shared.registry.news() {
             let (registry, uses) = (shared.registry.clone(), shared.uses.clone());
             let shutdown = shared.shutdown.clone();
             Stage::start_waiting("answers", runtime, move || {
-                retention::answer_others(registry, uses, shutdown)
+                retention::answer_others(registry, uses, news, shutdown)
             })?;
         }
         Ok(stages)

@@ -1,19 +1,20 @@
-//! The tokens of a registry that several servers share: each server looks for them all the time, so
-//! that one that is added or removed at any of them holds, or holds no more, at all.
+//! The tokens of a registry that several servers share: each server looks for them when it hears of
+//! a change, and every second, so that one that is added or removed at any of them holds, or holds
+//! no more, at all.
 
 use crate::{registry::Registry, tokens::Tokens};
 use std::{sync::Arc, time::Duration};
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::{task::spawn_blocking, time::timeout};
 use tracing::error;
 
 /// The time between two looks.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// Looks until the task is ended.
 pub async fn follow(registry: Arc<dyn Registry>, tokens: Arc<Tokens>) {
+    let mut news = registry.news();
     loop {
         let (registry, tokens) = (registry.clone(), tokens.clone());
-        let is_shared = registry.is_shared();
         let look = spawn_blocking(move || match registry.tokens() {
             Ok(known) => tokens.mirror(&known),
             // The connection has logged that it is away: what was known last still holds.
@@ -24,9 +25,7 @@ pub async fn follow(registry: Arc<dyn Registry>, tokens: Arc<Tokens>) {
                 "the registry's tokens cannot be kept: {problem:#}. Those known before hold; trying again"
             );
         }
-        if !is_shared {
-            return;
-        }
-        sleep(LOOK_EVERY).await;
+        let Some(news) = &mut news else { return };
+        let _ = timeout(LOOK_EVERY, news.changed()).await;
     }
 }

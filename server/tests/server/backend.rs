@@ -39,6 +39,11 @@ impl Backend {
         self.database.is_some()
     }
 
+    /// The database in PostgreSQL.
+    pub fn database(&self) -> Option<&Database> {
+        self.database.as_ref()
+    }
+
     /// What the configuration says of it: the table `registry`, last so that more keys may follow.
     pub fn configuration(&self) -> String {
         match &self.database {

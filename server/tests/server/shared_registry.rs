@@ -4,6 +4,7 @@
 use crate::{
     backend::Backend,
     daemon::{Daemon, SERVER, build, build_frame, wait_for},
+    database::Database,
     process_events::{event, object},
     registry::{linked, marked, signature_text},
 };
@@ -43,6 +44,95 @@ fn a_late_record_lets_its_event_go_at_once_whichever_server_has_it() {
         assert!(since.elapsed() < Duration::from_secs(3), "{:?}", since.elapsed());
     }
     assert_eq!(here.metric("ogrt_join_timeouts_total"), 0);
+}
+
+/// How long an event at `here` waited for its build, which `registrar` registers.
+fn time_to_be_joined(here: &Daemon, registrar: &Daemon, signature: u8) -> Duration {
+    let before = here.lines().len();
+    runs(here, signature);
+    wait_for("the event to wait", || (here.metric("ogrt_events_held") == 1).then_some(()));
+    let since = Instant::now();
+    register(registrar, signature);
+    wait_for("the event", || (here.lines().len() > before).then_some(()));
+    since.elapsed()
+}
+
+#[test]
+fn a_server_hears_at_once_of_a_build_that_another_registers() {
+    let Some(backend) = Backend::postgres() else { return };
+    let [here, there] = [0, 1].map(|_| backend.start("[join]\nwait = \"30s\"\n"));
+    let database = backend.database().unwrap();
+    let is_heard = "SELECT count(*) FROM pg_stat_activity
+        WHERE application_name = 'ogrt-server listener' AND datname = current_database()";
+    let listeners = |count: &str| {
+        wait_for("the listeners", || (database.execute(is_heard) == count).then_some(()));
+    };
+    listeners("2");
+    let times: Vec<_> = (1..=10).map(|signature| time_to_be_joined(&here, &there, signature)).collect();
+    let quick = times.iter().filter(|time| **time < Duration::from_millis(200)).count();
+    assert!(quick >= 8, "{times:?}");
+    // The connections that hear end, and are made again.
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE application_name = 'ogrt-server listener' AND datname = current_database()";
+    for signature in 11..=14 {
+        database.execute(end);
+        let time = time_to_be_joined(&here, &there, signature);
+        assert!(time < Duration::from_secs(4), "{time:?}");
+    }
+    listeners("2");
+    let times: Vec<_> = (15..=24).map(|signature| time_to_be_joined(&here, &there, signature)).collect();
+    let quick = times.iter().filter(|time| **time < Duration::from_millis(200)).count();
+    assert!(quick >= 8, "{times:?}");
+    assert_eq!(here.metric("ogrt_join_timeouts_total"), 0);
+}
+
+#[test]
+fn builds_are_heard_of_after_the_database_was_away_and_many_at_once_are() {
+    let Some(database) = Database::alone() else { return };
+    let configuration =
+        format!("[join]\nwait = \"60s\"\n[registry]\nbackend = \"postgres\"\nurl = \"{}\"\n", database.url());
+    let [here, there] = [0, 1].map(|_| Daemon::start(&configuration));
+    for round in [1, 102] {
+        register(&there, round + 100);
+        wait_for("the build", || is_registered(&here, round + 100).then_some(()));
+        let before = here.lines().len();
+        database.goes_away();
+        // The last is of a build that was registered long before.
+        (round..=round + 100).for_each(|signature| runs(&here, signature));
+        wait_for("the events to wait", || (here.metric("ogrt_events_held") == 101).then_some(()));
+        let mut stream = there.acknowledged();
+        for signature in round..round + 100 {
+            stream.send(&build_frame(signature, "app")).unwrap();
+        }
+        stream.wait_for(100).unwrap();
+        database.comes_back();
+        wait_for("the events", || (here.lines().len() == before + 101).then_some(()));
+    }
+    assert_eq!(here.metric("ogrt_join_timeouts_total"), 0);
+    assert!(!here.log().contains("panicked"), "{}", here.log());
+}
+
+#[test]
+fn a_server_of_before_and_one_of_today_share_a_database() {
+    let Some(backend) = Backend::postgres() else { return };
+    let here = backend.start("[join]\nwait = \"30s\"\n");
+    let database = backend.database().unwrap();
+    register(&here, 1);
+    wait_for("the build", || is_registered(&here, 1).then_some(()));
+    // The one of before looks at this number alone, and a newer one has more additions.
+    assert_eq!(database.execute("SELECT version FROM ogrt_format"), "11");
+    database.execute("UPDATE ogrt_additions SET count = count + 7");
+    let there = backend.start("[join]\nwait = \"30s\"\n");
+    assert!(time_to_be_joined(&here, &there, 2) < Duration::from_secs(3));
+    // One that writes without a word of it is heard all the same: the database tells.
+    let before = here.lines().len();
+    runs(&here, 3);
+    wait_for("the event to wait", || (here.metric("ogrt_events_held") == 1).then_some(()));
+    database.execute(
+        "INSERT INTO builds SELECT nextval('build_numbers'), '03030303-0303-0303-0303-030303030303',
+            registered_ns, time_ns, output_digest, brief, record FROM builds WHERE number = (SELECT min(number) FROM builds)",
+    );
+    wait_for("the event", || (here.lines().len() > before).then_some(()));
 }
 
 #[test]

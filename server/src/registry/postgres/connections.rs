@@ -5,7 +5,7 @@
 //! connection turns out to be dead, its question is asked once more on a fresh one. So nobody
 //! notices that the database was restarted.
 
-use super::migrate;
+use super::{listener::Listener, migrate};
 use crate::{
     config::RegistryConfig,
     registry::{RegistryError, error::Result},
@@ -24,12 +24,16 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use tokio::time::timeout;
 use tokio_postgres::{Client, Config, NoTls, Row, Statement, config::SslMode, types::ToSql};
 use tokio_postgres_rustls::MakeRustlsConnect;
 use tracing::{info, warn};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(2);
+
+/// How long a connection is silent before the kernel asks whether the other end is there.
+const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// How long the database is not asked after it was away.
 const AWAY: Duration = Duration::from_secs(1);
@@ -82,6 +86,8 @@ type Task = Box<dyn FnOnce(&mut DatabaseConnection) + Send>;
 pub struct Connections {
     work: Sender<Task>,
     state: Arc<Availability>,
+    config: Config,
+    encrypted: Option<MakeRustlsConnect>,
 }
 
 #[derive(Default)]
@@ -101,6 +107,8 @@ impl Connections {
         let mut config: Config =
             registry.url.parse().context("registry.url cannot be parsed (docs/registry.md has examples)")?;
         config.connect_timeout(CONNECT).application_name("ogrt-server");
+        // A machine that is gone says nothing.
+        config.keepalives_idle(KEEPALIVE).keepalives_interval(KEEPALIVE).keepalives_retries(3);
         let encrypted = match config.get_ssl_mode() {
             SslMode::Require => Some(MakeRustlsConnect::new(client_config(&registry.ca_file)?)),
             _ => None,
@@ -120,7 +128,13 @@ impl Connections {
                 })
                 .context("cannot start a thread for the registry's database")?;
         }
-        Ok(Connections { work, state })
+        Ok(Connections { work, state, config, encrypted })
+    }
+
+    /// Opens a connection that hears of what is written.
+    pub async fn listen(&self) -> Result<Listener> {
+        let opened = timeout(CONNECT, Listener::open(&self.config, self.encrypted.clone())).await;
+        opened.unwrap_or_else(|_| Err(RegistryError::Away(format!("no answer within {CONNECT:?}"))))
     }
 
     /// Asks, and waits for the answer for at most `within`.
@@ -218,7 +232,7 @@ impl DatabaseConnection {
                 let is_up_to_date = migrate::is_up_to_date(&connected).await?;
                 Ok::<_, RegistryError>((connected, is_up_to_date))
             };
-            let connected = runtime.block_on(async { tokio::time::timeout(left, connecting).await });
+            let connected = runtime.block_on(async { timeout(left, connecting).await });
             let Ok(connected) = connected else {
                 return Err(RegistryError::Away(format!("no answer within {left:?}")));
             };
@@ -237,7 +251,7 @@ impl DatabaseConnection {
             }
         };
         // tokio makes timers only inside its runtime.
-        let asked = runtime.block_on(async { tokio::time::timeout(left, asking).await });
+        let asked = runtime.block_on(async { timeout(left, asking).await });
         // A question that was cut off leaves the connection in the middle of a statement, so it is
         // closed below.
         let answer = asked.unwrap_or_else(|_| Err(RegistryError::Away(format!("no answer within {left:?}"))));

@@ -2,7 +2,7 @@
 
 use super::{
     index, links,
-    schema::{LOCK, STEPS},
+    schema::{ADDITIONS, LOCK, STEPS},
 };
 use crate::registry::{
     RegistryError,
@@ -21,7 +21,17 @@ const AT_ONCE: i64 = 2000;
 
 /// Are the tables those of this server? Mostly they are, and then no lock is needed.
 pub async fn is_up_to_date(client: &Client) -> Result<bool> {
-    Ok(version(client).await? == Some(STEPS.len() as i64))
+    let is_known = version(client).await? == Some(STEPS.len() as i64);
+    Ok(is_known && additions(client).await? >= ADDITIONS.len() as i64)
+}
+
+/// How many additions are made; a newer server makes more.
+async fn additions(client: &impl GenericClient) -> Result<i64> {
+    let is_made = client.query_one("SELECT to_regclass('ogrt_additions') IS NOT NULL", &[]).await?;
+    if !is_made.get::<_, bool>(0) {
+        return Ok(0);
+    }
+    Ok(client.query_opt("SELECT count FROM ogrt_additions", &[]).await?.map_or(0, |row| row.get(0)))
 }
 
 async fn version(client: &impl GenericClient) -> Result<Option<i64>> {
@@ -59,6 +69,18 @@ pub async fn bring_up_to_date(client: &mut Client) -> Result<()> {
     }
     if from < known {
         transaction.execute("UPDATE ogrt_format SET version = $1", &[&known]).await?;
+    }
+    let (from, known) = (additions(&transaction).await?, ADDITIONS.len() as i64);
+    for step in ADDITIONS.iter().skip(usize::try_from(from).or_damaged(|| "the number of additions")?) {
+        transaction.batch_execute(step).await?;
+    }
+    if from < known {
+        transaction
+            .batch_execute(
+                "CREATE TABLE IF NOT EXISTS ogrt_additions (count bigint NOT NULL); DELETE FROM ogrt_additions",
+            )
+            .await?;
+        transaction.execute("INSERT INTO ogrt_additions VALUES ($1)", &[&known]).await?;
     }
     Ok(transaction.commit().await?)
 }

@@ -10,6 +10,7 @@ mod inquiries;
 mod installations;
 mod links;
 mod list;
+mod listener;
 mod migrate;
 mod names;
 mod news;
@@ -49,6 +50,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokens::TokensOfRegistry;
+use tokio::sync::watch;
 use tracing::{error, warn};
 use uuid::Uuid;
 use values::signature_uuid;
@@ -77,6 +79,8 @@ pub struct Postgres {
     server: i64,
     /// The others know of it.
     has_joined: AtomicBool,
+    /// Counts what other servers write.
+    news: watch::Sender<u64>,
 }
 
 /// The tokens of the registry, and the server's own, for whoever changes them.
@@ -102,9 +106,9 @@ impl Postgres {
         let server = store.server()? as i64;
         let installations = Arc::new(Installations::new(store.installations.clone()));
         let waiting = Arc::new(WaitingRecords::open(store, metrics.clone(), config.waiting_bytes_max.0)?);
-        let has_joined = AtomicBool::new(false);
+        let (has_joined, news) = (AtomicBool::new(false), watch::Sender::new(0));
         let registry =
-            Postgres { connections, waiting, installations, summaries, metrics, server, has_joined };
+            Postgres { connections, waiting, installations, summaries, metrics, server, has_joined, news };
         let carrier = Postgres {
             connections: registry.connections.clone(),
             waiting: registry.waiting.clone(),
@@ -113,6 +117,7 @@ impl Postgres {
             metrics: registry.metrics.clone(),
             server,
             has_joined: AtomicBool::new(false),
+            news: registry.news.clone(),
         };
         thread::Builder::new()
             .name("registrations".into())
@@ -354,8 +359,8 @@ impl Registry for Postgres {
         })
     }
 
-    fn is_shared(&self) -> bool {
-        true
+    fn news(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.news.subscribe())
     }
 
     fn withdraw(&self, signature: Signature, withdrawn_by: &str) -> Result<Option<Withdrawal>> {

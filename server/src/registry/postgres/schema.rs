@@ -1,6 +1,8 @@
-//! The tables: one step for each version of the format.
+//! The tables: one step for each version of the format, and additions, which change no table that
+//! an older server knows.
 
-/// The steps, in order; a step that was released is never changed.
+/// The steps, in order; a step that was released is never changed. A server refuses a database with
+/// a step that it does not know.
 pub const STEPS: &[&str] = &[
     "
     CREATE TABLE builds (
@@ -173,6 +175,33 @@ pub const STEPS: &[&str] = &[
     // What learned files resemble.
     "
     ALTER TABLE learned ADD COLUMN sketch bytea;
+    ",
+];
+
+/// Steps that an older server need not know: servers of one registry are replaced one by one. So an
+/// addition makes tables, functions and columns with a default, and takes nothing away. It may find
+/// what it makes.
+pub const ADDITIONS: &[&str] = &[
+    // Each server is told at once what another one, of whatever version, has written (news.rs).
+    "
+    CREATE OR REPLACE FUNCTION ogrt_notify() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+            PERFORM pg_notify(TG_ARGV[0], '');
+            RETURN NULL;
+        END
+    $$;
+    DROP TRIGGER IF EXISTS ogrt_notify ON builds;
+    CREATE TRIGGER ogrt_notify AFTER INSERT ON builds
+        FOR EACH STATEMENT EXECUTE FUNCTION ogrt_notify('ogrt_builds');
+    DROP TRIGGER IF EXISTS ogrt_notify ON withdrawn;
+    CREATE TRIGGER ogrt_notify AFTER INSERT ON withdrawn
+        FOR EACH STATEMENT EXECUTE FUNCTION ogrt_notify('ogrt_builds');
+    DROP TRIGGER IF EXISTS ogrt_notify ON tokens;
+    CREATE TRIGGER ogrt_notify AFTER INSERT OR UPDATE OR DELETE ON tokens
+        FOR EACH STATEMENT EXECUTE FUNCTION ogrt_notify('ogrt_news');
+    DROP TRIGGER IF EXISTS ogrt_notify ON inquiries;
+    CREATE TRIGGER ogrt_notify AFTER INSERT ON inquiries
+        FOR EACH STATEMENT EXECUTE FUNCTION ogrt_notify('ogrt_news');
     ",
 ];
 
