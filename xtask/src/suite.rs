@@ -48,6 +48,10 @@ pub const PREFIX_VARIABLE: &str = "OGRT_TEST_PREFIX";
 /// The packages that need the installed programs.
 const WITH_INSTALLED: [&str; 3] = ["ogrt-end-to-end", "ogrt-integration", "ogrt-builds-tests"];
 
+/// Tests of a part that run at once for each core: they wait for servers and clocks for half of
+/// their time.
+const TESTS_PER_CORE: usize = 2;
+
 /// The options for preload, a cargo workspace of its own.
 const PRELOAD: [&str; 2] = ["--manifest-path", "preload/Cargo.toml"];
 
@@ -103,6 +107,9 @@ impl Test {
         note(steps.step("tests of each part", |step| {
             let mut cargo = workspace.cargo(&["test", "--workspace", "--no-fail-fast"]);
             cargo.args(WITH_INSTALLED.iter().flat_map(|package| ["--exclude", package]));
+            if let Ok(cores) = std::thread::available_parallelism() {
+                cargo.env("RUST_TEST_THREADS", (cores.get() * TESTS_PER_CORE).to_string());
+            }
             tally.watch(step, self.sized(&mut cargo))
         }));
         if !self.fast {
