@@ -15,7 +15,7 @@ const EXAMPLES: &str = "Examples:\n\
 \x20 ogrt-server print-default-config > ogrt.conf  every key, to be edited\n\
 \x20 ogrt-server -c ogrt.conf check-config         is the configuration valid?\n\
 \x20 ogrt-server -c ogrt.conf                      run the server\n\
-\x20 ogrt-server -c ogrt.conf export > builds      save all builds\n\
+\x20 ogrt-server -c ogrt.conf export > builds      save builds and installations\n\
 \x20 ogrt-server -c ogrt.conf backup /backup/new   save everything, while it runs\n\
 \x20 ogrt-server -c ogrt.conf token add easybuild  a token to register builds";
 
@@ -63,11 +63,12 @@ enum Command {
     CheckConfig,
     /// Print every key of the configuration with its default and its meaning.
     PrintDefaultConfig,
-    /// Print all builds as JSON lines. While the server runs, use GET /v1/export instead.
+    /// Print all builds and installations as JSON lines. While the server runs, use GET /v1/export
+    /// instead.
     #[command(after_help = EXPORT_EXAMPLES)]
     Export,
-    /// Register builds from such lines on standard input. While the server runs, use
-    /// POST /v1/import instead.
+    /// Register builds and installations from such lines on standard input. While the server runs,
+    /// use POST /v1/import instead.
     ///
     /// The option --xalt imports what XALT recorded, into the server that runs. Only root and the
     /// server's user may do that.

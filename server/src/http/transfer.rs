@@ -2,8 +2,8 @@
 
 use super::{Problem, Sources, callers::Caller, question::JsonAnswer, run_blocking};
 use crate::registry::{
-    RecordSender, RegistryError,
-    transfer::{self, AT_ONCE, ImportCounts, ImportError},
+    RecordSender,
+    transfer::{self, AT_ONCE, ExportPart, ExportPlace, ImportCounts, ImportError},
 };
 use crate::tokens::Scope;
 use axum::{
@@ -21,42 +21,36 @@ const PART_BYTES: usize = 256 << 10;
 /// Parts up to this size need no share of memory. Those of usual records have less.
 const LARGE: usize = 2 << 20;
 
-/// `GET /v1/export`: all builds, read from the registry as fast as the client takes them.
+/// `GET /v1/export`: all builds and installations, read from the registry as fast as the client
+/// takes them.
 pub async fn export(State(sources): State<Sources>) -> Response {
     let lines = futures_util::stream::try_unfold(
-        (sources, None, 1, None),
-        |(sources, after, count, sent)| async move {
+        (sources, ExportPlace::Builds(None), 1, None),
+        |(sources, place, count, sent)| async move {
             // The share of the part that was sent is free.
             drop(sent);
             let registry = sources.registry.clone();
-            let part = sources.places.part().await;
-            let read = run_blocking(move || {
-                let builds = registry.export(after, count)?;
-                let mut lines = Vec::new();
-                for (_, build) in &builds {
-                    transfer::write_line(build, &mut lines)?;
-                }
-                // Records differ much in size: the next part has as many as fit.
-                let count = (PART_BYTES * builds.len() / lines.len().max(1)).clamp(1, AT_ONCE);
-                Ok::<_, RegistryError>(
-                    builds.last().map(|(last, _)| (Bytes::from(lines), *last, count, part)),
-                )
-            });
+            let place_of_part = sources.places.part().await;
+            let read = run_blocking(move || transfer::part(&*registry, place, count));
             // An answer that breaks off tells the client that it is not complete.
             let broken = |_| io::Error::other("the registry cannot be read");
-            let Some((lines, last, count, part)) = read.await.map_err(broken)? else { return Ok(None) };
+            let Some(ExportPart { lines, count, next }) = read.await.map_err(broken)? else {
+                return Ok(None);
+            };
+            // Records differ much in size: the next part has as many as fit.
+            let count = (PART_BYTES * count / lines.len().max(1)).clamp(1, AT_ONCE);
             let share = match lines.len() {
                 0..=LARGE => None,
                 len => sources.places.share(len as u64).await.map_err(broken)?,
             };
-            drop(part);
-            Ok::<_, io::Error>(Some((lines, (sources, Some(last), count, share))))
+            drop(place_of_part);
+            Ok::<_, io::Error>(Some((Bytes::from(lines), (sources, next, count, share))))
         },
     );
     ([(header::CONTENT_TYPE, "application/jsonl")], Body::from_stream(lines)).into_response()
 }
 
-/// `POST /v1/import`: registers the builds of an export.
+/// `POST /v1/import`: registers the builds and installations of an export.
 pub async fn import(
     State(sources): State<Sources>,
     Extension(Caller(holder)): Extension<Caller>,

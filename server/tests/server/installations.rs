@@ -92,6 +92,44 @@ fn who_registered_one_is_kept_and_what_it_says_of_that_is_not_believed(backend) 
     // Nobody registers one for later, in front of all that comes until then.
     assert!(one["registered_ns"].as_i64().unwrap() < far / 2, "{one}");
 }
+
+fn they_move_with_the_builds_to_either_backend(backend) {
+    let mut daemon = backend.start("");
+    crate::registry::register(&daemon, &[crate::registry::linked(1, "lib", vec![])]);
+    for number in 1..=45 {
+        let body = installation(&format!("/sw/{number}"), "m", number, &[1]);
+        assert_eq!(daemon.http("POST", "/v1/installations", &body).0, 201);
+    }
+    daemon.registrations_are_settled();
+    let all = prefixes(&daemon, "?limit=100");
+    assert_eq!((all.len(), all[0].as_str()), (45, "/sw/45@45"));
+    let (status, lines) = daemon.http("GET", "/v1/export", &[]);
+    assert_eq!((status, lines.iter().filter(|byte| **byte == b'\n').count()), (200, 46));
+    daemon.stop();
+    assert_eq!(crate::registry::offline(&daemon, "export", b""), lines);
+
+    let others = [Backend::embedded(), backend.another()];
+    for other in &others {
+        let other = other.start("");
+        for new in [1, 0] {
+            let (status, counts) = other.http("POST", "/v1/import", &lines);
+            let counts: Value = serde_json::from_slice(&counts).unwrap();
+            assert_eq!((status, &counts["new"], &counts["installations"]), (200, &new.into(), &45.into()));
+        }
+        wait_for("the installations", || (prefixes(&other, "?limit=100") == all).then_some(()));
+    }
+    let empty = backend.another();
+    let mut other = empty.start("");
+    other.stop();
+    let counts: Value =
+        serde_json::from_slice(&crate::registry::offline(&other, "import", &lines)).unwrap();
+    assert_eq!((&counts["new"], &counts["installations"]), (&1.into(), &45.into()));
+    let other = other.crash_and_restart(&empty.configuration());
+    wait_for("the installations", || (prefixes(&other, "?limit=100") == all).then_some(()));
+    let wrong = b"{\"installation\": \"!\"}\n";
+    assert_eq!(other.http("POST", "/v1/import", wrong).0, 400);
+    assert_eq!(other.http("POST", "/v1/import", b"{}\n").0, 400);
+}
 }
 
 fn hex(byte: u8, times: usize) -> String {

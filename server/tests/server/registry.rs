@@ -419,7 +419,7 @@ on_every_backend! {
 }
 
 /// Runs `ogrt-server export` or `import` where a server ran; what it prints.
-fn offline(daemon: &Daemon, command: &str, input: &[u8]) -> Vec<u8> {
+pub fn offline(daemon: &Daemon, command: &str, input: &[u8]) -> Vec<u8> {
     let mut server = Command::new(SERVER);
     server.arg("--config").arg(daemon.path().join("ogrt.conf")).arg(command);
     let mut child = server.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
