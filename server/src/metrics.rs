@@ -128,6 +128,8 @@ metrics! {
         counter rebuilds_dropped = "ogrt_rebuilds_dropped_total",
         /// Registrations on the disk of this server that PostgreSQL has not taken yet.
         gauge registrations_waiting = "ogrt_registrations_waiting",
+        /// Registrations not acknowledged because PostgreSQL did not take them; clients keep these.
+        counter registrations_refused = "ogrt_registrations_refused_total",
         /// Registrations refused because they came without a valid token.
         counter builds_unauthorized = "ogrt_builds_unauthorized_total",
         /// Builds that this relay passed on to other servers.

@@ -45,7 +45,7 @@ pub use naming_rules::{NamingRules, RuleName};
 pub use outputs::{FileCompression, FileConfig, FileLayout, FileSync, OutputConfig};
 pub use queue::{QueueConfig, WhenFull};
 pub use receive::Receive;
-pub use registry::{RegistryBackend, RegistryConfig};
+pub use registry::{Acknowledge, RegistryBackend, RegistryConfig};
 pub use sending::{
     ElasticsearchConfig, IndexLayout, JsonTcpConfig, KafkaConfig, OgrtConfig, Sending, SplunkHecConfig,
 };

@@ -19,6 +19,11 @@ table! {
         /// File with CA certificates (PEM) that the database's certificate is checked against.
         /// Empty: the CA certificates of the system.
         ca_file: PathBuf = PathBuf::new(),
+        /// When a client hears that its build record is safe, with backend = "postgres". "disk":
+        /// when it is on this server's disk, also while the database is away. "commit": when it is
+        /// in the database, so nothing is lost with this server's disk. While the database is away,
+        /// clients keep their records. Several servers on one database need "commit".
+        acknowledge: Acknowledge = Acknowledge::Disk,
         /// Disk space for build records that wait until PostgreSQL takes them. When it is used up,
         /// new build records are refused.
         waiting_bytes_max: Size = Size(1 << 30),
@@ -46,6 +51,16 @@ choice! {
         Embedded = "embedded",
         /// A PostgreSQL database, which several servers can share.
         Postgres = "postgres",
+    }
+}
+
+choice! {
+    /// The moment when a registration is acknowledged.
+    Acknowledge {
+        /// It is on the server's own disk.
+        Disk = "disk",
+        /// It is in the registry's database.
+        Commit = "commit",
     }
 }
 

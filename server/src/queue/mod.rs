@@ -5,19 +5,22 @@
 //! keep up and from the database when they do not. A batch is removed when every consumer has it
 //! behind itself. The newest batch always stays, because its number is where a restart goes on.
 
+mod acknowledgements;
 mod delivered_events;
 mod entry;
 mod event_key;
 mod held_entries;
 mod second_half;
 mod sender;
+mod submission;
 mod writer;
 
 pub use entry::{Credentials, EndSource, Entries, Entry, EventIds, Kind, VIA_MAX, VIA_OBSERVER, VIA_XALT};
 pub use event_key::{cluster_field, identify};
 pub use held_entries::{HeldEntries, HeldKey};
 pub use sender::Sender;
-pub use writer::{Receipt, Refusal, Room, Submission, SubmissionAnswer, Writer, WriterMessage};
+pub use submission::{Receipt, Refusal, Submission, SubmissionAnswer};
+pub use writer::{Room, Writer, WriterMessage};
 
 use crate::database::{QueueStore, Writes, number};
 use bytes::Bytes;

@@ -8,20 +8,21 @@
 //! mended after a failed write, the writer waits in its commit.
 
 use super::{
-    Batch, Entries, Entry, HEADER, HeldEntries, HeldKey, Kind, Queue,
+    Batch, Entries, Entry, HEADER, HeldEntries, Kind, Queue,
+    acknowledgements::Acknowledgements,
     delivered_events::DeliveredEvents,
     event_key::{identify, part_key},
     second_half::SecondHalf,
+    submission::{Receipt, Refusal, Submission, SubmissionAnswer},
 };
 use crate::{
     clock::now_ns,
     config::{QueueConfig, WhenFull},
     database::{Cause, Condition, QueueStore, Writes, number},
     metrics::Metrics,
-    registry::{Registration, Registry},
+    registry::Registry,
 };
 use anyhow::{Context, Result};
-use bytes::Bytes;
 use std::{
     sync::{
         Arc,
@@ -29,7 +30,7 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{error, warn};
 
 /// Most bytes of entries in one batch.
@@ -47,62 +48,6 @@ pub enum WriterMessage {
     Submit(Submission),
     /// No more will come: everything before this is written, then the queue closes.
     Stop,
-}
-
-/// Events and records that a receiver hands over at once.
-#[derive(Default)]
-pub struct Submission {
-    /// Events.
-    pub entries: Entries,
-    /// Build records as they came.
-    pub builds: Vec<Bytes>,
-    /// Drop copies of events that an acknowledging stream delivered before.
-    pub once: bool,
-    /// Held entries that these replace.
-    pub replaces: Vec<HeldKey>,
-    /// Event ids and users of ends among the entries that the kernel tells: no other end of them is
-    /// queued any more from an acknowledging stream.
-    pub closes: Vec<([u8; 16], u32)>,
-    /// The way back to a receiver that waits for it.
-    pub receipt: Option<Receipt>,
-    /// The share of the bytes that may be pending.
-    pub room: Option<OwnedSemaphorePermit>,
-}
-
-impl Submission {
-    /// Tells that there is nothing to be made durable.
-    pub fn is_empty(&self) -> bool {
-        self.entries.count() == 0 && self.builds.is_empty()
-    }
-
-    /// Bytes of all of it.
-    pub fn bytes(&self) -> usize {
-        self.entries.bytes().len() + self.builds.iter().map(Bytes::len).sum::<usize>()
-    }
-}
-
-/// The writer's answer when all of a submission is durable, or that it was refused.
-pub type Receipt = oneshot::Sender<Result<SubmissionAnswer, Refusal>>;
-
-/// The answer when all of a submission is durable.
-#[derive(Debug, Default)]
-pub struct SubmissionAnswer {
-    /// The outcome of each registration.
-    pub builds: Vec<Registration>,
-}
-
-/// The reason why nothing of a submission was kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
-    /// The bound of the queue, or of the disk, is reached.
-    #[error("the queue is full")]
-    Full,
-    /// The sender has more than its share of the queue.
-    #[error("the sender has more than its share of the queue")]
-    Share,
-    /// The database failed, or the server stops.
-    #[error("the queue is closed")]
-    Closed,
 }
 
 /// Bytes that may be received and not yet written.
@@ -140,6 +85,7 @@ pub struct Writer {
     queue: Arc<Queue>,
     held: Arc<HeldEntries>,
     registry: Arc<dyn Registry>,
+    acknowledgements: Acknowledgements,
     metrics: Arc<Metrics>,
     config: QueueConfig,
     condition: Arc<Condition>,
@@ -184,6 +130,7 @@ impl Writer {
             store,
             queue,
             held,
+            acknowledgements: Acknowledgements::start(registry.clone(), metrics.clone())?,
             registry,
             metrics,
             config,
@@ -239,8 +186,7 @@ impl Writer {
                 }
             }
             for (receipt, answer) in receipts.answers {
-                // Who asked may be gone meanwhile.
-                let _ = receipt.send(answer);
+                self.acknowledgements.give(receipt, answer);
             }
             if receipts.registered {
                 // After the answers: a build waits for its own, and waking the join takes time.
@@ -287,6 +233,12 @@ impl Writer {
             if (full && submission.replaces.is_empty()) || (no_room && !submission.builds.is_empty()) {
                 self.metrics.events_refused.add(submission.entries.count());
                 receipts.answers.extend(submission.receipt.map(|receipt| (receipt, Err(Refusal::Full))));
+                continue;
+            }
+            if self.acknowledgements.refuse(&submission) {
+                self.metrics.events_refused.add(submission.entries.count());
+                let receipt = submission.receipt.take();
+                receipts.answers.extend(receipt.map(|receipt| (receipt, Err(Refusal::NotCommitted))));
                 continue;
             }
             // What was held was durable before.

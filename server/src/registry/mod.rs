@@ -225,6 +225,22 @@ pub trait Registry: Send + Sync {
         None
     }
 
+    /// Is a registration acknowledged only when it is in the registry's own database?
+    fn acknowledges_commits(&self) -> bool {
+        false
+    }
+
+    /// Can registrations be acknowledged now? If not, their clients keep them.
+    fn may_acknowledge(&self) -> bool {
+        true
+    }
+
+    /// Waits until an accepted registration is in the registry's own database; false where it is
+    /// not there within the time, or the database is away.
+    fn is_committed(&self, _ticket: u64, _within: Duration) -> bool {
+        true
+    }
+
     /// Is there room for more registrations?
     fn has_room(&self) -> bool {
         true

@@ -194,8 +194,8 @@ pub fn export(registry: &dyn Registry, mut to: impl Write) -> anyhow::Result<()>
     Ok(())
 }
 
-/// Registers the builds and installations of an export. Those before a wrong line stay registered. What they say of
-/// their registrars is believed where no `sender` brings them.
+/// Registers the builds and installations of an export. Those before a wrong line stay registered.
+/// What they say of their registrars is believed where no `sender` brings them.
 pub fn import(
     registry: &dyn Registry,
     mut from: impl BufRead,

@@ -229,6 +229,13 @@ impl Daemon {
         }
     }
 
+    /// Kills the server; what it had on its disk is what this returns.
+    pub fn crash(mut self) -> TempDir {
+        let _ = self.child.kill();
+        self.child.wait().unwrap();
+        std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap())
+    }
+
     /// Ends the server as a crash would, and starts it in the same place.
     pub fn crash_and_restart(self, more: &str) -> Self {
         self.crash_and_restart_with(more, &[])

@@ -1,5 +1,6 @@
 //! The server as its users meet it: the real program, real sockets, real files.
 
+mod acknowledge;
 mod adversary;
 mod affected;
 mod backend;

@@ -157,6 +157,11 @@ impl Connections {
         answer.map_err(|_| RegistryError::Away("it does not answer".into()))?
     }
 
+    /// True while the last question had no answer.
+    pub fn is_away(&self) -> bool {
+        self.state.away().is_some()
+    }
+
     fn refuse_while_away(&self) -> Result<()> {
         match *self.state.away() {
             Some(since) if since.elapsed() < AWAY => {

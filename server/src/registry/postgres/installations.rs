@@ -2,7 +2,8 @@
 //!
 //! One is acknowledged when it is on the server's own disk, and a moment later it is in the table:
 //! so it is taken while the database is away, and what a server kept before it had a database
-//! arrives as well. What still waits here is part of each list.
+//! arrives as well. What still waits here is part of each list. With `acknowledge = "commit"` it
+//! goes into the table, or is refused.
 
 use super::{
     LOOKUP, PAUSE, Postgres, WALK,
@@ -132,6 +133,15 @@ impl Postgres {
             }
         };
         thread::Builder::new().name("installations".into()).spawn(follow).map(drop)
+    }
+
+    /// Writes an installation into the table, and not here.
+    pub(super) fn commit_installation(&self, installation: &Installation) -> Result<()> {
+        let installation = Arc::new(installation.clone());
+        self.connections.ask(LOOKUP, move |client| {
+            let installation = installation.clone();
+            Box::pin(async move { keep(client, std::slice::from_ref(&*installation)).await })
+        })
     }
 
     /// Carries what waits into the table at once.

@@ -29,7 +29,7 @@ use super::{
 };
 use crate::{
     clock::now_ns,
-    config::RegistryConfig,
+    config::{Acknowledge, RegistryConfig},
     database::WaitingStore,
     metrics::Metrics,
     tokens::{StoredToken, TokensOfServer},
@@ -81,6 +81,8 @@ pub struct Postgres {
     has_joined: AtomicBool,
     /// Counts what other servers write.
     news: watch::Sender<u64>,
+    /// Registrations are acknowledged when the database has them.
+    acknowledges_commits: bool,
 }
 
 /// The tokens of the registry, and the server's own, for whoever changes them.
@@ -107,8 +109,18 @@ impl Postgres {
         let installations = Arc::new(Installations::new(store.installations.clone()));
         let waiting = Arc::new(WaitingRecords::open(store, metrics.clone(), config.waiting_bytes_max.0)?);
         let (has_joined, news) = (AtomicBool::new(false), watch::Sender::new(0));
-        let registry =
-            Postgres { connections, waiting, installations, summaries, metrics, server, has_joined, news };
+        let acknowledges_commits = config.acknowledge == Acknowledge::Commit;
+        let registry = Postgres {
+            connections,
+            waiting,
+            installations,
+            summaries,
+            metrics,
+            server,
+            has_joined,
+            news,
+            acknowledges_commits,
+        };
         let carrier = Postgres {
             connections: registry.connections.clone(),
             waiting: registry.waiting.clone(),
@@ -118,6 +130,7 @@ impl Postgres {
             server,
             has_joined: AtomicBool::new(false),
             news: registry.news.clone(),
+            acknowledges_commits,
         };
         thread::Builder::new()
             .name("registrations".into())
@@ -219,6 +232,26 @@ impl Registry for Postgres {
 
     fn outcome(&self, ticket: u64, within: Duration) -> Option<Registration> {
         self.waiting.outcome(ticket, within)
+    }
+
+    fn acknowledges_commits(&self) -> bool {
+        self.acknowledges_commits
+    }
+
+    fn may_acknowledge(&self) -> bool {
+        !self.acknowledges_commits || !self.connections.is_away()
+    }
+
+    fn is_committed(&self, ticket: u64, within: Duration) -> bool {
+        let deadline = Instant::now() + within;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.waiting.is_carried(ticket, left.min(PAUSE)) {
+                Some(carried) => return carried,
+                None if left.is_zero() || self.connections.is_away() => return false,
+                None => {}
+            }
+        }
     }
 
     fn has_room(&self) -> bool {
@@ -385,6 +418,9 @@ impl Registry for Postgres {
     }
 
     fn register_installation(&self, installation: &Installation) -> Result<()> {
+        if self.acknowledges_commits {
+            return self.commit_installation(installation);
+        }
         self.installations.register(installation)?;
         // What does not arrive now arrives later.
         let _ = self.carry_waiting_installations();

@@ -185,6 +185,27 @@ impl WaitingRecords {
     /// Notes that the database refused this one.
     pub fn refuse(&self, ticket: Ticket) {
         self.state().refused.insert(ticket);
+        self.changed.notify_all();
+    }
+
+    /// True when the database has it, false when the database refuses it; `None` where neither is
+    /// so within the time.
+    pub fn is_carried(&self, ticket: Ticket, within: Duration) -> Option<bool> {
+        let deadline = Instant::now() + within;
+        let mut state = self.state();
+        loop {
+            if state.refused.contains(&ticket) {
+                return Some(false);
+            }
+            if ticket < state.from {
+                return Some(true);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
     }
 
     /// The outcome, if it comes within the time.
