@@ -79,16 +79,16 @@ pub async fn show(reader: Reader, parameters: Parameters) -> Result<Page, Refusa
     if asked.id.is_empty() {
         return Err(Refusal::bad_question("an address of a job has its id: /job?id=4711"));
     }
-    let mut part = asked.part(&reader, PART).await;
-    let known = part.as_ref().unwrap_or(&Value::Null);
-    let has_more = !known["next"].is_null();
-    // Of a job that is shown whole only its state and its array are taken from the list.
-    let lines = if has_more || !asked.cursor.is_empty() { "5" } else { "1" };
-    let listed = jobs::of_one(&reader, asked.id, asked.cluster, known, lines).await?;
-    // Each question looks through all of a job, so a large one is asked for once.
-    if has_more && asked.cursor.is_empty() && processes(&listed) <= WHOLE_MAX as u64 {
-        part = asked.part(&reader, WHOLE_MAX).await;
-    }
+    // A process of the job says since when the list has it, and the list how large the job is.
+    let head = asked.part(&reader, 1).await;
+    let listed =
+        jobs::of_one(&reader, asked.id, asked.cluster, head.as_ref().unwrap_or(&Value::Null)).await?;
+    let is_small = asked.cursor.is_empty() && processes(&listed) <= WHOLE_MAX as u64;
+    let part = match head {
+        Ok(head) if head["next"].is_null() => Ok(head),
+        Ok(_) => asked.part(&reader, if is_small { WHOLE_MAX } else { PART }).await,
+        Err(refusal) => Err(refusal),
+    };
     let is_whole = asked.cursor.is_empty() && part.as_ref().is_ok_and(|part| part["next"].is_null());
     let part = match part {
         Ok(part) => part,

@@ -29,6 +29,9 @@ const COLUMNS: [(&str, Kind); 10] = [
     ("what failed", Kind::Text),
 ];
 
+/// Lines that tell of one job.
+const LINES_OF_ONE: &str = "5";
+
 const LIST: ListKind = ListKind {
     name: "jobs",
     lines: "jobs",
@@ -130,17 +133,11 @@ pub fn state(word: &str) -> Markup {
 
 /// The first lines of one job in the list: there is one for each user of it. `part` holds some of
 /// its processes, by whose starts it is found.
-pub async fn of_one(
-    reader: &Reader,
-    job_id: &str,
-    cluster: &str,
-    part: &Value,
-    limit: &str,
-) -> Result<Value, Refusal> {
+pub async fn of_one(reader: &Reader, job_id: &str, cluster: &str, part: &Value) -> Result<Value, Refusal> {
     let starts = part["processes"].as_array().into_iter().flatten();
     let first_ns = starts.filter_map(|process| process["start_time_ns"].as_i64()).min();
     let until = first_ns.map(|ns| (ns / 1_000_000_000 + 1).to_string()).unwrap_or_default();
-    let question = [("job_id", job_id), ("cluster", cluster), ("until", &until), ("limit", limit)];
+    let question = [("job_id", job_id), ("cluster", cluster), ("until", &until), ("limit", LINES_OF_ONE)];
     reader.ask("/v1/jobs", &question).await
 }
 

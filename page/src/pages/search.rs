@@ -204,7 +204,7 @@ async fn job(reader: &Reader, word: &str) -> Result<Option<Finding>, Refusal> {
     let Some(part) = reader.find(&path, &[("cluster", cluster), ("limit", "1")]).await? else {
         return Ok(None);
     };
-    let answer = jobs::of_one(reader, job_id, cluster, &part, "1").await?;
+    let answer = jobs::of_one(reader, job_id, cluster, &part).await?;
     let shown = match jobs::count(&answer) {
         0 => html! { p.large { "Job " (link::job(cluster, job_id)) } },
         _ => jobs::table("Job", &answer).shown(),
