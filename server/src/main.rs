@@ -4,10 +4,10 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ogrt_proto::printable::escaped;
 use ogrt_server::{
-    Config, LogFormat, LogLines, Reload, Shutdown, XaltImport,
+    Config, KnownServer, LogFormat, LogLines, Reload, ServersOfRegistry, Shutdown, XaltImport,
     tokens::{self, Scopes, TokenStore},
 };
-use std::{os::unix::fs::MetadataExt, path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -17,7 +17,6 @@ const EXAMPLES: &str = "Examples:\n\
 \x20 ogrt-server -c ogrt.conf                      run the server\n\
 \x20 ogrt-server -c ogrt.conf export > builds      save builds and installations\n\
 \x20 ogrt-server -c ogrt.conf backup /backup/new   save everything, while it runs\n\
-\x20 ogrt-server -c ogrt.conf rebuild-sums --dry-run are the sums of reports right?\n\
 \x20 ogrt-server -c ogrt.conf token add easybuild  a token to register builds";
 
 const TOKEN_EXAMPLES: &str = "Examples:\n\
@@ -25,6 +24,10 @@ const TOKEN_EXAMPLES: &str = "Examples:\n\
 \x20 ogrt-server -c ogrt.conf token add node7 --scope relay  for the relay on a node\n\
 \x20 ogrt-server -c ogrt.conf token list                   who has a token, and for what?\n\
 \x20 ogrt-server -c ogrt.conf token remove easybuild       end what it permits";
+
+const SERVERS_EXAMPLES: &str = "Examples:\n\
+\x20 ogrt-server -c ogrt.conf servers list           which servers share the registry?\n\
+\x20 ogrt-server -c ogrt.conf servers remove node7   that one is gone for good";
 
 const EXPORT_EXAMPLES: &str = "Examples:\n\
 \x20 ogrt-server -c ogrt.conf export > builds            while the server does not run\n\
@@ -40,12 +43,6 @@ const IMPORT_EXAMPLES: &str = "Examples:\n\
 const BACKUP_EXAMPLES: &str = "Examples:\n\
 \x20 ogrt-server -c ogrt.conf backup /backup/$(date +%F)  while the server runs, or not\n\
 \x20 cp -a /backup/2026-11-29 /var/lib/ogrt               as data_dir, before the server starts";
-
-const REBUILD_EXAMPLES: &str = "Examples:\n\
-\x20 systemctl stop ogrt-server\n\
-\x20 ogrt-server -c ogrt.conf rebuild-sums --dry-run  are the sums right?\n\
-\x20 ogrt-server -c ogrt.conf rebuild-sums            make them again\n\
-\x20 systemctl start ogrt-server";
 
 /// Receives events and build records from clients, joins them, and writes documents to outputs.
 #[derive(Parser)]
@@ -99,21 +96,31 @@ enum Command {
         /// its data_dir.
         dir: PathBuf,
     },
-    /// Make the sums of reports again from the events that are kept. The server must not run.
-    ///
-    /// Days of which not all events are kept stay as they are. Exit status: 0 the sums are right
-    /// now, 1 they differ (--dry-run), 2 error.
-    #[command(after_help = REBUILD_EXAMPLES)]
-    RebuildSums {
-        /// Say what differs, and change nothing.
-        #[arg(long)]
-        dry_run: bool,
-    },
     /// Add, remove or list tokens: who may register builds, relay events, or withdraw builds.
     #[command(after_help = TOKEN_EXAMPLES)]
     Token {
         #[command(subcommand)]
         action: TokenAction,
+    },
+    /// List or remove the servers that share a registry in PostgreSQL. No old builds are deleted
+    /// while one of them does not say what ran there.
+    #[command(after_help = SERVERS_EXAMPLES)]
+    Servers {
+        #[command(subcommand)]
+        action: ServersAction,
+    },
+}
+
+#[derive(Subcommand)]
+enum ServersAction {
+    /// Print the name and the number of each server, and how many seconds ago it was seen.
+    List,
+    /// Remove a server that is gone for good. What ran there counts until the day before it was
+    /// gone. A server that runs cannot be removed.
+    Remove {
+        /// Its name or its number.
+        #[arg(allow_hyphen_values = true)]
+        server: String,
     },
 }
 
@@ -141,7 +148,7 @@ fn main() -> ExitCode {
     private_files(UMASK);
     let arguments = Arguments::parse();
     match dispatch(arguments) {
-        Ok(code) => code,
+        Ok(()) => ExitCode::SUCCESS,
         Err(problem) => {
             eprintln!("ogrt-server: {}", escaped(&format!("{problem:#}")));
             ExitCode::FAILURE
@@ -149,10 +156,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
+fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
     if let Some(Command::PrintDefaultConfig) = arguments.command {
         print!("{}", Config::documented_defaults());
-        return Ok(ExitCode::SUCCESS);
+        return Ok(());
     }
     let (file, data_dir) = (arguments.config.clone(), arguments.data_dir);
     let read = move || -> anyhow::Result<Config> {
@@ -168,37 +175,35 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
         config.names.read_rules()?;
         let source = arguments.config.map_or("embedded defaults".into(), |path| path.display().to_string());
         println!("{source}: the configuration is valid, {} output(s)", config.outputs.len());
-        return Ok(ExitCode::SUCCESS);
+        return Ok(());
     }
     if let Some(Command::Token { action }) = arguments.command {
-        manage_tokens(action, &*ogrt_server::token_store(&config)?)?;
-        return Ok(ExitCode::SUCCESS);
+        return manage_tokens(action, &*ogrt_server::token_store(&config)?);
+    }
+    if let Some(Command::Servers { action }) = arguments.command {
+        return manage_servers(action, &ogrt_server::servers(&config)?);
     }
     let set_log = start_log(&config)?;
     private_files(config.umask());
     match arguments.command {
-        Some(Command::Export) => {
-            ogrt_server::export(&config, std::io::stdout().lock())?;
-            return Ok(ExitCode::SUCCESS);
-        }
+        Some(Command::Export) => return ogrt_server::export(&config, std::io::stdout().lock()),
         Some(Command::Import { xalt, since, until }) if !xalt.is_empty() => {
             let period_ns = since.unwrap_or(0)..until.unwrap_or(i64::MAX);
             let wanted = XaltImport { paths: xalt, period_ns };
             print!("{}", ogrt_server::import_xalt(&config, &wanted)?);
-            return Ok(ExitCode::SUCCESS);
+            return Ok(());
         }
         Some(Command::Import { .. }) => {
             let imported = ogrt_server::import(&config, std::io::stdin().lock())?;
             println!("{imported}");
-            return Ok(ExitCode::SUCCESS);
+            return Ok(());
         }
         Some(Command::Backup { dir }) => {
             raise_descriptors();
             let bytes = ogrt_server::backup(&config, &dir)?;
             println!("{}: a backup of {} MiB", dir.display(), bytes >> 20);
-            return Ok(ExitCode::SUCCESS);
+            return Ok(());
         }
-        Some(Command::RebuildSums { dry_run }) => return Ok(rebuild_sums(config, dry_run)),
         _ => {}
     }
     let reload = Reload { read: Box::new(read), set_log: Box::new(set_log) };
@@ -214,44 +219,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     });
     // A thread may wait for a disk that is full.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    result.map(|()| ExitCode::SUCCESS)
-}
-
-/// Exit status 1 says that the sums differ, and not that something failed.
-fn rebuild_sums(mut config: Config, is_trial: bool) -> ExitCode {
-    raise_descriptors();
-    let rebuilt = become_owner(&mut config)
-        .and_then(|()| ogrt_server::rebuild_sums(&config, is_trial, std::io::stdout().lock()));
-    match rebuilt {
-        Ok(is_same) if is_same || !is_trial => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::from(1),
-        Err(problem) => {
-            eprintln!("ogrt-server: {}", escaped(&format!("{problem:#}")));
-            ExitCode::from(2)
-        }
-    }
-}
-
-/// The directory in which we are, by a path that leads through no other.
-const HERE: &str = "/proc/self/cwd";
-
-/// Root becomes the user who owns the data directory, so that the server can read what is written.
-/// That user may have no way to the directory, which systemd hides: so it is where we are.
-fn become_owner(config: &mut Config) -> anyhow::Result<()> {
-    use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid};
-    let Ok(owner) = std::fs::metadata(&config.data_dir) else { return Ok(()) };
-    if !geteuid().is_root() || owner.uid() == 0 {
-        return Ok(());
-    }
-    let directory = config.data_dir.display();
-    std::env::set_current_dir(&config.data_dir).with_context(|| format!("cannot enter {directory}"))?;
-    let (uid, gid) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
-    setgroups(&[gid])
-        .and_then(|()| setresgid(gid, gid, gid))
-        .and_then(|()| setresuid(uid, uid, uid))
-        .with_context(|| format!("cannot become user {uid}, who owns {directory}"))?;
-    config.data_dir = HERE.into();
-    Ok(())
+    result
 }
 
 /// The bits that files and directories of ours do not have, before the configuration is read.
@@ -272,6 +240,18 @@ fn manage_tokens(action: TokenAction, store: &dyn TokenStore) -> anyhow::Result<
         TokenAction::List => {
             for token in store.list()? {
                 println!("{} {}", token.holder.name, token.holder.scopes);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn manage_servers(action: ServersAction, servers: &ServersOfRegistry) -> anyhow::Result<()> {
+    match action {
+        ServersAction::Remove { server } => servers.remove(&server)?,
+        ServersAction::List => {
+            for KnownServer { number, name, seen_s } in servers.list()? {
+                println!("{name} {number} {seen_s}");
             }
         }
     }

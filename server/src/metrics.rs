@@ -130,6 +130,8 @@ metrics! {
         gauge registrations_waiting = "ogrt_registrations_waiting",
         /// Registrations not acknowledged because PostgreSQL did not take them; clients keep these.
         counter registrations_refused = "ogrt_registrations_refused_total",
+        /// Other servers that did not say what ran there, so that no old builds are deleted.
+        gauge silent_servers = "ogrt_silent_servers",
         /// Registrations refused because they came without a valid token.
         counter builds_unauthorized = "ogrt_builds_unauthorized_total",
         /// Builds that this relay passed on to other servers.

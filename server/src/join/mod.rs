@@ -43,8 +43,8 @@ pub struct DocumentBatch {
     pub lines: Vec<u8>,
     /// The event of each line.
     pub events: Vec<EventDocument>,
-    /// Indexes of entries that could not be decoded.
-    malformed: Vec<u32>,
+    /// Entries that could not be decoded.
+    malformed: u64,
     /// The batch itself.
     entries: Bytes,
 }
@@ -214,13 +214,9 @@ fn sort(batch: &Batch, held: &[u32]) -> DocumentBatch {
 }
 
 /// Reads each entry of a batch but those `held`: its index, where its bytes are, and what they say.
-/// The indexes of those that could not be decoded.
-fn each(
-    batch: &Batch,
-    held: &[u32],
-    mut with: impl FnMut(u32, Range<usize>, &Entry, &Event<'_>),
-) -> Vec<u32> {
-    let mut malformed = Vec::new();
+/// How many could not be decoded.
+fn each(batch: &Batch, held: &[u32], mut with: impl FnMut(u32, Range<usize>, &Entry, &Event<'_>)) -> u64 {
+    let mut malformed = 0;
     let mut rest = batch.bytes.clone();
     // One for all entries, so that its lists are allocated once.
     let mut event = Event::default();
@@ -233,7 +229,7 @@ fn each(
         }
         // The same bytes as `entry.message`, but borrowed from the batch.
         if event.read(entry.kind, &batch.bytes[to - entry.message.len()..to]).is_err() {
-            malformed.push(index);
+            malformed += 1;
             continue;
         }
         with(index, from..to, &entry, &event);

@@ -35,6 +35,9 @@ pub enum RegistryError {
         /// The newest format that this server can read.
         known: u64,
     },
+    /// This server was too slow: another one may do what it was about to do.
+    #[error("this server took too long, so another server may delete old builds now")]
+    LeaseLost,
     /// Something that the registry keeps cannot be read.
     #[error("{what} is damaged: {why}")]
     Damaged { what: String, why: String },

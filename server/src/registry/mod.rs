@@ -26,6 +26,7 @@ pub use installations::{InstallationFilter, InstallationId, InstallationPage, re
 pub use lru_map::LruMap;
 pub use postgres::DatabaseConnections;
 use postgres::Postgres;
+pub use postgres::{KnownServer, ServersOfRegistry};
 pub use registrar::{RecordSender, stamp};
 pub use summaries::{RegisteredBuilds, Summaries, Summary};
 
@@ -83,6 +84,16 @@ pub fn token_store(config: &Config) -> anyhow::Result<Box<dyn TokenStore>> {
         RegistryBackend::Embedded => Box::new(own),
         RegistryBackend::Postgres => Box::new(postgres::token_store(&config.registry, own)?),
     })
+}
+
+/// The servers that share the registry of this configuration.
+pub fn servers(config: &Config) -> anyhow::Result<ServersOfRegistry> {
+    match config.registry.backend {
+        RegistryBackend::Embedded => {
+            anyhow::bail!("the registry is embedded (registry.backend), so no other server shares it")
+        }
+        RegistryBackend::Postgres => ServersOfRegistry::new(&config.registry),
+    }
 }
 
 /// The outcome of a registration.
@@ -287,6 +298,28 @@ pub trait Registry: Send + Sync {
 
     /// The answer to [`Registry::inquiry`], in the order of its builds.
     fn answer_inquiry(&self, _inquiry: i64, _last_used: Vec<Option<i64>>) -> Result<()> {
+        Ok(())
+    }
+
+    /// Signatures of all builds, in pages: those after the page that ended here, and where they
+    /// end. `None` after the last, and where no other server has this registry.
+    fn signatures(&self, _after: Option<i64>) -> Result<Option<(i64, Vec<Signature>)>> {
+        Ok(None)
+    }
+
+    /// Notes for the other servers when builds ran last here, in nanoseconds of Unix time.
+    fn note_last_used(&self, _last_used: &[(Signature, i64)]) -> Result<()> {
+        Ok(())
+    }
+
+    /// Takes or renews the lease to delete old builds; false where another server has it, or a pass
+    /// ended within the time `every`.
+    fn take_retention(&self, _every: Duration) -> Result<bool> {
+        Ok(true)
+    }
+
+    /// Gives the lease back after a pass.
+    fn end_retention(&self) -> Result<()> {
         Ok(())
     }
 

@@ -70,14 +70,20 @@ impl Consumers {
         // Ends by itself at the shutdown; nothing waits for it.
         let (registry, uses) = (shared.registry.clone(), shared.uses.clone());
         let (config, shutdown) = (shared.config.registry.clone(), shared.shutdown.clone());
+        let metrics = shared.metrics.clone();
         Stage::start_waiting("retention", runtime, move || {
-            retention::keep_bounded(registry, uses, config, shutdown)
+            retention::keep_bounded(registry, uses, config, metrics, shutdown)
         })?;
         if let Some(news) = shared.registry.news() {
             let (registry, uses) = (shared.registry.clone(), shared.uses.clone());
             let shutdown = shared.shutdown.clone();
             Stage::start_waiting("answers", runtime, move || {
                 retention::answer_others(registry, uses, news, shutdown)
+            })?;
+            let (registry, uses) = (shared.registry.clone(), shared.uses.clone());
+            let (look_every, shutdown) = (shared.config.registry.look_every.0, shared.shutdown.clone());
+            Stage::start_waiting("notes", runtime, move || {
+                retention::note_for_others(registry, uses, look_every, shutdown)
             })?;
         }
         Ok(stages)

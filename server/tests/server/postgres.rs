@@ -264,7 +264,7 @@ fn a_database_of_the_second_format_is_brought_up_to_date() {
     assert_eq!(linked.lines().count(), 29);
     database.execute(
         "DROP TABLE signatures, libraries, servers, inquiries, inquiry_answers, withdrawn, installations, tokens, learned,
-            ogrt_additions;
+            ogrt_additions, leases, last_used;
          ALTER TABLE dependents ADD numbers bigint[];
          UPDATE dependents SET numbers = ARRAY(SELECT first + (get_byte(offsets, i) << 24)
                 + (get_byte(offsets, i + 1) << 16) + (get_byte(offsets, i + 2) << 8) + get_byte(offsets, i + 3)

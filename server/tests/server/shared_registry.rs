@@ -16,17 +16,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-fn register(daemon: &Daemon, signature: u8) {
+pub fn register(daemon: &Daemon, signature: u8) {
     let mut stream = daemon.acknowledged();
     stream.send(&build_frame(signature, "app")).unwrap();
     stream.wait_for(1).unwrap();
 }
 
-fn is_registered(daemon: &Daemon, signature: u8) -> bool {
+pub fn is_registered(daemon: &Daemon, signature: u8) -> bool {
     daemon.get(&format!("/v1/builds/{}", signature_text(signature))).0 == 200
 }
 
-fn runs(daemon: &Daemon, signature: u8) {
+pub fn runs(daemon: &Daemon, signature: u8) {
     daemon.datagram(&event(signature.into(), "job", "ann", signature, &[]));
 }
 

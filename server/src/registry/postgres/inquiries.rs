@@ -3,12 +3,17 @@
 //! Each server counts what it received itself, so none of them alone can say that a build is
 //! unused. The one that is about to delete builds writes their signatures into a table; every other
 //! server looks there, brings its counts up to date, and writes when each of them ran last. Without
-//! the answer of all servers no build is deleted. `server/tests/server/postgres.rs` holds that.
+//! the answer of all servers no build is deleted.
+//!
+//! A server that is gone for good answers no more. So each server writes, once a day, on which day
+//! each build ran last at it, and those days count when it is gone.
+//! `server/tests/server/shared_retention.rs` holds that.
 
 use super::connections::Session;
 use crate::registry::{UsedElsewhere, error::Result};
 use ogrt_note::Signature;
 use std::collections::BTreeSet;
+use tokio_postgres::Transaction;
 use uuid::Uuid;
 
 /// A question of another server.
@@ -74,6 +79,43 @@ pub async fn answers(session: &mut Session, server: i64, id: i64, builds: usize)
         }
     }
     Ok(used)
+}
+
+/// A day, in nanoseconds.
+const DAY_NS: i64 = 86_400_000_000_000;
+
+/// Notes when builds ran last at this server, in nanoseconds of Unix time. A row changes once a
+/// day.
+pub async fn note(session: &mut Session, server: i64, last_used: &[(Uuid, i64)]) -> Result<()> {
+    let (signatures, days): (Vec<Uuid>, Vec<i32>) =
+        last_used.iter().map(|(signature, last_ns)| (*signature, (last_ns / DAY_NS) as i32)).unzip();
+    let upsert = "INSERT INTO last_used AS l (signature, server, day)
+        SELECT signature, $1, day FROM unnest($2::uuid[], $3::integer[]) AS rows (signature, day)
+        ON CONFLICT (signature, server) DO UPDATE SET day = excluded.day WHERE l.day < excluded.day";
+    session.execute(upsert, &[&server, &signatures, &days]).await?;
+    Ok(())
+}
+
+/// When builds ran last at servers that are gone: the end of the day, in nanoseconds of Unix time.
+pub async fn left_behind(
+    session: &mut Session,
+    server: i64,
+    id: i64,
+    signatures: &[Uuid],
+) -> Result<Vec<Option<i64>>> {
+    let select =
+        "SELECT (SELECT max(day) FROM last_used l WHERE l.signature = asked.signature AND l.server <> $1
+            AND NOT EXISTS (SELECT 1 FROM inquiry_answers a WHERE a.inquiry = $2 AND a.server = l.server))
+        FROM unnest($3::uuid[]) WITH ORDINALITY AS asked (signature, place) ORDER BY place";
+    let rows = session.query(select, &[&server, &id, &signatures]).await?;
+    let end = |day: i32| (i64::from(day) + 1) * DAY_NS;
+    Ok(rows.iter().map(|row| row.get::<_, Option<i32>>(0).map(end)).collect())
+}
+
+/// Forgets when builds ran that are deleted.
+pub async fn forget(transaction: &Transaction<'_>, signatures: &[Uuid]) -> Result<()> {
+    transaction.execute("DELETE FROM last_used WHERE signature = ANY($1)", &[&signatures]).await?;
+    Ok(())
 }
 
 /// Removes a question and its answers.

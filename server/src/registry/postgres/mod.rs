@@ -8,6 +8,7 @@ mod connections;
 mod index;
 mod inquiries;
 mod installations;
+mod lease;
 mod links;
 mod list;
 mod listener;
@@ -16,6 +17,7 @@ mod names;
 mod news;
 mod read;
 mod schema;
+mod servers;
 mod tokens;
 mod values;
 mod waiting;
@@ -41,19 +43,16 @@ use connections::Connections;
 use ogrt_note::Signature;
 use ogrt_proto::{BuildRecord, BuildSummary, Installation};
 use prost::Message;
+use servers::Presence;
+pub use servers::{KnownServer, ServersOfRegistry};
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
 use tokens::TokensOfRegistry;
 use tokio::sync::watch;
 use tracing::{error, warn};
-use uuid::Uuid;
-use values::signature_uuid;
 use waiting::{Ticket, WaitingRecords};
 
 /// How many connections to the database a server has.
@@ -77,8 +76,8 @@ pub struct Postgres {
     metrics: Arc<Metrics>,
     /// This server's number among those of the registry.
     server: i64,
-    /// The others know of it.
-    has_joined: AtomicBool,
+    /// What the others know of it.
+    presence: Mutex<Presence>,
     /// Counts what other servers write.
     news: watch::Sender<u64>,
     /// Registrations are acknowledged when the database has them.
@@ -108,7 +107,7 @@ impl Postgres {
         let server = store.server()? as i64;
         let installations = Arc::new(Installations::new(store.installations.clone()));
         let waiting = Arc::new(WaitingRecords::open(store, metrics.clone(), config.waiting_bytes_max.0)?);
-        let (has_joined, news) = (AtomicBool::new(false), watch::Sender::new(0));
+        let (presence, news) = (Mutex::default(), watch::Sender::new(0));
         let acknowledges_commits = config.acknowledge == Acknowledge::Commit;
         let registry = Postgres {
             connections,
@@ -117,7 +116,7 @@ impl Postgres {
             summaries,
             metrics,
             server,
-            has_joined,
+            presence,
             news,
             acknowledges_commits,
         };
@@ -128,7 +127,7 @@ impl Postgres {
             summaries: registry.summaries.clone(),
             metrics: registry.metrics.clone(),
             server,
-            has_joined: AtomicBool::new(false),
+            presence: Mutex::default(),
             news: registry.news.clone(),
             acknowledges_commits,
         };
@@ -336,9 +335,10 @@ impl Registry for Postgres {
             }
         }
         if !going.is_empty() {
+            let held = self.lease();
             let gone = self.connections.ask(WALK, move |client| {
                 let going = going.clone();
-                Box::pin(async move { read::remove(client, &going).await })
+                Box::pin(async move { read::remove(client, &going, held).await })
             })?;
             retired.deleted = gone.len() as u64;
             gone.into_iter().for_each(|signature| self.summaries.removed(signature));
@@ -347,49 +347,32 @@ impl Registry for Postgres {
     }
 
     fn used_elsewhere(&self, signatures: &[Signature], within: Duration) -> Result<UsedElsewhere> {
-        let (server, builds) = (self.server, signatures.len());
-        let signatures: Arc<[Uuid]> = signatures.iter().map(|build| signature_uuid(*build)).collect();
-        let inquiry = self.connections.ask(LOOKUP, move |client| {
-            let signatures = signatures.clone();
-            Box::pin(async move { inquiries::ask(client, server, &signatures).await })
-        })?;
-        let deadline = Instant::now() + within;
-        let used = loop {
-            let used = self.connections.ask(LOOKUP, move |client| {
-                Box::pin(async move { inquiries::answers(client, server, inquiry, builds).await })
-            })?;
-            if used.silent.is_empty() || Instant::now() >= deadline {
-                break used;
-            }
-            thread::sleep(Duration::from_millis(100));
-        };
-        self.connections
-            .ask(LOOKUP, move |client| Box::pin(async move { inquiries::settle(client, inquiry).await }))?;
-        Ok(used)
+        self.ask_servers(signatures, within)
     }
 
     fn inquiry(&self) -> Result<Option<(i64, Vec<Signature>)>> {
-        let server = self.server;
-        if !self.has_joined.load(Ordering::Relaxed) {
-            let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-            self.connections.ask(LOOKUP, move |client| {
-                let name = name.trim().to_owned();
-                Box::pin(async move { inquiries::join(client, server, &name).await })
-            })?;
-            self.has_joined.store(true, Ordering::Relaxed);
-        }
-        let inquiry = self
-            .connections
-            .ask(LOOKUP, move |client| Box::pin(async move { inquiries::next(client, server).await }))?;
-        Ok(inquiry.map(|inquiry| (inquiry.id, inquiry.signatures)))
+        self.next_inquiry()
     }
 
     fn answer_inquiry(&self, inquiry: i64, last_used: Vec<Option<i64>>) -> Result<()> {
-        let server = self.server;
-        self.connections.ask(LOOKUP, move |client| {
-            let last_used = last_used.clone();
-            Box::pin(async move { inquiries::answer(client, server, inquiry, &last_used).await })
-        })
+        self.answer_server(inquiry, last_used)
+    }
+
+    fn signatures(&self, after: Option<i64>) -> Result<Option<(i64, Vec<Signature>)>> {
+        self.connections
+            .ask(LOOKUP, move |client| Box::pin(async move { names::page(&**client, after).await }))
+    }
+
+    fn note_last_used(&self, last_used: &[(Signature, i64)]) -> Result<()> {
+        self.note_used_here(last_used)
+    }
+
+    fn take_retention(&self, every: Duration) -> Result<bool> {
+        self.take_lease(every)
+    }
+
+    fn end_retention(&self) -> Result<()> {
+        self.give_back_lease()
     }
 
     fn news(&self) -> Option<watch::Receiver<u64>> {

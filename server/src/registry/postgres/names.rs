@@ -75,6 +75,21 @@ pub async fn of(client: &impl GenericClient, numbers: &[i64]) -> Result<Vec<Opti
     Ok(found)
 }
 
+/// The slices after this one, some ten thousand builds: the last of them, and all their signatures.
+/// `None` when there are none.
+pub async fn page(client: &impl GenericClient, after: Option<i64>) -> Result<Option<(i64, Vec<Signature>)>> {
+    let select = "SELECT slice, signatures FROM signatures WHERE slice IN
+            (SELECT DISTINCT slice FROM signatures WHERE slice > $1 ORDER BY slice LIMIT 25)
+        ORDER BY slice";
+    let (mut last, mut found) = (None, Vec::new());
+    for row in client.query(select, &[&after.unwrap_or(-1)]).await? {
+        last = Some(row.get(0));
+        let signatures = row.get::<_, &[u8]>(1).chunks_exact(SIGNATURE).filter(|bytes| **bytes != GONE);
+        found.extend(signatures.filter_map(Signature::from_slice));
+    }
+    Ok(last.map(|last| (last, found)))
+}
+
 /// Blanks the signatures of deleted builds.
 pub async fn remove(transaction: &Transaction<'_>, numbers: &[i64]) -> Result<()> {
     let mut gone = numbers.to_vec();

@@ -3,7 +3,8 @@
 
 use super::{
     connections::Session,
-    index,
+    index, inquiries,
+    lease::{self, Lease},
     links::{self, Libraries},
     names,
     values::{names_of, signature_uuid},
@@ -202,10 +203,14 @@ pub async fn candidates(client: &Client, after: Option<u64>, limit: usize) -> Re
     Ok(rows.into_iter().map(candidate).collect())
 }
 
-/// Deletes the builds that no other contains. Returns the signatures of those that were deleted.
-pub async fn remove(client: &mut Client, numbers: &[i64]) -> Result<Vec<Signature>> {
+/// Deletes the builds that no other contains, if this server still holds the lease. Returns the
+/// signatures of those that were deleted.
+pub async fn remove(client: &mut Client, numbers: &[i64], held: Option<Lease>) -> Result<Vec<Signature>> {
     let transaction = client.transaction().await?;
     transaction.batch_execute(super::schema::LOCK).await?;
+    if let Some(held) = held {
+        lease::check(&transaction, lease::RETENTION, held).await?;
+    }
     let delete = "DELETE FROM builds b WHERE number = ANY($1)
         AND NOT EXISTS (SELECT 1 FROM dependents WHERE dependency = b.number) RETURNING signature, number, record";
     let mut gone = Vec::new();
@@ -214,6 +219,8 @@ pub async fn remove(client: &mut Client, numbers: &[i64]) -> Result<Vec<Signatur
         gone.push((Signature::from_bytes(row.get::<_, Uuid>(0).into_bytes()), row.get(1), record));
     }
     links::unlink(&transaction, &gone).await?;
+    let signatures: Vec<Uuid> = gone.iter().map(|(signature, ..)| signature_uuid(*signature)).collect();
+    inquiries::forget(&transaction, &signatures).await?;
     let numbers: Vec<i64> = gone.iter().map(|(_, number, _)| *number).collect();
     names::remove(&transaction, &numbers).await?;
     index::shrink(&transaction, &numbers).await?;

@@ -203,6 +203,23 @@ pub const ADDITIONS: &[&str] = &[
     CREATE TRIGGER ogrt_notify AFTER INSERT ON inquiries
         FOR EACH STATEMENT EXECUTE FUNCTION ogrt_notify('ogrt_news');
     ",
+    // What one server does at a time (lease.rs), and the days on which builds ran last at each
+    // server, which are known when that server is gone (inquiries.rs).
+    "
+    CREATE TABLE IF NOT EXISTS leases (
+        name text PRIMARY KEY,
+        server bigint NOT NULL,
+        epoch bigint NOT NULL,
+        until timestamptz NOT NULL,
+        done timestamptz
+    );
+    CREATE TABLE IF NOT EXISTS last_used (
+        signature uuid NOT NULL,
+        server bigint NOT NULL,
+        day integer NOT NULL,
+        PRIMARY KEY (signature, server)
+    );
+    ",
 ];
 
 /// The lock that one server holds while it changes the tables or registers builds.

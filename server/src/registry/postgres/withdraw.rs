@@ -1,7 +1,7 @@
 //! Builds that an administrator takes back: deleted from every table in one transaction with a row
 //! that says who did it and what the record was.
 
-use super::{connections::Session, index, links, names, schema, values::signature_uuid};
+use super::{connections::Session, index, inquiries, links, names, schema, values::signature_uuid};
 use crate::registry::{
     Build, PAGE_BYTES_MAX, Withdrawal,
     error::{OrDamaged, Result},
@@ -41,6 +41,7 @@ pub async fn withdraw(
     {
         transaction.execute(delete, &[&number]).await?;
     }
+    inquiries::forget(&transaction, &[signature_uuid(signature)]).await?;
     names::remove(&transaction, &[number]).await?;
     index::shrink(&transaction, &[number]).await?;
     transaction.commit().await?;
