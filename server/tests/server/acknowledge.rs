@@ -124,3 +124,19 @@ fn one_server_acknowledges_what_is_on_its_disk_unless_it_is_told_otherwise() {
     wait_for("the registrations", || (daemon.metric("ogrt_registrations_waiting") == 0).then_some(()));
     assert_eq!(committed(&database), 2);
 }
+
+#[test]
+fn several_servers_that_acknowledge_too_early_say_so() {
+    let Some(database) = Database::new() else { return };
+    let warns = |daemon: &Daemon| daemon.log().contains("registry.acknowledge is");
+    let alone = Daemon::start(&configuration(&database, "disk"));
+    let is_known = || (database.execute("SELECT count(*) FROM servers") == "1").then_some(());
+    wait_for("the server to be known", is_known);
+    assert!(!warns(&alone));
+    let early = Daemon::start(&configuration(&database, "disk"));
+    wait_for("the log to say so", || warns(&early).then_some(()));
+    let late = Daemon::start(&configuration(&database, "commit"));
+    assert_eq!(post(&late, 1), 201);
+    wait_for("it to be known", || (database.execute("SELECT count(*) FROM servers") == "3").then_some(()));
+    assert!(!warns(&late));
+}

@@ -43,6 +43,7 @@ mod senders;
 mod sending;
 mod shared_registry;
 mod shared_retention;
+mod shared_tokens;
 mod shares;
 mod siege;
 mod site_in_a_box;

@@ -3,7 +3,7 @@
 
 use crate::{
     backend::Backend,
-    daemon::{Daemon, SERVER, build, build_frame, wait_for},
+    daemon::{Daemon, build, build_frame, wait_for},
     database::Database,
     process_events::{event, object},
     registry::{linked, marked, signature_text},
@@ -11,7 +11,6 @@ use crate::{
 use ogrt_proto::{MessageType, ProcessEnd, encode_frame};
 use prost::Message;
 use std::{
-    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -239,31 +238,4 @@ fn what_was_loaded_or_contained_a_moment_ago_stays_though_counts_are_written_lat
         let there: Vec<u8> = (1..=5).filter(|signature| is_registered(&daemon, *signature)).collect();
         assert_eq!(there, [1, 2, 3, 4]);
     }
-}
-
-#[test]
-fn a_token_that_is_added_or_removed_at_one_server_is_so_at_all() {
-    let Some(backend) = Backend::postgres() else { return };
-    let [here, there] = [0, 1].map(|_| backend.start("[access]\nregister = \"token\"\n"));
-    let manage = |daemon: &Daemon, arguments: &[&str]| {
-        let config = daemon.path().join("ogrt.conf");
-        let output = Command::new(SERVER).arg("--config").arg(config).arg("token").args(arguments).output();
-        let output = output.unwrap();
-        (output.status.success(), String::from_utf8(output.stdout).unwrap())
-    };
-    let (is_made, token) = manage(&here, &["add", "easybuild"]);
-    assert!(is_made && token.starts_with("ogrt_"), "{token}");
-    let header = format!("authorization: Bearer {}\r\n", token.trim());
-    let record = build(1, "app").encode_to_vec();
-    let register = |daemon: &Daemon| daemon.http_with("POST", "/v1/builds", &header, &record).0;
-    for daemon in [&here, &there] {
-        wait_for("the token to hold", || matches!(register(daemon), 200..=202).then_some(()));
-        assert_eq!(manage(daemon, &["list"]).1, "easybuild register\n");
-        assert!(!manage(daemon, &["add", "easybuild"]).0);
-    }
-    assert!(manage(&there, &["remove", "easybuild"]).0);
-    for daemon in [&here, &there] {
-        wait_for("the token to hold no more", || matches!(register(daemon), 401 | 403).then_some(()));
-    }
-    assert!(!manage(&here, &["remove", "easybuild"]).0);
 }

@@ -4,6 +4,8 @@
 use crate::{
     backend::Backend,
     daemon::{Daemon, SERVER, wait_for},
+    database::Database,
+    registry::signature_text,
     shared_registry::{is_registered, register, runs},
 };
 use std::{
@@ -111,4 +113,36 @@ fn what_ran_at_a_server_that_is_gone_stays() {
 
     let alone = Daemon::start("");
     assert!(!servers(&alone, &["list"]).status.success());
+}
+
+#[test]
+fn nothing_is_deleted_while_the_database_is_away_and_what_is_unused_when_it_is_back() {
+    let Some(database) = Database::alone() else { return };
+    let registry = format!("[registry]\nbackend = \"postgres\"\nurl = \"{}\"\n", database.url());
+    let other = Daemon::start(&registry);
+    let one = Daemon::start(&format!("{registry}keep = \"4s\"\nlook_every = \"200ms\"\n"));
+    for round in [0, 10] {
+        (round + 1..=round + 3).for_each(|signature| register(&other, signature));
+        runs(&other, round + 1);
+        wait_for("the builds", || is_registered(&one, round + 3).then_some(()));
+        if round == 0 {
+            database.goes_away()
+        } else {
+            database.hangs(true)
+        }
+        thread::sleep(Duration::from_millis(2500));
+        if round == 0 {
+            database.comes_back()
+        } else {
+            database.hangs(false)
+        }
+        wait_for("the unused builds to go", || {
+            let is_gone =
+                |number: u8| one.get(&format!("/v1/builds/{}", signature_text(round + number))).0 == 404;
+            (is_gone(2) && is_gone(3)).then_some(())
+        });
+        assert!(is_registered(&one, round + 1));
+    }
+    assert!(one.log().contains("no old builds are deleted now"), "{}", one.log());
+    assert!(!one.log().contains("panicked") && !other.log().contains("panicked"));
 }

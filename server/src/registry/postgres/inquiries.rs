@@ -24,12 +24,14 @@ pub struct Inquiry {
     pub signatures: Vec<Signature>,
 }
 
-/// Makes this server known to the others, which wait for its answers from now on.
-pub async fn join(session: &mut Session, server: i64, name: &str) -> Result<()> {
+/// Makes this server known to the others, which wait for its answers from now on. Returns how many
+/// others were seen within five minutes.
+pub async fn join(session: &mut Session, server: i64, name: &str) -> Result<i64> {
     let insert = "INSERT INTO servers (server, name) VALUES ($1, $2)
         ON CONFLICT (server) DO UPDATE SET name = excluded.name, seen = now()";
     session.execute(insert, &[&server, &name]).await?;
-    Ok(())
+    let others = "SELECT count(*) FROM servers WHERE server <> $1 AND seen > now() - interval '5 minutes'";
+    Ok(session.query_one(others, &[&server]).await?.get(0))
 }
 
 /// The oldest question that this server has not answered.

@@ -21,6 +21,7 @@ use std::{
     thread,
     time::{Duration, Instant},
 };
+use tracing::warn;
 use uuid::Uuid;
 
 /// How often a server says that it is there.
@@ -39,6 +40,8 @@ pub struct Presence {
     said: Option<Instant>,
     /// It deletes old builds.
     lease: Option<Lease>,
+    /// The log has said that builds are acknowledged too early.
+    warned: bool,
 }
 
 impl Postgres {
@@ -102,11 +105,18 @@ impl Postgres {
         let server = self.server;
         if self.presence().said.is_none_or(|said| said.elapsed() >= SEEN_EVERY) {
             let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-            self.connections.ask(LOOKUP, move |client| {
+            let others = self.connections.ask(LOOKUP, move |client| {
                 let name = name.trim().to_owned();
                 Box::pin(async move { inquiries::join(client, server, &name).await })
             })?;
-            self.presence().said = Some(Instant::now());
+            let mut presence = self.presence();
+            presence.said = Some(Instant::now());
+            if others > 0 && !self.acknowledges_commits && !std::mem::replace(&mut presence.warned, true) {
+                warn!(
+                    "other servers share the registry's database, and registry.acknowledge is \"disk\": a build that \
+                     waits here is lost if this server's disk is lost. \"commit\" avoids that"
+                );
+            }
         }
         let inquiry = self
             .connections
