@@ -1,10 +1,11 @@
 //! The list of jobs: where the record of each is found, the newest first, and what most questions
 //! narrow it by.
 //!
-//! ```text !(start of the first process), the record's key -> its last moment, states, array,
-//! account, partition ``` It is written together with the records ([`super::add`]), so each record
-//! is in it once. A job leaves the list when it is old (`uses.jobs_keep`), and when its record
-//! goes.
+//! ```text
+//! !(start of the first process), the record's key -> its last moment, states, array, account, partition
+//! ```
+//! It is written together with the records ([`super::add`]), so each record is in it once. A job
+//! leaves the list when it is old (`uses.jobs_keep`), and when its record goes.
 
 use super::{JobState, job_record::JobRecord};
 use crate::{
