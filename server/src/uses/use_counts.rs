@@ -85,7 +85,8 @@ impl UseCounts {
     pub fn key(&mut self, event: &UseEvent<'_>) -> HashKey {
         self.keys.of(|bytes| {
             event.write_raw(bytes);
-            let flags = [event.is_proved, event.uid.is_some(), event.has_first_part];
+            let is_whole = event.whole_start.is_some();
+            let flags = [event.is_proved, event.uid.is_some(), event.has_first_part, is_whole];
             flags.into_iter().for_each(|flag| bytes.put_u8(u8::from(flag)));
             bytes.put_u32(event.uid.unwrap_or_default());
             bytes.put_u16(day_number(event.time_ns));
