@@ -43,8 +43,8 @@ pub struct DocumentBatch {
     pub lines: Vec<u8>,
     /// The event of each line.
     pub events: Vec<EventDocument>,
-    /// Entries that could not be decoded.
-    malformed: u64,
+    /// Indexes of entries that could not be decoded.
+    malformed: Vec<u32>,
     /// The batch itself.
     entries: Bytes,
 }
@@ -214,9 +214,13 @@ fn sort(batch: &Batch, held: &[u32]) -> DocumentBatch {
 }
 
 /// Reads each entry of a batch but those `held`: its index, where its bytes are, and what they say.
-/// How many could not be decoded.
-fn each(batch: &Batch, held: &[u32], mut with: impl FnMut(u32, Range<usize>, &Entry, &Event<'_>)) -> u64 {
-    let mut malformed = 0;
+/// The indexes of those that could not be decoded.
+fn each(
+    batch: &Batch,
+    held: &[u32],
+    mut with: impl FnMut(u32, Range<usize>, &Entry, &Event<'_>),
+) -> Vec<u32> {
+    let mut malformed = Vec::new();
     let mut rest = batch.bytes.clone();
     // One for all entries, so that its lists are allocated once.
     let mut event = Event::default();
@@ -229,7 +233,7 @@ fn each(batch: &Batch, held: &[u32], mut with: impl FnMut(u32, Range<usize>, &En
         }
         // The same bytes as `entry.message`, but borrowed from the batch.
         if event.read(entry.kind, &batch.bytes[to - entry.message.len()..to]).is_err() {
-            malformed += 1;
+            malformed.push(index);
             continue;
         }
         with(index, from..to, &entry, &event);

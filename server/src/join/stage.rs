@@ -170,11 +170,14 @@ impl Join {
             told_ends: HashSet::new(),
         };
         let batch = self.documents.joiner.join(batch, &skipped, self.documents.spare(), &mut pass);
-        let FirstPass { left_out, held, goes_incomplete, .. } = pass;
+        let FirstPass { mut left_out, held, goes_incomplete, .. } = pass;
         self.metrics.events_joined.add(batch.events.len() as u64);
-        if batch.malformed > 0 {
-            self.metrics.events_malformed.add(batch.malformed);
-            warn!("{} events that were received cannot be decoded, and are left out", batch.malformed);
+        if !batch.malformed.is_empty() {
+            let malformed = batch.malformed.len();
+            self.metrics.events_malformed.add(malformed as u64);
+            warn!("{malformed} events that were received cannot be decoded, and are left out");
+            // Also by those who read entries and no documents.
+            left_out.extend(&batch.malformed);
         }
         let summaries = rules.is_some().then(|| self.filter_and_limit.done(batch.sequence));
         // What might be decided otherwise after a crash, when there is more room or less patience.
