@@ -17,6 +17,7 @@ const EXAMPLES: &str = "Examples:\n\
 \x20 ogrt-server -c ogrt.conf                      run the server\n\
 \x20 ogrt-server -c ogrt.conf export > builds      save builds and installations\n\
 \x20 ogrt-server -c ogrt.conf backup /backup/new   save everything, while it runs\n\
+\x20 ogrt-server -c ogrt.conf rebuild-sums --dry-run are the sums of reports right?\n\
 \x20 ogrt-server -c ogrt.conf token add easybuild  a token to register builds";
 
 const TOKEN_EXAMPLES: &str = "Examples:\n\
@@ -43,6 +44,12 @@ const IMPORT_EXAMPLES: &str = "Examples:\n\
 const BACKUP_EXAMPLES: &str = "Examples:\n\
 \x20 ogrt-server -c ogrt.conf backup /backup/$(date +%F)  while the server runs, or not\n\
 \x20 cp -a /backup/2026-11-29 /var/lib/ogrt               as data_dir, before the server starts";
+
+const REBUILD_EXAMPLES: &str = "Examples:\n\
+\x20 systemctl stop ogrt-server\n\
+\x20 ogrt-server -c ogrt.conf rebuild-sums --dry-run  are the sums right?\n\
+\x20 ogrt-server -c ogrt.conf rebuild-sums            make them again\n\
+\x20 systemctl start ogrt-server";
 
 /// Receives events and build records from clients, joins them, and writes documents to outputs.
 #[derive(Parser)]
@@ -96,6 +103,16 @@ enum Command {
         /// its data_dir.
         dir: PathBuf,
     },
+    /// Make the sums of reports again from the events that are kept. The server must not run.
+    ///
+    /// Days of which not all events are kept stay as they are. Exit status: 0 the sums are right
+    /// now, 1 they differ (--dry-run), 2 error.
+    #[command(after_help = REBUILD_EXAMPLES)]
+    RebuildSums {
+        /// Say what differs, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Add, remove or list tokens: who may register builds, relay events, or withdraw builds.
     #[command(after_help = TOKEN_EXAMPLES)]
     Token {
@@ -148,7 +165,7 @@ fn main() -> ExitCode {
     private_files(UMASK);
     let arguments = Arguments::parse();
     match dispatch(arguments) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(problem) => {
             eprintln!("ogrt-server: {}", escaped(&format!("{problem:#}")));
             ExitCode::FAILURE
@@ -156,10 +173,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
+fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
     if let Some(Command::PrintDefaultConfig) = arguments.command {
         print!("{}", Config::documented_defaults());
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     let (file, data_dir) = (arguments.config.clone(), arguments.data_dir);
     let read = move || -> anyhow::Result<Config> {
@@ -175,35 +192,41 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
         config.names.read_rules()?;
         let source = arguments.config.map_or("embedded defaults".into(), |path| path.display().to_string());
         println!("{source}: the configuration is valid, {} output(s)", config.outputs.len());
-        return Ok(());
+        return Ok(ExitCode::SUCCESS);
     }
     if let Some(Command::Token { action }) = arguments.command {
-        return manage_tokens(action, &*ogrt_server::token_store(&config)?);
+        manage_tokens(action, &*ogrt_server::token_store(&config)?)?;
+        return Ok(ExitCode::SUCCESS);
     }
     if let Some(Command::Servers { action }) = arguments.command {
-        return manage_servers(action, &ogrt_server::servers(&config)?);
+        manage_servers(action, &ogrt_server::servers(&config)?)?;
+        return Ok(ExitCode::SUCCESS);
     }
     let set_log = start_log(&config)?;
     private_files(config.umask());
     match arguments.command {
-        Some(Command::Export) => return ogrt_server::export(&config, std::io::stdout().lock()),
+        Some(Command::Export) => {
+            ogrt_server::export(&config, std::io::stdout().lock())?;
+            return Ok(ExitCode::SUCCESS);
+        }
         Some(Command::Import { xalt, since, until }) if !xalt.is_empty() => {
             let period_ns = since.unwrap_or(0)..until.unwrap_or(i64::MAX);
             let wanted = XaltImport { paths: xalt, period_ns };
             print!("{}", ogrt_server::import_xalt(&config, &wanted)?);
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
         Some(Command::Import { .. }) => {
             let imported = ogrt_server::import(&config, std::io::stdin().lock())?;
             println!("{imported}");
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
         Some(Command::Backup { dir }) => {
             raise_descriptors();
             let bytes = ogrt_server::backup(&config, &dir)?;
             println!("{}: a backup of {} MiB", dir.display(), bytes >> 20);
-            return Ok(());
+            return Ok(ExitCode::SUCCESS);
         }
+        Some(Command::RebuildSums { dry_run }) => return Ok(rebuild_sums(&config, dry_run)),
         _ => {}
     }
     let reload = Reload { read: Box::new(read), set_log: Box::new(set_log) };
@@ -219,7 +242,20 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<()> {
     });
     // A thread may wait for a disk that is full.
     runtime.shutdown_timeout(Duration::from_secs(1));
-    result
+    result.map(|()| ExitCode::SUCCESS)
+}
+
+/// Exit status 1 says that the sums differ, and not that something failed.
+fn rebuild_sums(config: &Config, is_trial: bool) -> ExitCode {
+    raise_descriptors();
+    match ogrt_server::rebuild_sums(config, is_trial, std::io::stdout().lock()) {
+        Ok(is_same) if is_same || !is_trial => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::from(1),
+        Err(problem) => {
+            eprintln!("ogrt-server: {}", escaped(&format!("{problem:#}")));
+            ExitCode::from(2)
+        }
+    }
 }
 
 /// The bits that files and directories of ours do not have, before the configuration is read.

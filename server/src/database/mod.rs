@@ -133,6 +133,11 @@ fn tables() -> Vec<TableSpec> {
 }
 
 impl Store {
+    /// Tells that there is a database in `directory`.
+    pub fn is_in(directory: &Path) -> bool {
+        directory.join(FOLDER).is_dir()
+    }
+
     /// Opens the database in `directory`, or makes it.
     pub fn open(directory: &Path) -> Result<Self> {
         std::fs::create_dir_all(directory)
@@ -266,6 +271,7 @@ impl Store {
                 senders: table("job_senders")?,
                 bytes: total("jobs bytes"),
                 losses: total("jobs losses"),
+                whole_since: total("jobs whole since"),
                 database: database.waiting_for_room(),
             },
         })

@@ -234,6 +234,8 @@ pub struct JobsStore {
     pub bytes: Total,
     /// The number of jobs of which something is lost.
     pub losses: Total,
+    /// The time since when nothing is lost: server/src/jobs/whole_since.rs.
+    pub whole_since: Total,
 }
 
 /// The registry's first format; server/src/registry/embedded/migrate.rs takes it over.

@@ -10,10 +10,12 @@
 mod answer;
 mod event_shares;
 mod index;
+mod kept_events;
 mod keys;
 mod losses;
 mod open_starts;
 mod retention;
+mod whole_since;
 
 use crate::{
     clock::now_ns,
@@ -85,7 +87,9 @@ impl Jobs {
             shares.set(ShareHolder::read(&sender), number(&bytes));
         }
         let (shares, indexes, sweep) = (Mutex::new(shares), IndexCache::default(), LossSweep::default());
-        Ok(Jobs { store, queue, documents, joiner, metrics, config, shares, indexes, sweep })
+        let jobs = Jobs { store, queue, documents, joiner, metrics, config, shares, indexes, sweep };
+        jobs.begin_whole()?;
+        Ok(jobs)
     }
 
     /// Keeps events until the join is closed. Runs in a thread of its own.
@@ -131,10 +135,14 @@ impl Jobs {
     /// Writes batches from `next` on, and returns where the next write begins.
     fn write(&self, reader: &BatchReader, next: u64, end: u64) -> Result<u64> {
         let (mut batches, mut bytes, mut to): (Vec<Arc<DocumentBatch>>, usize, u64) = (Vec::new(), 0, next);
+        let mut is_dropped = false;
         while to < end && bytes < GATHER_BYTES {
-            if let Some(batch) = reader.read(to)? {
-                bytes += batch.size();
-                batches.push(batch);
+            match reader.read(to)? {
+                Some(batch) => {
+                    bytes += batch.size();
+                    batches.push(batch);
+                }
+                None => is_dropped = true,
             }
             to += 1;
         }
@@ -195,6 +203,10 @@ impl Jobs {
             let total = self.store.bytes.get()? + kept;
             self.metrics.jobs_bytes.set(total);
             writes.set(&self.store.bytes, total);
+        }
+        if is_dropped {
+            // The full queue has dropped events that nobody kept.
+            self.put_lost(&mut writes, now_ns())?;
         }
         self.queue.move_on(CONSUMER, to, writes)?;
         more.into_iter().for_each(|(sender, amount)| shares.set(sender, amount));
@@ -359,7 +371,7 @@ mod tests {
         }
     }
 
-    fn start(number: u8, job: &str) -> Entry {
+    pub fn start(number: u8, job: &str) -> Entry {
         let info = ProcessInfo {
             event_id: id(number),
             job_id: Some(job.to_owned().into()),

@@ -42,6 +42,7 @@ impl Jobs {
             let jobs = listed(log).into_iter();
             let keys: Vec<_> = jobs.map(|job| [&old_value_prefix(job)[..], &sequence].concat()).collect();
             self.remove_values(&keys, time < oldest, &mut writes)?;
+            self.put_lost(&mut writes, time)?;
             unknown = unknown.saturating_sub(bytes);
             writes.set(&self.store.bytes, shares.total() + unknown);
             writes.remove(&self.store.log, sequence);
@@ -81,6 +82,7 @@ impl Jobs {
             }
             let mut writes = self.store.database.writes();
             self.remove_values(&listed(log), time < oldest, &mut writes)?;
+            self.put_lost(&mut writes, time)?;
             let left = there.saturating_sub(bytes);
             self.put_share(&mut writes, sender, left);
             writes.set(&self.store.bytes, self.store.bytes.get()?.saturating_sub(bytes));

@@ -105,6 +105,18 @@ impl Queue {
         })
     }
 
+    /// Opens it with the consumers that it has.
+    pub fn open_as_it_is(store: QueueStore) -> anyhow::Result<Self> {
+        let mut consumers = Vec::new();
+        for known in store.offsets.iter() {
+            let key = known.key()?;
+            if !key.contains(&0) {
+                consumers.push(String::from_utf8_lossy(&key).into_owned());
+            }
+        }
+        Queue::open(store, &consumers)
+    }
+
     /// The end of the queue, to be watched.
     pub fn tail(&self) -> watch::Receiver<Tail> {
         self.tail.subscribe()

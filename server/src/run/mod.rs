@@ -20,6 +20,7 @@ use crate::{
     config::Config,
     database::Store,
     queue::WriterMessage,
+    rebuild_sums,
     reload::{Reload, ReloadTargets},
     sd_notify,
     shutdown::Shutdown,
@@ -44,6 +45,7 @@ pub async fn run(
 ) -> Result<()> {
     // What can fail is opened before anything runs.
     let store = Store::open(&config.data_dir)?;
+    rebuild_sums::forget_rest(&config.data_dir);
     store.watch_disk(config.queue.disk_free_min.0)?;
     let mark = clock::Mark::open(&config.data_dir);
     let (shared, Inlets { writer, registered, jobs_over }) = Shared::open(config, store, shutdown.clone())?;

@@ -39,6 +39,17 @@ pub fn add(
     tallies: &mut [SumTally<'_>],
     has_room: impl FnMut(&ShareHolder, u64) -> bool,
 ) -> fjall::Result<Added> {
+    add_but(store, writes, tallies, has_room, |_| Ok(false))
+}
+
+/// The same, but for the records of jobs that stay as they are: those with these keys.
+pub fn add_but(
+    store: &SumsStore,
+    writes: &mut Writes,
+    tallies: &mut [SumTally<'_>],
+    has_room: impl FnMut(&ShareHolder, u64) -> bool,
+    stays: impl Fn(&[u8]) -> fjall::Result<bool>,
+) -> fjall::Result<Added> {
     let (added, changes, mentions) = (Added::default(), BTreeMap::new(), Mentions::default());
     let mut adding = Adding { store, has_room, added, changes, mentions, dropped_ns: None };
     let (mut digests, mut hosts) = (DigestNumbers::new(store)?, HostChanges::default());
@@ -56,7 +67,9 @@ pub fn add(
             _ => adding.job_number(same, &mut jobs, &mut next_job)?,
         };
         if job.is_some() {
-            adding.add_record(same, writes)?;
+            if !stays(&record_key(same))? {
+                adding.add_record(same, writes)?;
+            }
         } else if !same[0].job.is_empty() {
             adding.drop_job(same);
         }
@@ -156,6 +169,12 @@ impl<'a> RecordKey<'a> {
     }
 }
 
+/// The key of the record of these tallies, which are of one job and one user.
+fn record_key(tallies: &[SumTally<'_>]) -> Vec<u8> {
+    let SumKey { cluster, user, is_claimed, relay, .. } = tallies[0].key;
+    RecordKey { is_claimed, cluster, user, relay, job: tallies[0].job }.bytes()
+}
+
 /// The record with this key.
 pub fn record(store: &SumsStore, key: &[u8]) -> fjall::Result<Option<JobRecord>> {
     Ok(store.jobs.get(stored(key))?.and_then(|value| JobRecord::read(&value)))
@@ -222,8 +241,7 @@ impl<R: FnMut(&ShareHolder, u64) -> bool> Adding<'_, R> {
     /// Adds processes of one job and one user to the job's record, and the difference that this
     /// makes to the rows.
     fn add_record(&mut self, tallies: &[SumTally<'_>], writes: &mut Writes) -> fjall::Result<()> {
-        let SumKey { cluster, user, is_claimed, relay, .. } = tallies[0].key;
-        let key = RecordKey { is_claimed, cluster, user, relay, job: tallies[0].job }.bytes();
+        let (key, is_claimed) = (record_key(tallies), tallies[0].key.is_claimed);
         let known = record(self.store, &key)?;
         if known.is_none() && !self.takes_room(tallies[0].key.holder()) {
             self.drop_job(tallies);

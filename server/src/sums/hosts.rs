@@ -38,7 +38,8 @@ pub struct HostKey<'a> {
 }
 
 impl<'a> HostKey<'a> {
-    fn bytes(&self) -> Vec<u8> {
+    /// Its bytes.
+    pub fn bytes(&self) -> Vec<u8> {
         let mut key = Vec::with_capacity(32);
         key.put_u16(self.day);
         key.put_u8(u8::from(self.is_claimed));
@@ -51,6 +52,11 @@ impl<'a> HostKey<'a> {
     pub fn read(mut key: &'a [u8]) -> Option<Self> {
         let (day, is_claimed) = (key.try_get_u16().ok()?, key.try_get_u8().ok()? == 1);
         Some(HostKey { day, is_claimed, cluster: take_name(&mut key)?, host: take_name(&mut key)? })
+    }
+
+    /// The row of the month that has this one's day.
+    pub fn of_month(self) -> Self {
+        HostKey { day: dates::first_of_month(self.day), ..self }
     }
 
     /// The row of what has no room in this one.
@@ -87,6 +93,17 @@ pub fn begin(store: &SumsStore) -> fjall::Result<()> {
     writes.commit()
 }
 
+/// Notes that processes are counted by host from this day on, where that was not so for as long.
+pub fn put_since(store: &SumsStore, day: u16, writes: &mut Writes) -> fjall::Result<()> {
+    if hosts_since_ns(store)?.is_some_and(|since| i64::from(day) * dates::DAY_NS < since) {
+        let has_older = |table: &Table| table.range([0, 0]..day.to_be_bytes()).next().is_some();
+        let has_older = has_older(&store.rows) || has_older(&store.months);
+        let since = if has_older { i64::from(day) * dates::DAY_NS } else { 0 };
+        writes.set(&store.hosts_since, (since as u64).max(ALWAYS));
+    }
+    Ok(())
+}
+
 /// What rows of hosts get, by day.
 #[derive(Default)]
 pub struct HostChanges(BTreeMap<Vec<u8>, HostChange>);
@@ -120,8 +137,7 @@ impl HostChanges {
         let mut months = HostChanges::default();
         for (key, HostChange { holder, change }) in &self.0 {
             let Some(key) = HostKey::read(key) else { continue };
-            let key = HostKey { day: dates::first_of_month(key.day), ..key };
-            months.of(key, || holder.clone()).merge(change);
+            months.of(key.of_month(), || holder.clone()).merge(change);
         }
         let days = self.put_rows(&store.hosts, writes, takes_room)?;
         Ok(days.max(months.put_rows(&store.host_months, writes, takes_room)?))

@@ -96,10 +96,16 @@ pub fn put(
     before: Option<i64>,
     is_claimed: bool,
 ) {
-    let first_ns = record.first_ns();
-    if let Some(before) = before.filter(|before| *before != first_ns) {
+    if let Some(before) = before.filter(|before| *before != record.first_ns()) {
         remove(store, writes, before, key);
     }
+    let (place, value) = entry(key, record, is_claimed);
+    writes.insert(&store.job_list, place, value);
+}
+
+/// The key and the value of a record's place in the list.
+pub fn entry(key: &[u8], record: &JobRecord, is_claimed: bool) -> (Vec<u8>, Vec<u8>) {
+    let first_ns = record.first_ns();
     let (account, partition) = record.account_and_partition();
     let (array_job, array_task) = record.array();
     let last_ns = record.last_ns();
@@ -109,7 +115,7 @@ pub fn put(
     }
     let listed =
         ListedJob { first_ns, record: key, last_ns, states, array_job, array_task, account, partition };
-    writes.insert(&store.job_list, list_key(first_ns, key), listed.value());
+    (list_key(first_ns, key), listed.value())
 }
 
 /// Takes a record that goes out of the list.

@@ -157,6 +157,15 @@ impl JobOutcome {
         !is_claimed && self.open() > 0
     }
 
+    /// Tells that both say the same. Of several ends at one moment, any may be the worst.
+    pub fn is_like(&self, other: &JobOutcome) -> bool {
+        let sums = |outcome: &JobOutcome| {
+            let worst = outcome.worst.as_ref().map(|worst| (worst.status, worst.began_ns));
+            (outcome.started, outcome.ends, outcome.verdicts, worst)
+        };
+        sums(self) == sums(other)
+    }
+
     fn ended(&self) -> u64 {
         self.ends.iter().fold(0, |sum, end| sum.saturating_add(end.processes))
     }

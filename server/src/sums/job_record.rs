@@ -101,6 +101,30 @@ impl JobRecord {
         self.weights.len() >= ROWS_MAX
     }
 
+    /// It stays as it is when sums are made again from this day on: what it tells of days before
+    /// cannot be told apart, or what came first counts in it.
+    pub fn stays(&self, first_day: u16) -> bool {
+        self.is_full()
+            || day_number(self.first_ns) < first_day
+            || self.rows().any(|(row, _)| row.day < first_day)
+    }
+
+    /// Tells that both say the same, where `name` gives rows that are one the same name.
+    pub fn is_like(&self, other: &JobRecord, name: impl Fn(&[u8]) -> Vec<u8>) -> bool {
+        let weights = |record: &JobRecord| {
+            let mut weights: BTreeMap<Vec<u8>, u64> = BTreeMap::new();
+            for (row, weight) in &record.weights {
+                *weights.entry(name(row)).or_default() += weight;
+            }
+            weights
+        };
+        let facts = |record: &JobRecord| {
+            let JobRecord { nodes, cores, first_ns, last_ns, array_job, array_task, .. } = *record;
+            (nodes, cores, first_ns, last_ns, array_job, array_task)
+        };
+        facts(self) == facts(other) && self.outcome.is_like(&other.outcome) && weights(self) == weights(other)
+    }
+
     /// The account and the partition, each from the row with the largest weight that names one.
     pub fn account_and_partition(&self) -> (&[u8], &[u8]) {
         let heaviest = |name: for<'a> fn(&SumKey<'a>) -> &'a [u8]| {

@@ -38,6 +38,11 @@ impl JobSet {
         self.is_cut |= more.is_cut;
     }
 
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
     /// The numbers, sorted.
     #[cfg(test)]
     pub fn numbers(&self) -> &[u32] {

@@ -11,6 +11,7 @@ mod answer;
 mod end_counts;
 mod ending;
 mod forgotten;
+mod gone_programs;
 mod hash_key;
 mod object_names;
 mod objects;
@@ -18,6 +19,7 @@ mod old_rows;
 mod pending_tallies;
 mod program;
 mod program_numbers;
+mod recount;
 mod retention;
 mod rows;
 mod shares;
@@ -31,6 +33,7 @@ pub use answer::UsesQuestion;
 pub use object_names::{ObjectName, file_name};
 pub use objects::ObjectQuestion;
 pub use program::{Program, UseEvent};
+pub use recount::Recount;
 pub use software::SoftwareQuestion;
 pub use sum::Narrowing;
 pub use unregistered::{UnregisteredPage, UnregisteredQuestion};
@@ -240,12 +243,23 @@ impl Uses {
             if held.binary_search(&index).is_ok() {
                 continue;
             }
-            let program = if event.read(&entry) { self.count_one(counts, &event)? } else { None };
-            if let Some(end) = Ending::read(&entry) {
-                self.count_end(counts, &end, program.map(|later| (later, event.has_claims)))?;
-            }
+            self.count_entry(counts, &entry, &mut event)?;
         }
         counts.next += 1;
+        Ok(())
+    }
+
+    /// Counts what an entry tells; it is read into this event.
+    fn count_entry<'a>(
+        &self,
+        counts: &mut UseCounts,
+        entry: &Entry<&'a [u8]>,
+        event: &mut UseEvent<'a>,
+    ) -> Result<()> {
+        let program = if event.read(entry) { self.count_one(counts, event)? } else { None };
+        if let Some(end) = Ending::read(entry) {
+            self.count_end(counts, &end, program.map(|later| (later, event.has_claims)))?;
+        }
         Ok(())
     }
 

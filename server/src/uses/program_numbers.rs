@@ -7,6 +7,7 @@
 use super::{
     ProgramNumber, Uses,
     forgotten::Forgotten,
+    gone_programs::GonePrograms,
     hash_key::{HashKey, HashKeys},
     object_names::ObjectNumber,
     objects::{self, ObjectNumbers},
@@ -54,6 +55,8 @@ pub struct ProgramNumbers {
     forgotten: Forgotten,
     /// Programs on disk and fresh, and the number of the next; read when first needed.
     numbers: Option<(u64, ProgramNumber)>,
+    /// What was removed, where counts are made again.
+    gone: Option<GonePrograms>,
 }
 
 struct NewProgram {
@@ -76,11 +79,17 @@ impl Default for ProgramNumbers {
             fresh_starts: HashMap::new(),
             forgotten: Forgotten::default(),
             numbers: None,
+            gone: None,
         }
     }
 }
 
 impl ProgramNumbers {
+    /// Numbers for counts that are made again, with those of programs that were removed since.
+    pub fn again(gone: GonePrograms) -> Self {
+        ProgramNumbers { gone: Some(gone), ..ProgramNumbers::default() }
+    }
+
     /// The number of the event's program; `None` when there are too many to take another one of
     /// this sender.
     pub fn number(
@@ -94,13 +103,18 @@ impl ProgramNumbers {
         if let Some(program) = self.recent.get(&key) {
             return Ok(Some(*program));
         }
+        if let Some(program) = self.gone_program(uses, event)? {
+            self.recent.insert(key, program);
+            return Ok(Some(program));
+        }
         let is_full = self.fresh.len() >= FRESH_MAX || self.fresh_bytes >= FRESH_BYTES_MAX;
         let is_full = is_full || self.fresh_starts.len() >= FRESH_MAX;
         let is_full = is_full || self.objects.fresh() >= FRESH_OBJECTS_MAX;
         // Nobody is over its share by what is on disk, and yet there are too many.
         let there = self.numbers.map_or(0, |(programs, _)| programs);
         let is_late = there >= shares.programs.soft_max() && !shares.programs.is_limited();
-        if is_full || is_late || self.forgotten.len() >= FRESH_MAX {
+        let is_trial = self.gone.as_ref().is_some_and(|gone| gone.is_trial);
+        if !is_trial && (is_full || is_late || self.forgotten.len() >= FRESH_MAX) {
             self.write(uses, shares)?;
         }
         let store = &uses.store;
@@ -129,8 +143,7 @@ impl ProgramNumbers {
         }
         program.objects.sort_unstable();
         let bytes = program.bytes();
-        let mut digest = [0; 16];
-        digest.copy_from_slice(&Sha256::digest(&bytes)[..16]);
+        let digest = program_digest(&bytes);
         let known = match self.fresh.get(&digest) {
             Some(fresh) => Some(fresh.number),
             None => store.program_numbers.get(digest)?.map(|known| number(&known)),
@@ -157,8 +170,27 @@ impl ProgramNumbers {
         Ok(Some(found))
     }
 
+    /// The number that the event's program had, if it was removed.
+    fn gone_program(&mut self, uses: &Uses, event: &UseEvent<'_>) -> Result<Option<ProgramNumber>> {
+        if self.gone.as_ref().is_none_or(GonePrograms::is_empty) {
+            return Ok(None);
+        }
+        let (mut program, names) = event.program();
+        for name in &names {
+            program.objects.extend(self.objects.number(&uses.store, name, None)?);
+        }
+        program.objects.sort_unstable();
+        let is_there = program.objects.len() == names.len()
+            && uses.store.program_numbers.contains_key(program_digest(&program.bytes()))?;
+        let Some(gone) = self.gone.as_mut().filter(|_| !is_there) else { return Ok(None) };
+        Ok(gone.find(program, event.whole_start))
+    }
+
     /// The program of the start with this digest.
     pub fn of_start(&mut self, uses: &Uses, digest: &StartDigest) -> Result<Option<ProgramNumber>> {
+        if let Some(program) = self.gone.as_ref().and_then(|gone| gone.of_start(digest)) {
+            return Ok(Some(program));
+        }
         if let Some(program) = self.fresh_starts.get(digest).or_else(|| self.starts.get(digest)) {
             return Ok(Some(*program));
         }
@@ -256,6 +288,13 @@ impl ProgramNumbers {
         shares.objects.forget_fresh();
         *self = ProgramNumbers::default();
     }
+}
+
+/// The digest that a program with these bytes is found by.
+fn program_digest(bytes: &[u8]) -> [u8; 16] {
+    let mut digest = [0; 16];
+    digest.copy_from_slice(&Sha256::digest(bytes)[..16]);
+    digest
 }
 
 /// The program of the start with this digest, on disk.

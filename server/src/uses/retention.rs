@@ -194,7 +194,7 @@ impl Uses {
     }
 
     /// Makes the writes, and counts rows that came and went with their senders.
-    fn put_sum_changes(&self, changes: RowChanges, mut writes: Writes) -> Result<()> {
+    pub(super) fn put_sum_changes(&self, changes: RowChanges, mut writes: Writes) -> Result<()> {
         let sums = &self.store.sums;
         let mut shares = self.shares();
         let mut share_changes = ShareChanges::default();

@@ -32,6 +32,7 @@ mod page;
 mod postgres;
 mod process_events;
 mod provenance;
+mod rebuild_sums;
 mod receive;
 mod registry;
 mod relays;

@@ -112,7 +112,7 @@ fn list_is_exact(
 const STATES: [&str; 6] = ["unknown", "completed", "running", "failed", "killed", "oom"];
 
 /// A site of the size that is asked for.
-fn site() -> Site {
+pub fn site() -> Site {
     // The first step is at noon of a day that the server does not take for impossible.
     let first_s = 1_768_478_400;
     let size = match std::env::var_os("OGRT_TEST_FULL").is_some() {
@@ -122,19 +122,18 @@ fn site() -> Site {
     Site::new(SEED, size)
 }
 
-/// Sends it to a server that crashes between any two days on which something happens.
-fn fill(site: &Site) -> Daemon {
-    let directory = tempfile::tempdir().unwrap();
-    let clock = FakeClock::new(&directory.path().join("clock")).unwrap();
+/// Sends it to a server that crashes between any two days on which something happens. Its variables
+/// are those of the clock.
+pub fn fill(site: &Site, clock: &FakeClock, more: &str) -> Daemon {
     let environment = clock.environment();
     let environment: Vec<(&str, &OsStr)> =
         environment.iter().map(|(name, value)| (*name, value.as_os_str())).collect();
     let moments = &site.size.moments;
     let now_s = now_ns() / 1_000_000_000;
-    Filling::begin(site, &clock).unwrap();
+    Filling::begin(site, clock).unwrap();
     let server = tempfile::tempdir().unwrap();
     let token = site_token(server.path());
-    let more = format!("[join]\nwait = \"100ms\"\n{WITHOUT_FILES}");
+    let more = format!("[join]\nwait = \"100ms\"\n{more}{WITHOUT_FILES}");
     let mut daemon = Daemon::start_with(server, &more, &environment);
     for (step, (starts, ends)) in site.by_moment().into_iter().enumerate() {
         if step > 0 {
@@ -158,7 +157,7 @@ fn fill(site: &Site) -> Daemon {
         if step == moments.len() / 2 {
             // Builds are registered, and files learned, when much of them has run.
             register(&daemon, &site.builds());
-            let filling = Filling { site, server: addresses(&daemon), token: token.clone(), clock: &clock };
+            let filling = Filling { site, server: addresses(&daemon), token: token.clone(), clock };
             filling.learn().unwrap();
         }
     }
@@ -168,7 +167,14 @@ fn fill(site: &Site) -> Daemon {
 #[test]
 fn each_figure_of_a_site_is_exact_whatever_crashes() {
     let site = site();
-    let daemon = fill(&site);
+    let directory = tempfile::tempdir().unwrap();
+    let clock = FakeClock::new(&directory.path().join("clock")).unwrap();
+    let daemon = fill(&site, &clock, "");
+    each_figure_is_exact(&daemon, &site);
+}
+
+/// Compares reports and lists of jobs with the site, when all of it is counted.
+pub fn each_figure_is_exact(daemon: &Daemon, site: &Site) {
     let processes = &site.processes;
     println!("{} processes of {} jobs", processes.len(), site.size.jobs);
     // What the crashes left is counted now, and what waited for a record: starts and ends.
@@ -194,37 +200,35 @@ fn each_figure_of_a_site_is_exact_whatever_crashes() {
     let of = |process: &SiteProcess, key: &str, value: &str| site.value(process, key) == value;
     let all = |_: &SiteProcess| true;
     for keys in [&["software", "version"][..], &["user"], &["account", "month"], &["program", "cluster"]] {
-        is_exact(&daemon, &site, keys, "", all);
+        is_exact(daemon, site, keys, "", all);
     }
-    is_exact(&daemon, &site, &["day", "partition"], "&account=climate", |process| {
+    is_exact(daemon, site, &["day", "partition"], "&account=climate", |process| {
         of(process, "account", "climate")
     });
     let (software, user) = ("GROMACS", "alice");
-    is_exact(&daemon, &site, &["cluster"], &format!("&software={software}&user={user}"), |process| {
+    is_exact(daemon, site, &["cluster"], &format!("&software={software}&user={user}"), |process| {
         of(process, "software", software) && of(process, "user", user)
     });
-    is_exact(&daemon, &site, &["user", "software"], "&registered=no", |process| !site.is_registered(process));
+    is_exact(daemon, site, &["user", "software"], "&registered=no", |process| !site.is_registered(process));
     // A process counts for each of its libraries, modules and packages.
     let has_packages = |process: &SiteProcess| process.end != End::Open && !site.has(process, "package", "");
-    is_exact(&daemon, &site, &["module"], "", all);
-    is_exact(&daemon, &site, &["module", "account"], "&cluster=beta", |process| {
-        of(process, "cluster", "beta")
-    });
-    is_exact(&daemon, &site, &["package", "user"], "", has_packages);
-    is_exact(&daemon, &site, &["user"], "&package=pandas", |process| {
+    is_exact(daemon, site, &["module"], "", all);
+    is_exact(daemon, site, &["module", "account"], "&cluster=beta", |process| of(process, "cluster", "beta"));
+    is_exact(daemon, site, &["package", "user"], "", has_packages);
+    is_exact(daemon, site, &["user"], "&package=pandas", |process| {
         has_packages(process) && site.has(process, "package", "pandas")
     });
-    is_exact(&daemon, &site, &["software"], "&module=foss%2F2023b", |process| {
+    is_exact(daemon, site, &["software"], "&module=foss%2F2023b", |process| {
         site.has(process, "module", "foss/2023b")
     });
-    libraries_are_exact(&daemon, &site);
-    hosts_are_exact(&daemon, &site);
+    libraries_are_exact(daemon, site);
+    hosts_are_exact(daemon, site);
     // A period is whole days.
     let day = processes[0].date();
     let midnight = processes[0].start_ns / 86_400_000_000_000 * 86_400;
     let period = format!("&since={}&until={}", midnight + 5, midnight + 86_400);
-    is_exact(&daemon, &site, &["user"], &period, |process| process.date() == day);
-    totals_are_exact(&daemon, &site);
+    is_exact(daemon, site, &["user"], &period, |process| process.date() == day);
+    totals_are_exact(daemon, site);
 
     // The list of jobs, as far back as none has left it.
     let jobs = site.jobs();
@@ -232,16 +236,16 @@ fn each_figure_of_a_site_is_exact_whatever_crashes() {
     let since_s = moments.last().unwrap() - 380 * 86_400;
     let is_late = |job: &JobFigures| job.last_ns >= since_s * 1_000_000_000;
     let since = format!("&since={since_s}");
-    list_is_exact(&daemon, &jobs, &since, is_late);
+    list_is_exact(daemon, &jobs, &since, is_late);
     let of = |more: &str| format!("{since}{more}");
-    list_is_exact(&daemon, &jobs, &of("&user=carol"), |job| is_late(job) && job.user == "carol");
-    list_is_exact(&daemon, &jobs, &of("&software=mawk"), |job| is_late(job) && job.software.contains("mawk"));
-    list_is_exact(&daemon, &jobs, &of("&account=bio&partition=gpu"), |job| {
+    list_is_exact(daemon, &jobs, &of("&user=carol"), |job| is_late(job) && job.user == "carol");
+    list_is_exact(daemon, &jobs, &of("&software=mawk"), |job| is_late(job) && job.software.contains("mawk"));
+    list_is_exact(daemon, &jobs, &of("&account=bio&partition=gpu"), |job| {
         is_late(job) && job.account == "bio" && job.partition == "gpu"
     });
     let until_s = moments[moments.len() / 2];
     for state in ["unknown", "killed"] {
-        list_is_exact(&daemon, &jobs, &of(&format!("&until={until_s}&state={state}")), |job| {
+        list_is_exact(daemon, &jobs, &of(&format!("&until={until_s}&state={state}")), |job| {
             is_late(job) && job.first_ns < until_s * 1_000_000_000 && job.state == state
         });
     }

@@ -18,6 +18,7 @@ mod plan;
 mod population;
 mod questions;
 mod random;
+mod rebuilt_sums;
 mod server;
 
 use anyhow::{Context, Result};
@@ -100,7 +101,8 @@ fn run(plan: &Plan, runtime: &Handle) -> Result<()> {
     server.wait_until_nothing_is_held()?;
     let answers = Answers::collect(&server)?;
     server.stop().context("at the end")?;
-    invariants::check(plan, &clients, place.directory, &answers)
+    invariants::check(plan, &clients, place.directory, &answers)?;
+    rebuilt_sums::check(&plan.settings.config(place.directory)).context("sums that are made again")
 }
 
 /// Does one action.

@@ -52,7 +52,7 @@ const SERVER: &Order = &[
     &["processes", "sums"],
     &["jobs", "launches", "outputs", "uses"],
     &["reports"],
-    &["backup", "http", "move_builds", "reload", "retention", "xalt"],
+    &["backup", "http", "move_builds", "rebuild_sums", "reload", "retention", "xalt"],
     &["run"],
     &["fuzzing"],
     &["lib"],
