@@ -7,7 +7,7 @@ use ogrt_server::{
     Config, KnownServer, LogFormat, LogLines, Reload, ServersOfRegistry, Shutdown, XaltImport,
     tokens::{self, Scopes, TokenStore},
 };
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{os::unix::fs::MetadataExt, path::PathBuf, process::ExitCode, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
 
@@ -226,7 +226,7 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
             println!("{}: a backup of {} MiB", dir.display(), bytes >> 20);
             return Ok(ExitCode::SUCCESS);
         }
-        Some(Command::RebuildSums { dry_run }) => return Ok(rebuild_sums(&config, dry_run)),
+        Some(Command::RebuildSums { dry_run }) => return Ok(rebuild_sums(config, dry_run)),
         _ => {}
     }
     let reload = Reload { read: Box::new(read), set_log: Box::new(set_log) };
@@ -246,9 +246,11 @@ fn dispatch(arguments: Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// Exit status 1 says that the sums differ, and not that something failed.
-fn rebuild_sums(config: &Config, is_trial: bool) -> ExitCode {
+fn rebuild_sums(mut config: Config, is_trial: bool) -> ExitCode {
     raise_descriptors();
-    match ogrt_server::rebuild_sums(config, is_trial, std::io::stdout().lock()) {
+    let rebuilt = become_owner(&mut config)
+        .and_then(|()| ogrt_server::rebuild_sums(&config, is_trial, std::io::stdout().lock()));
+    match rebuilt {
         Ok(is_same) if is_same || !is_trial => ExitCode::SUCCESS,
         Ok(_) => ExitCode::from(1),
         Err(problem) => {
@@ -256,6 +258,28 @@ fn rebuild_sums(config: &Config, is_trial: bool) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+/// The directory in which we are, by a path that leads through no other.
+const HERE: &str = "/proc/self/cwd";
+
+/// Root becomes the user who owns the data directory, so that the server can read what is written.
+/// That user may have no way to the directory, which systemd hides: so it is where we are.
+fn become_owner(config: &mut Config) -> anyhow::Result<()> {
+    use nix::unistd::{Gid, Uid, geteuid, setgroups, setresgid, setresuid};
+    let Ok(owner) = std::fs::metadata(&config.data_dir) else { return Ok(()) };
+    if !geteuid().is_root() || owner.uid() == 0 {
+        return Ok(());
+    }
+    let directory = config.data_dir.display();
+    std::env::set_current_dir(&config.data_dir).with_context(|| format!("cannot enter {directory}"))?;
+    let (uid, gid) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
+    setgroups(&[gid])
+        .and_then(|()| setresgid(gid, gid, gid))
+        .and_then(|()| setresuid(uid, uid, uid))
+        .with_context(|| format!("cannot become user {uid}, who owns {directory}"))?;
+    config.data_dir = HERE.into();
+    Ok(())
 }
 
 /// The bits that files and directories of ours do not have, before the configuration is read.

@@ -99,7 +99,8 @@ impl Stages {
         let summaries = Arc::new(Summaries::new(1, None).0);
         let registry = registry::open(&config.registry, store, summaries.clone(), metrics.clone())?;
         let learned = Arc::new(LearnedFiles::open(&config.registry, store.learned())?);
-        let names = Arc::new(SoftwareNames::new(learned, config.names.read_rules()?));
+        // Nothing is named here.
+        let names = Arc::new(SoftwareNames::new(learned, Default::default()));
         let joiner = Arc::new(Joiner::new(registry.clone(), summaries));
         let documents = Arc::new(DocumentBatches::new(queue.clone(), held, joiner.clone())?);
         let uses = Uses::new(

@@ -1,9 +1,9 @@
 //! The time since when everything is kept, of whomever it is.
 //!
 //! Events leave here in the order in which each sender's came, and a write has the time at which it
-//! was made. So nothing is lost of what was written after the last write of which something is gone
-//! (`everything_is_kept_since_the_last_write_that_lost_something`). An event is written after it was
-//! received, and tells of nothing later.
+//! was made. So nothing is lost of what was written after the last write of which something is
+//! gone (`everything_is_kept_since_the_last_write_that_lost_something`). An event is written after
+//! it was received, and tells of nothing later.
 
 use super::{Jobs, keys::WITH_SENDER, keys::log_prefix, keys::losses_begin, keys::losses_end};
 use crate::{clock::now_ns, database::Writes};
@@ -14,8 +14,8 @@ use std::sync::PoisonError;
 const ALWAYS: u64 = 1;
 
 impl Jobs {
-    /// The time since when nothing that was received is lost, in Unix nanoseconds; `None` where that
-    /// is so since the database began.
+    /// The time since when nothing that was received is lost, in Unix nanoseconds; `None` where
+    /// that is so since the database began.
     pub fn whole_since_ns(&self) -> fjall::Result<Option<i64>> {
         let since = self.store.whole_since.get()?;
         Ok(i64::try_from(since).ok().filter(|_| since > ALWAYS))

@@ -67,7 +67,7 @@ impl Daemon {
     }
 
     /// The command of the program that is tested.
-    fn command() -> Command {
+    pub fn command() -> Command {
         Command::new(std::env::var_os("OGRT_TEST_SERVER").unwrap_or_else(|| SERVER.into()))
     }
 

@@ -1,7 +1,7 @@
 //! Sums that are made again, by the command as an administrator types it.
 
 use crate::{
-    daemon::{Daemon, SERVER, WITHOUT_FILES, wait_for},
+    daemon::{Daemon, WITHOUT_FILES, wait_for},
     reports,
     site_in_a_box::site_server,
 };
@@ -11,7 +11,10 @@ use ogrt_load::site::FakeClock;
 use std::{
     ffi::OsStr,
     fs,
-    os::unix::process::ExitStatusExt,
+    os::unix::{
+        fs::{MetadataExt, PermissionsExt, chown},
+        process::ExitStatusExt,
+    },
     path::Path,
     process::{Command, Output, Stdio},
     thread::sleep,
@@ -31,7 +34,7 @@ const TABLES: [&str; 8] = [
 ];
 
 fn command(directory: &Path, more: &[&str]) -> Command {
-    let mut command = Command::new(SERVER);
+    let mut command = Daemon::command();
     command.arg("--config").arg(directory.join("ogrt.conf"));
     command.arg("--data-dir").arg(directory.join("data"));
     command.arg("rebuild-sums").args(more);
@@ -213,4 +216,45 @@ fn one_that_is_killed_leaves_the_sums_of_before_or_those_of_after() {
     }
     println!("{killed} were killed, {after} had written, the write is {early:?} to {late:?} after the start");
     assert!(killed > 0 && after < 12, "{killed} were killed, {after} had written");
+}
+
+#[test]
+fn root_leaves_the_files_to_their_owner() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("skipped: needs root");
+        return;
+    }
+    let mut daemon = Daemon::start("");
+    daemon.datagram(crate::daemon::OGRT_0_5);
+    wait_for("the event to be counted", || {
+        (daemon.get("/v1/report?by=").1["total"]["processes"] == 1).then_some(())
+    });
+    assert!(daemon.stop().success());
+    let data = daemon.path().join("data");
+    let nobody = 65_534;
+    each_file(&data, &mut |path| chown(path, Some(nobody), Some(nobody)).unwrap());
+    // As systemd does it: the way there is closed for its owner.
+    fs::set_permissions(daemon.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    change_rows_as(&data, nobody);
+    assert_eq!(rebuild(daemon.path(), &["--dry-run"]).0, Some(1));
+    assert_eq!(rebuild(daemon.path(), &[]).0, Some(0));
+    assert_eq!(rebuild(daemon.path(), &["--dry-run"]).0, Some(0));
+    each_file(&data, &mut |path| assert_eq!(fs::metadata(path).unwrap().uid(), nobody, "{}", path.display()));
+}
+
+/// Loses all rows, and gives the files to their owner again.
+fn change_rows_as(data: &Path, owner: u32) {
+    change_tables(data.parent().unwrap(), &["sums"], |table| table.clear().unwrap());
+    each_file(data, &mut |path| chown(path, Some(owner), Some(owner)).unwrap());
+}
+
+fn each_file(directory: &Path, each: &mut impl FnMut(&Path)) {
+    each(directory);
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => each_file(&path, each),
+            false => each(&path),
+        }
+    }
 }
