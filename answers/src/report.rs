@@ -103,6 +103,10 @@ pub fn notes(report: &Value) -> Vec<String> {
         let since = utc::from_nanoseconds(since_ns);
         notes.push(format!("processes are counted by host since {since}: earlier ones are not here"));
     }
+    let limited = number(report, "limited");
+    if limited > 0 {
+        notes.push(format!("{limited} processes were only counted, over a job's limit: they are in no line"));
+    }
     let open = number(&report["total"], "end_unknown");
     if open > 0 {
         notes.push(format!("{open} processes have no known end: they are in no CPU hours"));

@@ -140,7 +140,7 @@ impl Drop for Aside {
 /// What differs, and what is left as it is.
 fn told(replacement: &Replacement, first_day: u16) -> String {
     let mut text = String::new();
-    let Replacement { days, months, jobs, jobs_differ, jobs_stay, .. } = replacement;
+    let Replacement { days, months, jobs, jobs_differ, jobs_stay, limited_differ, .. } = replacement;
     if first_day > 0 {
         let _ = writeln!(
             text,
@@ -159,6 +159,9 @@ fn told(replacement: &Replacement, first_day: u16) -> String {
     }
     for month in months {
         let _ = writeln!(text, "{}: the sums of the month differ from those of its days", &date(*month)[..7]);
+    }
+    if *limited_differ > 0 {
+        let _ = writeln!(text, "processes over a job's limit: {limited_differ} days differ");
     }
     let _ = writeln!(text, "days: {} counted again, {} differ", days.len(), different.len());
     let _ = writeln!(text, "jobs: {jobs} counted again, {jobs_differ} differ, {jobs_stay} left as they are");

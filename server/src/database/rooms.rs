@@ -211,6 +211,8 @@ pub struct SumsStore {
     pub job_list: Table,
     /// Sets of environment modules, and programs: server/src/sums/digest_numbers.rs.
     pub digests: Table,
+    /// Day -> processes that a limit left out: server/src/sums/limited.rs.
+    pub limited: Table,
     /// The number of rows, of hosts too, of entries of jobs, and of digests.
     pub row_count: Total,
     /// Number of the next new digest.

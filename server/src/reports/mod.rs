@@ -28,7 +28,7 @@ use crate::{
     dates::{self, DAY_NS, day_number},
     learned::SoftwareNames,
     registry::Registry,
-    sums::{SumRow, days_since, hosts_since_ns},
+    sums::{SumRow, days_since, hosts_since_ns, limited_processes},
     uses::{Uses, UsesError},
 };
 use by_host::read_row;
@@ -261,6 +261,10 @@ impl Reports {
                 answer["hosts_since_ns"] = since_ns.into();
                 is_cut = true;
             }
+        }
+        let limited = limited_processes(sums, first..behind)?;
+        if limited > 0 {
+            answer["limited"] = limited.into();
         }
         if question.since_ns.is_some() {
             answer["first_day"] = dates::date(first).into();

@@ -69,6 +69,8 @@ pub struct Replacement {
     pub jobs: u64,
     pub jobs_differ: u64,
     pub jobs_stay: u64,
+    /// Days that have another number of processes that a limit left out.
+    pub limited_differ: u64,
     /// What is to be written, and the rows that come and go with it.
     pub writes: Writes,
     pub changes: RowChanges,
@@ -77,7 +79,9 @@ pub struct Replacement {
 impl Replacement {
     /// Tells that reports and lists of jobs say the same before and after.
     pub fn is_same(&self) -> bool {
-        self.jobs_differ == 0 && self.months.is_empty() && self.days.iter().all(|day| day.is_same)
+        self.jobs_differ + self.limited_differ == 0
+            && self.months.is_empty()
+            && self.days.iter().all(|day| day.is_same)
     }
 }
 
@@ -113,6 +117,7 @@ pub fn compare(
         jobs: 0,
         jobs_differ: 0,
         jobs_stay: 0,
+        limited_differ: 0,
         writes: main.database.writes(),
         changes: RowChanges::new(),
     };
@@ -123,6 +128,7 @@ pub fn compare(
     comparison.new_records()?;
     comparison.months()?;
     comparison.numbers()?;
+    comparison.limited()?;
     let Comparison { mentions, mut replacement, .. } = comparison;
     mentions.put(main, &mut replacement.writes)?;
     hosts::put_since(main, first_day, &mut replacement.writes)?;
@@ -360,6 +366,27 @@ impl Comparison<'_> {
             let next = new.get()?;
             if next > there.get()? {
                 writes.set(there, next);
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts the numbers of what a limit left out among the writes.
+    fn limited(&mut self) -> fjall::Result<()> {
+        let (main, aside) = (&self.main.limited, &self.aside.limited);
+        let first = self.first_day.to_be_bytes();
+        for entry in aside.range(first..) {
+            let (day, processes) = entry.into_inner()?;
+            if main.get(&day)?.as_ref() != Some(&processes) {
+                self.replacement.limited_differ += 1;
+                self.replacement.writes.insert(main, day, processes);
+            }
+        }
+        for entry in main.range(first..) {
+            let day = entry.key()?;
+            if !aside.contains_key(&day)? {
+                self.replacement.limited_differ += 1;
+                self.replacement.writes.remove(main, day);
             }
         }
         Ok(())

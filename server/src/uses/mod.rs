@@ -256,6 +256,7 @@ impl Uses {
         entry: &Entry<&'a [u8]>,
         event: &mut UseEvent<'a>,
     ) -> Result<()> {
+        counts.limited.add(entry);
         let program = if event.read(entry) { self.count_one(counts, event)? } else { None };
         if let Some(end) = Ending::read(entry) {
             self.count_end(counts, &end, program.map(|later| (later, event.has_claims)))?;

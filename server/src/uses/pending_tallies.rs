@@ -68,6 +68,7 @@ impl Uses {
         }
         put(&mut text, group);
         self.write_sums(counts, &mut writes);
+        counts.limited.put(&self.store.sums, 0, &mut writes)?;
         self.queue.move_on(super::CONSUMER, counts.next, writes)?;
         counts.written();
         Ok(())

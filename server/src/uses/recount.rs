@@ -66,6 +66,8 @@ impl<'a> Recount<'a> {
         let (main, aside, first_day) = (self.uses.sums(), &self.aside, self.first_day);
         let tallies = self.counts.sum_tallies().chain(self.counts.ends.tallies());
         let mut tallies: Vec<SumTally<'_>> = tallies.filter(|tally| tally.key.day >= first_day).collect();
+        // A job's record is read and written once for all of its tallies.
+        tallies.sort_unstable_by_key(|tally| (tally.key.cluster, tally.job, tally.key.user));
         for some in tallies.chunks_mut(ADDED_AT_ONCE) {
             let mut writes = aside.database.writes();
             let stays =
@@ -73,6 +75,9 @@ impl<'a> Recount<'a> {
             sums::add_but(aside, &mut writes, some, |_, _| true, stays)?;
             writes.commit()?;
         }
+        let mut writes = aside.database.writes();
+        self.counts.limited.put(aside, first_day, &mut writes)?;
+        writes.commit()?;
         self.counts.written();
         Ok(())
     }

@@ -18,7 +18,7 @@ use crate::{
     dates::day_number,
     job_key::{cluster_key, job_key},
     start_digest,
-    sums::{JobFacts, Modules, SumKey, SumTally},
+    sums::{JobFacts, LimitedCounts, Modules, SumKey, SumTally},
 };
 use bytes::BufMut;
 use std::collections::HashMap;
@@ -38,6 +38,8 @@ pub struct UseCounts {
     pub programs: ProgramNumbers,
     /// Ends of processes.
     pub ends: EndCounts,
+    /// Processes that were only counted.
+    pub limited: LimitedCounts,
     counts: HashMap<HashKey, UseCount>,
     names: Names,
     keys: HashKeys,
@@ -70,6 +72,7 @@ impl UseCounts {
             next,
             programs: ProgramNumbers::default(),
             ends: EndCounts::default(),
+            limited: LimitedCounts::default(),
             counts: HashMap::new(),
             names: Names::default(),
             keys,
@@ -203,6 +206,7 @@ impl UseCounts {
     pub fn written(&mut self) {
         self.counts.clear();
         self.ends.clear();
+        self.limited.clear();
         self.names = Names::default();
     }
 

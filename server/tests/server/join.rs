@@ -148,7 +148,7 @@ fn an_event_that_waits_survives_a_crash() {
     assert_eq!(daemon.lines().len(), 1);
 }
 
-fn process(job: &str, number: u64, path: &str, host: &str) -> bytes::Bytes {
+pub fn process(job: &str, number: u64, path: &str, host: &str) -> bytes::Bytes {
     let info = ProcessInfo {
         event_id: Some(uuid::Uuid::from_u64_pair(7, number).as_bytes().to_vec().into()),
         job_id: Some(job.to_owned().into()),
@@ -246,6 +246,10 @@ fn a_job_over_its_limit_is_counted_exactly_across_crashes_and_delays_no_other() 
         all.as_array().unwrap().iter().filter_map(|one| one["summary"]["starts"].as_u64()).sum()
     };
     assert_eq!(sum(&answer["summaries"]), counted);
+    // Reports say how many are in no line.
+    let (_, report) = daemon.get("/v1/report?by=");
+    let told = [&report["total"]["processes"], &report["limited"]].map(|number| number.as_u64().unwrap());
+    assert_eq!(told, [singly + 3, counted], "{report}");
     wait_for("the job's file", || {
         daemon.job_file("flood.json").filter(|job| sum(&job["processes"]) == counted).map(drop)
     });

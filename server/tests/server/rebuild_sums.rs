@@ -2,6 +2,7 @@
 
 use crate::{
     daemon::{Daemon, WITHOUT_FILES, wait_for},
+    join::process,
     reports,
     site_in_a_box::site_server,
 };
@@ -216,6 +217,33 @@ fn one_that_is_killed_leaves_the_sums_of_before_or_those_of_after() {
     }
     println!("{killed} were killed, {after} had written, the write is {early:?} to {late:?} after the start");
     assert!(killed > 0 && after < 12, "{killed} were killed, {after} had written");
+}
+
+#[test]
+fn what_a_limit_left_out_is_counted_again() {
+    let more = "[limit]\nevents_per_second = 1\nburst_events = 10\nsummary_every = \"100ms\"\n";
+    let mut daemon = Daemon::start(more);
+    for number in 0..50 {
+        daemon.datagram(&process("flood", number, "/bin/true", "n1"));
+    }
+    let counts = |daemon: &Daemon| {
+        let (_, report) = daemon.get("/v1/report?by=");
+        let of = |number: &serde_json::Value| number.as_u64().unwrap_or(0);
+        (of(&report["total"]["processes"]), of(&report["limited"]))
+    };
+    let told = wait_for("all of them", || {
+        let (processes, limited) = counts(&daemon);
+        (processes + limited == 50).then_some((processes, limited))
+    });
+    assert!(told.1 > 20, "{told:?}");
+    assert!(daemon.stop().success());
+    assert_eq!(rebuild(daemon.path(), &["--dry-run"]).0, Some(0));
+    change_tables(daemon.path(), &["sum_limited"], |table| table.clear().unwrap());
+    let (status, said) = rebuild(daemon.path(), &["--dry-run"]);
+    assert_eq!(status, Some(1), "{said}");
+    assert!(said.starts_with("processes over a job's limit: 1 days differ"), "{said}");
+    assert_eq!(rebuild(daemon.path(), &[]).0, Some(0));
+    assert_eq!(counts(&daemon.crash_and_restart(more)), told);
 }
 
 #[test]
