@@ -193,14 +193,15 @@ impl<'a> Layers<'a> {
 }
 
 /// The name of a column below its bar, short where there is little room: of a week its number, of a
-/// month its name, with the year where one begins.
+/// month its name, and where a year begins the year. A few months say it of the first.
 fn tick(column: &str, at: usize, columns: usize) -> String {
     const MONTHS: [&str; 12] =
         ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let Some((year, rest)) = column.split_once('-').filter(|_| columns > 3) else { return column.to_owned() };
     let month = rest.parse::<usize>().ok().and_then(|month| MONTHS.get(month.checked_sub(1)?));
     match month {
-        Some(month) if at == 0 || *month == "Jan" => format!("{month} {}", year.get(2..).unwrap_or_default()),
+        Some(&"Jan") => year.to_owned(),
+        Some(month) if at == 0 && columns < 8 => format!("{month} {}", year.get(2..).unwrap_or_default()),
         Some(month) => (*month).to_owned(),
         None => rest.to_owned(),
     }
@@ -215,8 +216,9 @@ mod tests {
         let name = |column, at, columns| tick(column, at, columns);
         assert_eq!([name("2026-W49", 0, 3), name("2026-W49", 3, 5)], ["2026-W49", "W49"]);
         assert_eq!(
-            [name("2025-12", 0, 12), name("2026-01", 1, 12), name("2026-02", 2, 12)],
-            ["Dec 25", "Jan 26", "Feb"]
+            [name("2025-12", 0, 13), name("2026-01", 1, 13), name("2026-02", 2, 13)],
+            ["Dec", "2026", "Feb"]
         );
+        assert_eq!([name("2026-03", 0, 5), name("2026-04", 1, 5)], ["Mar 26", "Apr"]);
     }
 }

@@ -116,7 +116,7 @@ impl IntoResponse for Refusal {
                 ("Nothing is known of this", "Search for it by another name, or ask for a longer time.")
             }
             StatusCode::BAD_REQUEST => {
-                ("This question makes no sense", "Change what is named below, and ask again.")
+                ("This question makes no sense", "Go back, change what is named here, and ask again.")
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 ("This is not for you to see", "Ask who administers this server.")

@@ -3,7 +3,7 @@
 //! A job that fits is read whole, and what repeats in its tree is one line. Of a larger one the
 //! sheet is that of the list of jobs, and its processes are shown a part at a time.
 
-use super::jobs;
+use super::{job_libraries, jobs};
 use crate::{
     api::{Reader, Refusal},
     command, figures,
@@ -115,6 +115,7 @@ pub async fn show(reader: Reader, parameters: Parameters) -> Result<Page, Refusa
             p.warning { "The processes of this job were deleted: they are kept for jobs.keep, up to jobs.bytes_max." }
         } @else {
             (tree(&asked, &job, &part, is_whole, (first_ns, last_ns)))
+            (job_libraries::shown(&part))
         }
         @if job.is_cut && is_whole { p.warning role="status" { "Incomplete: the job had more processes than the server keeps or answers." } }
         @if job.counted_until_ns.is_some() { p.warning role="status" { (behind(&part)) } }

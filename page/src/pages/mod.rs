@@ -5,6 +5,7 @@ pub mod build;
 pub mod builds;
 pub mod compare;
 pub mod job;
+mod job_libraries;
 pub mod jobs;
 pub mod overview;
 pub mod report;

@@ -164,7 +164,9 @@ pub async fn csv(reader: Reader, parameters: Parameters) -> Result<Response, Ref
 /// The lines of a report, with its sums below them and what they leave open.
 pub fn table(title: &str, answer: &Value) -> Table {
     let (keys, columns) = (report::keys(answer), report::figures(answer));
-    let keys: Vec<&'static str> = KEYS.into_iter().filter(|key| keys.contains(key)).collect::<Vec<_>>();
+    // In the order of the question.
+    let keys = keys.iter().filter_map(|asked| KEYS.into_iter().find(|key| key == asked));
+    let keys: Vec<&'static str> = keys.collect();
     let titles = keys.iter().map(|key| (*key, Kind::Text));
     let titles = titles.chain(columns.iter().map(|(title, ..)| (*title, Kind::Number)));
     let titles: Vec<_> = titles.chain([("share", Kind::Number)]).collect();
