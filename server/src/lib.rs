@@ -34,6 +34,7 @@ mod join;
 mod latency;
 mod launches;
 mod learned;
+mod ledger;
 mod log_lines;
 mod metrics;
 mod move_builds;

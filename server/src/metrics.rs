@@ -156,6 +156,8 @@ metrics! {
         gauge jobs_bytes = "ogrt_jobs_bytes",
         /// Batches of events that answers about jobs do not include yet.
         gauge jobs_lag = "ogrt_jobs_lag_batches",
+        /// Writes to PostgreSQL refused because another server had taken the place of this one.
+        counter ledger_fenced = "ogrt_ledger_fenced_total",
         /// Batches of events that counts of uses do not include yet.
         gauge uses_lag = "ogrt_uses_lag_batches",
     }

@@ -10,7 +10,7 @@
 
 use crate::{
     clock::oldest_kept_ns,
-    config::Config,
+    config::{Config, StoreBackend},
     database::Store,
     dates::date,
     jobs::{self, Jobs},
@@ -46,6 +46,10 @@ pub fn rebuild_sums(config: &Config, is_trial: bool, mut to: impl Write) -> Resu
         Store::is_in(&config.data_dir),
         "there is no database in {}: name the data directory by --config or --data-dir",
         config.data_dir.display()
+    );
+    ensure!(
+        config.store.backend == StoreBackend::Embedded,
+        "what jobs ran is in the store's database (store.backend = \"postgres\"): sums are not made again from there"
     );
     let store = Store::open(&config.data_dir)?;
     let aside = Aside::new(&config.data_dir)?;
@@ -111,7 +115,8 @@ impl Stages {
             metrics.clone(),
             config.uses.clone(),
         )?;
-        let jobs = Jobs::new(store.jobs(), queue.clone(), documents, joiner, metrics, config.jobs.clone())?;
+        let config = config.jobs.clone();
+        let jobs = Jobs::new(store.jobs(), queue.clone(), documents, joiner, metrics, config, None)?;
         Ok(Stages { queue, jobs, uses })
     }
 }

@@ -20,6 +20,7 @@ mod registry;
 mod renamed;
 mod sending;
 mod source;
+mod store;
 mod table;
 mod tls;
 mod units;
@@ -49,6 +50,7 @@ pub use registry::{Acknowledge, RegistryBackend, RegistryConfig};
 pub use sending::{
     ElasticsearchConfig, IndexLayout, JsonTcpConfig, KafkaConfig, OgrtConfig, Sending, SplunkHecConfig,
 };
+pub use store::{DatabaseAddress, StoreBackend, StoreConfig};
 pub use tls::TlsConfig;
 pub(crate) use units::{Size, Time};
 pub use uses::UsesConfig;
@@ -127,6 +129,8 @@ table! {
         queue: QueueConfig = QueueConfig::default(),
         /// The registry, which keeps builds.
         registry: RegistryConfig = RegistryConfig::default(),
+        /// The store, which keeps what jobs ran.
+        store: StoreConfig = StoreConfig::default(),
         /// How events and build records are brought together.
         join: JoinConfig = JoinConfig::default(),
         /// What is kept to answer questions about jobs.
@@ -211,11 +215,12 @@ impl Config {
         let mut out = String::new();
         let defaults = Config::default();
         document_table("", &defaults, &mut out);
-        let tables: [(&str, &dyn Table); 11] = [
+        let tables: [(&str, &dyn Table); 12] = [
             ("receive", &defaults.receive),
             ("follow", &defaults.follow),
             ("queue", &defaults.queue),
             ("registry", &defaults.registry),
+            ("store", &defaults.store),
             ("join", &defaults.join),
             ("jobs", &defaults.jobs),
             ("uses", &defaults.uses),
@@ -261,6 +266,14 @@ impl Config {
         if needs_url && self.registry.url.is_empty() {
             let problem = "needed for backend = \"postgres\", such as \"postgresql://user@host/database\"";
             return Err(("registry.url", problem.into()));
+        }
+        if self.store.backend == StoreBackend::Postgres && !needs_url {
+            let problem = "needs [registry] backend = \"postgres\" as well: servers that share what jobs ran \
+                           also share builds";
+            return Err(("store.backend", problem.into()));
+        }
+        if self.store.connections == 0 {
+            return Err(("store.connections", "needs at least 1".into()));
         }
         let needs_certificate = !self.tls.listen.is_empty() || !self.tls.http.is_empty();
         let has_certificate =
@@ -395,6 +408,10 @@ mod tests {
                 "line 3: filter.path: wrong value \"(\", expected a regular expression (unclosed group)",
             ),
             ("[registry]\nbackend = \"postgres\"\n", "registry.url: needed for backend = \"postgres\""),
+            (
+                "[store]\nbackend = \"postgres\"\n",
+                "line 2: store.backend: needs [registry] backend = \"postgres\" as well",
+            ),
             ("[tls]\nlisten = \"127.0.0.1:1\"\n", "tls.certificate_file: needed for tls.listen"),
             ("[uses]\nimages_max = 1\n", "line 2: \"uses.images_max\" is called \"uses.programs_max\" now"),
             ("not toml", "line 1: "),

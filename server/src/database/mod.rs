@@ -18,8 +18,8 @@ pub use condition::{Cause, Condition};
 pub use engine::free_space;
 pub use reading::TableIter;
 pub use rooms::{
-    FollowStore, HeldStore, InstallationStore, JobsStore, JoinStore, LearnedStore, QueueStore, RegistryStore,
-    SumsStore, UsesStore, WaitingStore,
+    FollowStore, HeldStore, InstallationStore, JobsStore, JoinStore, LearnedStore, LedgerStore, QueueStore,
+    RegistryStore, SumsStore, UsesStore, WaitingStore,
 };
 #[cfg(test)]
 pub use tables::faults;
@@ -50,6 +50,7 @@ pub struct Store {
     learned: LearnedStore,
     uses: UsesStore,
     jobs: JobsStore,
+    ledger: LedgerStore,
 }
 
 /// The tables, with names that are on disk and stay as they are.
@@ -276,6 +277,11 @@ impl Store {
                 whole_since: total("jobs whole since"),
                 database: database.waiting_for_room(),
             },
+            ledger: LedgerStore {
+                database: database.clone(),
+                log_number: total("number of the log"),
+                openings: totals.clone(),
+            },
         })
     }
 
@@ -344,6 +350,11 @@ impl Store {
     /// The tables of jobs.
     pub fn jobs(&self) -> JobsStore {
         self.jobs.clone()
+    }
+
+    /// What tells this server's log from others.
+    pub fn ledger(&self) -> LedgerStore {
+        self.ledger.clone()
     }
 
     /// Lets a test have commits fail.

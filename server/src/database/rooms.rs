@@ -240,6 +240,22 @@ pub struct JobsStore {
     pub whole_since: Total,
 }
 
+/// What tells this server's log from others: server/src/ledger/log.rs.
+#[derive(Clone)]
+pub struct LedgerStore {
+    /// Writes over all tables.
+    pub database: Database,
+    /// The random number of the log; zero before the first opening.
+    pub log_number: Total,
+    /// The table with the list of openings.
+    pub openings: Table,
+}
+
+impl LedgerStore {
+    /// The key of the list of openings.
+    pub const OPENINGS: &str = "openings of the log";
+}
+
 /// The registry's first format; server/src/registry/embedded/migrate.rs takes it over.
 pub struct FirstFormat {
     records: Keyspace,

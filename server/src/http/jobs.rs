@@ -13,6 +13,7 @@ use crate::{
     jobs::{JobCursor, JobError, JobPage, Jobs},
     launches::{Launch, Launches, may_be_rank},
     learned::SoftwareNames,
+    ledger::LedgerError,
 };
 use axum::{
     body::{Body, Bytes},
@@ -64,7 +65,7 @@ pub async fn one(
     let named = job_name::key_of(&asked);
     let name = job_name::of_key(&named).into_owned();
     sources.intake.settle().await;
-    let counted_until_ns = sources.jobs.catch_up().await;
+    let counted_until_ns = sources.jobs.catch_up().await?;
     let jobs = sources.jobs.clone();
     let names = sources.names.clone();
     let part = sources.places.part().await;
@@ -268,7 +269,9 @@ fn at_once(taken: usize, bytes: usize) -> usize {
 impl From<JobError> for Problem {
     fn from(cause: JobError) -> Self {
         match cause {
-            JobError::Busy => Problem::new(StatusCode::SERVICE_UNAVAILABLE, cause.to_string()),
+            JobError::Busy | JobError::Site(LedgerError::Away(_)) => {
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, cause.to_string())
+            }
             _ => Problem::unanswered(cause),
         }
     }

@@ -2,10 +2,10 @@
 
 use super::{
     Jobs,
-    index::{JobError, JobIndex, Position},
+    error::JobError,
+    index::{JobIndex, Position, ValueReader},
 };
 use crate::{processes::Process, queue::Entry, registry::found_by::hexadecimal};
-use bytes::Bytes;
 use ogrt_proto::hex;
 use std::{collections::BTreeSet, fmt, ops::Range, str::FromStr, sync::Arc};
 
@@ -132,9 +132,9 @@ fn documents(
     positions.sort_unstable();
     let mut documents = Vec::with_capacity(positions.len());
     let mut bytes: usize = 0;
+    let mut values = ValueReader::new(jobs.values(), index, &positions);
     for of_value in positions.chunk_by(|left, right| left.value == right.value) {
-        let Some(packed) = jobs.store.values.get(index.key(of_value[0].value))? else { continue };
-        let entries = Bytes::from(lz4_flex::decompress_size_prepended(&packed)?);
+        let Some(entries) = values.read(of_value[0].value)? else { continue };
         for position in of_value {
             let mut rest = entries.slice((position.offset as usize).min(entries.len())..);
             let Some(entry) = Entry::read(&mut rest) else { continue };
@@ -164,7 +164,7 @@ impl Jobs {
         let index = self.index(job, cluster)?;
         let from = after.map_or(0, |after| index.count_until((after.is_new, &after.tail, after.offset)));
         let to = from.saturating_add(limit).min(index.len());
-        let has_lost = self.has_lost(job, cluster)?;
+        let has_lost = self.values().has_lost(job, cluster)?;
         Ok(JobPage { index, range: from..to, is_first: after.is_none(), has_lost })
     }
 

@@ -8,25 +8,26 @@
 
 use super::{
     Jobs,
+    error::JobError,
     event_shares::{EventHolder, EventHolders, SharedRoom, add},
-    keys::{cluster_of, old_value_prefix, value_prefix},
+    values::{JobValue, JobValues},
 };
 use crate::{
     join::EventHead,
     processes::{EndKind, Process, Processes},
     queue::{Entry, Kind, Sender},
-    registry::RegistryError,
 };
+use bytes::Bytes;
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     hash::{BuildHasher, RandomState},
+    ops::ControlFlow,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
-use thiserror::Error;
 
 /// Most events of one job that are answered, and most in all indexes together, at 20 bytes each.
 const EVENTS_MAX: usize = if cfg!(test) { 2000 } else { 2_500_000 };
@@ -52,19 +53,6 @@ const SUMMARIES_MAX: usize = 10_000;
 
 /// How long an index stays that nobody reads.
 const KEEP: Duration = Duration::from_secs(30);
-
-/// The reason why a job cannot be answered.
-#[derive(Debug, Error)]
-pub enum JobError {
-    #[error("too many large jobs are asked for at once: ask again")]
-    Busy,
-    #[error("what is kept of a job is damaged: {0}")]
-    Damaged(#[from] lz4_flex::block::DecompressError),
-    #[error("{0}")]
-    Store(#[from] fjall::Error),
-    #[error("names of programs cannot be read: {0}")]
-    Names(RegistryError),
-}
 
 /// The place of an event: the number of the value, and the offset in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -145,14 +133,6 @@ impl JobIndex {
         let to = self.tail_ends.get(at).copied().unwrap_or(from);
         (value >= self.old, self.tails.get(from as usize..to as usize).unwrap_or_default())
     }
-
-    /// The key of a value.
-    pub fn key(&self, value: u32) -> Vec<u8> {
-        let (is_new, tail) = self.tail(value);
-        let mut key = if is_new { value_prefix(&self.job) } else { old_value_prefix(&self.job) };
-        key.extend_from_slice(tail);
-        key
-    }
 }
 
 /// Events in indexes, counted against the bound until this goes.
@@ -184,8 +164,8 @@ pub struct IndexCache {
 
 struct CachedIndex {
     cluster: Option<Vec<u8>>,
-    /// The key of the job's newest value.
-    newest: Vec<u8>,
+    /// What the job's values were by [`JobValues::version`].
+    version: Vec<u8>,
     index: Arc<JobIndex>,
     used: Instant,
 }
@@ -204,13 +184,10 @@ impl Jobs {
     /// The index of a job, in one cluster or in all; one at a time is made.
     pub fn index(&self, job: &[u8], cluster: Option<&[u8]>) -> Result<Arc<JobIndex>, JobError> {
         let mut last = self.indexes.last.lock().unwrap_or_else(PoisonError::into_inner);
-        let newest = match self.store.values.prefix(value_prefix(job)).next_back() {
-            Some(entry) => entry.into_inner()?.0.to_vec(),
-            None => Vec::new(),
-        };
+        let version = self.values().version(job)?;
         if let Some(last) = last.as_mut()
-            && (&last.index.job[..], last.cluster.as_deref(), &last.newest) == (job, cluster, &newest)
-            && !newest.is_empty()
+            && (&last.index.job[..], last.cluster.as_deref(), &last.version) == (job, cluster, &version)
+            && !version.is_empty()
         {
             last.used = Instant::now();
             return Ok(last.index.clone());
@@ -218,7 +195,7 @@ impl Jobs {
         *last = None;
         let index = Arc::new(self.make_index(job, cluster)?);
         let cluster = cluster.map(<[u8]>::to_vec);
-        *last = Some(CachedIndex { cluster, newest, index: index.clone(), used: Instant::now() });
+        *last = Some(CachedIndex { cluster, version, index: index.clone(), used: Instant::now() });
         Ok(index)
     }
 
@@ -250,82 +227,110 @@ impl Jobs {
         let (mut looked_at, mut all, mut counted) = (0, 0, 0);
         let mut known_summaries = HashSet::new();
         let fingerprint = RandomState::new();
-        let prefixes = [old_value_prefix(job), value_prefix(job)];
-        'values: for (is_new, prefix) in [false, true].into_iter().zip(&prefixes) {
-            for value in self.store.values.prefix(prefix) {
-                let (key, packed) = value.into_inner()?;
-                let in_cluster = cluster_of(&key, job);
-                if cluster.is_some_and(|cluster| cluster != in_cluster) {
+        self.values().visit(job, cluster, &mut |value| {
+            let JobValue { tail: (is_new, tail), cluster: in_cluster, packed } = *value;
+            looked_at += 1;
+            if looked_at > LOOKED_AT_MAX && (index.is_cut || all > EVENTS_MAX) {
+                return Ok(ControlFlow::Break(()));
+            }
+            let entries = lz4_flex::decompress_size_prepended(packed)?;
+            let mut rest = &entries[..];
+            // All in a value is of one sender.
+            let Some(first) = Entry::borrowed(&mut &*rest) else { return Ok(ControlFlow::Continue(())) };
+            let holder = holders.of(&first);
+            let limit = limits.map_or(usize::MAX, |limits| limits.get(holder.own).copied().unwrap_or(0));
+            let mut bytes = tail.len();
+            if !index.clusters.contains(in_cluster) {
+                bytes += in_cluster.len() + CLUSTER_BYTES;
+            }
+            if add(amounts, holder.own, bytes / EVENT_BYTES) >= limit {
+                index.is_cut = true;
+                return Ok(ControlFlow::Continue(()));
+            }
+            all += bytes / EVENT_BYTES;
+            if all > EVENTS_MAX && limits.is_none() {
+                let events = std::iter::from_fn(|| Entry::borrowed(&mut rest)).count();
+                add(amounts, holder.own, events);
+                return Ok(ControlFlow::Continue(()));
+            }
+            if !index.clusters.contains(in_cluster) {
+                index.clusters.insert(in_cluster.to_vec());
+            }
+            index.tails.extend_from_slice(tail);
+            index.tail_ends.push(index.tails.len() as u32);
+            index.old += u32::from(!is_new);
+            let value = index.tail_ends.len() as u32 - 1;
+            loop {
+                let position = Position { value, offset: (entries.len() - rest.len()) as u32 };
+                let Some(entry) = Entry::borrowed(&mut rest) else { break };
+                let Some(event) = EventHead::of(&entry) else { continue };
+                if event.kind == Kind::Summary {
+                    if index.summaries.len() >= SUMMARIES_MAX {
+                        index.is_cut = true;
+                    } else if known_summaries.insert(event.id) {
+                        index.summaries.push(position);
+                    }
                     continue;
                 }
-                looked_at += 1;
-                if looked_at > LOOKED_AT_MAX && (index.is_cut || all > EVENTS_MAX) {
-                    break 'values;
-                }
-                let entries = lz4_flex::decompress_size_prepended(&packed)?;
-                let mut rest = &entries[..];
-                // All in a value is of one sender.
-                let Some(first) = Entry::borrowed(&mut &*rest) else { continue };
-                let holder = holders.of(&first);
-                let limit = limits.map_or(usize::MAX, |limits| limits.get(holder.own).copied().unwrap_or(0));
-                let tail = key.get(prefix.len()..).unwrap_or_default();
-                let mut bytes = tail.len();
-                if !index.clusters.contains(in_cluster) {
-                    bytes += in_cluster.len() + CLUSTER_BYTES;
-                }
-                if add(amounts, holder.own, bytes / EVENT_BYTES) >= limit {
+                let Some(sender) = senders.number(&event, holder) else {
                     index.is_cut = true;
                     continue;
+                };
+                if add(amounts, holder.own, 1) > limit {
+                    index.is_cut = true;
+                    break;
                 }
-                all += bytes / EVENT_BYTES;
-                if all > EVENTS_MAX && limits.is_none() {
-                    let events = std::iter::from_fn(|| Entry::borrowed(&mut rest)).count();
-                    add(amounts, holder.own, events);
-                    continue;
+                all += 1;
+                if all > counted {
+                    counted += COUNTED_AT_ONCE;
+                    index._counted.add(COUNTED_AT_ONCE)?;
                 }
-                if !index.clusters.contains(in_cluster) {
-                    index.clusters.insert(in_cluster.to_vec());
-                }
-                index.tails.extend_from_slice(tail);
-                index.tail_ends.push(index.tails.len() as u32);
-                index.old += u32::from(!is_new);
-                let value = index.tail_ends.len() as u32 - 1;
-                loop {
-                    let position = Position { value, offset: (entries.len() - rest.len()) as u32 };
-                    let Some(entry) = Entry::borrowed(&mut rest) else { break };
-                    let Some(event) = EventHead::of(&entry) else { continue };
-                    if event.kind == Kind::Summary {
-                        if index.summaries.len() >= SUMMARIES_MAX {
-                            index.is_cut = true;
-                        } else if known_summaries.insert(event.id) {
-                            index.summaries.push(position);
-                        }
-                        continue;
-                    }
-                    let Some(sender) = senders.number(&event, holder) else {
-                        index.is_cut = true;
-                        continue;
-                    };
-                    if add(amounts, holder.own, 1) > limit {
-                        index.is_cut = true;
-                        break;
-                    }
-                    all += 1;
-                    if all > counted {
-                        counted += COUNTED_AT_ONCE;
-                        index._counted.add(COUNTED_AT_ONCE)?;
-                    }
-                    let print = fingerprint.hash_one(event.id);
-                    let slot = [(print >> 32) as u32, print as u32, position.value, position.offset, sender];
-                    index.processes.push(slot);
-                }
+                let print = fingerprint.hash_one(event.id);
+                let slot = [(print >> 32) as u32, print as u32, position.value, position.offset, sender];
+                index.processes.push(slot);
             }
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
         if all > EVENTS_MAX && limits.is_none() {
             return Ok(None);
         }
         join(&mut index.processes, &senders.all);
         Ok(Some(index))
+    }
+}
+
+/// The entries of values that are read in the order of their numbers, several at once.
+pub struct ValueReader<'a> {
+    values: &'a dyn JobValues,
+    index: &'a JobIndex,
+    /// Numbers that are still to be read.
+    next: Vec<u32>,
+    /// Those that were read, the first one last.
+    read: Vec<(u32, Option<Vec<u8>>)>,
+}
+
+impl<'a> ValueReader<'a> {
+    /// Reads the values of these positions, which are sorted.
+    pub fn new(values: &'a dyn JobValues, index: &'a JobIndex, positions: &[Position]) -> Self {
+        let mut next: Vec<u32> = positions.iter().rev().map(|position| position.value).collect();
+        next.dedup();
+        ValueReader { values, index, next, read: Vec::new() }
+    }
+
+    /// The entries of a value; `None` where it was deleted in this moment.
+    pub fn read(&mut self, value: u32) -> Result<Option<Bytes>, JobError> {
+        if self.read.is_empty() {
+            let part = self.next.split_off(self.next.len().saturating_sub(self.values.at_once()));
+            let tails: Vec<_> = part.iter().map(|value| self.index.tail(*value)).collect();
+            let found = self.values.get(&self.index.job, &tails)?;
+            self.read = part.into_iter().zip(found).collect();
+        }
+        match self.read.pop() {
+            Some((number, Some(packed))) if number == value => {
+                Ok(Some(Bytes::from(lz4_flex::decompress_size_prepended(&packed)?)))
+            }
+            _ => Ok(None),
+        }
     }
 }
 

@@ -7,9 +7,7 @@
 
 use super::{
     Jobs,
-    keys::{
-        cluster_of, job_of, loss_key, loss_prefix, losses_begin, losses_end, old_value_prefix, value_prefix,
-    },
+    keys::{cluster_of, job_of, loss_key, losses_begin, losses_end, old_value_prefix, value_prefix},
 };
 use crate::{clock::now_ns, database::Writes};
 use bytes::Buf;
@@ -83,15 +81,6 @@ impl Jobs {
             writes.set(&self.store.losses, marks);
         }
         Ok(())
-    }
-
-    /// Tells whether a part of the job with this key was deleted; of one cluster where its key is
-    /// given.
-    pub fn has_lost(&self, job: &[u8], cluster: Option<&[u8]>) -> fjall::Result<bool> {
-        match cluster {
-            Some(cluster) => Ok(self.store.values.get(loss_key(job, cluster))?.is_some()),
-            None => Ok(self.store.values.prefix(loss_prefix(job)).next().is_some()),
-        }
     }
 
     /// Removes marks that are older than this and whose jobs have nothing left, a slice at a time.

@@ -8,13 +8,17 @@
 //! (`who_floods_pushes_out_nobody_else`).
 
 mod answer;
+mod error;
 mod event_shares;
+mod gather;
 mod index;
 mod kept_events;
 mod keys;
 mod losses;
 mod open_starts;
 mod retention;
+mod site;
+mod values;
 mod whole_since;
 
 use crate::{
@@ -22,19 +26,19 @@ use crate::{
     config::JobsConfig,
     database::{JobsStore, number},
     fair_shares::{ShareHolder, Shares},
-    job_key::{cluster_key, job_key},
-    join::{BatchReader, DocumentBatch, DocumentBatches, EventDocument, Joiner, Want},
+    join::{BatchReader, DocumentBatches, Joiner, Want},
     metrics::Metrics,
     queue::Queue,
     shutdown::Shutdown,
 };
 use anyhow::Result;
 use bytes::BufMut;
+use gather::{Groups, WriteBatches};
 use index::IndexCache;
 use keys::{log_key, value_key};
 use losses::LossSweep;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -42,8 +46,10 @@ use tokio::{time::sleep, time::timeout};
 use tracing::error;
 
 pub use answer::{JobCursor, JobPage};
-pub use index::JobError;
+pub use error::JobError;
 pub use open_starts::OpenStartReader;
+pub use site::Site;
+use values::JobValues;
 
 /// The consumer's name in the queue, which no output can have.
 pub const CONSUMER: &str = ".jobs";
@@ -68,6 +74,8 @@ pub struct Jobs {
     shares: Mutex<Shares>,
     indexes: IndexCache,
     sweep: LossSweep,
+    /// The database of several servers, where these share what jobs ran.
+    site: Option<Arc<Site>>,
 }
 
 impl Jobs {
@@ -79,6 +87,7 @@ impl Jobs {
         joiner: Arc<Joiner>,
         metrics: Arc<Metrics>,
         config: JobsConfig,
+        site: Option<Site>,
     ) -> Result<Self> {
         store.remove_failures()?;
         let mut shares = Shares::default();
@@ -87,13 +96,17 @@ impl Jobs {
             shares.set(ShareHolder::read(&sender), number(&bytes));
         }
         let (shares, indexes, sweep) = (Mutex::new(shares), IndexCache::default(), LossSweep::default());
-        let jobs = Jobs { store, queue, documents, joiner, metrics, config, shares, indexes, sweep };
+        let site = site.map(Arc::new);
+        let jobs = Jobs { store, queue, documents, joiner, metrics, config, shares, indexes, sweep, site };
         jobs.begin_whole()?;
         Ok(jobs)
     }
 
     /// Keeps events until the join is closed. Runs in a thread of its own.
     pub async fn keep(&self, give_up: Shutdown) {
+        if let Some(site) = &self.site {
+            return site.keep(self, &give_up).await;
+        }
         let mut next = self.queue.offset(CONSUMER);
         let reader = self.documents.reader(next, Want::Entries);
         let mut tail = reader.tail();
@@ -134,46 +147,16 @@ impl Jobs {
 
     /// Writes batches from `next` on, and returns where the next write begins.
     fn write(&self, reader: &BatchReader, next: u64, end: u64) -> Result<u64> {
-        let (mut batches, mut bytes, mut to): (Vec<Arc<DocumentBatch>>, usize, u64) = (Vec::new(), 0, next);
-        let mut is_dropped = false;
-        while to < end && bytes < GATHER_BYTES {
-            match reader.read(to)? {
-                Some(batch) => {
-                    bytes += batch.size();
-                    batches.push(batch);
-                }
-                None => is_dropped = true,
-            }
-            to += 1;
-        }
+        let gathered = WriteBatches::read(reader, next, end, GATHER_BYTES)?;
+        let to = gathered.to;
         let mut shares = self.shares.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut senders: Vec<(ShareHolder, SenderLog)> = Vec::new();
-        let mut numbers: HashMap<Vec<u8>, usize> = HashMap::new();
-        let mut by_job = BTreeMap::new();
-        let mut name = Vec::new();
-        for batch in &batches {
-            for event in &batch.events {
-                write_sender(batch, event, &mut name);
-                let sender = match numbers.get(&name) {
-                    Some(known) => *known,
-                    None => {
-                        numbers.insert(name.clone(), senders.len());
-                        senders.push((shares.holder(holder(batch, event)), SenderLog::default()));
-                        senders.len() - 1
-                    }
-                };
-                let cluster = cluster_key(&event.cluster);
-                let group = (job_key(&event.job_id), cluster, sender);
-                let fresh = by_job.len() as u32;
-                let (_, entries) = by_job.entry(group).or_insert_with(|| (fresh, Vec::new()));
-                entries.extend_from_slice(batch.entry(event));
-            }
-        }
+        let Groups { by_job, senders } = gathered.groups(&shares);
+        let mut senders: Vec<_> = senders.into_iter().map(|sender| (sender, SenderLog::default())).collect();
         let mut writes = self.store.database.writes();
         let mut kept = 0;
-        for ((job, cluster, sender), (index, entries)) in &by_job {
-            let packed = lz4_flex::compress_prepend_size(entries);
-            let key = value_key(job, cluster, next, *index);
+        for ((job, cluster, sender), group) in &by_job {
+            let packed = lz4_flex::compress_prepend_size(&group.entries);
+            let key = value_key(job, cluster, next, group.number);
             let (_, log) = &mut senders[*sender];
             log.bytes += (packed.len() + key.len()) as u64;
             log.keys.put_u16(key.len() as u16);
@@ -204,7 +187,7 @@ impl Jobs {
             self.metrics.jobs_bytes.set(total);
             writes.set(&self.store.bytes, total);
         }
-        if is_dropped {
+        if gathered.is_dropped {
             // The full queue has dropped events that nobody kept.
             self.put_lost(&mut writes, now_ns())?;
         }
@@ -213,18 +196,29 @@ impl Jobs {
         Ok(to)
     }
 
+    /// The values that answers read.
+    fn values(&self) -> &dyn JobValues {
+        match &self.site {
+            Some(site) => &**site,
+            None => &self.store,
+        }
+    }
+
     /// Waits, at most a second, until events that were received before are kept. Where that takes
-    /// longer: the time of receipt from which on they are not kept yet.
-    pub async fn catch_up(&self) -> Option<i64> {
+    /// longer: the time of receipt from which on they are not kept yet. Several servers take two.
+    pub async fn catch_up(&self) -> Result<Option<i64>, JobError> {
+        if let Some(site) = &self.site {
+            return Ok(site.catch_up(&self.queue).await?);
+        }
         let until = self.queue.tail().borrow().next;
         let deadline = Instant::now() + Duration::from_secs(1);
         loop {
             let next = self.queue.offset(CONSUMER);
             if next >= until {
-                return None;
+                return Ok(None);
             }
             if Instant::now() >= deadline {
-                return self.queue.received_ns(next);
+                return Ok(self.queue.received_ns(next));
             }
             sleep(Duration::from_millis(5)).await;
         }
@@ -237,36 +231,6 @@ struct SenderLog {
     bytes: u64,
     /// Each with its length in front.
     keys: Vec<u8>,
-}
-
-/// Writes what tells senders apart over what was there.
-fn write_sender(batch: &DocumentBatch, event: &EventDocument, name: &mut Vec<u8>) {
-    name.clear();
-    match event.proved_uid {
-        Some(uid) => {
-            name.put_u32(uid);
-            name.put_slice(batch.relay(event).unwrap_or_default());
-        }
-        None => {
-            let (user, host) = batch.claims(event);
-            // No relay's name begins with it.
-            name.put_u32(0);
-            name.put_u8(0);
-            name.put_u64(user.len() as u64);
-            name.put_slice(user);
-            name.put_slice(host);
-        }
-    }
-}
-
-fn holder(batch: &DocumentBatch, event: &EventDocument) -> ShareHolder {
-    match event.proved_uid {
-        Some(uid) => ShareHolder::uid_by(batch.relay(event), uid),
-        None => {
-            let (user, host) = batch.claims(event);
-            ShareHolder::claimed(user, host)
-        }
-    }
 }
 
 #[cfg(test)]
@@ -317,7 +281,8 @@ mod tests {
             let joiner = Arc::new(Joiner::new(registry, summaries));
             let documents = Arc::new(DocumentBatches::new(queue.clone(), held, joiner.clone()).unwrap());
             let config = JobsConfig::default();
-            let jobs = Jobs::new(store.jobs(), queue.clone(), documents, joiner, metrics, config).unwrap();
+            let jobs =
+                Jobs::new(store.jobs(), queue.clone(), documents, joiner, metrics, config, None).unwrap();
             Line { store, queue, jobs, writer: Some(writer), to_writer }
         }
 
@@ -441,9 +406,9 @@ mod tests {
         let mut line = Line::open(directory.path());
         let late = Entry { received_ns: 77, ..start(1, "a") };
         line.queue(&[late]);
-        assert_eq!(runtime.block_on(line.jobs.catch_up()), Some(77));
+        assert_eq!(runtime.block_on(line.jobs.catch_up()).unwrap(), Some(77));
         line.write().unwrap();
-        assert_eq!(runtime.block_on(line.jobs.catch_up()), None);
+        assert_eq!(runtime.block_on(line.jobs.catch_up()).unwrap(), None);
     }
 
     #[test]
@@ -511,7 +476,8 @@ mod tests {
         line.jobs.prune().unwrap();
         assert_eq!(own(Some(b"alpha")), (10, 10, 1, false));
         assert!(
-            line.jobs.has_lost(b"900", None).unwrap() && !line.jobs.has_lost(b"900", Some(b"alpha")).unwrap()
+            line.jobs.values().has_lost(b"900", None).unwrap()
+                && !line.jobs.values().has_lost(b"900", Some(b"alpha")).unwrap()
         );
         let (events, said, there) = line.kept();
         assert!(events < 3010 && said == there && said <= 600_000, "{events} {said} {there}");
@@ -548,13 +514,13 @@ mod tests {
         }
         // What is lost of a job is said, also where nothing of it is left.
         let lost = ["real4", "real5", "x100", "x1000000"];
-        let lost = lost.map(|job| line.jobs.has_lost(job.as_bytes(), None).unwrap());
+        let lost = lost.map(|job| line.jobs.values().has_lost(job.as_bytes(), None).unwrap());
         assert_eq!(lost, [false, true, true, false]);
         assert_eq!(line.jobs.store.losses.get().unwrap(), 901);
         // The marks of what has nothing left go when they are old, the others stay.
         line.jobs.sweep_losses(i64::MAX).unwrap();
         assert_eq!(line.jobs.store.losses.get().unwrap(), 1);
-        assert!(line.jobs.has_lost(b"real5", Some(b"")).unwrap());
+        assert!(line.jobs.values().has_lost(b"real5", Some(b"")).unwrap());
         assert!(line.jobs.metrics.text().contains("sender=\"claimed flood@node1\""));
         // What is kept of each is known after a restart.
         let before = line.jobs.shares.lock().unwrap().total();

@@ -2,13 +2,13 @@
 
 use super::{
     Jobs,
-    index::{JobError, JobIndex, Position},
+    error::JobError,
+    index::{JobIndex, Position, ValueReader},
 };
 use crate::{
     job_key::job_key,
     queue::{Entry, Kind},
 };
-use bytes::Bytes;
 use std::sync::Arc;
 
 /// Starts of one part.
@@ -53,10 +53,10 @@ impl OpenStartReader {
 
     fn entries(&self, jobs: &Jobs, open: &[Position]) -> Result<Vec<Entry>, JobError> {
         let mut starts = Vec::new();
+        let mut values = ValueReader::new(jobs.values(), &self.index, open);
         for of_value in open.chunk_by(|left, right| left.value == right.value) {
             // What was deleted in this moment is left out.
-            let Some(packed) = jobs.store.values.get(self.index.key(of_value[0].value))? else { continue };
-            let entries = Bytes::from(lz4_flex::decompress_size_prepended(&packed)?);
+            let Some(entries) = values.read(of_value[0].value)? else { continue };
             for position in of_value {
                 let mut rest = entries.slice((position.offset as usize).min(entries.len())..);
                 starts.extend(Entry::read(&mut rest).filter(|entry| entry.kind == Kind::Start));

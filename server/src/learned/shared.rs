@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     config::RegistryConfig,
-    registry::{DatabaseConnections, RegistryError},
+    registry::{DatabaseConnections, RegistryError, Tables},
 };
 use ogrt_sketch::Sketch;
 use sha2::{Digest, Sha256};
@@ -31,7 +31,7 @@ pub struct SharedFiles {
 impl SharedFiles {
     /// Connects when it is first needed.
     pub fn new(config: &RegistryConfig) -> anyhow::Result<Self> {
-        Ok(SharedFiles { connections: DatabaseConnections::new(config, 1)? })
+        Ok(SharedFiles { connections: DatabaseConnections::new(&config.database(), Tables::Registry, 1)? })
     }
 
     /// Writes entries, durable when this returns.

@@ -70,7 +70,7 @@ impl JobCloser {
     async fn close_one(&self, job: &JobOver, is_first: bool) {
         let name = escaped(&String::from_utf8_lossy(job.job_id())).into_owned();
         self.intake.settle().await;
-        if self.jobs.catch_up().await.is_some() {
+        if !matches!(self.jobs.catch_up().await, Ok(None)) {
             warn!("job {name} is over; the server is behind, so some of its processes may have no end");
         }
         let closed = self.end_unseen(job).await;

@@ -4,7 +4,7 @@ use crate::{
     config::Config,
     database::Store,
     follow::{self, Follow, FollowStage, OpenStarts, Receipts},
-    jobs::{self, Jobs},
+    jobs::{self, Jobs, Site},
     join::{DocumentBatches, Join, Joiner, Neighbours, Rules},
     learned::{LearnedFiles, SoftwareNames},
     metrics::Metrics,
@@ -119,6 +119,7 @@ impl Shared {
             metrics.clone(),
             config.uses.clone(),
         )?;
+        let site = Site::open(&config.store, &config.registry, &store, &queue, metrics.clone())?;
         let jobs = Jobs::new(
             store.jobs(),
             queue.clone(),
@@ -126,6 +127,7 @@ impl Shared {
             joiner,
             metrics.clone(),
             config.jobs.clone(),
+            site,
         )?;
         let shared = Shared {
             runtime: Handle::current(),

@@ -6,6 +6,8 @@ use std::path::Path;
 /// A backend, and the database that goes with it.
 pub struct Backend {
     database: Option<Database>,
+    /// What jobs ran is in that database as well.
+    shares_jobs: bool,
 }
 
 impl Backend {
@@ -18,17 +20,31 @@ impl Backend {
 
     /// The server's own database.
     pub fn embedded() -> Backend {
-        Backend { database: None }
+        Backend { database: None, shares_jobs: false }
     }
 
     /// A database of its own in PostgreSQL; `None`, and a line, where there is no PostgreSQL.
     pub fn postgres() -> Option<Backend> {
-        Some(Backend { database: Some(Database::new()?) })
+        Some(Backend { database: Some(Database::new()?), shares_jobs: false })
+    }
+
+    /// The same, and what jobs ran is in that database as well.
+    pub fn cluster() -> Option<Backend> {
+        Some(Backend { database: Some(Database::new()?), shares_jobs: true })
+    }
+
+    /// The configuration of a cluster on this database.
+    pub fn cluster_on(database: &Database) -> String {
+        format!(
+            "[store]\nbackend = \"postgres\"\n[registry]\nbackend = \"postgres\"\nurl = \"{}\"\n",
+            database.url()
+        )
     }
 
     /// The same with a database of its own.
     pub fn another(&self) -> Backend {
         match &self.database {
+            Some(_) if self.shares_jobs => Backend::cluster().expect("there was one"),
             Some(_) => Backend::postgres().expect("there was one"),
             None => Backend::embedded(),
         }
@@ -47,6 +63,7 @@ impl Backend {
     /// What the configuration says of it: the table `registry`, last so that more keys may follow.
     pub fn configuration(&self) -> String {
         match &self.database {
+            Some(database) if self.shares_jobs => Backend::cluster_on(database),
             Some(database) => {
                 format!("[registry]\nbackend = \"postgres\"\nurl = \"{}\"\n", database.url())
             }
@@ -94,3 +111,23 @@ macro_rules! on_every_backend {
     };
 }
 pub(crate) use on_every_backend;
+
+/// Declares tests that run on every store of what jobs ran.
+macro_rules! on_every_store {
+    ($(fn $name:ident($backend:ident) $body:block)*) => {
+        $(fn $name($backend: &$crate::backend::Backend) $body)*
+
+        mod embedded {
+            $(#[test] fn $name() { super::$name(&$crate::backend::Backend::embedded()); })*
+        }
+
+        mod cluster {
+            $(#[test] fn $name() {
+                if let Some(backend) = $crate::backend::Backend::cluster() {
+                    super::$name(&backend);
+                }
+            })*
+        }
+    };
+}
+pub(crate) use on_every_store;

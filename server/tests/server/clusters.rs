@@ -1,6 +1,7 @@
 //! Jobs are known by cluster and id: two clusters give the same ids.
 
 use crate::{
+    backend::on_every_store,
     daemon::{Daemon, wait_for},
     process_events::{event, send},
 };
@@ -39,8 +40,33 @@ fn job(daemon: &Daemon, question: &str, processes: usize) -> Value {
 const QUICK: &str = "[join]\nwait = \"0s\"\n";
 
 #[test]
-fn jobs_of_two_clusters_with_one_id_are_two_in_every_answer() {
+fn files_of_jobs_with_one_id_have_names_of_their_own_also_after_a_crash() {
     let daemon = Daemon::start(QUICK);
+    send(&daemon, &[start(1, "900", "alpha"), start(2, "900", "beta"), start(3, "900", "")]);
+    let has = |daemon: &Daemon, name: &str, cluster: Option<&str>, processes: usize| {
+        wait_for("the file", || {
+            let file = daemon.job_file(&format!("{name}.json"))?;
+            (file["processes"].as_array()?.len() == processes).then_some(())?;
+            assert_eq!((&file["job_id"], file["cluster"].as_str()), (&"900".into(), cluster), "{name}");
+            Some(())
+        });
+    };
+    // The names are given in the order of clusters, where events came together.
+    has(&daemon, "900", None, 1);
+    has(&daemon, "alpha%-900", Some("alpha"), 1);
+    has(&daemon, "beta%-900", Some("beta"), 1);
+    let daemon = daemon.crash_and_restart(QUICK);
+    send(&daemon, &[start(4, "900", "beta"), start(5, "900", ""), start(6, "901", "beta")]);
+    has(&daemon, "900", None, 2);
+    has(&daemon, "beta%-900", Some("beta"), 2);
+    wait_for("the file of a job that only one cluster has", || {
+        daemon.job_file("901.json").filter(|file| file["cluster"] == "beta")
+    });
+}
+
+on_every_store! {
+fn jobs_of_two_clusters_with_one_id_are_two_in_every_answer(backend) {
+    let daemon = backend.start(QUICK);
     send(
         &daemon,
         &[
@@ -69,34 +95,8 @@ fn jobs_of_two_clusters_with_one_id_are_two_in_every_answer() {
     assert_eq!(uses("&cluster=alpha").as_array().unwrap().len(), 1);
 }
 
-#[test]
-fn files_of_jobs_with_one_id_have_names_of_their_own_also_after_a_crash() {
-    let daemon = Daemon::start(QUICK);
-    send(&daemon, &[start(1, "900", "alpha"), start(2, "900", "beta"), start(3, "900", "")]);
-    let has = |daemon: &Daemon, name: &str, cluster: Option<&str>, processes: usize| {
-        wait_for("the file", || {
-            let file = daemon.job_file(&format!("{name}.json"))?;
-            (file["processes"].as_array()?.len() == processes).then_some(())?;
-            assert_eq!((&file["job_id"], file["cluster"].as_str()), (&"900".into(), cluster), "{name}");
-            Some(())
-        });
-    };
-    // The names are given in the order of clusters, where events came together.
-    has(&daemon, "900", None, 1);
-    has(&daemon, "alpha%-900", Some("alpha"), 1);
-    has(&daemon, "beta%-900", Some("beta"), 1);
-    let daemon = daemon.crash_and_restart(QUICK);
-    send(&daemon, &[start(4, "900", "beta"), start(5, "900", ""), start(6, "901", "beta")]);
-    has(&daemon, "900", None, 2);
-    has(&daemon, "beta%-900", Some("beta"), 2);
-    wait_for("the file of a job that only one cluster has", || {
-        daemon.job_file("901.json").filter(|file| file["cluster"] == "beta")
-    });
-}
-
-#[test]
-fn a_process_that_names_no_cluster_is_of_the_servers() {
-    let daemon = Daemon::start(&format!("cluster = \"own\"\n{QUICK}"));
+fn a_process_that_names_no_cluster_is_of_the_servers(backend) {
+    let daemon = backend.start(&format!("cluster = \"own\"\n{QUICK}"));
     send(&daemon, &[start(1, "7", ""), start(2, "7", "other")]);
     let both = job(&daemon, "7", 2);
     assert_eq!(both["clusters"], json!(["other", "own"]));
@@ -104,4 +104,5 @@ fn a_process_that_names_no_cluster_is_of_the_servers() {
         (&both["processes"][0]["cluster"], &both["processes"][1]["cluster"]),
         (&"own".into(), &"other".into())
     );
+}
 }

@@ -31,13 +31,13 @@ const CLIENTS: u64 = 3;
 /// Events sent before acknowledgements are waited for.
 const WINDOW: usize = 20;
 
-fn rounds(default: u64, full: u64) -> u64 {
+pub fn rounds(default: u64, full: u64) -> u64 {
     if std::env::var_os("OGRT_TEST_FULL").is_some_and(|value| value == "1") { full } else { default }
 }
 
 /// A client that outlives servers.
 #[derive(Default)]
-struct Client {
+pub struct Client {
     number: u64,
     sent: u64,
     waiting: Vec<u64>,
@@ -46,6 +46,15 @@ struct Client {
 }
 
 impl Client {
+    pub fn new(number: u64) -> Self {
+        Client { number, ..Client::default() }
+    }
+
+    /// The ids of what was acknowledged.
+    pub fn acknowledged(&self) -> Vec<String> {
+        self.acknowledged.iter().map(|event| event_id(self.number, *event)).collect()
+    }
+
     fn frame(&self, event: u64) -> bytes::Bytes {
         let info = ProcessInfo {
             event_id: Some(id(self.number, event).as_bytes().to_vec().into()),
@@ -83,6 +92,11 @@ impl Client {
     }
 }
 
+/// The id of an event as answers show it.
+pub fn event_id(client: u64, event: u64) -> String {
+    id(client, event).to_string()
+}
+
 fn id(client: u64, event: u64) -> uuid::Uuid {
     uuid::Uuid::from_u64_pair(client, event)
 }
@@ -100,13 +114,13 @@ fn noise(seed: u64, bytes: usize) -> String {
 }
 
 /// All clients, sending until they are taken back.
-struct Load {
+pub struct Load {
     stop: Arc<AtomicBool>,
     clients: Vec<JoinHandle<Client>>,
 }
 
 impl Load {
-    fn on(daemon: &Daemon, clients: Vec<Client>) -> Self {
+    pub fn on(daemon: &Daemon, clients: Vec<Client>) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let send = |mut client: Client| {
             let (address, stop) = (daemon.tcp.clone(), stop.clone());
@@ -118,7 +132,7 @@ impl Load {
         Load { clients: clients.into_iter().map(send).collect(), stop }
     }
 
-    fn end(self) -> Vec<Client> {
+    pub fn end(self) -> Vec<Client> {
         self.stop.store(true, Ordering::Relaxed);
         self.clients.into_iter().map(|client| client.join().unwrap()).collect()
     }
@@ -136,10 +150,7 @@ fn clients(padding: usize) -> Vec<Client> {
 /// Every acknowledged event is in both layouts, none of any twice.
 fn all_is_there_once(daemon: &mut Daemon, clients: &[Client]) -> usize {
     assert!(daemon.stop().success(), "{}", daemon.log());
-    let acknowledged: HashSet<String> = clients
-        .iter()
-        .flat_map(|client| client.acknowledged.iter().map(|event| id(client.number, *event).to_string()))
-        .collect();
+    let acknowledged: HashSet<String> = clients.iter().flat_map(Client::acknowledged).collect();
     let mut in_jobs = Vec::new();
     for job in 0..5 {
         let Some(job) = daemon.job_file(&format!("job{job}.json")) else { continue };

@@ -1,6 +1,9 @@
 //! Large jobs: answered whole, page after page, in bounded memory, to many readers at once.
 
-use crate::daemon::{Acknowledged, Daemon, wait_for};
+use crate::{
+    backend::on_every_store,
+    daemon::{Acknowledged, Daemon, wait_for},
+};
 use ogrt_proto::{Hello, MessageType, ProcessEnd, ProcessInfo, encode_frame};
 use serde_json::Value;
 use std::{
@@ -64,10 +67,17 @@ fn processes(page: &Value) -> impl Iterator<Item = (&str, Option<u64>)> {
     all.map(|process| (process["binpath"].as_str().unwrap(), process["end"]["duration_ns"].as_u64()))
 }
 
-#[test]
-fn a_large_job_is_answered_whole_in_pages_and_in_bounded_memory() {
+/// The address of the next part in a page, and the number of lines in this one.
+fn next_part(html: &str) -> (Option<String>, usize) {
+    let next = html.split("data-next=\"").nth(1).and_then(|rest| rest.split('"').next());
+    let next = next.filter(|next| !next.is_empty()).map(|next| next.replace("&amp;", "&"));
+    (next, html.matches("<tr").count())
+}
+
+on_every_store! {
+fn a_large_job_is_answered_whole_in_pages_and_in_bounded_memory(backend) {
     let count = size(6_011);
-    let daemon = Daemon::start("[jobs]\nanswer_processes_max = 4000\n");
+    let daemon = backend.start("[jobs]\nanswer_processes_max = 4000\n");
     send_job(&daemon, "large", count, count);
     wait_for("the job to be kept", || (daemon.metric("ogrt_jobs_lag_batches") == 0).then_some(()));
     let memory = daemon.metric("process_resident_memory_bytes");
@@ -95,17 +105,9 @@ fn a_large_job_is_answered_whole_in_pages_and_in_bounded_memory() {
     assert_eq!(daemon.get("/v1/jobs/large?cursor=nonsense").0, 400);
 }
 
-/// The address of the next part in a page, and the number of lines in this one.
-fn next_part(html: &str) -> (Option<String>, usize) {
-    let next = html.split("data-next=\"").nth(1).and_then(|rest| rest.split('"').next());
-    let next = next.filter(|next| !next.is_empty()).map(|next| next.replace("&amp;", "&"));
-    (next, html.matches("<tr").count())
-}
-
-#[test]
-fn the_page_of_a_large_job_opens_at_once_and_goes_on() {
+fn the_page_of_a_large_job_opens_at_once_and_goes_on(backend) {
     let count = size(6_011);
-    let daemon = Daemon::start("");
+    let daemon = backend.start("");
     send_job(&daemon, "large", count, 1_000);
     for lag in ["ogrt_jobs_lag_batches", "ogrt_uses_lag_batches"] {
         // A million takes its time; what stands still is stuck.
@@ -150,9 +152,8 @@ fn the_page_of_a_large_job_opens_at_once_and_goes_on() {
     assert!(lines as u64 >= expected, "{lines} lines of {expected} processes");
 }
 
-#[test]
-fn many_readers_of_a_large_job_hold_up_nobody() {
-    let daemon = Daemon::start("");
+fn many_readers_of_a_large_job_hold_up_nobody(backend) {
+    let daemon = backend.start("");
     send_job(&daemon, "large", 5_000, 5_000);
     wait_for("the job to be kept", || (daemon.metric("ogrt_jobs_lag_batches") == 0).then_some(()));
     let memory = daemon.metric("process_resident_memory_bytes");
@@ -173,4 +174,5 @@ fn many_readers_of_a_large_job_hold_up_nobody() {
     });
     let grown = largest.saturating_sub(memory);
     assert!(grown < 64 << 20, "{} MiB more than before", grown >> 20);
+}
 }

@@ -6,6 +6,7 @@ mod affected;
 mod backend;
 mod backup;
 mod browsers;
+mod cluster;
 mod clusters;
 mod configuration;
 mod crash;

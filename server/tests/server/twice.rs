@@ -1,6 +1,7 @@
 //! Events that come twice, as a datagram may, have the effect of one.
 
 use crate::{
+    backend::on_every_store,
     daemon::{Daemon, wait_for},
     process_events::{event, object},
 };
@@ -44,25 +45,6 @@ fn send(daemon: &Daemon, datagrams: &[Bytes]) {
 /// Waits until the join has left this many out.
 fn wait_for_repeated(daemon: &Daemon, count: u64) {
     wait_for("the repeated events", || (daemon.metric("ogrt_events_duplicate_total") == count).then_some(()));
-}
-
-#[test]
-fn a_start_sent_twice_is_one_process_and_its_end_is_with_it() {
-    let daemon = Daemon::start("");
-    let first = start(1, "twice", "/sw/a");
-    let (other, end) = (start(2, "twice", "/sw/b"), end(1, "twice", 7));
-    send(&daemon, &[first.clone(), first, other, end.clone(), end]);
-    wait_for_repeated(&daemon, 2);
-    let (_, answer) = daemon.get("/v1/jobs/twice");
-    let process = |process: &Value| (process["binpath"].clone(), process["end"]["duration_ns"].clone());
-    let processes: Vec<_> = answer["processes"].as_array().unwrap().iter().map(process).collect();
-    assert_eq!(processes, [("/sw/a".into(), 7.into()), ("/sw/b".into(), Value::Null)]);
-    // Each is in the files once.
-    wait_for("three lines", || (daemon.lines().len() == 3).then_some(()));
-    let job = wait_for("the job's file", || {
-        daemon.job_file("twice.json").filter(|job| job["processes"].as_array().unwrap().len() >= 3)
-    });
-    assert_eq!(job["processes"].as_array().unwrap().len(), 3, "{job}");
 }
 
 #[test]
@@ -135,4 +117,24 @@ fn what_somebody_claims_keeps_out_nothing_that_the_kernel_proves() {
     wait_for("both lines", || (daemon.lines().len() == 2).then_some(()));
     let identities: Vec<Value> = daemon.lines().into_iter().map(|line| line["identity"].clone()).collect();
     assert_eq!(identities, ["claimed", "kernel"]);
+}
+
+on_every_store! {
+fn a_start_sent_twice_is_one_process_and_its_end_is_with_it(backend) {
+    let daemon = backend.start("");
+    let first = start(1, "twice", "/sw/a");
+    let (other, end) = (start(2, "twice", "/sw/b"), end(1, "twice", 7));
+    send(&daemon, &[first.clone(), first, other, end.clone(), end]);
+    wait_for_repeated(&daemon, 2);
+    let (_, answer) = daemon.get("/v1/jobs/twice");
+    let process = |process: &Value| (process["binpath"].clone(), process["end"]["duration_ns"].clone());
+    let processes: Vec<_> = answer["processes"].as_array().unwrap().iter().map(process).collect();
+    assert_eq!(processes, [("/sw/a".into(), 7.into()), ("/sw/b".into(), Value::Null)]);
+    // Each is in the files once.
+    wait_for("three lines", || (daemon.lines().len() == 3).then_some(()));
+    let job = wait_for("the job's file", || {
+        daemon.job_file("twice.json").filter(|job| job["processes"].as_array().unwrap().len() >= 3)
+    });
+    assert_eq!(job["processes"].as_array().unwrap().len(), 3, "{job}");
+}
 }

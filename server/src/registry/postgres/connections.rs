@@ -5,9 +5,12 @@
 //! connection turns out to be dead, its question is asked once more on a fresh one. So nobody
 //! notices that the database was restarted.
 
-use super::{listener::Listener, migrate};
+use super::{
+    listener::Listener,
+    migrate::{self, Tables},
+};
 use crate::{
-    config::RegistryConfig,
+    config::DatabaseAddress,
     registry::{RegistryError, error::Result},
     tls_client::client_config,
 };
@@ -54,15 +57,23 @@ impl Session {
         statement: &'static str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, tokio_postgres::Error> {
-        let prepared = match self.prepared.get(statement) {
+        let prepared = self.prepare_once(statement).await?;
+        self.client.query(&prepared, parameters).await
+    }
+
+    /// A statement that the database parses and plans once.
+    pub async fn prepare_once(
+        &mut self,
+        statement: &'static str,
+    ) -> Result<Statement, tokio_postgres::Error> {
+        Ok(match self.prepared.get(statement) {
             Some(prepared) => prepared.clone(),
             None => {
                 let prepared = self.client.prepare(statement).await?;
                 self.prepared.insert(statement, prepared.clone());
                 prepared
             }
-        };
-        self.client.query(&prepared, parameters).await
+        })
     }
 }
 
@@ -88,6 +99,7 @@ pub struct Connections {
     state: Arc<Availability>,
     config: Config,
     encrypted: Option<MakeRustlsConnect>,
+    tables: Tables,
 }
 
 #[derive(Default)]
@@ -102,38 +114,43 @@ impl Availability {
 }
 
 impl Connections {
-    /// Makes threads for `count` connections, which are opened when they are needed.
-    pub fn new(registry: &RegistryConfig, count: usize) -> anyhow::Result<Self> {
-        let mut config: Config =
-            registry.url.parse().context("registry.url cannot be parsed (docs/registry.md has examples)")?;
+    /// Makes threads for `count` connections, which are opened when they are needed, and which make
+    /// the tables where these are missing.
+    pub fn new(address: &DatabaseAddress<'_>, tables: Tables, count: usize) -> anyhow::Result<Self> {
+        let mut config: Config = address.url.parse().with_context(|| {
+            format!("{}.url cannot be parsed (docs/registry.md has examples)", address.table)
+        })?;
         config.connect_timeout(CONNECT).application_name("ogrt-server");
         // A machine that is gone says nothing.
         config.keepalives_idle(KEEPALIVE).keepalives_interval(KEEPALIVE).keepalives_retries(3);
         let encrypted = match config.get_ssl_mode() {
-            SslMode::Require => Some(MakeRustlsConnect::new(client_config(&registry.ca_file)?)),
+            SslMode::Require => Some(MakeRustlsConnect::new(client_config(address.ca_file)?)),
             _ => None,
         };
         let (work, queue) = channel::<Task>();
         let queue = Arc::new(Mutex::new(queue));
         let state = Arc::new(Availability::default());
         for number in 0..count {
-            let mut connection = DatabaseConnection::new(config.clone(), encrypted.clone(), state.clone())?;
+            let mut connection =
+                DatabaseConnection::new(config.clone(), encrypted.clone(), tables, state.clone())?;
             let queue = queue.clone();
             thread::Builder::new()
-                .name(format!("postgres {number}"))
+                .name(format!("{} {number}", tables.thread_name()))
                 .spawn(move || {
                     while let Some(work) = next(&queue) {
                         work(&mut connection);
                     }
                 })
-                .context("cannot start a thread for the registry's database")?;
+                .context("cannot start a thread for a database")?;
         }
-        Ok(Connections { work, state, config, encrypted })
+        Ok(Connections { work, state, config, encrypted, tables })
     }
 
     /// Opens a connection that hears of what is written.
     pub async fn listen(&self) -> Result<Listener> {
-        let opened = timeout(CONNECT, Listener::open(&self.config, self.encrypted.clone())).await;
+        let opened =
+            timeout(CONNECT, Listener::open(&self.config, self.encrypted.clone(), self.tables.channels()))
+                .await;
         opened.unwrap_or_else(|_| Err(RegistryError::Away(format!("no answer within {CONNECT:?}"))))
     }
 
@@ -181,6 +198,7 @@ struct DatabaseConnection {
     encrypted: Option<MakeRustlsConnect>,
     runtime: tokio::runtime::Runtime,
     session: Option<Session>,
+    tables: Tables,
     state: Arc<Availability>,
 }
 
@@ -188,10 +206,11 @@ impl DatabaseConnection {
     fn new(
         config: Config,
         encrypted: Option<MakeRustlsConnect>,
+        tables: Tables,
         state: Arc<Availability>,
     ) -> anyhow::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(DatabaseConnection { config, encrypted, runtime, session: None, state })
+        Ok(DatabaseConnection { config, encrypted, runtime, session: None, tables, state })
     }
 
     fn ask<T>(
@@ -206,17 +225,19 @@ impl DatabaseConnection {
         }
         let mut away = self.state.away();
         match &answer {
-            Err(problem) if is_away(problem) => {
+            Err(RegistryError::Away(why)) => {
                 if away.is_none() {
                     warn!(
-                        "{problem}. Registrations wait on this server's disk, and the database is asked again"
+                        "the {}'s database is away: {why}. {}",
+                        self.tables.owner(),
+                        self.tables.what_waits()
                     );
                 }
                 *away = Some(Instant::now());
             }
             _ => {
                 if away.take().is_some() {
-                    info!("the registry's database is back");
+                    info!("the {}'s database is back", self.tables.owner());
                 }
             }
         }
@@ -229,12 +250,13 @@ impl DatabaseConnection {
         question: &impl for<'a> Fn(&'a mut Session) -> SessionWork<'a, T>,
     ) -> Result<T> {
         let left = deadline.saturating_duration_since(Instant::now());
-        let DatabaseConnection { config, encrypted, runtime, session, .. } = self;
+        let DatabaseConnection { config, encrypted, runtime, session, tables, .. } = self;
+        let tables = *tables;
         if session.as_ref().is_none_or(|session| session.is_closed()) {
             *session = None;
             let connecting = async {
                 let connected = connect(config, encrypted.clone()).await?;
-                let is_up_to_date = migrate::is_up_to_date(&connected).await?;
+                let is_up_to_date = migrate::is_up_to_date(&connected, tables).await?;
                 Ok::<_, RegistryError>((connected, is_up_to_date))
             };
             let connected = runtime.block_on(async { timeout(left, connecting).await });
@@ -244,7 +266,7 @@ impl DatabaseConnection {
             let (mut connected, is_up_to_date) = connected?;
             if !is_up_to_date {
                 // Migrating old tables takes as long as it takes; whoever asked gives up before.
-                runtime.block_on(migrate::bring_up_to_date(&mut connected))?;
+                runtime.block_on(migrate::bring_up_to_date(&mut connected, tables))?;
             }
             *session = Some(Session { client: connected, prepared: HashMap::new() });
         }

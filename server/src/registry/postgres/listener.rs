@@ -27,6 +27,8 @@ pub struct Heard {
     pub builds: u64,
     /// Writes of anything else: tokens, questions.
     pub others: u64,
+    /// The largest number that a notification had with it.
+    pub number: i64,
 }
 
 /// See the module.
@@ -36,8 +38,12 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Connects and listens.
-    pub async fn open(config: &Config, encrypted: Option<MakeRustlsConnect>) -> Result<Self> {
+    /// Connects and listens on some channels.
+    pub async fn open(
+        config: &Config,
+        encrypted: Option<MakeRustlsConnect>,
+        channels: &[&str],
+    ) -> Result<Self> {
         let (teller, heard) = watch::channel(Heard::default());
         let mut config = config.clone();
         config.application_name("ogrt-server listener");
@@ -53,7 +59,9 @@ impl Listener {
                 client
             }
         };
-        client.batch_execute("LISTEN ogrt_builds; LISTEN ogrt_news").await?;
+        for channel in channels {
+            client.batch_execute(&format!("LISTEN {channel}")).await?;
+        }
         Ok(Listener { client, heard })
     }
 
@@ -76,9 +84,12 @@ async fn hear(
 ) {
     while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
         if let AsyncMessage::Notification(told) = message {
-            teller.send_modify(|heard| match told.channel() {
-                BUILDS => heard.builds += 1,
-                _ => heard.others += 1,
+            teller.send_modify(|heard| {
+                match told.channel() {
+                    BUILDS => heard.builds += 1,
+                    _ => heard.others += 1,
+                }
+                heard.number = heard.number.max(told.payload().parse().unwrap_or(0));
             });
         }
     }

@@ -16,22 +16,105 @@ use tracing::info;
 /// The first version with runs, whose index is made from the records.
 const WITH_RUNS: i64 = 2;
 
+/// The table that counts the registry's additions.
+const ADDITION_COUNTER: &str = "ogrt_additions";
+
 /// How many builds are read at once while the index is made.
 const AT_ONCE: i64 = 2000;
 
-/// Are the tables those of this server? Mostly they are, and then no lock is needed.
-pub async fn is_up_to_date(client: &Client) -> Result<bool> {
-    let is_known = version(client).await? == Some(STEPS.len() as i64);
-    Ok(is_known && additions(client).await? >= ADDITIONS.len() as i64)
+/// Tables beside those of the registry: steps that are only additions, so that servers of several
+/// versions may use them.
+#[derive(Debug)]
+pub struct TableList {
+    /// The table that counts the steps that are made.
+    pub counter: &'static str,
+    /// The steps, in order; one that was released is never changed.
+    pub steps: &'static [&'static str],
+    /// The part of the server that has them, for messages.
+    pub owner: &'static str,
+    /// The consequence of the database being away, for messages.
+    pub what_waits: &'static str,
+    /// Channels of notifications.
+    pub channels: &'static [&'static str],
 }
 
-/// How many additions are made; a newer server makes more.
-async fn additions(client: &impl GenericClient) -> Result<i64> {
-    let is_made = client.query_one("SELECT to_regclass('ogrt_additions') IS NOT NULL", &[]).await?;
+/// The tables that a connection needs.
+#[derive(Clone, Copy, Debug)]
+pub enum Tables {
+    /// Those of the registry.
+    Registry,
+    /// Others.
+    Others(&'static TableList),
+}
+
+impl Tables {
+    /// The part of the server that has them.
+    pub fn owner(self) -> &'static str {
+        match self {
+            Tables::Registry => "registry",
+            Tables::Others(list) => list.owner,
+        }
+    }
+
+    /// The consequence of the database being away.
+    pub fn what_waits(self) -> &'static str {
+        match self {
+            Tables::Registry => "Registrations wait on this server's disk, and the database is asked again",
+            Tables::Others(list) => list.what_waits,
+        }
+    }
+
+    /// The name of threads.
+    pub fn thread_name(self) -> &'static str {
+        match self {
+            Tables::Registry => "postgres",
+            Tables::Others(list) => list.owner,
+        }
+    }
+
+    /// Channels of notifications.
+    pub fn channels(self) -> &'static [&'static str] {
+        match self {
+            Tables::Registry => &["ogrt_builds", "ogrt_news"],
+            Tables::Others(list) => list.channels,
+        }
+    }
+}
+
+/// Are the tables those of this server? Mostly they are, and then no lock is needed.
+pub async fn is_up_to_date(client: &Client, tables: Tables) -> Result<bool> {
+    if let Tables::Others(list) = tables {
+        return Ok(made(client, list.counter).await? >= list.steps.len() as i64);
+    }
+    let is_known = version(client).await? == Some(STEPS.len() as i64);
+    Ok(is_known && made(client, ADDITION_COUNTER).await? >= ADDITIONS.len() as i64)
+}
+
+/// How many additions are made, by the table that counts them; a newer server makes more.
+async fn made(client: &impl GenericClient, counter: &str) -> Result<i64> {
+    let is_made = client.query_one("SELECT to_regclass($1::text) IS NOT NULL", &[&counter]).await?;
     if !is_made.get::<_, bool>(0) {
         return Ok(0);
     }
-    Ok(client.query_opt("SELECT count FROM ogrt_additions", &[]).await?.map_or(0, |row| row.get(0)))
+    let select = format!("SELECT count FROM {counter}");
+    Ok(client.query_opt(&select, &[]).await?.map_or(0, |row| row.get(0)))
+}
+
+/// Makes the additions that are missing.
+async fn make_additions(transaction: &Transaction<'_>, counter: &str, steps: &[&str]) -> Result<()> {
+    let (from, known) = (made(transaction, counter).await?, steps.len() as i64);
+    for step in steps.iter().skip(usize::try_from(from).or_damaged(|| "the number of additions")?) {
+        transaction.batch_execute(step).await?;
+    }
+    if from < known {
+        transaction
+            .batch_execute(&format!(
+                "CREATE TABLE IF NOT EXISTS {counter} (count bigint NOT NULL); DELETE FROM {counter}"
+            ))
+            .await?;
+        transaction.execute(&format!("INSERT INTO {counter} VALUES ($1)"), &[&known]).await?;
+    }
+    Ok(())
 }
 
 async fn version(client: &impl GenericClient) -> Result<Option<i64>> {
@@ -44,11 +127,15 @@ async fn version(client: &impl GenericClient) -> Result<Option<i64>> {
 }
 
 /// Makes the tables, or what is missing of them, however long it takes.
-pub async fn bring_up_to_date(client: &mut Client) -> Result<()> {
+pub async fn bring_up_to_date(client: &mut Client, tables: Tables) -> Result<()> {
     let known = STEPS.len() as i64;
     let transaction = client.transaction().await?;
     transaction.batch_execute(LOCK).await?;
     transaction.batch_execute("SET LOCAL client_min_messages = warning").await?;
+    if let Tables::Others(list) = tables {
+        make_additions(&transaction, list.counter, list.steps).await?;
+        return Ok(transaction.commit().await?);
+    }
     transaction.batch_execute("CREATE TABLE IF NOT EXISTS ogrt_format (version bigint NOT NULL)").await?;
     let from = match version(&transaction).await? {
         Some(version) if version > known => {
@@ -70,18 +157,7 @@ pub async fn bring_up_to_date(client: &mut Client) -> Result<()> {
     if from < known {
         transaction.execute("UPDATE ogrt_format SET version = $1", &[&known]).await?;
     }
-    let (from, known) = (additions(&transaction).await?, ADDITIONS.len() as i64);
-    for step in ADDITIONS.iter().skip(usize::try_from(from).or_damaged(|| "the number of additions")?) {
-        transaction.batch_execute(step).await?;
-    }
-    if from < known {
-        transaction
-            .batch_execute(
-                "CREATE TABLE IF NOT EXISTS ogrt_additions (count bigint NOT NULL); DELETE FROM ogrt_additions",
-            )
-            .await?;
-        transaction.execute("INSERT INTO ogrt_additions VALUES ($1)", &[&known]).await?;
-    }
+    make_additions(&transaction, ADDITION_COUNTER, ADDITIONS).await?;
     Ok(transaction.commit().await?)
 }
 

@@ -8,7 +8,7 @@ mod connections;
 mod index;
 mod inquiries;
 mod installations;
-mod lease;
+pub mod lease;
 mod links;
 mod list;
 mod listener;
@@ -38,8 +38,10 @@ use crate::{
 };
 use anyhow::Context;
 use bytes::Bytes;
-pub use connections::Connections as DatabaseConnections;
 use connections::Connections;
+pub use connections::{Connections as DatabaseConnections, Session as DatabaseSession, SessionWork};
+pub use listener::Listener as DatabaseListener;
+pub use migrate::{TableList, Tables};
 use ogrt_note::Signature;
 use ogrt_proto::{BuildRecord, BuildSummary, Installation};
 use prost::Message;
@@ -86,7 +88,7 @@ pub struct Postgres {
 
 /// The tokens of the registry, and the server's own, for whoever changes them.
 pub fn token_store(config: &RegistryConfig, own: TokensOfServer) -> anyhow::Result<TokensOfRegistry> {
-    Ok(TokensOfRegistry { connections: Connections::new(config, 1)?, own })
+    Ok(TokensOfRegistry { connections: Connections::new(&config.database(), Tables::Registry, 1)?, own })
 }
 
 impl Postgres {
@@ -98,7 +100,7 @@ impl Postgres {
         summaries: Arc<Summaries>,
         metrics: Arc<Metrics>,
     ) -> anyhow::Result<Self> {
-        let connections = Arc::new(Connections::new(config, CONNECTIONS)?);
+        let connections = Arc::new(Connections::new(&config.database(), Tables::Registry, CONNECTIONS)?);
         // This only connects. Counting the builds would take seconds.
         match connections.ask(LOOKUP, |_| Box::pin(async { Ok(()) })) {
             Ok(()) | Err(RegistryError::Away(_)) => {}

@@ -9,6 +9,7 @@ use super::{
     connections::Connections,
     inquiries,
     lease::{self, Lease},
+    migrate::Tables,
     values::signature_uuid,
 };
 use crate::{
@@ -162,7 +163,7 @@ pub struct ServersOfRegistry {
 impl ServersOfRegistry {
     /// Connects when it is first needed.
     pub fn new(config: &RegistryConfig) -> anyhow::Result<Self> {
-        Ok(ServersOfRegistry { connections: Connections::new(config, 1)? })
+        Ok(ServersOfRegistry { connections: Connections::new(&config.database(), Tables::Registry, 1)? })
     }
 
     /// All of them, by their names.

@@ -107,7 +107,7 @@ fn job_list(server: &Server) -> Result<Vec<Value>> {
 /// there.
 pub fn ask_job(server: &Server, clients: &Clients, job: Option<usize>) -> Result<()> {
     let until = server.shared.queue.tail().borrow().next;
-    server.wait_for(server.shared.jobs.catch_up());
+    server.wait_for(async { server.shared.jobs.catch_up().await.ok().flatten() });
     let is_caught_up = server.shared.queue.offset(jobs::CONSUMER) >= until;
     let (mut processes, mut there) = (BTreeSet::new(), BTreeSet::new());
     for json in of_job(server, job)? {

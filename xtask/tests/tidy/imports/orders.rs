@@ -44,7 +44,7 @@ const SERVER: &Order = &[
     &["config", "job_name", "metrics", "start_digest"],
     &["database", "tls_server", "tokens"],
     &["registry"],
-    &["learned"],
+    &["learned", "ledger"],
     &["queue"],
     &["follow"],
     &["receive"],
