@@ -20,7 +20,7 @@ use crate::{
     queue::{HeldEntries, Queue},
     registry::{self, Summaries},
     sums::{self, DayFigures, DayOutcome, Replacement},
-    uses::{self, Neighbours, Recount, Uses},
+    uses::{self, Neighbours, OwnEvents, Recount, Uses},
 };
 use anyhow::{Context, Result, ensure};
 use std::{
@@ -109,8 +109,7 @@ impl Stages {
         let documents = Arc::new(DocumentBatches::new(queue.clone(), held, joiner.clone())?);
         let uses = Uses::new(
             store.uses(),
-            queue.clone(),
-            documents.clone(),
+            Arc::new(OwnEvents::new(queue.clone(), documents.clone())),
             Neighbours { joiner: joiner.clone(), registry, names },
             metrics.clone(),
             config.uses.clone(),

@@ -14,7 +14,7 @@ use crate::{
     shutdown::Shutdown,
     tokens::Tokens,
     users::Users,
-    uses::{self, Uses},
+    uses::{self, OwnEvents, Uses},
 };
 use anyhow::Result;
 use std::sync::Arc;
@@ -113,8 +113,7 @@ impl Shared {
         let documents = Arc::new(DocumentBatches::new(queue.clone(), held, joiner.clone())?);
         let uses = Uses::new(
             store.uses(),
-            queue.clone(),
-            documents.clone(),
+            Arc::new(OwnEvents::new(queue.clone(), documents.clone())),
             uses::Neighbours { joiner: joiner.clone(), registry: registry.clone(), names: names.clone() },
             metrics.clone(),
             config.uses.clone(),

@@ -10,6 +10,7 @@
 mod answer;
 mod end_counts;
 mod ending;
+mod event_log;
 mod forgotten;
 mod gone_programs;
 mod hash_key;
@@ -30,6 +31,7 @@ mod unregistered;
 mod use_counts;
 
 pub use answer::UsesQuestion;
+pub use event_log::{EventLog, OwnEvents};
 pub use object_names::{ObjectName, file_name};
 pub use objects::ObjectQuestion;
 pub use program::{Program, UseEvent};
@@ -42,10 +44,10 @@ use crate::{
     clock::now_ns,
     config::UsesConfig,
     database::{SumsStore, UsesStore, number},
-    join::{DocumentBatches, Joiner},
+    join::Joiner,
     learned::SoftwareNames,
     metrics::Metrics,
-    queue::{Entry, Queue},
+    queue::Entry,
     registry::{Registry, RegistryError},
     shutdown::Shutdown,
     start_digest::StartDigest,
@@ -87,8 +89,7 @@ pub type ProgramNumber = u64;
 /// See the module.
 pub struct Uses {
     store: UsesStore,
-    queue: Arc<Queue>,
-    documents: Arc<DocumentBatches>,
+    log: Arc<dyn EventLog>,
     joiner: Arc<Joiner>,
     registry: Arc<dyn Registry>,
     names: Arc<SoftwareNames>,
@@ -135,8 +136,7 @@ impl Uses {
     /// Opens what is kept.
     pub fn new(
         store: UsesStore,
-        queue: Arc<Queue>,
-        documents: Arc<DocumentBatches>,
+        log: Arc<dyn EventLog>,
         neighbours: Neighbours,
         metrics: Arc<Metrics>,
         config: UsesConfig,
@@ -150,8 +150,7 @@ impl Uses {
         let shares = Mutex::new(UseShares::open(&store, &config)?);
         let uses = Uses {
             store,
-            queue,
-            documents,
+            log,
             joiner,
             registry,
             names,
@@ -170,9 +169,9 @@ impl Uses {
 
     /// Counts until the join is closed. Runs in a thread of its own.
     pub async fn count(&self, give_up: Shutdown) {
-        let mut counts = UseCounts::new(self.queue.offset(CONSUMER));
+        let mut counts = UseCounts::new(self.log.offset());
         let mut sweep = Sweep::default();
-        let mut tail = self.documents.tail();
+        let mut tail = self.log.tail();
         let mut written = Instant::now();
         // Whatever an earlier run left.
         let (mut added, mut is_adding) = (Instant::now(), true);
@@ -183,7 +182,7 @@ impl Uses {
                 let done = self.gather(&mut counts);
                 if done.is_err() {
                     // Half of a batch may be in the counts.
-                    counts.start_over(self.queue.offset(CONSUMER), &mut self.shares());
+                    counts.start_over(self.log.offset(), &mut self.shares());
                     patiently("uses cannot be counted", done, &give_up).await;
                     break;
                 }
@@ -192,7 +191,7 @@ impl Uses {
             let caught_up = counts.next >= seen.next;
             let ending = seen.closed && caught_up;
             let wanted = self.wanted.load(Ordering::Acquire);
-            let is_wanted = counts.next >= wanted && self.queue.offset(CONSUMER) < wanted;
+            let is_wanted = counts.next >= wanted && self.log.offset() < wanted;
             let is_due = written.elapsed() >= self.config.write_every.0;
             if counts.is_full() || is_due || ending || is_wanted {
                 written = Instant::now();
@@ -204,8 +203,7 @@ impl Uses {
                 let done = self.sweep(&mut sweep, &mut counts);
                 patiently("old uses cannot be removed", done, &give_up).await;
             }
-            let is_wanted =
-                wanted > self.complete.load(Ordering::Acquire) && self.queue.offset(CONSUMER) >= wanted;
+            let is_wanted = wanted > self.complete.load(Ordering::Acquire) && self.log.offset() >= wanted;
             if is_adding || is_wanted || added.elapsed() >= ADD_EVERY {
                 let more = self.add_some();
                 is_adding = *more.as_ref().unwrap_or(&true);
@@ -226,8 +224,8 @@ impl Uses {
 
     /// Takes the next batch of the queue.
     fn gather(&self, counts: &mut UseCounts) -> Result<()> {
-        let Some((batch, held)) = self.documents.entries(counts.next)? else {
-            let head = self.queue.head()?.max(counts.next + 1);
+        let Some((batch, held)) = self.log.entries(counts.next)? else {
+            let head = self.log.head()?.max(counts.next + 1);
             warn!(
                 "{} batches were dropped from the full queue before their uses were counted",
                 head - counts.next
@@ -326,12 +324,12 @@ impl Uses {
         if self.catch_up_within(Duration::from_secs(2)).await {
             return None;
         }
-        self.queue.received_ns(self.complete.load(Ordering::Acquire))
+        self.log.received_ns(self.complete.load(Ordering::Acquire))
     }
 
     /// Waits until what was received before is in the rows; false when that takes longer.
     pub async fn catch_up_within(&self, patience: Duration) -> bool {
-        let until = self.queue.tail().borrow().next;
+        let until = self.log.received();
         self.wanted.fetch_max(until, Ordering::AcqRel);
         let deadline = Instant::now() + patience;
         while self.complete.load(Ordering::Acquire) < until {

@@ -44,7 +44,7 @@ fn key(group: u64, offset: u64, index: u32) -> [u8; 20] {
 impl Uses {
     /// Writes the counts that were gathered, and moves the offset on.
     pub(super) fn write(&self, counts: &mut UseCounts) -> Result<()> {
-        if counts.next == self.queue.offset(super::CONSUMER) {
+        if counts.next == self.log.offset() {
             return Ok(());
         }
         counts.programs.write(self, &mut self.shares())?;
@@ -69,7 +69,7 @@ impl Uses {
         put(&mut text, group);
         self.write_sums(counts, &mut writes);
         counts.limited.put(&self.store.sums, 0, &mut writes)?;
-        self.queue.move_on(super::CONSUMER, counts.next, writes)?;
+        self.log.move_on(counts.next, writes)?;
         counts.written();
         Ok(())
     }
@@ -140,7 +140,7 @@ impl Uses {
             return Ok(true);
         }
         // Only this thread moves the offset.
-        self.complete.store(self.queue.offset(super::CONSUMER), Ordering::Release);
+        self.complete.store(self.log.offset(), Ordering::Release);
         Ok(false)
     }
 

@@ -3,9 +3,9 @@
 //! Events are counted by the same code as when they came ([`super::Uses::count`]). What is there
 //! already has the number that it has: programs, jobs, sets of modules.
 
-use super::use_counts::UseCounts;
 use super::{
-    CONSUMER, Uses, gone_programs::GonePrograms, program::UseEvent, program_numbers::ProgramNumbers,
+    Uses, gone_programs::GonePrograms, program::UseEvent, program_numbers::ProgramNumbers,
+    use_counts::UseCounts,
 };
 use crate::{
     database::SumsStore,
@@ -86,7 +86,7 @@ impl<'a> Recount<'a> {
 impl Uses {
     /// Counts what the join has passed, up to this batch of the queue, and adds it to the rows.
     pub fn count_until(&self, until: u64) -> Result<()> {
-        let mut counts = UseCounts::new(self.queue.offset(CONSUMER));
+        let mut counts = UseCounts::new(self.log.offset());
         while counts.next < until {
             while counts.next < until && !counts.is_full() {
                 self.gather(&mut counts)?;
