@@ -45,6 +45,7 @@ pub type TableSpec = (&'static str, KeyspaceCreateOptions);
 pub struct Engine {
     path: PathBuf,
     specs: fn() -> Vec<TableSpec>,
+    names: Vec<&'static str>,
     opened: RwLock<Option<Opened>>,
     mending: Mutex<()>,
     condition: Arc<Condition>,
@@ -67,6 +68,7 @@ impl Engine {
         Ok(Arc::new(Engine {
             path: path.to_owned(),
             specs,
+            names: specs().iter().map(|(name, _)| *name).collect(),
             opened: RwLock::new(Some(opened)),
             mending: Mutex::default(),
             condition: Arc::default(),
@@ -77,6 +79,11 @@ impl Engine {
     /// What the store can take.
     pub fn condition(&self) -> &Arc<Condition> {
         &self.condition
+    }
+
+    /// The names of the tables, in the order of the specifications.
+    pub fn names(&self) -> &[&'static str] {
+        &self.names
     }
 
     /// The directory.

@@ -12,6 +12,7 @@ mod disk;
 mod engine;
 mod reading;
 mod rooms;
+mod shared_tables;
 mod tables;
 
 pub use condition::{Cause, Condition};
@@ -155,6 +156,7 @@ impl Store {
         let database = Database {
             engine: engine.clone(),
             waits_for_room: false,
+            shared: None,
             #[cfg(test)]
             faults: faults::Faults::default(),
         };
@@ -248,6 +250,7 @@ impl Store {
                 object_count: total("objects"),
                 next_object: total("next object"),
                 forgotten: total("uses forgotten"),
+                last_change: total("last change of uses"),
                 sums: SumsStore {
                     database: database.waiting_for_room(),
                     tallies: table("sum_tallies")?,

@@ -179,6 +179,8 @@ pub struct UsesStore {
     pub next_object: Total,
     /// Marks of programs that were deleted or not counted: server/src/uses/forgotten.rs.
     pub forgotten: Total,
+    /// The number of the last change that other servers make as well.
+    pub last_change: Total,
     /// What was used on each day.
     pub sums: SumsStore,
 }

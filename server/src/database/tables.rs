@@ -20,6 +20,8 @@ pub struct Database {
     pub(super) engine: Arc<Engine>,
     /// Writes through this handle wait while the disk is full.
     pub(super) waits_for_room: bool,
+    /// Other servers make the changes of these tables, too.
+    pub(super) shared: Option<Arc<dyn SharedCommit>>,
     #[cfg(test)]
     pub(super) faults: faults::Faults,
 }
@@ -47,6 +49,12 @@ impl Database {
     }
 }
 
+/// Whoever has a list of changes that is written before the tables are.
+pub trait SharedCommit: Send + Sync {
+    /// Makes these writes, after the list has them.
+    fn commit(&self, writes: Writes) -> fjall::Result<()>;
+}
+
 /// Keys and their values, in the order of the keys.
 #[derive(Clone)]
 pub struct Table {
@@ -57,6 +65,11 @@ pub struct Table {
 impl Table {
     fn read<T>(&self, reads: impl FnOnce(&Keyspace) -> T) -> T {
         self.engine.read(|opened| reads(&opened.tables[self.index]))
+    }
+
+    /// The name on disk.
+    pub(super) fn name(&self) -> &'static str {
+        self.engine.names()[self.index]
     }
 
     /// The value of a key.
@@ -156,11 +169,13 @@ pub struct Writes {
     items: Vec<WriteItem>,
 }
 
-struct WriteItem {
-    table: usize,
-    key: UserKey,
+/// A key that is set or removed.
+pub struct WriteItem {
+    /// The number of its table.
+    pub table: usize,
+    pub key: UserKey,
     /// `None` removes the key.
-    value: Option<UserValue>,
+    pub value: Option<UserValue>,
 }
 
 impl Writes {
@@ -185,7 +200,20 @@ impl Writes {
     }
 
     /// Makes all of them, or none. Where the database fails, this waits until it is mended.
-    pub fn commit(self) -> fjall::Result<()> {
+    pub fn commit(mut self) -> fjall::Result<()> {
+        match self.database.shared.take() {
+            Some(shared) if !self.items.is_empty() => shared.commit(self),
+            _ => self.commit_here(),
+        }
+    }
+
+    /// What is to be written.
+    pub(super) fn items(&self) -> &[WriteItem] {
+        &self.items
+    }
+
+    /// Makes all of them, or none, in this server's own tables.
+    pub(super) fn commit_here(self) -> fjall::Result<()> {
         if self.items.is_empty() {
             return Ok(());
         }
