@@ -260,6 +260,34 @@ fn ids_now(daemon: &Daemon, job: &str) -> usize {
 }
 
 #[test]
+fn an_answer_says_what_it_may_lack_while_a_server_is_away() {
+    let Some(backend) = Backend::cluster() else { return };
+    let more = format!(
+        "{QUICK}{}",
+        backend.configuration().replace("[registry]", "write_every = \"1h\"\n[registry]")
+    );
+    let [here, mut there] = [0, 1].map(|_| Daemon::start(&more));
+    let counted_until = || here.get("/v1/jobs/job").1["counted_until_ns"].clone();
+    send(&here, &[start(1, "job")]);
+    send(&there, &[start(2, "job")]);
+    assert_eq!(ids(&here, "job").len(), 2);
+    // What was stopped in order has nothing that the others lack.
+    send(&there, &[start(3, "job")]);
+    assert!(there.stop().success());
+    assert_eq!((ids(&here, "job").len(), counted_until()), (3, Value::Null));
+    there = there.crash_and_restart(&more);
+    wait_for("it to be there", || (there.metric("ogrt_jobs_lag_batches") == 0).then_some(()));
+    send(&there, &[start(4, "job")]);
+    let directory = there.crash();
+    let asked = Instant::now();
+    assert!(counted_until().is_i64());
+    assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
+    let _there = Daemon::start_in(directory, &more);
+    wait_for("it to be back", || (counted_until().is_null()).then_some(()));
+    assert_eq!(ids(&here, "job").len(), 4);
+}
+
+#[test]
 fn old_days_go_and_the_answer_says_so() {
     let Some(backend) = Backend::cluster() else { return };
     let servers = [0, 1].map(|_| backend.start(QUICK));

@@ -23,6 +23,9 @@ use tracing::{debug, error, info, warn};
 /// Entries' bytes behind one write.
 const GATHER_BYTES: usize = 8 << 20;
 
+/// The shortest time between two writes, however much is asked: small values take more room.
+const LINGER: Duration = Duration::from_millis(50);
+
 /// The pause after a failure.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -48,6 +51,8 @@ struct Writing<'a> {
     answered: i64,
     wrote: Instant,
     told: Instant,
+    /// The last write had as much as one may have, and left something.
+    is_behind: bool,
 }
 
 impl Site {
@@ -68,6 +73,7 @@ impl Site {
             answered: 0,
             wrote: now,
             told: now,
+            is_behind: false,
         };
         writing.run(give_up).await;
         deaf.ask();
@@ -95,11 +101,21 @@ impl Writing<'_> {
             let step = self.step(seen.next, seen.closed);
             let next = self.place.as_ref().map_or(0, |place| place.next);
             self.jobs.metrics.jobs_lag.set(seen.next.saturating_sub(self.jobs.queue.offset(CONSUMER)));
-            if give_up.asked() || (seen.closed && (self.place.is_some() && next >= seen.next)) {
+            if give_up.asked() {
+                return;
+            }
+            if let Some(place) = self.place.clone()
+                && seen.closed
+                && next >= seen.next
+            {
+                // Nobody waits for a server that was stopped in order.
+                if let Err(problem) = self.tell(&place, true) {
+                    self.log("the store is not told that this server stops", &problem);
+                }
                 return;
             }
             match step {
-                Ok(()) if next < seen.next && (seen.closed || self.question.is_some()) => continue,
+                Ok(()) if next < seen.next && (seen.closed || self.is_behind) => continue,
                 // Another one came meanwhile.
                 Ok(()) if self.question.is_none() && *asked.borrow() > self.answered => continue,
                 Ok(()) => {}
@@ -118,12 +134,12 @@ impl Writing<'_> {
                 }
             }
             let patience = match next < seen.next {
-                true => self.site.write_every.saturating_sub(self.wrote.elapsed()),
+                true => self.write_after().saturating_sub(self.wrote.elapsed()),
                 false => TELL_EVERY.saturating_sub(self.told.elapsed()),
             };
             tokio::select! {
-                _ = tail.changed(), if next >= seen.next || self.question.is_some() => {}
-                _ = asked.changed() => {}
+                _ = tail.changed(), if next >= seen.next => {}
+                _ = asked.changed(), if self.question.is_none() => {}
                 () = sleep(patience) => {}
             }
         }
@@ -135,10 +151,10 @@ impl Writing<'_> {
             self.take().map_err(|problem| self.log("this server's place cannot be taken", &problem))?;
         }
         let Some(place) = self.place.clone() else { return Err(()) };
-        let is_due = is_closed || self.question.is_some() || self.wrote.elapsed() >= self.site.write_every;
+        let is_due = is_closed || self.is_behind || self.wrote.elapsed() >= self.write_after();
         let written = match place.next < end && is_due {
             true => self.write(&place, end),
-            false => self.tell(&place, is_closed && place.next >= end),
+            false => self.tell(&place, false),
         };
         match written {
             Ok(Outcome::Committed) => Ok(()),
@@ -159,6 +175,11 @@ impl Writing<'_> {
         }
     }
 
+    /// The time between two writes.
+    fn write_after(&self) -> Duration {
+        if self.question.is_some() { LINGER.min(self.site.write_every) } else { self.site.write_every }
+    }
+
     fn write(&mut self, place: &Place, end: u64) -> Result<Outcome> {
         let (now, last) = (now_ns(), self.jobs.queue.tail().borrow().next);
         let gathered = WriteBatches::read(&self.reader, place.next, end, GATHER_BYTES)?;
@@ -171,7 +192,7 @@ impl Writing<'_> {
         let outcome = self.site.write(&groups, place, to, progress)?;
         if outcome == Outcome::Committed {
             self.go_on(to, progress)?;
-            self.wrote = Instant::now();
+            (self.wrote, self.is_behind) = (Instant::now(), to < end);
         }
         Ok(outcome)
     }

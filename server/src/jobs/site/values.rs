@@ -101,7 +101,7 @@ impl Site {
 impl JobValues for Site {
     fn version(&self, job: &[u8]) -> Result<Vec<u8>, JobError> {
         let job: Arc<[u8]> = job.into();
-        Ok(self.ledger.look(move |session| {
+        Ok(self.ledger.ask(STEP, move |session| {
             let job = job.clone();
             Box::pin(async move {
                 // Whatever comes or goes changes one of them.
@@ -157,7 +157,7 @@ impl JobValues for Site {
 
     fn has_lost(&self, job: &[u8], cluster: Option<&[u8]>) -> Result<bool, JobError> {
         let (job, cluster): (Arc<[u8]>, Option<Arc<[u8]>>) = (job.into(), cluster.map(Into::into));
-        Ok(self.ledger.look(move |session| {
+        Ok(self.ledger.ask(STEP, move |session| {
             let (job, cluster) = (job.clone(), cluster.clone());
             Box::pin(async move {
                 let select = "SELECT 1 FROM job_losses
