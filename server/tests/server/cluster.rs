@@ -45,7 +45,9 @@ fn ids(daemon: &Daemon, job: &str) -> Vec<String> {
         let page = wait_for("the answer", || {
             let (status, page) = daemon.get(&address);
             assert!([200, 404, 503].contains(&status), "{page}");
-            (status != 503 && page["counted_until_ns"].is_null()).then_some(page)
+            // Nothing is known of a job yet while the servers are behind.
+            let is_behind = page.to_string().contains("The server is behind");
+            (status != 503 && !is_behind && page["counted_until_ns"].is_null()).then_some(page)
         });
         for process in page["processes"].as_array().into_iter().flatten() {
             ids.push(process["event_id"].as_str().unwrap().to_owned());
@@ -276,15 +278,17 @@ fn an_answer_says_what_it_may_lack_while_a_server_is_away() {
     assert!(there.stop().success());
     assert_eq!((ids(&here, "job").len(), counted_until()), (3, Value::Null));
     there = there.crash_and_restart(&more);
-    wait_for("it to be there", || (there.metric("ogrt_jobs_lag_batches") == 0).then_some(()));
+    // It is there again when it has answered a question.
     send(&there, &[start(4, "job")]);
+    assert_eq!(ids(&here, "job").len(), 4);
+    send(&there, &[start(5, "job")]);
     let directory = there.crash();
     let asked = Instant::now();
     assert!(counted_until().is_i64());
     assert!(asked.elapsed() < Duration::from_secs(4), "{:?}", asked.elapsed());
     let _there = Daemon::start_in(directory, &more);
     wait_for("it to be back", || (counted_until().is_null()).then_some(()));
-    assert_eq!(ids(&here, "job").len(), 4);
+    assert_eq!(ids(&here, "job").len(), 5);
 }
 
 #[test]

@@ -91,6 +91,7 @@ impl Site {
 impl Writing<'_> {
     async fn run(&mut self, give_up: &Shutdown) {
         let (mut tail, mut asked) = (self.reader.tail(), self.site.asked.subscribe());
+        let mut end = self.reader.tail();
         let mut pruned = Instant::now();
         loop {
             let seen = *tail.borrow_and_update();
@@ -133,12 +134,13 @@ impl Writing<'_> {
                     self.log("old events of jobs cannot be removed", &problem);
                 }
             }
-            let patience = match next < seen.next {
-                true => self.write_after().saturating_sub(self.wrote.elapsed()),
-                false => TELL_EVERY.saturating_sub(self.told.elapsed()),
-            };
+            let mut patience = TELL_EVERY.saturating_sub(self.told.elapsed());
+            if next < seen.next {
+                patience = patience.min(self.write_after().saturating_sub(self.wrote.elapsed()));
+            }
             tokio::select! {
                 _ = tail.changed(), if next >= seen.next => {}
+                _ = end.wait_for(|tail| tail.closed) => {}
                 _ = asked.changed(), if self.question.is_none() => {}
                 () = sleep(patience) => {}
             }
