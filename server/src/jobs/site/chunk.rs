@@ -2,10 +2,8 @@
 //!
 //! The order of a job's values is that of their times of receipt. It is the same at all servers.
 
+use crate::dates::DAY_NS;
 use bytes::{Buf, BufMut};
-
-/// Nanoseconds of a day.
-const DAY_NS: i64 = 86_400_000_000_000;
 
 /// Bytes that a row takes beside its values.
 pub const ROW_BYTES: usize = 80;
