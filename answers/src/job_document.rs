@@ -59,8 +59,14 @@ impl JobPart {
     }
 }
 
+/// What a page of a job calls the files that something explains.
+pub fn names_of_files(page: &Value) -> HashMap<(&str, &str), String> {
+    let names = page["names"].as_array().into_iter().flatten();
+    names.map(|file| (file_of(file, "path"), learned_name(file))).collect()
+}
+
 /// The build-id of a file, and its path, which stands under this key.
-fn file_of<'a>(value: &'a Value, path: &str) -> (&'a str, &'a str) {
+pub fn file_of<'a>(value: &'a Value, path: &str) -> (&'a str, &'a str) {
     let text = |key: &str| value[key].as_str().unwrap_or_default();
     (text("build_id"), text(path))
 }
@@ -87,8 +93,7 @@ impl Job {
     /// Adds the processes of a page.
     pub fn add_processes(&mut self, page: &Value, texts: &mut Texts) {
         let processes = page["processes"].as_array().into_iter().flatten();
-        let names = page["names"].as_array().into_iter().flatten();
-        let names: HashMap<_, _> = names.map(|file| (file_of(file, "path"), learned_name(file))).collect();
+        let names = names_of_files(page);
         for document in processes {
             let mut process = JobProcess::read(document, texts);
             if let Some(name) = names.get(&file_of(document, "binpath")).filter(|_| !process.is_registered) {

@@ -5,9 +5,12 @@ use crate::{
     table::{Cell, Kind, Table},
 };
 use maud::{Markup, html};
-use ogrt_answers::json_field::{software, text};
+use ogrt_answers::{
+    job_document::{file_of, names_of_files},
+    json_field::{software, text},
+};
 use serde_json::Value;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 /// Most lines; those that most processes loaded.
 const LINES_MAX: usize = 500;
@@ -61,11 +64,7 @@ pub fn shown(part: &Value) -> Markup {
 }
 
 fn of(part: &Value) -> BTreeMap<&str, Library> {
-    let names = part["names"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let names: HashMap<String, String> = names
-        .iter()
-        .map(|name| (text(name, "path"), format!("{} {}", text(name, "software"), text(name, "version"))))
-        .collect();
+    let names = names_of_files(part);
     let mut libraries: BTreeMap<&str, Library> = BTreeMap::new();
     let processes = part["processes"].as_array().map(Vec::as_slice).unwrap_or_default();
     for process in processes {
@@ -81,7 +80,7 @@ fn of(part: &Value) -> BTreeMap<&str, Library> {
                 library.software = software(&object["build"]);
             }
             if library.software.is_empty() {
-                library.software = names.get(path).map(|name| name.trim().to_owned()).unwrap_or_default();
+                library.software = names.get(&file_of(object, "path")).cloned().unwrap_or_default();
             }
         }
     }
@@ -104,7 +103,8 @@ mod tests {
                 {"shared_objects": [libc], "end": {"shared_objects": [libc, {"path": "/sw/<b>.so"}]}},
                 {"end": {}},
             ],
-            "names": [{"path": "/lib/libc.so.6", "software": "glibc", "version": "2.36-9"}],
+            "names": [{"path": "/lib/libc.so.6", "software": "glibc", "version": "2.36-9",
+                "packager": "dpkg"}],
         });
         let libraries = of(&part);
         let told: Vec<_> = libraries
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(
             told,
             [
-                ("/lib/libc.so.6", "glibc 2.36-9", "", 2),
+                ("/lib/libc.so.6", "glibc 2.36-9 (dpkg)", "", 2),
                 ("/sw/<b>.so", "", "", 1),
                 ("/sw/libfftw3.so.3", "FFTW 3.3.10", "s1", 1),
             ]
